@@ -1,0 +1,152 @@
+//! What event contracts are written in: the [`Published`] trait that ties an event struct to its
+//! stored name, and the [`Personal`] marker for data about a person.
+//!
+//! Nothing else belongs here. Contract crates depend on this crate and on plain data types, so
+//! that another service can compile them without pulling in a database or a web server.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// An event as its module publishes it, under a name that is a storage format.
+///
+/// Once a name is stored it never changes meaning. Within a version only optional fields may be
+/// added; anything else is a new version with an upcaster from every older one.
+pub trait Published {
+    /// `<module>.<Event>.v<N>`, for example `orders.OrderPlaced.v1`.
+    const TYPE: &'static str;
+
+    /// The person whose key encrypts this event's [`Personal`] fields, `None` when it has none.
+    ///
+    /// The key's purpose is the module's name, the part of [`Self::TYPE`] before the first dot, so
+    /// that each module can keep or destroy its own (billing's outlives the others: invoices must
+    /// be kept).
+    fn data_subject(&self) -> Option<Uuid> {
+        None
+    }
+}
+
+/// The member of the marker object that holds a personal value in the clear, between a contract
+/// struct and the codec that encrypts it.
+pub const CLEAR_MEMBER: &str = "$personal";
+/// The member that holds the sealed value as it is stored.
+pub const SEALED_MEMBER: &str = "$sealed";
+/// The member that stands where the key of a sealed value is gone.
+pub const ERASED_MEMBER: &str = "$erased";
+
+/// Data about a person. It is stored encrypted with a key of that person; once the key is
+/// destroyed the value reads as [`Personal::Erased`].
+///
+/// `Debug` never shows the value. Serialising yields a marker object that only the kernel's codec
+/// understands, so a personal value cannot slip into an answer or a log by accident.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Personal<T> {
+    /// The value is known.
+    Known(T),
+    /// The key was destroyed: the person asked to be forgotten.
+    Erased,
+}
+
+impl<T> Personal<T> {
+    /// The value, or `None` when it was erased.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Erased => None,
+        }
+    }
+
+    /// The value by ownership, or `None` when it was erased.
+    pub fn into_known(self) -> Option<T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Erased => None,
+        }
+    }
+}
+
+impl<T> From<T> for Personal<T> {
+    fn from(value: T) -> Self {
+        Self::Known(value)
+    }
+}
+
+impl<T> fmt::Debug for Personal<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Known(_) => "Personal(…)",
+            Self::Erased => "Personal(erased)",
+        })
+    }
+}
+
+impl<T: Serialize> Serialize for Personal<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Self::Known(value) => map.serialize_entry(CLEAR_MEMBER, value)?,
+            Self::Erased => map.serialize_entry(ERASED_MEMBER, &true)?,
+        }
+        map.end()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Personal<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Marker<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Marker<T> {
+            type Value = Personal<T>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a personal value opened by the codec")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let member: Option<String> = map.next_key()?;
+                match member.as_deref() {
+                    Some(CLEAR_MEMBER) => Ok(Personal::Known(map.next_value()?)),
+                    Some(ERASED_MEMBER) => {
+                        map.next_value::<bool>()?;
+                        Ok(Personal::Erased)
+                    }
+                    Some(SEALED_MEMBER) => {
+                        Err(A::Error::custom("a personal value is still sealed"))
+                    }
+                    _ => Err(A::Error::custom("not a personal value")),
+                }
+            }
+        }
+        deserializer.deserialize_map(Marker(std::marker::PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Personal<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("Personal_{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let value = generator.subschema_for::<T>();
+        json_schema!({
+            "type": "object",
+            "description": "Personal data: sealed with a key of the person, or erased.",
+            "oneOf": [
+                { "required": [CLEAR_MEMBER], "properties": { CLEAR_MEMBER: value } },
+                { "required": [SEALED_MEMBER], "properties": { SEALED_MEMBER: { "type": "string" } } },
+                { "required": [ERASED_MEMBER], "properties": { ERASED_MEMBER: { "const": true } } },
+            ]
+        })
+    }
+}
+
+/// Where an imported aggregate comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LegacyReference {
+    /// The legacy system's name in the mapping, for example `tryton`.
+    pub source: String,
+    /// The key there, as text: `<table>/<key>`.
+    pub id: String,
+}

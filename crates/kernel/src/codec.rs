@@ -1,0 +1,345 @@
+//! From event structs to stored bytes and back: sealing personal values on the way in, opening
+//! them on the way out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use event_contract::{CLEAR_MEMBER, ERASED_MEMBER, SEALED_MEMBER};
+use moka::sync::Cache;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::event::RecordedEvent;
+use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
+
+/// A closed set of event types, as an aggregate writes them or a subscription reads them. Made by
+/// [`event_set!`](crate::event_set).
+pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
+    /// The stored names of all events of the set.
+    fn types() -> Vec<&'static str>;
+
+    /// The stored name of this event.
+    fn event_type(&self) -> &'static str;
+
+    /// The person whose key seals this event's personal values.
+    fn data_subject(&self) -> Option<Uuid>;
+
+    /// The data as JSON, personal values in the clear behind their marker.
+    fn to_json(&self) -> Result<Value, serde_json::Error>;
+
+    /// Reads the data of an event of this type; `None` when the type is not of this set.
+    fn from_json(event_type: &str, data: Value) -> Result<Option<Self>, serde_json::Error>;
+}
+
+/// Declares a set of published events.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit {}
+/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v1"; }
+/// kernel::event_set! {
+///     /// What happens to a lamp.
+///     pub enum LampEvent { Lit(LampLit) }
+/// }
+/// ```
+#[macro_export]
+macro_rules! event_set {
+    ($(#[$meta:meta])* $visibility:vis enum $name:ident { $($variant:ident($event:ty)),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        #[allow(missing_docs, reason = "each variant is documented on the event it holds")]
+        $visibility enum $name { $($variant($event)),+ }
+
+        impl $crate::codec::EventSet for $name {
+            fn types() -> Vec<&'static str> {
+                vec![$(<$event as $crate::codec::Published>::TYPE),+]
+            }
+            fn event_type(&self) -> &'static str {
+                match self { $(Self::$variant(_) => <$event as $crate::codec::Published>::TYPE),+ }
+            }
+            fn data_subject(&self) -> Option<$crate::codec::DataSubject> {
+                match self { $(Self::$variant(event) => $crate::codec::Published::data_subject(event)),+ }
+            }
+            fn to_json(&self) -> Result<$crate::codec::Json, $crate::codec::JsonError> {
+                match self { $(Self::$variant(event) => $crate::codec::to_json(event)),+ }
+            }
+            fn from_json(
+                event_type: &str,
+                data: $crate::codec::Json,
+            ) -> Result<Option<Self>, $crate::codec::JsonError> {
+                $(if event_type == <$event as $crate::codec::Published>::TYPE {
+                    return $crate::codec::from_json(data).map(|event| Some(Self::$variant(event)));
+                })+
+                Ok(None)
+            }
+        }
+
+        $(impl From<$event> for $name {
+            fn from(event: $event) -> Self { Self::$variant(event) }
+        })+
+    };
+}
+
+// What the macro refers to, so that its users need no such dependencies of their own.
+#[doc(hidden)]
+pub use event_contract::Published;
+#[doc(hidden)]
+pub type JsonError = serde_json::Error;
+#[doc(hidden)]
+pub type Json = Value;
+#[doc(hidden)]
+pub type DataSubject = Uuid;
+#[doc(hidden)]
+pub use serde_json::{from_value as from_json, to_value as to_json};
+
+/// An event of a set, together with how it was recorded.
+#[derive(Debug, Clone)]
+pub struct Envelope<E> {
+    /// The event, decoded.
+    pub event: E,
+    /// How it stands in the log.
+    pub recorded: Arc<RecordedEvent>,
+}
+
+/// Why an event could not be encoded or decoded.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The data is not what the contract says.
+    #[error("the data of {event_type} does not follow its contract")]
+    Malformed {
+        /// The event's type.
+        event_type: String,
+        /// Where it differs.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The event's type is not of the expected set.
+    #[error("{event_type} is not an event this reader knows")]
+    UnknownType {
+        /// The event's type.
+        event_type: String,
+    },
+    /// An event has personal values but its contract names no data subject.
+    #[error("{event_type} has personal values but names no data subject")]
+    NoDataSubject {
+        /// The event's type.
+        event_type: String,
+    },
+    /// A key could not be had or does not fit.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+impl CodecError {
+    /// Whether trying again later may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Key(KeyError::Unavailable(_)))
+    }
+}
+
+/// How long an opened key is kept in memory.
+const KEY_LIFETIME: Duration = Duration::from_secs(60);
+const KEYS_IN_MEMORY: u64 = 10_000;
+
+/// Encodes and decodes events. Cheap to clone.
+#[derive(Clone)]
+pub struct Codec {
+    vault: Arc<dyn KeyVault>,
+    sealing_keys: Cache<KeyHolder, SubjectKey>,
+    opening_keys: Cache<Uuid, SecretKey>,
+}
+
+impl Codec {
+    /// A codec whose keys come from `vault`.
+    pub fn new(vault: Arc<dyn KeyVault>) -> Self {
+        Self {
+            vault,
+            sealing_keys: Cache::builder()
+                .max_capacity(KEYS_IN_MEMORY)
+                .time_to_live(KEY_LIFETIME)
+                .build(),
+            opening_keys: Cache::builder()
+                .max_capacity(KEYS_IN_MEMORY)
+                .time_to_live(KEY_LIFETIME)
+                .build(),
+        }
+    }
+
+    /// The stored bytes of an event that will carry this id.
+    pub async fn encode<E: EventSet>(&self, event: &E, id: Uuid) -> Result<Vec<u8>, CodecError> {
+        let event_type = event.event_type();
+        let malformed =
+            |source| CodecError::Malformed { event_type: event_type.to_owned(), source };
+        let mut data = event.to_json().map_err(malformed)?;
+        if contains_clear_value(&data) {
+            let subject = event.data_subject().ok_or_else(|| CodecError::NoDataSubject {
+                event_type: event_type.to_owned(),
+            })?;
+            let purpose = event_type.split('.').next().unwrap_or(event_type).to_owned();
+            let key = self.sealing_key(KeyHolder { subject, purpose }).await?;
+            seal_values(&mut data, &key, id)?;
+        }
+        serde_json::to_vec(&data).map_err(malformed)
+    }
+
+    /// Reads an event of a known set, its personal values opened or erased.
+    pub async fn decode<E: EventSet>(
+        &self,
+        recorded: Arc<RecordedEvent>,
+    ) -> Result<Envelope<E>, CodecError> {
+        let data = self.open_data(&recorded).await?;
+        let event = E::from_json(&recorded.event_type, data)
+            .map_err(|source| CodecError::Malformed {
+                event_type: recorded.event_type.to_string(),
+                source,
+            })?
+            .ok_or_else(|| CodecError::UnknownType {
+                event_type: recorded.event_type.to_string(),
+            })?;
+        Ok(Envelope { event, recorded })
+    }
+
+    /// The data of any event for people to read: personal values opened, erased ones null.
+    pub async fn readable_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
+        let mut data = self.open_data(recorded).await?;
+        unwrap_markers(&mut data);
+        Ok(data)
+    }
+
+    async fn open_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
+        let mut data: Value = serde_json::from_slice(&recorded.data).map_err(|source| {
+            CodecError::Malformed { event_type: recorded.event_type.to_string(), source }
+        })?;
+        let mut key_ids = Vec::new();
+        collect_key_ids(&data, &mut key_ids)?;
+        let mut keys = Vec::with_capacity(key_ids.len());
+        for key_id in key_ids {
+            if let Some(key) = self.opening_key(key_id).await? {
+                keys.push((key_id, key));
+            }
+        }
+        open_values(&mut data, &keys, recorded.id)?;
+        Ok(data)
+    }
+
+    async fn sealing_key(&self, holder: KeyHolder) -> Result<SubjectKey, KeyError> {
+        if let Some(key) = self.sealing_keys.get(&holder) {
+            return Ok(key);
+        }
+        let key = self.vault.sealing_key(&holder).await?;
+        self.sealing_keys.insert(holder, key.clone());
+        Ok(key)
+    }
+
+    async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError> {
+        if let Some(key) = self.opening_keys.get(&key_id) {
+            return Ok(Some(key));
+        }
+        let key = self.vault.opening_key(key_id).await?;
+        if let Some(key) = &key {
+            self.opening_keys.insert(key_id, key.clone());
+        }
+        Ok(key)
+    }
+}
+
+/// The only member's value, when an object is a marker of this kind.
+fn marker<'a>(object: &'a Map<String, Value>, member: &str) -> Option<&'a Value> {
+    if object.len() == 1 { object.get(member) } else { None }
+}
+
+fn contains_clear_value(data: &Value) -> bool {
+    match data {
+        Value::Object(object) => {
+            marker(object, CLEAR_MEMBER).is_some() || object.values().any(contains_clear_value)
+        }
+        Value::Array(items) => items.iter().any(contains_clear_value),
+        _ => false,
+    }
+}
+
+fn seal_values(data: &mut Value, key: &SubjectKey, event_id: Uuid) -> Result<(), CodecError> {
+    match data {
+        Value::Object(object) => {
+            if let Some(clear) = marker(object, CLEAR_MEMBER) {
+                let plain = clear.to_string();
+                let sealed = SealedValue::seal(key, plain.as_bytes(), event_id)?;
+                *data = json!({ SEALED_MEMBER: sealed.to_text() });
+                return Ok(());
+            }
+            object.values_mut().try_for_each(|value| seal_values(value, key, event_id))
+        }
+        Value::Array(items) => {
+            items.iter_mut().try_for_each(|value| seal_values(value, key, event_id))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sealed_value(object: &Map<String, Value>) -> Result<Option<SealedValue>, KeyError> {
+    match marker(object, SEALED_MEMBER) {
+        Some(Value::String(text)) => SealedValue::from_text(text).map(Some),
+        Some(_) => Err(KeyError::DoesNotOpen),
+        None => Ok(None),
+    }
+}
+
+fn collect_key_ids(data: &Value, key_ids: &mut Vec<Uuid>) -> Result<(), KeyError> {
+    match data {
+        Value::Object(object) => match sealed_value(object)? {
+            Some(value) => {
+                if !key_ids.contains(&value.key_id) {
+                    key_ids.push(value.key_id);
+                }
+                Ok(())
+            }
+            None => object.values().try_for_each(|value| collect_key_ids(value, key_ids)),
+        },
+        Value::Array(items) => items.iter().try_for_each(|value| collect_key_ids(value, key_ids)),
+        _ => Ok(()),
+    }
+}
+
+fn open_values(
+    data: &mut Value,
+    keys: &[(Uuid, SecretKey)],
+    event_id: Uuid,
+) -> Result<(), CodecError> {
+    match data {
+        Value::Object(object) => {
+            let Some(value) = sealed_value(object)? else {
+                return object.values_mut().try_for_each(|value| open_values(value, keys, event_id));
+            };
+            *data = match keys.iter().find(|(id, _)| *id == value.key_id) {
+                None => json!({ ERASED_MEMBER: true }),
+                Some((_, key)) => {
+                    let plain = key.open(&value.sealed, event_id.as_bytes())?;
+                    let clear: Value =
+                        serde_json::from_slice(&plain).map_err(|_| KeyError::DoesNotOpen)?;
+                    json!({ CLEAR_MEMBER: clear })
+                }
+            };
+            Ok(())
+        }
+        Value::Array(items) => {
+            items.iter_mut().try_for_each(|value| open_values(value, keys, event_id))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn unwrap_markers(data: &mut Value) {
+    match data {
+        Value::Object(object) => {
+            if let Some(clear) = marker(object, CLEAR_MEMBER) {
+                *data = clear.clone();
+            } else if marker(object, ERASED_MEMBER).is_some() {
+                *data = Value::Null;
+            } else {
+                object.values_mut().for_each(unwrap_markers);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(unwrap_markers),
+        _ => {}
+    }
+}

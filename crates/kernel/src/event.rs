@@ -1,0 +1,176 @@
+//! Events as they are written to and read from a store: names, metadata, revisions, positions.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Place of an event in the log of the whole store: 1 for the first, dense, in commit order.
+/// As "read from after here", 0 is the beginning.
+pub type Position = u64;
+
+/// Place of an event in its stream: 0 for the first, dense.
+pub type Revision = u64;
+
+/// Longest stream name, in bytes.
+pub const MAX_STREAM_NAME: usize = 250;
+
+/// The name of a stream: `<category>-<id>` for the streams of modules.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamName(Arc<str>);
+
+/// Why a text is not a stream name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{name}` is not a stream name: expected 1 to {MAX_STREAM_NAME} bytes without control characters, {found}"
+)]
+pub struct InvalidStreamName {
+    /// The name as given, shortened.
+    pub name: String,
+    /// What was found instead.
+    pub found: String,
+}
+
+impl StreamName {
+    /// Checks a name: 1 to [`MAX_STREAM_NAME`] bytes, no control characters.
+    pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidStreamName> {
+        let name = name.as_ref();
+        let found = if name.is_empty() {
+            "found none".to_owned()
+        } else if name.len() > MAX_STREAM_NAME {
+            format!("found {} bytes", name.len())
+        } else if name.chars().any(char::is_control) {
+            "found a control character".to_owned()
+        } else {
+            return Ok(Self(name.into()));
+        };
+        let name = name.chars().take(80).flat_map(char::escape_debug).collect();
+        Err(InvalidStreamName { name, found })
+    }
+
+    /// The stream of one aggregate: `<category>-<uuid>`.
+    pub fn of(category: &'static str, id: Uuid) -> Self {
+        Self(format!("{category}-{id}").into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part before the first dash.
+    pub fn category(&self) -> &str {
+        self.0.split('-').next().unwrap_or(&self.0)
+    }
+
+    /// The aggregate's id, where the part after the first dash is a UUID.
+    pub fn id(&self) -> Option<Uuid> {
+        let (_, id) = self.0.split_once('-')?;
+        id.parse().ok()
+    }
+}
+
+impl fmt::Debug for StreamName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, formatter)
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What travels with an event besides its data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// What the whole chain of events began with (EventStoreDB's name).
+    #[serde(rename = "$correlationId")]
+    pub correlation_id: Uuid,
+    /// The event that this one reacts to (EventStoreDB's name).
+    #[serde(rename = "$causationId", default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// W3C trace context of the request that began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Who asked for it.
+    pub actor: String,
+    /// The system in which it happened: `bascule`, or the name of a legacy system.
+    pub origin_system: String,
+    /// When it happened there.
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// An event to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Identifies the event within its stream: appending it again changes nothing.
+    pub id: Uuid,
+    /// `<module>.<Event>.v<N>`.
+    pub event_type: Cow<'static, str>,
+    /// The event's data as JSON text, personal values sealed.
+    pub data: Vec<u8>,
+    /// What travels with it.
+    pub metadata: Metadata,
+}
+
+impl NewEvent {
+    /// Bytes that count against the store's size limit.
+    pub fn size(&self) -> usize {
+        self.data.len() + self.event_type.len()
+    }
+}
+
+/// An event as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Place in the log.
+    pub position: Position,
+    /// The stream it belongs to.
+    pub stream: StreamName,
+    /// Place in the stream.
+    pub revision: Revision,
+    /// Its id, unique within the stream.
+    pub id: Uuid,
+    /// `<module>.<Event>.v<N>`.
+    pub event_type: Cow<'static, str>,
+    /// JSON text, personal values sealed.
+    pub data: Vec<u8>,
+    /// What travels with it.
+    pub metadata: Metadata,
+    /// When the store took it.
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// Which events a reader wants: all, or those of some types.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    types: Option<BTreeSet<Cow<'static, str>>>,
+}
+
+impl EventFilter {
+    /// Every event of the log.
+    pub fn all() -> Self {
+        Self { types: None }
+    }
+
+    /// The events of these types.
+    pub fn types<T: Into<Cow<'static, str>>>(types: impl IntoIterator<Item = T>) -> Self {
+        Self { types: Some(types.into_iter().map(Into::into).collect()) }
+    }
+
+    /// The wanted types, `None` for all.
+    pub fn wanted_types(&self) -> Option<&BTreeSet<Cow<'static, str>>> {
+        self.types.as_ref()
+    }
+
+    /// Whether an event of this type is wanted.
+    pub fn matches(&self, event_type: &str) -> bool {
+        self.types.as_ref().is_none_or(|types| types.contains(event_type))
+    }
+}

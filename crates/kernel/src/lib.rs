@@ -1,0 +1,23 @@
+//! What every module is built on: events and streams, the event store's port, deciders, the
+//! load–decide–append cycle, subscriptions, projections, policies and reactors.
+//!
+//! No SQL and no HTTP here: adapters implement the ports ([`store::EventStore`],
+//! [`keys::KeyVault`], [`checkpoint::SubscriptionStore`]).
+
+pub mod backoff;
+pub mod checkpoint;
+pub mod codec;
+pub mod decider;
+pub mod event;
+pub mod execution;
+pub mod keys;
+pub mod memory;
+pub mod money;
+mod parking;
+pub mod planning;
+pub mod projection;
+pub mod reaction;
+pub mod seams;
+pub mod store;
+pub mod subscription;
+pub mod sync;

@@ -1,0 +1,156 @@
+//! An event store in memory, for tests: the same promises, but nothing is durable.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use crate::planning::{MAX_EVENT_BYTES, Plan, validate};
+use crate::seams::{SharedClock, new_id};
+use crate::store::{
+    AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError,
+};
+
+#[derive(Debug, Default)]
+struct Log {
+    events: Vec<Arc<RecordedEvent>>,
+    streams: HashMap<StreamName, Vec<usize>>,
+}
+
+/// An event store in memory.
+pub struct MemoryStore {
+    log_id: Uuid,
+    clock: SharedClock,
+    log: Mutex<Log>,
+    head: watch::Sender<Position>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new(clock: SharedClock) -> Self {
+        Self {
+            log_id: new_id(),
+            clock,
+            log: Mutex::default(),
+            head: watch::channel(0).0,
+        }
+    }
+
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl EventStore for MemoryStore {
+    fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        validate(&requests, MAX_EVENT_BYTES)?;
+        let recorded_at = self.clock.now();
+        let mut log = self.log();
+        let mut revisions = HashMap::new();
+        let mut known = HashMap::new();
+        for request in &requests {
+            let places = log.streams.get(&request.stream).map_or(&[][..], Vec::as_slice);
+            revisions.insert(request.stream.clone(), (places.len() as Revision).checked_sub(1));
+            for place in places {
+                let event = &log.events[*place];
+                known.insert(
+                    (request.stream.clone(), event.id),
+                    Appended { revision: event.revision, position: event.position },
+                );
+            }
+        }
+        let mut plan = Plan::new(log.events.len() as Position, revisions, known);
+        let appended = plan.add(requests)?;
+        for planned in plan.events {
+            let place = log.events.len();
+            log.streams.entry(planned.stream.clone()).or_default().push(place);
+            log.events.push(Arc::new(RecordedEvent {
+                position: planned.position,
+                stream: planned.stream,
+                revision: planned.revision,
+                id: planned.event.id,
+                event_type: planned.event.event_type,
+                data: planned.event.data,
+                metadata: planned.event.metadata,
+                recorded_at,
+            }));
+        }
+        self.head.send_replace(log.events.len() as Position);
+        Ok(appended)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let log = self.log();
+        let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let wanted = places.iter().skip(from).take(limit);
+        Ok(wanted.map(|place| Arc::clone(&log.events[*place])).collect())
+    }
+
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        let log = self.log();
+        let place = log.streams.get(stream).and_then(|places| places.last());
+        Ok(place.map(|place| Arc::clone(&log.events[*place])))
+    }
+
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let log = self.log();
+        let from = usize::try_from(after).unwrap_or(usize::MAX);
+        let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        for event in log.events.iter().skip(from) {
+            if page.events.len() == limit {
+                break;
+            }
+            page.scanned_to = event.position;
+            if filter.matches(&event.event_type) {
+                page.events.push(Arc::clone(event));
+            }
+        }
+        Ok(page)
+    }
+
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let log = self.log();
+        let of_it = |event: &&Arc<RecordedEvent>| {
+            event.position > after && event.metadata.correlation_id == correlation_id
+        };
+        Ok(log.events.iter().filter(of_it).take(limit).cloned().collect())
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        Ok(self.log().events.len() as Position)
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+}

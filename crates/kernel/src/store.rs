@@ -1,0 +1,212 @@
+//! The event store's port: what every backend promises, and the ways it can fail.
+//!
+//! The promises are written once as a contract suite in `testkit` and run against every backend.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::event::{EventFilter, NewEvent, Position, RecordedEvent, Revision, StreamName};
+
+/// Any error of an outer layer, kept as the source of ours.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the writer believes of a stream; the append fails when it is not so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpectedRevision {
+    /// Anything goes.
+    Any,
+    /// The stream has no event yet.
+    NoStream,
+    /// The stream has at least one event.
+    Exists,
+    /// The last event has this revision.
+    Revision(Revision),
+}
+
+impl ExpectedRevision {
+    /// Exactly what was read: a revision, or no stream.
+    pub fn exactly(revision: Option<Revision>) -> Self {
+        revision.map_or(Self::NoStream, Self::Revision)
+    }
+
+    /// Whether a stream whose last revision is `actual` meets the expectation.
+    pub fn is_met_by(self, actual: Option<Revision>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoStream => actual.is_none(),
+            Self::Exists => actual.is_some(),
+            Self::Revision(expected) => actual == Some(expected),
+        }
+    }
+}
+
+impl std::fmt::Display for ExpectedRevision {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => formatter.write_str("any revision"),
+            Self::NoStream => formatter.write_str("no stream"),
+            Self::Exists => formatter.write_str("an existing stream"),
+            Self::Revision(revision) => write!(formatter, "revision {revision}"),
+        }
+    }
+}
+
+/// Events for one stream.
+#[derive(Debug, Clone)]
+pub struct AppendRequest {
+    /// The stream they go to.
+    pub stream: StreamName,
+    /// What the writer believes of it.
+    pub expected: ExpectedRevision,
+    /// At least one event.
+    pub events: Vec<NewEvent>,
+}
+
+/// Where an append ended up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Revision of the last event of the request.
+    pub revision: Revision,
+    /// Position of the last event of the request.
+    pub position: Position,
+}
+
+/// Why an append was not carried out. Nothing was written unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The stream is not as the writer believed.
+    #[error("stream {stream}: expected {expected}, found {}", found(.actual))]
+    WrongExpectedRevision {
+        /// The stream.
+        stream: StreamName,
+        /// What the writer believed.
+        expected: ExpectedRevision,
+        /// The last revision there, `None` when there is no stream.
+        actual: Option<Revision>,
+    },
+    /// Some of the ids are in the stream already, but not all of them in this order: the same ids
+    /// were used for something else.
+    #[error("stream {stream}: event id {event_id} was already used for another append")]
+    IdempotencyMismatch {
+        /// The stream.
+        stream: StreamName,
+        /// The id that does not fit.
+        event_id: Uuid,
+    },
+    /// An event is over the store's limit.
+    #[error("event {event_id} has {size} bytes; the limit is {limit}")]
+    EventTooLarge {
+        /// The event.
+        event_id: Uuid,
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The request itself makes no sense (no events, the same stream or id twice).
+    #[error("not a valid append: {0}")]
+    Invalid(String),
+    /// The store's queue was full until the deadline. Try again later.
+    #[error("the event store is overloaded; try again later")]
+    Overloaded,
+    /// The backend has no such operation.
+    #[error("this event store does not support {0}")]
+    Unsupported(&'static str),
+    /// The store cannot be written to now.
+    #[error("the event store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// The connection was lost at the commit: the events may or may not be there. Appending the
+    /// same ids again settles it.
+    #[error("the outcome of the append is unknown; append the same event ids again")]
+    OutcomeUnknown(#[source] BoxError),
+}
+
+fn found(actual: &Option<Revision>) -> String {
+    actual.map_or_else(|| "no stream".to_owned(), |revision| format!("revision {revision}"))
+}
+
+/// Why a read failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store cannot be read now.
+    #[error("the event store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// What was read is not an event of ours.
+    #[error("the event at position {position} is damaged")]
+    Damaged {
+        /// Where.
+        position: Position,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+}
+
+/// A piece of the log.
+#[derive(Debug, Clone)]
+pub struct LogPage {
+    /// The wanted events, in order.
+    pub events: Vec<Arc<RecordedEvent>>,
+    /// Everything up to here was looked at, wanted or not. Equal to where the reader started when
+    /// the log ends there.
+    pub scanned_to: Position,
+}
+
+/// An append-only log of events in streams.
+#[async_trait]
+pub trait EventStore: Send + Sync + 'static {
+    /// Identifies the log. A checkpoint of another log is not ours.
+    fn log_id(&self) -> Uuid;
+
+    /// Writes events to one stream. When it returns they are durable.
+    async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
+        let mut appended = self.append_many(vec![request]).await?;
+        appended.pop().ok_or_else(|| AppendError::Invalid("no result".to_owned()))
+    }
+
+    /// Writes events to several streams, all or nothing. One result per request, in their order.
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError>;
+
+    /// Up to `limit` events of a stream from a revision on, oldest first. An unknown stream is
+    /// empty.
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
+
+    /// The last event of a stream.
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError>;
+
+    /// Up to `limit` wanted events after a position, in the order of the log.
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError>;
+
+    /// Up to `limit` events of one correlation after a position, in the order of the log.
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
+
+    /// The position of the last event now, 0 for an empty log.
+    async fn head(&self) -> Result<Position, ReadError>;
+
+    /// The position of the last event as far as this process knows, changing as the log grows.
+    fn watch_head(&self) -> watch::Receiver<Position>;
+}

@@ -1,0 +1,92 @@
+//! Reading the log as a subscriber: history, then `CaughtUp`, then live events; nothing missed,
+//! nothing twice. And the trait of everything that runs for as long as the process does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{EventFilter, Position, RecordedEvent};
+use crate::store::{EventStore, LogPage, ReadError};
+
+/// A projection, policy or reactor at work.
+#[async_trait]
+pub trait Subscription: Send {
+    /// Its name, which its checkpoint is kept under.
+    fn name(&self) -> String;
+
+    /// Works until shut down. Failures are retried inside; it returns early only when going on
+    /// would do harm, having said why in the log.
+    async fn run(self: Box<Self>, shutdown: CancellationToken);
+}
+
+/// What a reader of the log is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// The next wanted event.
+    Event(Arc<RecordedEvent>),
+    /// The history is over: what follows is live. Given once.
+    CaughtUp(Position),
+}
+
+const PAGE: usize = 500;
+
+/// A reader of the log. An error leaves it where it was: the next call tries again.
+pub struct LogReader {
+    store: Arc<dyn EventStore>,
+    filter: EventFilter,
+    head: watch::Receiver<Position>,
+    position: Position,
+    buffer: VecDeque<Arc<RecordedEvent>>,
+    caught_up: bool,
+}
+
+impl LogReader {
+    /// Reads the wanted events after a position.
+    pub fn new(store: Arc<dyn EventStore>, after: Position, filter: EventFilter) -> Self {
+        let head = store.watch_head();
+        Self { store, filter, head, position: after, buffer: VecDeque::new(), caught_up: false }
+    }
+
+    /// The next event or, once, `CaughtUp`. Waits when there is nothing.
+    pub async fn next(&mut self) -> Result<Delivery, ReadError> {
+        loop {
+            if let Some(event) = self.buffer.pop_front() {
+                return Ok(Delivery::Event(event));
+            }
+            let before = self.position;
+            let page = self.page(PAGE).await?;
+            self.buffer = page.events.into();
+            let at_end = self.buffer.is_empty() && page.scanned_to == before;
+            if at_end && !self.caught_up {
+                self.caught_up = true;
+                return Ok(Delivery::CaughtUp(self.position));
+            }
+            if at_end {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// The next wanted events, none when the log ends here.
+    pub async fn page(&mut self, limit: usize) -> Result<LogPage, ReadError> {
+        // Seen before the read: what is written during it wakes the next wait.
+        self.head.borrow_and_update();
+        let page = self.store.read_log(self.position, &self.filter, limit).await?;
+        self.position = page.scanned_to;
+        Ok(page)
+    }
+
+    /// Waits until the log has grown since the last read.
+    pub async fn wait(&mut self) {
+        if *self.head.borrow() > self.position {
+            return;
+        }
+        if self.head.changed().await.is_err() {
+            // The store is gone; whoever owns this reader is about to be stopped.
+            std::future::pending::<()>().await;
+        }
+    }
+}

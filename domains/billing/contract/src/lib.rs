@@ -1,0 +1,296 @@
+//! What the billing module publishes: its events and ids, nothing else.
+
+use chrono::NaiveDate;
+use event_contract::{LegacyReference, Personal, Published};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Identifies an invoice or a credit note.
+pub type InvoiceId = Uuid;
+
+/// Whom a document is addressed to, as the law wants it on the document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BillTo {
+    /// Name of the person or firm.
+    pub name: String,
+    /// Lines of the postal address.
+    pub address_lines: Vec<String>,
+    /// VAT identification number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vat_number: Option<String>,
+}
+
+/// One line of an invoice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceLine {
+    /// The article's code.
+    pub sku: String,
+    /// What it is, for people.
+    pub description: String,
+    /// How many.
+    pub quantity: Decimal,
+    /// Price of one before tax.
+    pub unit_price: Decimal,
+    /// VAT rate in percent.
+    pub vat_rate: Decimal,
+    /// Quantity times price, rounded to the currency's minor unit.
+    pub net: Decimal,
+}
+
+/// The tax of one rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VatTotal {
+    /// Rate in percent; none where a legacy system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Decimal>,
+    /// What it is computed on.
+    pub base: Decimal,
+    /// The tax.
+    pub amount: Decimal,
+}
+
+/// An invoice was issued here for an order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceIssued {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// Its number in the year's series, such as `2026-000001`.
+    pub number: String,
+    /// Day of issue.
+    pub issue_date: NaiveDate,
+    /// The orders it is for.
+    pub order_ids: Vec<Uuid>,
+    /// Who is to pay.
+    pub customer_id: Uuid,
+    /// Whom it is addressed to, as known at the time of issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill_to: Option<Personal<BillTo>>,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// How it is to be paid, as the payment provider understands it.
+    pub payment_method: String,
+    /// What it is for.
+    pub lines: Vec<InvoiceLine>,
+    /// Sum before tax.
+    pub total_net: Decimal,
+    /// The tax per rate.
+    pub vat: Vec<VatTotal>,
+    /// Sum of the taxes.
+    pub total_vat: Decimal,
+    /// Sum to be paid.
+    pub total: Decimal,
+}
+
+impl Published for InvoiceIssued {
+    const TYPE: &'static str = "billing.InvoiceIssued.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id)
+    }
+}
+
+/// An invoice was paid in full.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoicePaid {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The orders it is for.
+    pub order_ids: Vec<Uuid>,
+    /// The payment that settled it.
+    pub payment_id: Uuid,
+    /// What was paid.
+    pub amount: Decimal,
+}
+
+impl Published for InvoicePaid {
+    const TYPE: &'static str = "billing.InvoicePaid.v1";
+}
+
+/// Why an invoice was voided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VoidReason {
+    /// Its order was cancelled.
+    OrderCancelled,
+    /// Its payment was declined.
+    PaymentDeclined,
+    /// Its payment did not arrive in time.
+    PaymentExpired,
+}
+
+/// An invoice was voided by a credit note over its whole sum. It keeps its number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceVoided {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The orders it was for.
+    pub order_ids: Vec<Uuid>,
+    /// The credit note that voids it.
+    pub credit_note_id: InvoiceId,
+    /// That credit note's number.
+    pub credit_note_number: String,
+    /// Why.
+    pub reason: VoidReason,
+}
+
+impl Published for InvoiceVoided {
+    const TYPE: &'static str = "billing.InvoiceVoided.v1";
+}
+
+/// A credit note was issued; its amounts are negative.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditNoteIssued {
+    /// The credit note.
+    pub invoice_id: InvoiceId,
+    /// Its number in the year's series.
+    pub number: String,
+    /// Day of issue.
+    pub issue_date: NaiveDate,
+    /// The invoice it voids.
+    pub credits: InvoiceId,
+    /// The number of the invoice it voids.
+    pub credits_number: String,
+    /// The orders the invoice was for.
+    pub order_ids: Vec<Uuid>,
+    /// Who was to pay.
+    pub customer_id: Uuid,
+    /// Whom it is addressed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill_to: Option<Personal<BillTo>>,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The invoice's lines with negative quantities.
+    pub lines: Vec<InvoiceLine>,
+    /// Sum before tax.
+    pub total_net: Decimal,
+    /// The tax per rate.
+    pub vat: Vec<VatTotal>,
+    /// Sum of the taxes.
+    pub total_vat: Decimal,
+    /// Sum with tax.
+    pub total: Decimal,
+}
+
+impl Published for CreditNoteIssued {
+    const TYPE: &'static str = "billing.CreditNoteIssued.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id)
+    }
+}
+
+/// Money paid on an invoice went back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceRefunded {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The payment that was refunded.
+    pub payment_id: Uuid,
+    /// What went back.
+    pub amount: Decimal,
+}
+
+impl Published for InvoiceRefunded {
+    const TYPE: &'static str = "billing.InvoiceRefunded.v1";
+}
+
+/// Invoice or credit note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentKind {
+    /// Asks for money.
+    Invoice,
+    /// Takes an invoice back.
+    CreditNote,
+}
+
+/// Where a document stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentStatus {
+    /// Issued and not settled.
+    Issued,
+    /// Settled.
+    Paid,
+    /// Taken back by a credit note.
+    Voided,
+}
+
+/// A document as a legacy system has it: numbers and totals are kept, nothing is recomputed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportedInvoice {
+    /// Where it stands.
+    pub status: DocumentStatus,
+    /// Why it is voided, where the legacy system took it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voided_reason: Option<String>,
+    /// Invoice or credit note.
+    pub kind: DocumentKind,
+    /// Its number in the legacy system.
+    pub number: String,
+    /// Day of issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Who is to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
+    /// The orders it is for.
+    #[serde(default)]
+    pub order_ids: Vec<Uuid>,
+    /// The invoices it takes back.
+    #[serde(default)]
+    pub credits: Vec<Uuid>,
+    /// The credit notes that take it back.
+    #[serde(default)]
+    pub credited_by: Vec<Uuid>,
+    /// Sum before tax.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_net: Option<Decimal>,
+    /// Sum of the taxes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_vat: Option<Decimal>,
+    /// Sum with tax; negative on a credit note.
+    pub total: Decimal,
+    /// The tax per rate.
+    #[serde(default)]
+    pub vat: Vec<VatTotal>,
+    /// What was paid on it.
+    pub paid: Decimal,
+    /// What is irregular about it, in short words such as `foreign_currency`.
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+/// A document of a legacy system was seen for the first time. For projections only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceImported {
+    /// The document.
+    pub invoice_id: InvoiceId,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system says.
+    pub state: ImportedInvoice,
+}
+
+impl Published for InvoiceImported {
+    const TYPE: &'static str = "billing.InvoiceImported.v1";
+}
+
+/// An imported document changed in the legacy system. For projections only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceRevised {
+    /// The document.
+    pub invoice_id: InvoiceId,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system says now, in full.
+    pub state: ImportedInvoice,
+    /// Which fields of it changed.
+    pub changed: Vec<String>,
+}
+
+impl Published for InvoiceRevised {
+    const TYPE: &'static str = "billing.InvoiceRevised.v1";
+}

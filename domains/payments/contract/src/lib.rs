@@ -1,0 +1,233 @@
+//! What the payments module publishes: its events and ids, nothing else.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use event_contract::{LegacyReference, Published};
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Identifies a payment.
+pub type PaymentId = Uuid;
+
+/// A payment was asked for; the provider is to be called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentRequested {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice to be settled.
+    pub invoice_id: Uuid,
+    /// What is to be paid.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// How, as the provider understands it.
+    pub method: String,
+    /// After this moment the payment is given up.
+    pub deadline: DateTime<Utc>,
+}
+
+impl Published for PaymentRequested {
+    const TYPE: &'static str = "payments.PaymentRequested.v1";
+}
+
+/// The provider took the money in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentCaptured {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it settles.
+    pub invoice_id: Uuid,
+    /// What was taken.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The provider's own reference.
+    pub provider_reference: String,
+}
+
+impl Published for PaymentCaptured {
+    const TYPE: &'static str = "payments.PaymentCaptured.v1";
+}
+
+/// The provider refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentDeclined {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+    /// What the provider said.
+    pub reason: String,
+}
+
+impl Published for PaymentDeclined {
+    const TYPE: &'static str = "payments.PaymentDeclined.v1";
+}
+
+/// The deadline passed; the provider confirmed that nothing was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentExpired {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+}
+
+impl Published for PaymentExpired {
+    const TYPE: &'static str = "payments.PaymentExpired.v1";
+}
+
+/// The payment is no longer wanted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentCancelled {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+}
+
+impl Published for PaymentCancelled {
+    const TYPE: &'static str = "payments.PaymentCancelled.v1";
+}
+
+/// The provider turned out to have taken the money of a payment that was given up or cancelled. A
+/// refund follows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentCapturedLate {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+    /// What was taken.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The provider's own reference.
+    pub provider_reference: String,
+}
+
+impl Published for PaymentCapturedLate {
+    const TYPE: &'static str = "payments.PaymentCapturedLate.v1";
+}
+
+/// Why money goes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "cause")]
+pub enum RefundReason {
+    /// The invoice was voided.
+    InvoiceVoided,
+    /// The money was taken after the payment had been given up or cancelled.
+    CapturedLate,
+    /// Somebody asked for it.
+    Requested {
+        /// In their words.
+        reason: String,
+    },
+}
+
+/// The money is to go back; the provider is to be called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundRequested {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+    /// What is to go back.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Why.
+    pub reason: RefundReason,
+}
+
+impl Published for RefundRequested {
+    const TYPE: &'static str = "payments.RefundRequested.v1";
+}
+
+/// The provider gave the money back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentRefunded {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The invoice it was for.
+    pub invoice_id: Uuid,
+    /// What went back.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// The provider's own reference of the refund.
+    pub provider_reference: String,
+}
+
+impl Published for PaymentRefunded {
+    const TYPE: &'static str = "payments.PaymentRefunded.v1";
+}
+
+/// Where an imported payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportedPaymentStatus {
+    /// The money came.
+    Captured,
+    /// The legacy system took the payment back.
+    Cancelled,
+}
+
+/// A payment as a legacy system has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImportedPayment {
+    /// Where it stands.
+    pub status: ImportedPaymentStatus,
+    /// Why it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_reason: Option<String>,
+    /// The invoice it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoice_id: Option<Uuid>,
+    /// When it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+    /// What came.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// Whether the legacy system has matched it with what it settles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconciled: Option<bool>,
+    /// What is irregular about it, in short words such as `foreign_currency`.
+    #[serde(default)]
+    pub flags: Vec<String>,
+}
+
+/// A payment of a legacy system was seen for the first time. For projections only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentImported {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system says.
+    pub state: ImportedPayment,
+}
+
+impl Published for PaymentImported {
+    const TYPE: &'static str = "payments.PaymentImported.v1";
+}
+
+/// An imported payment changed in the legacy system. For projections only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentRevised {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system says now, in full.
+    pub state: ImportedPayment,
+    /// Which fields of it changed.
+    pub changed: Vec<String>,
+}
+
+impl Published for PaymentRevised {
+    const TYPE: &'static str = "payments.PaymentRevised.v1";
+}
