@@ -1,0 +1,78 @@
+# Two commands matter:
+#   make run    builds, imports the example feed, serves
+#   make test   installs what the tests need, runs everything
+# The others are steps of these. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# The same everywhere, so that nothing is compiled twice.
+CARGO_SET := --locked --workspace --all-features
+
+.PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
+	check lint fmt openapi clean-data help
+
+run: ## build, import the example feed into ./data and serve it (STORE=, LISTEN=, ADMIN_LISTEN=)
+	@scripts/run.sh
+
+# The runner of the Rust tests comes last: its closing line is the end of the output.
+test: ## install what the tests need if it is missing, then run all of them
+	@scripts/install-dev-tools.sh nextest
+	@$(MAKE) test-tools
+	@printf '\n==> Building the binary and the tests\n'
+	@cargo build $(CARGO_SET) --all-targets
+	@$(MAKE) test-doc
+	@$(MAKE) test-api
+	@$(MAKE) test-readme
+	@$(MAKE) test-run
+	@$(MAKE) test-rust
+
+test-tools: ## install what the tests need if it is missing (Debian packages, .venv, node_modules)
+	@scripts/install-test-tools.sh
+
+test-doc: ## run the examples in the documentation
+	@printf '\n==> Examples in the documentation\n'
+	@cargo test $(CARGO_SET) --doc --quiet
+
+test-api: ## test the built server against its OpenAPI description (MAX_EXAMPLES=, SEED=)
+	@scripts/test-api.sh
+
+test-readme: ## run the commands of the README against the built server
+	@scripts/check-readme.sh
+
+test-run: ## do what `make run` does with the built server, place an order, stop it
+	@scripts/smoke-run.sh
+
+test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
+	@printf '\n==> Rust tests\n'
+	@cargo nextest run $(CARGO_SET) $(T)
+
+check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
+	@printf '\n==> Checking the workspace\n'
+	@cargo check $(CARGO_SET) --all-targets
+	@printf '\n==> Unit tests beside the code\n'
+	@cargo nextest run $(CARGO_SET) --lib --bins
+
+lint: ## format, lints, licences, documentation, generated files
+	@scripts/install-dev-tools.sh deny
+	@$(MAKE) test-tools
+	@scripts/lint.sh
+
+fmt: ## format the code
+	@printf '\n==> Formatting\n'
+	@cargo fmt --all
+
+openapi: ## write openapi/bascule.openapi.json from the code
+	@printf '\n==> Writing openapi/bascule.openapi.json\n'
+	@mkdir -p openapi
+	@cargo build $(CARGO_SET) --all-targets
+	@target/debug/bascule openapi > openapi/bascule.openapi.json.new
+	@mv openapi/bascule.openapi.json.new openapi/bascule.openapi.json
+
+clean-data: ## delete ./data: the store that `make run` made
+	@printf '\n==> Deleting ./data\n'
+	@rm -rf ./data
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

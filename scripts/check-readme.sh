@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Runs the commands of the README against a real server, so that none goes stale.
+#
+# A block of shell commands (```sh, ```bash, ```shell, ```console) says in an HTML comment on the line
+# before it what runs it:
+#   <!-- ci: run -->               this script does. All such blocks are one script, in order: a
+#                                  variable set in one is there in the next.
+#   <!-- ci: covered by WHAT -->   something else does, say `make test` in CI.
+# A block without either is an error.
+#
+# The commands meet a server on its default addresses in the README and on free ports here, its
+# store in a temporary folder, and `bascule` or `target/release/bascule` is BIN.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib/say.sh
+. scripts/lib/server.sh
+
+readme=${README:-README.md}
+say "Running the commands of $readme"
+new_workspace
+
+# Keeps the blocks to run, each after a line that shows where it comes from.
+awk -v file="$readme" '
+    /^<!-- ci: run -->$/               { marker = "run"; next }
+    /^<!-- ci: covered by .+ -->$/     { marker = "covered"; next }
+    !inside && /^```(sh|bash|shell|console)[[:space:]]*$/ {
+        if (marker == "") {
+            printf "%s:%d: a block of commands without a marker\n", file, NR > "/dev/stderr"
+            bad = 1
+        }
+        inside = 1
+        running = (marker == "run")
+        if (running) printf "printf \"    %s:%d\\n\"\n", file, NR
+        marker = ""
+        next
+    }
+    !inside && /^```/   { inside = 1; running = 0; marker = ""; next }
+    inside && /^```[[:space:]]*$/ { inside = 0; running = 0; next }
+    running             { print }
+    !inside && NF       { marker = "" }
+    END {
+        if (inside) { printf "%s: a block is not closed\n", file > "/dev/stderr"; bad = 1 }
+        exit bad
+    }
+' "$readme" >"$workspace/commands.sh" ||
+    fail "$readme has commands that nothing runs" \
+        "Put <!-- ci: run --> or <!-- ci: covered by … --> on the line before each such block."
+[ -s "$workspace/commands.sh" ] || fail "$readme has no block marked <!-- ci: run -->"
+
+start_empty_server
+mkdir "$workspace/bin"
+ln -s "$(realpath "$BIN")" "$workspace/bin/bascule"
+sed -i \
+    -e "s#http://\(127\.0\.0\.1\|localhost\):8080#$http#g" \
+    -e "s#http://\(127\.0\.0\.1\|localhost\):9090#$admin#g" \
+    -e "s#\(\./\)\?target/\(release\|debug\)/bascule#bascule#g" \
+    -e "s#sqlite:\(\./\)\?data/bascule\.db#sqlite:$workspace/bascule.db#g" \
+    "$workspace/commands.sh"
+
+PATH=$workspace/bin:$PATH timeout 300 bash -euo pipefail "$workspace/commands.sh" \
+    >"$workspace/commands.out" 2>&1 </dev/null ||
+    fail "a command of $readme failed; its output so far:" "$(cat "$workspace/commands.out")"
+grep "^    $readme:" "$workspace/commands.out"
+stop_server

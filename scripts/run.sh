@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Builds bascule, imports the example feed of a real ERP and serves it. What `make run` does.
+#
+#   STORE         sqlite:./data/bascule.db   where events and read models are kept
+#   LISTEN        127.0.0.1:8080             the API and its documentation
+#   ADMIN_LISTEN  127.0.0.1:9090             probes and metrics
+#   BIN           (built)                    a binary to use instead of building one
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib/say.sh
+
+STORE=${STORE:-sqlite:./data/bascule.db}
+LISTEN=${LISTEN:-127.0.0.1:8080}
+ADMIN_LISTEN=${ADMIN_LISTEN:-127.0.0.1:9090}
+feed=tests/data/tryton-small.jsonl.gz
+mapping=docs/examples/tryton/mapping.toml
+
+if [ -z "${BIN:-}" ]; then
+    command -v cargo >/dev/null || fail "cargo is not on the PATH" \
+        "Install Rust from https://rustup.rs, open a new shell, and run this again."
+    command -v cc >/dev/null || fail "there is no C compiler, which SQLite is built with" \
+        "On Debian or Ubuntu: apt-get install gcc libc6-dev"
+    say "Building the release binary (some minutes the first time, seconds afterwards)"
+    cargo build --locked --release
+    BIN=target/release/bascule
+fi
+
+case $STORE in
+    sqlite:*) mkdir -p "$(dirname "${STORE#sqlite:}")" ;;
+esac
+
+say "Importing $feed into $STORE (imported again, it changes nothing)"
+"$BIN" import --store "$STORE" --mapping "$mapping" --format debezium "$feed"
+
+say "Serving $STORE (Ctrl-C ends it)"
+# The server itself prints where everything is.
+exec "$BIN" serve --store "$STORE" --listen "$LISTEN" --admin-listen "$ADMIN_LISTEN"
