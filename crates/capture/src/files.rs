@@ -1,0 +1,311 @@
+//! Reads files of lines, plain or compressed with gzip, in constant memory, and recognises a file
+//! that was read before, also when it has grown since.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::Crc;
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use crate::debezium::LineError;
+
+/// The two bytes every gzip file begins with (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// How much of a file's beginning tells it apart from others.
+const HEAD: usize = 64 << 10;
+/// No Debezium record is longer.
+const LONGEST_LINE: u64 = 64 << 20;
+
+/// Why a file cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refused.
+    #[error("{file} cannot be read")]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The compressed data is damaged or ends early.
+    #[error("{file}: after line {line} the compressed data is damaged or cut off")]
+    Compressed {
+        /// The file.
+        file: PathBuf,
+        /// The last good line.
+        line: u64,
+    },
+    /// A line cannot be understood. Everything before it is taken over.
+    #[error("{file}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        #[source]
+        problem: LineError,
+    },
+}
+
+/// How far a file was read. Offsets are of the content, uncompressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Bytes before the next line.
+    pub(crate) offset: u64,
+    /// Lines before it.
+    pub(crate) line: u64,
+    /// Length and checksum of the line before it: they tell whether a file with the same
+    /// beginning still is the same file there.
+    pub(crate) tail_length: u64,
+    pub(crate) tail_checksum: u32,
+}
+
+/// What tells a file apart: a digest of its first bytes, uncompressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) length: usize,
+    pub(crate) digest: String,
+}
+
+/// The beginning of a file's content.
+#[derive(Debug)]
+pub(crate) struct Beginning(Vec<u8>);
+
+impl Beginning {
+    pub(crate) fn read(path: &Path) -> Result<Self, ReadError> {
+        let (mut content, _) = open(path, &Arc::default())?;
+        let mut bytes = Vec::new();
+        // A damaged or short file gets its error when it is read.
+        let _ = content.by_ref().take(HEAD as u64).read_to_end(&mut bytes);
+        Ok(Self(bytes))
+    }
+
+    /// The digest of the whole beginning.
+    pub(crate) fn head(&self) -> Head {
+        Head { length: self.0.len(), digest: digest(&self.0) }
+    }
+
+    /// Whether this is a file that began so when it was shorter, or still does.
+    pub(crate) fn was(&self, head: &Head) -> bool {
+        head.length > 0
+            && self.0.get(..head.length).is_some_and(|begin| digest(begin) == head.digest)
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// Counts the bytes read from the disk, for progress.
+struct Counted(File, Arc<AtomicU64>);
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+type Content = Box<dyn BufRead + Send>;
+
+/// Opens a file's content; the flag says whether it is compressed.
+fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadError> {
+    let unreadable = |source| ReadError::Unreadable { file: path.to_owned(), source };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut magic = [0; 2];
+    let compressed = match file.read_exact(&mut magic) {
+        Ok(()) => magic == GZIP_MAGIC,
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+        Err(error) => return Err(unreadable(error)),
+    };
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    let bytes = BufReader::with_capacity(256 << 10, Counted(file, count.clone()));
+    Ok(if compressed {
+        (Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes))), true)
+    } else {
+        (Box::new(bytes), false)
+    })
+}
+
+/// The lines of a file.
+pub(crate) struct Lines {
+    path: PathBuf,
+    content: Content,
+    compressed: bool,
+    place: Place,
+    buffer: Vec<u8>,
+}
+
+/// A line, and whether it ended with a line break.
+pub(crate) type Line<'l> = (&'l str, bool);
+
+impl Lines {
+    /// Opens a file at a place, or at its beginning when it is another file there.
+    pub(crate) fn open(
+        path: &Path,
+        from: Option<Place>,
+        count: &Arc<AtomicU64>,
+    ) -> Result<Self, ReadError> {
+        let (content, compressed) = open(path, count)?;
+        let mut lines = Self {
+            path: path.to_owned(),
+            content,
+            compressed,
+            place: Place::default(),
+            buffer: Vec::new(),
+        };
+        let Some(from) = from.filter(|from| from.offset > 0) else { return Ok(lines) };
+        if lines.skip_to(from)? {
+            lines.place = from;
+            return Ok(lines);
+        }
+        tracing::info!(file = %path.display(), "the file is not the one read before; from its beginning");
+        Self::open(path, None, count)
+    }
+
+    /// Skips what was read; `false` when the last line read is not there.
+    fn skip_to(&mut self, from: Place) -> Result<bool, ReadError> {
+        let before = from.offset.saturating_sub(from.tail_length);
+        let skipped = std::io::copy(&mut self.content.by_ref().take(before), &mut std::io::sink());
+        let mut tail = Vec::new();
+        let read = self.content.by_ref().take(from.tail_length).read_to_end(&mut tail);
+        match (skipped, read) {
+            (Ok(skipped), Ok(_)) => {
+                let whole = skipped == before && tail.len() as u64 == from.tail_length;
+                Ok(whole && checksum(&tail) == from.tail_checksum)
+            }
+            (Err(error), _) | (_, Err(error)) => Err(self.failure(error)),
+        }
+    }
+
+    fn failure(&self, source: std::io::Error) -> ReadError {
+        if self.compressed {
+            return ReadError::Compressed { file: self.path.clone(), line: self.place.line };
+        }
+        ReadError::Unreadable { file: self.path.clone(), source }
+    }
+
+    /// An error of the line just read.
+    pub(crate) fn broken(&self, problem: LineError) -> ReadError {
+        ReadError::Line { file: self.path.clone(), line: self.place.line, problem }
+    }
+
+    /// Where the next line begins.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The next line, `None` at the end.
+    pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
+        self.buffer.clear();
+        let read = self.content.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
+        let read = read.map_err(|error| self.failure(error))? as u64;
+        if read == 0 {
+            return Ok(None);
+        }
+        self.place = Place {
+            offset: self.place.offset + read,
+            line: self.place.line + 1,
+            tail_length: read,
+            tail_checksum: checksum(&self.buffer),
+        };
+        let terminated = self.buffer.last() == Some(&b'\n');
+        match std::str::from_utf8(&self.buffer) {
+            Ok(line) => Ok(Some((line.trim_ascii(), terminated))),
+            Err(error) if !terminated && error.error_len().is_none() => {
+                Err(self.broken(LineError::CutOff))
+            }
+            Err(error) => Err(self.broken(LineError::NotJson(error.valid_up_to() + 1))),
+        }
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn write(folder: &Path, name: &str, content: &[u8]) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn gzip(content: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn all(path: &Path, from: Option<Place>) -> (Vec<String>, Place) {
+        let mut lines = Lines::open(path, from, &Arc::default()).unwrap();
+        let mut read = Vec::new();
+        while let Some((line, _)) = lines.next().unwrap() {
+            read.push(line.to_owned());
+        }
+        (read, lines.place())
+    }
+
+    #[test]
+    fn compressed_files_are_recognised_by_content_not_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write(folder.path(), "feed.jsonl", &gzip(b"one\ntwo\n"));
+        assert_eq!(all(&path, None).0, ["one", "two"]);
+        let path = write(folder.path(), "feed.gz", b"one\ntwo");
+        assert_eq!(all(&path, None).0, ["one", "two"]);
+    }
+
+    #[test]
+    fn reading_goes_on_where_it_stopped_also_in_a_grown_or_compressed_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let short = write(folder.path(), "a", b"one\ntwo\n");
+        let (_, place) = all(&short, None);
+        let head = Beginning::read(&short).unwrap().head();
+        let grown = write(folder.path(), "b", b"one\ntwo\nthree\n");
+        assert!(Beginning::read(&grown).unwrap().was(&head));
+        assert_eq!(all(&grown, Some(place)).0, ["three"]);
+        let packed = write(folder.path(), "c", &gzip(b"one\ntwo\nthree\n"));
+        assert!(Beginning::read(&packed).unwrap().was(&head));
+        assert_eq!(all(&packed, Some(place)).0, ["three"]);
+    }
+
+    #[test]
+    fn another_file_with_the_same_beginning_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, place) = all(&write(folder.path(), "a", b"one\ntwo\n"), None);
+        let other = write(folder.path(), "b", b"one\n2\n3\n4\n5\n");
+        assert_eq!(all(&other, Some(place)).0.len(), 5);
+        let shorter = write(folder.path(), "c", b"one\n");
+        assert_eq!(all(&shorter, Some(place)).0, ["one"]);
+    }
+
+    #[test]
+    fn a_cut_archive_is_an_error_after_its_last_good_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let content: String = (0..5000).map(|n| format!("line {n}\n")).collect();
+        let packed = gzip(content.as_bytes());
+        let path = write(folder.path(), "a.gz", &packed[..packed.len() / 2]);
+        let mut lines = Lines::open(&path, None, &Arc::default()).unwrap();
+        let error = loop {
+            match lines.next() {
+                Ok(line) => assert!(line.is_some(), "the end came without an error"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, ReadError::Compressed { line, .. } if line > 0), "{error}");
+    }
+}

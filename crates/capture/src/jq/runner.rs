@@ -1,0 +1,78 @@
+//! Threads that run programs, with a stack of their own: a recursion that goes too deep is
+//! stopped before it would end the process.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use jaq_json::Val;
+use tokio::sync::oneshot;
+
+use super::{Program, RunError};
+
+/// Address space, of which only what is used takes memory.
+const STACK: usize = 256 << 20;
+
+/// One run of a program.
+pub(crate) struct Job {
+    /// What to run.
+    pub(crate) program: Arc<Program>,
+    /// The document.
+    pub(crate) input: Val,
+}
+
+type Answer = Result<serde_json::Value, RunError>;
+type Task = (Job, oneshot::Sender<Answer>);
+
+/// A few threads that run programs.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    tasks: mpsc::Sender<Task>,
+    patience: Duration,
+}
+
+/// A run that did not come back: a built-in filter cannot be interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stuck;
+
+impl Runner {
+    /// Starts the threads. `patience` is how long to wait for a run that its own limits did not
+    /// stop.
+    pub(crate) fn start(patience: Duration) -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+        let (tasks, queue) = mpsc::channel::<Task>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads {
+            let queue = queue.clone();
+            std::thread::Builder::new()
+                .name(format!("mapping-{number}"))
+                .stack_size(STACK)
+                .spawn(move || work(&queue))?;
+        }
+        Ok(Self { tasks, patience })
+    }
+
+    /// Runs jobs in parallel; answers in the order of the jobs.
+    pub(crate) async fn run(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, Stuck> {
+        let mut answers = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let (sender, receiver) = oneshot::channel();
+            self.tasks.send((job, sender)).map_err(|_| Stuck)?;
+            answers.push(receiver);
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let answer = tokio::time::timeout(self.patience, answer).await.map_err(|_| Stuck)?;
+            results.push(answer.map_err(|_| Stuck)?);
+        }
+        Ok(results)
+    }
+}
+
+fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
+    loop {
+        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((job, sender)) = task else { return };
+        // The import may be gone: then nobody waits for the answer.
+        let _ = sender.send(job.program.run(job.input, STACK));
+    }
+}

@@ -1,0 +1,176 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn limits() -> Limits {
+    Limits { steps: 200_000, time: Duration::from_secs(60), size: 1 << 20 }
+}
+
+fn compile(program: &str) -> Result<Program, CompileError> {
+    Program::compile("", program, "tryton", limits())
+}
+
+/// Runs on a thread as a [`Runner`] does, for the stack.
+fn run(program: &str, input: Value) -> Result<Value, RunError> {
+    let program = compile(program).unwrap();
+    let stack = 256 << 20;
+    std::thread::Builder::new()
+        .stack_size(stack)
+        .spawn(move || program.run(from_json(&input), stack))
+        .unwrap()
+        .join()
+        .unwrap()
+}
+
+#[test]
+fn a_program_turns_a_document_into_a_state() {
+    let program = r#"{ names: [.people[] | select(.active) | .name], first: (.people | sort_by(.age) | .[0].name), n: (.people | length * 2) }"#;
+    let input = json!({"people": [{"name": "Ada", "active": true, "age": 36}, {"name": "Blaise", "active": false, "age": 31}]});
+    assert_eq!(run(program, input), Ok(json!({"names": ["Ada"], "first": "Blaise", "n": 4})));
+}
+
+#[test]
+fn updates_and_paths_work_through_the_counter() {
+    let input = json!({"lines": [{"q": 1}, {"q": 2}]});
+    assert_eq!(
+        run("(.lines[] | select(.q > 1) | .q) |= . + 1 | .lines[].q *= 3 | del(.lines[0])", input),
+        Ok(json!({"lines": [{"q": 9}]}))
+    );
+    assert_eq!(run("[paths]", json!({"a": [1]})), Ok(json!([["a"], ["a", 0]])));
+    assert_eq!(run("reduce .[] as $x (0; . + $x)", json!([1, 2, 3])), Ok(json!(6)));
+    assert_eq!(run("[limit(3; repeat(1))]", json!(null)), Ok(json!([1, 1, 1])));
+    assert_eq!(run("\"ab\" * 2", json!(null)), Ok(json!("abab")));
+}
+
+#[test]
+fn money_is_exact() {
+    for (program, expected) in [
+        (r#"["0.1", "0.2", null] | dec_sum"#, json!("0.3")),
+        (r#""10.00" | dec_sub("0.10")"#, json!("9.90")),
+        (r#""1" | dec_add("0.5")"#, json!("1.5")),
+        (r#""5.50" | dec_neg"#, json!("-5.50")),
+        (r#""0.00" | dec_neg"#, json!("0.00")),
+        (r#""0.055" | dec_mul("100") | dec_normal"#, json!("5.5")),
+        (r#""0.2" | dec_mul("100") | dec_normal"#, json!("20")),
+        ("30.700000000000003 | decimal", json!("30.700000000000003")),
+        (r#""0.0875" | dec_scale"#, json!(4)),
+        (r#""18.0000" | dec_scale"#, json!(0)),
+        (r#""2" | dec_cmp("10")"#, json!(-1)),
+        ("[] | dec_sum", json!("0")),
+        ("null | dec_neg", json!(null)),
+    ] {
+        assert_eq!(run(program, json!(null)), Ok(expected), "{program}");
+    }
+}
+
+#[test]
+fn uid_gives_the_aggregates_id() {
+    let expected = crate::aggregate_id("tryton", "sale_sale", "17").to_string();
+    assert_eq!(run(r#"uid("sale_sale")"#, json!(17)), Ok(json!(expected)));
+    assert_eq!(run(r#"uid("sale_sale")"#, json!("17")), Ok(json!(expected)));
+    assert_eq!(run(r#"uid("sale_sale")"#, json!(null)), Ok(json!(null)));
+}
+
+#[test]
+fn what_reaches_outside_does_not_compile() {
+    for name in [
+        "env", "$ENV", "now", "input", "inputs", "debug", "stderr", "halt", "halt_error",
+        "input_filename", "localtime", "debug(\"x\")", "halt(3)", "\"x\" | halt_error(1)",
+    ] {
+        let error = compile(&format!("{{a: 1}}\n| [{name}]")).unwrap_err().0;
+        assert!(error.contains("program, line 2") && error.contains("not available"), "{name}: {error}");
+    }
+    let hidden = Program::compile("def x: env;", "x", "tryton", limits()).unwrap_err().0;
+    assert!(hidden.starts_with("jq.defs, line 1"), "{hidden}");
+    for program in ["import \"a\" as a; .", "include \"a\"; .", "$__loc__", "getenv(\"HOME\")", "@nope"] {
+        assert!(compile(program).is_err(), "{program}");
+    }
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line() {
+    for (program, expected) in [
+        (".a\n| nope(1)", "program, line 2: there is no filter `nope/1`"),
+        (".a\n| $nope", "program, line 2: there is no variable `$nope`"),
+        ("{a: }", "program, line 1: expected term, found `}`"),
+        ("if . then 1", "program, line 1: expected else or end, found the end"),
+        (".a\n| \u{a7}", "program, line 2: unexpected character"),
+    ] {
+        assert_eq!(compile(program).unwrap_err().0, expected);
+    }
+}
+
+#[test]
+fn exactly_one_output() {
+    assert_eq!(run("empty", json!(1)), Err(RunError::Outputs("no")));
+    assert_eq!(run("1, 2", json!(1)), Err(RunError::Outputs("several")));
+}
+
+#[test]
+fn nothing_runs_for_ever() {
+    for program in [
+        "[range(1e12)]",
+        "def f: f; f",
+        "def f: 1 + f; f",
+        "def f: try f catch f; f",
+        "last(repeat(1))",
+        "[recurse(. + 1)] | length",
+        "reduce range(1e9) as $i (0; . + 1)",
+        "[limit(1e9; repeat(1))]",
+        "def f: . as $x | [$x] | f; f",
+        "until(false; . + 1)",
+        "first(while(true; .) | select(false))",
+        "[.,.,.,.] | combinations(30) | empty",
+        "label $out | foreach repeat(1) as $i (0; . + 1; empty)",
+    ] {
+        let error = run(program, json!(1)).unwrap_err();
+        assert!(matches!(error, RunError::Stopped(_)), "{program}: {error:?}");
+    }
+}
+
+#[test]
+fn nothing_grows_without_bound() {
+    let grown = run("reduce range(60) as $i (\"x\"; . + .)", json!(null));
+    assert_eq!(grown, Err(RunError::Stopped("too large a value")));
+    let grown = run("reduce range(60) as $i ([1]; . + .)", json!(null));
+    assert_eq!(grown, Err(RunError::Stopped("too large a value")));
+    assert!(run("\"x\" * 1000000000000", json!(null)).is_err());
+    assert!(run("{s: \"x\"} | .s *= 1000000000000", json!(null)).is_err());
+    assert_eq!(
+        run("reduce range(60) as $i (1; [., .])", json!(null)),
+        Err(RunError::Output("is too large"))
+    );
+}
+
+#[test]
+fn a_stop_cannot_be_caught() {
+    let caught = run("try [range(1e12)] catch \"fine\"", json!(null));
+    assert_eq!(caught, Err(RunError::Stopped("too many steps")));
+}
+
+#[test]
+fn errors_hold_no_data() {
+    let input = json!({"name": "Ada Martin", "email": "ada@exemple.fr", "n": 4711});
+    for program in [".name.x", ". + 1", "error", "error(.name)", ".n | .[0]", "error(\"no \\(.name)\")", "-.email", ".name | tonumber"] {
+        let text = run(program, input.clone()).unwrap_err().to_string();
+        for secret in ["Ada", "Martin", "exemple", "4711"] {
+            assert!(!text.contains(secret), "{program}: {text}");
+        }
+    }
+    assert_eq!(
+        run("error(\"a sale without currency\")", input),
+        Err(RunError::Failed("a sale without currency".to_owned()))
+    );
+}
+
+#[tokio::test]
+async fn a_runner_answers_in_order() {
+    let runner = Runner::start(Duration::from_secs(60)).unwrap();
+    let program = std::sync::Arc::new(compile(". + 1").unwrap());
+    let jobs = (0..100_isize).map(|n| Job { program: program.clone(), input: Val::from(n) });
+    let answers = runner.run(jobs.collect()).await.unwrap();
+    let expected: Vec<_> = (1..=100).map(|n| Ok(json!(n))).collect();
+    assert_eq!(answers, expected);
+}

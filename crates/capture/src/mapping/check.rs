@@ -1,0 +1,337 @@
+//! Checks a mapping file and makes a [`Mapping`] of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use toml::Spanned;
+
+use super::file::{AggregateFile, EdgeFile, MappingFile, TableFile};
+use super::{
+    Aggregate, Column, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node, Table,
+    TableId,
+};
+use crate::jq::{Limits, Program};
+
+/// Documents nest no deeper than this many rows.
+const DEEPEST: usize = 8;
+
+pub(super) struct Check<'c> {
+    text: &'c str,
+    commands: &'c BTreeSet<String>,
+}
+
+type Checked<T> = Result<T, MappingError>;
+
+impl<'c> Check<'c> {
+    pub(super) fn new(text: &'c str, commands: &'c BTreeSet<String>) -> Self {
+        Self { text, commands }
+    }
+
+    fn fail<T>(&self, at: usize, place: &str, problem: String) -> Checked<T> {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
+        Err(MappingError::Invalid { line, place: place.to_owned(), problem })
+    }
+
+    pub(super) fn mapping(&self, file: MappingFile) -> Checked<Mapping> {
+        if *file.version.get_ref() != 1 {
+            let problem = format!("there is no version {}, write 1", file.version.get_ref());
+            return self.fail(file.version.span().start, "version", problem);
+        }
+        let source = file.source.get_ref();
+        if source.is_empty() || source.contains('/') {
+            let problem = "a name without `/` is needed: it is the first part of every id".to_owned();
+            return self.fail(file.source.span().start, "source", problem);
+        }
+        let mut tables = Vec::new();
+        for (name, table) in &file.tables {
+            tables.push(self.table(name, table)?);
+        }
+        let table_ids = tables.iter().enumerate().map(|(id, table)| (table.name.clone(), id));
+        let mut mapping = Mapping {
+            source: source.clone(),
+            tables_from: file.tables_from,
+            unavailable: file.unavailable,
+            table_ids: table_ids.collect::<HashMap<_, _>>(),
+            tables,
+            links: Vec::new(),
+            aggregates: Vec::new(),
+            mirror_fingerprint: String::new(),
+        };
+        if file.aggregates.is_empty() {
+            return self.fail(0, "aggregates", "there is none, so nothing would be sent".to_owned());
+        }
+        // In the order of the file, which is the order in which their commands are sent.
+        let mut aggregates: Vec<_> = file.aggregates.iter().collect();
+        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        for (name, aggregate) in &aggregates {
+            let checked = self.aggregate(name, aggregate, &file.jq.defs, &mut mapping)?;
+            mapping.aggregates.push(checked);
+        }
+        self.references(&mapping, &aggregates)?;
+        for (id, aggregate) in mapping.aggregates.iter().enumerate() {
+            for (node, place) in aggregate.nodes.iter().enumerate() {
+                mapping.tables[place.table].uses.push((id, node));
+            }
+        }
+        for (id, link) in mapping.links.iter().enumerate() {
+            mapping.tables[link.table].links.push(id);
+        }
+        mapping.mirror_fingerprint = mirror_fingerprint(&mapping);
+        Ok(mapping)
+    }
+
+    fn table(&self, name: &str, spanned: &Spanned<TableFile>) -> Checked<Table> {
+        let (table, at) = (spanned.get_ref(), spanned.span().start);
+        let place = format!("tables.{}", quoted(name));
+        if table.key.is_empty() {
+            return self.fail(at, &place, "`key` must name at least one column".to_owned());
+        }
+        let mut columns = BTreeMap::new();
+        let masks = table.keep.iter().map(|column| (column, Mask::Keep));
+        for (column, mask) in masks.chain(table.hash.iter().map(|column| (column, Mask::Hash))) {
+            let kind = table.types.get(column).copied();
+            if mask == Mask::Hash && table.key.contains(column) {
+                let problem = format!("`{column}` is part of the key and cannot be in `hash`");
+                return self.fail(at, &place, problem);
+            }
+            let optional = table.optional.contains(column);
+            if columns.insert(column.clone(), Column { mask, kind, optional }).is_some() {
+                let problem = format!("column `{column}` is listed twice in `keep` and `hash`");
+                return self.fail(at, &place, problem);
+            }
+        }
+        for column in &table.key {
+            let kind = table.types.get(column).copied();
+            let kept = Column { mask: Mask::Keep, kind, optional: false };
+            columns.entry(column.clone()).or_insert(kept);
+        }
+        for (list, column) in table
+            .types
+            .keys()
+            .map(|column| ("types", column))
+            .chain(table.optional.iter().map(|column| ("optional", column)))
+        {
+            if !columns.contains_key(column) {
+                let problem = format!("`{list}` names `{column}`, which is not in `keep` or `hash`");
+                return self.fail(at, &place, problem);
+            }
+        }
+        Ok(Table {
+            name: name.to_owned(),
+            key: table.key.clone(),
+            columns,
+            links: Vec::new(),
+            uses: Vec::new(),
+        })
+    }
+
+    fn aggregate(
+        &self,
+        name: &str,
+        spanned: &Spanned<AggregateFile>,
+        definitions: &str,
+        mapping: &mut Mapping,
+    ) -> Checked<Aggregate> {
+        let (file, at) = (spanned.get_ref(), spanned.span().start);
+        let place = format!("aggregates.{}", quoted(name));
+        let Some(&root) = mapping.table_ids.get(&file.root) else {
+            let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
+            return self.fail(at, &place, problem);
+        };
+        if mapping.aggregates.iter().any(|other| other.root == root) {
+            let problem = format!("`{}` is the root of another aggregate already", file.root);
+            return self.fail(at, &place, problem);
+        }
+        if !self.commands.contains(&file.command) {
+            let known: Vec<&str> = self.commands.iter().map(String::as_str).collect();
+            let problem =
+                format!("there is no command `{}`; there are {}", file.command, known.join(", "));
+            return self.fail(at, &place, problem);
+        }
+        if let Some(other) = mapping.aggregates.iter().find(|other| other.command == file.command) {
+            let problem =
+                format!("`{}` is the command of aggregate `{}` already", file.command, other.name);
+            return self.fail(at, &place, problem);
+        }
+        let mut nodes = vec![Node {
+            path: String::new(),
+            field: String::new(),
+            table: root,
+            edge: None,
+            follow: true,
+            required: false,
+            children: Vec::new(),
+        }];
+        // A parent's path is a prefix of its children's, so it sorts before them.
+        for (path, edge) in &file.rows {
+            let place = format!("{place}.rows.\"{path}\"");
+            self.node(path, edge, &place, &mut nodes, mapping)?;
+        }
+        let program = &file.jq.program;
+        let compiled =
+            Program::compile(definitions, program.get_ref(), &mapping.source, Limits::default());
+        let compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
+            }
+        };
+        let fingerprint = fingerprint(&[
+            definitions,
+            program.get_ref(),
+            &file.root,
+            &file.command,
+            &format!("{:?}", file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>()),
+        ]);
+        Ok(Aggregate {
+            name: name.to_owned(),
+            command: file.command.clone(),
+            root,
+            nodes,
+            program: Arc::new(compiled),
+            fingerprint,
+        })
+    }
+
+    fn node(
+        &self,
+        path: &str,
+        spanned: &Spanned<EdgeFile>,
+        place: &str,
+        nodes: &mut Vec<Node>,
+        mapping: &mut Mapping,
+    ) -> Checked<()> {
+        let (file, at) = (spanned.get_ref(), spanned.span().start);
+        let (parent_path, field) = path.rsplit_once('.').unwrap_or(("", path));
+        let Some(parent) = nodes.iter().position(|node| node.path == parent_path) else {
+            let problem =
+                format!("there are no rows at `{parent_path}`: say first what stands there");
+            return self.fail(at, place, problem);
+        };
+        if field.is_empty() || path.split('.').count() > DEEPEST {
+            let problem = format!("a path has 1 to {DEEPEST} names, separated by dots");
+            return self.fail(at, place, problem);
+        }
+        let (direction, table_name, column) = match file {
+            EdgeFile { many: Some(table), fk: Some(column), one: None, reference: None, .. } => {
+                (Direction::Many, table, column)
+            }
+            EdgeFile { one: Some(table), reference: Some(column), many: None, fk: None, .. } => {
+                (Direction::One, table, column)
+            }
+            _ => {
+                let problem = "write either `many` with `fk` or `one` with `ref`".to_owned();
+                return self.fail(at, place, problem);
+            }
+        };
+        let Some(&table) = mapping.table_ids.get(table_name) else {
+            let problem = format!("table `{table_name}` is not in [tables]: add it");
+            return self.fail(at, place, problem);
+        };
+        if direction == Direction::Many && file.required {
+            let problem = "`required` goes with `one` only: there may be no rows".to_owned();
+            return self.fail(at, place, problem);
+        }
+        let (names, named) = match direction {
+            Direction::Many => (table, nodes[parent].table),
+            Direction::One => (nodes[parent].table, table),
+        };
+        let link = self.link(at, place, (names, named, column, file), mapping)?;
+        let id = nodes.len();
+        nodes[parent].children.push(id);
+        nodes.push(Node {
+            path: path.to_owned(),
+            field: field.to_owned(),
+            table,
+            edge: Some(Edge { parent, link, direction }),
+            follow: file.follow,
+            required: file.required,
+            children: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn link(
+        &self,
+        at: usize,
+        place: &str,
+        (table, named, column, file): (TableId, TableId, &str, &EdgeFile),
+        mapping: &mut Mapping,
+    ) -> Checked<LinkId> {
+        let name = &mapping.tables[table].name;
+        let Some(found) = mapping.tables[table].columns.get(column) else {
+            let problem = format!(
+                "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
+                quoted(name)
+            );
+            return self.fail(at, place, problem);
+        };
+        if found.mask == Mask::Hash {
+            let problem =
+                format!("`{column}` of `{name}` is hashed, so it names no row: keep it instead");
+            return self.fail(at, place, problem);
+        }
+        if mapping.tables[named].key.len() != 1 {
+            let problem = format!(
+                "the key of `{}` has several columns, one column cannot name its rows",
+                mapping.tables[named].name
+            );
+            return self.fail(at, place, problem);
+        }
+        let link = Link { table, column: column.to_owned(), prefix: file.prefix.clone() };
+        Ok(mapping.links.iter().position(|known| *known == link).unwrap_or_else(|| {
+            mapping.links.push(link);
+            mapping.links.len() - 1
+        }))
+    }
+
+    /// Every `uid("table")` must make the id of an aggregate.
+    fn references(
+        &self,
+        mapping: &Mapping,
+        files: &[(&String, &Spanned<AggregateFile>)],
+    ) -> Checked<()> {
+        let roots: BTreeSet<&str> = mapping
+            .aggregates
+            .iter()
+            .map(|aggregate| mapping.tables[aggregate.root].name.as_str())
+            .collect();
+        for (aggregate, (name, file)) in mapping.aggregates.iter().zip(files) {
+            let tables = aggregate.program.tables();
+            if let Some(table) = tables.iter().find(|table| !roots.contains(table.as_str())) {
+                let problem = format!(
+                    "uid(\"{table}\") makes the id of no aggregate; roots are {}",
+                    roots.iter().copied().collect::<Vec<_>>().join(", ")
+                );
+                let at = file.get_ref().jq.program.span().start;
+                return self.fail(at, &format!("aggregates.{}.jq", quoted(name)), problem);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name as it is written in a TOML path.
+fn quoted(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
+}
+
+fn fingerprint(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex::encode(hash.finalize())
+}
+
+fn mirror_fingerprint(mapping: &Mapping) -> String {
+    let tables: Vec<_> =
+        mapping.tables.iter().map(|table| (&table.name, &table.key, &table.columns)).collect();
+    let mut links: Vec<_> = (0..mapping.links.len()).map(|link| mapping.link_name(link)).collect();
+    links.sort();
+    fingerprint(&[&mapping.unavailable, &format!("{tables:?}"), &format!("{links:?}")])
+}

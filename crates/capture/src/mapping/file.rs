@@ -1,0 +1,105 @@
+//! The mapping file as it is written. What it means is in the parent module.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MappingFile {
+    pub(super) version: Spanned<i64>,
+    pub(super) source: Spanned<String>,
+    pub(super) tables_from: String,
+    #[serde(default = "unavailable")]
+    pub(super) unavailable: String,
+    pub(super) tables: BTreeMap<String, Spanned<TableFile>>,
+    #[serde(default)]
+    pub(super) jq: DefinitionsFile,
+    pub(super) aggregates: BTreeMap<String, Spanned<AggregateFile>>,
+}
+
+fn unavailable() -> String {
+    "__debezium_unavailable_value".to_owned()
+}
+
+/// Definitions shared by all programs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DefinitionsFile {
+    #[serde(default)]
+    pub(super) defs: String,
+}
+
+/// One table of the legacy.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableFile {
+    #[serde(default = "id")]
+    pub(super) key: Vec<String>,
+    #[serde(default)]
+    pub(super) keep: Vec<String>,
+    #[serde(default)]
+    pub(super) hash: Vec<String>,
+    #[serde(default)]
+    pub(super) optional: Vec<String>,
+    #[serde(default)]
+    pub(super) types: BTreeMap<String, ColumnType>,
+}
+
+fn id() -> Vec<String> {
+    vec!["id".to_owned()]
+}
+
+/// What a column's bare JSON value means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ColumnType {
+    /// Days since 1970-01-01, read as `2025-01-06`.
+    Date,
+    /// Microseconds since 1970-01-01 UTC, read as RFC 3339.
+    Timestamp,
+    /// Milliseconds since 1970-01-01 UTC, read as RFC 3339.
+    TimestampMs,
+    /// A number or a text, read as exact decimal text.
+    Decimal,
+}
+
+/// One kind of aggregate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AggregateFile {
+    pub(super) root: String,
+    pub(super) command: String,
+    #[serde(default)]
+    pub(super) rows: BTreeMap<String, Spanned<EdgeFile>>,
+    pub(super) jq: ProgramFile,
+}
+
+/// The program of an aggregate.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProgramFile {
+    pub(super) program: Spanned<String>,
+}
+
+/// Which rows stand at a place of the document.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EdgeFile {
+    pub(super) many: Option<String>,
+    pub(super) fk: Option<String>,
+    pub(super) one: Option<String>,
+    #[serde(rename = "ref")]
+    pub(super) reference: Option<String>,
+    pub(super) prefix: Option<String>,
+    #[serde(default = "yes")]
+    pub(super) follow: bool,
+    #[serde(default)]
+    pub(super) required: bool,
+}
+
+fn yes() -> bool {
+    true
+}

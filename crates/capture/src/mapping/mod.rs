@@ -1,0 +1,201 @@
+//! The mapping: which columns of a legacy system are stored and how, which rows make up which
+//! aggregate, and the programs that turn them into the states of `Sync…` commands.
+//!
+//! The format is described in `docs/mapping.md`.
+
+mod check;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+pub(crate) use file::ColumnType;
+
+use crate::jq::Program;
+
+/// Why a mapping cannot be used: where in the file, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingError {
+    /// The file cannot be read.
+    #[error("the mapping {file} cannot be read")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not TOML, or not of the mapping's shape.
+    #[error("the mapping is not valid: {0}")]
+    Malformed(String),
+    /// It does not make sense.
+    #[error("the mapping is not valid: line {line}, {place}: {problem}")]
+    Invalid {
+        /// The line in the file.
+        line: usize,
+        /// The place in the file, as `aggregates.order.rows."lines.unit"`.
+        place: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}
+
+/// A checked mapping with its programs compiled.
+#[derive(Debug)]
+pub struct Mapping {
+    pub(crate) source: String,
+    pub(crate) tables_from: String,
+    pub(crate) unavailable: String,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) table_ids: HashMap<String, TableId>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) aggregates: Vec<Aggregate>,
+    /// Changes when what the mirror holds would be different.
+    pub(crate) mirror_fingerprint: String,
+}
+
+/// Index into [`Mapping::tables`].
+pub(crate) type TableId = usize;
+/// Index into [`Mapping::links`].
+pub(crate) type LinkId = usize;
+/// Index into [`Mapping::aggregates`].
+pub(crate) type AggregateId = usize;
+/// Index into [`Aggregate::nodes`].
+pub(crate) type NodeId = usize;
+
+/// A table of the legacy.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) key: Vec<String>,
+    pub(crate) columns: BTreeMap<String, Column>,
+    /// The links whose column is in this table.
+    pub(crate) links: Vec<LinkId>,
+    /// Where rows of this table stand in documents.
+    pub(crate) uses: Vec<(AggregateId, NodeId)>,
+}
+
+/// A stored column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) mask: Mask,
+    pub(crate) kind: Option<ColumnType>,
+    /// May be missing in a record; it is null then.
+    pub(crate) optional: bool,
+}
+
+/// How a column is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mask {
+    /// As it is.
+    Keep,
+    /// As an HMAC.
+    Hash,
+}
+
+/// A column that names rows of another table. One index over it serves both directions: from a
+/// row to the rows that name it, and (by the row itself) to the row it names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Link {
+    pub(crate) table: TableId,
+    pub(crate) column: String,
+    pub(crate) prefix: Option<String>,
+}
+
+impl Link {
+    /// The key that a value of the column names.
+    pub(crate) fn target(&self, value: Option<&serde_json::Value>) -> Option<String> {
+        let text = match value? {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        match &self.prefix {
+            None => Some(text),
+            Some(prefix) => text.strip_prefix(prefix).map(str::to_owned),
+        }
+    }
+}
+
+/// A kind of aggregate.
+#[derive(Debug)]
+pub(crate) struct Aggregate {
+    pub(crate) name: String,
+    pub(crate) command: String,
+    pub(crate) root: TableId,
+    /// The root, then every place of the document, parents first.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) program: Arc<Program>,
+    /// Changes when documents or states would be different.
+    pub(crate) fingerprint: String,
+}
+
+/// A place in a document.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// As written: `lines.product`; empty for the root.
+    pub(crate) path: String,
+    /// The last part of the path.
+    pub(crate) field: String,
+    pub(crate) table: TableId,
+    /// How its rows are found from those of the parent; the root has none.
+    pub(crate) edge: Option<Edge>,
+    pub(crate) follow: bool,
+    pub(crate) required: bool,
+    pub(crate) children: Vec<NodeId>,
+}
+
+/// How rows are joined to those of the parent place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edge {
+    pub(crate) parent: NodeId,
+    pub(crate) link: LinkId,
+    pub(crate) direction: Direction,
+}
+
+/// Which side names the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// The rows name the parent: any number of them.
+    Many,
+    /// The parent names the row: one or none.
+    One,
+}
+
+impl Mapping {
+    /// Reads and checks a mapping file. `commands` are the `Sync…` commands there are.
+    pub fn load(path: &Path, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
+        let text = std::fs::read_to_string(path).map_err(|source| MappingError::Unreadable {
+            file: path.display().to_string(),
+            source,
+        })?;
+        Self::parse(&text, commands)
+    }
+
+    /// Checks the text of a mapping file.
+    pub fn parse(text: &str, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
+        let file = toml::from_str(text)
+            .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))?;
+        check::Check::new(text, commands).mapping(file)
+    }
+
+    /// The legacy system's name.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Names and commands of the aggregates, in the order their commands are sent.
+    pub fn aggregates(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.aggregates.iter().map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
+    }
+
+    /// How a link is named in the mirror.
+    pub(crate) fn link_name(&self, link: LinkId) -> String {
+        let Link { table, column, prefix } = &self.links[link];
+        let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
+        format!("{}.{column}{prefix}", self.tables[*table].name)
+    }
+}
