@@ -95,6 +95,22 @@ impl SecretKey {
             .map_err(|_| KeyError::DoesNotOpen)
     }
 
+    /// Seals another key with this one, for the place it is kept in.
+    pub fn wrap(&self, key: &Self, context: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.seal(&key.0, context)
+    }
+
+    /// Opens a key that [`Self::wrap`] sealed, in the same context.
+    pub fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Self, KeyError> {
+        let bytes = zeroize::Zeroizing::new(self.open(wrapped, context)?);
+        bytes.as_slice().try_into().map(Self).map_err(|_| KeyError::DoesNotOpen)
+    }
+
+    /// Another key that only holders of this one can compute, for a purpose.
+    pub fn derive(&self, purpose: &str) -> Self {
+        Self(self.digest("bascule derived key", purpose))
+    }
+
     /// HMAC-SHA256 of a text under this key and a purpose: equal texts give equal digests, and
     /// nobody without the key can try texts out. For lookups by personal data.
     pub fn digest(&self, purpose: &str, text: &str) -> [u8; 32] {

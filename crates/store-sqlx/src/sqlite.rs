@@ -1,0 +1,243 @@
+//! The event store in a SQLite file. WAL with `synchronous=FULL`: a commit is on the disk before
+//! it is acknowledged.
+
+mod keys;
+mod reading;
+mod writing;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use database::{DatabaseError, sqlite_options, sqlite_path};
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::keys::{KeyError, SecretKey};
+use kernel::planning::validate;
+use kernel::seams::{SharedClock, new_id};
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
+use sqlx::SqlitePool;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::appender::Queue;
+use crate::recent::Recent;
+use crate::{OpenError, Opened, StoreOptions};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
+
+const READERS: u32 = 4;
+const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
+const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
+     VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
+const KEY_CHECK: &[u8] = b"bascule master key";
+
+/// Every static statement, for the test that prepares them.
+pub const STATEMENTS: &[&str] = &[
+    FIND_LOG,
+    CREATE_LOG,
+    keys::FIND,
+    keys::CREATE,
+    keys::OPEN,
+    reading::HEAD,
+    reading::STREAM,
+    reading::LAST,
+    reading::LOG,
+    reading::LOG_OF_TYPES,
+    reading::CORRELATION,
+    writing::REVISIONS,
+    writing::KNOWN,
+    writing::STREAMS,
+];
+
+/// The event store in a SQLite file.
+struct SqliteStore {
+    log_id: Uuid,
+    readers: SqlitePool,
+    queue: Queue,
+    recent: Arc<Recent>,
+    head: watch::Receiver<Position>,
+    max_event_bytes: usize,
+}
+
+/// What ends with the store.
+pub(crate) struct Closing {
+    appender: JoinHandle<()>,
+    poller: JoinHandle<()>,
+    stop: tokio_util::sync::CancellationToken,
+    pools: Vec<SqlitePool>,
+}
+
+impl Closing {
+    pub(crate) async fn close(self) {
+        self.stop.cancel();
+        for task in [self.appender, self.poller] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the event store ended badly");
+            }
+        }
+        for pool in self.pools {
+            pool.close().await;
+        }
+    }
+}
+
+pub(crate) async fn open(
+    url: &str,
+    master_key: &SecretKey,
+    clock: SharedClock,
+    options: StoreOptions,
+) -> Result<Opened, OpenError> {
+    let connect = sqlite_options(&sqlite_path(url)?, SqliteSynchronous::Full)?;
+    let keys = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(connect.clone())
+        .await
+        .map_err(DatabaseError::Sql)?;
+    MIGRATIONS
+        .run(&keys)
+        .await
+        .map_err(|source| DatabaseError::Migration { module: "event_store", source })?;
+    let log_id = identify(&keys, master_key, clock.now()).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .connect_lazy_with(connect.clone().read_only(true));
+    let at = reading::head(&readers).await.map_err(DatabaseError::Sql)?;
+    let (head_sender, head) = watch::channel(at);
+    let head_sender = Arc::new(head_sender);
+    let recent = Arc::new(Recent::default());
+    let stop = tokio_util::sync::CancellationToken::new();
+    let writer = writing::SqliteWriter::new(
+        connect,
+        clock.clone(),
+        Arc::clone(&recent),
+        Arc::clone(&head_sender),
+    );
+    let (queue, appender) = Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
+    let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
+    let vault = keys::SqliteKeyVault::new(keys.clone(), readers.clone(), master_key.clone(), clock);
+    let closing = Closing { appender, poller, stop, pools: vec![readers.clone(), keys] };
+    let max_event_bytes = options.max_event_bytes;
+    let store = SqliteStore { log_id, readers, queue, recent, head, max_event_bytes };
+    Ok(Opened { store: Arc::new(store), vault: Arc::new(vault), closing })
+}
+
+/// The log's id, made at the first opening; refuses another master key than the first one.
+async fn identify(
+    pool: &SqlitePool,
+    master_key: &SecretKey,
+    now: DateTime<Utc>,
+) -> Result<Uuid, OpenError> {
+    let check = master_key.seal(KEY_CHECK, b"master key check")?;
+    sqlx::query(CREATE_LOG)
+        .bind(new_id())
+        .bind(check)
+        .bind(now.timestamp_micros())
+        .execute(pool)
+        .await
+        .map_err(DatabaseError::Sql)?;
+    let (log_id, check): (Uuid, Vec<u8>) =
+        sqlx::query_as(FIND_LOG).fetch_one(pool).await.map_err(DatabaseError::Sql)?;
+    match master_key.open(&check, b"master key check") {
+        Ok(_) => Ok(log_id),
+        Err(_) => Err(KeyError::WrongMasterKey.into()),
+    }
+}
+
+/// Looks for what other processes wrote into the same file.
+async fn poll_head(
+    readers: SqlitePool,
+    head: Arc<watch::Sender<Position>>,
+    every: std::time::Duration,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match reading::head(&readers).await {
+            Ok(found) => raise(&head, found),
+            Err(error) => tracing::warn!(%error, "the head of the log could not be read"),
+        }
+    }
+}
+
+/// Publishes a head, unless a later one is known.
+pub(crate) fn raise(head: &watch::Sender<Position>, found: Position) {
+    head.send_if_modified(|known| {
+        let later = found > *known;
+        if later {
+            *known = found;
+        }
+        later
+    });
+}
+
+#[async_trait]
+impl EventStore for SqliteStore {
+    fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        validate(&requests, self.max_event_bytes)?;
+        self.queue.append(requests).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        reading::stream(&self.readers, stream, from, limit).await
+    }
+
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        reading::last(&self.readers, stream).await
+    }
+
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let head = *self.head.borrow();
+        if head <= after {
+            return Ok(LogPage { events: Vec::new(), scanned_to: after });
+        }
+        match self.recent.page(after, filter, limit) {
+            Some(page) => Ok(page),
+            None => reading::log(&self.readers, after, head, filter, limit).await,
+        }
+    }
+
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        reading::correlation(&self.readers, correlation_id, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        reading::head(&self.readers).await.map_err(reading::unavailable)
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.head.clone()
+    }
+}

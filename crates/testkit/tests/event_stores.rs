@@ -1,0 +1,5 @@
+//! Every backend keeps the event store's promises. One line per backend.
+#![allow(missing_docs)]
+
+testkit::event_store_contract!(memory, testkit::stores::TestStore::memory());
+testkit::event_store_contract!(sqlite, testkit::stores::TestStore::sqlite());

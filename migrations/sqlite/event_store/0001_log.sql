@@ -1,0 +1,46 @@
+-- The log: every event once, in the order of commit.
+
+CREATE TABLE log (
+    one              INTEGER PRIMARY KEY CHECK (one = 1),
+    log_id           BLOB NOT NULL,
+    -- A known text sealed with the master key: another master key is recognised at once.
+    master_key_check BLOB NOT NULL,
+    created_at       INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE stream (
+    id       INTEGER PRIMARY KEY,
+    name     TEXT NOT NULL UNIQUE,
+    -- Of the last event.
+    revision INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE event (
+    -- Dense from 1.
+    position       INTEGER PRIMARY KEY,
+    stream_id      INTEGER NOT NULL REFERENCES stream (id),
+    -- Dense from 0 within the stream.
+    revision       INTEGER NOT NULL,
+    id             BLOB NOT NULL,
+    type           TEXT NOT NULL,
+    -- JSON text, personal values sealed.
+    data           BLOB NOT NULL,
+    metadata       BLOB NOT NULL,
+    correlation_id BLOB NOT NULL,
+    -- Microseconds since 1970-01-01 UTC.
+    recorded_at    INTEGER NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);
+CREATE UNIQUE INDEX event_by_id ON event (id, stream_id);
+CREATE INDEX event_in_correlation ON event (correlation_id, position);
+
+-- Keys of personal data, wrapped by the master key. A deleted row is an erased person.
+CREATE TABLE subject_key (
+    id         BLOB PRIMARY KEY,
+    subject    BLOB NOT NULL,
+    purpose    TEXT NOT NULL,
+    wrapped    BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    UNIQUE (subject, purpose)
+) STRICT, WITHOUT ROWID;
