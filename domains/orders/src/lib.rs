@@ -1,1 +1,2 @@
-//! orders.
+//! The orders module (being written).
+pub mod domain;

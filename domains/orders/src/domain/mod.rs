@@ -1,0 +1,179 @@
+//! What an order is, what can be asked of it, and what happens then. Pure business.
+
+mod legacy;
+mod placing;
+#[cfg(test)]
+mod tests;
+
+use event_contract::LegacyReference;
+use kernel::decider::{Context, Decider};
+use orders_contract::{
+    CancellationReason, ImportedOrder, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderId,
+    OrderImported, OrderPlaced, OrderRevised,
+};
+
+pub use legacy::{LegacyLine, LegacyOrder, LegacyReport, LegacyWord};
+pub use placing::PlaceOrder;
+
+kernel::event_set! {
+    /// What happens to an order.
+    pub enum Event {
+        Placed(OrderPlaced),
+        Confirmed(OrderConfirmed),
+        Fulfilled(OrderFulfilled),
+        Cancelled(OrderCancelled),
+        Imported(OrderImported),
+        Revised(OrderRevised),
+    }
+}
+
+/// What an order is at each stage of its life.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Order {
+    /// Nothing yet.
+    #[default]
+    NotPlaced,
+    /// Placed here; its invoice is not paid yet.
+    AwaitingPayment(OrderId),
+    /// Paid, or confirmed by hand: will be carried out.
+    Confirmed(OrderId),
+    /// Everything was delivered.
+    Fulfilled(OrderId),
+    /// Will not be carried out.
+    Cancelled(OrderId),
+    /// Imported, and decided upon by the legacy system.
+    OwnedByLegacy(Box<ImportedHere>),
+}
+
+/// An imported order as it was last reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedHere {
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system said last.
+    pub state: ImportedOrder,
+}
+
+/// What can be asked of an order.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// A customer orders.
+    Place(PlaceOrder),
+    /// It is paid and will be carried out.
+    Confirm,
+    /// Everything was delivered.
+    Fulfil,
+    /// It will not be carried out.
+    Cancel(CancellationReason),
+    /// The legacy system says how it stands there.
+    Sync(LegacyReport),
+}
+
+/// Why an order says no.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no order of this id.
+    #[error("there is no such order")]
+    NoSuchOrder,
+    /// The id was used for an order before.
+    #[error("this order was placed before")]
+    AlreadyPlaced,
+    /// There is nothing to invoice.
+    #[error("the order's total must be above zero")]
+    NothingToPay,
+    /// The amounts are beyond what can be computed with.
+    #[error("the order's total is too large to be computed exactly")]
+    TotalTooLarge,
+    /// Only a confirmed order can be fulfilled.
+    #[error("the order is not confirmed yet")]
+    NotConfirmed,
+    /// A cancelled order stays cancelled.
+    #[error("the order is cancelled")]
+    AlreadyCancelled,
+    /// What was delivered can no longer be cancelled.
+    #[error("the order is fulfilled already")]
+    AlreadyFulfilled,
+    /// The legacy system decides about this order.
+    #[error("the legacy system owns this order; change it there")]
+    OwnedByLegacy,
+    /// bascule decides about this order: the legacy system's word no longer counts.
+    #[error("the order is no longer the legacy system's")]
+    OwnedByBascule,
+    /// The legacy system does not say what no order can be without.
+    #[error("`{field}` is missing")]
+    IncompleteReport {
+        /// What is missing.
+        field: &'static str,
+    },
+}
+
+/// Decides about orders.
+#[derive(Debug, Clone, Copy)]
+pub struct OrderDecider;
+
+impl Decider for OrderDecider {
+    const CATEGORY: &'static str = "order";
+    type State = Order;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(order: &Order, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Place(request) => placing::place(order, request),
+            Command::Confirm => confirm(order),
+            Command::Fulfil => fulfil(order),
+            Command::Cancel(reason) => cancel(order, reason),
+            Command::Sync(report) => legacy::sync(order, report),
+        }
+    }
+
+    fn evolve(_: Order, event: &Event) -> Order {
+        match event {
+            Event::Placed(placed) => Order::AwaitingPayment(placed.order_id),
+            Event::Confirmed(confirmed) => Order::Confirmed(confirmed.order_id),
+            Event::Fulfilled(fulfilled) => Order::Fulfilled(fulfilled.order_id),
+            Event::Cancelled(cancelled) => Order::Cancelled(cancelled.order_id),
+            Event::Imported(OrderImported { legacy, state, .. })
+            | Event::Revised(OrderRevised { legacy, state, .. }) => {
+                let (legacy, state) = (legacy.clone(), state.clone());
+                Order::OwnedByLegacy(Box::new(ImportedHere { legacy, state }))
+            }
+        }
+    }
+}
+
+fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
+    match order {
+        Order::AwaitingPayment(order_id) => Ok(vec![OrderConfirmed { order_id: *order_id }.into()]),
+        // It was confirmed before: asking twice changes nothing.
+        Order::Confirmed(_) | Order::Fulfilled(_) => Ok(vec![]),
+        Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
+        Order::NotPlaced => Err(Refusal::NoSuchOrder),
+        Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
+    match order {
+        Order::Confirmed(order_id) => Ok(vec![OrderFulfilled { order_id: *order_id }.into()]),
+        Order::Fulfilled(_) => Ok(vec![]),
+        Order::AwaitingPayment(_) => Err(Refusal::NotConfirmed),
+        Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
+        Order::NotPlaced => Err(Refusal::NoSuchOrder),
+        Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refusal> {
+    match order {
+        Order::AwaitingPayment(order_id) | Order::Confirmed(order_id) => {
+            Ok(vec![OrderCancelled { order_id: *order_id, reason }.into()])
+        }
+        // The first reason stands.
+        Order::Cancelled(_) => Ok(vec![]),
+        Order::Fulfilled(_) => Err(Refusal::AlreadyFulfilled),
+        Order::NotPlaced => Err(Refusal::NoSuchOrder),
+        Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}

@@ -1,0 +1,352 @@
+//! What orders decide, as given – when – then.
+
+use chrono::DateTime;
+use event_contract::{LegacyReference, Personal};
+use kernel::codec::EventSet as _;
+use kernel::decider::{Context, Decider as _};
+use kernel::money::Currency;
+use kernel::sync::Patch;
+use orders_contract::{
+    CancellationReason, ImportedOrderStatus, OrderCancelled, OrderConfirmed, OrderFulfilled,
+    OrderLine, OrderPlaced,
+};
+use uuid::Uuid;
+
+use super::{
+    Command, Event, LegacyLine, LegacyOrder, LegacyReport, LegacyWord, Order, OrderDecider,
+    PlaceOrder, Refusal,
+};
+
+const ORDER: Uuid = Uuid::from_u128(1);
+const CUSTOMER: Uuid = Uuid::from_u128(2);
+
+struct Given(Order);
+
+fn given(events: &[Event]) -> Given {
+    Given(events.iter().fold(Order::default(), OrderDecider::evolve))
+}
+
+impl Given {
+    fn when(self, command: Command) -> Then {
+        let context = Context { now: DateTime::UNIX_EPOCH };
+        Then(OrderDecider::decide(&self.0, command, &context))
+    }
+}
+
+struct Then(Result<Vec<Event>, Refusal>);
+
+impl Then {
+    #[track_caller]
+    fn then(self, expected: &[Event]) {
+        let events = self.0.expect("the command was refused");
+        let json = |events: &[Event]| {
+            let one = |event: &Event| (event.event_type(), event.to_json().unwrap());
+            events.iter().map(one).collect::<Vec<_>>()
+        };
+        assert_eq!(json(&events), json(expected));
+    }
+
+    #[track_caller]
+    fn then_refused(self, refusal: Refusal) {
+        assert_eq!(self.0.expect_err("the command was accepted"), refusal);
+    }
+
+    #[track_caller]
+    fn only_event(self) -> Event {
+        let mut events = self.0.expect("the command was refused");
+        assert_eq!(events.len(), 1, "{events:?}");
+        events.remove(0)
+    }
+}
+
+fn line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
+    OrderLine {
+        sku: "CH-1".to_owned(),
+        description: "Chaise".to_owned(),
+        quantity: quantity.parse().unwrap(),
+        unit_price: unit_price.parse().unwrap(),
+        vat_rate: vat_rate.parse().unwrap(),
+    }
+}
+
+fn place(lines: Vec<OrderLine>) -> Command {
+    Command::Place(PlaceOrder {
+        order_id: ORDER,
+        customer_id: CUSTOMER,
+        currency: Currency::from_code("EUR").unwrap(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines,
+    })
+}
+
+fn placed() -> Event {
+    OrderPlaced {
+        order_id: ORDER,
+        customer_id: CUSTOMER,
+        currency: "EUR".to_owned(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines: vec![line("2", "49.90", "20")],
+        total_net: "99.80".parse().unwrap(),
+        total_vat: "19.96".parse().unwrap(),
+        total: "119.76".parse().unwrap(),
+    }
+    .into()
+}
+
+fn confirmed() -> Event {
+    OrderConfirmed { order_id: ORDER }.into()
+}
+
+fn fulfilled() -> Event {
+    OrderFulfilled { order_id: ORDER }.into()
+}
+
+fn cancelled(reason: CancellationReason) -> Event {
+    OrderCancelled { order_id: ORDER, reason }.into()
+}
+
+fn on_request() -> CancellationReason {
+    CancellationReason::Requested { reason: "changed my mind".to_owned() }
+}
+
+fn report(word: LegacyWord) -> Command {
+    Command::Sync(LegacyReport {
+        order_id: ORDER,
+        legacy: LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() },
+        word,
+    })
+}
+
+fn present(said: LegacyOrder) -> Command {
+    report(LegacyWord::Present(Box::new(said)))
+}
+
+fn absent(reason: &str) -> Command {
+    report(LegacyWord::Absent { reason: reason.to_owned() })
+}
+
+fn legacy_order() -> LegacyOrder {
+    LegacyOrder {
+        status: Patch::Set(ImportedOrderStatus::Confirmed),
+        number: Patch::Set("CMD00002".to_owned()),
+        note: Patch::Set("ring twice".to_owned()),
+        customer_id: Patch::Set(CUSTOMER),
+        currency: Patch::Set("CHF".to_owned()),
+        lines: Patch::Set(vec![LegacyLine {
+            legacy_id: Some("1".to_owned()),
+            sku: String::new(),
+            description: "?".to_owned(),
+            quantity: "-1.5".parse().unwrap(),
+            unit: Some("Unit".to_owned()),
+            unit_price: "18.0000".parse().unwrap(),
+            vat_rates: vec![],
+        }]),
+        total: Patch::Set("-27.01".parse().unwrap()),
+        ..LegacyOrder::default()
+    }
+}
+
+fn imported() -> Event {
+    given(&[]).when(present(legacy_order())).only_event()
+}
+
+#[track_caller]
+fn revision(events: &[Event], command: Command) -> (orders_contract::ImportedOrder, Vec<String>) {
+    match given(events).when(command).only_event() {
+        Event::Revised(mut revised) => {
+            revised.changed.sort();
+            (revised.state, revised.changed)
+        }
+        other => panic!("expected a revision, got {other:?}"),
+    }
+}
+
+#[test]
+fn an_order_is_placed_with_its_totals() {
+    given(&[]).when(place(vec![line("2", "49.90", "20")])).then(&[placed()]);
+}
+
+#[test]
+fn quantities_and_prices_keep_their_decimals() {
+    let event = given(&[]).when(place(vec![line("1.500", "10.00", "5.5")])).only_event();
+    let data = event.to_json().unwrap();
+    assert_eq!(data["lines"][0]["quantity"], "1.500");
+    assert_eq!(data["lines"][0]["unit_price"], "10.00");
+    assert_eq!(data["total_vat"], "0.83");
+}
+
+#[test]
+fn an_order_without_anything_to_pay_is_refused() {
+    given(&[]).when(place(vec![])).then_refused(Refusal::NothingToPay);
+    given(&[]).when(place(vec![line("1", "0", "20")])).then_refused(Refusal::NothingToPay);
+    given(&[]).when(place(vec![line("1", "0.004", "20")])).then_refused(Refusal::NothingToPay);
+}
+
+#[test]
+fn an_order_beyond_computing_is_refused() {
+    let huge = "70000000000000000000000000000";
+    given(&[]).when(place(vec![line(huge, "10", "20")])).then_refused(Refusal::TotalTooLarge);
+}
+
+#[test]
+fn an_order_is_placed_once() {
+    for history in [
+        vec![placed()],
+        vec![placed(), confirmed()],
+        vec![placed(), confirmed(), fulfilled()],
+        vec![placed(), cancelled(on_request())],
+    ] {
+        given(&history)
+            .when(place(vec![line("2", "49.90", "20")]))
+            .then_refused(Refusal::AlreadyPlaced);
+    }
+}
+
+#[test]
+fn a_placed_order_is_confirmed_once() {
+    given(&[placed()]).when(Command::Confirm).then(&[confirmed()]);
+    given(&[placed(), confirmed()]).when(Command::Confirm).then(&[]);
+    given(&[placed(), confirmed(), fulfilled()]).when(Command::Confirm).then(&[]);
+}
+
+#[test]
+fn only_a_confirmed_order_is_fulfilled() {
+    given(&[placed()]).when(Command::Fulfil).then_refused(Refusal::NotConfirmed);
+    given(&[placed(), confirmed()]).when(Command::Fulfil).then(&[fulfilled()]);
+    given(&[placed(), confirmed(), fulfilled()]).when(Command::Fulfil).then(&[]);
+}
+
+#[test]
+fn an_order_is_cancelled_before_it_is_fulfilled() {
+    let cancel = || Command::Cancel(on_request());
+    given(&[placed()]).when(cancel()).then(&[cancelled(on_request())]);
+    given(&[placed(), confirmed()]).when(cancel()).then(&[cancelled(on_request())]);
+    given(&[placed(), confirmed(), fulfilled()])
+        .when(cancel())
+        .then_refused(Refusal::AlreadyFulfilled);
+}
+
+#[test]
+fn the_first_reason_for_a_cancellation_stands() {
+    given(&[placed(), cancelled(CancellationReason::PaymentDeclined)])
+        .when(Command::Cancel(on_request()))
+        .then(&[]);
+}
+
+#[test]
+fn a_cancelled_order_stays_cancelled() {
+    let history = [placed(), cancelled(on_request())];
+    given(&history).when(Command::Confirm).then_refused(Refusal::AlreadyCancelled);
+    given(&history).when(Command::Fulfil).then_refused(Refusal::AlreadyCancelled);
+}
+
+#[test]
+fn there_is_nothing_to_do_with_an_order_that_was_never_placed() {
+    for command in [Command::Confirm, Command::Fulfil, Command::Cancel(on_request())] {
+        given(&[]).when(command).then_refused(Refusal::NoSuchOrder);
+    }
+}
+
+#[test]
+fn what_the_legacy_owns_is_not_changed_here() {
+    for command in [
+        place(vec![line("2", "49.90", "20")]),
+        Command::Confirm,
+        Command::Fulfil,
+        Command::Cancel(on_request()),
+    ] {
+        given(&[imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
+    }
+}
+
+#[test]
+fn what_was_placed_here_is_not_changed_by_the_legacy() {
+    for history in [
+        vec![placed()],
+        vec![placed(), confirmed()],
+        vec![placed(), confirmed(), fulfilled()],
+        vec![placed(), cancelled(on_request())],
+    ] {
+        given(&history).when(present(legacy_order())).then_refused(Refusal::OwnedByBascule);
+        given(&history).when(absent("deleted")).then_refused(Refusal::OwnedByBascule);
+    }
+}
+
+#[test]
+fn an_order_is_imported_as_it_is() {
+    let Event::Imported(event) = imported() else { panic!("not imported") };
+    assert_eq!(event.order_id, ORDER);
+    assert_eq!(event.legacy.id, "sale_sale/7");
+    assert_eq!(event.state.status, ImportedOrderStatus::Confirmed);
+    assert_eq!(event.state.currency, "CHF");
+    assert_eq!(event.state.note, Some(Personal::Known("ring twice".to_owned())));
+    assert_eq!(event.state.lines[0].quantity.to_string(), "-1.5");
+    assert_eq!(event.state.lines[0].unit_price.to_string(), "18.0000");
+    assert_eq!(event.state.total.unwrap().to_string(), "-27.01");
+    assert_eq!(event.state.total_net, None, "what the legacy does not say is not recomputed");
+}
+
+#[test]
+fn an_imported_order_needs_a_status_and_a_currency() {
+    let without_status = LegacyOrder { status: Patch::Keep, ..legacy_order() };
+    given(&[])
+        .when(present(without_status))
+        .then_refused(Refusal::IncompleteReport { field: "status" });
+    let without_currency = LegacyOrder { currency: Patch::Clear, ..legacy_order() };
+    given(&[imported()])
+        .when(present(without_currency))
+        .then_refused(Refusal::IncompleteReport { field: "currency" });
+}
+
+#[test]
+fn the_same_report_twice_records_nothing() {
+    given(&[imported()]).when(present(legacy_order())).then(&[]);
+    given(&[imported()]).when(present(LegacyOrder::default())).then(&[]);
+}
+
+#[test]
+fn a_revision_names_what_changed_and_keeps_what_is_not_said() {
+    let said = LegacyOrder {
+        status: Patch::Set(ImportedOrderStatus::Fulfilled),
+        number: Patch::Clear,
+        comments: Patch::Set(vec!["handle with care".to_owned()]),
+        ..LegacyOrder::default()
+    };
+    let (state, changed) = revision(&[imported()], present(said));
+    assert_eq!(changed, ["comments", "number", "status"]);
+    assert_eq!(state.status, ImportedOrderStatus::Fulfilled);
+    assert_eq!(state.number, None);
+    assert_eq!(state.currency, "CHF");
+    assert_eq!(state.lines.len(), 1);
+    assert_eq!(state.comments, Some(Personal::Known(vec!["handle with care".to_owned()])));
+}
+
+#[test]
+fn no_comments_and_an_empty_list_of_them_are_the_same() {
+    let said = LegacyOrder { comments: Patch::Set(vec![]), ..legacy_order() };
+    given(&[imported()]).when(present(said)).then(&[]);
+}
+
+#[test]
+fn what_never_was_an_order_is_ignored() {
+    given(&[]).when(absent("state draft")).then(&[]);
+}
+
+#[test]
+fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
+    let (taken_back, changed) = revision(&[imported()], absent("state draft"));
+    assert_eq!(changed, ["cancelled_reason", "status"]);
+    assert_eq!(taken_back.status, ImportedOrderStatus::Cancelled);
+    assert_eq!(taken_back.cancelled_reason.as_deref(), Some("state draft"));
+
+    let history = [imported(), given(&[imported()]).when(absent("state draft")).only_event()];
+    given(&history).when(absent("state draft")).then(&[]);
+    let (reinstated, _) = revision(&history, present(legacy_order()));
+    assert_eq!(reinstated.status, ImportedOrderStatus::Confirmed);
+    assert_eq!(reinstated.cancelled_reason, None);
+}
+
+#[test]
+fn a_report_shows_no_personal_data() {
+    assert!(!format!("{:?}", present(legacy_order())).contains("ring twice"));
+}
