@@ -1,0 +1,62 @@
+use event_contract::Personal;
+use kernel::codec::{Codec, CodecError};
+use kernel::event::StreamName;
+use kernel::execution::{Cause, UnitOfWork};
+use kernel::seams::new_id;
+
+use crate::lamp::{Command, LampDecider, LampEvent, LampLit, house};
+
+#[tokio::test]
+async fn personal_values_are_stored_sealed_and_read_in_the_clear() {
+    let house = house();
+    let id = new_id();
+    let command = Command::Light { lamp_id: id, by: "Ada Martin" };
+    let cause = Cause::request(new_id(), "test");
+    house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
+    let stored = house
+        .environment
+        .store
+        .read_last(&StreamName::of("lamp", id))
+        .await
+        .unwrap()
+        .unwrap();
+    let text = String::from_utf8(stored.data.clone()).unwrap();
+    assert!(!text.contains("Ada") && text.contains("$sealed"), "{text}");
+    let lamp = house.environment.load::<LampDecider>(id).await.unwrap().state;
+    assert_eq!(lamp.by, Some(Personal::Known("Ada Martin".to_owned())));
+    let readable = house.environment.codec.readable_data(&stored).await.unwrap();
+    assert_eq!(readable["by"], "Ada Martin");
+}
+
+#[tokio::test]
+async fn a_destroyed_key_reads_as_erased() {
+    let house = house();
+    let id = new_id();
+    let command = Command::Light { lamp_id: id, by: "Ada Martin" };
+    let cause = Cause::request(new_id(), "test");
+    house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
+    house.vault.destroy(id);
+    // Another codec: this one may keep keys for a minute.
+    let mut environment = house.environment.clone();
+    environment.codec = Codec::new(house.vault.clone());
+    let lamp = environment.load::<LampDecider>(id).await.unwrap().state;
+    assert_eq!(lamp.by, Some(Personal::Erased));
+    assert_eq!(lamp.times, 1);
+}
+
+#[tokio::test]
+async fn personal_values_without_a_data_subject_are_refused() {
+    let house = house();
+    let cause = Cause::request(new_id(), "test");
+    let mut work = UnitOfWork::new(&house.environment, &cause);
+    let loaded = house.environment.load::<LampDecider>(new_id()).await.unwrap();
+    let event: LampEvent = LampLit { lamp_id: None, by: "Ada".to_owned().into() }.into();
+    let error = work.record(&loaded, &[event]).await.unwrap_err();
+    assert!(matches!(error, CodecError::NoDataSubject { .. }), "{error}");
+}
+
+#[test]
+fn a_personal_value_shows_itself_to_nobody_by_accident() {
+    let lit = LampLit { lamp_id: None, by: "Ada".to_owned().into() };
+    assert!(!format!("{lit:?}").contains("Ada"));
+}

@@ -1,0 +1,104 @@
+//! A tiny domain: lamps that are lit, with the name of who lit them.
+
+use std::sync::Arc;
+
+use event_contract::{Personal, Published};
+use kernel::codec::Codec;
+use kernel::decider::{Context, Decider};
+use kernel::execution::Environment;
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::seams::SystemClock;
+use kernel::store::EventStore;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LampLit {
+    pub lamp_id: Option<Uuid>,
+    pub by: Personal<String>,
+}
+
+impl Published for LampLit {
+    const TYPE: &'static str = "house.LampLit.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        self.lamp_id
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LampCounted {
+    pub times: u32,
+}
+
+impl Published for LampCounted {
+    const TYPE: &'static str = "house.LampCounted.v1";
+}
+
+kernel::event_set! {
+    pub enum LampEvent { Lit(LampLit), Counted(LampCounted) }
+}
+
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lamp {
+    pub times: u32,
+    pub by: Option<Personal<String>>,
+}
+
+#[derive(Debug, Clone)]
+pub enum Command {
+    Light { lamp_id: Uuid, by: &'static str },
+    Count,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the lamp is worn out")]
+pub struct WornOut;
+
+pub struct LampDecider;
+
+impl Decider for LampDecider {
+    const CATEGORY: &'static str = "lamp";
+    type State = Lamp;
+    type Command = Command;
+    type Event = LampEvent;
+    type Refusal = WornOut;
+
+    fn decide(state: &Lamp, command: Command, _: &Context) -> Result<Vec<LampEvent>, WornOut> {
+        match command {
+            Command::Light { .. } if state.times >= 1000 => Err(WornOut),
+            Command::Light { lamp_id, by } => {
+                let by = by.to_owned().into();
+                Ok(vec![LampLit { lamp_id: Some(lamp_id), by }.into()])
+            }
+            Command::Count => Ok(vec![LampCounted { times: state.times }.into()]),
+        }
+    }
+
+    fn evolve(state: Lamp, event: &LampEvent) -> Lamp {
+        match event {
+            LampEvent::Lit(lit) => Lamp { times: state.times + 1, by: Some(lit.by.clone()) },
+            LampEvent::Counted(_) => state,
+        }
+    }
+}
+
+pub struct House {
+    pub environment: Environment,
+    pub vault: Arc<MemoryKeyVault>,
+}
+
+pub fn house() -> House {
+    house_on(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
+}
+
+pub fn house_on(store: Arc<dyn EventStore>) -> House {
+    let vault = Arc::new(MemoryKeyVault::default());
+    let environment = Environment {
+        store,
+        codec: Codec::new(vault.clone()),
+        clock: Arc::new(SystemClock),
+        lookup_key: SecretKey::generate().unwrap(),
+    };
+    House { environment, vault }
+}
