@@ -1,0 +1,191 @@
+//! To whom an e-mail address belongs: one claim per address, in a stream of its own.
+//!
+//! The stream is named by a keyed digest of the *normalised* address, so that neither the stream's
+//! name nor its events hold personal data. Two addresses are the same when they are equal after
+//! surrounding white space is cut off and Unicode lower case is taken of the whole address. (RFC
+//! 5321, section 2.4, lets the part before the @ be case-sensitive; no mail system in use makes
+//! two people of it.) Nothing else is folded: dots and `+tags` tell mailboxes apart at most
+//! providers.
+
+use customers_contract::CustomerId;
+use event_contract::Published;
+use kernel::decider::{Context, Decider};
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+
+/// The form in which two addresses are compared.
+pub fn normalised(email: &str) -> String {
+    email.trim().to_lowercase()
+}
+
+/// An open customer took an e-mail address. Internal to this module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailClaimed {
+    /// Who has it now.
+    pub customer_id: CustomerId,
+}
+
+impl Published for EmailClaimed {
+    const TYPE: &'static str = "customers.EmailClaimed.v1";
+}
+
+/// An e-mail address became free again. Internal to this module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmailReleased {
+    /// Who had it.
+    pub customer_id: CustomerId,
+}
+
+impl Published for EmailReleased {
+    const TYPE: &'static str = "customers.EmailReleased.v1";
+}
+
+kernel::event_set! {
+    /// What can happen to an e-mail address.
+    pub enum EmailEvent { Claimed(EmailClaimed), Released(EmailReleased) }
+}
+
+/// To whom an e-mail address belongs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Email {
+    /// To nobody.
+    #[default]
+    Free,
+    /// To this open customer.
+    ClaimedBy(CustomerId),
+}
+
+/// What can be asked of an e-mail address.
+#[derive(Debug, Clone, Copy)]
+pub enum EmailCommand {
+    /// Belong to this customer.
+    Claim(CustomerId),
+    /// Belong to this customer no longer.
+    Release(CustomerId),
+}
+
+/// The e-mail address as an aggregate: stream `email-<digest of the normalised address>`.
+#[derive(Debug)]
+pub struct EmailDecider;
+
+impl Decider for EmailDecider {
+    const CATEGORY: &'static str = "email";
+    type State = Email;
+    type Command = EmailCommand;
+    type Event = EmailEvent;
+    type Refusal = Refusal;
+
+    fn decide(
+        email: &Email,
+        command: EmailCommand,
+        _context: &Context,
+    ) -> Result<Vec<EmailEvent>, Refusal> {
+        match command {
+            EmailCommand::Claim(customer_id) => claim(*email, customer_id),
+            EmailCommand::Release(customer_id) => Ok(release(*email, customer_id)),
+        }
+    }
+
+    fn evolve(_email: Email, event: &EmailEvent) -> Email {
+        match event {
+            EmailEvent::Claimed(event) => Email::ClaimedBy(event.customer_id),
+            EmailEvent::Released(_) => Email::Free,
+        }
+    }
+}
+
+fn claim(email: Email, customer_id: CustomerId) -> Result<Vec<EmailEvent>, Refusal> {
+    match email {
+        Email::Free => Ok(vec![EmailClaimed { customer_id }.into()]),
+        Email::ClaimedBy(holder) if holder == customer_id => Ok(vec![]),
+        Email::ClaimedBy(_) => Err(Refusal::EmailTaken),
+    }
+}
+
+fn release(email: Email, customer_id: CustomerId) -> Vec<EmailEvent> {
+    match email {
+        Email::ClaimedBy(holder) if holder == customer_id => {
+            vec![EmailReleased { customer_id }.into()]
+        }
+        // Nobody gives away what is another's.
+        Email::Free | Email::ClaimedBy(_) => vec![],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ADA: CustomerId = Uuid::from_u128(1);
+    const BOB: CustomerId = Uuid::from_u128(2);
+
+    fn decide(given: &[EmailEvent], when: EmailCommand) -> Result<Vec<Email>, Refusal> {
+        let context = Context {
+            now: DateTime::UNIX_EPOCH,
+        };
+        let email = given.iter().fold(Email::default(), EmailDecider::evolve);
+        let events = EmailDecider::decide(&email, when, &context)?;
+        Ok(events
+            .iter()
+            .map(|event| EmailDecider::evolve(email, event))
+            .collect())
+    }
+
+    fn claimed(customer_id: CustomerId) -> EmailEvent {
+        EmailClaimed { customer_id }.into()
+    }
+
+    fn released(customer_id: CustomerId) -> EmailEvent {
+        EmailReleased { customer_id }.into()
+    }
+
+    #[test]
+    fn a_free_address_can_be_claimed_once() {
+        assert_eq!(
+            decide(&[], EmailCommand::Claim(ADA)),
+            Ok(vec![Email::ClaimedBy(ADA)])
+        );
+        assert_eq!(
+            decide(&[claimed(ADA)], EmailCommand::Claim(ADA)),
+            Ok(vec![])
+        );
+        assert_eq!(
+            decide(&[claimed(ADA)], EmailCommand::Claim(BOB)),
+            Err(Refusal::EmailTaken)
+        );
+    }
+
+    #[test]
+    fn a_released_address_is_free_again() {
+        assert_eq!(
+            decide(&[claimed(ADA)], EmailCommand::Release(ADA)),
+            Ok(vec![Email::Free])
+        );
+        let given = [claimed(ADA), released(ADA)];
+        assert_eq!(
+            decide(&given, EmailCommand::Claim(BOB)),
+            Ok(vec![Email::ClaimedBy(BOB)])
+        );
+    }
+
+    #[test]
+    fn only_the_holder_releases() {
+        assert_eq!(
+            decide(&[claimed(ADA)], EmailCommand::Release(BOB)),
+            Ok(vec![])
+        );
+        assert_eq!(decide(&[], EmailCommand::Release(BOB)), Ok(vec![]));
+    }
+
+    #[test]
+    fn addresses_are_compared_without_case_and_surrounding_space() {
+        assert_eq!(normalised("  Ada@Exemple.FR "), "ada@exemple.fr");
+        assert_eq!(normalised("ÉLISE@exemple.fr"), "élise@exemple.fr");
+        assert_ne!(normalised("a.da@exemple.fr"), normalised("ada@exemple.fr"));
+        assert_ne!(normalised("ada+x@exemple.fr"), normalised("ada@exemple.fr"));
+    }
+}

@@ -1,0 +1,313 @@
+//! A customer's life, as decisions: registered here or imported, changed, closed.
+//!
+//! Pure: no I/O, no clock, no ids of its own. That an e-mail address belongs to one open customer
+//! only is decided by a second, small aggregate: see [`email`].
+
+pub mod email;
+pub mod imported;
+#[cfg(test)]
+mod tests;
+
+use customers_contract::{
+    Address, CustomerAddressChanged, CustomerClosed, CustomerContactChanged, CustomerId,
+    CustomerImported, CustomerKind, CustomerRegistered, CustomerRevised, ImportedCustomer,
+};
+use event_contract::{LegacyReference, Personal};
+use kernel::decider::{Context, Decider};
+use kernel::sync::Patch;
+
+use imported::Report;
+
+/// What a customer is at each stage of its life.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Customer {
+    /// Nothing is known of it.
+    #[default]
+    Unknown,
+    /// Registered here, can order.
+    Open(Account),
+    /// Registered here, can no longer order.
+    Closed(Account),
+    /// A legacy system's customer, as that system has it.
+    Imported {
+        /// Where it comes from.
+        legacy: LegacyReference,
+        /// What the legacy system says.
+        state: ImportedCustomer,
+    },
+}
+
+/// Whose word counts for a customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The legacy system it was imported from.
+    Legacy,
+    /// This system.
+    Bascule,
+}
+
+impl Customer {
+    /// Whose word counts, `None` while there is no customer.
+    pub fn owner(&self) -> Option<Owner> {
+        match self {
+            Self::Unknown => None,
+            Self::Open(_) | Self::Closed(_) => Some(Owner::Bascule),
+            Self::Imported { .. } => Some(Owner::Legacy),
+        }
+    }
+
+    /// The e-mail address that nobody else may register while this customer is open. Imported
+    /// customers keep none to themselves: in a legacy system several may share one.
+    pub fn exclusive_email(&self) -> Option<&str> {
+        match self {
+            Self::Open(account) => account.email.known().map(String::as_str),
+            Self::Unknown | Self::Closed(_) | Self::Imported { .. } => None,
+        }
+    }
+}
+
+/// What is known of a customer who was registered here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Account {
+    /// The customer.
+    pub customer_id: CustomerId,
+    /// Full name, or the firm's.
+    pub name: Personal<String>,
+    /// Where to write to.
+    pub email: Personal<String>,
+    /// Telephone number.
+    pub phone: Option<Personal<String>>,
+    /// Postal address.
+    pub address: Personal<Address>,
+}
+
+/// What can be asked of a customer.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Become a customer here.
+    Register(Registration),
+    /// Take another name, e-mail address or telephone number.
+    ChangeContact(ContactChange),
+    /// Move.
+    ChangeAddress(Personal<Address>),
+    /// Stop being a customer.
+    Close {
+        /// Why, for people.
+        reason: String,
+    },
+    /// Be as a legacy system says.
+    Sync {
+        /// The customer.
+        customer_id: CustomerId,
+        /// Where it comes from.
+        legacy: LegacyReference,
+        /// What the legacy system says.
+        report: Report,
+    },
+}
+
+/// A new customer's own statements.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// The customer.
+    pub customer_id: CustomerId,
+    /// Person or company.
+    pub kind: CustomerKind,
+    /// Full name, or the firm's.
+    pub name: Personal<String>,
+    /// Where to write to.
+    pub email: Personal<String>,
+    /// Telephone number.
+    pub phone: Option<Personal<String>>,
+    /// Postal address.
+    pub address: Personal<Address>,
+    /// VAT identification number.
+    pub vat_number: Option<Personal<String>>,
+}
+
+/// What changes about how to reach a customer.
+#[derive(Debug, Clone)]
+pub struct ContactChange {
+    /// Another name, or the same.
+    pub name: Option<Personal<String>>,
+    /// The e-mail address from now on.
+    pub email: Personal<String>,
+    /// Another telephone number, none any more, or the same.
+    pub phone: Patch<Personal<String>>,
+}
+
+/// Why something asked of a customer is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such customer.
+    #[error("there is no such customer")]
+    NoSuchCustomer,
+    /// The id is another customer's.
+    #[error("there is a customer with this id already")]
+    AlreadyRegistered,
+    /// The customer is closed.
+    #[error("the customer is closed")]
+    CustomerClosed,
+    /// Another open customer has this e-mail address.
+    #[error("another open customer is registered with this e-mail address")]
+    EmailTaken,
+    /// The legacy system's word counts.
+    #[error("the customer is owned by the legacy system; change it there")]
+    OwnedByLegacy,
+    /// The legacy system's word does not count.
+    #[error("the customer is owned by bascule; the legacy system's word does not count")]
+    OwnedByBascule,
+}
+
+kernel::event_set! {
+    /// What can happen to a customer.
+    pub enum Event {
+        Registered(CustomerRegistered),
+        ContactChanged(CustomerContactChanged),
+        AddressChanged(CustomerAddressChanged),
+        Closed(CustomerClosed),
+        Imported(CustomerImported),
+        Revised(CustomerRevised),
+    }
+}
+
+/// The customer as an aggregate: stream `customer-<id>`.
+#[derive(Debug)]
+pub struct CustomerDecider;
+
+impl Decider for CustomerDecider {
+    const CATEGORY: &'static str = "customer";
+    type State = Customer;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(
+        customer: &Customer,
+        command: Command,
+        _context: &Context,
+    ) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Register(registration) => register(customer, registration),
+            Command::ChangeContact(change) => change_contact(customer, change),
+            Command::ChangeAddress(address) => change_address(customer, address),
+            Command::Close { reason } => close(customer, reason),
+            Command::Sync {
+                customer_id,
+                legacy,
+                report,
+            } => imported::sync(customer, customer_id, legacy, report),
+        }
+    }
+
+    fn evolve(customer: Customer, event: &Event) -> Customer {
+        match (customer, event) {
+            (_, Event::Registered(event)) => Customer::Open(Account {
+                customer_id: event.customer_id,
+                name: event.name.clone(),
+                email: event.email.clone(),
+                phone: event.phone.clone(),
+                address: event.address.clone(),
+            }),
+            (Customer::Open(account), Event::ContactChanged(event)) => Customer::Open(Account {
+                name: event.name.clone(),
+                email: event.email.clone(),
+                phone: event.phone.clone(),
+                ..account
+            }),
+            (Customer::Open(account), Event::AddressChanged(event)) => Customer::Open(Account {
+                address: event.address.clone(),
+                ..account
+            }),
+            (Customer::Open(account), Event::Closed(_)) => Customer::Closed(account),
+            (_, Event::Imported(CustomerImported { legacy, state, .. }))
+            | (_, Event::Revised(CustomerRevised { legacy, state, .. })) => Customer::Imported {
+                legacy: legacy.clone(),
+                state: state.clone(),
+            },
+            // None of these is ever recorded of a customer who is not open here.
+            (customer, Event::ContactChanged(_) | Event::AddressChanged(_) | Event::Closed(_)) => {
+                customer
+            }
+        }
+    }
+}
+
+fn register(customer: &Customer, registration: Registration) -> Result<Vec<Event>, Refusal> {
+    match customer {
+        Customer::Unknown => {}
+        Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::AlreadyRegistered),
+        Customer::Imported { .. } => return Err(Refusal::OwnedByLegacy),
+    }
+    let Registration {
+        customer_id,
+        kind,
+        name,
+        email,
+        phone,
+        address,
+        vat_number,
+    } = registration;
+    let registered = CustomerRegistered {
+        customer_id,
+        kind,
+        name,
+        email,
+        phone,
+        address,
+        vat_number,
+    };
+    Ok(vec![registered.into()])
+}
+
+fn change_contact(customer: &Customer, change: ContactChange) -> Result<Vec<Event>, Refusal> {
+    let account = open_account(customer)?;
+    let after = CustomerContactChanged {
+        customer_id: account.customer_id,
+        name: change.name.unwrap_or_else(|| account.name.clone()),
+        email: change.email,
+        phone: change.phone.over(account.phone.clone()),
+    };
+    let same = (&after.name, &after.email, &after.phone)
+        == (&account.name, &account.email, &account.phone);
+    Ok(if same { vec![] } else { vec![after.into()] })
+}
+
+fn change_address(customer: &Customer, address: Personal<Address>) -> Result<Vec<Event>, Refusal> {
+    let account = open_account(customer)?;
+    if account.address == address {
+        return Ok(vec![]);
+    }
+    let customer_id = account.customer_id;
+    Ok(vec![
+        CustomerAddressChanged {
+            customer_id,
+            address,
+        }
+        .into(),
+    ])
+}
+
+fn close(customer: &Customer, reason: String) -> Result<Vec<Event>, Refusal> {
+    if let Customer::Closed(_) = customer {
+        return Ok(vec![]); // closing twice changes nothing
+    }
+    let customer_id = open_account(customer)?.customer_id;
+    Ok(vec![
+        CustomerClosed {
+            customer_id,
+            reason,
+        }
+        .into(),
+    ])
+}
+
+/// The customer who can be changed here.
+fn open_account(customer: &Customer) -> Result<&Account, Refusal> {
+    match customer {
+        Customer::Open(account) => Ok(account),
+        Customer::Unknown => Err(Refusal::NoSuchCustomer),
+        Customer::Closed(_) => Err(Refusal::CustomerClosed),
+        Customer::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}

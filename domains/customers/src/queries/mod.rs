@@ -1,0 +1,7 @@
+//! What the read models answer.
+
+mod sqlite;
+mod view;
+
+pub use sqlite::{Filter, STATEMENTS, find, list};
+pub use view::{CustomerView, Kind, LegacyView, Owner, PostalAddress, Status};

@@ -1,0 +1,162 @@
+//! A customer as it is shown.
+
+use chrono::{DateTime, Utc};
+use customers_contract::{Address, CustomerKind, CustomerStatus};
+use kernel::event::{Position, Revision};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A natural person or a firm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+#[schema(as = CustomerKind)]
+pub enum Kind {
+    /// A natural person.
+    Person,
+    /// A firm or another legal person.
+    Company,
+}
+
+impl From<CustomerKind> for Kind {
+    fn from(kind: CustomerKind) -> Self {
+        match kind {
+            CustomerKind::Person => Self::Person,
+            CustomerKind::Company => Self::Company,
+        }
+    }
+}
+
+impl From<Kind> for CustomerKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Person => Self::Person,
+            Kind::Company => Self::Company,
+        }
+    }
+}
+
+/// Whether a customer can still order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+#[schema(as = CustomerStatus)]
+pub enum Status {
+    /// Can order.
+    Open,
+    /// Can no longer order.
+    Closed,
+}
+
+impl From<CustomerStatus> for Status {
+    fn from(status: CustomerStatus) -> Self {
+        match status {
+            CustomerStatus::Open => Self::Open,
+            CustomerStatus::Closed => Self::Closed,
+        }
+    }
+}
+
+/// Whose word counts: this system's, or that of the legacy system it was imported from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(rename_all = "snake_case")]
+#[schema(as = Owner)]
+pub enum Owner {
+    /// Changed here.
+    Bascule,
+    /// Changed in the legacy system only.
+    Legacy,
+}
+
+/// A customer. Personal fields are null when there is nothing, and when they were erased.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Customer)]
+pub struct CustomerView {
+    /// The customer's id.
+    pub id: Uuid,
+    /// Person or company.
+    pub kind: Kind,
+    /// Whether the customer can still order.
+    pub status: Status,
+    /// Why the customer is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_reason: Option<String>,
+    /// The number people know the customer by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    /// Full name, or the firm's.
+    pub name: Option<String>,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// Telephone number.
+    pub phone: Option<String>,
+    /// Postal address.
+    pub address: Option<PostalAddress>,
+    /// VAT identification number.
+    pub vat_number: Option<String>,
+    /// Whose word counts.
+    pub owner: Owner,
+    /// Where an imported customer comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<LegacyView>,
+    /// When the customer was registered, or first seen.
+    pub registered_at: DateTime<Utc>,
+    /// Revision of the customer's stream, as in the `ETag`.
+    pub revision: Revision,
+    /// Place in lists.
+    #[serde(skip)]
+    pub position: Position,
+}
+
+/// A postal address as it is shown. An imported one may lack anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PostalAddress {
+    /// Street and number.
+    pub line1: String,
+    /// What else the street part says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line2: Option<String>,
+    /// Postal code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postal_code: Option<String>,
+    /// Town.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city: Option<String>,
+    /// ISO 3166-1 alpha-2 code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+}
+
+impl From<Address> for PostalAddress {
+    fn from(address: Address) -> Self {
+        let Address {
+            line1,
+            line2,
+            postal_code,
+            city,
+            country,
+        } = address;
+        Self {
+            line1,
+            line2,
+            postal_code,
+            city,
+            country,
+        }
+    }
+}
+
+/// Where an imported customer comes from, and what is irregular about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CustomerLegacy)]
+pub struct LegacyView {
+    /// The legacy system's name in the mapping.
+    pub source: String,
+    /// The key there: `<table>/<key>`.
+    pub id: String,
+    /// What is irregular, in short words; `email_shared`: another open customer has the same
+    /// e-mail address.
+    pub flags: Vec<String>,
+}
