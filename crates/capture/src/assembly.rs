@@ -1,0 +1,147 @@
+//! Puts the documents of aggregates together from the mirror's rows.
+
+use std::sync::Arc;
+
+use jaq_json::Val;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::jq::{from_json, object};
+use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId};
+use crate::mirror::row::Row;
+use crate::mirror::{Mirror, RowId};
+
+/// What the mirror has of an aggregate.
+#[derive(Debug)]
+pub(crate) enum Assembled {
+    /// All of it.
+    Document(Val),
+    /// Its root row was deleted.
+    Deleted,
+    /// Something is missing: wait for it. The text says what, without data.
+    Waiting(String),
+}
+
+/// A row at a place of one document.
+struct Instance {
+    /// Index of the document.
+    document: usize,
+    key: String,
+    row: Arc<Row>,
+    /// Rows at the places below, per child place.
+    below: Vec<(NodeId, Vec<usize>)>,
+}
+
+/// Assembles aggregates of one kind, reading the rows of each place at once.
+pub(crate) async fn assemble(
+    mirror: &mut Mirror,
+    connection: &mut SqliteConnection,
+    mapping: &Arc<Mapping>,
+    id: AggregateId,
+    keys: &[String],
+) -> sqlx::Result<Vec<Assembled>> {
+    let aggregate = &mapping.aggregates[id];
+    let root_table = &mapping.tables[aggregate.root].name;
+    mirror.load_rows(connection, keys.iter().map(|key| (aggregate.root, key.clone()))).await?;
+    let mut documents: Vec<Assembled> = Vec::with_capacity(keys.len());
+    let mut instances: Vec<Instance> = Vec::new();
+    let mut at: Vec<Vec<usize>> = vec![Vec::new(); aggregate.nodes.len()];
+    let mut roots: Vec<Option<usize>> = vec![None; keys.len()];
+    for (document, key) in keys.iter().enumerate() {
+        documents.push(match mirror.row(&(aggregate.root, key.clone())) {
+            None => Assembled::Waiting(format!("its row in `{root_table}` never came")),
+            Some(row) if row.image.is_none() => Assembled::Deleted,
+            Some(row) => {
+                roots[document] = Some(instances.len());
+                at[0].push(instances.len());
+                let (key, row) = (key.clone(), row.clone());
+                instances.push(Instance { document, key, row, below: Vec::new() });
+                Assembled::Document(Val::Null)
+            }
+        });
+    }
+    for node in 1..aggregate.nodes.len() {
+        let place = &aggregate.nodes[node];
+        let Some(edge) = place.edge else { continue };
+        let link = &mapping.links[edge.link];
+        let parents = at[edge.parent].clone();
+        // Which rows stand below which: first their keys, then the rows, all in one go.
+        let mut below: Vec<(usize, Vec<String>)> = Vec::with_capacity(parents.len());
+        match edge.direction {
+            Direction::Many => {
+                let named = parents.iter().map(|&parent| (edge.link, instances[parent].key.clone()));
+                mirror.load_links(connection, named.collect()).await?;
+                for parent in parents {
+                    let named = (edge.link, instances[parent].key.clone());
+                    let mut keys: Vec<String> = mirror.naming(&named).cloned().collect();
+                    keys.sort_by_cached_key(|key| sort_key(key));
+                    below.push((parent, keys));
+                }
+            }
+            Direction::One => {
+                for parent in parents {
+                    let image = instances[parent].row.image.as_ref();
+                    let key = image.and_then(|image| link.target(image.get(&link.column)));
+                    below.push((parent, key.into_iter().collect()));
+                }
+            }
+        }
+        let ids = below.iter().flat_map(|(_, keys)| keys).map(|key| (place.table, key.clone()));
+        let ids: Vec<RowId> = ids.collect();
+        mirror.load_rows(connection, ids).await?;
+        for (parent, keys) in below {
+            let document = instances[parent].document;
+            let mut found = Vec::with_capacity(keys.len());
+            for key in keys {
+                let row = mirror.row(&(place.table, key.clone())).filter(|row| row.image.is_some());
+                if let Some(row) = row.cloned() {
+                    found.push(instances.len());
+                    at[node].push(instances.len());
+                    instances.push(Instance { document, key, row, below: Vec::new() });
+                } else if place.required {
+                    let table = &mapping.tables[place.table].name;
+                    let text = format!("`{}`: the row it needs in `{table}` never came", place.path);
+                    documents[document] = Assembled::Waiting(text);
+                }
+            }
+            instances[parent].below.push((node, found));
+        }
+    }
+    for (node, at) in at.iter().enumerate() {
+        for instance in at.iter().map(|&instance| &instances[instance]) {
+            if let Some(column) = instance.row.unknown() {
+                let table = &mapping.tables[aggregate.nodes[node].table].name;
+                let text = format!("the value of `{table}.{column}` never came");
+                documents[instance.document] = Assembled::Waiting(text);
+            }
+        }
+    }
+    for (document, root) in documents.iter_mut().zip(roots) {
+        if let (Assembled::Document(value), Some(root)) = (document, root) {
+            *value = build(aggregate, &instances, root);
+        }
+    }
+    Ok(documents)
+}
+
+/// A row and everything below it. A place hides the column of the same name.
+fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
+    let instance = &instances[at];
+    let columns = instance.row.image.iter().flatten();
+    let columns = columns.map(|(name, value)| (name.as_str(), from_json(value)));
+    let places = instance.below.iter().map(|(node, rows)| {
+        let place = &aggregate.nodes[*node];
+        let mut values = rows.iter().map(|&row| build(aggregate, instances, row));
+        let one = place.edge.is_some_and(|edge| edge.direction == Direction::One);
+        let value = if one { values.next().unwrap_or_default() } else { values.collect() };
+        (place.field.as_str(), value)
+    });
+    object(columns.chain(places))
+}
+
+/// Whole numbers by value, before texts.
+fn sort_key(key: &str) -> (bool, i128, String) {
+    match key.parse::<i128>() {
+        Ok(number) => (false, number, String::new()),
+        Err(_) => (true, 0, key.to_owned()),
+    }
+}

@@ -1,0 +1,202 @@
+//! The import: reads changes, keeps the mirror, assembles what they touched and sends it to the
+//! modules.
+//!
+//! Rows, dirty marks and progress move in one transaction, *before* the commands they lead to are
+//! sent; a mark goes when its command is acknowledged. So whatever moment the process is killed
+//! at, the next run repeats work and loses none, and the final state is the same.
+
+mod deliver;
+mod feed;
+mod ledger;
+mod session;
+mod summary;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use database::{Database, DatabaseError};
+use kernel::keys::SecretKey;
+use kernel::seams::{SharedClock, SystemClock};
+use kernel::sync::SyncTarget;
+use tokio_util::sync::CancellationToken;
+
+use crate::files::ReadError;
+use crate::jq::{Limits, Runner};
+use crate::mapping::Mapping;
+use deliver::Targets;
+use session::Session;
+pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
+
+/// How much is done at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Changes per transaction of the mirror, at least, if there are so many.
+    least: usize,
+    /// Changes after which a single source transaction is cut.
+    most: usize,
+    /// Dirty aggregates worked on at once.
+    page: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { least: 1_000, most: 4_000, page: 500 }
+    }
+}
+
+/// Why an import stopped. What was done until then stays done; the next run goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A file cannot be read on. Everything before the place is taken over.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The mirror's database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A statement on the mirror failed.
+    #[error("the mirror's database failed")]
+    Sql(#[from] sqlx::Error),
+    /// A command of the mapping has no module.
+    #[error("no module takes the command `{0}`")]
+    NoTarget(String),
+    /// The mapping stores other columns, or joins by others, than the mirror was filled with.
+    #[error(
+        "the mapping's tables or joins of source `{source_name}` changed since its mirror was \
+         filled: delete the mirror's database and import the files again (what was imported \
+         stays; the same states record nothing)"
+    )]
+    MirrorOutdated {
+        /// The legacy system's name.
+        source_name: String,
+    },
+    /// The store did not take a command, several times.
+    #[error("a {aggregate} could not be delivered; run the import again when the cause is gone")]
+    NotDelivered {
+        /// The kind of aggregate in the mapping.
+        aggregate: String,
+        /// What the module said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another import of the same source began.
+    #[error("another import of source `{source_name}` has begun: this one stops")]
+    Superseded {
+        /// The legacy system's name.
+        source_name: String,
+    },
+    /// A program called a built-in that does not come back.
+    #[error("a mapping program does not end and cannot be interrupted: correct the mapping")]
+    ProgramStuck,
+    /// No threads for programs.
+    #[error("the threads that run mapping programs cannot be started")]
+    Threads(#[source] std::io::Error),
+    /// A task ended unexpectedly.
+    #[error("a module failed unexpectedly while it took a command")]
+    Panicked,
+}
+
+/// How to import.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Read the files from their beginning, even if they were read before. What is not newer
+    /// than the mirror is ignored all the same.
+    pub from_start: bool,
+}
+
+/// An aggregate that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Quarantined {
+    /// The kind of aggregate in the mapping.
+    pub aggregate: String,
+    /// Key of its root row in the legacy.
+    pub key: String,
+    /// Why, without data.
+    pub reason: String,
+    /// Since when, RFC 3339.
+    pub since: String,
+}
+
+/// Imports files of changes of one legacy system.
+pub struct Import {
+    mapping: Arc<Mapping>,
+    database: Database,
+    key: SecretKey,
+    targets: Targets,
+    runner: Runner,
+    clock: SharedClock,
+    sizes: Sizes,
+}
+
+impl Import {
+    /// Opens the mirror's database, making it if need be.
+    pub async fn open_database(url: &str) -> Result<Database, DatabaseError> {
+        Database::open(url, "capture", &MIGRATIONS).await
+    }
+
+    /// An import by a mapping into modules. `key` digests what the mapping hashes; it must stay
+    /// the same from run to run. `targets` are by command name.
+    pub fn new(
+        mapping: Arc<Mapping>,
+        database: Database,
+        key: SecretKey,
+        targets: &HashMap<String, Arc<dyn SyncTarget>>,
+    ) -> Result<Self, ImportError> {
+        let target = |command: &str| {
+            let target = targets.get(command).cloned();
+            target.ok_or_else(|| ImportError::NoTarget(command.to_owned()))
+        };
+        let targets = mapping.aggregates().map(|(_, command)| target(command));
+        let targets = Arc::new(targets.collect::<Result<Vec<_>, _>>()?);
+        // A run ends by its own limit; this is for a built-in that never comes back. Runs queue
+        // behind each other, so it must be much longer than one.
+        let patience = Limits::default().time * 12 + Duration::from_secs(60);
+        let runner = Runner::start(patience).map_err(ImportError::Threads)?;
+        let clock = Arc::new(SystemClock);
+        Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
+    }
+
+    /// Imports files, in the order given, from where an earlier run stopped.
+    ///
+    /// Cancelling ends the run after what is being done, with a [`Summary`] that says so.
+    pub async fn run(
+        &self,
+        files: &[PathBuf],
+        options: Options,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Summary, ImportError> {
+        Session::begin(self, progress, cancel).await?.run(files, options).await
+    }
+
+    /// Assembles what is in quarantine afresh from the mirror and sends it. What still cannot be
+    /// understood stays.
+    pub async fn replay_quarantine(
+        &self,
+        progress: &dyn Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Summary, ImportError> {
+        Session::begin(self, progress, cancel).await?.replay().await
+    }
+
+    /// What is in quarantine.
+    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, ImportError> {
+        let ledger = ledger::Ledger { source: self.mapping.source.clone(), run: String::new() };
+        let mut connection = self.database.readers().acquire().await?;
+        let list = ledger.quarantine_list(&mut connection).await?;
+        let entry = |(aggregate, key, reason, since)| Quarantined { aggregate, key, reason, since };
+        Ok(list.into_iter().map(entry).collect())
+    }
+}
+
+impl std::fmt::Debug for Import {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Import").field("source", &self.mapping.source).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

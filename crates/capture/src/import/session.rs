@@ -1,0 +1,599 @@
+//! One run of an import.
+//!
+//! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of
+//! the turn before are on their way; their answers are recorded in it.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use chrono::{DateTime, SecondsFormat};
+use database::Transaction;
+use kernel::execution::Cause;
+use kernel::seams::new_id;
+use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::deliver::{Answered, Command, NotDelivered, deliver};
+use super::feed::{Cursor, Feed, Segment};
+use super::ledger::{Ledger, Mark, State};
+use super::summary::{Progress, Snapshot, Summary};
+use super::{Import, ImportError, Options};
+use crate::assembly::{Assembled, assemble};
+use crate::files::{Beginning, Place};
+use crate::ids::aggregate_id;
+use crate::jq::Job;
+use crate::mapping::AggregateId;
+use crate::mask::Masker;
+use crate::mirror::{Mirror, Root};
+
+/// Purpose of the digests of delivered states.
+const PURPOSE: &str = "capture.delivered";
+
+/// An aggregate to send, as it is at one moment.
+struct Work {
+    root: Root,
+    mark: i64,
+    occurred_ms: i64,
+    assembled: Assembled,
+}
+
+/// What one transaction of the mirror's database is to hold.
+#[derive(Default)]
+struct Turn {
+    work: Vec<Work>,
+    /// Marks to write.
+    dirty: HashMap<Root, Mark>,
+    /// Marks to take away: nothing new to say, or in quarantine.
+    done: Vec<(Root, i64)>,
+    quarantined: Vec<(Root, String)>,
+    released: Vec<Root>,
+    commands: Vec<Command>,
+    read_to: Vec<(usize, Place)>,
+    /// Whether commands of one mark come from one source transaction and share a correlation.
+    one_cause: bool,
+    /// Whether what is missing will not come any more.
+    last: bool,
+}
+
+/// Commands on their way.
+struct Flight {
+    answers: JoinHandle<Result<Vec<Answered>, NotDelivered>>,
+    /// The last state of each aggregate among them.
+    digests: HashMap<Root, String>,
+}
+
+pub(super) struct Session<'i> {
+    import: &'i Import,
+    progress: &'i dyn Progress,
+    cancel: &'i CancellationToken,
+    ledger: Ledger,
+    mirror: Mirror,
+    state: State,
+    flight: Option<Flight>,
+    /// Marks at which aggregates went into quarantine in this run: the answer to an older command
+    /// does not get them out.
+    broken: HashMap<Root, i64>,
+    /// Ids of the files in the ledger.
+    files: Vec<i64>,
+    summary: Summary,
+    snapshot: Snapshot,
+    began: Instant,
+}
+
+impl<'i> Session<'i> {
+    /// Takes the source over.
+    pub(super) async fn begin(
+        import: &'i Import,
+        progress: &'i dyn Progress,
+        cancel: &'i CancellationToken,
+    ) -> Result<Self, ImportError> {
+        let mapping = &import.mapping;
+        let ledger = Ledger { source: mapping.source.clone(), run: new_id().to_string() };
+        let mut transaction = import.database.begin().await?;
+        let (mut state, fingerprint) =
+            ledger.begin(&mut transaction, &mapping.mirror_fingerprint).await?;
+        if fingerprint != mapping.mirror_fingerprint {
+            return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
+        }
+        state.last_mark += 1;
+        for aggregate in &mapping.aggregates {
+            // Another program may say something else of every aggregate.
+            if ledger.is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint).await? {
+                let table = &mapping.tables[aggregate.root].name;
+                let now = import.clock.now().timestamp_millis();
+                let mark = state.last_mark;
+                ledger.mark_all(&mut transaction, &aggregate.name, table, mark, now).await?;
+            }
+        }
+        ledger.advance(&mut transaction, &state).await?;
+        transaction.commit().await?;
+        let summary = Summary { source: mapping.source.clone(), ..Summary::default() };
+        Ok(Self {
+            import,
+            progress,
+            cancel,
+            ledger,
+            mirror: Mirror::new(mapping.clone()),
+            state,
+            flight: None,
+            broken: HashMap::new(),
+            files: Vec::new(),
+            summary,
+            snapshot: Snapshot::default(),
+            began: Instant::now(),
+        })
+    }
+
+    pub(super) async fn run(
+        mut self,
+        files: &[PathBuf],
+        options: Options,
+    ) -> Result<Summary, ImportError> {
+        let places = self.recognise(files, options).await?;
+        if !self.state.spilled {
+            // Left over from a run that was killed, or marked because the mapping changed.
+            self.drain(false).await?;
+        }
+        let masker = Masker::new(self.import.mapping.clone(), self.import.key.clone());
+        let mut feed = Feed::start(places, masker);
+        // Where reading is; `state` is what the mirror has.
+        let mut cursor = self.state.cursor;
+        let sizes = self.import.sizes;
+        while !self.cancel.is_cancelled() {
+            let segments = feed.next(&mut cursor, sizes.least, sizes.most).await;
+            if segments.is_empty() {
+                break;
+            }
+            let mut segments = VecDeque::from(segments);
+            while !segments.is_empty() && !self.cancel.is_cancelled() {
+                self.fold(&mut segments, cursor).await?;
+            }
+            self.snapshot.bytes_read = feed.bytes_read();
+            self.report();
+        }
+        self.settle().await?;
+        if let Some(error) = feed.failure() {
+            return Err(error.into());
+        }
+        let complete = !self.cancel.is_cancelled() && !self.state.cursor.in_snapshot;
+        if complete {
+            self.drain(true).await?;
+        }
+        self.finish().await
+    }
+
+    pub(super) async fn replay(mut self) -> Result<Summary, ImportError> {
+        let mut transaction = self.import.database.begin().await?;
+        self.state.last_mark += 1;
+        let now = self.import.clock.now().timestamp_millis();
+        self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
+        self.advance(&mut transaction).await?;
+        transaction.commit().await?;
+        if !self.state.spilled {
+            self.drain(true).await?;
+        }
+        self.finish().await
+    }
+
+    /// Finds out which files were read before, and how far.
+    async fn recognise(
+        &mut self,
+        files: &[PathBuf],
+        options: Options,
+    ) -> Result<Vec<(PathBuf, Option<Place>)>, ImportError> {
+        let mut transaction = self.import.database.begin().await?;
+        let mut known = self.ledger.files(&mut transaction).await?;
+        let mut places = Vec::with_capacity(files.len());
+        for path in files {
+            let beginning = Beginning::read(path)?;
+            let found = known.iter().position(|file| beginning.was(&file.head));
+            let found = found.map(|found| known.remove(found));
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+            let head = beginning.head();
+            let id = found.as_ref().map(|file| file.id);
+            let id = self.ledger.remember_file(&mut transaction, id, &name, &head).await?;
+            self.files.push(id);
+            let place = found.map(|file| file.place).filter(|_| !options.from_start);
+            places.push((path.clone(), place));
+            self.snapshot.bytes_total += size(path);
+        }
+        transaction.commit().await?;
+        Ok(places)
+    }
+
+    /// Takes segments into the mirror in one turn, up to the end of a transaction too large to be
+    /// worked on in memory.
+    async fn fold(
+        &mut self,
+        segments: &mut VecDeque<Segment>,
+        cursor: Cursor,
+    ) -> Result<(), ImportError> {
+        let mapping = self.import.mapping.clone();
+        let mut transaction = self.import.database.begin().await?;
+        let mut turn = Turn { one_cause: true, ..Turn::default() };
+        let mut drain = false;
+        while let Some(segment) = segments.pop_front() {
+            let counts = &mut self.summary.changes;
+            let roots = self.mirror.apply(&mut transaction, &segment.changes, counts).await?;
+            self.count(&segment);
+            self.state.last_mark += 1;
+            let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
+            for root in &roots {
+                let mark = Mark { key: root.1.clone(), mark, occurred_ms };
+                turn.dirty.insert(root.clone(), mark);
+            }
+            turn.read_to.extend(segment.read_to);
+            self.state.spilled |= !segment.ended || roots.len() > self.import.sizes.page;
+            self.state.cursor = if segment.ended { Cursor::default() } else { cursor };
+            if !segment.ended {
+                continue;
+            }
+            self.summary.transactions += 1;
+            if self.state.spilled {
+                self.state.spilled = false;
+                drain = true;
+                break;
+            }
+            for (id, keys) in by_aggregate(roots) {
+                let assembled =
+                    assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
+                turn.work.extend(keys.into_iter().zip(assembled).map(|(key, assembled)| Work {
+                    root: (id, key),
+                    mark,
+                    occurred_ms,
+                    assembled,
+                }));
+            }
+        }
+        self.close(transaction, turn).await?;
+        if drain { self.drain(false).await } else { Ok(()) }
+    }
+
+    /// Works on everything dirty, page by page. `last` says that what is missing will not come.
+    async fn drain(&mut self, last: bool) -> Result<(), ImportError> {
+        self.settle().await?;
+        let mapping = self.import.mapping.clone();
+        for (id, aggregate) in mapping.aggregates.iter().enumerate() {
+            let mut after = String::new();
+            while !self.cancel.is_cancelled() {
+                let mut transaction = self.import.database.begin().await?;
+                let page = self.import.sizes.page;
+                let marks =
+                    self.ledger.dirty(&mut transaction, &aggregate.name, &after, page).await?;
+                let Some(end) = marks.last() else { break };
+                after.clone_from(&end.key);
+                let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
+                let assembled =
+                    assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
+                let work = marks.into_iter().zip(assembled).map(|(mark, assembled)| Work {
+                    root: (id, mark.key),
+                    mark: mark.mark,
+                    occurred_ms: mark.occurred_ms,
+                    assembled,
+                });
+                let turn = Turn { work: work.collect(), last, ..Turn::default() };
+                self.close(transaction, turn).await?;
+                self.report();
+            }
+        }
+        self.settle().await
+    }
+
+    /// Runs the programs of a turn, commits it together with the answers to the commands before,
+    /// and sends its own.
+    async fn close(
+        &mut self,
+        mut transaction: Transaction,
+        mut turn: Turn,
+    ) -> Result<(), ImportError> {
+        self.decide(&mut transaction, &mut turn).await?;
+        for (root, _) in &turn.quarantined {
+            self.broken.insert(root.clone(), self.state.last_mark);
+        }
+        self.record_answers(&mut transaction).await?;
+        self.mirror.flush(&mut transaction).await?;
+        let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
+        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
+        self.ledger.mark(&mut transaction, marks).await?;
+        let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
+        self.ledger.unmark(&mut transaction, done).await?;
+        let released = turn.released.iter().map(|root| (name(root), root.1.as_str()));
+        self.ledger.release(&mut transaction, released).await?;
+        let entries = turn.quarantined.iter();
+        let entries = entries.map(|(root, why)| (name(root), root.1.as_str(), why.as_str()));
+        let now = self.now();
+        self.ledger.quarantine(&mut transaction, entries, &now).await?;
+        let read_to: HashMap<usize, Place> = turn.read_to.into_iter().collect();
+        for (file, place) in read_to {
+            self.ledger.read_to(&mut transaction, self.files[file], place).await?;
+        }
+        self.advance(&mut transaction).await?;
+        transaction.commit().await?;
+        if !turn.commands.is_empty() {
+            self.snapshot.commands += turn.commands.len() as u64;
+            self.summary.commands.sent += turn.commands.len() as u64;
+            let digest = |command: &Command| {
+                ((command.aggregate, command.key.clone()), command.digest.clone())
+            };
+            let digests = turn.commands.iter().map(digest).collect();
+            let answers = tokio::spawn(deliver(self.import.targets.clone(), turn.commands));
+            self.flight = Some(Flight { answers, digests });
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, transaction: &mut Transaction) -> Result<(), ImportError> {
+        if self.ledger.advance(transaction, &self.state).await? {
+            return Ok(());
+        }
+        Err(ImportError::Superseded { source_name: self.ledger.source.clone() })
+    }
+
+    /// Turns documents into states and those that say something new into commands.
+    async fn decide(
+        &self,
+        transaction: &mut Transaction,
+        turn: &mut Turn,
+    ) -> Result<(), ImportError> {
+        let mapping = &self.import.mapping;
+        let mut work = std::mem::take(&mut turn.work);
+        let mut jobs = Vec::new();
+        for work in &mut work {
+            if let Assembled::Document(input) = &mut work.assembled {
+                let program = mapping.aggregates[work.root.0].program.clone();
+                jobs.push(Job { program, input: std::mem::take(input) });
+            }
+        }
+        let results = self.import.runner.run(jobs).await.map_err(|_| ImportError::ProgramStuck)?;
+        let mut results = results.into_iter();
+        let stored = self.stored_digests(transaction, &work).await?;
+        let mut sent: HashMap<Root, usize> = HashMap::new();
+        let mut causes: HashMap<i64, Uuid> = HashMap::new();
+        for Work { root, mark, occurred_ms, assembled } in work {
+            let state = match assembled {
+                Assembled::Deleted => Ok(LegacyState::Absent { reason: "deleted".to_owned() }),
+                Assembled::Waiting(_) if !turn.last => continue,
+                Assembled::Waiting(why) => Err(why),
+                Assembled::Document(_) => match results.next() {
+                    Some(Ok(value)) => state_of(value),
+                    Some(Err(error)) => Err(error.to_string()),
+                    None => return Err(ImportError::ProgramStuck),
+                },
+            };
+            let state = match state {
+                Ok(state) => state,
+                Err(why) => {
+                    turn.done.push((root.clone(), mark));
+                    turn.quarantined.push((root, why));
+                    continue;
+                }
+            };
+            let digest = self.digest(&state);
+            let flying = self.flight.as_ref().and_then(|flight| flight.digests.get(&root));
+            if let Some(&before) = sent.get(&root) {
+                let before = &mut turn.commands[before];
+                if before.digest == digest {
+                    // Its acknowledgement is that of this mark too.
+                    before.mark = mark;
+                    continue;
+                }
+            } else if let Some(flying) = flying {
+                if *flying == digest {
+                    // The mark that goes with the command on its way stays until that is answered.
+                    turn.dirty.remove(&root);
+                    continue;
+                }
+            } else if stored.get(&root) == Some(&digest) {
+                turn.done.push((root.clone(), mark));
+                turn.quarantined.retain(|(broken, _)| *broken != root);
+                turn.released.push(root);
+                continue;
+            }
+            let correlation = if turn.one_cause {
+                *causes.entry(mark).or_insert_with(new_id)
+            } else {
+                new_id()
+            };
+            sent.insert(root.clone(), turn.commands.len());
+            let request = self.request(&root, state, correlation, occurred_ms);
+            turn.commands.push(Command { aggregate: root.0, key: root.1, mark, digest, request });
+        }
+        Ok(())
+    }
+
+    fn request(
+        &self,
+        root: &Root,
+        state: LegacyState,
+        correlation: Uuid,
+        occurred_ms: i64,
+    ) -> SyncRequest {
+        let mapping = &self.import.mapping;
+        let source = &mapping.source;
+        let table = &mapping.tables[mapping.aggregates[root.0].root].name;
+        let mut cause = Cause::request(correlation, "import");
+        cause.origin_system.clone_from(source);
+        cause.occurred_at = DateTime::from_timestamp_millis(occurred_ms);
+        SyncRequest {
+            id: aggregate_id(source, table, &root.1),
+            legacy: LegacyReference { source: source.clone(), id: root.1.clone() },
+            state,
+            cause,
+        }
+    }
+
+    fn digest(&self, state: &LegacyState) -> String {
+        let text = match state {
+            LegacyState::Present(value) => format!("present {}", canonical(value)),
+            LegacyState::Absent { reason } => format!("absent {reason}"),
+        };
+        hex::encode(self.import.key.digest(PURPOSE, &text))
+    }
+
+    async fn stored_digests(
+        &self,
+        transaction: &mut Transaction,
+        work: &[Work],
+    ) -> Result<HashMap<Root, String>, ImportError> {
+        let mut stored = HashMap::new();
+        for (id, aggregate) in self.import.mapping.aggregates.iter().enumerate() {
+            let roots = work.iter().map(|work| &work.root).filter(|root| root.0 == id);
+            let keys: Vec<&str> = roots.map(|root| root.1.as_str()).collect();
+            if keys.is_empty() {
+                continue;
+            }
+            let digests = self.ledger.digests(transaction, &aggregate.name, &keys).await?;
+            stored.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
+        }
+        Ok(stored)
+    }
+
+    /// Waits for the commands on their way and records their answers.
+    async fn record_answers(&mut self, transaction: &mut Transaction) -> Result<(), ImportError> {
+        let Some(flight) = self.flight.take() else { return Ok(()) };
+        let mapping = &self.import.mapping;
+        let answers = flight.answers.await.map_err(|_| ImportError::Panicked)?;
+        let answers = answers.map_err(|failed| ImportError::NotDelivered {
+            aggregate: mapping.aggregates[failed.aggregate].name.clone(),
+            source: failed.source,
+        })?;
+        let name = |answered: &Answered| mapping.aggregates[answered.aggregate].name.as_str();
+        // Answers of one aggregate are in order: the last one counts.
+        let mut last: HashMap<(AggregateId, &str), &Answered> = HashMap::new();
+        for answered in &answers {
+            let counts = &mut self.summary.commands;
+            let (counter, label) = match &answered.outcome {
+                Ok(SyncOutcome::Imported) => (&mut counts.imported, "imported"),
+                Ok(SyncOutcome::Revised(_)) => (&mut counts.revised, "revised"),
+                Ok(SyncOutcome::Unchanged) => (&mut counts.unchanged, "unchanged"),
+                Ok(SyncOutcome::Ignored) => (&mut counts.ignored, "ignored"),
+                Ok(SyncOutcome::Conflict) => (&mut counts.conflicts, "conflict"),
+                Err(_) => (&mut counts.not_understood, "not_understood"),
+            };
+            *counter += 1;
+            let command = mapping.aggregates[answered.aggregate].command.clone();
+            metrics::counter!("bascule_import_commands_total", "command" => command, "outcome" => label)
+                .increment(1);
+            last.insert((answered.aggregate, answered.key.as_str()), answered);
+        }
+        let marks = answers.iter().map(|one| (name(one), one.key.as_str(), one.mark));
+        self.ledger.unmark(transaction, marks).await?;
+        let understood = || last.values().filter(|answered| answered.outcome.is_ok());
+        let states = understood().map(|one| {
+            let ignored = one.outcome == Ok(SyncOutcome::Ignored);
+            let why = one.absent.as_deref().filter(|_| ignored);
+            (name(one), one.key.as_str(), one.digest.as_str(), why)
+        });
+        self.ledger.delivered(transaction, states).await?;
+        let broken = &self.broken;
+        let released = understood().filter(|one| {
+            let root = (one.aggregate, one.key.clone());
+            broken.get(&root).is_none_or(|mark| *mark < one.mark)
+        });
+        let released = released.map(|one| (name(one), one.key.as_str()));
+        self.ledger.release(transaction, released).await?;
+        let refused = last.values().filter_map(|one| {
+            let why = one.outcome.as_ref().err()?;
+            Some((name(one), one.key.as_str(), why.as_str()))
+        });
+        let now = self.now();
+        self.ledger.quarantine(transaction, refused, &now).await?;
+        Ok(())
+    }
+
+    /// Waits for the commands on their way and records their answers in a turn of their own.
+    async fn settle(&mut self) -> Result<(), ImportError> {
+        if self.flight.is_none() {
+            return Ok(());
+        }
+        let mut transaction = self.import.database.begin().await?;
+        self.record_answers(&mut transaction).await?;
+        self.advance(&mut transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn finish(mut self) -> Result<Summary, ImportError> {
+        self.settle().await?;
+        let mut connection = self.import.database.readers().acquire().await?;
+        let ledger = &self.ledger;
+        self.summary.ignored = ledger.ignored(&mut connection).await?;
+        self.summary.quarantined = ledger.quarantined(&mut connection).await?;
+        self.summary.dirty = ledger.dirty_count(&mut connection).await?;
+        self.summary.unfinished_snapshot = self.state.cursor.in_snapshot;
+        self.summary.cancelled = self.cancel.is_cancelled();
+        metrics::gauge!("bascule_import_quarantined", "source" => ledger.source.clone())
+            .set(self.summary.quarantined as f64);
+        self.report();
+        let seconds = self.began.elapsed().as_secs_f64();
+        self.summary.elapsed_seconds = seconds;
+        self.summary.changes_per_second = self.summary.changes.read as f64 / seconds.max(1e-9);
+        Ok(self.summary)
+    }
+
+    fn count(&mut self, segment: &Segment) {
+        let changes = segment.changes.len() as u64;
+        self.snapshot.changes += changes;
+        metrics::counter!("bascule_import_changes_total", "source" => self.ledger.source.clone())
+            .increment(changes);
+    }
+
+    fn report(&mut self) {
+        self.snapshot.elapsed_seconds = self.began.elapsed().as_secs_f64();
+        self.progress.update(&self.snapshot);
+    }
+
+    fn now(&self) -> String {
+        self.import.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+fn by_aggregate(roots: BTreeSet<Root>) -> Vec<(AggregateId, Vec<String>)> {
+    let mut grouped: Vec<(AggregateId, Vec<String>)> = Vec::new();
+    for (id, key) in roots {
+        match grouped.last_mut() {
+            Some((last, keys)) if *last == id => keys.push(key),
+            _ => grouped.push((id, vec![key])),
+        }
+    }
+    grouped
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |data| data.len())
+}
+
+/// What a program's result says.
+fn state_of(value: Value) -> Result<LegacyState, String> {
+    let Value::Object(members) = &value else {
+        return Err("the program's output is not an object".to_owned());
+    };
+    match members.get("absent") {
+        None => Ok(LegacyState::Present(value)),
+        Some(Value::String(reason)) if members.len() == 1 => {
+            Ok(LegacyState::Absent { reason: reason.clone() })
+        }
+        Some(_) => Err("the program's output has `absent` beside other fields".to_owned()),
+    }
+}
+
+/// A value as text, the same whatever the order of members.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| *name);
+            let text = members.iter().map(|(name, value)| {
+                format!("{}:{}", Value::from(name.as_str()), canonical(value))
+            });
+            format!("{{{}}}", text.collect::<Vec<_>>().join(","))
+        }
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
+        other => other.to_string(),
+    }
+}

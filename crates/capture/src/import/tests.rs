@@ -1,0 +1,4 @@
+mod harness;
+mod oracle;
+mod recovery;
+mod semantics;

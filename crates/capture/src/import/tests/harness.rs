@@ -1,0 +1,227 @@
+//! Fake modules that remember the last state they were told, and imports into them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use kernel::keys::SecretKey;
+use kernel::sync::{LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::super::*;
+
+pub(super) const COMMANDS: [&str; 4] = [
+    "customers.SyncCustomer",
+    "orders.SyncOrder",
+    "billing.SyncInvoice",
+    "payments.SyncPayment",
+];
+
+/// What a module holds of one aggregate: its legacy key, and its state or why it is absent.
+pub(super) type Held = BTreeMap<String, Result<Value, String>>;
+
+/// A module that keeps the last state of each aggregate it was told to be there.
+pub(super) struct Module {
+    command: &'static str,
+    pub(super) held: Mutex<Held>,
+    pub(super) told: Mutex<Vec<(String, LegacyState)>>,
+    cancel: Mutex<Option<(usize, CancellationToken)>>,
+    pub(super) refuse: Mutex<Option<String>>,
+    busy: Mutex<BTreeSet<String>>,
+}
+
+#[async_trait]
+impl SyncTarget for Module {
+    fn command(&self) -> &'static str {
+        self.command
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
+        let key = request.legacy.id.clone();
+        assert!(self.busy.lock().unwrap().insert(key.clone()), "two commands of {key} at once");
+        tokio::task::yield_now().await;
+        self.busy.lock().unwrap().remove(&key);
+        if self.refuse.lock().unwrap().as_deref() == Some(key.as_str()) {
+            return Err(SyncError::NotUnderstood("refused by the test".to_owned()));
+        }
+        let mut told = self.told.lock().unwrap();
+        told.push((key.clone(), request.state.clone()));
+        if let Some((after, cancel)) = &*self.cancel.lock().unwrap()
+            && told.len() >= *after
+        {
+            cancel.cancel();
+        }
+        let new = match request.state {
+            LegacyState::Present(state) => Ok(state),
+            LegacyState::Absent { reason } => Err(reason),
+        };
+        let mut held = self.held.lock().unwrap();
+        Ok(match (held.get(&key), &new) {
+            (None, Err(_)) => return Ok(SyncOutcome::Ignored),
+            (Some(known), _) if *known == new => return Ok(SyncOutcome::Unchanged),
+            (None, Ok(_)) => {
+                held.insert(key, new);
+                SyncOutcome::Imported
+            }
+            (Some(_), _) => {
+                held.insert(key, new);
+                SyncOutcome::Revised(vec!["state".to_owned()])
+            }
+        })
+    }
+}
+
+/// Modules, a mirror and a mapping.
+pub(super) struct World {
+    pub(super) folder: TempDir,
+    pub(super) modules: HashMap<&'static str, Arc<Module>>,
+    mapping: Arc<Mapping>,
+    key: SecretKey,
+    pub(super) sizes: Sizes,
+}
+
+impl World {
+    pub(super) fn new(mapping: &str) -> Self {
+        let mut world = Self {
+            folder: tempfile::tempdir().unwrap(),
+            modules: HashMap::new(),
+            mapping: Arc::new(parse(mapping)),
+            key: SecretKey::generate().unwrap(),
+            sizes: Sizes::default(),
+        };
+        for command in COMMANDS {
+            let module = Module {
+                command,
+                held: Mutex::default(),
+                told: Mutex::default(),
+                cancel: Mutex::default(),
+                refuse: Mutex::default(),
+                busy: Mutex::default(),
+            };
+            world.modules.insert(command, Arc::new(module));
+        }
+        world
+    }
+
+    pub(super) fn tryton() -> Self {
+        Self::new(&std::fs::read_to_string(repository("docs/examples/tryton/mapping.toml")).unwrap())
+    }
+
+    pub(super) fn remap(&mut self, mapping: &str) {
+        self.mapping = Arc::new(parse(mapping));
+    }
+
+    pub(super) async fn import(&self) -> Import {
+        let url = format!("sqlite:{}", self.mirror().display());
+        let database = Import::open_database(&url).await.unwrap();
+        let targets = self.modules.iter().map(|(command, module)| {
+            ((*command).to_owned(), module.clone() as Arc<dyn SyncTarget>)
+        });
+        let targets = targets.collect();
+        let mapping = self.mapping.clone();
+        let mut import = Import::new(mapping, database, self.key.clone(), &targets).unwrap();
+        import.sizes = self.sizes;
+        import
+    }
+
+    pub(super) fn mirror(&self) -> PathBuf {
+        self.folder.path().join("mirror.db")
+    }
+
+    pub(super) async fn try_run(&self, files: &[&Path]) -> Result<Summary, ImportError> {
+        self.run_with(files, Options::default(), &CancellationToken::new()).await
+    }
+
+    pub(super) async fn run(&self, files: &[&Path]) -> Summary {
+        self.try_run(files).await.unwrap()
+    }
+
+    pub(super) async fn run_with(
+        &self,
+        files: &[&Path],
+        options: Options,
+        cancel: &CancellationToken,
+    ) -> Result<Summary, ImportError> {
+        let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
+        self.import().await.run(&files, options, &NoProgress, cancel).await
+    }
+
+    /// Cancels the run when a module was told so many states.
+    pub(super) async fn run_until(&self, command: &str, told: usize, files: &[&Path]) -> Summary {
+        let cancel = CancellationToken::new();
+        let module = &self.modules[command];
+        let so_far = module.told.lock().unwrap().len();
+        *module.cancel.lock().unwrap() = Some((so_far + told, cancel.clone()));
+        let summary = self.run_with(files, Options::default(), &cancel).await.unwrap();
+        *module.cancel.lock().unwrap() = None;
+        summary
+    }
+
+    pub(super) fn held(&self, command: &str) -> Held {
+        self.modules[command].held.lock().unwrap().clone()
+    }
+
+    pub(super) fn told(&self, command: &str) -> Vec<(String, LegacyState)> {
+        self.modules[command].told.lock().unwrap().clone()
+    }
+
+    /// The states of the aggregates that are there, of every module: what an import leads to.
+    ///
+    /// An aggregate that came and went is left out: whether it was seen in between depends on
+    /// where an import was cut.
+    pub(super) fn outcome(&self) -> BTreeMap<(&'static str, String), Value> {
+        let mut outcome = BTreeMap::new();
+        for (command, module) in &self.modules {
+            for (key, held) in &*module.held.lock().unwrap() {
+                if let Ok(state) = held {
+                    outcome.insert((*command, key.clone()), state.clone());
+                }
+            }
+        }
+        outcome
+    }
+
+    pub(super) fn write(&self, name: &str, lines: &[impl AsRef<str>]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
+        for line in lines {
+            writeln!(file, "{}", line.as_ref()).unwrap();
+        }
+        file.flush().unwrap();
+        path
+    }
+}
+
+fn parse(mapping: &str) -> Mapping {
+    let commands = COMMANDS.map(str::to_owned).into();
+    Mapping::parse(mapping, &commands).unwrap()
+}
+
+pub(super) fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+pub(super) fn feed() -> PathBuf {
+    repository("tests/data/tryton-small.jsonl.gz")
+}
+
+/// The lines of the recorded feed.
+pub(super) fn feed_lines() -> Vec<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(feed()).unwrap();
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The modules after the whole recorded feed, imported in one go.
+pub(super) async fn whole_feed() -> World {
+    let world = World::tryton();
+    let summary = world.run(&[&feed()]).await;
+    assert_eq!(summary.quarantined, 0);
+    assert_eq!(summary.dirty, 0);
+    world
+}

@@ -1,0 +1,204 @@
+//! The mirror: the latest masked image of every row, with its place in the source's log, and
+//! which rows name which.
+//!
+//! Rows and links are read from the database as they are needed, kept for a while, and written
+//! together by [`Mirror::flush`] in the caller's transaction.
+
+pub(crate) mod row;
+mod tables;
+mod walk;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Serialize;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::debezium::Operation;
+use crate::mapping::{AggregateId, LinkId, Mapping, TableId};
+use crate::mask::{Change, Image};
+use row::{Merged, Row, merge};
+
+/// A row's table and key.
+pub(crate) type RowId = (TableId, String);
+/// A link and the key it names.
+pub(crate) type Named = (LinkId, String);
+/// An aggregate and the key of its root row.
+pub(crate) type Root = (AggregateId, String);
+
+/// How many rows and links stay in memory between transactions.
+const KEPT: usize = 50_000;
+
+/// What was done with changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ChangeCounts {
+    /// All records read.
+    pub read: u64,
+    /// Rows of a snapshot.
+    pub snapshot: u64,
+    /// Rows made.
+    pub created: u64,
+    /// Rows changed.
+    pub updated: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Tombstones: they say nothing that the deletion before did not say.
+    pub tombstones: u64,
+    /// Of the above, those of tables that the mapping does not name.
+    pub unmapped: u64,
+    /// Of the above, those not newer than what the mirror holds.
+    pub not_newer: u64,
+    /// Of the above, those that changed no stored column.
+    pub equal: u64,
+    /// Of the above, those that changed the mirror.
+    pub applied: u64,
+}
+
+/// A row that a transaction changed.
+#[derive(Debug)]
+struct Touched {
+    id: RowId,
+    before: Option<Arc<Row>>,
+    after: Arc<Row>,
+}
+
+fn image(row: &Arc<Row>) -> Option<&Image> {
+    row.image.as_ref()
+}
+
+/// Rows and links of one source.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    mapping: Arc<Mapping>,
+    rows: HashMap<RowId, Option<Arc<Row>>>,
+    links: HashMap<Named, BTreeSet<String>>,
+    changed_rows: HashSet<RowId>,
+    /// Per link and named key: rows that name it now, or no longer.
+    changed_links: HashMap<Named, HashMap<String, bool>>,
+}
+
+impl Mirror {
+    pub(crate) fn new(mapping: Arc<Mapping>) -> Self {
+        Self {
+            mapping,
+            rows: HashMap::new(),
+            links: HashMap::new(),
+            changed_rows: HashSet::new(),
+            changed_links: HashMap::new(),
+        }
+    }
+
+    /// A row that was loaded before.
+    pub(crate) fn row(&self, id: &RowId) -> Option<&Arc<Row>> {
+        self.rows.get(id).and_then(Option::as_ref)
+    }
+
+    /// The rows that name a key, loaded before.
+    pub(crate) fn naming(&self, named: &Named) -> impl Iterator<Item = &String> {
+        self.links.get(named).into_iter().flatten()
+    }
+
+    /// Applies changes of one source transaction. Gives the aggregates they touch: those the rows
+    /// belonged to before it and those they belong to after it.
+    ///
+    /// States in between do not matter: an aggregate differs before and after the transaction
+    /// only if a row changed that belongs to it before or after.
+    pub(crate) async fn apply(
+        &mut self,
+        connection: &mut SqliteConnection,
+        changes: &[Change],
+        counts: &mut ChangeCounts,
+    ) -> sqlx::Result<BTreeSet<Root>> {
+        self.load_rows(connection, changes.iter().filter_map(|change| change.row.clone())).await?;
+        let touched = self.merge_all(changes, counts);
+        let mut roots = BTreeSet::new();
+        self.owners(connection, &touched, |touched| touched.before.as_ref(), &mut roots).await?;
+        for touched in &touched {
+            self.relink(touched);
+            self.rows.insert(touched.id.clone(), Some(touched.after.clone()));
+        }
+        self.owners(connection, &touched, |touched| Some(&touched.after), &mut roots).await?;
+        Ok(roots)
+    }
+
+    /// Merges changes with what is known. Rows that only got a newer position are kept at once,
+    /// the others are given back.
+    fn merge_all(&mut self, changes: &[Change], counts: &mut ChangeCounts) -> Vec<Touched> {
+        let mut order = Vec::new();
+        let mut merged: HashMap<RowId, Row> = HashMap::new();
+        for change in changes {
+            counts.read += 1;
+            *match change.operation {
+                Operation::Snapshot => &mut counts.snapshot,
+                Operation::Create => &mut counts.created,
+                Operation::Update => &mut counts.updated,
+                Operation::Delete => &mut counts.deleted,
+                Operation::Tombstone => &mut counts.tombstones,
+            } += 1;
+            let Some(id) = &change.row else {
+                counts.unmapped += 1;
+                continue;
+            };
+            if change.operation == Operation::Tombstone {
+                continue;
+            }
+            let known = merged.get(id).or_else(|| self.row(id).map(AsRef::as_ref));
+            let (row, counter) = match merge(known, change) {
+                Merged::Ignored => (None, &mut counts.not_newer),
+                Merged::Equal(row) => (Some(row), &mut counts.equal),
+                Merged::Changed(row) => (Some(row), &mut counts.applied),
+            };
+            *counter += 1;
+            if let Some(row) = row
+                && merged.insert(id.clone(), row).is_none()
+            {
+                order.push(id.clone());
+            }
+        }
+        let mut touched = Vec::new();
+        for id in order {
+            let Some(after) = merged.remove(&id).map(Arc::new) else { continue };
+            self.changed_rows.insert(id.clone());
+            let before = self.row(&id).cloned();
+            let same = |before: &Arc<Row>| {
+                before.image == after.image && before.unknown() == after.unknown()
+            };
+            if before.as_ref().is_some_and(same) {
+                self.rows.insert(id, Some(after));
+            } else {
+                touched.push(Touched { id, before, after });
+            }
+        }
+        touched
+    }
+
+    /// Notes which keys a row names now and no longer names.
+    fn relink(&mut self, touched: &Touched) {
+        let mapping = self.mapping.clone();
+        let (table, key) = &touched.id;
+        for &id in &mapping.tables[*table].links {
+            let link = &mapping.links[id];
+            let target = |image: Option<&Image>| link.target(image?.get(&link.column));
+            let before = target(touched.before.as_ref().and_then(image));
+            let after = target(image(&touched.after));
+            if before == after {
+                continue;
+            }
+            for (value, names) in [(before, false), (after, true)] {
+                let Some(value) = value else { continue };
+                let named = (id, value);
+                if let Some(known) = self.links.get_mut(&named) {
+                    if names {
+                        known.insert(key.clone());
+                    } else {
+                        known.remove(key);
+                    }
+                }
+                self.changed_links.entry(named).or_default().insert(key.clone(), names);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

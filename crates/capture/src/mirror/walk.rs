@@ -1,0 +1,117 @@
+//! From a row that changed to the aggregates it belongs to.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::row::Row;
+use super::{Mirror, Root, RowId, Touched, image};
+use crate::mapping::{AggregateId, Direction, Node, NodeId};
+
+/// A row at its place in a kind of document.
+type At = (AggregateId, NodeId, String);
+
+impl Mirror {
+    /// Adds the aggregates that touched rows belong to, by the side of each that `side` gives
+    /// and by the other rows as they are in the mirror now.
+    pub(super) async fn owners(
+        &mut self,
+        connection: &mut SqliteConnection,
+        touched: &[Touched],
+        side: impl Fn(&Touched) -> Option<&Arc<Row>>,
+        roots: &mut BTreeSet<Root>,
+    ) -> sqlx::Result<()> {
+        let mapping = self.mapping.clone();
+        let mut frontier: Vec<(At, Arc<Row>)> = Vec::new();
+        for touched in touched {
+            let Some(row) = side(touched) else { continue };
+            let (table, key) = &touched.id;
+            for &(aggregate, node) in &mapping.tables[*table].uses {
+                let place = &mapping.aggregates[aggregate].nodes[node];
+                if node == 0 {
+                    roots.insert((aggregate, key.clone()));
+                } else if row.image.is_some() && self.counts(place, touched) {
+                    frontier.push(((aggregate, node, key.clone()), row.clone()));
+                }
+            }
+        }
+        let mut seen: HashSet<At> = HashSet::new();
+        while !frontier.is_empty() {
+            let parents = self.parents(connection, &frontier).await?;
+            frontier.clear();
+            for parent in parents {
+                let (aggregate, node, key) = &parent;
+                let table = mapping.aggregates[*aggregate].nodes[*node].table;
+                // A parent that is not there (yet) will mark its aggregates when it arrives.
+                let Some(row) = self.row(&(table, key.clone())).cloned() else { continue };
+                if row.image.is_none() || !seen.insert(parent.clone()) {
+                    continue;
+                }
+                if *node == 0 {
+                    roots.insert((*aggregate, key.clone()));
+                } else {
+                    frontier.push((parent, row));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a change of a row at a place matters to those it belongs to. Where the mapping
+    /// says `follow = false`, only its coming and going does: were its arrival ignored too, the
+    /// result would depend on the order of arrival.
+    fn counts(&self, place: &Node, touched: &Touched) -> bool {
+        let before = touched.before.as_ref().and_then(image);
+        let (Some(before), Some(after)) = (before, image(&touched.after)) else { return true };
+        if place.follow {
+            return true;
+        }
+        let Some(edge) = place.edge.filter(|edge| edge.direction == Direction::Many) else {
+            return false;
+        };
+        let link = &self.mapping.links[edge.link];
+        link.target(before.get(&link.column)) != link.target(after.get(&link.column))
+    }
+
+    /// The rows one step nearer to the root, loaded.
+    async fn parents(
+        &mut self,
+        connection: &mut SqliteConnection,
+        rows: &[(At, Arc<Row>)],
+    ) -> sqlx::Result<Vec<At>> {
+        let mapping = self.mapping.clone();
+        let edge = |aggregate: AggregateId, node: NodeId| {
+            mapping.aggregates[aggregate].nodes[node].edge
+        };
+        let named = rows.iter().filter_map(|((aggregate, node, key), _)| {
+            let edge = edge(*aggregate, *node)?;
+            (edge.direction == Direction::One).then(|| (edge.link, key.clone()))
+        });
+        self.load_links(connection, named.collect()).await?;
+        let mut parents: Vec<At> = Vec::new();
+        for ((aggregate, node, key), row) in rows {
+            let Some(edge) = edge(*aggregate, *node) else { continue };
+            match edge.direction {
+                Direction::One => {
+                    let named = (edge.link, key.clone());
+                    let owners = self.naming(&named);
+                    parents.extend(owners.map(|owner| (*aggregate, edge.parent, owner.clone())));
+                }
+                Direction::Many => {
+                    let link = &mapping.links[edge.link];
+                    let owner = image(row).and_then(|image| link.target(image.get(&link.column)));
+                    parents.extend(owner.map(|owner| (*aggregate, edge.parent, owner)));
+                }
+            }
+        }
+        let ids: Vec<RowId> = parents
+            .iter()
+            .map(|(aggregate, node, key)| {
+                (mapping.aggregates[*aggregate].nodes[*node].table, key.clone())
+            })
+            .collect();
+        self.load_rows(connection, ids).await?;
+        Ok(parents)
+    }
+}

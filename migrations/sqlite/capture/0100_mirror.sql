@@ -1,0 +1,88 @@
+-- What is known of each legacy source, and how far its changes were taken over.
+CREATE TABLE capture_source (
+    source             TEXT PRIMARY KEY,
+    -- The run that writes; another one that starts takes over and this one stops.
+    run                TEXT NOT NULL,
+    mirror_fingerprint TEXT NOT NULL,
+    -- The source transaction that was being read.
+    open_transaction   INTEGER,
+    in_snapshot        INTEGER NOT NULL,
+    -- Whether part of the open transaction is in the mirror already.
+    spilled            INTEGER NOT NULL,
+    -- Sequence of dirty marks.
+    last_mark          INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE capture_aggregate (
+    source      TEXT NOT NULL,
+    aggregate   TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    PRIMARY KEY (source, aggregate)
+) WITHOUT ROWID;
+
+-- A file is known by the digest of its first bytes; offsets are of the uncompressed content.
+CREATE TABLE capture_file (
+    id            INTEGER PRIMARY KEY,
+    source        TEXT NOT NULL,
+    name          TEXT NOT NULL,
+    head_length   INTEGER NOT NULL,
+    head_digest   TEXT NOT NULL,
+    read_to       INTEGER NOT NULL,
+    line          INTEGER NOT NULL,
+    tail_length   INTEGER NOT NULL,
+    tail_checksum INTEGER NOT NULL
+);
+CREATE INDEX capture_file_source ON capture_file (source);
+
+-- The latest image of each row, masked. A deleted row stays, without its image.
+CREATE TABLE mirror_row (
+    source   TEXT NOT NULL,
+    tbl      TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    image    TEXT,
+    -- Columns whose value is older than the position, with that value's own position, or null
+    -- where the value is not known.
+    carried  TEXT,
+    PRIMARY KEY (source, tbl, key)
+) WITHOUT ROWID;
+
+-- One index per join, serving both directions: which rows name which.
+CREATE TABLE mirror_link (
+    source TEXT NOT NULL,
+    link   TEXT NOT NULL,
+    value  TEXT NOT NULL,
+    key    TEXT NOT NULL,
+    PRIMARY KEY (source, link, value, key)
+) WITHOUT ROWID;
+
+-- Aggregates whose rows changed and whose command is not acknowledged yet.
+CREATE TABLE dirty (
+    source      TEXT NOT NULL,
+    aggregate   TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    mark        INTEGER NOT NULL,
+    occurred_ms INTEGER NOT NULL,
+    PRIMARY KEY (source, aggregate, key)
+) WITHOUT ROWID;
+
+-- Keyed digest of the last state delivered, to skip commands that say nothing new.
+CREATE TABLE delivered (
+    source    TEXT NOT NULL,
+    aggregate TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    digest    TEXT NOT NULL,
+    -- Why the aggregate is not one, if it never was one.
+    ignored   TEXT,
+    PRIMARY KEY (source, aggregate, key)
+) WITHOUT ROWID;
+
+-- What could not be understood: key and reason, never data.
+CREATE TABLE quarantine (
+    source    TEXT NOT NULL,
+    aggregate TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    since     TEXT NOT NULL,
+    PRIMARY KEY (source, aggregate, key)
+) WITHOUT ROWID;
