@@ -1,0 +1,230 @@
+//! Answers: what a command did, and resources with their entity tags (RFC 9110 §8.8.3, §13.1).
+
+use std::future::{Ready, ready};
+
+use actix_web::body::BoxBody;
+use actix_web::dev::Payload as Stream;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    CACHE_CONTROL, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
+use kernel::event::{Position, Revision};
+use kernel::execution::{Environment, Executed};
+use kernel::projection::Progress;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::consistency::{MIN_POSITION, reached_if_known};
+use crate::paging::{Cursor, Paging};
+use crate::parameters::{invalid_header, single_header};
+use crate::problem::Problem;
+
+/// The position of what a command wrote, for `Bascule-Min-Position`.
+pub const BASCULE_POSITION: HeaderName = HeaderName::from_static("bascule-position");
+/// Says that a command was carried out by an earlier request with the same key.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// What a command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Acknowledgement {
+    /// The resource.
+    #[schema(example = "0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
+    pub id: Uuid,
+    /// Its revision now, as in its entity tag.
+    #[schema(minimum = 0, example = 0)]
+    pub revision: Revision,
+}
+
+/// What a command did: 201 with the new resource's `Location`, or 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Done {
+    pub(crate) status: StatusCode,
+    pub(crate) acknowledgement: Acknowledgement,
+    pub(crate) position: Position,
+    pub(crate) is_replay: bool,
+}
+
+impl Done {
+    /// A resource was created, within the collection that was posted to.
+    pub fn created(id: Uuid, executed: Executed) -> Self {
+        Self::new(StatusCode::CREATED, id, executed)
+    }
+
+    /// A resource was changed, or was already as it should be.
+    pub fn changed(id: Uuid, executed: Executed) -> Self {
+        Self::new(StatusCode::OK, id, executed)
+    }
+
+    fn new(status: StatusCode, id: Uuid, executed: Executed) -> Self {
+        // A command that succeeds leaves at least one event.
+        let revision = executed.revision.unwrap_or_default();
+        let acknowledgement = Acknowledgement { id, revision };
+        Self {
+            status,
+            acknowledgement,
+            position: executed.position,
+            is_replay: false,
+        }
+    }
+}
+
+impl Responder for Done {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let Acknowledgement { id, revision } = self.acknowledgement;
+        let mut response = HttpResponse::build(self.status);
+        if self.status == StatusCode::CREATED {
+            let collection = request.path().trim_end_matches('/');
+            response.insert_header((LOCATION, format!("{collection}/{id}")));
+        }
+        response.insert_header((ETAG, entity_tag(revision)));
+        response.insert_header((BASCULE_POSITION, self.position));
+        if self.is_replay {
+            response.insert_header((REPLAYED, "true"));
+        }
+        response.json(self.acknowledgement)
+    }
+}
+
+fn entity_tag(revision: Revision) -> String {
+    format!("\"{revision}\"")
+}
+
+/// Reads `"<revision>"`.
+fn revision_of(tag: &str) -> Option<Revision> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let is_number = (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
+}
+
+/// The revision that `If-Match` names; `None` without one, or for `*`: any will do.
+pub(crate) fn if_match(request: &HttpRequest) -> Result<Option<Revision>, Problem> {
+    match single_header(request.headers(), "If-Match")? {
+        None | Some("*") => Ok(None),
+        Some(tag) => revision_of(tag).map(Some).ok_or_else(|| {
+            invalid_header(
+                "If-Match",
+                "value",
+                "expected one entity tag of an answer, such as \"3\"",
+            )
+        }),
+    }
+}
+
+/// A request to read: what it must see, what it already has, and how it was spelled. An extractor.
+#[derive(Debug, Clone)]
+pub struct ReadRequest {
+    min_position: Option<Position>,
+    if_none_match: Vec<String>,
+    path: String,
+    query: String,
+}
+
+impl ReadRequest {
+    /// Waits until a read model shows what the caller asked for with `Bascule-Min-Position`.
+    pub async fn wait_for(
+        &self,
+        environment: &Environment,
+        progress: &Progress,
+    ) -> Result<(), Problem> {
+        match self.min_position {
+            Some(position) => reached_if_known(environment, progress, position).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A resource at a revision: 200 with its entity tag, or 304 when the caller has it already.
+    pub fn found(&self, revision: Revision, resource: &impl Serialize) -> HttpResponse {
+        let tag = entity_tag(revision);
+        // Weak comparison (RFC 9110 §13.1.2).
+        let is_known = self
+            .if_none_match
+            .iter()
+            .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
+        let mut response = if is_known {
+            HttpResponse::NotModified()
+        } else {
+            HttpResponse::Ok()
+        };
+        response
+            .insert_header((ETAG, tag))
+            .insert_header((CACHE_CONTROL, "private, no-cache"));
+        if is_known {
+            response.finish()
+        } else {
+            response.json(resource)
+        }
+    }
+
+    /// A page of a list. `rows` were asked for as `paging` says, each with its position.
+    pub fn page<P: TryInto<Position>, T: Serialize>(
+        &self,
+        paging: Paging,
+        rows: Vec<(P, T)>,
+    ) -> HttpResponse {
+        let (page, next) = paging.cut(rows);
+        let mut response = HttpResponse::Ok();
+        response.insert_header((CACHE_CONTROL, "private, no-cache"));
+        if let Some(link) = next.and_then(|next| self.next_link(next)) {
+            response.insert_header((LINK, link));
+        }
+        response.json(page)
+    }
+
+    /// `Link` (RFC 8288) to the page that starts at a cursor; the other parameters stay.
+    fn next_link(&self, next: Cursor) -> Option<HeaderValue> {
+        let kept =
+            form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "cursor");
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(kept)
+            .append_pair("cursor", &next.to_text())
+            .finish();
+        HeaderValue::from_str(&format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
+    }
+}
+
+impl FromRequest for ReadRequest {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Stream) -> Self::Future {
+        ready(read_request(request))
+    }
+}
+
+fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
+    let min_position = match single_header(request.headers(), MIN_POSITION)? {
+        None => None,
+        Some(text) => Some(position_of(text).ok_or_else(|| {
+            invalid_header(
+                MIN_POSITION,
+                "value",
+                "expected the Bascule-Position of an answer",
+            )
+        })?),
+    };
+    let if_none_match = request
+        .headers()
+        .get_all(IF_NONE_MATCH)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|tags| tags.split(','))
+        .map(|tag| tag.trim().to_owned())
+        .collect();
+    Ok(ReadRequest {
+        min_position,
+        if_none_match,
+        path: request.uri().path().to_owned(),
+        query: request.query_string().to_owned(),
+    })
+}
+
+/// Reads a position: digits only, no more than a database holds.
+fn position_of(text: &str) -> Option<Position> {
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|position| is_digits && *position <= i64::MAX.cast_unsigned())
+}

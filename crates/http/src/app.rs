@@ -1,0 +1,197 @@
+//! What surrounds every handler: the request's context, its span, metrics, and problems for what no
+//! handler answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::HeaderMap;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, HttpMessage as _, HttpRequest, web};
+use tracing::Instrument as _;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa_actix_web::UtoipaApp;
+
+use crate::context::RequestContext;
+use crate::openapi;
+use crate::problem::{Problem, answer_for_status};
+
+/// Completes an application whose routes are all there: gives every request its context, answers
+/// unknown paths and methods with problems, and adds the common parts to the OpenAPI document.
+///
+/// To be called last: 405 and `Allow` are told from the document's paths.
+pub fn finish<T, B>(
+    app: UtoipaApp<T>,
+) -> (
+    App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = Error,
+            InitError = (),
+        >,
+    >,
+    OpenApi,
+)
+where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<B>,
+            Error = Error,
+            InitError = (),
+        > + 'static,
+    B: MessageBody + 'static,
+{
+    let (app, mut document) = app.split_for_parts();
+    openapi::complete(&mut document);
+    let methods = Arc::new(AllowedMethods::of(&document));
+    let fallback = web::to(move |request: HttpRequest| {
+        let problem = methods.problem(&request);
+        async move { Err::<&'static str, _>(problem) }
+    });
+    (
+        app.default_service(fallback).wrap(from_fn(surround)),
+        document,
+    )
+}
+
+/// Which methods each path has, by its pattern.
+struct AllowedMethods(BTreeMap<String, String>);
+
+impl AllowedMethods {
+    fn of(document: &OpenApi) -> Self {
+        let methods = |item: &PathItem| {
+            let operations = [
+                ("GET", &item.get),
+                ("POST", &item.post),
+                ("PUT", &item.put),
+                ("PATCH", &item.patch),
+                ("DELETE", &item.delete),
+            ];
+            let there = operations
+                .into_iter()
+                .filter(|(_, operation)| operation.is_some());
+            there
+                .map(|(method, _)| method)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let paths = document.paths.paths.iter();
+        Self(
+            paths
+                .map(|(pattern, item)| (pattern.clone(), methods(item)))
+                .collect(),
+        )
+    }
+
+    /// Why a request met no handler.
+    fn problem(&self, request: &HttpRequest) -> Problem {
+        match request
+            .match_pattern()
+            .and_then(|pattern| self.0.get(&pattern))
+        {
+            Some(allowed) => Problem::method_not_allowed(allowed),
+            None => Problem::no_such_route(),
+        }
+    }
+}
+
+async fn surround<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let context = RequestContext::of(request.headers());
+    let method = method_name(request.method());
+    let route = request
+        .match_pattern()
+        .unwrap_or_else(|| "unmatched".to_owned());
+    let span = tracing::info_span!(
+        "request",
+        correlation_id = %context.correlation_id,
+        request_id = %context.request_id,
+        method,
+        route,
+    );
+    request.extensions_mut().insert(context.clone());
+    async {
+        let mut response = as_problem(next.call(request).await?, &context);
+        for (name, value) in context.response_headers() {
+            response.headers_mut().insert(name, value);
+        }
+        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
+        tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered");
+        let labels = [("method", method.to_owned()), ("route", route.clone())];
+        metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed.as_secs_f64());
+        let [method, route] = labels;
+        let labels = [method, route, ("status", status.to_string())];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+        Ok(response)
+    }
+    .instrument(span)
+    .await
+}
+
+/// The answer as it is, or as a problem when it is an error.
+fn as_problem<B: MessageBody + 'static>(
+    response: ServiceResponse<B>,
+    context: &RequestContext,
+) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    let path = response.request().path().to_owned();
+    let error = response.response().error();
+    let is_bare = status.is_client_error() || status.is_server_error();
+    let is_bare = is_bare
+        && matches!(
+            response.response().body().size(),
+            BodySize::Sized(0) | BodySize::None
+        );
+    let answer = match error.and_then(|error| error.as_error::<Problem>()) {
+        Some(problem) => {
+            log(problem);
+            problem.answer(Some(&path), Some(&context.request_id))
+        }
+        None if error.is_some() || is_bare => {
+            if let Some(error) = error.filter(|_| status.is_server_error()) {
+                tracing::error!(%error, "the server failed");
+            }
+            let headers: &HeaderMap = response.headers();
+            answer_for_status(status, headers, &path, &context.request_id)
+        }
+        None => return response.map_into_boxed_body(),
+    };
+    response.into_response(answer)
+}
+
+/// Says in the log what the client is not told.
+fn log(problem: &Problem) {
+    let Some(source) = problem.source() else {
+        return;
+    };
+    let error: &(dyn std::error::Error + 'static) = &**source;
+    if problem.document().status == 500 {
+        tracing::error!(error, "the server failed");
+    } else {
+        tracing::warn!(error, "the request could not be carried out now");
+    }
+}
+
+/// Methods are free text: only the common ones are told apart, so that metrics stay bounded.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,156 @@
+//! Events for people to read: those of one stream, and all that one request caused.
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get};
+use chrono::{DateTime, Utc};
+use kernel::event::{Position, RecordedEvent, Revision, StreamName};
+use kernel::execution::Environment;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+use validator::Validate;
+
+use crate::answer::ReadRequest;
+use crate::openapi::ListProblems;
+use crate::paging::{Cursor, Limit, Page, Paging};
+use crate::parameters::{ValidPath, ValidQuery};
+use crate::problem::Problem;
+
+/// An event, decoded. Personal data that was erased is null.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct HistoryEntry {
+    /// The event's type: `<module>.<Event>.v<N>`.
+    #[serde(rename = "type")]
+    #[schema(example = "orders.OrderPlaced.v1")]
+    pub event_type: String,
+    /// The stream it belongs to: `<aggregate>-<id>`.
+    #[schema(example = "order-0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
+    pub stream: String,
+    /// Its place in the stream, from 0.
+    #[schema(minimum = 0)]
+    pub revision: Revision,
+    /// Its place in the log, from 1.
+    #[schema(minimum = 0)]
+    pub position: Position,
+    /// Its id.
+    pub id: Uuid,
+    /// When the store took it.
+    pub recorded_at: DateTime<Utc>,
+    /// When it happened.
+    pub occurred_at: DateTime<Utc>,
+    /// What the chain of events began with.
+    pub correlation_id: Uuid,
+    /// The event it reacts to.
+    #[schema(required = true)]
+    pub causation_id: Option<Uuid>,
+    /// Who asked for it.
+    pub actor: String,
+    /// The system in which it happened.
+    #[schema(example = "bascule")]
+    pub origin_system: String,
+    /// W3C trace context of the request that began it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub traceparent: Option<String>,
+    /// What happened; the members depend on the type.
+    #[schema(value_type = Object)]
+    pub data: Value,
+}
+
+/// Which part of a history, oldest first.
+#[derive(Debug, Clone, Copy, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct HistoryQuery {
+    /// Most items in one answer.
+    pub limit: Option<Limit>,
+    /// Where the last answer ended: taken from its Link header.
+    pub cursor: Option<Cursor>,
+}
+
+/// The events of one stream. 404 when it has none.
+pub async fn of_stream(
+    environment: &Environment,
+    category: &'static str,
+    id: Uuid,
+    query: &HistoryQuery,
+    read: &ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    let paging = Paging::of(query.limit, query.cursor);
+    let from = paging.after().map_or(0, |revision| revision + 1);
+    let stream = StreamName::of(category, id);
+    let events = environment
+        .store
+        .read_stream(&stream, from, row_count(paging))
+        .await?;
+    if from == 0 && events.is_empty() {
+        return Err(Problem::not_found(format!(
+            "There is no {category} with this id."
+        )));
+    }
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        rows.push((event.revision, entry(environment, &event).await?));
+    }
+    Ok(read.page(paging, rows))
+}
+
+/// Every event of every module that followed from one request or import, in the order of the log.
+#[utoipa::path(
+    operation_id = "get_correlation",
+    tag = "correlations",
+    params(("id" = Uuid, Path, description = "The correlation id of an answer"), HistoryQuery),
+    responses(
+        (
+            status = 200,
+            description = "The events, oldest first; none when nothing followed",
+            body = Page<HistoryEntry>,
+            headers(("Link" = String, description = "The next page, when there is one")),
+        ),
+        ListProblems,
+    ),
+)]
+#[get("/api/v1/correlations/{id}")]
+pub async fn correlation(
+    environment: Data<Environment>,
+    id: ValidPath<Uuid>,
+    query: ValidQuery<HistoryQuery>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    let paging = Paging::of(query.limit, query.cursor);
+    let after = paging.after().unwrap_or(0);
+    let events = environment
+        .store
+        .read_correlation(*id, after, row_count(paging))
+        .await?;
+    let mut rows = Vec::with_capacity(events.len());
+    for event in events {
+        rows.push((event.position, entry(&environment, &event).await?));
+    }
+    Ok(read.page(paging, rows))
+}
+
+fn row_count(paging: Paging) -> usize {
+    usize::try_from(paging.rows()).unwrap_or(0)
+}
+
+async fn entry(environment: &Environment, event: &RecordedEvent) -> Result<HistoryEntry, Problem> {
+    let data = environment.codec.readable_data(event).await?;
+    let metadata = event.metadata.clone();
+    Ok(HistoryEntry {
+        event_type: event.event_type.to_string(),
+        stream: event.stream.to_string(),
+        revision: event.revision,
+        position: event.position,
+        id: event.id,
+        recorded_at: event.recorded_at,
+        occurred_at: metadata.occurred_at,
+        correlation_id: metadata.correlation_id,
+        causation_id: metadata.causation_id,
+        actor: metadata.actor,
+        origin_system: metadata.origin_system,
+        traceparent: metadata.traceparent,
+        data,
+    })
+}

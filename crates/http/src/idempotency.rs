@@ -1,0 +1,274 @@
+//! `Idempotency-Key`: a command that is sent twice is carried out once.
+//!
+//! Ids of aggregates and events derive from principal and key, so that the log itself recognises a
+//! repetition. What is kept beside is the request's fingerprint, the status and the resource's id;
+//! nothing of its body. It answers a repetition without work, and tells another request with the
+//! same key (422). Keys are remembered per module, for [`REMEMBERED`].
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload as Stream;
+use actix_web::http::StatusCode;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use chrono::{DateTime, TimeDelta, Utc};
+use database::{Database, DatabaseError};
+use kernel::event::{Revision, StreamName};
+use kernel::execution::{Cause, Environment, Executed};
+use kernel::seams::new_id;
+use uuid::Uuid;
+
+use crate::answer::{Done, if_match};
+use crate::context::RequestContext;
+use crate::json::Payload;
+use crate::parameters::{invalid_header, single_header};
+use crate::problem::Problem;
+
+/// The header.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+
+/// How long keys are remembered.
+pub const REMEMBERED: TimeDelta = TimeDelta::days(7);
+
+const LONGEST_KEY: usize = 255;
+
+/// The namespace of the ids that derive from keys (RFC 9562 §5.5).
+const NAMESPACE: Uuid = Uuid::from_u128(0x5d0c_51b6_97d3_4b8e_9f6b_2d27_c1d4_0a6e);
+
+const INSERT: &str = "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
+     VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING";
+const FIND: &str = "SELECT fingerprint, status, resource_id FROM idempotency WHERE key_hash = $1";
+const FINISH: &str = "UPDATE idempotency SET status = $2, resource_id = $3 WHERE key_hash = $1";
+const PRUNE: &str = "DELETE FROM idempotency WHERE created_at < $1";
+
+/// A request to change something. An extractor.
+#[derive(Debug, Clone)]
+pub struct CommandRequest {
+    /// Who asks, and in the course of what.
+    pub context: RequestContext,
+    key: Option<String>,
+    if_match: Option<Revision>,
+    method: String,
+    path: String,
+}
+
+/// One try to carry out a command.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    seed: Option<Uuid>,
+    category: &'static str,
+    cause: Cause,
+}
+
+impl Attempt {
+    /// The id of the aggregate that the command creates: the same at every try.
+    pub fn new_id(&self) -> Uuid {
+        self.new_id_of(self.category)
+    }
+
+    /// The id of a further aggregate that the command creates, of another category.
+    pub fn new_id_of(&self, category: &str) -> Uuid {
+        self.seed
+            .map_or_else(new_id, |seed| Uuid::new_v5(&seed, category.as_bytes()))
+    }
+
+    /// Why the events happen. With a key, their ids are the same at every try.
+    pub fn cause(&self) -> &Cause {
+        &self.cause
+    }
+}
+
+/// What is kept of a request: enough to recognise it.
+struct Kept {
+    key_hash: Vec<u8>,
+    fingerprint: Vec<u8>,
+}
+
+/// What a request's key says of it.
+enum Recognised {
+    /// Not carried out as far as is known.
+    New,
+    /// Carried out, with this outcome.
+    Done { status: StatusCode, id: Uuid },
+}
+
+impl CommandRequest {
+    /// The revision the caller expects (`If-Match`), `None` when any will do.
+    pub fn if_match(&self) -> Option<Revision> {
+        self.if_match
+    }
+
+    /// Carries a command out once per key.
+    ///
+    /// `category` is that of the resource's stream. A try that fails or is cut off may be repeated
+    /// with the same key: whatever part of it reached the log is recognised there.
+    pub async fn once<F>(
+        &self,
+        database: &Database,
+        environment: &Environment,
+        category: &'static str,
+        payload: Payload,
+        carry_out: F,
+    ) -> Result<Done, Problem>
+    where
+        F: AsyncFnOnce(Attempt) -> Result<Done, Problem>,
+    {
+        let cause = self.context.cause();
+        let Some(key) = &self.key else {
+            return carry_out(Attempt {
+                seed: None,
+                category,
+                cause,
+            })
+            .await;
+        };
+        let kept = self.kept(environment, key, &payload);
+        if let Recognised::Done { status, id } = kept.recognise(database, environment).await? {
+            return replay(environment, category, status, id).await;
+        }
+        let seed = Uuid::new_v5(&NAMESPACE, &kept.key_hash);
+        // With the fingerprint in their name, the events of another request are never taken for
+        // these, even when the row is lost.
+        let cause = cause.recognised_by(seed, hex::encode(&kept.fingerprint));
+        let done = carry_out(Attempt {
+            seed: Some(seed),
+            category,
+            cause,
+        })
+        .await?;
+        if let Err(error) = kept.finish(database, &done).await {
+            // The command was carried out, and the log recognises it.
+            tracing::warn!(error = &error as &dyn std::error::Error, "outcome not kept");
+        }
+        Ok(done)
+    }
+
+    fn kept(&self, environment: &Environment, key: &str, Payload(bytes): &Payload) -> Kept {
+        let digest = |purpose, text: String| environment.lookup_key.digest(purpose, &text).to_vec();
+        let body = String::from_utf8_lossy(bytes);
+        Kept {
+            key_hash: digest(
+                "idempotency key",
+                format!("{}\n{key}", self.context.principal),
+            ),
+            fingerprint: digest(
+                "idempotency fingerprint",
+                format!("{} {}\n{body}", self.method, self.path),
+            ),
+        }
+    }
+}
+
+impl Kept {
+    /// Remembers the request, or finds what became of it.
+    async fn recognise(
+        &self,
+        database: &Database,
+        environment: &Environment,
+    ) -> Result<Recognised, Problem> {
+        let mut transaction = database.begin().await?;
+        let inserted = sqlx::query(INSERT)
+            .bind(&self.key_hash)
+            .bind(&self.fingerprint)
+            .bind(environment.clock.now())
+            .execute(&mut *transaction)
+            .await?;
+        if inserted.rows_affected() == 1 {
+            transaction.commit().await?;
+            return Ok(Recognised::New);
+        }
+        let (fingerprint, status, id): (Vec<u8>, Option<u16>, Option<Uuid>) = sqlx::query_as(FIND)
+            .bind(&self.key_hash)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if fingerprint != self.fingerprint {
+            return Err(Problem::idempotency_mismatch());
+        }
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        Ok(match status.zip(id) {
+            Some((status, id)) => Recognised::Done { status, id },
+            // Under way at this moment, or cut off.
+            None => Recognised::New,
+        })
+    }
+
+    async fn finish(&self, database: &Database, done: &Done) -> Result<(), DatabaseError> {
+        let mut transaction = database.begin().await?;
+        sqlx::query(FINISH)
+            .bind(&self.key_hash)
+            .bind(done.status.as_u16())
+            .bind(done.acknowledgement.id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await
+    }
+}
+
+/// The answer to a repetition: the kept status and id, and the resource's revision as it is now.
+async fn replay(
+    environment: &Environment,
+    category: &'static str,
+    status: StatusCode,
+    id: Uuid,
+) -> Result<Done, Problem> {
+    let last = environment
+        .store
+        .read_last(&StreamName::of(category, id))
+        .await?;
+    let executed = Executed {
+        revision: last.as_ref().map(|event| event.revision),
+        position: last.as_ref().map_or(0, |event| event.position),
+        recorded: false,
+    };
+    let done = if status == StatusCode::CREATED {
+        Done::created(id, executed)
+    } else {
+        Done::changed(id, executed)
+    };
+    Ok(Done {
+        is_replay: true,
+        ..done
+    })
+}
+
+/// Forgets keys older than a time; how many. The composition root calls it now and then with
+/// [`REMEMBERED`] before now.
+pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64, DatabaseError> {
+    let mut transaction = database.begin().await?;
+    let pruned = sqlx::query(PRUNE)
+        .bind(older_than)
+        .execute(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(pruned.rows_affected())
+}
+
+impl FromRequest for CommandRequest {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Stream) -> Self::Future {
+        ready(command_request(request))
+    }
+}
+
+fn command_request(request: &HttpRequest) -> Result<CommandRequest, Problem> {
+    let key = single_header(request.headers(), IDEMPOTENCY_KEY)?;
+    let is_key = |key: &str| {
+        (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if key.is_some_and(|key| !is_key(key)) {
+        let message = "expected 1 to 255 visible ASCII characters";
+        return Err(invalid_header(IDEMPOTENCY_KEY, "value", message));
+    }
+    let context = request.extensions().get::<RequestContext>().cloned();
+    Ok(CommandRequest {
+        context: context.unwrap_or_else(|| RequestContext::of(request.headers())),
+        key: key.map(str::to_owned),
+        if_match: if_match(request)?,
+        method: request.method().to_string(),
+        path: request
+            .uri()
+            .path_and_query()
+            .map_or(String::new(), ToString::to_string),
+    })
+}

@@ -1,0 +1,98 @@
+//! Bodies: JSON of a type that refuses unknown fields, validated; or none.
+
+use std::ops::Deref;
+
+use actix_web::dev::Payload as Stream;
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest};
+use futures::future::LocalBoxFuture;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use validator::Validate;
+
+use crate::body;
+use crate::problem::Problem;
+use crate::validation::{field_errors, from_json};
+
+/// A body's bytes as they came, by which a repetition of the request is recognised.
+#[derive(Debug, Clone)]
+pub struct Payload(pub(crate) Bytes);
+
+/// A JSON body that was understood and is valid.
+///
+/// The type must carry `#[serde(deny_unknown_fields)]`. 413 and 415 say that the body was not read,
+/// 400 that it is no JSON, 422 which of its fields are invalid.
+#[derive(Debug)]
+pub struct ValidJson<T> {
+    value: T,
+    bytes: Bytes,
+}
+
+impl<T> ValidJson<T> {
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+
+    /// The bytes it was read from.
+    pub fn payload(&self) -> Payload {
+        Payload(self.bytes.clone())
+    }
+}
+
+impl<T> Deref for ValidJson<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidJson<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, stream: &mut Stream) -> Self::Future {
+        let (request, stream) = (request.clone(), stream.take());
+        Box::pin(async move {
+            let bytes = body::read(&request, stream).await?;
+            body::check_media_type(&request)?;
+            let value: T = from_json(&bytes)?;
+            value
+                .validate()
+                .map_err(|errors| Problem::validation(field_errors(&errors)))?;
+            Ok(Self { value, bytes })
+        })
+    }
+}
+
+/// The body of an action that takes none: empty, or an empty JSON object.
+#[derive(Debug)]
+pub struct NoBody(());
+
+/// What an empty JSON object is read as.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+impl NoBody {
+    /// No bytes: an absent body and an empty object are the same request.
+    pub fn payload(&self) -> Payload {
+        Payload(Bytes::new())
+    }
+}
+
+impl FromRequest for NoBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, stream: &mut Stream) -> Self::Future {
+        let (request, stream) = (request.clone(), stream.take());
+        Box::pin(async move {
+            let bytes = body::read(&request, stream).await?;
+            if !bytes.is_empty() {
+                let Nothing {} = from_json(&bytes)?;
+            }
+            Ok(Self(()))
+        })
+    }
+}

@@ -1,0 +1,259 @@
+//! What every module's routes share: problem+json, validated JSON, idempotency, paging, entity
+//! tags, the request's context, and the common parts of the OpenAPI document.
+//!
+//! What does not belong here: anything of one module, and any business rule.
+//!
+//! # How a module's routes read
+//!
+//! A handler parses (extractors), calls, and answers. The whole of `domains/orders/src/http.rs`
+//! could be:
+//!
+//! ```ignore
+//! use actix_web::web::Data;
+//! use actix_web::{HttpResponse, get, post};
+//! use http::{
+//!     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DecimalText, Done,
+//!     Limit, ListProblems, NoBody, NotModified, Page, Paging, Problem, ReadHeaders, ReadProblems,
+//!     ReadRequest, ValidJson, ValidPath, ValidQuery,
+//! };
+//! use serde::{Deserialize, Serialize};
+//! use utoipa::{IntoParams, ToSchema};
+//! use uuid::Uuid;
+//! use validator::Validate;
+//!
+//! /// A new order. (Unknown fields are refused because the type says so.)
+//! #[derive(Debug, Deserialize, Validate, ToSchema)]
+//! #[serde(deny_unknown_fields)]
+//! pub struct PlaceOrder {
+//!     /// The customer who orders.
+//!     customer_id: Uuid,
+//!     /// ISO 4217 code.
+//!     #[validate(custom(function = "http::text::currency"))]
+//!     #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
+//!     currency: String,
+//!     /// What is ordered. (`nested` takes the validation into the lines.)
+//!     #[validate(length(min = 1, max = 100), nested)]
+//!     #[schema(min_items = 1, max_items = 100)]
+//!     lines: Vec<NewLine>,
+//! }
+//!
+//! /// A line of a new order.
+//! #[derive(Debug, Deserialize, Validate, ToSchema)]
+//! #[serde(deny_unknown_fields)]
+//! pub struct NewLine {
+//!     /// One line of text. (The pattern is `http::text::LINE_PATTERN`.)
+//!     #[validate(length(min = 1, max = 64), custom(function = "http::text::line"))]
+//!     #[schema(
+//!         min_length = 1,
+//!         max_length = 64,
+//!         pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+//!         example = "CH-1"
+//!     )]
+//!     sku: String,
+//!     /// How many: a decimal string, more than zero.
+//!     quantity: http::PositiveDecimal,
+//!     /// Price of one before tax.
+//!     unit_price: DecimalText,
+//! }
+//!
+//! // POST on the collection. `once` carries the command out once per Idempotency-Key; a repetition
+//! // is answered from what was kept. Location, ETag and Bascule-Position come with `Done`.
+//! #[utoipa::path(
+//!     operation_id = "place_order", tag = "orders", params(CommandHeaders),
+//!     request_body = PlaceOrder,
+//!     responses(
+//!         (status = 201, description = "The order was placed", body = Acknowledgement,
+//!          headers(("Location" = String, description = "The order"),
+//!                  ("ETag" = String, description = "Its revision"),
+//!                  ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+//!         CommandProblems,
+//!     ),
+//! )]
+//! #[post("")]
+//! async fn place(
+//!     orders: Data<Orders>,
+//!     command: CommandRequest,
+//!     body: ValidJson<PlaceOrder>,
+//! ) -> Result<Done, Problem> {
+//!     command
+//!         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+//!             let id = attempt.new_id(); // derived from the key, when there is one
+//!             let placed = orders.place(id, body.into_inner(), attempt.cause()).await;
+//!             Ok(Done::created(id, placed.map_err(problem)?))
+//!         })
+//!         .await
+//! }
+//!
+//! // An action without a body. If-Match, when sent, is the revision the caller expects.
+//! #[utoipa::path(
+//!     operation_id = "confirm_order", tag = "orders",
+//!     params(("id" = Uuid, Path, description = "The order"), CommandHeaders, http::IfMatchHeader),
+//!     responses((status = 200, description = "Confirmed", body = Acknowledgement), CommandProblems),
+//! )]
+//! #[post("/{id}/confirm")]
+//! async fn confirm(
+//!     orders: Data<Orders>,
+//!     id: ValidPath<Uuid>,
+//!     command: CommandRequest,
+//!     body: NoBody,
+//! ) -> Result<Done, Problem> {
+//!     let (id, expected) = (*id, command.if_match());
+//!     command
+//!         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+//!             let environment = &orders.environment;
+//!             let confirmed =
+//!                 environment.execute::<Orders>(id, Command::Confirm, attempt.cause(), expected).await;
+//!             Ok(Done::changed(id, confirmed.map_err(problem)?))
+//!         })
+//!         .await
+//! }
+//!
+//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one.
+//! fn problem(error: kernel::execution::ExecuteError<Refusal>) -> Problem {
+//!     Problem::from_execute(error, |refusal| match refusal {
+//!         Refusal::NoSuchOrder => Problem::not_found("There is no such order."),
+//!         Refusal::OwnedByLegacy => Problem::owned_by_legacy(refusal.to_string()),
+//!         Refusal::AlreadyCancelled => Problem::refused("already-cancelled", refusal.to_string()),
+//!         Refusal::UnknownCustomer => Problem::refused("unknown-customer", refusal.to_string())
+//!             .with_status(actix_web::http::StatusCode::UNPROCESSABLE_ENTITY),
+//!     })
+//! }
+//!
+//! // GET of one: waits for Bascule-Min-Position, sends the ETag, answers 304 to If-None-Match.
+//! #[utoipa::path(
+//!     operation_id = "get_order", tag = "orders",
+//!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, http::IfNoneMatchHeader),
+//!     responses(
+//!         (status = 200, description = "The order", body = OrderView,
+//!          headers(("ETag" = String, description = "Its revision"))),
+//!         NotModified, ReadProblems,
+//!     ),
+//! )]
+//! #[get("/{id}")]
+//! async fn get_one(
+//!     orders: Data<Orders>,
+//!     id: ValidPath<Uuid>,
+//!     read: ReadRequest,
+//! ) -> Result<HttpResponse, Problem> {
+//!     read.wait_for(&orders.environment, &orders.progress).await?;
+//!     let order = queries::order(&orders.database, *id).await?; // sqlx::Error → Problem
+//!     let order = order.ok_or_else(|| Problem::not_found("There is no such order."))?;
+//!     Ok(read.found(order.revision, &OrderView::from(order)))
+//! }
+//!
+//! /// Filters of the list. (No `serde(flatten)`: it would let unknown parameters through.)
+//! #[derive(Debug, Deserialize, Validate, IntoParams)]
+//! #[serde(deny_unknown_fields)]
+//! #[into_params(parameter_in = Query)]
+//! pub struct ListOrders {
+//!     /// Only orders of this customer.
+//!     customer_id: Option<Uuid>,
+//!     /// Most items in one answer.
+//!     limit: Option<Limit>,
+//!     /// Where the last answer ended: take it from its Link header.
+//!     cursor: Option<Cursor>,
+//! }
+//!
+//! // GET of the list, newest first. The query asks for one row more than the limit, to know
+//! // whether there is a next page: `WHERE position < $1 ORDER BY position DESC LIMIT $2`.
+//! #[utoipa::path(
+//!     operation_id = "list_orders", tag = "orders", params(ListOrders, ReadHeaders),
+//!     responses(
+//!         (status = 200, description = "Orders, newest first", body = Page<OrderView>,
+//!          headers(("Link" = String, description = "The next page, when there is one"))),
+//!         ListProblems,
+//!     ),
+//! )]
+//! #[get("")]
+//! async fn list(
+//!     orders: Data<Orders>,
+//!     query: ValidQuery<ListOrders>,
+//!     read: ReadRequest,
+//! ) -> Result<HttpResponse, Problem> {
+//!     read.wait_for(&orders.environment, &orders.progress).await?;
+//!     let paging = Paging::of(query.limit, query.cursor);
+//!     // bind(paging.before()) and bind(paging.rows()); each row comes with its position
+//!     let rows: Vec<(i64, OrderView)> = queries::orders(&orders.database, &query, paging).await?;
+//!     Ok(read.page(paging, rows))
+//! }
+//!
+//! // The events of one order: parameters, paging and 404 are done by `http::history`.
+//! #[utoipa::path(
+//!     operation_id = "get_order_history", tag = "orders",
+//!     params(("id" = Uuid, Path, description = "The order"), http::HistoryQuery),
+//!     responses((status = 200, description = "Its events, oldest first",
+//!                body = Page<http::HistoryEntry>), ReadProblems),
+//! )]
+//! #[get("/{id}/history")]
+//! async fn history(
+//!     orders: Data<Orders>,
+//!     id: ValidPath<Uuid>,
+//!     query: ValidQuery<http::HistoryQuery>,
+//!     read: ReadRequest,
+//! ) -> Result<HttpResponse, Problem> {
+//!     http::history::of_stream(&orders.environment, CATEGORY, *id, &query, &read).await
+//! }
+//!
+//! // In `Module::configure`: `/api/v1/orders` is the scope, the handlers' paths are within it.
+//! fn configure(orders: Data<Orders>) -> http::Configure {
+//!     std::sync::Arc::new(move |config| {
+//!         config.service(
+//!             utoipa_actix_web::scope("/api/v1/orders")
+//!                 .app_data(orders.clone())
+//!                 .service(place)
+//!                 .service(list)
+//!                 .service(history)
+//!                 .service(confirm)
+//!                 .service(get_one),
+//!         );
+//!     })
+//! }
+//! ```
+//!
+//! Before a command is refused because of a read model (an unknown customer), wait for it:
+//! `http::consistency::caught_up(&environment, &progress).await?`, then look again.
+//!
+//! # Which status
+//!
+//! | What is wrong | Status | `type` |
+//! |---|---|---|
+//! | the body is no JSON | 400 | `/problems/malformed-json` |
+//! | a parameter of path, query or header | 400 | `/problems/invalid-parameter` |
+//! | fields of the body: missing, unknown, of another type, out of range | 422 | `/problems/validation` |
+//! | the aggregate says no | 409 (or 422, as the module says) | `/problems/refused/<code>` |
+//!
+//! The others are in [`ProblemKind`].
+
+pub mod answer;
+pub mod app;
+mod body;
+pub mod consistency;
+pub mod context;
+pub mod decimal;
+pub mod history;
+pub mod idempotency;
+pub mod json;
+mod module;
+pub mod openapi;
+pub mod paging;
+pub mod parameters;
+pub mod problem;
+pub mod text;
+mod validation;
+
+pub use answer::{Acknowledgement, Done, ReadRequest};
+pub use app::finish;
+pub use body::BodyLimit;
+pub use context::RequestContext;
+pub use decimal::{DecimalText, NonNegativeDecimal, Percentage, PositiveDecimal};
+pub use history::{HistoryEntry, HistoryQuery};
+pub use idempotency::{Attempt, CommandRequest};
+pub use json::{NoBody, Payload, ValidJson};
+pub use module::{Configure, Module};
+pub use openapi::{
+    CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,
+    ReadHeaders, ReadProblems,
+};
+pub use paging::{Cursor, Limit, Page, Paging};
+pub use parameters::{ValidPath, ValidQuery};
+pub use problem::{FieldError, Problem, ProblemDocument, ProblemKind};

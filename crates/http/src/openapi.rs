@@ -1,0 +1,233 @@
+//! The parts of the OpenAPI document that operations share. Handlers name them; [`complete`] adds
+//! what they refer to.
+
+use std::collections::BTreeMap;
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{
+    Components, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response,
+    ResponseBuilder,
+};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
+
+use crate::answer::Acknowledgement;
+use crate::consistency::MIN_POSITION;
+use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::paging::{Cursor, Limit};
+use crate::problem::{FieldError, MEDIA_TYPE, ProblemDocument};
+
+/// The errors of a list.
+pub struct ListProblems;
+/// The errors of reading one resource.
+pub struct ReadProblems;
+/// The errors of a command.
+pub struct CommandProblems;
+
+/// The answer 304 to `If-None-Match`.
+pub struct NotModified;
+
+/// Headers of a command: `Idempotency-Key`.
+pub struct CommandHeaders;
+/// The header `If-Match` of a command on an existing resource.
+pub struct IfMatchHeader;
+/// Headers of a read: `Bascule-Min-Position`.
+pub struct ReadHeaders;
+/// The header `If-None-Match` of a read of one resource.
+pub struct IfNoneMatchHeader;
+
+/// Status, name among the components, and what it means.
+const PROBLEMS: [(&str, &str, &str); 11] = [
+    (
+        "400",
+        "BadRequest",
+        "The body is no JSON, or a parameter cannot be understood.",
+    ),
+    ("404", "NotFound", "There is no such resource."),
+    ("408", "RequestTimeout", "The body did not arrive in time."),
+    (
+        "409",
+        "Conflict",
+        "A rule of the business forbids it, or the legacy system owns the resource.",
+    ),
+    (
+        "412",
+        "PreconditionFailed",
+        "The resource is not at the revision of If-Match.",
+    ),
+    ("413", "PayloadTooLarge", "The body is too large."),
+    (
+        "415",
+        "UnsupportedMediaType",
+        "The body is not application/json.",
+    ),
+    (
+        "422",
+        "UnprocessableContent",
+        "Fields of the body are invalid, or the Idempotency-Key was used for another request.",
+    ),
+    (
+        "500",
+        "InternalServerError",
+        "The server failed. Its log has the details.",
+    ),
+    (
+        "503",
+        "ServiceUnavailable",
+        "Not now: overloaded, something does not answer, or a read is stale. Try again.",
+    ),
+    (
+        "405",
+        "MethodNotAllowed",
+        "The path has no operation with this method.",
+    ),
+];
+
+fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
+    PROBLEMS
+        .iter()
+        .filter(|(status, ..)| statuses.contains(status))
+        .map(|(status, name, _)| ((*status).to_owned(), Ref::from_response_name(*name).into()))
+        .collect()
+}
+
+impl IntoResponses for ListProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "500", "503"])
+    }
+}
+
+impl IntoResponses for ReadProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "404", "500", "503"])
+    }
+}
+
+impl IntoResponses for CommandProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            "400", "404", "408", "409", "412", "413", "415", "422", "500", "503",
+        ])
+    }
+}
+
+impl IntoResponses for NotModified {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        BTreeMap::from([(
+            "304".to_owned(),
+            Ref::from_response_name("NotModified").into(),
+        )])
+    }
+}
+
+fn header(name: &str, description: &str, schema: ObjectBuilder) -> Vec<Parameter> {
+    vec![
+        ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(description))
+            .schema(Some(schema))
+            .build(),
+    ]
+}
+
+impl IntoParams for CommandHeaders {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(255))
+            .pattern(Some("^[!-~]{1,255}$"))
+            .examples(["8e03978e-40d5-43dd-bc93-6894a57f9324"]);
+        let description = "Makes the request safe to repeat: with the same key it is carried out \
+                           once. Kept for seven days.";
+        header(IDEMPOTENCY_KEY, description, schema)
+    }
+}
+
+impl IntoParams for IfMatchHeader {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r#"^(\*|"[0-9]{1,18}")$"#))
+            .examples([r#""3""#]);
+        let description = "The entity tag of the resource as the caller knows it; 412 when it has \
+                           changed.";
+        header("If-Match", description, schema)
+    }
+}
+
+impl IntoParams for ReadHeaders {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(0))
+            .examples([42]);
+        let description = "The Bascule-Position of an earlier answer: the read waits until it \
+                           shows what was written then. 400 when the log has not come that far.";
+        header(MIN_POSITION, description, schema)
+    }
+}
+
+impl IntoParams for IfNoneMatchHeader {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .examples([r#""3""#]);
+        let description = "The entity tag the caller has; 304 when it is still the resource's.";
+        header("If-None-Match", description, schema)
+    }
+}
+
+/// Adds to a document what the shared parts refer to.
+pub(crate) fn complete(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_with(Components::new);
+    add_schema::<ProblemDocument>(components, "Problem");
+    add_schema::<FieldError>(components, &FieldError::name());
+    add_schema::<Acknowledgement>(components, &Acknowledgement::name());
+    add_schema::<Limit>(components, &Limit::name());
+    add_schema::<Cursor>(components, &Cursor::name());
+    for (status, name, description) in PROBLEMS {
+        components
+            .responses
+            .insert(name.to_owned(), problem(status, description).into());
+    }
+    let not_modified = ResponseBuilder::new()
+        .description("The caller's copy is current.")
+        .header("ETag", text_header("The resource's revision."))
+        .build();
+    components
+        .responses
+        .insert("NotModified".to_owned(), not_modified.into());
+}
+
+fn add_schema<T: ToSchema>(components: &mut Components, name: &str) {
+    components
+        .schemas
+        .entry(name.to_owned())
+        .or_insert_with(T::schema);
+}
+
+fn problem(status: &str, description: &str) -> Response {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content(MEDIA_TYPE, content);
+    let response = match status {
+        "503" => response.header("Retry-After", text_header("Seconds to wait.")),
+        "405" => response.header("Allow", text_header("The methods there are.")),
+        _ => response,
+    };
+    response.build()
+}
+
+fn text_header(description: &str) -> utoipa::openapi::Header {
+    HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .description(Some(description))
+        .build()
+}

@@ -1,0 +1,206 @@
+//! Lists in pages: `{"items": […]}`, and a `Link` to the next page.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
+use kernel::event::Position;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A part of a list. The `Link` header has the next one, when there is one.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+}
+
+/// Most items in one answer: 1 to 200, 50 unless said otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit(u16);
+
+impl Limit {
+    const MOST: u16 = 200;
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u16::deserialize(deserializer) {
+            Ok(limit @ 1..=Self::MOST) => Ok(Self(limit)),
+            _ => Err(de::Error::custom("expected a number from 1 to 200")),
+        }
+    }
+}
+
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("Most items in one answer."))
+            .minimum(Some(1))
+            .maximum(Some(Self::MOST))
+            .default(Some(50.into()))
+            .examples([50])
+            .into()
+    }
+}
+
+impl ToSchema for Limit {
+    fn name() -> Cow<'static, str> {
+        "Limit".into()
+    }
+}
+
+/// Where a list goes on: opaque to clients, a number to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+/// Every text of 11 characters of the alphabet is a cursor, so that the pattern says it all.
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
+
+impl Cursor {
+    /// The cursor as text.
+    pub fn to_text(self) -> String {
+        BASE64.encode(self.0.to_be_bytes())
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let bytes = BASE64.decode(text).ok()?;
+        Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Cursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_text(&text)
+            .ok_or_else(|| de::Error::custom("expected the cursor of a Link header"))
+    }
+}
+
+impl PartialSchema for Cursor {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "Where the last answer ended: taken from its Link header.",
+            ))
+            .min_length(Some(11))
+            .max_length(Some(11))
+            .pattern(Some("^[A-Za-z0-9_-]{11}$"))
+            .examples(["AAAAAAAAACo"])
+            .into()
+    }
+}
+
+impl ToSchema for Cursor {
+    fn name() -> Cow<'static, str> {
+        "Cursor".into()
+    }
+}
+
+/// Which rows a page of a newest-first list needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    limit: Limit,
+    cursor: Option<Cursor>,
+}
+
+impl Paging {
+    /// Of the parameters of a query.
+    pub fn of(limit: Option<Limit>, cursor: Option<Cursor>) -> Self {
+        Self {
+            limit: limit.unwrap_or_default(),
+            cursor,
+        }
+    }
+
+    /// Rows at lower positions than this are wanted, highest first.
+    pub fn before(self) -> i64 {
+        self.cursor.map_or(i64::MAX, |Cursor(position)| {
+            position.try_into().unwrap_or(i64::MAX)
+        })
+    }
+
+    /// In an oldest-first list: what comes after this number is wanted, all when there is none.
+    pub fn after(self) -> Option<u64> {
+        self.cursor
+            .map(|Cursor(number)| number.min(i64::MAX.cast_unsigned() - 1))
+    }
+
+    /// How many rows to ask for: one more than shown tells whether there is another page.
+    pub fn rows(self) -> i64 {
+        i64::from(self.limit.0) + 1
+    }
+
+    /// The items to show, and where the next page starts.
+    pub(crate) fn cut<P: TryInto<Position>, T>(
+        self,
+        mut rows: Vec<(P, T)>,
+    ) -> (Page<T>, Option<Cursor>) {
+        let shown = usize::from(self.limit.0);
+        let is_more = rows.len() > shown;
+        rows.truncate(shown);
+        let mut last = None;
+        let items = rows
+            .into_iter()
+            .map(|(position, item)| {
+                last = position.try_into().ok();
+                item
+            })
+            .collect();
+        (Page { items }, last.filter(|_| is_more).map(Cursor))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cursors_survive_the_way_to_the_client_and_back() {
+        for number in [0, 42, u64::MAX] {
+            let text = Cursor(number).to_text();
+            assert_eq!(text.len(), 11);
+            assert_eq!(Cursor::from_text(&text), Some(Cursor(number)));
+        }
+        for refused in ["", "AAAA", "AAAAAAAAAA=", "AAAAAAAAAAAA", "AAAA+AAAAAA"] {
+            assert_eq!(Cursor::from_text(refused), None, "{refused}");
+        }
+        assert!(
+            Cursor::from_text("AAAAAAAAAA_").is_some(),
+            "unused bits do not matter"
+        );
+    }
+
+    #[test]
+    fn a_page_tells_whether_there_is_another() {
+        let paging = Paging::of(Some(Limit(2)), None);
+        assert_eq!((paging.rows(), paging.before()), (3, i64::MAX));
+        let (page, next) = paging.cut(vec![(9_i64, 'a'), (7, 'b'), (4, 'c')]);
+        assert_eq!((page.items, next), (vec!['a', 'b'], Some(Cursor(7))));
+        let (page, next) = paging.cut(vec![(9_i64, 'a'), (7, 'b')]);
+        assert_eq!((page.items, next), (vec!['a', 'b'], None));
+    }
+
+    #[test]
+    fn a_cursor_beyond_every_position_finds_nothing_strange() {
+        let paging = Paging::of(None, Some(Cursor(u64::MAX)));
+        assert_eq!(paging.before(), i64::MAX);
+        assert!(
+            paging
+                .after()
+                .is_some_and(|after| i64::try_from(after + 1).is_ok())
+        );
+    }
+}

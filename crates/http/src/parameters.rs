@@ -1,0 +1,132 @@
+//! Parameters of the path and of the query. What cannot be understood answers 400 and names the
+//! parameter.
+
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload as Stream;
+use actix_web::http::header::HeaderMap;
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+use validator::Validate;
+
+use crate::problem::{FieldError, Problem};
+use crate::validation::{field_error, field_errors};
+
+/// The parameters of the path: one value, a tuple, or a struct.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidPath<T>(T);
+
+impl<T> ValidPath<T> {
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for ValidPath<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for ValidPath<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, stream: &mut Stream) -> Self::Future {
+        let parsed = web::Path::<T>::from_request(request, stream).into_inner();
+        ready(match parsed {
+            Ok(value) => Ok(Self(value.into_inner())),
+            Err(error) => {
+                // The error does not say which; nearly every path has only one.
+                let names: Vec<&str> = request.match_info().iter().map(|(name, _)| name).collect();
+                Err(Problem::invalid_parameter(FieldError::new(
+                    names.join(", "),
+                    "value",
+                    error.to_string(),
+                )))
+            }
+        })
+    }
+}
+
+/// The parameters of the query. The type must carry `#[serde(deny_unknown_fields)]`; a parameter
+/// that is given twice is refused.
+#[derive(Debug, Clone, Copy)]
+pub struct ValidQuery<T>(T);
+
+impl<T> ValidQuery<T> {
+    /// The value.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for ValidQuery<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidQuery<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Stream) -> Self::Future {
+        ready(parse_query(request.query_string()).map(Self))
+    }
+}
+
+fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Problem> {
+    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
+        let path = error.path().to_string();
+        Problem::invalid_parameter(field_error(&path, &error.into_inner().to_string()))
+    })?;
+    value.validate().map_err(|errors| {
+        let mut errors = field_errors(&errors);
+        match errors.len() {
+            1 => Problem::invalid_parameter(errors.remove(0)),
+            _ => Problem::new(
+                crate::ProblemKind::InvalidParameter,
+                format!("{} parameters are invalid.", errors.len()),
+            )
+            .with_errors(errors),
+        }
+    })?;
+    Ok(value)
+}
+
+/// The only value of a header, as text; `Err` when it is given twice or is not visible ASCII.
+pub(crate) fn single_header<'a>(
+    headers: &'a HeaderMap,
+    name: &'static str,
+) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name);
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(invalid_header(
+            name,
+            "duplicate",
+            "this header is given twice",
+        ));
+    }
+    match value.to_str() {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_) => Err(invalid_header(
+            name,
+            "value",
+            "expected visible ASCII characters",
+        )),
+    }
+}
+
+/// A header that cannot be understood.
+pub(crate) fn invalid_header(name: &'static str, code: &str, message: &str) -> Problem {
+    Problem::invalid_parameter(FieldError::new(name, code, message))
+}

@@ -1,0 +1,405 @@
+//! Errors as clients see them: `application/problem+json` (RFC 9457).
+//!
+//! Use the constructor that names the situation. What went wrong inside is kept as the source: it
+//! goes to the log, never to the client.
+
+mod convert;
+mod kind;
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use actix_web::{HttpResponse, ResponseError};
+use kernel::event::Revision;
+use kernel::store::BoxError;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+pub use self::kind::ProblemKind;
+
+/// The media type of RFC 9457.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Longest `detail` or `message`, in characters: both may repeat what the client sent.
+const LONGEST_TEXT: usize = 300;
+
+/// What is wrong with one field or parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// Where it is, as a dotted path such as `lines[0].quantity`; `.` is the body as a whole.
+    #[schema(example = "lines[0].quantity")]
+    pub field: String,
+    /// What is wrong, for programs: `required`, `unknown`, `duplicate`, `type`, `value`, `length`,
+    /// `range`, `email`, … .
+    #[schema(example = "value")]
+    pub code: String,
+    /// What is wrong, for people.
+    #[schema(example = "expected a decimal number such as 49.90")]
+    pub message: String,
+}
+
+impl FieldError {
+    /// An error of one field.
+    pub fn new(
+        field: impl Into<String>,
+        code: impl Into<String>,
+        message: impl AsRef<str>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            code: code.into(),
+            message: shortened(message.as_ref()),
+        }
+    }
+}
+
+/// The body of an error (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument {
+    /// Identifies the kind of problem; relative to the server's root, stable.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/validation")]
+    pub problem_type: String,
+    /// What kind of problem it is, in a few words.
+    #[schema(example = "Some fields are invalid")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, example = 422)]
+    pub status: u16,
+    /// What is wrong this time.
+    #[schema(example = "1 field is invalid.")]
+    pub detail: String,
+    /// The path of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "/api/v1/orders")]
+    pub instance: Option<String>,
+    /// The request's `X-Request-Id`: tell it to whoever runs the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
+    pub request_id: Option<String>,
+    /// One entry per invalid field or parameter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldError>,
+    /// Further members that some types have, such as `expected` and `actual`.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub extensions: Map<String, Value>,
+}
+
+/// An error that knows how to be answered.
+pub struct Problem(Box<Inner>);
+
+struct Inner {
+    kind: ProblemKind,
+    document: ProblemDocument,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    source: Option<BoxError>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            document: ProblemDocument {
+                problem_type: kind.problem_type().to_owned(),
+                title: kind.title().to_owned(),
+                status: kind.status().as_u16(),
+                detail: shortened(detail.as_ref()),
+                instance: None,
+                request_id: None,
+                errors: Vec::new(),
+                extensions: Map::new(),
+            },
+            headers: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// The body is not JSON (400).
+    pub fn malformed_json(detail: impl AsRef<str>) -> Self {
+        Self::new(ProblemKind::MalformedJson, detail)
+    }
+
+    /// A parameter of the path, the query or a header cannot be understood (400).
+    pub fn invalid_parameter(error: FieldError) -> Self {
+        Self::new(
+            ProblemKind::InvalidParameter,
+            format!(
+                "The parameter {} is invalid: {}.",
+                error.field, error.message
+            ),
+        )
+        .with_errors(vec![error])
+    }
+
+    /// Fields of the body are invalid (422).
+    pub fn validation(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [one] => format!("The field {} is invalid: {}.", one.field, one.message),
+            several => format!("{} fields are invalid.", several.len()),
+        };
+        Self::new(ProblemKind::Validation, detail).with_errors(errors)
+    }
+
+    /// One field of the body is invalid (422).
+    pub fn invalid_field(
+        field: impl Into<String>,
+        code: impl Into<String>,
+        message: impl AsRef<str>,
+    ) -> Self {
+        Self::validation(vec![FieldError::new(field, code, message)])
+    }
+
+    /// There is no such resource (404).
+    pub fn not_found(detail: impl AsRef<str>) -> Self {
+        Self::new(ProblemKind::NotFound, detail)
+    }
+
+    /// A rule of the business forbids it: 409, `/problems/refused/<code>`. The code is in
+    /// kebab-case and stable.
+    pub fn refused(code: &'static str, detail: impl AsRef<str>) -> Self {
+        let mut problem = Self::new(ProblemKind::Refused, detail);
+        problem.0.document.problem_type = format!("{}/{code}", ProblemKind::Refused.problem_type());
+        problem
+    }
+
+    /// The legacy system owns the resource (409).
+    pub fn owned_by_legacy(detail: impl AsRef<str>) -> Self {
+        Self::new(ProblemKind::OwnedByLegacy, detail)
+    }
+
+    /// The resource is at another revision (412).
+    pub fn precondition_failed(expected: Revision, actual: Option<Revision>) -> Self {
+        let found = actual.map_or("none".to_owned(), |actual| actual.to_string());
+        Self::new(
+            ProblemKind::PreconditionFailed,
+            format!("Expected revision {expected}, found {found}."),
+        )
+        .with("expected", expected)
+        .with("actual", actual)
+    }
+
+    /// The body is larger than `limit` bytes (413).
+    pub fn payload_too_large(limit: usize) -> Self {
+        Self::new(
+            ProblemKind::PayloadTooLarge,
+            format!("The limit is {limit} bytes."),
+        )
+        .with("limit", limit)
+    }
+
+    /// The body is of another media type (415).
+    pub fn unsupported_media_type(detail: impl AsRef<str>) -> Self {
+        Self::new(ProblemKind::UnsupportedMediaType, detail)
+    }
+
+    /// The idempotency key was used for another request (422).
+    pub fn idempotency_mismatch() -> Self {
+        Self::new(
+            ProblemKind::IdempotencyMismatch,
+            "This Idempotency-Key came with another method, path or body before. Use a new key.",
+        )
+    }
+
+    /// What was asked for is not visible yet (503).
+    pub fn stale_read(position: u64) -> Self {
+        Self::new(
+            ProblemKind::StaleRead,
+            format!("Position {position} is not visible yet. Try again."),
+        )
+        .retry_after(1)
+    }
+
+    /// Too much is being asked at once (503).
+    pub fn overloaded(detail: impl AsRef<str>) -> Self {
+        Self::new(ProblemKind::Overloaded, detail).retry_after(1)
+    }
+
+    /// Something the server needs does not answer (503). The source goes to the log.
+    pub fn unavailable(source: impl Into<BoxError>) -> Self {
+        Self::new(ProblemKind::Unavailable, "Try again later.")
+            .retry_after(2)
+            .with_source(source.into())
+    }
+
+    /// A defect (500). The source goes to the log; the client learns nothing of it.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::new(
+            ProblemKind::Internal,
+            "The details are in the server's log.",
+        )
+        .with_source(source.into())
+    }
+
+    /// No operation has this path (404).
+    pub fn no_such_route() -> Self {
+        Self::new(
+            ProblemKind::NoSuchRoute,
+            "See /openapi.json for the paths there are.",
+        )
+    }
+
+    /// The path has no operation with this method (405).
+    pub fn method_not_allowed(allowed: &str) -> Self {
+        let problem = Self::new(
+            ProblemKind::MethodNotAllowed,
+            format!("Allowed: {allowed}."),
+        );
+        match HeaderValue::from_str(allowed) {
+            Ok(value) => problem.with_header(ALLOW, value),
+            Err(_) => problem,
+        }
+    }
+
+    /// The same with another status, where a module has a reason.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.document.status = status.as_u16();
+        self
+    }
+
+    /// The same with entries for fields.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.document.errors = errors;
+        self
+    }
+
+    /// The same with an extension member.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
+        self.0
+            .document
+            .extensions
+            .insert(member.to_owned(), value.into());
+        self
+    }
+
+    /// The same with a response header.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    fn retry_after(self, seconds: u16) -> Self {
+        self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    fn with_source(mut self, source: BoxError) -> Self {
+        self.0.source = Some(source);
+        self
+    }
+
+    /// Which kind it is.
+    pub fn kind(&self) -> ProblemKind {
+        self.0.kind
+    }
+
+    /// The body.
+    pub fn document(&self) -> &ProblemDocument {
+        &self.0.document
+    }
+
+    /// What went wrong inside, for the log.
+    pub fn source(&self) -> Option<&BoxError> {
+        self.0.source.as_ref()
+    }
+
+    /// The answer to a certain request.
+    pub(crate) fn answer(&self, instance: Option<&str>, request_id: Option<&str>) -> HttpResponse {
+        let mut document = self.0.document.clone();
+        document.instance = instance.map(str::to_owned);
+        document.request_id = request_id.map(str::to_owned);
+        respond(&document, self.0.headers.iter().cloned())
+    }
+}
+
+/// A response with a problem's document.
+fn respond(
+    document: &ProblemDocument,
+    headers: impl Iterator<Item = (HeaderName, HeaderValue)>,
+) -> HttpResponse {
+    let status = StatusCode::from_u16(document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    for header in headers {
+        response.append_header(header);
+    }
+    response.insert_header((CONTENT_TYPE, MEDIA_TYPE));
+    // A document of texts and JSON values always serialises.
+    response.body(serde_json::to_vec(document).unwrap_or_default())
+}
+
+/// The answer to an error that is not ours: a problem with the same status and headers.
+pub(crate) fn answer_for_status(
+    status: StatusCode,
+    headers: &HeaderMap,
+    instance: &str,
+    request_id: &str,
+) -> HttpResponse {
+    let kind = ProblemKind::ALL
+        .into_iter()
+        .find(|kind| kind.status() == status);
+    let title = status.canonical_reason().unwrap_or("The request failed");
+    let document = ProblemDocument {
+        problem_type: kind
+            .map_or("about:blank", ProblemKind::problem_type)
+            .to_owned(),
+        title: kind.map_or(title, ProblemKind::title).to_owned(),
+        status: status.as_u16(),
+        detail: format!("{title}."),
+        instance: Some(instance.to_owned()),
+        request_id: Some(request_id.to_owned()),
+        errors: Vec::new(),
+        extensions: Map::new(),
+    };
+    let kept = [ALLOW, RETRY_AFTER]
+        .into_iter()
+        .filter_map(|name| headers.get(&name).map(|value| (name, value.clone())));
+    respond(&document, kept.collect::<Vec<_>>().into_iter())
+}
+
+/// Cuts a text that may repeat what a client sent.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+impl fmt::Debug for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Problem")
+            .field("document", &self.0.document)
+            .field("source", &self.0.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}: {}",
+            self.0.document.title, self.0.document.detail
+        )
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.document.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.answer(None, None)
+    }
+}

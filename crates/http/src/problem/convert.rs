@@ -1,0 +1,113 @@
+//! How errors of the layers below are answered. In one place, so that the same failure never has
+//! two statuses.
+
+use database::DatabaseError;
+use kernel::codec::CodecError;
+use kernel::execution::{ExecuteError, LoadError};
+use kernel::store::{AppendError, ReadError};
+
+use super::Problem;
+
+impl Problem {
+    /// How a command's failure is answered; what the aggregate refuses is put in words by the
+    /// module.
+    pub fn from_execute<R: std::error::Error>(
+        error: ExecuteError<R>,
+        refused: impl FnOnce(R) -> Self,
+    ) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => refused(refusal),
+            ExecuteError::RevisionMismatch { expected, actual } => {
+                Self::precondition_failed(expected, actual)
+            }
+            ExecuteError::Contention => Self::contention(),
+            ExecuteError::Load(error) => error.into(),
+            ExecuteError::Codec(error) => error.into(),
+            ExecuteError::Append(error) => error.into(),
+        }
+    }
+
+    fn contention() -> Self {
+        Self::overloaded("Too many others are changing the same thing. Try again.")
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Read(error) => error.into(),
+            LoadError::Codec(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Unavailable(_) => Self::unavailable(error),
+            ReadError::Damaged { .. } => Self::internal(error),
+        }
+    }
+}
+
+impl From<CodecError> for Problem {
+    fn from(error: CodecError) -> Self {
+        match error {
+            // Written by a newer release: another replica can answer, and soon this one.
+            CodecError::UnknownType { .. } => Self::unavailable(error),
+            _ if error.is_transient() => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::WrongExpectedRevision { .. } => Self::contention(),
+            AppendError::IdempotencyMismatch { .. } => Self::idempotency_mismatch(),
+            AppendError::EventTooLarge { limit, .. } => Self::payload_too_large(limit),
+            AppendError::Overloaded => {
+                Self::overloaded("The event store is overloaded. Try again.")
+            }
+            AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_) => {
+                Self::unavailable(error)
+            }
+            AppendError::Invalid(_) | AppendError::Unsupported(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<DatabaseError> for Problem {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Sql(error) => error.into(),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if is_transient(&error) {
+            Self::unavailable(error)
+        } else {
+            Self::internal(error)
+        }
+    }
+}
+
+/// SQLITE_BUSY and SQLITE_LOCKED, in the low byte of <https://www.sqlite.org/rescode.html>.
+const SQLITE_BUSY: i32 = 5;
+const SQLITE_LOCKED: i32 = 6;
+
+fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<i32>().ok())
+            .is_some_and(|code| matches!(code & 0xff, SQLITE_BUSY | SQLITE_LOCKED)),
+        _ => false,
+    }
+}

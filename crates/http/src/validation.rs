@@ -1,0 +1,140 @@
+//! From the errors of serde and validator to entries that name the field.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
+
+use crate::problem::{FieldError, Problem};
+
+/// Reads a value from JSON text: 400 when the text is no JSON, 422 when it is not such a value.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            Problem::validation(vec![field_error(&path, &without_place(&inner))])
+        } else {
+            Problem::malformed_json(format!("The body is not JSON: {inner}."))
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| Problem::malformed_json(format!("The body is not JSON: {error}.")))?;
+    Ok(value)
+}
+
+/// serde_json's message without "at line 1 column 7": the field's path says it better.
+fn without_place(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message
+        .strip_suffix(&place)
+        .map_or(message.clone(), str::to_owned)
+}
+
+/// The entry for what serde says of a path. serde has no error codes, but its messages begin in
+/// fixed ways (`serde::de::Error`).
+pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
+    let quoted = || message.split('`').nth(1).unwrap_or_default();
+    let code = match message {
+        m if m.starts_with("missing field") => {
+            return FieldError::new(join(path, quoted()), "required", "this field is required");
+        }
+        m if m.starts_with("unknown field") => {
+            let path = if ends_with(path, quoted()) {
+                path.to_owned()
+            } else {
+                join(path, quoted())
+            };
+            return FieldError::new(path, "unknown", message);
+        }
+        m if m.starts_with("duplicate field") => {
+            let path = if ends_with(path, quoted()) {
+                path.to_owned()
+            } else {
+                join(path, quoted())
+            };
+            return FieldError::new(path, "duplicate", "this field is given twice");
+        }
+        m if m.starts_with("invalid type") => "type",
+        m if m.starts_with("invalid length") => "length",
+        _ => "value",
+    };
+    FieldError::new(if path.is_empty() { "." } else { path }, code, message)
+}
+
+fn ends_with(path: &str, field: &str) -> bool {
+    path == field
+        || path
+            .strip_suffix(field)
+            .is_some_and(|rest| rest.ends_with('.'))
+}
+
+fn join(path: &str, field: &str) -> String {
+    if path.is_empty() || path == "." {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+/// The entries for what validator found, in the order of their paths.
+pub(crate) fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
+    let mut entries = Vec::new();
+    collect(errors, "", &mut entries);
+    entries
+}
+
+fn collect(errors: &ValidationErrors, path: &str, entries: &mut Vec<FieldError>) {
+    let sorted: BTreeMap<_, _> = errors.errors().iter().collect();
+    for (field, kind) in sorted {
+        // `__all__` is validator's name for the whole of a struct; the other one is what it puts
+        // around the errors of a list that is validated by itself.
+        let field = match field.as_ref() {
+            "__all__" | "_tmp_validator" => path.to_owned(),
+            field => join(path, field.trim_start_matches("r#")),
+        };
+        match kind {
+            ValidationErrorsKind::Field(errors) => {
+                let field = if field.is_empty() { "." } else { &field };
+                entries.extend(errors.iter().map(|error| entry(field, error)));
+            }
+            ValidationErrorsKind::Struct(errors) => collect(errors, &field, entries),
+            ValidationErrorsKind::List(items) => {
+                for (index, errors) in items {
+                    collect(errors, &format!("{field}[{index}]"), entries);
+                }
+            }
+        }
+    }
+}
+
+fn entry(field: &str, error: &ValidationError) -> FieldError {
+    let message = match &error.message {
+        Some(message) => message.to_string(),
+        None => bounds(error),
+    };
+    FieldError::new(field, error.code.as_ref(), message)
+}
+
+/// What a built-in validator asks for, in words.
+fn bounds(error: &ValidationError) -> String {
+    let bound = |name: &str| error.params.get(name).map(ToString::to_string);
+    let what = match error.code.as_ref() {
+        "length" => "a length",
+        "range" => "a value",
+        "email" => return "expected an e-mail address".to_owned(),
+        "url" => return "expected a URL".to_owned(),
+        "required" => return "this field is required".to_owned(),
+        code => return format!("does not meet the rule `{code}`"),
+    };
+    match (bound("equal"), bound("min"), bound("max")) {
+        (Some(equal), ..) => format!("expected {what} of exactly {equal}"),
+        (_, Some(min), Some(max)) => format!("expected {what} from {min} to {max}"),
+        (_, Some(min), None) => format!("expected {what} of at least {min}"),
+        (_, None, Some(max)) => format!("expected {what} of at most {max}"),
+        _ => format!("expected {what} within bounds"),
+    }
+}
