@@ -1,9 +1,69 @@
-//! customers
-mod domain;
-mod handlers;
-mod lookup;
-mod projections;
-mod queries;
-mod sync;
+//! Customers: who can order. Registered here, or imported from a legacy system.
+//!
+//! ```text
+//! POST /api/v1/customers… ─► Customers ─┬► customer-<id>      customers.CustomerRegistered, …
+//!                                       └► email-<digest>     one open customer per address
+//! customers.SyncCustomer ──► SyncCustomer ► customer-<id>     customers.CustomerImported, …Revised
+//! every customers.Customer… ─► Directory ─► what the API shows
+//! ```
+//!
+//! `domain` decides, `handlers` carry commands in, `sync` takes the legacy system's word,
+//! `projections` and `queries` keep and read the directory, `http` answers. There are no policies:
+//! nothing that other modules do changes a customer.
+//!
+//! An e-mail address is unique among the open customers registered here. It is claimed in a stream
+//! named by a keyed digest of the normalised address (see [`domain::email`]), appended together
+//! with the customer's event: of two concurrent registrations the event store lets one through.
+
+pub mod domain;
+#[cfg(test)]
+mod golden;
+pub mod handlers;
+mod http;
+pub mod lookup;
+pub mod projections;
+pub mod queries;
+pub mod sync;
+
+use std::sync::Arc;
+
+use ::http::Module;
+use database::{Database, DatabaseError};
+use kernel::execution::Environment;
+use kernel::projection::{Projection as _, ProjectionRunner};
+use sqlx::migrate::Migrator;
+
+pub use crate::http::routes;
+use handlers::Customers;
+use projections::Directory;
+use sync::SyncCustomer;
+
+/// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "customers";
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite/customers");
+
+/// The tables of the module's read models.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/customers");
+
+/// Opens the module's database and puts the module together, ready to run.
+pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {
+    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
+    let customers = Customers::new(environment.clone());
+    let directory = Directory::new(environment.lookup_key.clone());
+    let directory_name = directory.name().to_owned();
+    let (runner, progress) =
+        ProjectionRunner::new(directory, environment.clone(), database.clone());
+    let api = http::Api {
+        environment,
+        database: database.clone(),
+        customers: customers.clone(),
+        progress: progress.clone(),
+    };
+    Ok(Module {
+        name: NAME,
+        configure: http::configure(api),
+        subscriptions: vec![Box::new(runner)],
+        sync_targets: vec![Arc::new(SyncCustomer::new(customers))],
+        projections: vec![(directory_name, progress)],
+        database,
+    })
+}

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerId};
-use kernel::event::Position;
 use sqlx::{FromRow, SqlitePool};
 use uuid::Uuid;
 
@@ -72,21 +71,18 @@ pub async fn find(
     row.map(TryInto::try_into).transpose()
 }
 
-/// Up to `limit` customers, newest first, from before a position on.
+/// Up to `limit` customers, newest first: those whose first event is before a position.
 pub async fn list(
     readers: &SqlitePool,
     filter: &Filter,
-    before: Option<Position>,
-    limit: u32,
+    before: i64,
+    limit: i64,
 ) -> Result<Vec<CustomerView>, sqlx::Error> {
     let statement = match (&filter.email, &filter.legacy_id) {
         (None, None) => LIST,
         (Some(_), _) => LIST_BY_EMAIL,
         (None, Some(_)) => LIST_BY_LEGACY_ID,
     };
-    let before = before
-        .and_then(|before| i64::try_from(before).ok())
-        .unwrap_or(i64::MAX);
     let rows: Vec<Row> = sqlx::query_as(statement)
         .bind(filter.email.as_ref().map(EmailKey::as_bytes))
         .bind(&filter.legacy_id)

@@ -1,0 +1,66 @@
+//! `/api/v1/customers`: a file per kind of request. Handlers parse, call and answer.
+
+mod change;
+mod input;
+mod read;
+mod register;
+
+use actix_web::web::Data;
+use database::Database;
+use http::Problem;
+use kernel::decider::Decider;
+use kernel::execution::Environment;
+use kernel::projection::Progress;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::domain::{CustomerDecider, Refusal};
+use crate::handlers::{Customers, Error};
+
+const CATEGORY: &str = CustomerDecider::CATEGORY;
+
+/// What the handlers work with.
+pub(crate) struct Api {
+    pub(crate) environment: Environment,
+    pub(crate) database: Database,
+    pub(crate) customers: Customers,
+    /// How far the directory has come.
+    pub(crate) progress: Progress,
+}
+
+/// Adds the module's routes. Without their data they describe themselves, but do not answer.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(
+        utoipa_actix_web::scope("/api/v1/customers")
+            .service(register::register)
+            .service(read::list)
+            .service(read::history)
+            .service(change::contact)
+            .service(change::address)
+            .service(change::close)
+            .service(read::get_one),
+    );
+}
+
+/// The routes with what they work with.
+pub(crate) fn configure(api: Api) -> http::Configure {
+    let api = Data::new(api);
+    std::sync::Arc::new(move |config| {
+        config.app_data(api.clone());
+        routes(config);
+    })
+}
+
+/// Says in HTTP why a command was not carried out.
+fn problem(error: Error) -> Problem {
+    Problem::from_execute(error, |refusal| {
+        let text = refusal.to_string();
+        match refusal {
+            Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
+            Refusal::AlreadyRegistered => Problem::refused("already-registered", text),
+            Refusal::CustomerClosed => Problem::refused("customer-closed", text),
+            Refusal::EmailTaken => Problem::refused("email-taken", text),
+            Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
+            Refusal::OwnedByBascule => Problem::refused("owned-by-bascule", text),
+        }
+    })
+}

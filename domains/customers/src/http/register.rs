@@ -1,0 +1,112 @@
+//! `POST /api/v1/customers`
+
+use actix_web::post;
+use actix_web::web::Data;
+use http::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Problem, ValidJson,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::input::{NewAddress, telephone, vat_identification};
+use super::{Api, CATEGORY, problem};
+use crate::domain::Registration;
+use crate::queries::Kind;
+
+/// A new customer.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegisterCustomer {
+    /// Person or company.
+    kind: Kind,
+    /// Full name, or the firm's.
+    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "Ada Martin"
+    )]
+    name: String,
+    /// Where to write to; unique among the open customers registered here. Case and surrounding
+    /// white space do not tell addresses apart.
+    #[validate(email, length(max = 254))]
+    #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
+    email: String,
+    /// Telephone number.
+    #[validate(custom(function = "telephone"))]
+    #[schema(pattern = r"^\+?[0-9 ().-]{4,30}$", example = "+33 1 02 03 04 05")]
+    phone: Option<String>,
+    /// Postal address.
+    #[validate(nested)]
+    address: NewAddress,
+    /// VAT identification number.
+    #[validate(custom(function = "vat_identification"))]
+    #[schema(pattern = r"^[A-Z]{2}[0-9A-Z+*]{2,12}$", example = "FR40303265045")]
+    vat_number: Option<String>,
+}
+
+impl RegisterCustomer {
+    fn into_registration(self, customer_id: Uuid) -> Registration {
+        Registration {
+            customer_id,
+            kind: self.kind.into(),
+            name: self.name.into(),
+            email: self.email.into(),
+            phone: self.phone.map(Into::into),
+            address: customers_contract::Address::from(self.address).into(),
+            vat_number: self.vat_number.map(Into::into),
+        }
+    }
+}
+
+/// Register a customer
+///
+/// Refused with `/problems/refused/email-taken` when another open customer registered here has the
+/// e-mail address.
+#[utoipa::path(
+    operation_id = "register_customer",
+    tag = "customers",
+    params(CommandHeaders),
+    request_body(
+        content = RegisterCustomer,
+        example = json!({
+            "kind": "person", "name": "Ada Martin", "email": "ada@exemple.fr",
+            "address": {
+                "line1": "1 rue de la Paix", "postal_code": "75002", "city": "Paris",
+                "country": "FR"
+            }
+        })
+    ),
+    responses(
+        (status = 201, description = "The customer was registered", body = Acknowledgement,
+         headers(("Location" = String, description = "The customer"),
+                 ("ETag" = String, description = "Its revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("")]
+pub(super) async fn register(
+    api: Data<Api>,
+    command: CommandRequest,
+    body: ValidJson<RegisterCustomer>,
+) -> Result<Done, Problem> {
+    let payload = body.payload();
+    command
+        .once(
+            &api.database,
+            &api.environment,
+            CATEGORY,
+            payload,
+            async |attempt| {
+                let id = attempt.new_id();
+                let registration = body.into_inner().into_registration(id);
+                let registered = api.customers.register(registration, attempt.cause()).await;
+                Ok(Done::created(id, registered.map_err(problem)?))
+            },
+        )
+        .await
+}

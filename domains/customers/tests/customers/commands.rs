@@ -1,0 +1,250 @@
+//! What can be asked of customers, and what the directory then shows.
+
+use customers::domain::{ContactChange, Refusal};
+use customers::handlers::Error;
+use customers::queries::{Owner, Status};
+use kernel::event::EventFilter;
+use kernel::execution::{ExecuteError, Executed};
+use kernel::seams::new_id;
+use kernel::sync::Patch;
+
+use crate::harness::{Running, registration, request};
+
+#[track_caller]
+fn assert_refused(outcome: Result<Executed, Error>, expected: Refusal) {
+    match outcome {
+        Err(ExecuteError::Refused(refusal)) => assert_eq!(refusal, expected),
+        other => panic!("expected {expected:?}, found {other:?}"),
+    }
+}
+
+fn contact(email: &str) -> ContactChange {
+    ContactChange {
+        name: None,
+        email: email.to_owned().into(),
+        phone: Patch::Keep,
+    }
+}
+
+#[tokio::test]
+async fn a_registered_customer_is_shown() {
+    let running = Running::start().await;
+    let ada = registration("Ada@exemple.fr");
+    let id = ada.customer_id;
+    let executed = running.customers.register(ada, &request()).await.unwrap();
+    assert_eq!((executed.revision, executed.recorded), (Some(0), true));
+    let view = running.view(id).await;
+    assert_eq!(view.name.as_deref(), Some("Ada Martin"));
+    assert_eq!(view.email.as_deref(), Some("Ada@exemple.fr"));
+    assert_eq!(view.address.unwrap().city.as_deref(), Some("Paris"));
+    assert_eq!(
+        (view.status, view.owner, view.revision),
+        (Status::Open, Owner::Bascule, 0)
+    );
+    assert_eq!(view.legacy, None);
+    assert_eq!(
+        running.log().await,
+        ["CustomerRegistered.v1", "EmailClaimed.v1"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_concurrent_registrations_of_one_address_one_wins() {
+    let running = Running::start().await;
+    for round in 0..20 {
+        let start = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+        let racers: Vec<_> = (0..8)
+            .map(|racer| {
+                let (customers, start) = (running.customers.clone(), start.clone());
+                let local = if racer % 2 == 0 { "Ada" } else { "ada" };
+                let registration = registration(&format!("{local}{round}@exemple.fr"));
+                tokio::spawn(async move {
+                    start.wait().await;
+                    customers.register(registration, &request()).await
+                })
+            })
+            .collect();
+        let mut won = 0;
+        for racer in racers {
+            match racer.await.unwrap() {
+                Ok(_) => won += 1,
+                refused => assert_refused(refused, Refusal::EmailTaken),
+            }
+        }
+        assert_eq!(won, 1);
+    }
+    assert_eq!(running.log().await.len(), 20 * 2);
+}
+
+#[tokio::test]
+async fn a_request_that_is_repeated_registers_once() {
+    let running = Running::start().await;
+    let ada = registration("ada@exemple.fr");
+    let cause = request().recognised_by(new_id(), "register");
+    let first = running
+        .customers
+        .register(ada.clone(), &cause)
+        .await
+        .unwrap();
+    let second = running.customers.register(ada, &cause).await.unwrap();
+    assert_eq!(second.revision, first.revision);
+    assert!(!second.recorded);
+    assert_eq!(running.log().await.len(), 2);
+}
+
+#[tokio::test]
+async fn another_address_is_claimed_and_the_old_one_free() {
+    let running = Running::start().await;
+    let (ada, bob) = (
+        registration("ada@exemple.fr"),
+        registration("bob@exemple.fr"),
+    );
+    let (ada_id, bob_id) = (ada.customer_id, bob.customer_id);
+    running.customers.register(ada, &request()).await.unwrap();
+    running.customers.register(bob, &request()).await.unwrap();
+
+    let customers = &running.customers;
+    let taken = customers
+        .change_contact(ada_id, contact("BOB@exemple.fr"), &request(), None)
+        .await;
+    assert_refused(taken, Refusal::EmailTaken);
+
+    customers
+        .change_contact(ada_id, contact("ada@new.example"), &request(), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        running.log().await[4..],
+        [
+            "CustomerContactChanged.v1",
+            "EmailClaimed.v1",
+            "EmailReleased.v1"
+        ]
+    );
+    customers
+        .change_contact(bob_id, contact("ada@exemple.fr"), &request(), None)
+        .await
+        .unwrap();
+    assert_eq!(
+        running.view(ada_id).await.email.as_deref(),
+        Some("ada@new.example")
+    );
+    assert_eq!(
+        running.view(bob_id).await.email.as_deref(),
+        Some("ada@exemple.fr")
+    );
+}
+
+#[tokio::test]
+async fn the_same_address_in_other_letters_keeps_its_claim() {
+    let running = Running::start().await;
+    let ada = registration("ada@exemple.fr");
+    let id = ada.customer_id;
+    running.customers.register(ada, &request()).await.unwrap();
+    let change = contact("Ada@Exemple.FR");
+    running
+        .customers
+        .change_contact(id, change, &request(), None)
+        .await
+        .unwrap();
+    assert_eq!(running.log().await[2..], ["CustomerContactChanged.v1"]);
+    assert_eq!(
+        running.view(id).await.email.as_deref(),
+        Some("Ada@Exemple.FR")
+    );
+
+    let taken = running
+        .customers
+        .register(registration("ada@exemple.fr"), &request())
+        .await;
+    assert_refused(taken, Refusal::EmailTaken);
+}
+
+#[tokio::test]
+async fn closing_frees_the_address() {
+    let running = Running::start().await;
+    let ada = registration("ada@exemple.fr");
+    let id = ada.customer_id;
+    running.customers.register(ada, &request()).await.unwrap();
+    let cause = request();
+    let close = || {
+        running
+            .customers
+            .close(id, "moved away".to_owned(), &cause, None)
+    };
+    close().await.unwrap();
+    assert!(!close().await.unwrap().recorded);
+    let view = running.view(id).await;
+    assert_eq!((view.status, view.revision), (Status::Closed, 1));
+    assert_eq!(view.closed_reason.as_deref(), Some("moved away"));
+    running
+        .customers
+        .register(registration("ada@exemple.fr"), &request())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_change_of_what_was_not_seen_is_not_made() {
+    let running = Running::start().await;
+    let ada = registration("ada@exemple.fr");
+    let (id, address) = (ada.customer_id, ada.address.clone().into_known().unwrap());
+    running.customers.register(ada, &request()).await.unwrap();
+    let moved = customers_contract::Address {
+        line1: "2 rue Basse".to_owned(),
+        ..address
+    };
+    let cause = request();
+    let change = |expected| {
+        running
+            .customers
+            .change_address(id, moved.clone(), &cause, Some(expected))
+    };
+    assert!(matches!(
+        change(7).await,
+        Err(ExecuteError::RevisionMismatch {
+            expected: 7,
+            actual: Some(0)
+        })
+    ));
+    assert_eq!(change(0).await.unwrap().revision, Some(1));
+    assert_eq!(running.view(id).await.address.unwrap().line1, "2 rue Basse");
+}
+
+#[tokio::test]
+async fn personal_data_is_stored_sealed() {
+    let running = Running::start().await;
+    running
+        .customers
+        .register(registration("ada@exemple.fr"), &request())
+        .await
+        .unwrap();
+    let page = running
+        .environment
+        .store
+        .read_log(0, &EventFilter::all(), 10)
+        .await
+        .unwrap();
+    for event in page.events {
+        let stored = format!("{} {}", event.stream, String::from_utf8_lossy(&event.data));
+        for personal in ["Ada", "ada", "exemple", "Paix", "75002"] {
+            assert!(
+                !stored.contains(personal),
+                "{personal} is stored in the clear"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_erased_is_shown_as_nothing() {
+    let mut running = Running::opened().await;
+    let ada = registration("ada@exemple.fr");
+    let id = ada.customer_id;
+    running.customers.register(ada, &request()).await.unwrap();
+    running.vault.destroy(id);
+    running.run();
+    let view = running.view(id).await;
+    assert_eq!((view.name, view.email, view.address), (None, None, None));
+    assert_eq!(view.status, Status::Open);
+}
