@@ -14,30 +14,26 @@ use actix_web::{App, Error, HttpMessage as _, HttpRequest, web};
 use tracing::Instrument as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
-use utoipa_actix_web::UtoipaApp;
 
 use crate::context::RequestContext;
-use crate::openapi;
 use crate::problem::{Problem, answer_for_status};
 
-/// Completes an application whose routes are all there: gives every request its context, answers
-/// unknown paths and methods with problems, and adds the common parts to the OpenAPI document.
+/// Completes an application whose routes are all there: gives every request its context, its span
+/// and its metrics, and answers unknown paths and methods with problems.
 ///
-/// To be called last: 405 and `Allow` are told from the document's paths.
+/// `document` describes the routes: 405 and `Allow` are told from it.
 pub fn finish<T, B>(
-    app: UtoipaApp<T>,
-) -> (
-    App<
-        impl ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = Error,
-            InitError = (),
-        >,
-    >,
-    OpenApi,
-)
+    app: App<T>,
+    document: &OpenApi,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + use<T, B>,
+>
 where
     T: ServiceFactory<
             ServiceRequest,
@@ -48,17 +44,12 @@ where
         > + 'static,
     B: MessageBody + 'static,
 {
-    let (app, mut document) = app.split_for_parts();
-    openapi::complete(&mut document);
-    let methods = Arc::new(AllowedMethods::of(&document));
+    let methods = Arc::new(AllowedMethods::of(document));
     let fallback = web::to(move |request: HttpRequest| {
         let problem = methods.problem(&request);
         async move { Err::<&'static str, _>(problem) }
     });
-    (
-        app.default_service(fallback).wrap(from_fn(surround)),
-        document,
-    )
+    app.wrap(from_fn(surround)).default_service(fallback)
 }
 
 /// Which methods each path has, by its pattern.

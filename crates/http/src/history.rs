@@ -8,6 +8,7 @@ use kernel::execution::Environment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
 
@@ -96,6 +97,11 @@ pub async fn of_stream(
     Ok(read.page(paging, rows))
 }
 
+/// The routes of this file. They need `Data<Environment>` in the application.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(correlation);
+}
+
 /// Every event of every module that followed from one request or import, in the order of the log.
 #[utoipa::path(
     operation_id = "get_correlation",
@@ -112,7 +118,7 @@ pub async fn of_stream(
     ),
 )]
 #[get("/api/v1/correlations/{id}")]
-pub async fn correlation(
+async fn correlation(
     environment: Data<Environment>,
     id: ValidPath<Uuid>,
     query: ValidQuery<HistoryQuery>,

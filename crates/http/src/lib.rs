@@ -233,7 +233,7 @@ pub mod decimal;
 pub mod history;
 pub mod idempotency;
 pub mod json;
-mod module;
+pub mod module;
 pub mod openapi;
 pub mod paging;
 pub mod parameters;

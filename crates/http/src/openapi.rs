@@ -1,5 +1,5 @@
-//! The parts of the OpenAPI document that operations share. Handlers name them; [`complete`] adds
-//! what they refer to.
+//! The parts of the OpenAPI document that operations share. Handlers name them; [`completed`]
+//! adds what they refer to.
 
 use std::collections::BTreeMap;
 
@@ -181,8 +181,8 @@ impl IntoParams for IfNoneMatchHeader {
     }
 }
 
-/// Adds to a document what the shared parts refer to.
-pub(crate) fn complete(document: &mut OpenApi) {
+/// The document of all routes, with what the shared parts refer to.
+pub fn completed(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     add_schema::<ProblemDocument>(components, "Problem");
     add_schema::<FieldError>(components, &FieldError::name());
@@ -201,6 +201,7 @@ pub(crate) fn complete(document: &mut OpenApi) {
     components
         .responses
         .insert("NotModified".to_owned(), not_modified.into());
+    document
 }
 
 fn add_schema<T: ToSchema>(components: &mut Components, name: &str) {
