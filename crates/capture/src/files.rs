@@ -86,15 +86,25 @@ impl Beginning {
         Ok(Self(bytes))
     }
 
-    /// The digest of the whole beginning.
-    pub(crate) fn head(&self) -> Head {
-        Head { length: self.0.len(), digest: digest(&self.0) }
+    /// The digest of the part of the beginning that was read, so that a broken line behind it may
+    /// be mended.
+    pub(crate) fn head(&self, read_to: u64) -> Head {
+        let length = usize::try_from(read_to)
+            .unwrap_or(usize::MAX)
+            .min(self.0.len());
+        Head {
+            length,
+            digest: digest(&self.0[..length]),
+        }
     }
 
     /// Whether this is a file that began so when it was shorter, or still does.
     pub(crate) fn was(&self, head: &Head) -> bool {
         head.length > 0
-            && self.0.get(..head.length).is_some_and(|begin| digest(begin) == head.digest)
+            && self
+                .0
+                .get(..head.length)
+                .is_some_and(|begin| digest(begin) == head.digest)
     }
 }
 
@@ -117,7 +127,10 @@ type Content = Box<dyn BufRead + Send>;
 
 /// Opens a file's content; the flag says whether it is compressed.
 fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadError> {
-    let unreadable = |source| ReadError::Unreadable { file: path.to_owned(), source };
+    let unreadable = |source| ReadError::Unreadable {
+        file: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut magic = [0; 2];
     let compressed = match file.read_exact(&mut magic) {
@@ -128,7 +141,13 @@ fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadErro
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let bytes = BufReader::with_capacity(256 << 10, Counted(file, count.clone()));
     Ok(if compressed {
-        (Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes))), true)
+        (
+            Box::new(BufReader::with_capacity(
+                256 << 10,
+                MultiGzDecoder::new(bytes),
+            )),
+            true,
+        )
     } else {
         (Box::new(bytes), false)
     })
@@ -161,7 +180,9 @@ impl Lines {
             place: Place::default(),
             buffer: Vec::new(),
         };
-        let Some(from) = from.filter(|from| from.offset > 0) else { return Ok(lines) };
+        let Some(from) = from.filter(|from| from.offset > 0) else {
+            return Ok(lines);
+        };
         if lines.skip_to(from)? {
             lines.place = from;
             return Ok(lines);
@@ -173,9 +194,16 @@ impl Lines {
     /// Skips what was read; `false` when the last line read is not there.
     fn skip_to(&mut self, from: Place) -> Result<bool, ReadError> {
         let before = from.offset.saturating_sub(from.tail_length);
-        let skipped = std::io::copy(&mut self.content.by_ref().take(before), &mut std::io::sink());
+        let skipped = std::io::copy(
+            &mut self.content.by_ref().take(before),
+            &mut std::io::sink(),
+        );
         let mut tail = Vec::new();
-        let read = self.content.by_ref().take(from.tail_length).read_to_end(&mut tail);
+        let read = self
+            .content
+            .by_ref()
+            .take(from.tail_length)
+            .read_to_end(&mut tail);
         match (skipped, read) {
             (Ok(skipped), Ok(_)) => {
                 let whole = skipped == before && tail.len() as u64 == from.tail_length;
@@ -187,14 +215,24 @@ impl Lines {
 
     fn failure(&self, source: std::io::Error) -> ReadError {
         if self.compressed {
-            return ReadError::Compressed { file: self.path.clone(), line: self.place.line };
+            return ReadError::Compressed {
+                file: self.path.clone(),
+                line: self.place.line,
+            };
         }
-        ReadError::Unreadable { file: self.path.clone(), source }
+        ReadError::Unreadable {
+            file: self.path.clone(),
+            source,
+        }
     }
 
     /// An error of the line just read.
     pub(crate) fn broken(&self, problem: LineError) -> ReadError {
-        ReadError::Line { file: self.path.clone(), line: self.place.line, problem }
+        ReadError::Line {
+            file: self.path.clone(),
+            line: self.place.line,
+            problem,
+        }
     }
 
     /// Where the next line begins.
@@ -205,7 +243,11 @@ impl Lines {
     /// The next line, `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
         self.buffer.clear();
-        let read = self.content.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
+        let read = self
+            .content
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut self.buffer);
         let read = read.map_err(|error| self.failure(error))? as u64;
         if read == 0 {
             return Ok(None);
@@ -274,7 +316,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let short = write(folder.path(), "a", b"one\ntwo\n");
         let (_, place) = all(&short, None);
-        let head = Beginning::read(&short).unwrap().head();
+        let head = Beginning::read(&short).unwrap().head(place.offset);
         let grown = write(folder.path(), "b", b"one\ntwo\nthree\n");
         assert!(Beginning::read(&grown).unwrap().was(&head));
         assert_eq!(all(&grown, Some(place)).0, ["three"]);
@@ -306,6 +348,9 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(error, ReadError::Compressed { line, .. } if line > 0), "{error}");
+        assert!(
+            matches!(error, ReadError::Compressed { line, .. } if line > 0),
+            "{error}"
+        );
     }
 }

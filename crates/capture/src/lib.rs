@@ -1,5 +1,16 @@
-//! capture.
+//! Capture: takes over what a legacy system does, from the changes of its rows.
+//!
+//! ```text
+//! Debezium file ─► mask ─► mirror ─► documents ─► jq programs ─► Sync… commands of the modules
+//! ```
+//!
+//! The legacy is never changed. Which columns are stored, which rows make up an aggregate and
+//! what they mean is said in one TOML file, a [`Mapping`]; [`Import`] does the work. What cannot
+//! be understood goes to quarantine, with its key and a reason, without data.
+//!
+//! Business meaning does not belong here: it is in the mapping and in the modules.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod assembly;
 pub mod debezium;
 mod files;
@@ -9,9 +20,13 @@ mod jq;
 mod mapping;
 mod mask;
 mod mirror;
+
 pub use files::ReadError;
 pub use ids::{LEGACY_NAMESPACE, aggregate_id};
-pub use import::{CommandCounts, Ignored, Import, ImportError, NoProgress, Options, Progress, Quarantined, Snapshot, Summary};
+pub use import::{
+    CommandCounts, Ignored, Import, ImportError, NoProgress, Options, Progress, Quarantined,
+    Snapshot, Summary,
+};
 pub use jq::{CompileError, Limits, Program, RunError};
 pub use mapping::{Mapping, MappingError};
 pub use mirror::ChangeCounts;

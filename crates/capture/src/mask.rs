@@ -61,10 +61,15 @@ impl Masker {
             snapshot: record.snapshot,
             timestamp_ms: record.timestamp_ms,
         };
-        let Some(&id) = self.mapping.table_ids.get(record.table) else { return Ok(change) };
+        let Some(&id) = self.mapping.table_ids.get(record.table) else {
+            return Ok(change);
+        };
         let table = &self.mapping.tables[id];
         change.row = Some((id, key_text(table, record.key)?));
-        if let Some(after) = record.after.filter(|_| record.operation != Operation::Delete) {
+        if let Some(after) = record
+            .after
+            .filter(|_| record.operation != Operation::Delete)
+        {
             change.image = Some(self.image(table, after, &mut change.unavailable)?);
         }
         Ok(change)
@@ -127,7 +132,11 @@ fn key_text(table: &Table, key: &RawValue) -> Result<String, LineError> {
         match columns.get(name) {
             Some(Value::String(text)) => values.push(text.clone()),
             Some(Value::Number(number)) => values.push(number.to_string()),
-            _ => return Err(shape("the key lacks a column that the mapping names in `key`")),
+            _ => {
+                return Err(shape(
+                    "the key lacks a column that the mapping names in `key`",
+                ));
+            }
         }
     }
     match <[String; 1]>::try_from(values) {
@@ -148,13 +157,18 @@ fn read_value(raw: &str) -> Result<Value, &'static str> {
     }
     if number {
         // Rust's own parser is exact to the last bit, serde_json's is not by default.
-        return raw.parse::<f64>().map(Value::from).map_err(|_| "is not a number");
+        return raw
+            .parse::<f64>()
+            .map(Value::from)
+            .map_err(|_| "is not a number");
     }
     serde_json::from_str(raw).map_err(|_| "is not JSON")
 }
 
 fn typed(column: Column, raw: &str, value: Value) -> Result<Value, &'static str> {
-    let Some(kind) = column.kind else { return Ok(value) };
+    let Some(kind) = column.kind else {
+        return Ok(value);
+    };
     Ok(match (kind, &value) {
         (_, Value::Null) | (_, Value::String(_)) => value,
         (ColumnType::Decimal, Value::Number(_)) => Value::from(shortest(raw)),
@@ -186,7 +200,11 @@ mod tests {
     use serde_json::json;
 
     fn value(kind: ColumnType, raw: &str) -> Result<Value, &'static str> {
-        let column = Column { mask: Mask::Keep, kind: Some(kind), optional: false };
+        let column = Column {
+            mask: Mask::Keep,
+            kind: Some(kind),
+            optional: false,
+        };
         typed(column, raw, read_value(raw)?)
     }
 
@@ -194,14 +212,23 @@ mod tests {
     fn types_are_read_exactly() {
         assert_eq!(value(ColumnType::Date, "20094"), Ok(json!("2025-01-06")));
         assert_eq!(value(ColumnType::Date, "-1"), Ok(json!("1969-12-31")));
-        assert_eq!(value(ColumnType::Decimal, "30.700000000000003"), Ok(json!("30.700000000000003")));
+        assert_eq!(
+            value(ColumnType::Decimal, "30.700000000000003"),
+            Ok(json!("30.700000000000003"))
+        );
         assert_eq!(value(ColumnType::Decimal, "1200.0"), Ok(json!("1200")));
-        assert_eq!(value(ColumnType::Decimal, "\"79.9000\""), Ok(json!("79.9000")));
+        assert_eq!(
+            value(ColumnType::Decimal, "\"79.9000\""),
+            Ok(json!("79.9000"))
+        );
         assert_eq!(
             value(ColumnType::Timestamp, "1795226582116067"),
             Ok(json!("2026-11-21T02:03:02.116067Z"))
         );
         assert!(value(ColumnType::Date, "true").is_err());
-        assert_eq!(read_value("123456789012345678901234567890"), Ok(json!("123456789012345678901234567890")));
+        assert_eq!(
+            read_value("123456789012345678901234567890"),
+            Ok(json!("123456789012345678901234567890"))
+        );
     }
 }

@@ -27,11 +27,9 @@ const MARK_ALL: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurre
 const FILES: &str = "SELECT id, head_length, head_digest, read_to, line, tail_length, \
      tail_checksum FROM capture_file WHERE source = $1 ORDER BY read_to DESC";
 const NEW_FILE: &str = "INSERT INTO capture_file (source, name, head_length, head_digest, \
-     read_to, line, tail_length, tail_checksum) VALUES ($1, $2, $3, $4, 0, 0, 0, 0) RETURNING id";
-const SET_HEAD: &str =
-    "UPDATE capture_file SET name = $2, head_length = $3, head_digest = $4 WHERE id = $1";
+     read_to, line, tail_length, tail_checksum) VALUES ($1, $2, 0, '', 0, 0, 0, 0) RETURNING id";
 const READ_TO: &str = "UPDATE capture_file SET read_to = $2, line = $3, tail_length = $4, \
-     tail_checksum = $5 WHERE id = $1";
+     tail_checksum = $5, head_length = $6, head_digest = $7 WHERE id = $1";
 const MARK: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
      SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE true \
      ON CONFLICT (source, aggregate, key) DO UPDATE SET \
@@ -112,8 +110,18 @@ impl Ledger {
                 .bind(fingerprint)
                 .fetch_one(connection)
                 .await?;
-        let cursor = Cursor { transaction, in_snapshot };
-        Ok((State { cursor, spilled, last_mark }, stored))
+        let cursor = Cursor {
+            transaction,
+            in_snapshot,
+        };
+        Ok((
+            State {
+                cursor,
+                spilled,
+                last_mark,
+            },
+            stored,
+        ))
     }
 
     /// Stores how far the import is; `false` when another run took over.
@@ -176,8 +184,10 @@ impl Ledger {
     }
 
     pub(super) async fn files(&self, connection: &mut SqliteConnection) -> Result<Vec<KnownFile>> {
-        let files: Vec<(i64, i64, String, i64, i64, i64, i64)> =
-            sqlx::query_as(FILES).bind(&self.source).fetch_all(connection).await?;
+        let files: Vec<(i64, i64, String, i64, i64, i64, i64)> = sqlx::query_as(FILES)
+            .bind(&self.source)
+            .fetch_all(connection)
+            .await?;
         let known = |(id, length, digest, offset, line, tail_length, checksum): (
             i64,
             i64,
@@ -188,7 +198,10 @@ impl Ledger {
             i64,
         )| KnownFile {
             id,
-            head: Head { length: usize::try_from(length).unwrap_or_default(), digest },
+            head: Head {
+                length: usize::try_from(length).unwrap_or_default(),
+                digest,
+            },
             place: Place {
                 offset: offset.cast_unsigned(),
                 line: line.cast_unsigned(),
@@ -199,38 +212,26 @@ impl Ledger {
         Ok(files.into_iter().map(known).collect())
     }
 
-    /// Remembers a file's beginning; `None` for one that was not read before.
-    pub(super) async fn remember_file(
+    /// Begins to remember a file that was not read before.
+    pub(super) async fn new_file(
         &self,
         connection: &mut SqliteConnection,
-        id: Option<i64>,
         name: &str,
-        head: &Head,
     ) -> Result<i64> {
-        let Some(id) = id else {
-            return sqlx::query_scalar(NEW_FILE)
-                .bind(&self.source)
-                .bind(name)
-                .bind(head.length as i64)
-                .bind(&head.digest)
-                .fetch_one(connection)
-                .await;
-        };
-        sqlx::query(SET_HEAD)
-            .bind(id)
+        sqlx::query_scalar(NEW_FILE)
+            .bind(&self.source)
             .bind(name)
-            .bind(head.length as i64)
-            .bind(&head.digest)
-            .execute(connection)
-            .await?;
-        Ok(id)
+            .fetch_one(connection)
+            .await
     }
 
+    /// Remembers how far a file was read, and how it begins.
     pub(super) async fn read_to(
         &self,
         connection: &mut SqliteConnection,
         file: i64,
         place: Place,
+        head: &Head,
     ) -> Result<()> {
         sqlx::query(READ_TO)
             .bind(file)
@@ -238,6 +239,8 @@ impl Ledger {
             .bind(place.line.cast_signed())
             .bind(place.tail_length.cast_signed())
             .bind(i64::from(place.tail_checksum))
+            .bind(head.length as i64)
+            .bind(&head.digest)
             .execute(connection)
             .await?;
         Ok(())
@@ -252,7 +255,11 @@ impl Ledger {
     ) -> Result<()> {
         if !entries.is_empty() {
             let entries = Value::Array(entries).to_string();
-            sqlx::query(statement).bind(&self.source).bind(entries).execute(connection).await?;
+            sqlx::query(statement)
+                .bind(&self.source)
+                .bind(entries)
+                .execute(connection)
+                .await?;
         }
         Ok(())
     }
@@ -265,7 +272,8 @@ impl Ledger {
         let entry = |(aggregate, mark): (&str, Mark)| {
             json!([aggregate, mark.key, mark.mark, mark.occurred_ms])
         };
-        self.list(connection, MARK, marks.map(entry).collect()).await
+        self.list(connection, MARK, marks.map(entry).collect())
+            .await
     }
 
     pub(super) async fn unmark(
@@ -273,7 +281,9 @@ impl Ledger {
         connection: &mut SqliteConnection,
         marks: impl Iterator<Item = (&str, &str, i64)>,
     ) -> Result<()> {
-        let entries = marks.map(|(aggregate, key, mark)| json!([aggregate, key, mark])).collect();
+        let entries = marks
+            .map(|(aggregate, key, mark)| json!([aggregate, key, mark]))
+            .collect();
         self.list(connection, UNMARK, entries).await
     }
 
@@ -292,13 +302,19 @@ impl Ledger {
             .bind(limit as i64)
             .fetch_all(connection)
             .await?;
-        let mark = |(key, mark, occurred_ms)| Mark { key, mark, occurred_ms };
+        let mark = |(key, mark, occurred_ms)| Mark {
+            key,
+            mark,
+            occurred_ms,
+        };
         Ok(rows.into_iter().map(mark).collect())
     }
 
     pub(super) async fn dirty_count(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar(DIRTY_COUNT).bind(&self.source).fetch_one(connection).await?;
+        let count: i64 = sqlx::query_scalar(DIRTY_COUNT)
+            .bind(&self.source)
+            .fetch_one(connection)
+            .await?;
         Ok(count.cast_unsigned())
     }
 
@@ -324,12 +340,15 @@ impl Ledger {
         states: impl Iterator<Item = (&str, &str, &str, Option<&str>)>,
     ) -> Result<()> {
         let entry = |(aggregate, key, digest, ignored)| json!([aggregate, key, digest, ignored]);
-        self.list(connection, DELIVERED, states.map(entry).collect()).await
+        self.list(connection, DELIVERED, states.map(entry).collect())
+            .await
     }
 
     pub(super) async fn ignored(&self, connection: &mut SqliteConnection) -> Result<Vec<Ignored>> {
-        let rows: Vec<(String, String, i64)> =
-            sqlx::query_as(IGNORED).bind(&self.source).fetch_all(connection).await?;
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(IGNORED)
+            .bind(&self.source)
+            .fetch_all(connection)
+            .await?;
         let ignored = |(aggregate, reason, roots): (String, String, i64)| Ignored {
             aggregate,
             reason,
@@ -362,13 +381,17 @@ impl Ledger {
         connection: &mut SqliteConnection,
         roots: impl Iterator<Item = (&str, &str)>,
     ) -> Result<()> {
-        let entries = roots.map(|(aggregate, key)| json!([aggregate, key])).collect();
+        let entries = roots
+            .map(|(aggregate, key)| json!([aggregate, key]))
+            .collect();
         self.list(connection, RELEASE, entries).await
     }
 
     pub(super) async fn quarantined(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar(QUARANTINED).bind(&self.source).fetch_one(connection).await?;
+        let count: i64 = sqlx::query_scalar(QUARANTINED)
+            .bind(&self.source)
+            .fetch_one(connection)
+            .await?;
         Ok(count.cast_unsigned())
     }
 
@@ -376,7 +399,10 @@ impl Ledger {
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<Vec<(String, String, String, String)>> {
-        sqlx::query_as(QUARANTINE_LIST).bind(&self.source).fetch_all(connection).await
+        sqlx::query_as(QUARANTINE_LIST)
+            .bind(&self.source)
+            .fetch_all(connection)
+            .await
     }
 
     /// Marks what is in quarantine dirty again.

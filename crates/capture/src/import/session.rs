@@ -13,8 +13,8 @@ use kernel::execution::Cause;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
 use serde_json::Value;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::deliver::{Answered, Command, NotDelivered, deliver};
@@ -61,7 +61,7 @@ struct Turn {
 
 /// Commands on their way.
 struct Flight {
-    answers: JoinHandle<Result<Vec<Answered>, NotDelivered>>,
+    answers: AbortOnDropHandle<Result<Vec<Answered>, NotDelivered>>,
     /// The last state of each aggregate among them.
     digests: HashMap<Root, String>,
 }
@@ -77,8 +77,8 @@ pub(super) struct Session<'i> {
     /// Marks at which aggregates went into quarantine in this run: the answer to an older command
     /// does not get them out.
     broken: HashMap<Root, i64>,
-    /// Ids of the files in the ledger.
-    files: Vec<i64>,
+    /// The files' ids in the ledger, and how they begin.
+    files: Vec<(i64, Beginning)>,
     summary: Summary,
     snapshot: Snapshot,
     began: Instant,
@@ -92,26 +92,40 @@ impl<'i> Session<'i> {
         cancel: &'i CancellationToken,
     ) -> Result<Self, ImportError> {
         let mapping = &import.mapping;
-        let ledger = Ledger { source: mapping.source.clone(), run: new_id().to_string() };
+        let ledger = Ledger {
+            source: mapping.source.clone(),
+            run: new_id().to_string(),
+        };
         let mut transaction = import.database.begin().await?;
-        let (mut state, fingerprint) =
-            ledger.begin(&mut transaction, &mapping.mirror_fingerprint).await?;
+        let (mut state, fingerprint) = ledger
+            .begin(&mut transaction, &mapping.mirror_fingerprint)
+            .await?;
         if fingerprint != mapping.mirror_fingerprint {
-            return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
+            return Err(ImportError::MirrorOutdated {
+                source_name: mapping.source.clone(),
+            });
         }
         state.last_mark += 1;
         for aggregate in &mapping.aggregates {
             // Another program may say something else of every aggregate.
-            if ledger.is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint).await? {
+            if ledger
+                .is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint)
+                .await?
+            {
                 let table = &mapping.tables[aggregate.root].name;
                 let now = import.clock.now().timestamp_millis();
                 let mark = state.last_mark;
-                ledger.mark_all(&mut transaction, &aggregate.name, table, mark, now).await?;
+                ledger
+                    .mark_all(&mut transaction, &aggregate.name, table, mark, now)
+                    .await?;
             }
         }
         ledger.advance(&mut transaction, &state).await?;
         transaction.commit().await?;
-        let summary = Summary { source: mapping.source.clone(), ..Summary::default() };
+        let summary = Summary {
+            source: mapping.source.clone(),
+            ..Summary::default()
+        };
         Ok(Self {
             import,
             progress,
@@ -170,7 +184,9 @@ impl<'i> Session<'i> {
         let mut transaction = self.import.database.begin().await?;
         self.state.last_mark += 1;
         let now = self.import.clock.now().timestamp_millis();
-        self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
+        self.ledger
+            .replay(&mut transaction, self.state.last_mark, now)
+            .await?;
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
         if !self.state.spilled {
@@ -192,11 +208,15 @@ impl<'i> Session<'i> {
             let beginning = Beginning::read(path)?;
             let found = known.iter().position(|file| beginning.was(&file.head));
             let found = found.map(|found| known.remove(found));
-            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-            let head = beginning.head();
-            let id = found.as_ref().map(|file| file.id);
-            let id = self.ledger.remember_file(&mut transaction, id, &name, &head).await?;
-            self.files.push(id);
+            let name = path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy();
+            let id = match &found {
+                Some(file) => file.id,
+                None => self.ledger.new_file(&mut transaction, &name).await?,
+            };
+            self.files.push((id, beginning));
             let place = found.map(|file| file.place).filter(|_| !options.from_start);
             places.push((path.clone(), place));
             self.snapshot.bytes_total += size(path);
@@ -214,21 +234,35 @@ impl<'i> Session<'i> {
     ) -> Result<(), ImportError> {
         let mapping = self.import.mapping.clone();
         let mut transaction = self.import.database.begin().await?;
-        let mut turn = Turn { one_cause: true, ..Turn::default() };
+        let mut turn = Turn {
+            one_cause: true,
+            ..Turn::default()
+        };
         let mut drain = false;
         while let Some(segment) = segments.pop_front() {
             let counts = &mut self.summary.changes;
-            let roots = self.mirror.apply(&mut transaction, &segment.changes, counts).await?;
+            let roots = self
+                .mirror
+                .apply(&mut transaction, &segment.changes, counts)
+                .await?;
             self.count(&segment);
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
             for root in &roots {
-                let mark = Mark { key: root.1.clone(), mark, occurred_ms };
+                let mark = Mark {
+                    key: root.1.clone(),
+                    mark,
+                    occurred_ms,
+                };
                 turn.dirty.insert(root.clone(), mark);
             }
             turn.read_to.extend(segment.read_to);
             self.state.spilled |= !segment.ended || roots.len() > self.import.sizes.page;
-            self.state.cursor = if segment.ended { Cursor::default() } else { cursor };
+            self.state.cursor = if segment.ended {
+                Cursor::default()
+            } else {
+                cursor
+            };
             if !segment.ended {
                 continue;
             }
@@ -241,16 +275,24 @@ impl<'i> Session<'i> {
             for (id, keys) in by_aggregate(roots) {
                 let assembled =
                     assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
-                turn.work.extend(keys.into_iter().zip(assembled).map(|(key, assembled)| Work {
-                    root: (id, key),
-                    mark,
-                    occurred_ms,
-                    assembled,
-                }));
+                turn.work.extend(
+                    keys.into_iter()
+                        .zip(assembled)
+                        .map(|(key, assembled)| Work {
+                            root: (id, key),
+                            mark,
+                            occurred_ms,
+                            assembled,
+                        }),
+                );
             }
         }
         self.close(transaction, turn).await?;
-        if drain { self.drain(false).await } else { Ok(()) }
+        if drain {
+            self.drain(false).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Works on everything dirty, page by page. `last` says that what is missing will not come.
@@ -262,20 +304,29 @@ impl<'i> Session<'i> {
             while !self.cancel.is_cancelled() {
                 let mut transaction = self.import.database.begin().await?;
                 let page = self.import.sizes.page;
-                let marks =
-                    self.ledger.dirty(&mut transaction, &aggregate.name, &after, page).await?;
+                let marks = self
+                    .ledger
+                    .dirty(&mut transaction, &aggregate.name, &after, page)
+                    .await?;
                 let Some(end) = marks.last() else { break };
                 after.clone_from(&end.key);
                 let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
                 let assembled =
                     assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
-                let work = marks.into_iter().zip(assembled).map(|(mark, assembled)| Work {
-                    root: (id, mark.key),
-                    mark: mark.mark,
-                    occurred_ms: mark.occurred_ms,
-                    assembled,
-                });
-                let turn = Turn { work: work.collect(), last, ..Turn::default() };
+                let work = marks
+                    .into_iter()
+                    .zip(assembled)
+                    .map(|(mark, assembled)| Work {
+                        root: (id, mark.key),
+                        mark: mark.mark,
+                        occurred_ms: mark.occurred_ms,
+                        assembled,
+                    });
+                let turn = Turn {
+                    work: work.collect(),
+                    last,
+                    ..Turn::default()
+                };
                 self.close(transaction, turn).await?;
                 self.report();
             }
@@ -297,19 +348,34 @@ impl<'i> Session<'i> {
         self.record_answers(&mut transaction).await?;
         self.mirror.flush(&mut transaction).await?;
         let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
-        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
+        let marks = turn
+            .dirty
+            .iter()
+            .map(|(root, mark)| (name(root), mark.clone()));
         self.ledger.mark(&mut transaction, marks).await?;
-        let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
+        let done = turn
+            .done
+            .iter()
+            .map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.unmark(&mut transaction, done).await?;
-        let released = turn.released.iter().map(|root| (name(root), root.1.as_str()));
+        let released = turn
+            .released
+            .iter()
+            .map(|root| (name(root), root.1.as_str()));
         self.ledger.release(&mut transaction, released).await?;
         let entries = turn.quarantined.iter();
         let entries = entries.map(|(root, why)| (name(root), root.1.as_str(), why.as_str()));
         let now = self.now();
-        self.ledger.quarantine(&mut transaction, entries, &now).await?;
+        self.ledger
+            .quarantine(&mut transaction, entries, &now)
+            .await?;
         let read_to: HashMap<usize, Place> = turn.read_to.into_iter().collect();
         for (file, place) in read_to {
-            self.ledger.read_to(&mut transaction, self.files[file], place).await?;
+            let (id, beginning) = &self.files[file];
+            let head = beginning.head(place.offset);
+            self.ledger
+                .read_to(&mut transaction, *id, place, &head)
+                .await?;
         }
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
@@ -317,10 +383,14 @@ impl<'i> Session<'i> {
             self.snapshot.commands += turn.commands.len() as u64;
             self.summary.commands.sent += turn.commands.len() as u64;
             let digest = |command: &Command| {
-                ((command.aggregate, command.key.clone()), command.digest.clone())
+                (
+                    (command.aggregate, command.key.clone()),
+                    command.digest.clone(),
+                )
             };
             let digests = turn.commands.iter().map(digest).collect();
-            let answers = tokio::spawn(deliver(self.import.targets.clone(), turn.commands));
+            let delivery = deliver(self.import.targets.clone(), turn.commands);
+            let answers = AbortOnDropHandle::new(tokio::spawn(delivery));
             self.flight = Some(Flight { answers, digests });
         }
         Ok(())
@@ -330,7 +400,9 @@ impl<'i> Session<'i> {
         if self.ledger.advance(transaction, &self.state).await? {
             return Ok(());
         }
-        Err(ImportError::Superseded { source_name: self.ledger.source.clone() })
+        Err(ImportError::Superseded {
+            source_name: self.ledger.source.clone(),
+        })
     }
 
     /// Turns documents into states and those that say something new into commands.
@@ -345,17 +417,33 @@ impl<'i> Session<'i> {
         for work in &mut work {
             if let Assembled::Document(input) = &mut work.assembled {
                 let program = mapping.aggregates[work.root.0].program.clone();
-                jobs.push(Job { program, input: std::mem::take(input) });
+                jobs.push(Job {
+                    program,
+                    input: std::mem::take(input),
+                });
             }
         }
-        let results = self.import.runner.run(jobs).await.map_err(|_| ImportError::ProgramStuck)?;
+        let results = self
+            .import
+            .runner
+            .run(jobs)
+            .await
+            .map_err(|_| ImportError::ProgramStuck)?;
         let mut results = results.into_iter();
         let stored = self.stored_digests(transaction, &work).await?;
         let mut sent: HashMap<Root, usize> = HashMap::new();
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
-        for Work { root, mark, occurred_ms, assembled } in work {
+        for Work {
+            root,
+            mark,
+            occurred_ms,
+            assembled,
+        } in work
+        {
             let state = match assembled {
-                Assembled::Deleted => Ok(LegacyState::Absent { reason: "deleted".to_owned() }),
+                Assembled::Deleted => Ok(LegacyState::Absent {
+                    reason: "deleted".to_owned(),
+                }),
                 Assembled::Waiting(_) if !turn.last => continue,
                 Assembled::Waiting(why) => Err(why),
                 Assembled::Document(_) => match results.next() {
@@ -373,7 +461,10 @@ impl<'i> Session<'i> {
                 }
             };
             let digest = self.digest(&state);
-            let flying = self.flight.as_ref().and_then(|flight| flight.digests.get(&root));
+            let flying = self
+                .flight
+                .as_ref()
+                .and_then(|flight| flight.digests.get(&root));
             if let Some(&before) = sent.get(&root) {
                 let before = &mut turn.commands[before];
                 if before.digest == digest {
@@ -400,7 +491,13 @@ impl<'i> Session<'i> {
             };
             sent.insert(root.clone(), turn.commands.len());
             let request = self.request(&root, state, correlation, occurred_ms);
-            turn.commands.push(Command { aggregate: root.0, key: root.1, mark, digest, request });
+            turn.commands.push(Command {
+                aggregate: root.0,
+                key: root.1,
+                mark,
+                digest,
+                request,
+            });
         }
         Ok(())
     }
@@ -420,7 +517,10 @@ impl<'i> Session<'i> {
         cause.occurred_at = DateTime::from_timestamp_millis(occurred_ms);
         SyncRequest {
             id: aggregate_id(source, table, &root.1),
-            legacy: LegacyReference { source: source.clone(), id: root.1.clone() },
+            legacy: LegacyReference {
+                source: source.clone(),
+                id: root.1.clone(),
+            },
             state,
             cause,
         }
@@ -441,12 +541,18 @@ impl<'i> Session<'i> {
     ) -> Result<HashMap<Root, String>, ImportError> {
         let mut stored = HashMap::new();
         for (id, aggregate) in self.import.mapping.aggregates.iter().enumerate() {
-            let roots = work.iter().map(|work| &work.root).filter(|root| root.0 == id);
+            let roots = work
+                .iter()
+                .map(|work| &work.root)
+                .filter(|root| root.0 == id);
             let keys: Vec<&str> = roots.map(|root| root.1.as_str()).collect();
             if keys.is_empty() {
                 continue;
             }
-            let digests = self.ledger.digests(transaction, &aggregate.name, &keys).await?;
+            let digests = self
+                .ledger
+                .digests(transaction, &aggregate.name, &keys)
+                .await?;
             stored.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
         }
         Ok(stored)
@@ -454,7 +560,9 @@ impl<'i> Session<'i> {
 
     /// Waits for the commands on their way and records their answers.
     async fn record_answers(&mut self, transaction: &mut Transaction) -> Result<(), ImportError> {
-        let Some(flight) = self.flight.take() else { return Ok(()) };
+        let Some(flight) = self.flight.take() else {
+            return Ok(());
+        };
         let mapping = &self.import.mapping;
         let answers = flight.answers.await.map_err(|_| ImportError::Panicked)?;
         let answers = answers.map_err(|failed| ImportError::NotDelivered {
@@ -480,7 +588,9 @@ impl<'i> Session<'i> {
                 .increment(1);
             last.insert((answered.aggregate, answered.key.as_str()), answered);
         }
-        let marks = answers.iter().map(|one| (name(one), one.key.as_str(), one.mark));
+        let marks = answers
+            .iter()
+            .map(|one| (name(one), one.key.as_str(), one.mark));
         self.ledger.unmark(transaction, marks).await?;
         let understood = || last.values().filter(|answered| answered.outcome.is_ok());
         let states = understood().map(|one| {
@@ -547,7 +657,10 @@ impl<'i> Session<'i> {
     }
 
     fn now(&self) -> String {
-        self.import.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
+        self.import
+            .clock
+            .now()
+            .to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 }
 
@@ -573,9 +686,9 @@ fn state_of(value: Value) -> Result<LegacyState, String> {
     };
     match members.get("absent") {
         None => Ok(LegacyState::Present(value)),
-        Some(Value::String(reason)) if members.len() == 1 => {
-            Ok(LegacyState::Absent { reason: reason.clone() })
-        }
+        Some(Value::String(reason)) if members.len() == 1 => Ok(LegacyState::Absent {
+            reason: reason.clone(),
+        }),
         Some(_) => Err("the program's output has `absent` beside other fields".to_owned()),
     }
 }
@@ -592,7 +705,10 @@ fn canonical(value: &Value) -> String {
             format!("{{{}}}", text.collect::<Vec<_>>().join(","))
         }
         Value::Array(values) => {
-            format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(","))
+            format!(
+                "[{}]",
+                values.iter().map(canonical).collect::<Vec<_>>().join(",")
+            )
         }
         other => other.to_string(),
     }

@@ -16,15 +16,19 @@ pub(crate) fn from_json(value: &Value) -> Val {
         },
         Value::String(text) => Val::utf8_str(text.clone()),
         Value::Array(values) => values.iter().map(from_json).collect(),
-        Value::Object(members) => {
-            object(members.iter().map(|(name, value)| (name.as_str(), from_json(value))))
-        }
+        Value::Object(members) => object(
+            members
+                .iter()
+                .map(|(name, value)| (name.as_str(), from_json(value))),
+        ),
     }
 }
 
 /// An object for jaq; of two members of one name the later one stays.
 pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> Val {
-    let members = members.into_iter().map(|(name, value)| (Val::utf8_str(name.to_owned()), value));
+    let members = members
+        .into_iter()
+        .map(|(name, value)| (Val::utf8_str(name.to_owned()), value));
     Val::obj(members.collect::<Map>())
 }
 
@@ -42,12 +46,17 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
         Val::Bool(flag) => Value::Bool(*flag),
         Val::Num(number) => match number.as_isize() {
             Some(number) => Value::from(number as i64),
-            None => serde_json::from_str(&number.to_string()).map_err(|_| "holds no JSON number")?,
+            None => {
+                serde_json::from_str(&number.to_string()).map_err(|_| "holds no JSON number")?
+            }
         },
         Val::TStr(_) => Value::String(text(value)?),
         Val::BStr(_) => return Err("holds bytes"),
         Val::Arr(values) => Value::Array(
-            values.iter().map(|value| convert(value, left, depth)).collect::<Result<_, _>>()?,
+            values
+                .iter()
+                .map(|value| convert(value, left, depth))
+                .collect::<Result<_, _>>()?,
         ),
         Val::Obj(members) => Value::Object(
             members
@@ -59,6 +68,8 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
 }
 
 fn text(value: &Val) -> Result<String, &'static str> {
-    let bytes = value.as_utf8_bytes().ok_or("has a member whose name is no text")?;
+    let bytes = value
+        .as_utf8_bytes()
+        .ok_or("has a member whose name is no text")?;
     String::from_utf8(bytes.to_vec()).map_err(|_| "holds text that is not UTF-8")
 }

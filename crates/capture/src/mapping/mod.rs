@@ -189,13 +189,22 @@ impl Mapping {
 
     /// Names and commands of the aggregates, in the order their commands are sent.
     pub fn aggregates(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.aggregates.iter().map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
+        self.aggregates
+            .iter()
+            .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
     }
 
     /// How a link is named in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
-        let Link { table, column, prefix } = &self.links[link];
-        let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
+        let Link {
+            table,
+            column,
+            prefix,
+        } = &self.links[link];
+        let prefix = prefix
+            .as_deref()
+            .map(|prefix| format!("|{prefix}"))
+            .unwrap_or_default();
         format!("{}.{column}{prefix}", self.tables[*table].name)
     }
 }

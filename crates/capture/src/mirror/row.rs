@@ -30,7 +30,10 @@ pub(crate) enum Merged {
 impl Row {
     /// A column whose value is not known.
     pub(crate) fn unknown(&self) -> Option<&str> {
-        self.carried.iter().find(|(_, from)| from.is_none()).map(|(column, _)| column.as_str())
+        self.carried
+            .iter()
+            .find(|(_, from)| from.is_none())
+            .map(|(column, _)| column.as_str())
     }
 
     fn shows_the_same_as(&self, other: &Self) -> bool {
@@ -41,12 +44,18 @@ impl Row {
 /// Puts a change on top of what is known. The result does not depend on the order in which the
 /// changes of a row arrive.
 pub(crate) fn merge(known: Option<&Row>, change: &Change) -> Merged {
-    let Some(known) = known else { return Merged::Changed(fresh(None, change)) };
+    let Some(known) = known else {
+        return Merged::Changed(fresh(None, change));
+    };
     if change.position <= known.position {
         return fill(known, change);
     }
     let row = fresh(Some(known), change);
-    if row.shows_the_same_as(known) { Merged::Equal(row) } else { Merged::Changed(row) }
+    if row.shows_the_same_as(known) {
+        Merged::Equal(row)
+    } else {
+        Merged::Changed(row)
+    }
 }
 
 fn fresh(known: Option<&Row>, change: &Change) -> Row {
@@ -55,12 +64,19 @@ fn fresh(known: Option<&Row>, change: &Change) -> Row {
         image: change.image.clone(),
         carried: BTreeMap::new(),
     };
-    let Some(image) = &mut row.image else { return row };
+    let Some(image) = &mut row.image else {
+        return row;
+    };
     for column in &change.unavailable {
         let old = known.and_then(|known| Some((known, known.image.as_ref()?.get(column)?)));
         let from = old.map(|(known, value)| {
             image.insert(column.clone(), value.clone());
-            known.carried.get(column).copied().flatten().unwrap_or(known.position)
+            known
+                .carried
+                .get(column)
+                .copied()
+                .flatten()
+                .unwrap_or(known.position)
         });
         row.carried.insert(column.clone(), from);
     }
@@ -69,7 +85,9 @@ fn fresh(known: Option<&Row>, change: &Change) -> Row {
 
 /// An older change that arrives late may hold the value of a column that the newer one left out.
 fn fill(known: &Row, change: &Change) -> Merged {
-    let (Some(_), Some(late)) = (&known.image, &change.image) else { return Merged::Ignored };
+    let (Some(_), Some(late)) = (&known.image, &change.image) else {
+        return Merged::Ignored;
+    };
     let mut row = known.clone();
     for (column, from) in &mut row.carried {
         if let (Some(value), Some(image)) = (late.get(column), &mut row.image)
@@ -108,7 +126,11 @@ mod tests {
         }
         Change {
             row: None,
-            operation: if image.is_some() { Operation::Update } else { Operation::Delete },
+            operation: if image.is_some() {
+                Operation::Update
+            } else {
+                Operation::Delete
+            },
             image,
             unavailable,
             position,
@@ -119,16 +141,21 @@ mod tests {
     }
 
     fn fold<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Option<Row> {
-        changes.into_iter().fold(None, |row, change| match merge(row.as_ref(), change) {
-            Merged::Ignored => row,
-            Merged::Equal(new) | Merged::Changed(new) => Some(new),
-        })
+        changes
+            .into_iter()
+            .fold(None, |row, change| match merge(row.as_ref(), change) {
+                Merged::Ignored => row,
+                Merged::Equal(new) | Merged::Changed(new) => Some(new),
+            })
     }
 
     #[test]
     fn an_unavailable_value_stays_as_it_was() {
         let row = fold(&[change(1, Some(1), Some("long")), change(2, Some(2), None)]).unwrap();
-        assert_eq!(row.image.unwrap(), *json!({"state": 2, "note": "long"}).as_object().unwrap());
+        assert_eq!(
+            row.image.unwrap(),
+            *json!({"state": 2, "note": "long"}).as_object().unwrap()
+        );
     }
 
     #[test]
@@ -140,15 +167,25 @@ mod tests {
 
     #[test]
     fn a_value_from_before_a_deletion_does_not_come_back() {
-        let row = fold(&[change(1, Some(1), Some("old")), change(2, None, None), change(4, Some(4), None)]);
+        let row = fold(&[
+            change(1, Some(1), Some("old")),
+            change(2, None, None),
+            change(4, Some(4), None),
+        ]);
         assert_eq!(row.unwrap().unknown(), Some("note"));
     }
 
     #[test]
     fn what_is_not_newer_is_ignored() {
         let row = fold(&[change(5, None, None)]);
-        assert_eq!(merge(row.as_ref(), &change(5, Some(1), Some("x"))), Merged::Ignored);
-        assert_eq!(merge(row.as_ref(), &change(4, Some(1), Some("x"))), Merged::Ignored);
+        assert_eq!(
+            merge(row.as_ref(), &change(5, Some(1), Some("x"))),
+            Merged::Ignored
+        );
+        assert_eq!(
+            merge(row.as_ref(), &change(4, Some(1), Some("x"))),
+            Merged::Ignored
+        );
     }
 
     #[test]

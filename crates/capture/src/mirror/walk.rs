@@ -44,7 +44,9 @@ impl Mirror {
                 let (aggregate, node, key) = &parent;
                 let table = mapping.aggregates[*aggregate].nodes[*node].table;
                 // A parent that is not there (yet) will mark its aggregates when it arrives.
-                let Some(row) = self.row(&(table, key.clone())).cloned() else { continue };
+                let Some(row) = self.row(&(table, key.clone())).cloned() else {
+                    continue;
+                };
                 if row.image.is_none() || !seen.insert(parent.clone()) {
                     continue;
                 }
@@ -63,7 +65,9 @@ impl Mirror {
     /// result would depend on the order of arrival.
     fn counts(&self, place: &Node, touched: &Touched) -> bool {
         let before = touched.before.as_ref().and_then(image);
-        let (Some(before), Some(after)) = (before, image(&touched.after)) else { return true };
+        let (Some(before), Some(after)) = (before, image(&touched.after)) else {
+            return true;
+        };
         if place.follow {
             return true;
         }
@@ -81,9 +85,8 @@ impl Mirror {
         rows: &[(At, Arc<Row>)],
     ) -> sqlx::Result<Vec<At>> {
         let mapping = self.mapping.clone();
-        let edge = |aggregate: AggregateId, node: NodeId| {
-            mapping.aggregates[aggregate].nodes[node].edge
-        };
+        let edge =
+            |aggregate: AggregateId, node: NodeId| mapping.aggregates[aggregate].nodes[node].edge;
         let named = rows.iter().filter_map(|((aggregate, node, key), _)| {
             let edge = edge(*aggregate, *node)?;
             (edge.direction == Direction::One).then(|| (edge.link, key.clone()))
@@ -91,7 +94,9 @@ impl Mirror {
         self.load_links(connection, named.collect()).await?;
         let mut parents: Vec<At> = Vec::new();
         for ((aggregate, node, key), row) in rows {
-            let Some(edge) = edge(*aggregate, *node) else { continue };
+            let Some(edge) = edge(*aggregate, *node) else {
+                continue;
+            };
             match edge.direction {
                 Direction::One => {
                     let named = (edge.link, key.clone());
@@ -108,7 +113,10 @@ impl Mirror {
         let ids: Vec<RowId> = parents
             .iter()
             .map(|(aggregate, node, key)| {
-                (mapping.aggregates[*aggregate].nodes[*node].table, key.clone())
+                (
+                    mapping.aggregates[*aggregate].nodes[*node].table,
+                    key.clone(),
+                )
             })
             .collect();
         self.load_rows(connection, ids).await?;

@@ -34,6 +34,25 @@ pub(super) struct Module {
     busy: Mutex<BTreeSet<String>>,
 }
 
+/// A command being carried out, until it is done or given up.
+struct Busy<'m>(&'m Mutex<BTreeSet<String>>, String);
+
+impl<'m> Busy<'m> {
+    fn with(busy: &'m Mutex<BTreeSet<String>>, key: &str) -> Self {
+        assert!(
+            busy.lock().unwrap().insert(key.to_owned()),
+            "two commands of {key} at once"
+        );
+        Self(busy, key.to_owned())
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().remove(&self.1);
+    }
+}
+
 #[async_trait]
 impl SyncTarget for Module {
     fn command(&self) -> &'static str {
@@ -42,9 +61,9 @@ impl SyncTarget for Module {
 
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
         let key = request.legacy.id.clone();
-        assert!(self.busy.lock().unwrap().insert(key.clone()), "two commands of {key} at once");
+        let busy = Busy::with(&self.busy, &key);
         tokio::task::yield_now().await;
-        self.busy.lock().unwrap().remove(&key);
+        drop(busy);
         if self.refuse.lock().unwrap().as_deref() == Some(key.as_str()) {
             return Err(SyncError::NotUnderstood("refused by the test".to_owned()));
         }
@@ -108,7 +127,9 @@ impl World {
     }
 
     pub(super) fn tryton() -> Self {
-        Self::new(&std::fs::read_to_string(repository("docs/examples/tryton/mapping.toml")).unwrap())
+        Self::new(
+            &std::fs::read_to_string(repository("docs/examples/tryton/mapping.toml")).unwrap(),
+        )
     }
 
     pub(super) fn remap(&mut self, mapping: &str) {
@@ -133,7 +154,8 @@ impl World {
     }
 
     pub(super) async fn try_run(&self, files: &[&Path]) -> Result<Summary, ImportError> {
-        self.run_with(files, Options::default(), &CancellationToken::new()).await
+        self.run_with(files, Options::default(), &CancellationToken::new())
+            .await
     }
 
     pub(super) async fn run(&self, files: &[&Path]) -> Summary {
@@ -147,17 +169,28 @@ impl World {
         cancel: &CancellationToken,
     ) -> Result<Summary, ImportError> {
         let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
-        self.import().await.run(&files, options, &NoProgress, cancel).await
+        self.import()
+            .await
+            .run(&files, options, &NoProgress, cancel)
+            .await
+    }
+
+    /// Cancels a token when a module was told so many states more.
+    pub(super) fn kill_after(&self, command: &str, told: usize, cancel: &CancellationToken) {
+        let module = &self.modules[command];
+        let so_far = module.told.lock().unwrap().len();
+        *module.cancel.lock().unwrap() = Some((so_far + told, cancel.clone()));
     }
 
     /// Cancels the run when a module was told so many states.
     pub(super) async fn run_until(&self, command: &str, told: usize, files: &[&Path]) -> Summary {
         let cancel = CancellationToken::new();
-        let module = &self.modules[command];
-        let so_far = module.told.lock().unwrap().len();
-        *module.cancel.lock().unwrap() = Some((so_far + told, cancel.clone()));
-        let summary = self.run_with(files, Options::default(), &cancel).await.unwrap();
-        *module.cancel.lock().unwrap() = None;
+        self.kill_after(command, told, &cancel);
+        let summary = self
+            .run_with(files, Options::default(), &cancel)
+            .await
+            .unwrap();
+        *self.modules[command].cancel.lock().unwrap() = None;
         summary
     }
 
@@ -202,7 +235,9 @@ fn parse(mapping: &str) -> Mapping {
 }
 
 pub(super) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
 }
 
 pub(super) fn feed() -> PathBuf {
@@ -213,7 +248,9 @@ pub(super) fn feed() -> PathBuf {
 pub(super) fn feed_lines() -> Vec<String> {
     let mut text = String::new();
     let file = std::fs::File::open(feed()).unwrap();
-    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
+    flate2::read::MultiGzDecoder::new(file)
+        .read_to_string(&mut text)
+        .unwrap();
     text.lines().map(str::to_owned).collect()
 }
 

@@ -1,1 +1,460 @@
+//! What single changes lead to, on a small legacy of parties, sales and lines.
 
+use kernel::sync::LegacyState;
+use serde_json::{Value, json};
+
+use super::super::*;
+use super::harness::*;
+
+const MAPPING: &str = r#"
+version = 1
+source = "shop"
+tables_from = "shop.public."
+[tables]
+party = { keep = ["name"], hash = ["vat"] }
+sale = { keep = ["party", "state", "note"] }
+line = { keep = ["sale", "qty", "unit"], types = { qty = "decimal" } }
+unit = { keep = ["name"] }
+[aggregates.customer]
+root = "party"
+command = "customers.SyncCustomer"
+[aggregates.customer.jq]
+program = '{name, vat}'
+[aggregates.order]
+root = "sale"
+command = "orders.SyncOrder"
+[aggregates.order.rows]
+"party" = { one = "party", ref = "party", required = true }
+"lines" = { many = "line", fk = "sale" }
+"lines.unit" = { one = "unit", ref = "unit", follow = false }
+[aggregates.order.jq]
+program = '''
+if .state == "draft" then {absent: "state draft"}
+elif .state == "odd" then error("an odd sale of \(.party.name)")
+else {state, note, who: .party.name, customer_id: (.party.id | uid("party")),
+      lines: [.lines[] | {qty, unit: .unit.name, noisy: (.qty | dec_scale > 6)}]} end
+'''
+"#;
+
+/// A feed being written. Positions count up.
+#[derive(Default)]
+struct Shop {
+    lines: Vec<String>,
+    position: i64,
+    transaction: i64,
+    snapshot: Option<&'static str>,
+}
+
+impl Shop {
+    fn begin(&mut self) -> &mut Self {
+        self.transaction += 1;
+        self
+    }
+
+    fn record(&mut self, op: &str, table: &str, id: i64, after: Value) -> &mut Self {
+        self.position += 1;
+        let mut after = after;
+        if after.is_object() {
+            after["id"] = json!(id);
+            after["secret"] = json!("dropped-value-0815");
+        }
+        let source = json!({"lsn": self.position, "txId": self.transaction, "snapshot": self.snapshot.unwrap_or("false"), "ts_ms": 1_760_000_000_000_i64 + self.position});
+        let value = json!({"op": op, "before": null, "after": after, "source": source});
+        let line =
+            json!({"topic": format!("shop.public.{table}"), "key": {"id": id}, "value": value});
+        self.lines.push(line.to_string());
+        self
+    }
+
+    fn put(&mut self, table: &str, id: i64, after: Value) -> &mut Self {
+        self.record("u", table, id, after)
+    }
+
+    fn delete(&mut self, table: &str, id: i64) -> &mut Self {
+        self.record("d", table, id, Value::Null)
+    }
+
+    fn party(&mut self, id: i64, name: &str) -> &mut Self {
+        self.put("party", id, json!({"name": name, "vat": "FR-hashed-4711"}))
+    }
+
+    fn sale(&mut self, id: i64, state: &str) -> &mut Self {
+        self.put("sale", id, json!({"party": 1, "state": state, "note": "n"}))
+    }
+
+    fn line(&mut self, id: i64, sale: i64, qty: f64) -> &mut Self {
+        self.put("line", id, json!({"sale": sale, "qty": qty, "unit": 1}))
+    }
+
+    fn shop() -> Self {
+        let mut shop = Self::default();
+        shop.begin()
+            .put("unit", 1, json!({"name": "piece"}))
+            .party(1, "Ada")
+            .sale(1, "open")
+            .line(1, 1, 2.0);
+        shop
+    }
+
+    async fn import(&self, world: &World) -> Summary {
+        world.run(&[&world.write("feed.jsonl", &self.lines)]).await
+    }
+}
+
+fn quantities(world: &World, sale: &str) -> Vec<String> {
+    let held = world.held("orders.SyncOrder");
+    let state = held[sale].as_ref().unwrap();
+    let lines = state["lines"].as_array().unwrap().iter();
+    lines
+        .map(|line| line["qty"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn only_states_at_the_end_of_a_transaction_are_sent() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin()
+        .sale(1, "paid")
+        .line(1, 1, 3.0)
+        .line(2, 1, 30.700000000000003);
+    shop.begin().sale(1, "done");
+    shop.import(&world).await;
+    let told: Vec<Value> = world
+        .told("orders.SyncOrder")
+        .into_iter()
+        .map(|(_, state)| match state {
+            LegacyState::Present(state) => {
+                json!([state["state"], state["lines"].as_array().unwrap().len()])
+            }
+            LegacyState::Absent { reason } => json!(reason),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [json!(["open", 1]), json!(["paid", 2]), json!(["done", 2])]
+    );
+    assert_eq!(quantities(&world, "1"), ["3", "30.700000000000003"]);
+    let lines = &world.held("orders.SyncOrder")["1"].clone().unwrap()["lines"];
+    assert_eq!(
+        (&lines[0]["noisy"], &lines[1]["noisy"]),
+        (&json!(false), &json!(true))
+    );
+}
+
+#[tokio::test]
+async fn a_row_that_moves_changes_both_its_owners() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin().sale(2, "open");
+    shop.begin().line(1, 2, 2.0);
+    shop.import(&world).await;
+    assert!(quantities(&world, "1").is_empty());
+    assert_eq!(quantities(&world, "2"), ["2"]);
+    shop.begin().delete("line", 1);
+    shop.import(&world).await;
+    assert!(quantities(&world, "2").is_empty());
+}
+
+#[tokio::test]
+async fn updates_of_what_is_not_followed_send_nothing_but_its_coming_and_going_do() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::default();
+    shop.begin().party(1, "Ada").sale(1, "open").line(1, 1, 2.0);
+    shop.begin().put("unit", 1, json!({"name": "piece"}));
+    shop.import(&world).await;
+    let unit = || world.held("orders.SyncOrder")["1"].clone().unwrap()["lines"][0]["unit"].clone();
+    assert_eq!(unit(), "piece");
+    shop.begin().put("unit", 1, json!({"name": "box"}));
+    assert_eq!(shop.import(&world).await.commands.sent, 0);
+    assert_eq!(unit(), "piece");
+    shop.begin().delete("unit", 1);
+    assert_eq!(shop.import(&world).await.commands.sent, 1);
+    assert_eq!(unit(), Value::Null);
+    // What is followed does.
+    shop.begin().party(1, "Ada Martin");
+    assert_eq!(shop.import(&world).await.commands.sent, 2);
+}
+
+#[tokio::test]
+async fn absent_is_ignored_before_and_told_after_it_was_there() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin().sale(2, "draft").sale(3, "draft");
+    let summary = shop.import(&world).await;
+    assert_eq!(summary.commands.ignored, 2);
+    assert_eq!(summary.ignored.len(), 1);
+    assert_eq!(
+        (summary.ignored[0].reason.as_str(), summary.ignored[0].roots),
+        ("state draft", 2)
+    );
+    shop.begin()
+        .sale(2, "open")
+        .sale(1, "draft")
+        .delete("sale", 3);
+    let summary = shop.import(&world).await;
+    assert_eq!(summary.ignored.len(), 1);
+    assert_eq!(
+        (summary.ignored[0].reason.as_str(), summary.ignored[0].roots),
+        ("deleted", 1)
+    );
+    let held = world.held("orders.SyncOrder");
+    assert_eq!(held["1"], Err("state draft".to_owned()));
+    assert!(held["2"].is_ok() && !held.contains_key("3"));
+    shop.begin().delete("line", 1).delete("sale", 1);
+    shop.import(&world).await;
+    assert_eq!(
+        world.held("orders.SyncOrder")["1"],
+        Err("deleted".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_is_required_is_waited_for_and_missed_only_at_the_end() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::default();
+    shop.begin().sale(1, "open");
+    shop.begin().put("unit", 1, json!({"name": "piece"}));
+    let mut late = Shop {
+        position: 9,
+        transaction: 9,
+        ..Shop::default()
+    };
+    late.begin().party(1, "Ada");
+    let (first, second) = (world.write("a", &shop.lines), world.write("b", &late.lines));
+
+    let both = World::new(MAPPING);
+    let summary = both.run(&[&first, &second]).await;
+    assert_eq!((summary.quarantined, summary.commands.imported), (0, 2));
+
+    let summary = world.run(&[&first]).await;
+    assert_eq!(
+        (summary.quarantined, summary.dirty, summary.commands.sent),
+        (1, 0, 0)
+    );
+    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    assert_eq!(
+        (entry.aggregate.as_str(), entry.key.as_str()),
+        ("order", "1")
+    );
+    assert_eq!(
+        entry.reason,
+        "`party`: the row it needs in `party` never came"
+    );
+
+    let summary = world.run(&[&second]).await;
+    assert_eq!((summary.quarantined, summary.commands.imported), (0, 2));
+}
+
+#[tokio::test]
+async fn a_program_that_fails_leads_to_quarantine_without_data() {
+    let mut world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin().sale(1, "odd");
+    let summary = shop.import(&world).await;
+    assert_eq!(summary.quarantined, 1);
+    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    assert_eq!(entry.reason, "the program failed: \"…\"");
+    // A state like the one before gets it out, although there is nothing to send.
+    shop.begin().sale(1, "open");
+    let summary = shop.import(&world).await;
+    assert_eq!((summary.quarantined, summary.commands.sent), (0, 0));
+    // Another program is applied to what is in the mirror.
+    shop.begin().sale(1, "odd");
+    assert_eq!(shop.import(&world).await.quarantined, 1);
+    world.remap(&MAPPING.replace(
+        "elif .state == \"odd\" then error(\"an odd sale of \\(.party.name)\")\n",
+        "",
+    ));
+    let summary = shop.import(&world).await;
+    assert_eq!(
+        (
+            summary.quarantined,
+            summary.changes.read,
+            summary.commands.sent
+        ),
+        (0, 0, 1)
+    );
+    assert_eq!(
+        world.held("orders.SyncOrder")["1"].clone().unwrap()["state"],
+        "odd"
+    );
+}
+
+#[tokio::test]
+async fn what_a_module_refuses_is_replayed_from_the_mirror() {
+    let world = World::new(MAPPING);
+    *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = Some("1".to_owned());
+    let summary = Shop::shop().import(&world).await;
+    assert_eq!(
+        (summary.quarantined, summary.commands.not_understood),
+        (1, 1)
+    );
+    let replay = async || {
+        let never = tokio_util::sync::CancellationToken::new();
+        world
+            .import()
+            .await
+            .replay_quarantine(&NoProgress, &never)
+            .await
+            .unwrap()
+    };
+    assert_eq!(replay().await.quarantined, 1);
+    *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = None;
+    let summary = replay().await;
+    assert_eq!((summary.quarantined, summary.commands.imported), (0, 1));
+}
+
+#[tokio::test]
+async fn other_columns_need_another_mirror() {
+    let mut world = World::new(MAPPING);
+    Shop::shop().import(&world).await;
+    world.remap(&MAPPING.replace("keep = [\"name\"], hash", "keep = [\"name\", \"id\"], hash"));
+    Shop::shop().import(&world).await; // the key is stored anyway
+    world.remap(
+        &MAPPING
+            .replace("hash = [\"vat\"]", "keep = [\"name\", \"vat\"]")
+            .replace("keep = [\"name\"], keep", "keep"),
+    );
+    let file = world.write("feed.jsonl", &Shop::shop().lines);
+    let error = world.try_run(&[&file]).await.unwrap_err();
+    assert!(
+        matches!(error, ImportError::MirrorOutdated { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for() {
+    let world = World::new(MAPPING);
+    let unavailable = json!({"party": 1, "state": "paid", "note": "__debezium_unavailable_value"});
+    let mut shop = Shop::shop();
+    shop.begin()
+        .put("sale", 1, unavailable.clone())
+        .put("sale", 2, unavailable);
+    let summary = shop.import(&world).await;
+    let held = world.held("orders.SyncOrder");
+    let state = held["1"].as_ref().unwrap();
+    assert_eq!(
+        (&state["state"], &state["note"]),
+        (&json!("paid"), &json!("n"))
+    );
+    assert!(!held.contains_key("2"));
+    assert_eq!(summary.quarantined, 1);
+    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    assert_eq!(entry.reason, "the value of `sale.note` never came");
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_a_snapshot_is_whole() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop {
+        snapshot: Some("true"),
+        ..Shop::default()
+    };
+    shop.begin()
+        .put("unit", 1, json!({"name": "piece"}))
+        .party(1, "Ada")
+        .sale(1, "open");
+    let summary = shop.import(&world).await;
+    assert!(summary.unfinished_snapshot);
+    assert_eq!(
+        (summary.commands.sent, summary.dirty, summary.quarantined),
+        (0, 2, 0)
+    );
+    shop.snapshot = Some("last");
+    shop.line(1, 1, 2.0);
+    let summary = shop.import(&world).await;
+    assert_eq!(
+        (
+            summary.commands.imported,
+            summary.dirty,
+            summary.unfinished_snapshot
+        ),
+        (2, 0, false)
+    );
+    assert_eq!(quantities(&world, "1"), ["2"]);
+}
+
+#[tokio::test]
+async fn what_is_dropped_or_hashed_is_nowhere_in_the_mirror() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin().sale(1, "odd");
+    shop.import(&world).await;
+    let hashed = world.held("customers.SyncCustomer")["1"].clone().unwrap()["vat"].clone();
+    assert_eq!(hashed.as_str().unwrap().len(), 64);
+    let mut bytes = Vec::new();
+    for entry in std::fs::read_dir(world.folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("mirror.db")
+        {
+            bytes.extend(std::fs::read(path).unwrap());
+        }
+    }
+    let holds = |text: &str| {
+        bytes
+            .windows(text.len())
+            .any(|window| window == text.as_bytes())
+    };
+    assert!(
+        holds("Ada") && holds(hashed.as_str().unwrap()),
+        "the mirror was not looked at"
+    );
+    for secret in ["dropped-value-0815", "FR-hashed-4711", "odd sale of"] {
+        assert!(!holds(secret), "{secret} is in the mirror");
+    }
+}
+
+#[tokio::test]
+async fn broken_lines_are_named_and_nothing_is_lost() {
+    for (broken, expected) in [
+        ("nonsense", "feed.jsonl, line 5: the line is not JSON"),
+        ("{\"a\":1}", "line 5: the line is not a Debezium record"),
+        (
+            r#"{"topic":"other.public.x","key":{},"value":null}"#,
+            "topic `other.public.x` does not begin with `shop.public.`",
+        ),
+        (
+            r#"{"topic":"shop.public.sale","key":{"nr":1},"value":null}"#,
+            "the key lacks a column",
+        ),
+        (
+            r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"u","after":{"id":1},"source":{"lsn":99,"txId":99}}}"#,
+            "column `note` of `sale` is not in the record",
+        ),
+    ] {
+        let world = World::new(MAPPING);
+        let mut shop = Shop::shop();
+        shop.lines.push(broken.to_owned());
+        let file = world.write("feed.jsonl", &shop.lines);
+        let error = world.try_run(&[&file]).await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        shop.lines.pop();
+        shop.begin().sale(1, "paid");
+        let summary = shop.import(&world).await;
+        assert_eq!(summary.changes.read, 1, "{broken}");
+        assert_eq!(
+            world.held("orders.SyncOrder")["1"].clone().unwrap()["state"],
+            "paid"
+        );
+        assert_eq!(quantities(&world, "1"), ["2"]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_says_where_it_comes_from() {
+    let world = World::new(MAPPING);
+    let mut shop = Shop::shop();
+    shop.begin().sale(2, "open");
+    shop.import(&world).await;
+    let state = world.held("orders.SyncOrder")["2"].clone().unwrap();
+    assert_eq!(
+        state["customer_id"],
+        crate::aggregate_id("shop", "party", "1").to_string()
+    );
+}
