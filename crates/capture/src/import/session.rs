@@ -3,19 +3,18 @@
 //! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of
 //! the turn before are on their way; their answers are recorded in it.
 
+mod answers;
+mod decide;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::SecondsFormat;
 use database::Transaction;
-use kernel::execution::Cause;
 use kernel::seams::new_id;
-use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use uuid::Uuid;
 
 use super::deliver::{Answered, Command, NotDelivered, deliver};
 use super::feed::{Cursor, Feed, Segment};
@@ -24,14 +23,9 @@ use super::summary::{Progress, Snapshot, Summary};
 use super::{Import, ImportError, Options};
 use crate::assembly::{Assembled, assemble};
 use crate::files::{Beginning, Place};
-use crate::ids::aggregate_id;
-use crate::jq::Job;
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
 use crate::mirror::{Mirror, Root};
-
-/// Purpose of the digests of delivered states.
-const PURPOSE: &str = "capture.delivered";
 
 /// An aggregate to send, as it is at one moment.
 struct Work {
@@ -405,227 +399,6 @@ impl<'i> Session<'i> {
         })
     }
 
-    /// Turns documents into states and those that say something new into commands.
-    async fn decide(
-        &self,
-        transaction: &mut Transaction,
-        turn: &mut Turn,
-    ) -> Result<(), ImportError> {
-        let mapping = &self.import.mapping;
-        let mut work = std::mem::take(&mut turn.work);
-        let mut jobs = Vec::new();
-        for work in &mut work {
-            if let Assembled::Document(input) = &mut work.assembled {
-                let program = mapping.aggregates[work.root.0].program.clone();
-                jobs.push(Job {
-                    program,
-                    input: std::mem::take(input),
-                });
-            }
-        }
-        let results = self
-            .import
-            .runner
-            .run(jobs)
-            .await
-            .map_err(|_| ImportError::ProgramStuck)?;
-        let mut results = results.into_iter();
-        let stored = self.stored_digests(transaction, &work).await?;
-        let mut sent: HashMap<Root, usize> = HashMap::new();
-        let mut causes: HashMap<i64, Uuid> = HashMap::new();
-        for Work {
-            root,
-            mark,
-            occurred_ms,
-            assembled,
-        } in work
-        {
-            let state = match assembled {
-                Assembled::Deleted => Ok(LegacyState::Absent {
-                    reason: "deleted".to_owned(),
-                }),
-                Assembled::Waiting(_) if !turn.last => continue,
-                Assembled::Waiting(why) => Err(why),
-                Assembled::Document(_) => match results.next() {
-                    Some(Ok(value)) => state_of(value),
-                    Some(Err(error)) => Err(error.to_string()),
-                    None => return Err(ImportError::ProgramStuck),
-                },
-            };
-            let state = match state {
-                Ok(state) => state,
-                Err(why) => {
-                    turn.done.push((root.clone(), mark));
-                    turn.quarantined.push((root, why));
-                    continue;
-                }
-            };
-            let digest = self.digest(&state);
-            let flying = self
-                .flight
-                .as_ref()
-                .and_then(|flight| flight.digests.get(&root));
-            if let Some(&before) = sent.get(&root) {
-                let before = &mut turn.commands[before];
-                if before.digest == digest {
-                    // Its acknowledgement is that of this mark too.
-                    before.mark = mark;
-                    continue;
-                }
-            } else if let Some(flying) = flying {
-                if *flying == digest {
-                    // The mark that goes with the command on its way stays until that is answered.
-                    turn.dirty.remove(&root);
-                    continue;
-                }
-            } else if stored.get(&root) == Some(&digest) {
-                turn.done.push((root.clone(), mark));
-                turn.quarantined.retain(|(broken, _)| *broken != root);
-                turn.released.push(root);
-                continue;
-            }
-            let correlation = if turn.one_cause {
-                *causes.entry(mark).or_insert_with(new_id)
-            } else {
-                new_id()
-            };
-            sent.insert(root.clone(), turn.commands.len());
-            let request = self.request(&root, state, correlation, occurred_ms);
-            turn.commands.push(Command {
-                aggregate: root.0,
-                key: root.1,
-                mark,
-                digest,
-                request,
-            });
-        }
-        Ok(())
-    }
-
-    fn request(
-        &self,
-        root: &Root,
-        state: LegacyState,
-        correlation: Uuid,
-        occurred_ms: i64,
-    ) -> SyncRequest {
-        let mapping = &self.import.mapping;
-        let source = &mapping.source;
-        let table = &mapping.tables[mapping.aggregates[root.0].root].name;
-        let mut cause = Cause::request(correlation, "import");
-        cause.origin_system.clone_from(source);
-        cause.occurred_at = DateTime::from_timestamp_millis(occurred_ms);
-        SyncRequest {
-            id: aggregate_id(source, table, &root.1),
-            legacy: LegacyReference {
-                source: source.clone(),
-                id: root.1.clone(),
-            },
-            state,
-            cause,
-        }
-    }
-
-    fn digest(&self, state: &LegacyState) -> String {
-        let text = match state {
-            LegacyState::Present(value) => format!("present {}", canonical(value)),
-            LegacyState::Absent { reason } => format!("absent {reason}"),
-        };
-        hex::encode(self.import.key.digest(PURPOSE, &text))
-    }
-
-    async fn stored_digests(
-        &self,
-        transaction: &mut Transaction,
-        work: &[Work],
-    ) -> Result<HashMap<Root, String>, ImportError> {
-        let mut stored = HashMap::new();
-        for (id, aggregate) in self.import.mapping.aggregates.iter().enumerate() {
-            let roots = work
-                .iter()
-                .map(|work| &work.root)
-                .filter(|root| root.0 == id);
-            let keys: Vec<&str> = roots.map(|root| root.1.as_str()).collect();
-            if keys.is_empty() {
-                continue;
-            }
-            let digests = self
-                .ledger
-                .digests(transaction, &aggregate.name, &keys)
-                .await?;
-            stored.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
-        }
-        Ok(stored)
-    }
-
-    /// Waits for the commands on their way and records their answers.
-    async fn record_answers(&mut self, transaction: &mut Transaction) -> Result<(), ImportError> {
-        let Some(flight) = self.flight.take() else {
-            return Ok(());
-        };
-        let mapping = &self.import.mapping;
-        let answers = flight.answers.await.map_err(|_| ImportError::Panicked)?;
-        let answers = answers.map_err(|failed| ImportError::NotDelivered {
-            aggregate: mapping.aggregates[failed.aggregate].name.clone(),
-            source: failed.source,
-        })?;
-        let name = |answered: &Answered| mapping.aggregates[answered.aggregate].name.as_str();
-        // Answers of one aggregate are in order: the last one counts.
-        let mut last: HashMap<(AggregateId, &str), &Answered> = HashMap::new();
-        for answered in &answers {
-            let counts = &mut self.summary.commands;
-            let (counter, label) = match &answered.outcome {
-                Ok(SyncOutcome::Imported) => (&mut counts.imported, "imported"),
-                Ok(SyncOutcome::Revised(_)) => (&mut counts.revised, "revised"),
-                Ok(SyncOutcome::Unchanged) => (&mut counts.unchanged, "unchanged"),
-                Ok(SyncOutcome::Ignored) => (&mut counts.ignored, "ignored"),
-                Ok(SyncOutcome::Conflict) => (&mut counts.conflicts, "conflict"),
-                Err(_) => (&mut counts.not_understood, "not_understood"),
-            };
-            *counter += 1;
-            let command = mapping.aggregates[answered.aggregate].command.clone();
-            metrics::counter!("bascule_import_commands_total", "command" => command, "outcome" => label)
-                .increment(1);
-            last.insert((answered.aggregate, answered.key.as_str()), answered);
-        }
-        let marks = answers
-            .iter()
-            .map(|one| (name(one), one.key.as_str(), one.mark));
-        self.ledger.unmark(transaction, marks).await?;
-        let understood = || last.values().filter(|answered| answered.outcome.is_ok());
-        let states = understood().map(|one| {
-            let ignored = one.outcome == Ok(SyncOutcome::Ignored);
-            let why = one.absent.as_deref().filter(|_| ignored);
-            (name(one), one.key.as_str(), one.digest.as_str(), why)
-        });
-        self.ledger.delivered(transaction, states).await?;
-        let broken = &self.broken;
-        let released = understood().filter(|one| {
-            let root = (one.aggregate, one.key.clone());
-            broken.get(&root).is_none_or(|mark| *mark < one.mark)
-        });
-        let released = released.map(|one| (name(one), one.key.as_str()));
-        self.ledger.release(transaction, released).await?;
-        let refused = last.values().filter_map(|one| {
-            let why = one.outcome.as_ref().err()?;
-            Some((name(one), one.key.as_str(), why.as_str()))
-        });
-        let now = self.now();
-        self.ledger.quarantine(transaction, refused, &now).await?;
-        Ok(())
-    }
-
-    /// Waits for the commands on their way and records their answers in a turn of their own.
-    async fn settle(&mut self) -> Result<(), ImportError> {
-        if self.flight.is_none() {
-            return Ok(());
-        }
-        let mut transaction = self.import.database.begin().await?;
-        self.record_answers(&mut transaction).await?;
-        self.advance(&mut transaction).await?;
-        Ok(transaction.commit().await?)
-    }
-
     async fn finish(mut self) -> Result<Summary, ImportError> {
         self.settle().await?;
         let mut connection = self.import.database.readers().acquire().await?;
@@ -677,39 +450,4 @@ fn by_aggregate(roots: BTreeSet<Root>) -> Vec<(AggregateId, Vec<String>)> {
 
 fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |data| data.len())
-}
-
-/// What a program's result says.
-fn state_of(value: Value) -> Result<LegacyState, String> {
-    let Value::Object(members) = &value else {
-        return Err("the program's output is not an object".to_owned());
-    };
-    match members.get("absent") {
-        None => Ok(LegacyState::Present(value)),
-        Some(Value::String(reason)) if members.len() == 1 => Ok(LegacyState::Absent {
-            reason: reason.clone(),
-        }),
-        Some(_) => Err("the program's output has `absent` beside other fields".to_owned()),
-    }
-}
-
-/// A value as text, the same whatever the order of members.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(name, _)| *name);
-            let text = members.iter().map(|(name, value)| {
-                format!("{}:{}", Value::from(name.as_str()), canonical(value))
-            });
-            format!("{{{}}}", text.collect::<Vec<_>>().join(","))
-        }
-        Value::Array(values) => {
-            format!(
-                "[{}]",
-                values.iter().map(canonical).collect::<Vec<_>>().join(",")
-            )
-        }
-        other => other.to_string(),
-    }
 }

@@ -129,9 +129,10 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
         let ours = state["lines"].as_array().unwrap();
         assert_eq!(ours.len(), theirs.len(), "{key}");
         for line in theirs {
+            let legacy_id = line["id"].to_string();
             let ours = ours
                 .iter()
-                .find(|ours| ours["legacy_id"] == line["id"].to_string())
+                .find(|ours| ours["legacy_id"].as_str() == Some(&legacy_id))
                 .unwrap();
             assert_eq!(
                 number(&ours["quantity"]),

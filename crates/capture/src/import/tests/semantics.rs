@@ -86,7 +86,8 @@ impl Shop {
         self.put("line", id, json!({"sale": sale, "qty": qty, "unit": 1}))
     }
 
-    fn shop() -> Self {
+    /// A party, a unit and a sale with one line.
+    fn open() -> Self {
         let mut shop = Self::default();
         shop.begin()
             .put("unit", 1, json!({"name": "piece"}))
@@ -113,7 +114,7 @@ fn quantities(world: &World, sale: &str) -> Vec<String> {
 #[tokio::test]
 async fn only_states_at_the_end_of_a_transaction_are_sent() {
     let world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin()
         .sale(1, "paid")
         .line(1, 1, 3.0)
@@ -145,7 +146,7 @@ async fn only_states_at_the_end_of_a_transaction_are_sent() {
 #[tokio::test]
 async fn a_row_that_moves_changes_both_its_owners() {
     let world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin().sale(2, "open");
     shop.begin().line(1, 2, 2.0);
     shop.import(&world).await;
@@ -179,7 +180,7 @@ async fn updates_of_what_is_not_followed_send_nothing_but_its_coming_and_going_d
 #[tokio::test]
 async fn absent_is_ignored_before_and_told_after_it_was_there() {
     let world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin().sale(2, "draft").sale(3, "draft");
     let summary = shop.import(&world).await;
     assert_eq!(summary.commands.ignored, 2);
@@ -249,7 +250,7 @@ async fn what_is_required_is_waited_for_and_missed_only_at_the_end() {
 #[tokio::test]
 async fn a_program_that_fails_leads_to_quarantine_without_data() {
     let mut world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin().sale(1, "odd");
     let summary = shop.import(&world).await;
     assert_eq!(summary.quarantined, 1);
@@ -285,7 +286,7 @@ async fn a_program_that_fails_leads_to_quarantine_without_data() {
 async fn what_a_module_refuses_is_replayed_from_the_mirror() {
     let world = World::new(MAPPING);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = Some("1".to_owned());
-    let summary = Shop::shop().import(&world).await;
+    let summary = Shop::open().import(&world).await;
     assert_eq!(
         (summary.quarantined, summary.commands.not_understood),
         (1, 1)
@@ -308,15 +309,15 @@ async fn what_a_module_refuses_is_replayed_from_the_mirror() {
 #[tokio::test]
 async fn other_columns_need_another_mirror() {
     let mut world = World::new(MAPPING);
-    Shop::shop().import(&world).await;
+    Shop::open().import(&world).await;
     world.remap(&MAPPING.replace("keep = [\"name\"], hash", "keep = [\"name\", \"id\"], hash"));
-    Shop::shop().import(&world).await; // the key is stored anyway
+    Shop::open().import(&world).await; // the key is stored anyway
     world.remap(
         &MAPPING
             .replace("hash = [\"vat\"]", "keep = [\"name\", \"vat\"]")
             .replace("keep = [\"name\"], keep", "keep"),
     );
-    let file = world.write("feed.jsonl", &Shop::shop().lines);
+    let file = world.write("feed.jsonl", &Shop::open().lines);
     let error = world.try_run(&[&file]).await.unwrap_err();
     assert!(
         matches!(error, ImportError::MirrorOutdated { .. }),
@@ -328,7 +329,7 @@ async fn other_columns_need_another_mirror() {
 async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for() {
     let world = World::new(MAPPING);
     let unavailable = json!({"party": 1, "state": "paid", "note": "__debezium_unavailable_value"});
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin()
         .put("sale", 1, unavailable.clone())
         .put("sale", 2, unavailable);
@@ -379,7 +380,7 @@ async fn nothing_is_sent_before_a_snapshot_is_whole() {
 #[tokio::test]
 async fn what_is_dropped_or_hashed_is_nowhere_in_the_mirror() {
     let world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin().sale(1, "odd");
     shop.import(&world).await;
     let hashed = world.held("customers.SyncCustomer")["1"].clone().unwrap()["vat"].clone();
@@ -429,7 +430,7 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
         ),
     ] {
         let world = World::new(MAPPING);
-        let mut shop = Shop::shop();
+        let mut shop = Shop::open();
         shop.lines.push(broken.to_owned());
         let file = world.write("feed.jsonl", &shop.lines);
         let error = world.try_run(&[&file]).await.unwrap_err().to_string();
@@ -449,7 +450,7 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
 #[tokio::test]
 async fn a_request_says_where_it_comes_from() {
     let world = World::new(MAPPING);
-    let mut shop = Shop::shop();
+    let mut shop = Shop::open();
     shop.begin().sale(2, "open");
     shop.import(&world).await;
     let state = world.held("orders.SyncOrder")["2"].clone().unwrap();
