@@ -1,5 +1,13 @@
 //! The module as a whole: on the real SQLite database, with an event store in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
+mod client;
 mod commands;
 mod harness;
+mod http_commands;
+mod http_reads;
 mod imports;

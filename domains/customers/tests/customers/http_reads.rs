@@ -1,0 +1,169 @@
+//! Reads over HTTP, as clients see them, and how the routes describe themselves.
+
+use actix_web::App;
+use actix_web::test::TestRequest;
+use kernel::seams::new_id;
+use serde_json::json;
+use utoipa_actix_web::AppExt as _;
+use uuid::Uuid;
+
+use crate::client::{CUSTOMERS, ada, ada_at, get, import, post, registered, send};
+use crate::harness::Running;
+
+#[actix_web::test]
+async fn what_the_legacy_owns_is_shown_but_not_changed() {
+    let running = Running::start().await;
+    let id = Uuid::from_u128(7);
+    import(
+        &running,
+        id,
+        json!({"kind": "company", "name": "Bocage", "flags": ["email_missing"]}),
+    )
+    .await;
+    let view = get(&running, &format!("/{id}")).await.body;
+    assert_eq!(view["owner"], "legacy");
+    assert_eq!(
+        view["legacy"],
+        json!({"source": "tryton", "id": "party_party/7", "flags": ["email_missing"]})
+    );
+    for (action, body) in [
+        ("change-contact", json!({"email": "b@exemple.fr"})),
+        ("change-address", json!({"address": ada()["address"]})),
+        ("close", json!({"reason": "moved away"})),
+    ] {
+        let answer = post(&running, &format!("/{id}/{action}"), &body).await;
+        answer.refused(409, "/problems/owned-by-legacy");
+    }
+}
+
+#[actix_web::test]
+async fn customers_are_listed_newest_first_in_pages() {
+    let running = Running::start().await;
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(registered(&running, &ada_at(&format!("c{number}@exemple.fr"))).await);
+    }
+    ids.reverse();
+    let mut listed = Vec::new();
+    let mut path = "?limit=2&status=open".to_owned();
+    for expected in [2, 2, 1] {
+        let page = get(&running, &path).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let items = page.body["items"].as_array().unwrap();
+        assert_eq!(items.len(), expected);
+        listed.extend(
+            items
+                .iter()
+                .map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
+        let link = page.header("link");
+        assert_eq!(link.is_empty(), expected == 1);
+        let next = link
+            .trim_start_matches('<')
+            .split('>')
+            .next()
+            .unwrap_or_default();
+        path = next.trim_start_matches(CUSTOMERS).to_owned();
+    }
+    assert_eq!(listed, ids);
+}
+
+#[actix_web::test]
+async fn lists_are_filtered() {
+    let running = Running::start().await;
+    let ada = registered(&running, &ada()).await;
+    let imported = Uuid::from_u128(7);
+    let state = json!({"kind": "company", "status": "closed", "email": "Ada@Exemple.fr"});
+    import(&running, imported, state).await;
+    let imported = imported.to_string();
+    for (filter, expected) in [
+        ("", vec![&imported, &ada]),
+        ("?status=closed", vec![&imported]),
+        ("?kind=person", vec![&ada]),
+        ("?owner=legacy", vec![&imported]),
+        ("?legacy_id=party_party/7", vec![&imported]),
+        ("?legacy_id=party_party/8", vec![]),
+        ("?email=ADA@exemple.fr", vec![&imported, &ada]),
+        ("?email=ada@exemple.fr&owner=bascule", vec![&ada]),
+        ("?email=bob@exemple.fr", vec![]),
+    ] {
+        let page = get(&running, filter).await;
+        let items = page.body["items"].as_array().unwrap();
+        let found: Vec<_> = items
+            .iter()
+            .map(|item| item["id"].as_str().unwrap())
+            .collect();
+        assert_eq!(found, expected, "{filter}");
+    }
+    for refused in [
+        "?status=shut",
+        "?name=Ada",
+        "?limit=0",
+        "?cursor=x",
+        "?email=",
+    ] {
+        get(&running, refused)
+            .await
+            .refused(400, "/problems/invalid-parameter");
+    }
+}
+
+#[actix_web::test]
+async fn a_history_tells_what_happened_and_in_the_course_of_what() {
+    let running = Running::start().await;
+    let id = registered(&running, &ada()).await;
+    let correlation = new_id().to_string();
+    let request = TestRequest::post()
+        .uri(&format!("{CUSTOMERS}/{id}/close"))
+        .insert_header(("X-Request-Id", correlation.as_str()))
+        .set_json(json!({"reason": "moved away"}));
+    assert_eq!(send(&running, request).await.status, 200);
+
+    let history = get(&running, &format!("/{id}/history")).await.body;
+    let items = history["items"].as_array().unwrap();
+    let types: Vec<_> = items
+        .iter()
+        .map(|item| item["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "customers.CustomerRegistered.v1",
+            "customers.CustomerClosed.v1"
+        ]
+    );
+    assert_eq!(items[0]["data"]["name"], "Ada Martin");
+    assert_eq!(items[1]["correlation_id"], correlation.as_str());
+}
+
+#[test]
+fn routes_describe_themselves_without_a_store() {
+    let app = App::new().into_utoipa_app().configure(customers::routes);
+    let document = serde_json::to_value(app.split_for_parts().1).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let mut operations: Vec<_> = paths
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    operations.sort_unstable();
+    assert_eq!(
+        operations,
+        [
+            "change_customer_address",
+            "change_customer_contact",
+            "close_customer",
+            "get_customer",
+            "get_customer_history",
+            "list_customers",
+            "register_customer",
+        ]
+    );
+    let email = &document["components"]["schemas"]["RegisterCustomer"]["properties"]["email"];
+    assert_eq!(
+        (&email["format"], &email["maxLength"]),
+        (&json!("email"), &json!(254))
+    );
+    let required = &document["components"]["schemas"]["ChangeContact"]["required"];
+    assert_eq!(required, &json!(["email"]));
+}
