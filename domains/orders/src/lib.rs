@@ -1,2 +1,76 @@
-//! The orders module (being written).
+//! Orders: placed here by known customers, or imported from a legacy system.
+//!
+//! ```text
+//! POST /api/v1/orders ───► Orders::place ───► orders.OrderPlaced ──► billing issues an invoice
+//! billing.InvoicePaid ───► PaymentOutcome ──► orders.OrderConfirmed
+//! billing.InvoiceVoided ─► PaymentOutcome ──► orders.OrderCancelled
+//! orders.SyncOrder ──────► SyncOrder ───────► orders.OrderImported, then orders.OrderRevised
+//! customers.… ───────────► KnownCustomers: who may order
+//! orders.… ──────────────► OrderViews: what the API shows
+//! ```
+//!
+//! `domain` decides, `handlers` carry commands in, `policies` react to billing, `sync` takes the
+//! legacy system's word, `projections` and `queries` keep and read the read models, `http` answers.
+
 pub mod domain;
+pub mod handlers;
+mod http;
+pub mod policies;
+pub mod projections;
+pub mod queries;
+pub mod sync;
+pub mod view;
+
+use std::sync::Arc;
+
+use ::http::Module;
+use actix_web::web::Data;
+use database::{Database, DatabaseError};
+use kernel::execution::Environment;
+use kernel::projection::{Projection as _, ProjectionRunner};
+use kernel::reaction::ReactionRunner;
+use sqlx::migrate::Migrator;
+
+pub use self::http::routes;
+use handlers::Orders;
+use policies::PaymentOutcome;
+use projections::{KnownCustomers, OrderViews};
+use sync::SyncOrder;
+
+/// The module's name: the first part of its event types and of its routes.
+pub const NAME: &str = "orders";
+
+/// The tables of the module's read models.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/orders");
+
+/// Opens the module on its database, making it if need be.
+pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {
+    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
+    let (views, views_progress) =
+        ProjectionRunner::new(OrderViews, environment.clone(), database.clone());
+    let (customers, customers_progress) =
+        ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
+    let orders = Orders {
+        environment: environment.clone(),
+        database: database.clone(),
+        views: views_progress.clone(),
+        known_customers: customers_progress.clone(),
+    };
+    let policy = PaymentOutcome(orders.clone());
+    let policy = ReactionRunner::new(policy, environment.clone(), database.clone());
+    let data = Data::new(orders);
+    Ok(Module {
+        name: NAME,
+        configure: Arc::new(move |config| {
+            config.app_data(data.clone());
+            routes(config);
+        }),
+        subscriptions: vec![Box::new(views), Box::new(customers), Box::new(policy)],
+        sync_targets: vec![Arc::new(SyncOrder::new(environment))],
+        projections: vec![
+            (OrderViews.name().to_owned(), views_progress),
+            (KnownCustomers.name().to_owned(), customers_progress),
+        ],
+        database,
+    })
+}

@@ -1,0 +1,132 @@
+//! Commands in: what HTTP, policies and tests ask of orders goes through here.
+
+use std::time::Duration;
+
+use database::Database;
+use kernel::event::{Position, Revision};
+use kernel::execution::{Cause, Environment, ExecuteError, Executed, LoadError};
+use kernel::projection::Progress;
+use kernel::store::ReadError;
+use orders_contract::{CancellationReason, OrderId};
+use uuid::Uuid;
+
+use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal};
+use crate::queries;
+
+/// How long an order for somebody unknown waits for the known customers to catch up.
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// The orders of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Orders {
+    pub(crate) environment: Environment,
+    pub(crate) database: Database,
+    /// How far the order views have come.
+    pub(crate) views: Progress,
+    /// How far the known customers have come.
+    pub(crate) known_customers: Progress,
+}
+
+/// Why an order was not placed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// Nobody of this id was ever registered or imported.
+    #[error("there is no such customer")]
+    CustomerUnknown,
+    /// The customer can no longer order.
+    #[error("the customer is closed")]
+    CustomerClosed,
+    /// The known customers did not catch up in time, so that nobody can tell.
+    #[error("whether the customer may order is not known yet; try again")]
+    StaleReadModel {
+        /// How far they should have come.
+        position: Position,
+    },
+    /// The store could not be asked how far the log goes.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The order could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The known customers could not be read.
+    #[error("the known customers cannot be read")]
+    Database(#[from] sqlx::Error),
+    /// The order itself says no, or could not be stored.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError<Refusal>),
+}
+
+/// What a command on one order gives.
+pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+
+impl Orders {
+    /// Places an order for a customer who may order.
+    pub async fn place(&self, request: PlaceOrder, cause: &Cause) -> Result<Executed, PlaceError> {
+        let id = request.order_id;
+        if let Err(refusal) = self.check_customer(request.customer_id).await {
+            // A repetition of a request that was carried out answers as it did, whatever has
+            // become of the customer since.
+            if self
+                .environment
+                .load::<OrderDecider>(id)
+                .await?
+                .revision
+                .is_none()
+            {
+                return Err(refusal);
+            }
+        }
+        Ok(self
+            .environment
+            .execute::<OrderDecider>(id, Command::Place(request), cause, None)
+            .await?)
+    }
+
+    /// Confirms an order.
+    pub async fn confirm(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
+        self.environment
+            .execute::<OrderDecider>(id, Command::Confirm, cause, expected)
+            .await
+    }
+
+    /// Records that everything was delivered.
+    pub async fn fulfil(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
+        self.environment
+            .execute::<OrderDecider>(id, Command::Fulfil, cause, expected)
+            .await
+    }
+
+    /// Cancels an order.
+    pub async fn cancel(
+        &self,
+        id: OrderId,
+        reason: CancellationReason,
+        cause: &Cause,
+        expected: Option<Revision>,
+    ) -> Outcome {
+        self.environment
+            .execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected)
+            .await
+    }
+
+    /// Whether a customer may order. The read model may lag behind a registration that the client
+    /// has just seen succeed: before it refuses it must have caught up with the log.
+    async fn check_customer(&self, customer_id: Uuid) -> Result<(), PlaceError> {
+        if self.customer_may_order(customer_id).await.is_ok() {
+            return Ok(());
+        }
+        let head = self.environment.store.head().await?;
+        if !self.known_customers.reached(head, CATCH_UP).await {
+            return Err(PlaceError::StaleReadModel { position: head });
+        }
+        self.customer_may_order(customer_id).await
+    }
+
+    async fn customer_may_order(&self, customer_id: Uuid) -> Result<(), PlaceError> {
+        match queries::customer_is_open(self.database.readers(), customer_id).await? {
+            Some(true) => Ok(()),
+            Some(false) => Err(PlaceError::CustomerClosed),
+            None => Err(PlaceError::CustomerUnknown),
+        }
+    }
+}

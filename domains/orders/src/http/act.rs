@@ -1,0 +1,156 @@
+//! `POST /api/v1/orders/{id}/…`: what is done with an order.
+
+use actix_web::post;
+use actix_web::web::Data;
+use http::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
+    Problem, ValidJson, ValidPath,
+};
+use orders_contract::CancellationReason;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use super::{CATEGORY, not_done};
+use crate::handlers::Orders;
+
+/// Why an order is cancelled.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CancelOrder)]
+pub(super) struct CancelOrderBody {
+    /// In your words, without personal data: it is kept with the order for ever.
+    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "Ordered twice"
+    )]
+    reason: String,
+}
+
+/// Cancel an order
+///
+/// An order that awaits its payment or is confirmed is cancelled; money that was paid goes back.
+/// Cancelling twice changes nothing. What is fulfilled can no longer be cancelled.
+#[utoipa::path(
+    operation_id = "cancel_order",
+    tag = "orders",
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        CommandHeaders, IfMatchHeader
+    ),
+    request_body(content = CancelOrderBody, example = json!({ "reason": "Ordered twice" })),
+    responses(
+        (status = 200, description = "The order is cancelled", body = Acknowledgement,
+         headers(("ETag" = String, description = "Its revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/cancel")]
+pub(super) async fn cancel(
+    orders: Data<Orders>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<CancelOrderBody>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    command
+        .once(
+            &orders.database,
+            &orders.environment,
+            CATEGORY,
+            body.payload(),
+            async |attempt| {
+                let reason = CancellationReason::Requested {
+                    reason: body.reason.clone(),
+                };
+                let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
+                Ok(Done::changed(id, cancelled.map_err(not_done)?))
+            },
+        )
+        .await
+}
+
+/// Confirm an order
+///
+/// An order is confirmed by itself when its invoice is paid; this confirms it without waiting.
+/// Confirming twice changes nothing.
+#[utoipa::path(
+    operation_id = "confirm_order",
+    tag = "orders",
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        CommandHeaders, IfMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The order is confirmed", body = Acknowledgement,
+         headers(("ETag" = String, description = "Its revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/confirm")]
+pub(super) async fn confirm(
+    orders: Data<Orders>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    command
+        .once(
+            &orders.database,
+            &orders.environment,
+            CATEGORY,
+            body.payload(),
+            async |attempt| {
+                let confirmed = orders.confirm(id, attempt.cause(), expected).await;
+                Ok(Done::changed(id, confirmed.map_err(not_done)?))
+            },
+        )
+        .await
+}
+
+/// Fulfil an order
+///
+/// Records that everything ordered was delivered. Only a confirmed order can be fulfilled.
+/// Fulfilling twice changes nothing.
+#[utoipa::path(
+    operation_id = "fulfil_order",
+    tag = "orders",
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        CommandHeaders, IfMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The order is fulfilled", body = Acknowledgement,
+         headers(("ETag" = String, description = "Its revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/fulfil")]
+pub(super) async fn fulfil(
+    orders: Data<Orders>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    command
+        .once(
+            &orders.database,
+            &orders.environment,
+            CATEGORY,
+            body.payload(),
+            async |attempt| {
+                let fulfilled = orders.fulfil(id, attempt.cause(), expected).await;
+                Ok(Done::changed(id, fulfilled.map_err(not_done)?))
+            },
+        )
+        .await
+}

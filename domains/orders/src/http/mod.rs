@@ -1,0 +1,73 @@
+//! The module's routes: parse, call, answer.
+
+mod act;
+mod place;
+mod read;
+
+use actix_web::http::StatusCode;
+use http::Problem;
+use kernel::decider::Decider as _;
+use kernel::execution::ExecuteError;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::domain::{OrderDecider, Refusal};
+use crate::handlers::PlaceError;
+
+const CATEGORY: &str = OrderDecider::CATEGORY;
+
+/// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
+/// document can be made without a store.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(
+        utoipa_actix_web::scope("/api/v1/orders")
+            .service(place::place)
+            .service(read::list)
+            .service(read::history)
+            .service(act::cancel)
+            .service(act::confirm)
+            .service(act::fulfil)
+            .service(read::get_one),
+    );
+}
+
+fn no_such_order() -> Problem {
+    Problem::not_found("There is no such order.")
+}
+
+/// How a refusal is answered.
+fn refused(refusal: Refusal) -> Problem {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::NoSuchOrder => no_such_order(),
+        Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
+        Refusal::AlreadyPlaced => Problem::refused("already-placed", text),
+        Refusal::NotConfirmed => Problem::refused("not-confirmed", text),
+        Refusal::AlreadyCancelled => Problem::refused("already-cancelled", text),
+        Refusal::AlreadyFulfilled => Problem::refused("already-fulfilled", text),
+        // Nothing about the order's situation is wrong, but what was sent.
+        Refusal::NothingToPay => {
+            Problem::refused("nothing-to-pay", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        Refusal::TotalTooLarge => {
+            Problem::refused("total-too-large", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
+        }
+        // Only a report of the legacy system is refused so, and none comes this way.
+        Refusal::OwnedByBascule | Refusal::IncompleteReport { .. } => Problem::internal(refusal),
+    }
+}
+
+fn not_done(error: ExecuteError<Refusal>) -> Problem {
+    Problem::from_execute(error, refused)
+}
+
+fn not_placed(error: PlaceError) -> Problem {
+    match error {
+        PlaceError::CustomerUnknown => Problem::refused("customer-unknown", error.to_string()),
+        PlaceError::CustomerClosed => Problem::refused("customer-closed", error.to_string()),
+        PlaceError::StaleReadModel { position } => Problem::stale_read(position),
+        PlaceError::Read(error) => error.into(),
+        PlaceError::Load(error) => error.into(),
+        PlaceError::Database(error) => error.into(),
+        PlaceError::Execute(error) => not_done(error),
+    }
+}

@@ -1,0 +1,117 @@
+//! What orders do when others' events happen.
+
+use async_trait::async_trait;
+use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
+use kernel::codec::Envelope;
+use kernel::execution::{Cause, ExecuteError};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use orders_contract::{CancellationReason, OrderId};
+
+use crate::domain::Refusal;
+use crate::handlers::{Orders, Outcome};
+
+kernel::event_set! {
+    /// How the payment of an order ended, as its invoice shows it.
+    pub enum PaymentEvent {
+        Paid(InvoicePaid),
+        Voided(InvoiceVoided),
+    }
+}
+
+/// Confirms an order when its invoice is paid, cancels it when that will not happen.
+pub struct PaymentOutcome(
+    /// Where the commands go.
+    pub Orders,
+);
+
+#[async_trait]
+impl Reaction for PaymentOutcome {
+    type Event = PaymentEvent;
+
+    fn name(&self) -> &'static str {
+        "orders.payment-outcome"
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Policy
+    }
+
+    async fn react(
+        &self,
+        event: &Envelope<PaymentEvent>,
+        cause: Cause,
+    ) -> Result<(), ReactionError> {
+        match &event.event {
+            PaymentEvent::Paid(invoice) => self.confirm(&invoice.order_ids, &cause).await,
+            PaymentEvent::Voided(invoice) => match invoice.reason {
+                // It is the cancellation itself that made billing void the invoice.
+                VoidReason::OrderCancelled => Ok(()),
+                VoidReason::PaymentDeclined => {
+                    let reason = CancellationReason::PaymentDeclined;
+                    self.cancel(&invoice.order_ids, reason, &cause).await
+                }
+                VoidReason::PaymentExpired => {
+                    let reason = CancellationReason::PaymentExpired;
+                    self.cancel(&invoice.order_ids, reason, &cause).await
+                }
+            },
+        }
+    }
+}
+
+impl PaymentOutcome {
+    async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
+        for id in orders {
+            let outcome = self.0.confirm(*id, &cause.clone().about(*id), None).await;
+            settle(*id, outcome, |refusal| match refusal {
+                // Billing sees the cancellation too, voids the invoice and gives the money back.
+                Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
+                // An invoice that was issued here for an order of the legacy system does not
+                // confirm it: the legacy system has its own say.
+                Refusal::OwnedByLegacy => Some("the legacy system owns it"),
+                _ => None,
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn cancel(
+        &self,
+        orders: &[OrderId],
+        reason: CancellationReason,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        for id in orders {
+            let cause = cause.clone().about(*id);
+            let outcome = self.0.cancel(*id, reason.clone(), &cause, None).await;
+            settle(*id, outcome, |refusal| match refusal {
+                // Confirmed and fulfilled by hand without waiting for the payment. The goods are
+                // gone: no cancellation brings them back, and trying again changes nothing.
+                Refusal::AlreadyFulfilled => Some("it was fulfilled before its payment failed"),
+                Refusal::OwnedByLegacy => Some("the legacy system owns it"),
+                _ => None,
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Refusals that `expected` explains end the reaction well. Every other one parks the event: an
+/// invoice of an order that does not exist, above all.
+fn settle(
+    order_id: OrderId,
+    outcome: Outcome,
+    expected: impl Fn(&Refusal) -> Option<&'static str>,
+) -> Result<(), ReactionError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(ExecuteError::Refused(refusal)) => match expected(&refusal) {
+            Some(why) => {
+                tracing::debug!(%order_id, "the payment's outcome changes nothing: {why}");
+                Ok(())
+            }
+            None => Err(ExecuteError::Refused(refusal).into()),
+        },
+        Err(error) => Err(error.into()),
+    }
+}

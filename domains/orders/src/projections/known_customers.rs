@@ -1,0 +1,77 @@
+//! Who may order: what this module remembers of the customers module's events.
+
+use async_trait::async_trait;
+use customers_contract::{
+    CustomerClosed, CustomerId, CustomerImported, CustomerRegistered, CustomerRevised,
+    CustomerStatus,
+};
+use database::{Database, Transaction};
+use kernel::codec::Envelope;
+use kernel::projection::Projection;
+use kernel::store::BoxError;
+
+use super::Unknown;
+use crate::queries;
+
+kernel::event_set! {
+    /// What decides whether a customer may order.
+    pub enum CustomerEvent {
+        Registered(CustomerRegistered),
+        Closed(CustomerClosed),
+        Imported(CustomerImported),
+        Revised(CustomerRevised),
+    }
+}
+
+/// Keeps the known customers, without anything about the person.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownCustomers;
+
+#[async_trait]
+impl Projection for KnownCustomers {
+    type Store = Database;
+    type Event = CustomerEvent;
+
+    fn name(&self) -> &'static str {
+        "orders.known-customers"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    async fn project(
+        &self,
+        transaction: &mut Transaction,
+        event: &Envelope<CustomerEvent>,
+    ) -> Result<(), BoxError> {
+        match &event.event {
+            CustomerEvent::Registered(customer) => {
+                queries::remember_customer(transaction, customer.customer_id, true).await?;
+            }
+            CustomerEvent::Imported(customer) => {
+                let open = customer.state.status == CustomerStatus::Open;
+                queries::remember_customer(transaction, customer.customer_id, open).await?;
+            }
+            CustomerEvent::Closed(customer) => {
+                change(transaction, customer.customer_id, false).await?;
+            }
+            CustomerEvent::Revised(customer) => {
+                let open = customer.state.status == CustomerStatus::Open;
+                change(transaction, customer.customer_id, open).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn change(
+    transaction: &mut Transaction,
+    customer_id: CustomerId,
+    open: bool,
+) -> Result<(), BoxError> {
+    match queries::change_customer(transaction, customer_id, open).await? {
+        true => Ok(()),
+        false => Err(Unknown { what: "customer" }.into()),
+    }
+}

@@ -1,0 +1,187 @@
+//! Orders of the legacy system.
+
+use kernel::seams::new_id;
+use kernel::sync::{LegacyState, SyncError, SyncOutcome};
+use orders::domain::Event;
+use orders::view::{Cancellation, CancellationCause, OrderStatus, Owner};
+use orders_contract::OrderPlaced;
+use serde_json::json;
+
+use crate::world::World;
+
+/// An order as a mapping's program returns it.
+pub fn legacy_order() -> LegacyState {
+    LegacyState::Present(json!({
+        "status": "confirmed",
+        "number": "CMD00002",
+        "reference": null,
+        "date": "2025-01-06",
+        "note": "Livrer chez Mme Martin",
+        "customer_id": "0197b19f-1200-7a51-8c44-0f9e8d7c6b5a",
+        "currency": "EUR",
+        "lines": [
+            { "legacy_id": "1", "sku": "ART001", "description": "Chaise", "quantity": "3.0",
+              "unit": "Unit", "unit_price": "18.0000", "vat_rates": ["20.00"] }
+        ],
+        "comments": ["Sonner deux fois"],
+        "total_net": "54.00",
+        "total_vat": "10.81",
+        "total": "64.81",
+        "flags": ["odd_total"]
+    }))
+}
+
+#[tokio::test]
+async fn an_imported_order_is_shown_as_it_is() {
+    let world = World::new().await;
+    let id = new_id();
+    assert_eq!(
+        world.sync(id, legacy_order()).await.unwrap(),
+        SyncOutcome::Imported
+    );
+
+    let view = world.order(id).await.unwrap();
+    let mut shown = serde_json::to_value(view).unwrap();
+    assert!(shown.as_object_mut().unwrap().remove("placed_at").is_some());
+    assert_eq!(
+        shown,
+        json!({
+            "id": id,
+            "status": "confirmed",
+            "number": "CMD00002",
+            "date": "2025-01-06",
+            "note": "Livrer chez Mme Martin",
+            "customer_id": "0197b19f-1200-7a51-8c44-0f9e8d7c6b5a",
+            "currency": "EUR",
+            "lines": [
+                { "legacy_id": "1", "sku": "ART001", "description": "Chaise", "quantity": "3.0",
+                  "unit": "Unit", "unit_price": "18.0000", "vat_rates": ["20.00"] }
+            ],
+            "comments": ["Sonner deux fois"],
+            "total_net": "54.00",
+            "total_vat": "10.81",
+            "total": "64.81",
+            "owner": "legacy",
+            "legacy": { "source": "tryton", "id": "sale_sale/7", "flags": ["odd_total"] },
+            "revision": 0
+        })
+    );
+}
+
+#[tokio::test]
+async fn notes_and_comments_are_sealed_in_the_log() {
+    let world = World::new().await;
+    world.sync(new_id(), legacy_order()).await.unwrap();
+    let imported = world
+        .eventually(|event| matches!(event, Event::Imported(_)))
+        .await;
+    let stored = String::from_utf8(imported.data.clone()).unwrap();
+    assert!(
+        !stored.contains("Martin") && !stored.contains("Sonner"),
+        "{stored}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_word_twice_changes_nothing() {
+    let world = World::new().await;
+    let id = new_id();
+    world.sync(id, legacy_order()).await.unwrap();
+    let head = world.head().await;
+    assert_eq!(
+        world.sync(id, legacy_order()).await.unwrap(),
+        SyncOutcome::Unchanged
+    );
+    assert_eq!(world.head().await, head);
+}
+
+#[tokio::test]
+async fn a_revision_shows_and_keeps_when_it_began() {
+    let world = World::new().await;
+    let id = new_id();
+    world.sync(id, legacy_order()).await.unwrap();
+    let before = world.order(id).await.unwrap();
+    let said = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
+    let outcome = world.sync(id, said).await.unwrap();
+    let SyncOutcome::Revised(mut changed) = outcome else {
+        panic!("{outcome:?}")
+    };
+    changed.sort();
+    assert_eq!(changed, ["note", "status"]);
+    let after = world.order(id).await.unwrap();
+    assert_eq!((after.status, after.revision), (OrderStatus::Fulfilled, 1));
+    assert_eq!((after.note, after.comments), (None, before.comments));
+    assert_eq!(after.placed_at, before.placed_at);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_cancelled_and_may_come_back() {
+    let world = World::new().await;
+    let id = new_id();
+    let gone = || LegacyState::Absent {
+        reason: "state draft".to_owned(),
+    };
+    assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
+    assert_eq!(world.head().await, 0);
+
+    world.sync(id, legacy_order()).await.unwrap();
+    assert!(matches!(
+        world.sync(id, gone()).await.unwrap(),
+        SyncOutcome::Revised(_)
+    ));
+    assert_eq!(
+        world.sync(id, gone()).await.unwrap(),
+        SyncOutcome::Unchanged
+    );
+    let view = world.order(id).await.unwrap();
+    assert_eq!(
+        (view.status, view.owner),
+        (OrderStatus::Cancelled, Owner::Legacy)
+    );
+    let reason = Some("state draft".to_owned());
+    let cause = CancellationCause::Legacy;
+    assert_eq!(view.cancellation, Some(Cancellation { cause, reason }));
+
+    assert!(matches!(
+        world.sync(id, legacy_order()).await.unwrap(),
+        SyncOutcome::Revised(_)
+    ));
+    let view = world.order(id).await.unwrap();
+    assert_eq!(
+        (view.status, view.cancellation),
+        (OrderStatus::Confirmed, None)
+    );
+}
+
+#[tokio::test]
+async fn what_was_placed_here_is_a_conflict() {
+    let world = World::new().await;
+    let order_id = new_id();
+    let event = OrderPlaced {
+        order_id,
+        customer_id: new_id(),
+        currency: "EUR".to_owned(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines: vec![],
+        total_net: "1.00".parse().unwrap(),
+        total_vat: "0.00".parse().unwrap(),
+        total: "1.00".parse().unwrap(),
+    };
+    world.happened("order", order_id, Event::from(event)).await;
+    assert_eq!(
+        world.sync(order_id, legacy_order()).await.unwrap(),
+        SyncOutcome::Conflict
+    );
+    assert_eq!(world.head().await, 1);
+}
+
+#[tokio::test]
+async fn a_word_without_a_status_is_not_understood() {
+    let world = World::new().await;
+    let said = LegacyState::Present(json!({ "currency": "EUR" }));
+    let error = world.sync(new_id(), said).await.unwrap_err();
+    assert!(
+        matches!(&error, SyncError::NotUnderstood(text) if text == "`status` is missing"),
+        "{error}"
+    );
+}

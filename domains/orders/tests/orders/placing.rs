@@ -1,0 +1,225 @@
+//! Commands over HTTP.
+
+use std::time::Duration;
+
+use actix_web::test::TestRequest;
+use customers_contract::CustomerClosed;
+use kernel::seams::new_id;
+use orders::projections::CustomerEvent;
+use serde_json::{Value, json};
+
+use crate::client::{client, customer, order_of};
+use crate::imports::legacy_order;
+use crate::world::World;
+
+#[actix_web::test]
+async fn an_order_is_placed_confirmed_and_fulfilled() {
+    let world = World::new().await;
+    let client = client!(world);
+    let customer_id = customer(&world).await;
+
+    let placed = client.place(customer_id).await.is(201);
+    let id = placed.id();
+    assert_eq!(placed.header("location"), format!("/api/v1/orders/{id}"));
+    let order = client.order_after(&placed).await;
+    assert_eq!(order.header("etag"), "\"0\"");
+    let mut body = order.body;
+    assert!(body.as_object_mut().unwrap().remove("placed_at").is_some());
+    assert_eq!(
+        body,
+        json!({
+            "id": id,
+            "status": "awaiting_payment",
+            "customer_id": customer_id,
+            "currency": "EUR",
+            "payment_method": "sandbox:ok",
+            "lines": [{ "sku": "CH-1", "description": "Chaise", "quantity": "2", "unit_price": "49.90", "vat_rate": "20" }],
+            "total_net": "99.80",
+            "total_vat": "19.96",
+            "total": "119.76",
+            "owner": "bascule",
+            "revision": 0
+        })
+    );
+
+    client
+        .act(id, "fulfil")
+        .await
+        .problem(409, "refused/not-confirmed");
+    let confirmed = client.act(id, "confirm").await.is(200);
+    assert_eq!(
+        client.order_after(&confirmed).await.body["status"],
+        "confirmed"
+    );
+    let again = client.act(id, "confirm").await.is(200);
+    assert_eq!(
+        again.header("etag"),
+        "\"1\"",
+        "confirming twice changes nothing"
+    );
+    let fulfilled = client.act(id, "fulfil").await.is(200);
+    assert_eq!(
+        client.order_after(&fulfilled).await.body["status"],
+        "fulfilled"
+    );
+
+    let cancel = format!("/api/v1/orders/{id}/cancel");
+    let refused = client.post(&cancel, json!({ "reason": "too late" })).await;
+    refused.problem(409, "refused/already-fulfilled");
+}
+
+#[actix_web::test]
+async fn an_order_is_cancelled_with_its_reason() {
+    let world = World::new().await;
+    let client = client!(world);
+    let id = client.place(customer(&world).await).await.is(201).id();
+    let cancel = format!("/api/v1/orders/{id}/cancel");
+    let cancelled = client
+        .post(&cancel, json!({ "reason": "Ordered twice" }))
+        .await
+        .is(200);
+    let order = client.order_after(&cancelled).await;
+    assert_eq!(order.body["status"], "cancelled");
+    let expected = json!({ "cause": "requested", "reason": "Ordered twice" });
+    assert_eq!(order.body["cancellation"], expected);
+    client
+        .act(id, "confirm")
+        .await
+        .problem(409, "refused/already-cancelled");
+}
+
+#[actix_web::test]
+async fn only_known_and_open_customers_may_order() {
+    let world = World::new().await;
+    let client = client!(world);
+    client
+        .place(new_id())
+        .await
+        .problem(409, "refused/customer-unknown");
+
+    let customer_id = customer(&world).await;
+    client.place(customer_id).await.is(201);
+    let closed = CustomerClosed {
+        customer_id,
+        reason: "moved".to_owned(),
+    };
+    world
+        .happened("customer", customer_id, CustomerEvent::from(closed))
+        .await;
+    world.known_customers_caught_up().await;
+    client
+        .place(customer_id)
+        .await
+        .problem(409, "refused/customer-closed");
+}
+
+#[actix_web::test]
+async fn an_order_waits_for_its_customer_to_be_known_here() {
+    let mut world = World::with(|name| name != "orders.known-customers.v1").await;
+    let client = client!(world);
+    let customer_id = customer(&world).await;
+    let mut placing = Box::pin(client.place(customer_id));
+    let answered = tokio::time::timeout(Duration::from_millis(200), &mut placing).await;
+    assert!(
+        answered.is_err(),
+        "it was answered although nobody can tell yet"
+    );
+    world.release();
+    placing.await.is(201);
+}
+
+#[actix_web::test]
+async fn an_order_for_somebody_who_stays_unknown_is_not_refused_for_good() {
+    let world = World::with(|name| name != "orders.known-customers.v1").await;
+    let client = client!(world);
+    let customer_id = customer(&world).await;
+    client.place(customer_id).await.problem(503, "stale-read");
+}
+
+#[actix_web::test]
+async fn the_same_key_places_one_order() {
+    let world = World::new().await;
+    let client = client!(world);
+    let customer_id = customer(&world).await;
+    let keyed = |body: Value| {
+        TestRequest::post()
+            .uri("/api/v1/orders")
+            .insert_header(("Idempotency-Key", "key-1"))
+            .set_json(body)
+    };
+    let first = client.send(keyed(order_of(customer_id))).await.is(201);
+    let second = client.send(keyed(order_of(customer_id))).await.is(201);
+    assert_eq!(first.id(), second.id());
+    let mut other = order_of(customer_id);
+    other["currency"] = json!("CHF");
+    client
+        .send(keyed(other))
+        .await
+        .problem(422, "idempotency-mismatch");
+    assert_eq!(world.head().await, 2, "the registration and one order");
+}
+
+#[actix_web::test]
+async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_since() {
+    let world = World::new().await;
+    let client = client!(world);
+    let customer_id = customer(&world).await;
+    let keyed = || {
+        TestRequest::post()
+            .uri("/api/v1/orders")
+            .insert_header(("Idempotency-Key", "key-1"))
+            .set_json(order_of(customer_id))
+    };
+    let first = client.send(keyed()).await.is(201);
+    // What the process kept of the request is lost, as if it had been killed before.
+    let mut transaction = world.module.database.begin().await.unwrap();
+    sqlx::query("DELETE FROM idempotency")
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    let closed = CustomerClosed {
+        customer_id,
+        reason: "moved".to_owned(),
+    };
+    world
+        .happened("customer", customer_id, CustomerEvent::from(closed))
+        .await;
+    world.known_customers_caught_up().await;
+    let second = client.send(keyed()).await.is(201);
+    assert_eq!(first.id(), second.id());
+    assert_eq!(second.header("etag"), "\"0\"");
+}
+
+#[actix_web::test]
+async fn a_change_that_expects_another_revision_is_refused() {
+    let world = World::new().await;
+    let client = client!(world);
+    let id = client.place(customer(&world).await).await.is(201).id();
+    let confirm = |tag: &'static str| {
+        let path = format!("/api/v1/orders/{id}/confirm");
+        TestRequest::post()
+            .uri(&path)
+            .insert_header(("If-Match", tag))
+    };
+    client
+        .send(confirm("\"7\""))
+        .await
+        .problem(412, "precondition-failed");
+    client.send(confirm("\"0\"")).await.is(200);
+}
+
+#[actix_web::test]
+async fn what_the_legacy_owns_is_shown_and_not_changed() {
+    let world = World::new().await;
+    let client = client!(world);
+    let id = new_id();
+    world.sync(id, legacy_order()).await.unwrap();
+    world.order(id).await.unwrap();
+    let shown = client.get(&format!("/api/v1/orders/{id}")).await.is(200);
+    assert_eq!(shown.body["legacy"]["id"], "sale_sale/7");
+    client
+        .act(id, "confirm")
+        .await
+        .problem(409, "owned-by-legacy");
+}

@@ -1,0 +1,207 @@
+//! What orders do when billing's events happen.
+
+use std::sync::Arc;
+
+use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
+use kernel::event::RecordedEvent;
+use kernel::seams::new_id;
+use orders::domain::Event;
+use orders::policies::PaymentEvent;
+use orders::view::{Cancellation, CancellationCause, OrderStatus};
+use orders_contract::{
+    CancellationReason, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderPlaced,
+};
+use uuid::Uuid;
+
+use crate::imports::legacy_order;
+use crate::world::World;
+
+const POLICY: &str = "orders.payment-outcome";
+
+async fn placed(world: &World) -> Uuid {
+    let order_id = new_id();
+    let event = OrderPlaced {
+        order_id,
+        customer_id: new_id(),
+        currency: "EUR".to_owned(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines: vec![],
+        total_net: "99.80".parse().unwrap(),
+        total_vat: "19.96".parse().unwrap(),
+        total: "119.76".parse().unwrap(),
+    };
+    world.happened("order", order_id, Event::from(event)).await;
+    order_id
+}
+
+async fn paid(world: &World, orders: &[Uuid]) -> Uuid {
+    let invoice_id = new_id();
+    let event = InvoicePaid {
+        invoice_id,
+        order_ids: orders.to_vec(),
+        payment_id: new_id(),
+        amount: "119.76".parse().unwrap(),
+    };
+    world
+        .happened("invoice", invoice_id, PaymentEvent::from(event))
+        .await
+}
+
+async fn voided(world: &World, order_id: Uuid, reason: VoidReason) -> Uuid {
+    let invoice_id = new_id();
+    let event = InvoiceVoided {
+        invoice_id,
+        order_ids: vec![order_id],
+        credit_note_id: new_id(),
+        credit_note_number: "2026-000002".to_owned(),
+        reason,
+    };
+    world
+        .happened("invoice", invoice_id, PaymentEvent::from(event))
+        .await
+}
+
+async fn confirmation(world: &World, id: Uuid) -> Arc<RecordedEvent> {
+    world
+        .eventually(|event| matches!(event, Event::Confirmed(order) if order.order_id == id))
+        .await
+}
+
+async fn cancellation(world: &World, id: Uuid) {
+    world
+        .eventually(|event| matches!(event, Event::Cancelled(order) if order.order_id == id))
+        .await;
+}
+
+async fn nothing_parked(world: &World) {
+    let parked: i64 = sqlx::query_scalar("SELECT count(*) FROM parked_event")
+        .fetch_one(world.module.database.readers())
+        .await
+        .unwrap();
+    assert_eq!(parked, 0);
+}
+
+#[tokio::test]
+async fn a_paid_invoice_confirms_its_orders() {
+    let world = World::new().await;
+    let (first, second) = (placed(&world).await, placed(&world).await);
+    let trigger = paid(&world, &[first, second]).await;
+
+    let confirmed = confirmation(&world, first).await;
+    assert_eq!(confirmed.metadata.causation_id, Some(trigger));
+    assert_eq!(confirmed.metadata.actor, POLICY);
+    confirmation(&world, second).await;
+    let view = world.order(first).await.unwrap();
+    assert_eq!((view.status, view.revision), (OrderStatus::Confirmed, 1));
+}
+
+#[tokio::test]
+async fn a_payment_that_failed_cancels_the_order() {
+    let world = World::new().await;
+    for (reason, cause) in [
+        (
+            VoidReason::PaymentDeclined,
+            CancellationCause::PaymentDeclined,
+        ),
+        (
+            VoidReason::PaymentExpired,
+            CancellationCause::PaymentExpired,
+        ),
+    ] {
+        let order_id = placed(&world).await;
+        voided(&world, order_id, reason).await;
+        cancellation(&world, order_id).await;
+        let view = world.order(order_id).await.unwrap();
+        assert_eq!(view.status, OrderStatus::Cancelled);
+        assert_eq!(
+            view.cancellation,
+            Some(Cancellation {
+                cause,
+                reason: None
+            })
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
+    let world = World::new().await;
+    let order_id = placed(&world).await;
+    voided(&world, order_id, VoidReason::OrderCancelled).await;
+    world.settled(POLICY).await;
+    assert_eq!(
+        world.order(order_id).await.unwrap().status,
+        OrderStatus::AwaitingPayment
+    );
+    nothing_parked(&world).await;
+}
+
+#[tokio::test]
+async fn a_payment_for_a_cancelled_order_is_billings_business() {
+    let world = World::new().await;
+    let order_id = placed(&world).await;
+    let reason = CancellationReason::Requested {
+        reason: "twice".to_owned(),
+    };
+    world
+        .happened(
+            "order",
+            order_id,
+            Event::from(OrderCancelled { order_id, reason }),
+        )
+        .await;
+    paid(&world, &[order_id]).await;
+    world.settled(POLICY).await;
+    let view = world.order(order_id).await.unwrap();
+    assert_eq!(view.cancellation.unwrap().reason.as_deref(), Some("twice"));
+    nothing_parked(&world).await;
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_not_cancelled_for_want_of_payment() {
+    let world = World::new().await;
+    let order_id = placed(&world).await;
+    world
+        .happened("order", order_id, Event::from(OrderConfirmed { order_id }))
+        .await;
+    world
+        .happened("order", order_id, Event::from(OrderFulfilled { order_id }))
+        .await;
+    voided(&world, order_id, VoidReason::PaymentDeclined).await;
+    world.settled(POLICY).await;
+    assert_eq!(
+        world.order(order_id).await.unwrap().status,
+        OrderStatus::Fulfilled
+    );
+    nothing_parked(&world).await;
+}
+
+#[tokio::test]
+async fn what_the_legacy_owns_is_left_alone() {
+    let world = World::new().await;
+    let order_id = new_id();
+    world.sync(order_id, legacy_order()).await.unwrap();
+    paid(&world, &[order_id]).await;
+    voided(&world, order_id, VoidReason::PaymentDeclined).await;
+    world.settled(POLICY).await;
+    assert_eq!(world.order(order_id).await.unwrap().revision, 0);
+    nothing_parked(&world).await;
+}
+
+#[tokio::test]
+async fn a_payment_for_an_order_that_does_not_exist_is_parked() {
+    let world = World::new().await;
+    paid(&world, &[new_id()]).await;
+    assert_eq!(world.parked(POLICY).await, "there is no such order");
+}
+
+#[tokio::test]
+async fn an_event_of_an_order_that_was_never_placed_is_parked() {
+    let world = World::new().await;
+    let order_id = new_id();
+    world
+        .happened("order", order_id, Event::from(OrderConfirmed { order_id }))
+        .await;
+    let error = world.parked("orders.orders.v1").await;
+    assert_eq!(error, "there is no order of this id in the read model");
+}

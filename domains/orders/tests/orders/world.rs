@@ -1,0 +1,230 @@
+//! The module at work on a store in memory, with its database in a throwaway folder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Module;
+use kernel::checkpoint::SubscriptionStore as _;
+use kernel::codec::{Codec, EventSet};
+use kernel::event::{EventFilter, Metadata, NewEvent, Position, RecordedEvent, StreamName};
+use kernel::execution::{Cause, Environment, ORIGIN};
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::projection::Progress;
+use kernel::seams::{SystemClock, new_id};
+use kernel::store::{AppendRequest, ExpectedRevision};
+use kernel::subscription::{Delivery, LogReader, Subscription};
+use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
+use orders::domain::Event;
+use orders::queries;
+use orders::view::OrderView;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Longer than anything here takes; only a failing test waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct World {
+    pub environment: Environment,
+    pub module: Module,
+    held: Vec<Box<dyn Subscription>>,
+    shutdown: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    /// The module with everything of it running.
+    pub async fn new() -> Self {
+        Self::with(|_| true).await
+    }
+
+    /// The module with only those subscriptions running whose name passes.
+    pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
+        let clock = Arc::new(SystemClock);
+        let environment = Environment {
+            store: Arc::new(MemoryStore::new(clock.clone())),
+            codec: Codec::new(Arc::new(MemoryKeyVault::default())),
+            clock,
+            lookup_key: SecretKey::generate().unwrap(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
+        let mut module = orders::open(environment.clone(), &url).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
+            .into_iter()
+            .partition(|subscription| runs(&subscription.name()));
+        for subscription in running {
+            tokio::spawn(subscription.run(shutdown.clone()));
+        }
+        Self {
+            environment,
+            module,
+            held,
+            shutdown,
+            _folder: folder,
+        }
+    }
+
+    /// Starts what was held back.
+    pub fn release(&mut self) {
+        for subscription in self.held.drain(..) {
+            tokio::spawn(subscription.run(self.shutdown.clone()));
+        }
+    }
+
+    /// Records an event of any module as if that module had.
+    pub async fn happened<E: EventSet>(&self, category: &'static str, id: Uuid, event: E) -> Uuid {
+        let event_id = new_id();
+        let metadata = Metadata {
+            correlation_id: new_id(),
+            causation_id: None,
+            traceparent: None,
+            actor: "test".to_owned(),
+            origin_system: ORIGIN.to_owned(),
+            occurred_at: self.environment.clock.now(),
+        };
+        let event = NewEvent {
+            id: event_id,
+            event_type: event.event_type().into(),
+            data: self
+                .environment
+                .codec
+                .encode(&event, event_id)
+                .await
+                .unwrap(),
+            metadata,
+        };
+        let request = AppendRequest {
+            stream: StreamName::of(category, id),
+            expected: ExpectedRevision::Any,
+            events: vec![event],
+        };
+        self.environment.store.append(request).await.unwrap();
+        event_id
+    }
+
+    pub fn progress(&self, projection: &str) -> &Progress {
+        let found = self
+            .module
+            .projections
+            .iter()
+            .find(|(name, _)| name == projection);
+        &found.expect("no such projection").1
+    }
+
+    pub async fn known_customers_caught_up(&self) {
+        let head = self.head().await;
+        let progress = self.progress("orders.known-customers");
+        assert!(
+            progress.reached(head, PATIENCE).await,
+            "the known customers stand still"
+        );
+    }
+
+    pub async fn head(&self) -> Position {
+        self.environment.store.head().await.unwrap()
+    }
+
+    /// The view of an order once everything that was recorded so far shows.
+    pub async fn order(&self, id: Uuid) -> Option<OrderView> {
+        let head = self.head().await;
+        assert!(
+            self.progress("orders.orders").reached(head, PATIENCE).await,
+            "the views stand still"
+        );
+        queries::order(self.module.database.readers(), id)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the log holds an event that passes, and gives it.
+    pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> Arc<RecordedEvent> {
+        let filter = EventFilter::types(Event::types());
+        let store = Arc::clone(&self.environment.store);
+        let mut reader = LogReader::new(store, 0, filter);
+        let search = async {
+            loop {
+                let delivery = reader.next().await.unwrap();
+                let Delivery::Event(recorded) = delivery else {
+                    continue;
+                };
+                let decoded = self
+                    .environment
+                    .codec
+                    .decode(Arc::clone(&recorded))
+                    .await
+                    .unwrap();
+                if wanted(&decoded.event) {
+                    return recorded;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("it never happened")
+    }
+
+    /// Waits until a policy is through with everything recorded so far.
+    pub async fn settled(&self, policy: &str) {
+        let search = async {
+            loop {
+                let head = self.head().await;
+                let checkpoint = self.module.database.checkpoint(policy).await.unwrap();
+                if checkpoint.is_some_and(|checkpoint| checkpoint.position >= head) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("the policy stands still");
+    }
+
+    /// Waits until a subscription has parked an event, and gives the reason.
+    pub async fn parked(&self, subscription: &str) -> String {
+        let search = async {
+            loop {
+                let statement = "SELECT error FROM parked_event WHERE subscription = $1";
+                let error: Option<String> = sqlx::query_scalar(statement)
+                    .bind(subscription)
+                    .fetch_optional(self.module.database.readers())
+                    .await
+                    .unwrap();
+                match error {
+                    Some(error) => return error,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("nothing was parked")
+    }
+
+    /// Gives the module the legacy system's word on an order.
+    pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
+        let target = self.module.sync_targets.first().unwrap();
+        assert_eq!(target.command(), "orders.SyncOrder");
+        let legacy = LegacyReference {
+            source: "tryton".to_owned(),
+            id: "sale_sale/7".to_owned(),
+        };
+        let cause = Cause::request(new_id(), "import");
+        target
+            .sync(SyncRequest {
+                id,
+                legacy,
+                state,
+                cause,
+            })
+            .await
+    }
+}
