@@ -1,1 +1,114 @@
-//! payments.
+//! Payments: one per invoice issued here, collected through a payment provider.
+//!
+//! ```text
+//!  billing.InvoiceIssued ──▶ policy ──▶ PaymentRequested ──▶ reactor ──▶ provider
+//!                         (collection)                   (provider-calls)  │
+//!                                         PaymentCaptured ◀────────────────┤ took the money
+//!                                         PaymentDeclined ◀────────────────┤ refused
+//!                                         PaymentExpired  ◀────────────────┘ silent to the end
+//!  billing.InvoiceVoided ──▶ policy ──▶ PaymentCancelled ──▶ reactor: nothing may stay taken
+//!                                       RefundRequested  ──▶ reactor ──▶ PaymentRefunded
+//! ```
+//!
+//! - `domain`: what a payment is and may become.
+//! - `handlers`: its commands.
+//! - `policies`: what follows from invoices.
+//! - [`provider`]: the port to the provider, and the sandbox that comes with it. `reactor`: the
+//!   only caller of it. A time-out is an unknown outcome and is resolved before anything is
+//!   recorded; money that came too late goes back.
+//! - `projections`, [`queries`]: payments as they are shown. `http`: the routes that show them.
+//! - `sync`: payments of a legacy system. They are shown and never charged.
+
+mod domain;
+#[cfg(test)]
+mod golden;
+mod handlers;
+mod http;
+mod policies;
+mod projections;
+pub mod provider;
+pub mod queries;
+mod reactor;
+mod settings;
+mod sync;
+mod view;
+
+use std::sync::Arc;
+
+use ::http::Module;
+use actix_web::web::Data;
+use database::{Database, DatabaseError};
+use kernel::execution::Environment;
+use kernel::projection::ProjectionRunner;
+use kernel::reaction::ReactionRunner;
+use kernel::subscription::Subscription;
+use sqlx::migrate::Migrator;
+
+pub use handlers::{Payments, payment_of};
+pub use http::{PaymentView, routes};
+pub use projections::{Details, Owner, RefundDetails, RefundProgress, Status};
+pub use settings::{BreakerSettings, PaymentsSettings};
+
+use provider::{Calls, PaymentProvider, Sandbox};
+
+/// The module's name: the first part of its event types and of its routes.
+pub const NAME: &str = "payments";
+
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/payments");
+
+/// Opens the module on the built-in sandbox, whose books are in a database of their own: it plays
+/// a service outside, which remembers what it took whatever becomes of this module's tables.
+pub async fn open(
+    environment: Environment,
+    database_url: &str,
+    ledger_url: &str,
+    settings: PaymentsSettings,
+) -> Result<Module, DatabaseError> {
+    let clock = Arc::clone(&environment.clock);
+    let sandbox = Sandbox::open(ledger_url, clock, settings.sandbox.clone()).await?;
+    open_with(environment, database_url, Arc::new(sandbox), settings).await
+}
+
+/// Opens the module on any provider.
+pub async fn open_with(
+    environment: Environment,
+    database_url: &str,
+    provider: Arc<dyn PaymentProvider>,
+    settings: PaymentsSettings,
+) -> Result<Module, DatabaseError> {
+    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
+    let payments = Payments::new(environment.clone());
+    let projection = projections::PaymentsProjection;
+    let projection_name = kernel::projection::Projection::name(&projection).to_owned();
+    let (projection, progress) =
+        ProjectionRunner::new(projection, environment.clone(), database.clone());
+    let collection = policies::Collection {
+        payments: payments.clone(),
+        patience: settings.deadline(),
+    };
+    let collection = ReactionRunner::new(collection, environment.clone(), database.clone());
+    let calls = Calls::new(provider, &settings);
+    let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
+    let reactor = ReactionRunner::new(reactor, environment, database.clone());
+    let api = Data::new(http::Api {
+        payments: payments.clone(),
+        database: database.clone(),
+        progress: progress.clone(),
+    });
+    let subscriptions: Vec<Box<dyn Subscription>> = vec![
+        Box::new(projection),
+        Box::new(collection),
+        Box::new(reactor),
+    ];
+    Ok(Module {
+        name: NAME,
+        configure: Arc::new(move |config| {
+            config.app_data(api.clone());
+            routes(config);
+        }),
+        subscriptions,
+        sync_targets: vec![Arc::new(sync::SyncPayment { payments })],
+        projections: vec![(projection_name, progress)],
+        database,
+    })
+}

@@ -1,0 +1,160 @@
+//! From the request to the provider's last word.
+
+use kernel::decider::Context;
+use payments_contract::{
+    PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired,
+    PaymentRequested, RefundReason,
+};
+
+use super::refund::give_back;
+use super::{Event, Payment, Refusal, Taken};
+
+/// Asks for a payment. Asking twice for the same changes nothing.
+pub(super) fn request(payment: &Payment, request: PaymentRequested) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::NotRequested => Ok(vec![request.into()]),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+        Payment::Pending(known)
+        | Payment::Declined(known)
+        | Payment::Expired(known)
+        | Payment::Cancelled(known)
+        | Payment::Captured(Taken { request: known, .. })
+        | Payment::RefundPending(Taken { request: known, .. })
+        | Payment::Refunded(Taken { request: known, .. }) => {
+            if *known == request {
+                Ok(vec![])
+            } else {
+                Err(Refusal::AlreadyRequested)
+            }
+        }
+    }
+}
+
+/// Gives up a payment that the provider has not decided yet.
+pub(super) fn cancel(payment: &Payment) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Pending(request) => Ok(vec![cancelled(request)]),
+        Payment::Cancelled(_) => Ok(vec![]), // asking twice changes nothing
+        Payment::Captured(_) => Err(Refusal::AlreadyCaptured),
+        Payment::RefundPending(_) | Payment::Refunded(_) => Err(Refusal::AlreadyRefunded),
+        Payment::Declined(_) => Err(Refusal::AlreadyOver("declined")),
+        Payment::Expired(_) => Err(Refusal::AlreadyOver("expired")),
+        Payment::NotRequested => Err(Refusal::NoSuchPayment),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// The invoice is void: whatever stage the payment is at, no money of it may stay here.
+pub(super) fn withdraw(payment: &Payment) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Pending(request) => Ok(vec![cancelled(request)]),
+        Payment::Captured(taken) => Ok(vec![give_back(taken, RefundReason::InvoiceVoided)]),
+        // No money is here, or it is on its way back already.
+        Payment::Declined(_)
+        | Payment::Expired(_)
+        | Payment::Cancelled(_)
+        | Payment::RefundPending(_)
+        | Payment::Refunded(_) => Ok(vec![]),
+        Payment::NotRequested => Err(Refusal::NoSuchPayment),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// The provider took the money. What it took before we gave up counts, even after the deadline;
+/// what it took of a payment that was given up goes back.
+pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Pending(request) => Ok(vec![
+            PaymentCaptured {
+                payment_id: request.payment_id,
+                invoice_id: request.invoice_id,
+                amount: request.amount,
+                currency: request.currency.clone(),
+                provider_reference: reference,
+            }
+            .into(),
+        ]),
+        Payment::Expired(request) | Payment::Cancelled(request) | Payment::Declined(request) => {
+            let taken = Taken {
+                request: request.clone(),
+                reference,
+            };
+            Ok(vec![
+                captured_late(&taken),
+                give_back(&taken, RefundReason::CapturedLate),
+            ])
+        }
+        Payment::Captured(taken) | Payment::RefundPending(taken) | Payment::Refunded(taken) => {
+            // The provider's word may be heard twice: its answer, and a later enquiry.
+            if taken.reference == reference {
+                Ok(vec![])
+            } else {
+                Err(Refusal::AnotherCapture)
+            }
+        }
+        Payment::NotRequested => Err(Refusal::NoSuchPayment),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// The provider refused.
+pub(super) fn record_decline(payment: &Payment, reason: String) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Pending(request) => Ok(vec![
+            PaymentDeclined {
+                payment_id: request.payment_id,
+                invoice_id: request.invoice_id,
+                reason,
+            }
+            .into(),
+        ]),
+        // Nothing was taken, as was known already.
+        Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
+        Payment::Captured(_) | Payment::RefundPending(_) | Payment::Refunded(_) => {
+            Err(Refusal::AlreadyCaptured)
+        }
+        Payment::NotRequested => Err(Refusal::NoSuchPayment),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// Gives up a payment whose deadline has passed.
+pub(super) fn expire(payment: &Payment, context: &Context) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Pending(request) if context.now < request.deadline => Err(Refusal::NotDueYet {
+            deadline: request.deadline,
+        }),
+        Payment::Pending(request) => Ok(vec![
+            PaymentExpired {
+                payment_id: request.payment_id,
+                invoice_id: request.invoice_id,
+            }
+            .into(),
+        ]),
+        Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
+        Payment::Captured(_) | Payment::RefundPending(_) | Payment::Refunded(_) => {
+            Err(Refusal::AlreadyCaptured)
+        }
+        Payment::NotRequested => Err(Refusal::NoSuchPayment),
+        Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+fn cancelled(request: &PaymentRequested) -> Event {
+    PaymentCancelled {
+        payment_id: request.payment_id,
+        invoice_id: request.invoice_id,
+    }
+    .into()
+}
+
+fn captured_late(Taken { request, reference }: &Taken) -> Event {
+    PaymentCapturedLate {
+        payment_id: request.payment_id,
+        invoice_id: request.invoice_id,
+        amount: request.amount,
+        currency: request.currency.clone(),
+        provider_reference: reference.clone(),
+    }
+    .into()
+}

@@ -1,0 +1,244 @@
+//! What a payment is and may become. Pure: no I/O, no clock, no randomness.
+//!
+//! A payment is requested for an invoice, and from then on either the provider's word decides it
+//! (captured, declined) or ours does (cancelled, expired). Our word counts only once the provider
+//! has confirmed that nothing was taken; money that turns out to have been taken all the same is
+//! recorded as captured late and goes back.
+
+mod collection;
+mod import;
+mod refund;
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+use event_contract::LegacyReference;
+use kernel::decider::{Context, Decider};
+use payments_contract::{
+    ImportedPayment, PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined,
+    PaymentExpired, PaymentId, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
+    RefundRequested,
+};
+
+pub use import::{LegacyPatch, LegacyWord};
+
+kernel::event_set! {
+    /// What happens to a payment.
+    pub enum Event {
+        Requested(PaymentRequested),
+        Captured(PaymentCaptured),
+        Declined(PaymentDeclined),
+        Expired(PaymentExpired),
+        Cancelled(PaymentCancelled),
+        CapturedLate(PaymentCapturedLate),
+        RefundRequested(RefundRequested),
+        Refunded(PaymentRefunded),
+        Imported(PaymentImported),
+        Revised(PaymentRevised),
+    }
+}
+
+/// What a payment is at each stage of its life.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Payment {
+    /// Nobody asked for it yet.
+    #[default]
+    NotRequested,
+    /// The provider has not decided yet.
+    Pending(PaymentRequested),
+    /// The provider took the money.
+    Captured(Taken),
+    /// The provider refused.
+    Declined(PaymentRequested),
+    /// The deadline passed, nothing was taken.
+    Expired(PaymentRequested),
+    /// It is no longer wanted.
+    Cancelled(PaymentRequested),
+    /// The money is on its way back.
+    RefundPending(Taken),
+    /// The money went back.
+    Refunded(Taken),
+    /// A legacy system has it and decides over it.
+    Imported {
+        /// Where it comes from.
+        legacy: LegacyReference,
+        /// What the legacy system says.
+        state: ImportedPayment,
+    },
+}
+
+/// Money that the provider took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// What was asked for.
+    pub request: PaymentRequested,
+    /// The provider's own reference.
+    pub reference: String,
+}
+
+/// What can be asked of a payment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Collect this.
+    Request(PaymentRequested),
+    /// Somebody no longer wants to pay.
+    Cancel,
+    /// Somebody wants the money back.
+    Refund {
+        /// In their words.
+        reason: String,
+    },
+    /// The invoice is void: collect nothing, or give back what was collected.
+    Withdraw,
+    /// The provider says that it took the money.
+    RecordCapture {
+        /// The provider's own reference.
+        reference: String,
+    },
+    /// The provider says that it refuses.
+    RecordDecline {
+        /// What it says.
+        reason: String,
+    },
+    /// The deadline passed and the provider has confirmed that nothing was taken.
+    Expire,
+    /// The provider says that the money went back.
+    RecordRefund {
+        /// The provider's own reference of the refund.
+        reference: String,
+    },
+    /// A legacy system says this.
+    Sync {
+        /// The payment.
+        payment_id: PaymentId,
+        /// Where it comes from.
+        legacy: LegacyReference,
+        /// What it says.
+        word: LegacyWord,
+    },
+}
+
+/// Why a payment refuses.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// There is none.
+    #[error("there is no such payment")]
+    NoSuchPayment,
+    /// The same payment was requested with other particulars.
+    #[error("this payment was already requested, with other particulars")]
+    AlreadyRequested,
+    /// The provider has the money already.
+    #[error("the payment is captured already; ask for a refund instead")]
+    AlreadyCaptured,
+    /// Nothing is under way any more and nothing was taken.
+    #[error("the payment is already {0}")]
+    AlreadyOver(&'static str),
+    /// There is no money that could go back.
+    #[error("nothing was captured, so there is nothing to refund: the payment is {0}")]
+    NothingToRefund(&'static str),
+    /// The money is on its way back, or is back.
+    #[error("the payment is being refunded or was refunded")]
+    AlreadyRefunded,
+    /// No refund was asked for.
+    #[error("no refund was asked for")]
+    NoRefundRequested,
+    /// The provider now names another capture than before.
+    #[error("the provider names another capture than the one on record")]
+    AnotherCapture,
+    /// Too early to give up.
+    #[error("the payment can be given up only after its deadline, {deadline}")]
+    NotDueYet {
+        /// The deadline.
+        deadline: DateTime<Utc>,
+    },
+    /// The legacy system decides over it.
+    #[error("the payment is owned by the legacy system; change it there")]
+    OwnedByLegacy,
+    /// A legacy system speaks of a payment that was made here.
+    #[error("the payment is owned by bascule; the legacy system's word no longer counts")]
+    OwnedByBascule,
+    /// A legacy system's first word on a payment lacks something it cannot do without.
+    #[error("`{0}` is missing")]
+    Incomplete(&'static str),
+}
+
+/// The aggregate.
+#[derive(Debug, Clone, Copy)]
+pub struct PaymentDecider;
+
+impl Decider for PaymentDecider {
+    const CATEGORY: &'static str = "payment";
+    type State = Payment;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(
+        payment: &Payment,
+        command: Command,
+        context: &Context,
+    ) -> Result<Vec<Event>, Refusal> {
+        match command {
+            Command::Request(request) => collection::request(payment, request),
+            Command::Cancel => collection::cancel(payment),
+            Command::Refund { reason } => refund::ask_back(payment, reason),
+            Command::Withdraw => collection::withdraw(payment),
+            Command::RecordCapture { reference } => collection::record_capture(payment, reference),
+            Command::RecordDecline { reason } => collection::record_decline(payment, reason),
+            Command::Expire => collection::expire(payment, context),
+            Command::RecordRefund { reference } => refund::record(payment, reference),
+            Command::Sync {
+                payment_id,
+                legacy,
+                word,
+            } => import::sync(payment, payment_id, legacy, word),
+        }
+    }
+
+    fn evolve(payment: Payment, event: &Event) -> Payment {
+        match event {
+            Event::Requested(request) => Payment::Pending(request.clone()),
+            Event::Captured(captured) => captured_as(payment, &captured.provider_reference),
+            Event::CapturedLate(captured) => captured_as(payment, &captured.provider_reference),
+            Event::Declined(_) => with_request(payment, Payment::Declined),
+            Event::Expired(_) => with_request(payment, Payment::Expired),
+            Event::Cancelled(_) => with_request(payment, Payment::Cancelled),
+            Event::RefundRequested(_) => with_money(payment, Payment::RefundPending),
+            Event::Refunded(_) => with_money(payment, Payment::Refunded),
+            Event::Imported(PaymentImported { legacy, state, .. })
+            | Event::Revised(PaymentRevised { legacy, state, .. }) => Payment::Imported {
+                legacy: legacy.clone(),
+                state: state.clone(),
+            },
+        }
+    }
+}
+
+/// The next stage of a payment without money; one that is elsewhere stays as it is.
+fn with_request(payment: Payment, next: impl FnOnce(PaymentRequested) -> Payment) -> Payment {
+    match payment {
+        Payment::Pending(request) => next(request),
+        other => other,
+    }
+}
+
+/// The next stage of a payment with money; one that has none stays as it is.
+fn with_money(payment: Payment, next: impl FnOnce(Taken) -> Payment) -> Payment {
+    match payment {
+        Payment::Captured(taken) | Payment::RefundPending(taken) => next(taken),
+        other => other,
+    }
+}
+
+fn captured_as(payment: Payment, reference: &str) -> Payment {
+    match payment {
+        Payment::Pending(request)
+        | Payment::Declined(request)
+        | Payment::Expired(request)
+        | Payment::Cancelled(request) => Payment::Captured(Taken {
+            request,
+            reference: reference.to_owned(),
+        }),
+        other => other,
+    }
+}

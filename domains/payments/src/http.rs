@@ -1,0 +1,257 @@
+//! The routes under `/api/v1/payments`.
+
+use ::http::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryEntry,
+    HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
+    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+};
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get, post};
+use database::Database;
+use kernel::decider::Decider;
+use kernel::execution::ExecuteError;
+use kernel::projection::Progress;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+use validator::Validate;
+
+pub use crate::view::PaymentView;
+
+use crate::domain::{PaymentDecider, Refusal};
+use crate::handlers::Payments;
+use crate::projections::{Owner, Status};
+use crate::queries::{self, PaymentFilter};
+
+/// What the handlers need.
+pub(crate) struct Api {
+    pub(crate) payments: Payments,
+    pub(crate) database: Database,
+    pub(crate) progress: Progress,
+}
+
+const CATEGORY: &str = PaymentDecider::CATEGORY;
+const NO_SUCH_PAYMENT: &str = "There is no such payment.";
+
+/// Adds the routes. They find what they need in the application's data.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(
+        utoipa_actix_web::scope("/api/v1/payments")
+            .service(list)
+            .service(history)
+            .service(refund)
+            .service(cancel)
+            .service(get_one),
+    );
+}
+
+/// Why the money is to go back.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "The chairs arrived broken"}))]
+pub struct RefundPayment {
+    /// One line of text. Kept with the payment: it should name no person.
+    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "The chairs arrived broken"
+    )]
+    reason: String,
+}
+
+/// Asks for the whole sum of a captured payment to go back. Asking twice changes nothing.
+#[utoipa::path(
+    operation_id = "refund_payment", tag = "payments", summary = "Refund a payment",
+    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    request_body = RefundPayment,
+    responses(
+        (status = 200, description = "The refund was asked for; the provider carries it out",
+         body = Acknowledgement,
+         headers(("ETag" = String, description = "The payment's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/refund")]
+async fn refund(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<RefundPayment>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let environment = &api.payments.environment;
+    command
+        .once(
+            &api.database,
+            environment,
+            CATEGORY,
+            body.payload(),
+            async |attempt| {
+                let reason = body.into_inner().reason;
+                let refunded = api
+                    .payments
+                    .refund(id, reason, attempt.cause(), expected)
+                    .await;
+                Ok(Done::changed(id, refunded.map_err(problem)?))
+            },
+        )
+        .await
+}
+
+/// Gives up a payment that the provider has not decided yet. Money it takes all the same goes
+/// back.
+#[utoipa::path(
+    operation_id = "cancel_payment", tag = "payments", summary = "Cancel a payment",
+    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    responses(
+        (status = 200, description = "The payment is cancelled", body = Acknowledgement,
+         headers(("ETag" = String, description = "The payment's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/cancel")]
+async fn cancel(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let environment = &api.payments.environment;
+    command
+        .once(
+            &api.database,
+            environment,
+            CATEGORY,
+            body.payload(),
+            async |attempt| {
+                let cancelled = api.payments.cancel(id, attempt.cause(), expected).await;
+                Ok(Done::changed(id, cancelled.map_err(problem)?))
+            },
+        )
+        .await
+}
+
+/// One payment.
+#[utoipa::path(
+    operation_id = "get_payment", tag = "payments", summary = "Show a payment",
+    params(("id" = Uuid, Path, description = "The payment"), ReadHeaders, IfNoneMatchHeader),
+    responses(
+        (status = 200, description = "The payment", body = PaymentView,
+         headers(("ETag" = String, description = "Its revision"))),
+        NotModified, ReadProblems,
+    ),
+)]
+#[get("/{id}")]
+async fn get_one(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress)
+        .await?;
+    let payment = queries::sqlite::by_id(api.database.readers(), *id).await?;
+    let payment = payment.ok_or_else(|| Problem::not_found(NO_SUCH_PAYMENT))?;
+    Ok(read.found(payment.revision, &PaymentView::from(payment)))
+}
+
+/// Which payments are wanted.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListPayments {
+    /// Only payments that stand so.
+    status: Option<Status>,
+    /// Only payments for this invoice.
+    invoice_id: Option<Uuid>,
+    /// Only payments over which this system, or a legacy system, decides.
+    owner: Option<Owner>,
+    /// Only payments with this key in the legacy system.
+    #[validate(length(min = 1, max = 200))]
+    #[param(min_length = 1, max_length = 200)]
+    legacy_id: Option<String>,
+    /// Most items in one answer.
+    limit: Option<Limit>,
+    /// Where the last answer ended: take it from its Link header.
+    cursor: Option<Cursor>,
+}
+
+/// Payments, newest first.
+#[utoipa::path(
+    operation_id = "list_payments", tag = "payments", summary = "List payments",
+    params(ListPayments, ReadHeaders),
+    responses(
+        (status = 200, description = "Payments, newest first", body = Page<PaymentView>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
+        ListProblems,
+    ),
+)]
+#[get("")]
+async fn list(
+    api: Data<Api>,
+    query: ValidQuery<ListPayments>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress)
+        .await?;
+    let query = query.into_inner();
+    let paging = Paging::of(query.limit, query.cursor);
+    let filter = PaymentFilter {
+        status: query.status,
+        invoice_id: query.invoice_id,
+        owner: query.owner,
+        legacy_id: query.legacy_id,
+    };
+    let rows = queries::sqlite::list(api.database.readers(), &filter, paging).await?;
+    let rows = rows
+        .into_iter()
+        .map(|row| (row.position, PaymentView::from(row)))
+        .collect();
+    Ok(read.page(paging, rows))
+}
+
+/// What happened to one payment.
+#[utoipa::path(
+    operation_id = "get_payment_history", tag = "payments", summary = "Show a payment's history",
+    params(("id" = Uuid, Path, description = "The payment"), HistoryQuery),
+    responses(
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        ReadProblems,
+    ),
+)]
+#[get("/{id}/history")]
+async fn history(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    query: ValidQuery<HistoryQuery>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    ::http::history::of_stream(&api.payments.environment, CATEGORY, *id, &query, &read).await
+}
+
+/// Says a refusal as a problem.
+fn problem(error: ExecuteError<Refusal>) -> Problem {
+    Problem::from_execute(error, |refusal| {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::NoSuchPayment => Problem::not_found(NO_SUCH_PAYMENT),
+            Refusal::OwnedByLegacy => Problem::owned_by_legacy(detail),
+            Refusal::AlreadyCaptured => Problem::refused("already-captured", detail),
+            Refusal::AlreadyOver(_) => Problem::refused("already-over", detail),
+            Refusal::NothingToRefund(_) => Problem::refused("nothing-to-refund", detail),
+            Refusal::AlreadyRefunded => Problem::refused("already-refunded", detail),
+            // No route gives a command that is refused so.
+            Refusal::AlreadyRequested
+            | Refusal::NoRefundRequested
+            | Refusal::AnotherCapture
+            | Refusal::NotDueYet { .. }
+            | Refusal::OwnedByBascule
+            | Refusal::Incomplete(_) => Problem::refused("not-possible", detail),
+        }
+    })
+}

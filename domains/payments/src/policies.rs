@@ -1,0 +1,76 @@
+//! What the module does when invoices are issued and voided.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use billing_contract::{InvoiceIssued, InvoiceVoided};
+use kernel::codec::Envelope;
+use kernel::execution::{Cause, ExecuteError};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use payments_contract::PaymentRequested;
+
+use crate::domain::Refusal;
+use crate::handlers::{Outcome, Payments, deadline_after, payment_of};
+
+kernel::event_set! {
+    /// What the collection of payments follows from.
+    pub(crate) enum Trigger {
+        Issued(InvoiceIssued),
+        Voided(InvoiceVoided),
+    }
+}
+
+/// Collects what is invoiced and gives up or gives back what is voided.
+pub(crate) struct Collection {
+    pub(crate) payments: Payments,
+    /// How long after its invoice a payment is given up.
+    pub(crate) patience: Duration,
+}
+
+#[async_trait]
+impl Reaction for Collection {
+    type Event = Trigger;
+
+    fn name(&self) -> &'static str {
+        "payments.collection"
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Policy
+    }
+
+    async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
+        let outcome = match &trigger.event {
+            Trigger::Issued(invoice) => {
+                let request = PaymentRequested {
+                    payment_id: payment_of(invoice.invoice_id),
+                    invoice_id: invoice.invoice_id,
+                    amount: invoice.total,
+                    currency: invoice.currency.clone(),
+                    method: invoice.payment_method.clone(),
+                    deadline: deadline_after(&trigger.recorded, self.patience),
+                };
+                self.payments.request(request, &cause).await
+            }
+            Trigger::Voided(invoice) => {
+                self.payments
+                    .withdraw(payment_of(invoice.invoice_id), &cause)
+                    .await
+            }
+        };
+        accept_expected(outcome)
+    }
+}
+
+/// Refusals that are no failure: there is simply nothing to do.
+fn accept_expected(outcome: Outcome) -> Result<(), ReactionError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        // An invoice may be voided for which no payment was ever asked.
+        Err(ExecuteError::Refused(refusal @ Refusal::NoSuchPayment)) => {
+            tracing::debug!(%refusal, "nothing to withdraw");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,277 @@
+//! The read model of payments: one row per payment, folded from its events.
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use database::{Database, Transaction};
+use kernel::codec::Envelope;
+use kernel::projection::Projection;
+use kernel::store::BoxError;
+use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentId};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::Event;
+use crate::queries::PaymentRow;
+use crate::queries::sqlite::{find, insert, update};
+
+/// Where a payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The provider has not decided yet.
+    Pending,
+    /// The money was taken; while it is on its way back, too.
+    Captured,
+    /// The provider refused.
+    Declined,
+    /// The deadline passed. Should money have been taken late, it is on its way back.
+    Expired,
+    /// It is no longer wanted. Should money have been taken late, it is on its way back.
+    Cancelled,
+    /// The money went back.
+    Refunded,
+}
+
+impl Status {
+    /// Its name, as in the column and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+/// Who decides over a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// This system.
+    Bascule,
+    /// The legacy system it was imported from.
+    Legacy,
+}
+
+impl Owner {
+    /// Its name, as in the column and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bascule => "bascule",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// What of a payment is neither filtered nor sorted by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Details {
+    /// How much.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was asked for, or imported.
+    pub requested_at: DateTime<Utc>,
+    /// How it is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// When it is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// Why it was declined or, in a legacy system, taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The provider's own reference of the capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_reference: Option<String>,
+    /// Money that goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<RefundDetails>,
+    /// When it came, in a legacy system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+    /// Whether the legacy system has matched it with what it settles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconciled: Option<bool>,
+    /// What is irregular about it in the legacy system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+/// Money that goes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RefundDetails {
+    /// Whether it is back.
+    pub status: RefundProgress,
+    /// How much.
+    pub amount: Decimal,
+    /// The provider's own reference of the refund, once it is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// How far a refund has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefundProgress {
+    /// The money is to go back.
+    Requested,
+    /// The money is back.
+    Refunded,
+}
+
+/// `payments.payments`.
+pub(crate) struct PaymentsProjection;
+
+/// An event came of a payment whose beginning was never seen.
+#[derive(Debug, thiserror::Error)]
+#[error("payment {0} is not in the read model: its first event is missing or parked")]
+struct UnknownPayment(PaymentId);
+
+#[async_trait]
+impl Projection for PaymentsProjection {
+    type Store = Database;
+    type Event = Event;
+
+    fn name(&self) -> &'static str {
+        "payments.payments"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    async fn project(
+        &self,
+        transaction: &mut Transaction,
+        envelope: &Envelope<Event>,
+    ) -> Result<(), BoxError> {
+        if let Some(row) = begun(envelope) {
+            return Ok(insert(transaction, &row).await?);
+        }
+        let id = payment_id(&envelope.event);
+        let mut row = find(transaction, id).await?.ok_or(UnknownPayment(id))?;
+        apply(&mut row, &envelope.event);
+        row.revision = envelope.recorded.revision;
+        Ok(update(transaction, &row).await?)
+    }
+}
+
+fn payment_id(event: &Event) -> PaymentId {
+    match event {
+        Event::Requested(event) => event.payment_id,
+        Event::Captured(event) => event.payment_id,
+        Event::Declined(event) => event.payment_id,
+        Event::Expired(event) => event.payment_id,
+        Event::Cancelled(event) => event.payment_id,
+        Event::CapturedLate(event) => event.payment_id,
+        Event::RefundRequested(event) => event.payment_id,
+        Event::Refunded(event) => event.payment_id,
+        Event::Imported(event) => event.payment_id,
+        Event::Revised(event) => event.payment_id,
+    }
+}
+
+/// The row that a payment begins with, for an event that begins one.
+fn begun(Envelope { event, recorded }: &Envelope<Event>) -> Option<PaymentRow> {
+    let details = |amount: Decimal, currency: &str| Details {
+        amount,
+        currency: currency.to_owned(),
+        requested_at: recorded.metadata.occurred_at,
+        method: None,
+        deadline: None,
+        reason: None,
+        provider_reference: None,
+        refund: None,
+        date: None,
+        reconciled: None,
+        flags: Vec::new(),
+    };
+    let row = |owner, invoice_id: Option<Uuid>, details| PaymentRow {
+        id: payment_id(event),
+        position: recorded.position,
+        revision: recorded.revision,
+        status: Status::Pending,
+        invoice_id,
+        owner,
+        legacy_source: None,
+        legacy_id: None,
+        details,
+    };
+    match event {
+        Event::Requested(request) => {
+            let details = Details {
+                method: Some(request.method.clone()),
+                deadline: Some(request.deadline),
+                ..details(request.amount, &request.currency)
+            };
+            Some(row(Owner::Bascule, Some(request.invoice_id), details))
+        }
+        Event::Imported(imported) => {
+            let details = details(imported.state.amount, &imported.state.currency);
+            let mut row = row(Owner::Legacy, None, details);
+            row.legacy_source = Some(imported.legacy.source.clone());
+            row.legacy_id = Some(imported.legacy.id.clone());
+            show_imported(&mut row, &imported.state);
+            Some(row)
+        }
+        _ => None,
+    }
+}
+
+fn apply(row: &mut PaymentRow, event: &Event) {
+    match event {
+        // Begins a row and never comes second.
+        Event::Requested(_) | Event::Imported(_) => {}
+        Event::Captured(captured) => {
+            row.status = Status::Captured;
+            row.details.provider_reference = Some(captured.provider_reference.clone());
+        }
+        // Still given up: the money that came goes back, as the event after this one says.
+        Event::CapturedLate(captured) => {
+            row.details.provider_reference = Some(captured.provider_reference.clone());
+        }
+        Event::Declined(declined) => {
+            row.status = Status::Declined;
+            row.details.reason = Some(declined.reason.clone());
+        }
+        Event::Expired(_) => row.status = Status::Expired,
+        Event::Cancelled(_) => row.status = Status::Cancelled,
+        Event::RefundRequested(refund) => {
+            row.details.refund = Some(RefundDetails {
+                status: RefundProgress::Requested,
+                amount: refund.amount,
+                reference: None,
+            });
+        }
+        Event::Refunded(refunded) => {
+            row.status = Status::Refunded;
+            row.details.refund = Some(RefundDetails {
+                status: RefundProgress::Refunded,
+                amount: refunded.amount,
+                reference: Some(refunded.provider_reference.clone()),
+            });
+        }
+        Event::Revised(revised) => show_imported(row, &revised.state),
+    }
+}
+
+fn show_imported(row: &mut PaymentRow, state: &ImportedPayment) {
+    row.status = match state.status {
+        ImportedPaymentStatus::Captured => Status::Captured,
+        ImportedPaymentStatus::Cancelled => Status::Cancelled,
+    };
+    row.invoice_id = state.invoice_id;
+    let details = &mut row.details;
+    details.amount = state.amount;
+    details.currency.clone_from(&state.currency);
+    details.reason.clone_from(&state.cancelled_reason);
+    details.date = state.date;
+    details.reconciled = state.reconciled;
+    details.flags.clone_from(&state.flags);
+}

@@ -1,0 +1,286 @@
+//! How the provider is called: so many at once, each for so long, and not at all for a while when
+//! it fails again and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
+use failsafe::{Config, Instrument, StateMachine};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
+
+use super::{
+    CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, PaymentProvider, ProviderError,
+    RefundOutcome, RefundRequest, RefundStatus,
+};
+use crate::settings::{BreakerSettings, PaymentsSettings};
+
+/// Why a call brought no answer. Whether it had an effect is unknown unless it was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// No answer in time.
+    #[error("the payment provider did not answer in time")]
+    TimedOut,
+    /// The call was not made: too many are under way, or the provider is being left alone.
+    #[error("the payment provider was not called")]
+    NotCalled,
+    /// The provider could not work.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+impl CallError {
+    /// How long the provider wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Provider(ProviderError::RateLimited { retry_after }) => *retry_after,
+            Self::TimedOut | Self::NotCalled | Self::Provider(ProviderError::Unavailable(_)) => {
+                None
+            }
+        }
+    }
+}
+
+/// The provider behind a bulkhead, a time-out and a circuit breaker.
+pub(crate) struct Calls {
+    provider: Arc<dyn PaymentProvider>,
+    /// Held during a call only, never during a pause between two.
+    permits: Semaphore,
+    breaker: StateMachine<ConsecutiveFailures<Doubling>, CircuitGauge>,
+    call_timeout: Duration,
+}
+
+/// No hurry: waits for a permit as long as it takes.
+pub(crate) const UNTIL_DONE: Option<Instant> = None;
+
+impl Calls {
+    pub(crate) fn new(provider: Arc<dyn PaymentProvider>, settings: &PaymentsSettings) -> Self {
+        let policy =
+            consecutive_failures(settings.breaker.failures, Doubling::new(&settings.breaker));
+        Self {
+            provider,
+            permits: Semaphore::new(settings.concurrent_calls.max(1) as usize),
+            breaker: Config::new()
+                .failure_policy(policy)
+                .instrument(CircuitGauge)
+                .build(),
+            call_timeout: settings.call_timeout(),
+        }
+    }
+
+    /// Takes money; gives up waiting at `until`.
+    pub(crate) async fn charge(
+        &self,
+        request: &ChargeRequest,
+        until: Option<Instant>,
+    ) -> Result<ChargeOutcome, CallError> {
+        self.call("charge", until, self.provider.charge(request), charge_label)
+            .await
+    }
+
+    /// What became of a charge; gives up waiting at `until`.
+    pub(crate) async fn lookup(
+        &self,
+        idempotency_key: Uuid,
+        until: Option<Instant>,
+    ) -> Result<ChargeStatus, CallError> {
+        self.call(
+            "lookup",
+            until,
+            self.provider.lookup(idempotency_key),
+            status_label,
+        )
+        .await
+    }
+
+    /// Makes sure that a charge takes nothing, unless it has.
+    pub(crate) async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, CallError> {
+        self.call(
+            "cancel",
+            UNTIL_DONE,
+            self.provider.cancel(idempotency_key),
+            cancel_label,
+        )
+        .await
+    }
+
+    /// Gives money back.
+    pub(crate) async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, CallError> {
+        self.call(
+            "refund",
+            UNTIL_DONE,
+            self.provider.refund(request),
+            refund_label,
+        )
+        .await
+    }
+
+    /// What became of a refund.
+    pub(crate) async fn lookup_refund(
+        &self,
+        idempotency_key: Uuid,
+    ) -> Result<RefundStatus, CallError> {
+        let enquiry = self.provider.lookup_refund(idempotency_key);
+        self.call("lookup_refund", UNTIL_DONE, enquiry, refund_status_label)
+            .await
+    }
+
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        until: Option<Instant>,
+        call: impl Future<Output = Result<T, ProviderError>>,
+        label: fn(&T) -> &'static str,
+    ) -> Result<T, CallError> {
+        let permit = self.permits.acquire();
+        let permit = match until {
+            Some(until) => timeout_at(until, permit)
+                .await
+                .map_err(|_| CallError::NotCalled)?,
+            None => permit.await,
+        };
+        // The semaphore is never closed; were it, calls would go on unbounded rather than stop.
+        let _permit = permit.ok();
+        if !self.breaker.is_call_permitted() {
+            count(operation, "not_called");
+            return Err(CallError::NotCalled);
+        }
+        let left = until.map_or(self.call_timeout, |until| {
+            self.call_timeout
+                .min(until.saturating_duration_since(Instant::now()))
+        });
+        match timeout(left, call).await {
+            Ok(Ok(answer)) => {
+                self.breaker.on_success();
+                count(operation, label(&answer));
+                Ok(answer)
+            }
+            // It works, so this is no reason to stop calling it for everybody.
+            Ok(Err(error @ ProviderError::RateLimited { .. })) => {
+                self.breaker.on_success();
+                count(operation, "rate_limited");
+                Err(error.into())
+            }
+            Ok(Err(error @ ProviderError::Unavailable(_))) => {
+                self.breaker.on_error();
+                count(operation, "unavailable");
+                Err(error.into())
+            }
+            Err(_) => {
+                // Cut short by a deadline of ours, it says nothing about the provider.
+                if left == self.call_timeout {
+                    self.breaker.on_error();
+                }
+                count(operation, "timed_out");
+                Err(CallError::TimedOut)
+            }
+        }
+    }
+}
+
+fn count(operation: &'static str, outcome: &'static str) {
+    metrics::counter!(
+        "payment_provider_calls_total", "operation" => operation, "outcome" => outcome
+    )
+    .increment(1);
+}
+
+fn charge_label(outcome: &ChargeOutcome) -> &'static str {
+    match outcome {
+        ChargeOutcome::Captured { .. } => "captured",
+        ChargeOutcome::Declined { .. } => "declined",
+        ChargeOutcome::Pending => "pending",
+    }
+}
+
+fn status_label(status: &ChargeStatus) -> &'static str {
+    match status {
+        ChargeStatus::Captured { .. } => "captured",
+        ChargeStatus::Declined { .. } => "declined",
+        ChargeStatus::Pending => "pending",
+        ChargeStatus::NotFound => "not_found",
+        ChargeStatus::Cancelled => "cancelled",
+    }
+}
+
+fn cancel_label(outcome: &CancelOutcome) -> &'static str {
+    match outcome {
+        CancelOutcome::Cancelled => "cancelled",
+        CancelOutcome::AlreadyDeclined { .. } => "declined",
+        CancelOutcome::AlreadyCaptured { .. } => "captured",
+    }
+}
+
+fn refund_label(outcome: &RefundOutcome) -> &'static str {
+    match outcome {
+        RefundOutcome::Refunded { .. } => "refunded",
+        RefundOutcome::Pending => "pending",
+        RefundOutcome::Refused { .. } => "refused",
+    }
+}
+
+fn refund_status_label(status: &RefundStatus) -> &'static str {
+    match status {
+        RefundStatus::Refunded { .. } => "refunded",
+        RefundStatus::Pending => "pending",
+        RefundStatus::NotFound => "not_found",
+    }
+}
+
+/// Pauses of the breaker: each twice the one before, up to a bound. (The crate's own count in
+/// whole seconds.)
+#[derive(Debug, Clone)]
+struct Doubling {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Doubling {
+    fn new(settings: &BreakerSettings) -> Self {
+        Self {
+            next: Duration::from_millis(settings.first_pause_ms),
+            longest: Duration::from_millis(settings.longest_pause_ms),
+        }
+    }
+}
+
+impl Iterator for Doubling {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let pause = self.next.min(self.longest);
+        self.next = pause.saturating_mul(2);
+        Some(pause)
+    }
+}
+
+/// Shows the circuit: 0 closed (calls are made), 0.5 half open (trying), 1 open (no calls).
+#[derive(Debug)]
+struct CircuitGauge;
+
+impl CircuitGauge {
+    fn set(state: f64) {
+        metrics::gauge!("payment_provider_circuit_open").set(state);
+    }
+}
+
+impl Instrument for CircuitGauge {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        tracing::warn!("the payment provider fails again and again; it is left alone for a while");
+        Self::set(1.0);
+    }
+
+    fn on_half_open(&self) {
+        Self::set(0.5);
+    }
+
+    fn on_closed(&self) {
+        Self::set(0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

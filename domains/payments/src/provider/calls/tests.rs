@@ -1,0 +1,183 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+
+use super::*;
+
+/// How the provider behaves now.
+#[derive(Clone, Copy)]
+enum Mood {
+    Working,
+    Failing,
+    Limiting,
+    Silent,
+}
+
+/// A provider whose enquiries behave as told. Nothing else is called here.
+struct Moody {
+    mood: Mutex<Mood>,
+    calls: AtomicUsize,
+}
+
+impl Moody {
+    fn new(mood: Mood) -> Arc<Self> {
+        Arc::new(Self {
+            mood: Mutex::new(mood),
+            calls: AtomicUsize::new(0),
+        })
+    }
+
+    fn becomes(&self, mood: Mood) {
+        *self.mood.lock().unwrap() = mood;
+    }
+
+    fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl PaymentProvider for Moody {
+    async fn charge(&self, _: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
+        unreachable!("only enquiries here")
+    }
+
+    async fn lookup(&self, _: Uuid) -> Result<ChargeStatus, ProviderError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        let mood = *self.mood.lock().unwrap();
+        match mood {
+            Mood::Working => Ok(ChargeStatus::Pending),
+            Mood::Failing => Err(ProviderError::Unavailable("down".into())),
+            Mood::Limiting => Err(ProviderError::RateLimited {
+                retry_after: Some(Duration::from_secs(7)),
+            }),
+            Mood::Silent => std::future::pending().await,
+        }
+    }
+
+    async fn cancel(&self, _: Uuid) -> Result<CancelOutcome, ProviderError> {
+        unreachable!("only enquiries here")
+    }
+
+    async fn refund(&self, _: &RefundRequest) -> Result<RefundOutcome, ProviderError> {
+        unreachable!("only enquiries here")
+    }
+
+    async fn lookup_refund(&self, _: Uuid) -> Result<RefundStatus, ProviderError> {
+        unreachable!("only enquiries here")
+    }
+}
+
+fn settings(failures: u32) -> PaymentsSettings {
+    PaymentsSettings {
+        call_timeout_ms: 20,
+        breaker: BreakerSettings {
+            failures,
+            first_pause_ms: 30,
+            longest_pause_ms: 60,
+        },
+        ..PaymentsSettings::default()
+    }
+}
+
+async fn ask(calls: &Calls) -> Result<ChargeStatus, CallError> {
+    calls.lookup(Uuid::nil(), UNTIL_DONE).await
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again_later() {
+    let provider = Moody::new(Mood::Failing);
+    let calls = Calls::new(provider.clone(), &settings(3));
+    for _ in 0..3 {
+        assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
+    }
+    assert!(matches!(ask(&calls).await, Err(CallError::NotCalled)));
+    assert_eq!(provider.calls(), 3, "the open circuit lets no call through");
+
+    provider.becomes(Mood::Working);
+    let recovered = async {
+        while !matches!(ask(&calls).await, Ok(ChargeStatus::Pending)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), recovered)
+        .await
+        .unwrap();
+    assert_eq!(provider.calls(), 4);
+
+    // Closed again: single failures do not open it.
+    provider.becomes(Mood::Failing);
+    for _ in 0..2 {
+        assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
+    }
+    provider.becomes(Mood::Working);
+    assert!(ask(&calls).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_in_between_begins_the_count_anew() {
+    let provider = Moody::new(Mood::Failing);
+    let calls = Calls::new(provider.clone(), &settings(2));
+    for _ in 0..4 {
+        provider.becomes(Mood::Failing);
+        assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
+        provider.becomes(Mood::Working);
+        assert!(ask(&calls).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn being_asked_to_slow_down_says_when_to_come_back_and_opens_no_circuit() {
+    let calls = Calls::new(Moody::new(Mood::Limiting), &settings(1));
+    for _ in 0..3 {
+        let error = ask(&calls).await.unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+    }
+}
+
+#[tokio::test]
+async fn silence_is_a_time_out_and_counts_as_a_failure() {
+    let provider = Moody::new(Mood::Silent);
+    let calls = Calls::new(provider, &settings(1));
+    assert!(matches!(ask(&calls).await, Err(CallError::TimedOut)));
+    assert!(matches!(ask(&calls).await, Err(CallError::NotCalled)));
+}
+
+#[tokio::test]
+async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() {
+    let provider = Moody::new(Mood::Silent);
+    let calls = Calls::new(provider.clone(), &settings(1));
+    let soon = Some(Instant::now() + Duration::from_millis(5));
+    assert!(matches!(
+        calls.lookup(Uuid::nil(), soon).await,
+        Err(CallError::TimedOut)
+    ));
+    provider.becomes(Mood::Working);
+    assert!(ask(&calls).await.is_ok(), "the circuit is still closed");
+}
+
+#[tokio::test]
+async fn no_more_calls_are_under_way_than_allowed() {
+    let provider = Moody::new(Mood::Silent);
+    let settings = PaymentsSettings {
+        concurrent_calls: 1,
+        call_timeout_ms: 60_000,
+        ..settings(10)
+    };
+    let calls = Calls::new(provider.clone(), &settings);
+    let soon = Some(Instant::now() + Duration::from_millis(20));
+    let second = tokio::select! {
+        biased;
+        first = ask(&calls) => panic!("the first was answered: {first:?}"),
+        second = calls.lookup(Uuid::nil(), soon) => second,
+    };
+    assert!(
+        matches!(second, Err(CallError::NotCalled)),
+        "it gave up waiting for its turn"
+    );
+    assert_eq!(provider.calls(), 1);
+    // The permit went with the call.
+    provider.becomes(Mood::Working);
+    assert!(ask(&calls).await.is_ok());
+}

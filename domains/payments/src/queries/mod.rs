@@ -1,0 +1,5 @@
+//! Reading the module's read models.
+
+pub(crate) mod sqlite;
+
+pub use sqlite::{PaymentFilter, PaymentRow, STATEMENTS};

@@ -1,0 +1,379 @@
+//! Calls to the payment provider: the one place that makes them.
+//!
+//! A trigger is finished only when its outcome is definite. A call without an answer is an unknown
+//! outcome and is followed by an enquiry; a payment is given up only after the provider has
+//! confirmed that the charge is cancelled; what it took all the same is recorded, and refunded if
+//! it was too late. Whatever happens is recorded under an id that derives from the trigger and the
+//! outcome, so that doing it again after a crash changes nothing.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kernel::backoff;
+use kernel::codec::Envelope;
+use kernel::event::{RecordedEvent, StreamName};
+use kernel::execution::{Cause, LoadError};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use kernel::store::ReadError;
+use payments_contract::{PaymentCancelled, PaymentRequested, RefundRequested};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::domain::Payment;
+use crate::handlers::{Outcome, Payments};
+use crate::provider::{
+    CallError, Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome,
+    RefundRequest, RefundStatus,
+};
+use crate::settings::PaymentsSettings;
+
+const NAME: &str = "payments.provider-calls";
+
+/// While a payment is undecided it is looked at this often at least: somebody may have cancelled
+/// it meanwhile.
+const LONGEST_PENDING_PAUSE: Duration = Duration::from_secs(1);
+
+kernel::event_set! {
+    /// What the provider is called for.
+    pub(crate) enum Trigger {
+        Requested(PaymentRequested),
+        Cancelled(PaymentCancelled),
+        RefundRequested(RefundRequested),
+    }
+}
+
+/// Calls the provider for what happens to payments.
+pub(crate) struct ProviderCalls {
+    payments: Payments,
+    calls: Calls,
+    first_pause: Duration,
+    longest_pause: Duration,
+}
+
+/// Where the provider stands with a charge, for good.
+enum Settled {
+    NothingTaken,
+    Declined { reason: String },
+    Captured { reference: String },
+}
+
+/// The provider will not give the money back: somebody must look into it.
+#[derive(Debug, thiserror::Error)]
+#[error("the payment provider refuses the refund: {code}")]
+struct RefundRefused {
+    code: String,
+}
+
+/// A payment that was made here begins with its request; this one does not.
+#[derive(Debug, thiserror::Error)]
+#[error("stream {stream} does not begin with a request for a payment")]
+struct NoRequest {
+    stream: StreamName,
+}
+
+#[async_trait]
+impl Reaction for ProviderCalls {
+    type Event = Trigger;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Reactor
+    }
+
+    async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
+        let recorded = &*trigger.recorded;
+        match &trigger.event {
+            Trigger::Requested(request) => self.collect(request, recorded, &cause).await,
+            Trigger::Cancelled(cancelled) => self.call_off(cancelled, recorded, &cause).await,
+            Trigger::RefundRequested(refund) => self.give_back(refund, recorded, &cause).await,
+        }
+    }
+}
+
+impl ProviderCalls {
+    pub(crate) fn new(payments: Payments, calls: Calls, settings: &PaymentsSettings) -> Self {
+        Self {
+            payments,
+            calls,
+            first_pause: settings.first_pause(),
+            longest_pause: settings.longest_pause(),
+        }
+    }
+
+    /// Charges until the provider has decided, somebody has cancelled, or the deadline has passed.
+    async fn collect(
+        &self,
+        request: &PaymentRequested,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let charge = ChargeRequest {
+            idempotency_key: trigger.id,
+            payment_id: request.payment_id,
+            amount: request.amount,
+            currency: request.currency.clone(),
+            method: request.method.clone(),
+        };
+        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        let mut outcome_unknown = false;
+        loop {
+            let loaded = self
+                .payments
+                .load(request.payment_id)
+                .await
+                .map_err(load_failure)?;
+            if !matches!(loaded.state, Payment::Pending(_)) {
+                // Decided before a restart, or cancelled: the cancellation comes next in this
+                // stream and sees to it that nothing stays taken.
+                return Ok(());
+            }
+            let now = self.payments.environment.clock.now();
+            let left = (request.deadline - now).to_std().unwrap_or_default();
+            if left.is_zero() {
+                let settled = self.settle(charge.idempotency_key).await;
+                return self.give_up(request, settled, trigger, cause).await;
+            }
+            let until = Instant::now().checked_add(left);
+            let status = if outcome_unknown {
+                self.calls.lookup(charge.idempotency_key, until).await
+            } else {
+                self.calls
+                    .charge(&charge, until)
+                    .await
+                    .map(ChargeStatus::from)
+            };
+            let mut pause = self.next_pause(&mut pauses).min(LONGEST_PENDING_PAUSE);
+            match status {
+                Ok(ChargeStatus::Captured { reference }) => {
+                    return self
+                        .record_capture(request.payment_id, reference, trigger, cause)
+                        .await;
+                }
+                Ok(ChargeStatus::Declined { reason }) => {
+                    return self
+                        .record_decline(request.payment_id, reason, trigger, cause)
+                        .await;
+                }
+                Ok(ChargeStatus::Cancelled) => {
+                    let reason = "cancelled at the payment provider".to_owned();
+                    return self
+                        .record_decline(request.payment_id, reason, trigger, cause)
+                        .await;
+                }
+                Ok(ChargeStatus::Pending) => outcome_unknown = true,
+                Ok(ChargeStatus::NotFound) => outcome_unknown = false,
+                Err(CallError::TimedOut) => {
+                    if !outcome_unknown {
+                        pause = Duration::ZERO; // what became of it is asked at once
+                    }
+                    outcome_unknown = true;
+                }
+                Err(error) => pause = error.retry_after().unwrap_or(pause),
+            }
+            tokio::time::sleep(pause.min(left)).await;
+        }
+    }
+
+    /// The deadline has passed and the charge is settled: money that came counts, else it is over.
+    async fn give_up(
+        &self,
+        request: &PaymentRequested,
+        settled: Settled,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let id = request.payment_id;
+        match settled {
+            Settled::Captured { reference } => {
+                self.record_capture(id, reference, trigger, cause).await
+            }
+            Settled::Declined { reason } => self.record_decline(id, reason, trigger, cause).await,
+            Settled::NothingTaken => {
+                let cause = because(cause, trigger, "expired");
+                recorded(self.payments.expire(id, &cause).await)
+            }
+        }
+    }
+
+    /// Makes sure that nothing stays taken of a payment that was cancelled.
+    async fn call_off(
+        &self,
+        cancelled: &PaymentCancelled,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let charge_key = self.charge_key(&trigger.stream).await?;
+        match self.settle(charge_key).await {
+            Settled::NothingTaken | Settled::Declined { .. } => Ok(()),
+            Settled::Captured { reference } => {
+                self.record_capture(cancelled.payment_id, reference, trigger, cause)
+                    .await
+            }
+        }
+    }
+
+    /// Gives money back until the provider has done it.
+    async fn give_back(
+        &self,
+        refund: &RefundRequested,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let request = RefundRequest {
+            idempotency_key: trigger.id,
+            charge_key: self.charge_key(&trigger.stream).await?,
+            amount: refund.amount,
+            currency: refund.currency.clone(),
+        };
+        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        let mut outcome_unknown = false;
+        loop {
+            let mut pause = self.next_pause(&mut pauses);
+            let status = if outcome_unknown {
+                self.calls.lookup_refund(request.idempotency_key).await
+            } else {
+                match self.calls.refund(&request).await {
+                    Ok(RefundOutcome::Refunded { reference }) => {
+                        Ok(RefundStatus::Refunded { reference })
+                    }
+                    Ok(RefundOutcome::Pending) => Ok(RefundStatus::Pending),
+                    Ok(RefundOutcome::Refused { code }) => {
+                        return Err(ReactionError::Permanent(RefundRefused { code }.into()));
+                    }
+                    Err(error) => Err(error),
+                }
+            };
+            match status {
+                Ok(RefundStatus::Refunded { reference }) => {
+                    let cause = because(cause, trigger, "refunded");
+                    let outcome = self
+                        .payments
+                        .record_refund(refund.payment_id, reference, &cause)
+                        .await;
+                    return recorded(outcome);
+                }
+                Ok(RefundStatus::Pending) => outcome_unknown = true,
+                Ok(RefundStatus::NotFound) => outcome_unknown = false,
+                Err(CallError::TimedOut) => {
+                    if !outcome_unknown {
+                        pause = Duration::ZERO;
+                    }
+                    outcome_unknown = true;
+                }
+                Err(error) => pause = error.retry_after().unwrap_or(pause),
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Cancels a charge until the provider's answer is definite.
+    async fn settle(&self, charge_key: Uuid) -> Settled {
+        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        loop {
+            match self.calls.cancel(charge_key).await {
+                Ok(CancelOutcome::Cancelled) => return Settled::NothingTaken,
+                Ok(CancelOutcome::AlreadyDeclined { reason }) => {
+                    return Settled::Declined { reason };
+                }
+                Ok(CancelOutcome::AlreadyCaptured { reference }) => {
+                    return Settled::Captured { reference };
+                }
+                Err(error) => {
+                    let pause = self.next_pause(&mut pauses);
+                    tokio::time::sleep(error.retry_after().unwrap_or(pause)).await;
+                }
+            }
+        }
+    }
+
+    async fn record_capture(
+        &self,
+        id: Uuid,
+        reference: String,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let cause = because(cause, trigger, "captured");
+        recorded(self.payments.record_capture(id, reference, &cause).await)
+    }
+
+    async fn record_decline(
+        &self,
+        id: Uuid,
+        reason: String,
+        trigger: &RecordedEvent,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let cause = because(cause, trigger, "declined");
+        recorded(self.payments.record_decline(id, reason, &cause).await)
+    }
+
+    /// The idempotency key of a payment's charge: the id of its request, the first event of its
+    /// stream.
+    async fn charge_key(&self, stream: &StreamName) -> Result<Uuid, ReactionError> {
+        let store = &self.payments.environment.store;
+        let page = store
+            .read_stream(stream, 0, 1)
+            .await
+            .map_err(read_failure)?;
+        let request = page.first().filter(|event| {
+            event.event_type == <PaymentRequested as event_contract::Published>::TYPE
+        });
+        request.map(|event| event.id).ok_or_else(|| {
+            ReactionError::Permanent(
+                NoRequest {
+                    stream: stream.clone(),
+                }
+                .into(),
+            )
+        })
+    }
+
+    fn next_pause(&self, pauses: &mut impl Iterator<Item = Duration>) -> Duration {
+        pauses
+            .next()
+            .unwrap_or(self.longest_pause)
+            .min(self.longest_pause)
+    }
+}
+
+impl From<ChargeOutcome> for ChargeStatus {
+    fn from(outcome: ChargeOutcome) -> Self {
+        match outcome {
+            ChargeOutcome::Captured { reference } => Self::Captured { reference },
+            ChargeOutcome::Declined { reason } => Self::Declined { reason },
+            ChargeOutcome::Pending => Self::Pending,
+        }
+    }
+}
+
+/// The trigger as the cause of one of its possible outcomes. Each outcome has ids of its own: were
+/// another one decided after a crash, it would not be mistaken for the first.
+fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
+    cause
+        .clone()
+        .recognised_by(trigger.id, format!("{NAME}/{outcome}"))
+}
+
+fn recorded(outcome: Outcome) -> Result<(), ReactionError> {
+    outcome?;
+    Ok(())
+}
+
+fn read_failure(error: ReadError) -> ReactionError {
+    match error {
+        ReadError::Unavailable(_) => ReactionError::Transient(error.into()),
+        ReadError::Damaged { .. } => ReactionError::Permanent(error.into()),
+    }
+}
+
+fn load_failure(error: LoadError) -> ReactionError {
+    match error {
+        LoadError::Read(error) => read_failure(error),
+        LoadError::Codec(error) if error.is_transient() => ReactionError::Transient(error.into()),
+        LoadError::Codec(error) => ReactionError::Permanent(error.into()),
+    }
+}

@@ -1,0 +1,138 @@
+//! A payment as clients see it.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use rust_decimal::Decimal;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::projections::{Owner, RefundDetails, RefundProgress, Status};
+use crate::queries::PaymentRow;
+
+/// A payment.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub struct PaymentView {
+    /// Its id.
+    id: Uuid,
+    /// Where it stands.
+    status: Status,
+    /// The invoice it is for, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    invoice_id: Option<Uuid>,
+    /// How much.
+    #[schema(value_type = String, format = "decimal", example = "119.76")]
+    amount: Decimal,
+    /// ISO 4217 code.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// How it is paid, as the provider understands it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "sandbox:ok")]
+    method: Option<String>,
+    /// When it is given up if the provider has not decided by then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    deadline: Option<DateTime<Utc>>,
+    /// Why it was declined or, in a legacy system, taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
+    /// The provider's own reference of the capture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    provider_reference: Option<String>,
+    /// Money that goes back, or went back. The payment's status is `refunded` once it is back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refund: Option<RefundView>,
+    /// When it came, in a legacy system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    date: Option<NaiveDate>,
+    /// Whether the legacy system has matched it with what it settles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reconciled: Option<bool>,
+    /// Who decides over it.
+    owner: Owner,
+    /// Where it comes from, if from a legacy system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    legacy: Option<PaymentLegacyView>,
+    /// When it was asked for or, from a legacy system, imported.
+    requested_at: DateTime<Utc>,
+    /// Counts its events, from 0.
+    revision: u64,
+}
+
+/// Money that goes back.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = PaymentRefund)]
+pub struct RefundView {
+    /// Whether it is back.
+    status: RefundProgress,
+    /// How much.
+    #[schema(value_type = String, format = "decimal", example = "119.76")]
+    amount: Decimal,
+    /// The provider's own reference of the refund, once it is back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reference: Option<String>,
+}
+
+/// Where an imported payment comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = PaymentLegacy)]
+pub struct PaymentLegacyView {
+    /// The legacy system.
+    #[schema(example = "tryton")]
+    source: String,
+    /// Its key there.
+    #[schema(example = "account_invoice-account_move_line/7")]
+    id: String,
+    /// What is irregular about it there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    flags: Vec<String>,
+}
+
+impl From<PaymentRow> for PaymentView {
+    fn from(row: PaymentRow) -> Self {
+        let details = row.details;
+        let legacy = row.legacy_source.zip(row.legacy_id);
+        Self {
+            id: row.id,
+            status: row.status,
+            invoice_id: row.invoice_id,
+            amount: details.amount,
+            currency: details.currency,
+            method: details.method,
+            deadline: details.deadline,
+            reason: details.reason,
+            provider_reference: details.provider_reference,
+            refund: details.refund.map(RefundView::from),
+            date: details.date,
+            reconciled: details.reconciled,
+            owner: row.owner,
+            legacy: legacy.map(|(source, id)| PaymentLegacyView {
+                source,
+                id,
+                flags: details.flags,
+            }),
+            requested_at: details.requested_at,
+            revision: row.revision,
+        }
+    }
+}
+
+impl From<RefundDetails> for RefundView {
+    fn from(refund: RefundDetails) -> Self {
+        Self {
+            status: refund.status,
+            amount: refund.amount,
+            reference: refund.reference,
+        }
+    }
+}
