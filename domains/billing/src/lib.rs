@@ -1,1 +1,103 @@
-//! billing.
+//! Billing: an invoice for every order placed here, numbered without a hole; settled by its
+//! payment or voided by a credit note; and the documents imported from a legacy system.
+//!
+//! ```text
+//! orders.OrderPlaced ──────────► Invoicing ──► billing.InvoiceIssued + NumberTaken ──► payments
+//! orders.OrderCancelled ───────► Invoicing ──► billing.InvoiceVoided
+//!                                              + CreditNoteIssued + NumberTaken ─────► orders, payments
+//! payments.PaymentCaptured ────► Settlement ─► billing.InvoicePaid ──────────────────► orders
+//! payments.PaymentDeclined,
+//!   PaymentExpired ────────────► Settlement ─► billing.InvoiceVoided, as above
+//! payments.PaymentRefunded ────► Settlement ─► billing.InvoiceRefunded
+//! billing.SyncInvoice ─────────► SyncInvoice ► billing.InvoiceImported, then InvoiceRevised
+//! customers.… ─────────────────► KnownCustomers: whom documents are addressed to
+//! billing.… ───────────────────► InvoiceViews: what the API shows
+//! ```
+//!
+//! `domain` decides (`domain/series.rs` has the law on numbers), `handlers` number documents and
+//! carry commands in, `policies` react to orders and payments, `sync` takes the legacy system's
+//! word, `projections` and `queries` keep and read the read models, `http` answers.
+
+pub mod domain;
+pub mod handlers;
+mod http;
+pub mod policies;
+pub mod projections;
+pub mod queries;
+mod settings;
+pub mod sync;
+pub mod view;
+
+use std::sync::Arc;
+
+use ::http::Module;
+use actix_web::web::Data;
+use database::{Database, DatabaseError};
+use kernel::execution::Environment;
+use kernel::projection::{Projection as _, ProjectionRunner};
+use kernel::reaction::ReactionRunner;
+use sqlx::migrate::Migrator;
+
+pub use self::http::routes;
+pub use settings::BillingSettings;
+
+use handlers::Billing;
+use policies::{Invoicing, Settlement};
+use projections::{InvoiceViews, KnownCustomers};
+use sync::SyncInvoice;
+
+/// The module's name: the first part of its event types and of its routes.
+pub const NAME: &str = "billing";
+
+/// The tables of the module's read models.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/billing");
+
+/// Opens the module on its database, making it if need be.
+pub async fn open(
+    environment: Environment,
+    database_url: &str,
+    settings: BillingSettings,
+) -> Result<Module, DatabaseError> {
+    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
+    let (views, views_progress) =
+        ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
+    let (customers, customers_progress) =
+        ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
+    let billing = Billing::new(
+        environment.clone(),
+        database.clone(),
+        settings,
+        views_progress.clone(),
+        customers_progress.clone(),
+    );
+    let invoicing = Invoicing(billing.clone());
+    let settlement = Settlement(billing.clone());
+    let data = Data::new(billing);
+    Ok(Module {
+        name: NAME,
+        configure: Arc::new(move |config| {
+            config.app_data(data.clone());
+            routes(config);
+        }),
+        subscriptions: vec![
+            Box::new(views),
+            Box::new(customers),
+            Box::new(ReactionRunner::new(
+                invoicing,
+                environment.clone(),
+                database.clone(),
+            )),
+            Box::new(ReactionRunner::new(
+                settlement,
+                environment.clone(),
+                database.clone(),
+            )),
+        ],
+        sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
+        projections: vec![
+            (InvoiceViews.name().to_owned(), views_progress),
+            (KnownCustomers.name().to_owned(), customers_progress),
+        ],
+        database,
+    })
+}

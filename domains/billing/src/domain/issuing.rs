@@ -1,0 +1,106 @@
+//! Issuing the invoice of an order. Its totals are computed from the lines and must agree with
+//! the order's: the customer pays what was ordered.
+
+use billing_contract::{BillTo, InvoiceId, InvoiceIssued, InvoiceLine, VatTotal};
+use event_contract::Personal;
+use kernel::money::{self, Currency, PricedLine};
+use orders_contract::{OrderLine, OrderPlaced};
+
+use super::{DocumentNumber, Event, Invoice, Refusal};
+
+/// What an invoice is issued from.
+#[derive(Debug, Clone)]
+pub struct IssueInvoice {
+    /// The new invoice.
+    pub invoice_id: InvoiceId,
+    /// Its number and day.
+    pub number: DocumentNumber,
+    /// The order it is for.
+    pub order: OrderPlaced,
+    /// Whom it is addressed to, as far as that is known.
+    pub bill_to: Option<Personal<BillTo>>,
+}
+
+pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Event>, Refusal> {
+    match invoice {
+        Invoice::NotIssued => {}
+        Invoice::Issued(_)
+        | Invoice::Paid(..)
+        | Invoice::Refunded(_)
+        | Invoice::Voided { .. }
+        | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
+        Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
+    }
+    let IssueInvoice {
+        invoice_id,
+        number,
+        order,
+        bill_to,
+    } = request;
+    let currency = Currency::from_code(&order.currency).ok_or(Refusal::UnknownCurrency)?;
+    let priced: Vec<_> = order.lines.iter().map(priced).collect();
+    let totals = money::totals(&priced, currency).map_err(|_| Refusal::TotalTooLarge)?;
+    let pairs = [
+        (totals.net, order.total_net),
+        (totals.vat_sum, order.total_vat),
+        (totals.total, order.total),
+    ];
+    if let Some((computed, stated)) = pairs
+        .into_iter()
+        .find(|(computed, stated)| computed != stated)
+    {
+        return Err(Refusal::TotalsDisagree { computed, stated });
+    }
+    let lines = order.lines.into_iter().zip(totals.line_nets);
+    let vat = totals.vat.into_iter();
+    Ok(vec![
+        InvoiceIssued {
+            invoice_id,
+            number: number.text,
+            issue_date: number.issue_date,
+            order_ids: vec![order.order_id],
+            customer_id: order.customer_id,
+            bill_to,
+            currency: order.currency,
+            payment_method: order.payment_method,
+            lines: lines.map(|(line, net)| invoiced(line, net)).collect(),
+            total_net: totals.net,
+            vat: vat
+                .map(|tax| VatTotal {
+                    rate: Some(tax.rate),
+                    base: tax.base,
+                    amount: tax.amount,
+                })
+                .collect(),
+            total_vat: totals.vat_sum,
+            total: totals.total,
+        }
+        .into(),
+    ])
+}
+
+fn priced(line: &OrderLine) -> PricedLine {
+    PricedLine {
+        quantity: line.quantity,
+        unit_price: line.unit_price,
+        vat_rate: line.vat_rate,
+    }
+}
+
+fn invoiced(line: OrderLine, net: rust_decimal::Decimal) -> InvoiceLine {
+    let OrderLine {
+        sku,
+        description,
+        quantity,
+        unit_price,
+        vat_rate,
+    } = line;
+    InvoiceLine {
+        sku,
+        description,
+        quantity,
+        unit_price,
+        vat_rate,
+        net,
+    }
+}

@@ -1,0 +1,236 @@
+//! Documents that the legacy system owns: its word is compared with what we know, and the
+//! difference is recorded. Numbers and totals are kept as they are; nothing is recomputed, and no
+//! rule for new documents applies.
+//!
+//! Numbers: those of the legacy system live under its name (`legacy.source`), ours in our series
+//! alone, so that neither can take one from the other. An import whose number merely looks like
+//! one of ours bears the flag [`NUMBER_LIKE_OURS`].
+
+use billing_contract::{
+    DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId, InvoiceImported, InvoiceRevised,
+    VatTotal,
+};
+use chrono::NaiveDate;
+use event_contract::LegacyReference;
+use kernel::sync::{Patch, changed_fields};
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{Event, Invoice, Refusal, series};
+
+/// The flag of an imported document whose number has the form of our own series. It is this
+/// module's: the legacy system can neither set nor clear it.
+pub const NUMBER_LIKE_OURS: &str = "number_like_ours";
+
+/// How a document stands in the legacy system.
+#[derive(Debug, Clone)]
+pub struct LegacyReport {
+    /// The document.
+    pub invoice_id: InvoiceId,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What is said of it there.
+    pub word: LegacyWord,
+}
+
+/// What the legacy system says.
+#[derive(Debug, Clone)]
+pub enum LegacyWord {
+    /// It is an invoice or a credit note, and this is its state.
+    Present(Box<LegacyInvoice>),
+    /// It is not, or no longer, a document with a number.
+    Absent {
+        /// Why, for people.
+        reason: String,
+    },
+}
+
+/// The state of a document in the legacy system. What is absent is left as it is here, what is
+/// null is cleared. `status`, `kind`, `number`, `currency` and `total` must be known in the end.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LegacyInvoice {
+    /// Where it stands.
+    pub status: Patch<DocumentStatus>,
+    /// Invoice or credit note.
+    pub kind: Patch<DocumentKind>,
+    /// Its number there.
+    pub number: Patch<String>,
+    /// Day of issue.
+    pub date: Patch<NaiveDate>,
+    /// ISO 4217 code.
+    pub currency: Patch<String>,
+    /// Who is to pay.
+    pub customer_id: Patch<Uuid>,
+    /// The orders it is for.
+    pub order_ids: Patch<Vec<Uuid>>,
+    /// The invoices it takes back.
+    pub credits: Patch<Vec<Uuid>>,
+    /// The credit notes that take it back.
+    pub credited_by: Patch<Vec<Uuid>>,
+    /// Sum before tax.
+    pub total_net: Patch<Decimal>,
+    /// Sum of the taxes.
+    pub total_vat: Patch<Decimal>,
+    /// Sum with tax; negative on a credit note.
+    pub total: Patch<Decimal>,
+    /// The tax per rate.
+    pub vat: Patch<Vec<LegacyVat>>,
+    /// What was paid on it; nothing when nobody says.
+    pub paid: Patch<Decimal>,
+    /// What is irregular about it, in short words.
+    pub flags: Patch<Vec<String>>,
+}
+
+/// The tax of one rate as the legacy system has it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LegacyVat {
+    /// Rate in percent.
+    #[serde(default)]
+    pub rate: Option<Decimal>,
+    /// What it is computed on.
+    pub base: Decimal,
+    /// The tax.
+    pub amount: Decimal,
+}
+
+impl From<LegacyVat> for VatTotal {
+    fn from(tax: LegacyVat) -> Self {
+        let LegacyVat { rate, base, amount } = tax;
+        Self { rate, base, amount }
+    }
+}
+
+pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
+    match invoice {
+        Invoice::NotIssued => import(report),
+        Invoice::OwnedByLegacy(imported) => revise(&imported.state, report),
+        Invoice::Issued(_)
+        | Invoice::Paid(..)
+        | Invoice::Refunded(_)
+        | Invoice::Voided { .. }
+        | Invoice::CreditNote(_) => Err(Refusal::OwnedByBascule),
+    }
+}
+
+fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
+    let LegacyReport {
+        invoice_id,
+        legacy,
+        word,
+    } = report;
+    match word {
+        LegacyWord::Present(said) => {
+            let state = merge(None, *said)?;
+            Ok(vec![
+                InvoiceImported {
+                    invoice_id,
+                    legacy,
+                    state,
+                }
+                .into(),
+            ])
+        }
+        // Drafts and suppliers' invoices never were documents of ours.
+        LegacyWord::Absent { .. } => Ok(vec![]),
+    }
+}
+
+fn revise(known: &ImportedInvoice, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
+    let LegacyReport {
+        invoice_id,
+        legacy,
+        word,
+    } = report;
+    let state = match word {
+        LegacyWord::Present(said) => merge(Some(known), *said)?,
+        LegacyWord::Absent { reason } => take_back(known, reason),
+    };
+    // States without a JSON form do not exist; if they did, recording one too many is the safe side.
+    let changed = changed_fields(known, &state).unwrap_or_else(|_| vec!["state".to_owned()]);
+    if changed.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(vec![
+        InvoiceRevised {
+            invoice_id,
+            legacy,
+            state,
+            changed,
+        }
+        .into(),
+    ])
+}
+
+/// What was a document and is none any more, deleted or back to a draft, is voided.
+fn take_back(known: &ImportedInvoice, reason: String) -> ImportedInvoice {
+    ImportedInvoice {
+        status: DocumentStatus::Voided,
+        voided_reason: Some(reason),
+        ..known.clone()
+    }
+}
+
+/// What is said, over what is known.
+fn merge(known: Option<&ImportedInvoice>, said: LegacyInvoice) -> Result<ImportedInvoice, Refusal> {
+    // How one that was taken back stands now that it is there again, nobody but the legacy system
+    // can say: what we know is only that it was gone.
+    let status = known
+        .filter(|known| known.voided_reason.is_none())
+        .map(|known| known.status);
+    let number = required(
+        "number",
+        said.number,
+        known.map(|known| known.number.clone()),
+    )?;
+    let flags = listed(said.flags, known.map(|known| &known.flags));
+    Ok(ImportedInvoice {
+        status: required("status", said.status, status)?,
+        voided_reason: None,
+        kind: required("kind", said.kind, known.map(|known| known.kind))?,
+        flags: with_ours(flags, &number),
+        number,
+        date: said.date.over(known.and_then(|known| known.date)),
+        currency: required(
+            "currency",
+            said.currency,
+            known.map(|known| known.currency.clone()),
+        )?,
+        customer_id: said
+            .customer_id
+            .over(known.and_then(|known| known.customer_id)),
+        order_ids: listed(said.order_ids, known.map(|known| &known.order_ids)),
+        credits: listed(said.credits, known.map(|known| &known.credits)),
+        credited_by: listed(said.credited_by, known.map(|known| &known.credited_by)),
+        total_net: said.total_net.over(known.and_then(|known| known.total_net)),
+        total_vat: said.total_vat.over(known.and_then(|known| known.total_vat)),
+        total: required("total", said.total, known.map(|known| known.total))?,
+        vat: match said.vat {
+            Patch::Keep => known.map(|known| known.vat.clone()).unwrap_or_default(),
+            Patch::Clear => vec![],
+            Patch::Set(taxes) => taxes.into_iter().map(Into::into).collect(),
+        },
+        paid: said
+            .paid
+            .over(known.map(|known| known.paid))
+            .unwrap_or_default(),
+    })
+}
+
+fn required<T>(field: &'static str, said: Patch<T>, known: Option<T>) -> Result<T, Refusal> {
+    said.over(known).ok_or(Refusal::IncompleteReport { field })
+}
+
+fn listed<T: Clone>(said: Patch<Vec<T>>, known: Option<&Vec<T>>) -> Vec<T> {
+    said.over(known.cloned()).unwrap_or_default()
+}
+
+fn with_ours(mut flags: Vec<String>, number: &str) -> Vec<String> {
+    flags.retain(|flag| flag != NUMBER_LIKE_OURS);
+    if series::is_like_ours(number) {
+        flags.push(NUMBER_LIKE_OURS.to_owned());
+    }
+    flags
+}

@@ -1,0 +1,287 @@
+//! What imported documents decide.
+
+use super::*;
+
+fn report(word: LegacyWord) -> Command {
+    Command::Sync(Box::new(LegacyReport {
+        invoice_id: INVOICE,
+        legacy: reference(),
+        word,
+    }))
+}
+
+fn reference() -> LegacyReference {
+    LegacyReference {
+        source: "tryton".to_owned(),
+        id: "account_invoice/7".to_owned(),
+    }
+}
+
+fn present(said: LegacyInvoice) -> Command {
+    report(LegacyWord::Present(Box::new(said)))
+}
+
+fn absent(reason: &str) -> Command {
+    report(LegacyWord::Absent {
+        reason: reason.to_owned(),
+    })
+}
+
+fn said() -> LegacyInvoice {
+    LegacyInvoice {
+        status: Patch::Set(DocumentStatus::Issued),
+        kind: Patch::Set(DocumentKind::Invoice),
+        number: Patch::Set("FA2025-00001".to_owned()),
+        date: Patch::Set(day("2025-01-10")),
+        currency: Patch::Set("EUR".to_owned()),
+        customer_id: Patch::Set(CUSTOMER),
+        order_ids: Patch::Set(vec![ORDER]),
+        credits: Patch::Keep,
+        credited_by: Patch::Set(vec![]),
+        total_net: Patch::Set(decimal("487.90")),
+        total_vat: Patch::Set(decimal("57.91")),
+        // A cent more than net and tax: the legacy system's word.
+        total: Patch::Set(decimal("545.82")),
+        vat: Patch::Set(vec![LegacyVat {
+            rate: None,
+            base: decimal("487.90"),
+            amount: decimal("57.91"),
+        }]),
+        paid: Patch::Keep,
+        flags: Patch::Set(vec!["totals_differ".to_owned()]),
+    }
+}
+
+fn state() -> ImportedInvoice {
+    ImportedInvoice {
+        status: DocumentStatus::Issued,
+        voided_reason: None,
+        kind: DocumentKind::Invoice,
+        number: "FA2025-00001".to_owned(),
+        date: Some(day("2025-01-10")),
+        currency: "EUR".to_owned(),
+        customer_id: Some(CUSTOMER),
+        order_ids: vec![ORDER],
+        credits: vec![],
+        credited_by: vec![],
+        total_net: Some(decimal("487.90")),
+        total_vat: Some(decimal("57.91")),
+        total: decimal("545.82"),
+        vat: vec![VatTotal {
+            rate: None,
+            base: decimal("487.90"),
+            amount: decimal("57.91"),
+        }],
+        paid: Decimal::ZERO,
+        flags: vec!["totals_differ".to_owned()],
+    }
+}
+
+fn imported(state: ImportedInvoice) -> Event {
+    InvoiceImported {
+        invoice_id: INVOICE,
+        legacy: reference(),
+        state,
+    }
+    .into()
+}
+
+fn revised(state: ImportedInvoice, changed: &[&str]) -> Event {
+    let changed = changed.iter().map(|&name| name.to_owned()).collect();
+    InvoiceRevised {
+        invoice_id: INVOICE,
+        legacy: reference(),
+        state,
+        changed,
+    }
+    .into()
+}
+
+#[test]
+fn a_first_report_is_taken_as_it_is() {
+    given(&[]).when(present(said())).then(&[imported(state())]);
+}
+
+#[test]
+fn the_same_state_again_records_nothing() {
+    given(&[imported(state())]).when(present(said())).then(&[]);
+}
+
+#[test]
+fn what_changed_is_named_and_the_rest_is_kept() {
+    let news = LegacyInvoice {
+        status: Patch::Set(DocumentStatus::Paid),
+        paid: Patch::Set(decimal("545.82")),
+        ..LegacyInvoice::default()
+    };
+    let state_now = ImportedInvoice {
+        status: DocumentStatus::Paid,
+        paid: decimal("545.82"),
+        ..state()
+    };
+    let event = revised(state_now, &["status", "paid"]);
+    match given(&[imported(state())]).when(present(news)).only_event() {
+        Event::Revised(mut found) => {
+            found.changed.sort();
+            assert_eq!(found.changed, ["paid", "status"]);
+            found.changed = vec!["status".to_owned(), "paid".to_owned()];
+            assert_eq!(
+                Event::from(found).to_json().unwrap(),
+                event.to_json().unwrap()
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn null_clears() {
+    let news = LegacyInvoice {
+        date: Patch::Clear,
+        customer_id: Patch::Clear,
+        order_ids: Patch::Clear,
+        total_net: Patch::Clear,
+        total_vat: Patch::Clear,
+        vat: Patch::Clear,
+        flags: Patch::Clear,
+        ..LegacyInvoice::default()
+    };
+    match given(&[imported(state())]).when(present(news)).only_event() {
+        Event::Revised(found) => {
+            let cleared = ImportedInvoice {
+                date: None,
+                customer_id: None,
+                order_ids: vec![],
+                total_net: None,
+                total_vat: None,
+                vat: vec![],
+                flags: vec![],
+                ..state()
+            };
+            assert_eq!(found.state, cleared);
+            assert_eq!(found.changed.len(), 7, "{:?}", found.changed);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_no_document_can_be_without_is_named() {
+    let without: [(&str, fn(&mut LegacyInvoice)); 5] = [
+        ("status", |said| said.status = Patch::Keep),
+        ("kind", |said| said.kind = Patch::Keep),
+        ("number", |said| said.number = Patch::Clear),
+        ("currency", |said| said.currency = Patch::Keep),
+        ("total", |said| said.total = Patch::Clear),
+    ];
+    for (field, remove) in without {
+        let mut said = said();
+        remove(&mut said);
+        given(&[])
+            .when(present(said))
+            .then_refused(Refusal::IncompleteReport { field });
+    }
+}
+
+#[test]
+fn what_never_was_a_document_is_ignored() {
+    given(&[]).when(absent("state draft")).then(&[]);
+}
+
+#[test]
+fn what_is_a_document_no_more_is_voided_with_the_reason() {
+    let taken_back = ImportedInvoice {
+        status: DocumentStatus::Voided,
+        voided_reason: Some("deleted".to_owned()),
+        ..state()
+    };
+    match given(&[imported(state())])
+        .when(absent("deleted"))
+        .only_event()
+    {
+        Event::Revised(found) => assert_eq!(found.state, taken_back),
+        other => panic!("{other:?}"),
+    }
+    let gone = || given(&[imported(state()), revised(taken_back.clone(), &["status"])]);
+    gone().when(absent("deleted")).then(&[]);
+    // It is there again.
+    match gone().when(present(said())).only_event() {
+        Event::Revised(found) => assert_eq!(found.state, state()),
+        other => panic!("{other:?}"),
+    }
+    // How it stands now must be said: what we know is that it was gone.
+    let silent = LegacyInvoice {
+        status: Patch::Keep,
+        ..said()
+    };
+    gone()
+        .when(present(silent))
+        .then_refused(Refusal::IncompleteReport { field: "status" });
+}
+
+#[test]
+fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
+    let numbered = |number: &str, flags: Patch<Vec<String>>| {
+        let number = Patch::Set(number.to_owned());
+        present(LegacyInvoice {
+            number,
+            flags,
+            ..said()
+        })
+    };
+    let flags_of = |command: Command| match given(&[]).when(command).only_event() {
+        Event::Imported(found) => found.state.flags,
+        other => panic!("{other:?}"),
+    };
+    let flags = flags_of(numbered("2026-000001", Patch::Set(vec!["old".to_owned()])));
+    assert_eq!(flags, ["old", NUMBER_LIKE_OURS]);
+    let claimed = vec![NUMBER_LIKE_OURS.to_owned()];
+    assert!(flags_of(numbered("FA2025-00001", Patch::Set(claimed.clone()))).is_empty());
+
+    let flagged = ImportedInvoice {
+        number: "2026-000001".to_owned(),
+        flags: claimed,
+        ..state()
+    };
+    let known = || given(&[imported(flagged.clone())]);
+    known()
+        .when(numbered("2026-000001", Patch::Clear))
+        .then(&[]);
+    match known()
+        .when(numbered("FA2025-00001", Patch::Keep))
+        .only_event()
+    {
+        Event::Revised(found) => assert!(found.state.flags.is_empty()),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_legacy_systems_documents_obey_nobody_else() {
+    let known = || given(&[imported(state())]);
+    known()
+        .when(issue(order()))
+        .then_refused(Refusal::OwnedByLegacy);
+    known().when(credit()).then_refused(Refusal::OwnedByLegacy);
+    known()
+        .when(pay(PAYMENT, "545.82", "EUR"))
+        .then_refused(Refusal::OwnedByLegacy);
+    known()
+        .when(give_back(PAYMENT, "545.82"))
+        .then_refused(Refusal::OwnedByLegacy);
+    known()
+        .when(void(VoidReason::OrderCancelled))
+        .then_refused(Refusal::OwnedByLegacy);
+}
+
+#[test]
+fn our_documents_do_not_obey_the_legacy_system() {
+    for ours in [vec![issued()], vec![issued(), paid()], vec![credited()]] {
+        given(&ours)
+            .when(present(said()))
+            .then_refused(Refusal::OwnedByBascule);
+        given(&ours)
+            .when(absent("deleted"))
+            .then_refused(Refusal::OwnedByBascule);
+    }
+}

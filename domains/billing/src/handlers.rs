@@ -1,0 +1,257 @@
+//! Commands in: what policies and tests ask of billing goes through here.
+
+use std::sync::Arc;
+
+use billing_contract::{BillTo, InvoiceId, VoidReason};
+use chrono::Datelike as _;
+use database::Database;
+use event_contract::Personal;
+use kernel::decider::Decider as _;
+use kernel::event::{Revision, StreamName};
+use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, Retries, UnitOfWork};
+use kernel::projection::Progress;
+use kernel::store::AppendError;
+use orders_contract::{OrderId, OrderPlaced};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
+use crate::domain::{
+    Command, CreditNote, Event, InvoiceDecider, IssueInvoice, Receipt, Refusal, Repayment,
+    VoidInvoice,
+};
+use crate::settings::BillingSettings;
+
+/// The billing of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Billing {
+    pub(crate) environment: Environment,
+    pub(crate) database: Database,
+    settings: BillingSettings,
+    /// How far the invoice views have come.
+    pub(crate) views: Progress,
+    /// How far the known customers have come.
+    pub(crate) known_customers: Progress,
+    /// Held by whoever takes a number. It only spares this process's tasks the conflicts they
+    /// would have with each other; what makes numbers unique is the series stream's revision.
+    numbering: Arc<Mutex<()>>,
+}
+
+/// What a command on one document gives.
+pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+
+/// The invoice of an order placed here. The same order always has the same one.
+pub fn invoice_of(order_id: OrderId) -> InvoiceId {
+    Uuid::new_v5(&order_id, b"invoice")
+}
+
+/// The credit note that voids an invoice issued here, should it come to that.
+pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
+    Uuid::new_v5(&invoice_id, b"credit-note")
+}
+
+/// A document that needs a number.
+enum Numbered<'a> {
+    Invoice {
+        order: &'a OrderPlaced,
+        bill_to: Option<Personal<BillTo>>,
+    },
+    CreditNote {
+        voids: InvoiceId,
+        reason: VoidReason,
+    },
+}
+
+impl Billing {
+    /// The billing of an environment, with its read models.
+    pub fn new(
+        environment: Environment,
+        database: Database,
+        settings: BillingSettings,
+        views: Progress,
+        known_customers: Progress,
+    ) -> Self {
+        let numbering = Arc::default();
+        Self {
+            environment,
+            database,
+            settings,
+            views,
+            known_customers,
+            numbering,
+        }
+    }
+
+    /// Issues the invoice of an order.
+    pub async fn issue(
+        &self,
+        order: &OrderPlaced,
+        bill_to: Option<Personal<BillTo>>,
+        cause: &Cause,
+    ) -> Outcome {
+        self.number(Numbered::Invoice { order, bill_to }, cause)
+            .await
+    }
+
+    /// Voids an invoice by a credit note over its whole sum.
+    pub async fn void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
+        self.number(Numbered::CreditNote { voids: id, reason }, cause)
+            .await
+    }
+
+    /// Records that the money came.
+    pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
+        self.environment
+            .execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None)
+            .await
+    }
+
+    /// Records that money went back.
+    pub async fn refund(&self, id: InvoiceId, repayment: Repayment, cause: &Cause) -> Outcome {
+        let command = Command::Refund(repayment);
+        self.environment
+            .execute::<InvoiceDecider>(id, command, cause, None)
+            .await
+    }
+
+    /// Decides and numbers a document, again when another process took the number.
+    async fn number(&self, document: Numbered<'_>, cause: &Cause) -> Outcome {
+        let _turn = self.numbering.lock().await;
+        let mut retries = Retries::default();
+        loop {
+            let outcome = match &document {
+                Numbered::Invoice { order, bill_to } => {
+                    self.try_issue(order, bill_to.clone(), cause).await
+                }
+                Numbered::CreditNote { voids, reason } => {
+                    self.try_void(*voids, *reason, cause).await
+                }
+            };
+            match outcome {
+                Err(error) if error.is_conflict() => {
+                    if !retries.again().await {
+                        return Err(ExecuteError::Contention);
+                    }
+                }
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn try_issue(
+        &self,
+        order: &OrderPlaced,
+        bill_to: Option<Personal<BillTo>>,
+        cause: &Cause,
+    ) -> Outcome {
+        let invoice_id = invoice_of(order.order_id);
+        let mut work = UnitOfWork::new(&self.environment, cause);
+        let invoice = self.environment.load::<InvoiceDecider>(invoice_id).await?;
+        if work.was_done_in(&invoice) {
+            return Ok(invoice.unchanged());
+        }
+        let (series, taken) = self.next_number(&work, invoice_id).await?;
+        let order = order.clone();
+        let request = IssueInvoice {
+            invoice_id,
+            number: (&taken).into(),
+            order,
+            bill_to,
+        };
+        let events = decide(&invoice, Command::Issue(Box::new(request)), &work)?;
+        work.record(&invoice, &events).await?;
+        finish(work, &invoice, events.len(), &series, taken).await
+    }
+
+    async fn try_void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
+        let credit_note_id = credit_note_of(id);
+        let mut work = UnitOfWork::new(&self.environment, cause);
+        let invoice = self.environment.load::<InvoiceDecider>(id).await?;
+        if work.was_done_in(&invoice) {
+            return Ok(invoice.unchanged());
+        }
+        let (series, taken) = self.next_number(&work, credit_note_id).await?;
+        let credit_note_number = taken.number.clone();
+        let request = VoidInvoice {
+            reason,
+            credit_note_id,
+            credit_note_number,
+        };
+        let events = decide(&invoice, Command::Void(request), &work)?;
+        let Some(voids) = invoice
+            .state
+            .document()
+            .filter(|_| !events.is_empty())
+            .cloned()
+        else {
+            return Ok(invoice.unchanged());
+        };
+        let credit_note = self
+            .environment
+            .load::<InvoiceDecider>(credit_note_id)
+            .await?;
+        let note = CreditNote {
+            credit_note_id,
+            number: (&taken).into(),
+            voids,
+        };
+        let issued = decide(&credit_note, Command::Credit(Box::new(note)), &work)?;
+        work.record(&invoice, &events).await?;
+        work.record(&credit_note, &issued).await?;
+        finish(work, &invoice, events.len(), &series, taken).await
+    }
+
+    /// The number a document would take now. Nothing is taken before the unit is committed.
+    async fn next_number(
+        &self,
+        work: &UnitOfWork<'_>,
+        invoice_id: InvoiceId,
+    ) -> Result<(Loaded<SeriesDecider>, NumberTaken), ExecuteError<Refusal>> {
+        let today = self.settings.day_of(work.context.now);
+        let year = today.year();
+        let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
+            .map_err(|error| AppendError::Invalid(error.to_string()))?;
+        let series = self.environment.load_last::<SeriesDecider>(stream).await?;
+        let request = TakeNumber {
+            year,
+            last_revision: series.revision,
+            today,
+            invoice_id,
+        };
+        let taken = take(&series.state, request);
+        Ok((series, taken))
+    }
+}
+
+fn decide(
+    document: &Loaded<InvoiceDecider>,
+    command: Command,
+    work: &UnitOfWork<'_>,
+) -> Result<Vec<Event>, ExecuteError<Refusal>> {
+    InvoiceDecider::decide(&document.state, command, &work.context).map_err(ExecuteError::Refused)
+}
+
+/// Takes the number and appends everything at once. The document was recorded before: its stream
+/// is the one in which a repetition is recognised.
+async fn finish(
+    mut work: UnitOfWork<'_>,
+    document: &Loaded<InvoiceDecider>,
+    events: usize,
+    series: &Loaded<SeriesDecider>,
+    taken: NumberTaken,
+) -> Outcome {
+    if events == 0 {
+        return Ok(document.unchanged());
+    }
+    work.record(series, &[taken.into()]).await?;
+    let Some(position) = work.commit().await? else {
+        return Ok(document.unchanged());
+    };
+    let before = document.revision.map_or(0, |revision| revision + 1);
+    let revision = before + events as Revision - 1;
+    Ok(Executed {
+        revision: Some(revision),
+        position,
+        recorded: true,
+    })
+}

@@ -1,0 +1,162 @@
+//! The module's routes. Documents are issued, settled and voided by policies alone, so that there
+//! is nothing to post.
+
+use ::http::{
+    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Page,
+    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+};
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get};
+use kernel::decider::Decider as _;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+use validator::Validate;
+
+use crate::domain::InvoiceDecider;
+use crate::handlers::Billing;
+use crate::queries::{self, InvoiceFilter};
+use crate::view::{InvoiceView, Kind, Owner, Status};
+
+/// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
+/// document can be made without a store.
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(
+        utoipa_actix_web::scope("/api/v1/billing/invoices")
+            .service(list)
+            .service(history)
+            .service(get_one),
+    );
+}
+
+/// Get an invoice or a credit note
+#[utoipa::path(
+    operation_id = "get_invoice",
+    tag = "billing",
+    params(
+        ("id" = Uuid, Path, description = "The document"),
+        ReadHeaders, IfNoneMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The document", body = InvoiceView,
+         headers(("ETag" = String, description = "Its revision"))),
+        NotModified, ReadProblems,
+    ),
+)]
+#[get("/{id}")]
+async fn get_one(
+    billing: Data<Billing>,
+    id: ValidPath<Uuid>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&billing.environment, &billing.views).await?;
+    let invoice = queries::invoice(billing.database.readers(), *id)
+        .await?
+        .ok_or_else(|| Problem::not_found("There is no such invoice."))?;
+    Ok(read.found(invoice.revision, &invoice))
+}
+
+/// Filters of the list.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct ListInvoices {
+    /// Only documents in this status.
+    status: Option<Status>,
+    /// Only invoices, or only credit notes.
+    kind: Option<Kind>,
+    /// Only documents of this customer.
+    customer_id: Option<Uuid>,
+    /// Only documents for this order.
+    order_id: Option<Uuid>,
+    /// Only documents with this number. A legacy system may have used one of ours for a document
+    /// of its own: `owner` tells them apart.
+    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[param(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "2026-000001"
+    )]
+    number: Option<String>,
+    /// Only documents that this system decides about.
+    owner: Option<Owner>,
+    /// Only the document that was imported under this id: `<table>/<key>`.
+    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[param(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "account_invoice/17"
+    )]
+    legacy_id: Option<String>,
+    /// Most items in one answer.
+    limit: Option<Limit>,
+    /// Where the last answer ended: take it from its Link header.
+    cursor: Option<Cursor>,
+}
+
+/// List invoices and credit notes
+///
+/// Newest first.
+#[utoipa::path(
+    operation_id = "list_invoices",
+    tag = "billing",
+    params(ListInvoices, ReadHeaders),
+    responses(
+        (status = 200, description = "Documents, newest first", body = Page<InvoiceView>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
+        ListProblems,
+    ),
+)]
+#[get("")]
+async fn list(
+    billing: Data<Billing>,
+    query: ValidQuery<ListInvoices>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&billing.environment, &billing.views).await?;
+    let paging = Paging::of(query.limit, query.cursor);
+    let filter = InvoiceFilter {
+        status: query.status,
+        kind: query.kind,
+        customer_id: query.customer_id,
+        order_id: query.order_id,
+        number: query.number.clone(),
+        owner: query.owner,
+        legacy_id: query.legacy_id.clone(),
+    };
+    let readers = billing.database.readers();
+    let rows = queries::invoices(readers, &filter, paging.before(), paging.rows()).await?;
+    Ok(read.page(paging, rows))
+}
+
+/// Get a document's history
+///
+/// Its events, oldest first.
+#[utoipa::path(
+    operation_id = "get_invoice_history",
+    tag = "billing",
+    params(("id" = Uuid, Path, description = "The document"), HistoryQuery),
+    responses(
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        ReadProblems,
+    ),
+)]
+#[get("/{id}/history")]
+async fn history(
+    billing: Data<Billing>,
+    id: ValidPath<Uuid>,
+    query: ValidQuery<HistoryQuery>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    ::http::history::of_stream(
+        &billing.environment,
+        InvoiceDecider::CATEGORY,
+        *id,
+        &query,
+        &read,
+    )
+    .await
+}

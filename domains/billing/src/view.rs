@@ -1,0 +1,436 @@
+//! An invoice or a credit note as the API shows it.
+
+use billing_contract::{
+    BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceIssued,
+    InvoiceLine, VatTotal, VoidReason,
+};
+use chrono::{DateTime, NaiveDate, Utc};
+use event_contract::{LegacyReference, Personal};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Invoice or credit note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = InvoiceKind)]
+pub enum Kind {
+    /// Asks for money.
+    Invoice,
+    /// Takes an invoice back; its quantities and sums are negative.
+    CreditNote,
+}
+
+impl Kind {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Invoice => "invoice",
+            Self::CreditNote => "credit_note",
+        }
+    }
+}
+
+impl From<DocumentKind> for Kind {
+    fn from(kind: DocumentKind) -> Self {
+        match kind {
+            DocumentKind::Invoice => Self::Invoice,
+            DocumentKind::CreditNote => Self::CreditNote,
+        }
+    }
+}
+
+/// Where a document stands. A credit note issued here is `paid` from the beginning: it is set off
+/// against the invoice that it voids, as bookkeeping reconciles the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = InvoiceStatus)]
+pub enum Status {
+    /// Issued and not settled.
+    Issued,
+    /// Settled.
+    Paid,
+    /// Taken back by a credit note.
+    Voided,
+}
+
+impl Status {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Paid => "paid",
+            Self::Voided => "voided",
+        }
+    }
+}
+
+impl From<DocumentStatus> for Status {
+    fn from(status: DocumentStatus) -> Self {
+        match status {
+            DocumentStatus::Issued => Self::Issued,
+            DocumentStatus::Paid => Self::Paid,
+            DocumentStatus::Voided => Self::Voided,
+        }
+    }
+}
+
+/// Whose word counts: this system's, or that of the legacy system it was imported from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Owner)]
+pub enum Owner {
+    /// Changed here.
+    Bascule,
+    /// Changed in the legacy system only.
+    Legacy,
+}
+
+impl Owner {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bascule => "bascule",
+            Self::Legacy => "legacy",
+        }
+    }
+}
+
+/// One line of a document issued here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceLine)]
+pub struct LineView {
+    /// The article's code.
+    #[schema(example = "CH-1")]
+    pub sku: String,
+    /// What it is, for people.
+    #[schema(example = "Chaise")]
+    pub description: String,
+    /// How many, with the decimals it was given with; negative on a credit note.
+    #[schema(value_type = String, example = "2")]
+    pub quantity: Decimal,
+    /// Price of one before tax, with the decimals it was given with.
+    #[schema(value_type = String, example = "49.90")]
+    pub unit_price: Decimal,
+    /// VAT rate in percent.
+    #[schema(value_type = String, example = "20")]
+    pub vat_rate: Decimal,
+    /// Quantity times price, rounded to the currency's minor unit.
+    #[schema(value_type = String, example = "99.80")]
+    pub net: Decimal,
+}
+
+impl From<&InvoiceLine> for LineView {
+    fn from(line: &InvoiceLine) -> Self {
+        let InvoiceLine {
+            sku,
+            description,
+            quantity,
+            unit_price,
+            vat_rate,
+            net,
+        } = line.clone();
+        Self {
+            sku,
+            description,
+            quantity,
+            unit_price,
+            vat_rate,
+            net,
+        }
+    }
+}
+
+/// The tax of one rate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceVat)]
+pub struct VatView {
+    /// Rate in percent. An imported document may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "20")]
+    pub rate: Option<Decimal>,
+    /// What it is computed on.
+    #[schema(value_type = String, example = "99.80")]
+    pub base: Decimal,
+    /// The tax.
+    #[schema(value_type = String, example = "19.96")]
+    pub amount: Decimal,
+}
+
+impl From<&VatTotal> for VatView {
+    fn from(tax: &VatTotal) -> Self {
+        Self {
+            rate: tax.rate,
+            base: tax.base,
+            amount: tax.amount,
+        }
+    }
+}
+
+/// Whom a document is addressed to, as known when it was issued.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceBillTo)]
+pub struct BillToView {
+    /// Name of the person or firm.
+    #[schema(example = "Ada Martin")]
+    pub name: String,
+    /// Lines of the postal address.
+    #[schema(example = json!(["1 rue de la Paix", "75002 Paris", "FR"]))]
+    pub address_lines: Vec<String>,
+    /// VAT identification number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub vat_number: Option<String>,
+}
+
+/// Where an imported document comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InvoiceLegacy)]
+pub struct LegacyView {
+    /// The legacy system's name.
+    #[schema(example = "tryton")]
+    pub source: String,
+    /// `<table>/<key>` there.
+    #[schema(example = "account_invoice/17")]
+    pub id: String,
+    /// What is irregular about it, in short words. `number_like_ours`: its number has the form of
+    /// our own series, but is the legacy system's.
+    pub flags: Vec<String>,
+}
+
+/// An invoice or a credit note.
+#[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Invoice)]
+pub struct InvoiceView {
+    /// Identifies the document.
+    pub id: Uuid,
+    /// Its number: of our series when `owner` is `bascule`, else of the legacy system's own.
+    #[schema(example = "2026-000001")]
+    pub number: String,
+    /// Invoice or credit note.
+    pub kind: Kind,
+    /// Where it stands.
+    pub status: Status,
+    /// Why it was voided: `order_cancelled`, `payment_declined`, `payment_expired`, or in the
+    /// words of the import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub voided_reason: Option<String>,
+    /// The orders it is for.
+    pub order_ids: Vec<Uuid>,
+    /// Who is to pay. An imported document may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub customer_id: Option<Uuid>,
+    /// Whom it is addressed to; absent on imported documents, and when it was erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub bill_to: Option<BillToView>,
+    /// ISO 4217 code.
+    #[schema(example = "EUR")]
+    pub currency: String,
+    /// Day of issue. An imported document may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub issue_date: Option<NaiveDate>,
+    /// What it is for; none on imported documents.
+    pub lines: Vec<LineView>,
+    /// The tax per rate.
+    pub vat: Vec<VatView>,
+    /// Sum before tax. An imported document may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "99.80")]
+    pub total_net: Option<Decimal>,
+    /// Sum of the taxes. An imported document may not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "19.96")]
+    pub total_vat: Option<Decimal>,
+    /// Sum with tax; negative on a credit note.
+    #[schema(value_type = String, example = "119.76")]
+    pub total: Decimal,
+    /// The money that came for it and has not gone back. On a credit note issued here none ever
+    /// does: what was paid goes back from the invoice.
+    #[schema(value_type = String, example = "0.00")]
+    pub paid: Decimal,
+    /// The invoices that this credit note takes back.
+    pub credits: Vec<Uuid>,
+    /// The credit notes that take this invoice back.
+    pub credited_by: Vec<Uuid>,
+    /// Whose word counts.
+    pub owner: Owner,
+    /// Where an imported document comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub legacy: Option<LegacyView>,
+    /// When it was issued; of an imported document, when its first change was made that was
+    /// captured.
+    pub issued_at: DateTime<Utc>,
+    /// Counts the events of this document from 0; the `ETag` in quotes.
+    pub revision: u64,
+}
+
+/// Shows nothing of its content: it is addressed to a person.
+impl std::fmt::Debug for InvoiceView {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut fields = formatter.debug_struct("InvoiceView");
+        fields
+            .field("id", &self.id)
+            .field("number", &self.number)
+            .field("status", &self.status);
+        fields
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl InvoiceView {
+    /// An invoice just issued here.
+    pub fn issued(invoice: &InvoiceIssued, issued_at: DateTime<Utc>, revision: u64) -> Self {
+        Self {
+            id: invoice.invoice_id,
+            number: invoice.number.clone(),
+            kind: Kind::Invoice,
+            status: Status::Issued,
+            voided_reason: None,
+            order_ids: invoice.order_ids.clone(),
+            customer_id: Some(invoice.customer_id),
+            bill_to: bill_to(invoice.bill_to.as_ref()),
+            currency: invoice.currency.clone(),
+            issue_date: Some(invoice.issue_date),
+            lines: invoice.lines.iter().map(Into::into).collect(),
+            vat: invoice.vat.iter().map(Into::into).collect(),
+            total_net: Some(invoice.total_net),
+            total_vat: Some(invoice.total_vat),
+            total: invoice.total,
+            paid: nothing(invoice.total),
+            credits: vec![],
+            credited_by: vec![],
+            owner: Owner::Bascule,
+            legacy: None,
+            issued_at,
+            revision,
+        }
+    }
+
+    /// A credit note just issued here.
+    pub fn credit_note(note: &CreditNoteIssued, issued_at: DateTime<Utc>, revision: u64) -> Self {
+        Self {
+            id: note.invoice_id,
+            number: note.number.clone(),
+            kind: Kind::CreditNote,
+            status: Status::Paid,
+            voided_reason: None,
+            order_ids: note.order_ids.clone(),
+            customer_id: Some(note.customer_id),
+            bill_to: bill_to(note.bill_to.as_ref()),
+            currency: note.currency.clone(),
+            issue_date: Some(note.issue_date),
+            lines: note.lines.iter().map(Into::into).collect(),
+            vat: note.vat.iter().map(Into::into).collect(),
+            total_net: Some(note.total_net),
+            total_vat: Some(note.total_vat),
+            total: note.total,
+            paid: nothing(note.total),
+            credits: vec![note.credits],
+            credited_by: vec![],
+            owner: Owner::Bascule,
+            legacy: None,
+            issued_at,
+            revision,
+        }
+    }
+
+    /// A document as a legacy system has it.
+    pub fn of_legacy(
+        id: Uuid,
+        legacy: &LegacyReference,
+        state: &ImportedInvoice,
+        issued_at: DateTime<Utc>,
+        revision: u64,
+    ) -> Self {
+        Self {
+            id,
+            number: state.number.clone(),
+            kind: state.kind.into(),
+            status: state.status.into(),
+            voided_reason: state.voided_reason.clone(),
+            order_ids: state.order_ids.clone(),
+            customer_id: state.customer_id,
+            bill_to: None,
+            currency: state.currency.clone(),
+            issue_date: state.date,
+            lines: vec![],
+            vat: state.vat.iter().map(Into::into).collect(),
+            total_net: state.total_net,
+            total_vat: state.total_vat,
+            total: state.total,
+            paid: state.paid,
+            credits: state.credits.clone(),
+            credited_by: state.credited_by.clone(),
+            owner: Owner::Legacy,
+            legacy: Some(LegacyView {
+                source: legacy.source.clone(),
+                id: legacy.id.clone(),
+                flags: state.flags.clone(),
+            }),
+            issued_at,
+            revision,
+        }
+    }
+
+    /// The same, with money that came.
+    pub fn paid(self, amount: Decimal) -> Self {
+        Self {
+            status: Status::Paid,
+            paid: self.paid + amount,
+            ..self
+        }
+    }
+
+    /// The same, after money went back. An invoice that still stands waits for its money again.
+    pub fn refunded(self, amount: Decimal) -> Self {
+        let status = match self.status {
+            Status::Paid => Status::Issued,
+            other => other,
+        };
+        Self {
+            status,
+            paid: self.paid - amount,
+            ..self
+        }
+    }
+
+    /// The same, taken back by a credit note.
+    pub fn voided(self, reason: VoidReason, credit_note: Uuid) -> Self {
+        let reason = match reason {
+            VoidReason::OrderCancelled => "order_cancelled",
+            VoidReason::PaymentDeclined => "payment_declined",
+            VoidReason::PaymentExpired => "payment_expired",
+        };
+        Self {
+            status: Status::Voided,
+            voided_reason: Some(reason.to_owned()),
+            credited_by: vec![credit_note],
+            ..self
+        }
+    }
+}
+
+fn bill_to(bill_to: Option<&Personal<BillTo>>) -> Option<BillToView> {
+    let BillTo {
+        name,
+        address_lines,
+        vat_number,
+    } = bill_to?.known()?.clone();
+    Some(BillToView {
+        name,
+        address_lines,
+        vat_number,
+    })
+}
+
+/// Zero, with the decimals of the sum it stands beside.
+fn nothing(total: Decimal) -> Decimal {
+    Decimal::new(0, total.scale())
+}

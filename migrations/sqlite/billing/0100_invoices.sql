@@ -1,0 +1,41 @@
+-- The billing module's read models.
+
+-- Every invoice and credit note: columns for what is filtered and paged by, the whole
+-- representation in `document`.
+CREATE TABLE invoice_view (
+    id            BLOB PRIMARY KEY,
+    -- Where the document began in the log: lists are in this order.
+    position      INTEGER NOT NULL UNIQUE,
+    -- The last revision of its stream that is shown here.
+    revision      INTEGER NOT NULL,
+    kind          TEXT NOT NULL,
+    status        TEXT NOT NULL,
+    -- Not unique: a legacy system may have used one that looks like ours. What makes our numbers
+    -- unique is the series' stream.
+    number        TEXT NOT NULL,
+    customer_id   BLOB,
+    owner         TEXT NOT NULL,
+    legacy_source TEXT,
+    legacy_id     TEXT,
+    document      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invoice_view_customer ON invoice_view (customer_id, position);
+CREATE INDEX invoice_view_number ON invoice_view (number, position);
+CREATE INDEX invoice_view_legacy ON invoice_view (legacy_id, position);
+
+-- Which orders a document is for. Imported documents may be for several, or for none.
+CREATE TABLE invoice_order (
+    order_id   BLOB NOT NULL,
+    invoice_id BLOB NOT NULL,
+    PRIMARY KEY (order_id, invoice_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX invoice_order_invoice ON invoice_order (invoice_id);
+
+-- Whom documents are addressed to: as much of the customers module's events as the law wants on
+-- an invoice. Personal; null when there is none and when it was erased.
+CREATE TABLE known_customer (
+    customer_id   BLOB PRIMARY KEY,
+    name          TEXT,
+    address_lines TEXT, -- JSON array
+    vat_number    TEXT
+) STRICT, WITHOUT ROWID;
