@@ -28,7 +28,9 @@ pub(super) type Held = BTreeMap<String, Result<Value, String>>;
 pub(super) struct Module {
     command: &'static str,
     pub(super) held: Mutex<Held>,
-    pub(super) told: Mutex<Vec<(String, LegacyState)>>,
+    pub(super) told: Mutex<Vec<SyncRequest>>,
+    /// How many commands fail before one succeeds.
+    pub(super) failing: Mutex<usize>,
     cancel: Mutex<Option<(usize, CancellationToken)>>,
     pub(super) refuse: Mutex<Option<String>>,
     busy: Mutex<BTreeSet<String>>,
@@ -67,8 +69,13 @@ impl SyncTarget for Module {
         if self.refuse.lock().unwrap().as_deref() == Some(key.as_str()) {
             return Err(SyncError::NotUnderstood("refused by the test".to_owned()));
         }
+        let failing = *self.failing.lock().unwrap();
+        if let Some(left) = failing.checked_sub(1) {
+            *self.failing.lock().unwrap() = left;
+            return Err(SyncError::Failed("the store is away".into()));
+        }
         let mut told = self.told.lock().unwrap();
-        told.push((key.clone(), request.state.clone()));
+        told.push(request.clone());
         if let Some((after, cancel)) = &*self.cancel.lock().unwrap()
             && told.len() >= *after
         {
@@ -117,6 +124,7 @@ impl World {
                 command,
                 held: Mutex::default(),
                 told: Mutex::default(),
+                failing: Mutex::default(),
                 cancel: Mutex::default(),
                 refuse: Mutex::default(),
                 busy: Mutex::default(),
@@ -198,7 +206,7 @@ impl World {
         self.modules[command].held.lock().unwrap().clone()
     }
 
-    pub(super) fn told(&self, command: &str) -> Vec<(String, LegacyState)> {
+    pub(super) fn told(&self, command: &str) -> Vec<SyncRequest> {
         self.modules[command].told.lock().unwrap().clone()
     }
 

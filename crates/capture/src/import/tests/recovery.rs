@@ -211,8 +211,8 @@ async fn small_steps_and_several_files_give_the_same() {
     let lines = feed_lines();
     let mut world = World::tryton();
     world.sizes = Sizes {
-        least: 1,
-        most: 5,
+        least: 20,
+        most: 7,
         page: 3,
     };
     // A transaction may be split between two files.

@@ -124,7 +124,7 @@ async fn only_states_at_the_end_of_a_transaction_are_sent() {
     let told: Vec<Value> = world
         .told("orders.SyncOrder")
         .into_iter()
-        .map(|(_, state)| match state {
+        .map(|request| match request.state {
             LegacyState::Present(state) => {
                 json!([state["state"], state["lines"].as_array().unwrap().len()])
             }
@@ -451,11 +451,85 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
 async fn a_request_says_where_it_comes_from() {
     let world = World::new(MAPPING);
     let mut shop = Shop::open();
-    shop.begin().sale(2, "open");
+    shop.begin().sale(2, "open").party(2, "Blaise");
     shop.import(&world).await;
-    let state = world.held("orders.SyncOrder")["2"].clone().unwrap();
+    let requests = world.told("orders.SyncOrder");
+    let request = requests
+        .iter()
+        .find(|request| request.legacy.id == "2")
+        .unwrap();
+    assert_eq!(request.id, crate::aggregate_id("shop", "sale", "2"));
+    assert_eq!(request.legacy.source, "shop");
+    let cause = &request.cause;
+    assert_eq!(
+        (cause.origin_system.as_str(), cause.actor.as_str()),
+        ("shop", "import")
+    );
+    assert_eq!(
+        cause.occurred_at.unwrap().timestamp_millis(),
+        1_760_000_000_000 + shop.position
+    );
+    // What one source transaction led to is one story.
+    let customers = world.told("customers.SyncCustomer");
+    let correlation = |key: &str| {
+        let told = customers.iter().find(|request| request.legacy.id == key);
+        told.unwrap().cause.correlation_id
+    };
+    assert_eq!(correlation("2"), cause.correlation_id);
+    assert_ne!(correlation("1"), cause.correlation_id);
+    let LegacyState::Present(state) = &request.state else {
+        panic!("the sale is there")
+    };
     assert_eq!(
         state["customer_id"],
         crate::aggregate_id("shop", "party", "1").to_string()
     );
+}
+
+#[tokio::test]
+async fn a_command_that_fails_is_tried_again_and_not_lost_when_that_does_not_help() {
+    let world = World::new(MAPPING);
+    let module = &world.modules["orders.SyncOrder"];
+    *module.failing.lock().unwrap() = 2;
+    let mut shop = Shop::open();
+    assert_eq!(shop.import(&world).await.commands.imported, 2);
+
+    *module.failing.lock().unwrap() = usize::MAX;
+    shop.begin().sale(1, "paid");
+    let file = world.write("feed.jsonl", &shop.lines);
+    let error = world.try_run(&[&file]).await.unwrap_err();
+    assert!(matches!(error, ImportError::NotDelivered { .. }), "{error}");
+    *module.failing.lock().unwrap() = 0;
+    let summary = world.run(&[&file]).await;
+    assert_eq!(
+        (
+            summary.changes.read,
+            summary.commands.revised,
+            summary.dirty
+        ),
+        (0, 1, 0)
+    );
+}
+
+#[tokio::test]
+async fn an_import_stops_when_another_one_takes_over() {
+    let world = World::new(MAPPING);
+    let file = world.write("feed.jsonl", &Shop::open().lines);
+    let (first, second) = (world.import().await, world.import().await);
+    let never = tokio_util::sync::CancellationToken::new();
+    let begun = session::Session::begin(&first, &NoProgress, &never)
+        .await
+        .unwrap();
+    second
+        .run(
+            std::slice::from_ref(&file),
+            Options::default(),
+            &NoProgress,
+            &never,
+        )
+        .await
+        .unwrap();
+    let options = Options { from_start: true };
+    let error = begun.run(&[file], options).await.unwrap_err();
+    assert!(matches!(error, ImportError::Superseded { .. }), "{error}");
 }
