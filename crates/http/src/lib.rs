@@ -37,8 +37,8 @@
 //!     lines: Vec<NewLine>,
 //! }
 //!
-//! /// A line of a new order.
-//! #[derive(Debug, Deserialize, Validate, ToSchema)]
+//! /// A line of a new order. (`Serialize`: validator wants it of items whose number it checks.)
+//! #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! pub struct NewLine {
 //!     /// One line of text. (The pattern is `http::text::LINE_PATTERN`.)
@@ -148,6 +148,9 @@
 //! pub struct ListOrders {
 //!     /// Only orders of this customer.
 //!     customer_id: Option<Uuid>,
+//!     /// Only orders in this state. (`inline`: schemas of parameters are not collected.)
+//!     #[param(inline)]
+//!     status: Option<OrderStatus>,
 //!     /// Most items in one answer.
 //!     limit: Option<Limit>,
 //!     /// Where the last answer ended: take it from its Link header.

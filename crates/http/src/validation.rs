@@ -2,13 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
 use crate::problem::{FieldError, Problem};
 
-/// Reads a value from JSON text: 400 when the text is no JSON, 422 when it is not such a value.
+/// Reads an object from JSON text: 400 when the text is no JSON, 422 when it is not such an object.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        // serde would take an array for an object, field by field.
+        let IgnoredAny = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
+        return Err(Problem::invalid_field(
+            ".",
+            "type",
+            "expected a JSON object",
+        ));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
@@ -16,13 +25,15 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> 
         if inner.is_data() {
             Problem::validation(vec![field_error(&path, &without_place(&inner))])
         } else {
-            Problem::malformed_json(format!("The body is not JSON: {inner}."))
+            malformed(&inner)
         }
     })?;
-    deserializer
-        .end()
-        .map_err(|error| Problem::malformed_json(format!("The body is not JSON: {error}.")))?;
+    deserializer.end().map_err(|error| malformed(&error))?;
     Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> Problem {
+    Problem::malformed_json(format!("The body is not JSON: {error}."))
 }
 
 /// serde_json's message without "at line 1 column 7": the field's path says it better.
