@@ -16,8 +16,8 @@ note "the imported orders are there"
 get '/api/v1/orders?limit=1' | jq -e '.items | length == 1' >/dev/null ||
     fail "GET /api/v1/orders shows no order after the import"
 
-# The lines a reader pastes: indented or not, `curl …` or `NAME=$(curl …)`, one command per line.
-sed -nE 's/^[[:space:]]*((curl|[A-Za-z_]+=\$\(curl) .*)$/\1/p' "$server_log" >"$workspace/printed.sh"
+# The lines a reader pastes: indented or not, `curl …`, `until curl …` or `NAME=$(curl …)`, one command per line.
+sed -nE 's/^[[:space:]]*((curl|until curl|[A-Za-z_]+=\$\(curl) .*)$/\1/p' "$server_log" >"$workspace/printed.sh"
 count=$(wc -l <"$workspace/printed.sh")
 [ "$count" -ge 3 ] ||
     fail "the server printed $count curl lines, expected the three that place an order and show it paid"

@@ -1,1 +1,9 @@
+//! Tests of the whole system: the real binary, black box over HTTP and the command line.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod architecture;
+mod command_line;
+mod crashes;
+mod oracle;
+mod saga;
+mod server;

@@ -1,0 +1,159 @@
+//! The command line. Exit codes: 0 done, 1 the work failed, 2 usage.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::configuration::Configuration;
+use crate::{events, import, openapi, output, serve, telemetry};
+
+/// The work failed.
+pub const FAILED: u8 = 1;
+
+/// Moves a company off a legacy system, one business domain at a time.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file; `bascule.toml` in the current folder if it is there
+    #[arg(long, global = true, value_name = "FILE", env = "BASCULE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Options that stand above the configuration file and the environment.
+#[derive(Debug, Args, Serialize)]
+struct Overrides {
+    /// Where the events are, such as sqlite:./data/bascule.db
+    #[arg(long, global = true, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_listen: Option<SocketAddr>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<Vec<String>>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the system and serve its API
+    Serve {
+        /// Where the public API listens, such as 127.0.0.1:8080; port 0 takes a free one
+        #[arg(long, value_name = "ADDR")]
+        listen: Option<SocketAddr>,
+        /// Where probes and metrics are served
+        #[arg(long, value_name = "ADDR")]
+        admin_listen: Option<SocketAddr>,
+        /// The modules to run, separated by commas; all unless given
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        modules: Option<Vec<String>>,
+        /// Print the configuration in force and exit
+        #[arg(long)]
+        dump_config: bool,
+    },
+    /// Import what was captured from a legacy database
+    Import(import::Arguments),
+    /// Look at the events of the store
+    Events {
+        #[command(subcommand)]
+        command: EventsCommand,
+    },
+    /// Print the OpenAPI description of the public API
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Print the last events and, with --follow, those to come
+    Tail {
+        /// How many of the last events
+        #[arg(long, short = 'n', default_value_t = 20)]
+        lines: u64,
+        /// Go on with the events to come, until interrupted
+        #[arg(long, short)]
+        follow: bool,
+        #[command(flatten)]
+        form: events::Form,
+    },
+    /// Print the events of one stream, such as order-<uuid>
+    Show {
+        /// The stream's name
+        stream: String,
+        #[command(flatten)]
+        form: events::Form,
+    },
+    /// Print every event, of whatever module, that one request caused
+    Correlation {
+        /// The correlation id
+        id: Uuid,
+        #[command(flatten)]
+        form: events::Form,
+    },
+}
+
+/// The formats that can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Debezium's change events, one JSON object {"topic", "key", "value"} a line
+    Debezium,
+}
+
+/// Carries out the command.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Common { config, mut overrides } = cli.common;
+    if let Command::Serve { listen, admin_listen, modules, .. } = &cli.command {
+        overrides.listen = *listen;
+        overrides.admin_listen = *admin_listen;
+        overrides.modules.clone_from(modules);
+    }
+    if matches!(cli.command, Command::Openapi) {
+        output::line(openapi::document().to_pretty_json()?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
+    if !matches!(cli.command, Command::Serve { .. }) && std::env::var_os("BASCULE_LOG__FILTER").is_none() {
+        // Of the commands for people only what goes wrong is told beside the result.
+        configuration.log.filter = "warn".to_owned();
+    }
+    telemetry::start_logging(&configuration.log)?;
+    match cli.command {
+        Command::Serve { dump_config: true, .. } => {
+            output::line(configuration.dump()?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve { .. } => serve::serve(configuration).await.map(|()| ExitCode::SUCCESS),
+        Command::Import(arguments) => import::import(&configuration, &arguments).await,
+        Command::Events { command } => {
+            match command {
+                EventsCommand::Tail { lines, follow, form } => {
+                    events::tail(&configuration, lines, follow, form).await?;
+                }
+                EventsCommand::Show { stream, form } => {
+                    events::show(&configuration, &stream, form).await?;
+                }
+                EventsCommand::Correlation { id, form } => {
+                    events::correlation(&configuration, id, form).await?;
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Openapi => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,104 @@
+//! Which module meets which store.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use http::module::Module;
+use kernel::codec::Codec;
+use kernel::execution::Environment;
+use kernel::seams::SystemClock;
+use store_sqlx::{Opened, StoreOptions};
+
+use crate::configuration::Configuration;
+
+/// The names of all modules.
+pub const MODULES: [&str; 4] =
+    [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
+
+/// Everything that is open.
+pub struct System {
+    /// What the modules work with.
+    pub environment: Environment,
+    /// The modules, in the order of [`MODULES`].
+    pub modules: Vec<Module>,
+    opened: Opened,
+}
+
+/// Opens the event store alone.
+pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
+    let master_key = configuration.master_key()?;
+    store_sqlx::open(
+        &configuration.store,
+        &master_key,
+        Arc::new(SystemClock),
+        StoreOptions::default(),
+    )
+    .await
+    .with_context(|| format!("the event store {} cannot be opened", configuration.store))
+}
+
+/// Opens the event store and the configured modules.
+pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
+    for name in &configuration.modules {
+        anyhow::ensure!(
+            MODULES.contains(&name.as_str()),
+            "there is no module `{name}`; the modules are {}",
+            MODULES.join(", ")
+        );
+    }
+    let master_key = configuration.master_key()?;
+    let opened = open_store(configuration).await?;
+    #[cfg(feature = "crash-points")]
+    let store = crate::crash_points::armed(Arc::clone(&opened.store))?;
+    #[cfg(not(feature = "crash-points"))]
+    let store = Arc::clone(&opened.store);
+    let environment = Environment {
+        store,
+        codec: Codec::new(Arc::clone(&opened.vault)),
+        clock: Arc::new(SystemClock),
+        lookup_key: master_key.derive("lookup"),
+    };
+    let mut modules = Vec::new();
+    for name in MODULES {
+        if configuration.modules.is_empty() || configuration.modules.iter().any(|one| one == name) {
+            let module = open_module(name, &environment, configuration);
+            modules.push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
+        }
+    }
+    Ok(System { environment, modules, opened })
+}
+
+async fn open_module(
+    name: &str,
+    environment: &Environment,
+    configuration: &Configuration,
+) -> anyhow::Result<Module> {
+    let environment = environment.clone();
+    let url = |part: &str| database::module_url(&configuration.store, part);
+    let database = url(name)?;
+    Ok(match name {
+        customers::NAME => customers::open(environment, &database).await?,
+        orders::NAME => orders::open(environment, &database).await?,
+        billing::NAME => {
+            billing::open(environment, &database, configuration.billing.clone()).await?
+        }
+        payments::NAME => {
+            let sandbox = url("sandbox")?;
+            let settings = configuration.payments.clone();
+            payments::open(environment, &database, &sandbox, settings).await?
+        }
+        other => anyhow::bail!("there is no module `{other}`"),
+    })
+}
+
+impl System {
+    /// Writes what is open and closes everything.
+    pub async fn close(self) {
+        let Self { environment, modules, opened } = self;
+        for module in modules {
+            module.database.close().await;
+        }
+        drop(environment);
+        opened.close().await;
+    }
+}

@@ -1,0 +1,173 @@
+//! Configuration: defaults, then `bascule.toml`, then the environment (`BASCULE_…`, nested names
+//! with two underscores), then the command line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use figment::Figment;
+use figment::providers::{Env, Format as _, Serialized, Toml};
+use kernel::keys::SecretKey;
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Where the events are: `sqlite:<path>`. The modules' databases lie beside it.
+    pub store: String,
+    /// Where the public API listens.
+    pub listen: SocketAddr,
+    /// Where probes and metrics are served.
+    pub admin_listen: SocketAddr,
+    /// The modules to run; all when empty.
+    pub modules: Vec<String>,
+    /// The master key that wraps the keys of personal data, as 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key: Option<String>,
+    /// The file the master key is in; by default beside the store, made at the first start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
+    /// How the program logs.
+    pub log: Log,
+    /// The billing module.
+    pub billing: billing::BillingSettings,
+    /// The payments module.
+    pub payments: payments::PaymentsSettings,
+}
+
+/// How the program logs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// What is logged, as a `tracing` filter such as `info,kernel=debug`.
+    pub filter: String,
+    /// Pretty for people, JSON for machines; `auto` is pretty on a terminal.
+    pub format: LogFormat,
+}
+
+/// Form of the log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            store: "sqlite:./data/bascule.db".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            modules: Vec::new(),
+            master_key: None,
+            master_key_file: None,
+            log: Log { filter: "info,actix_server=warn".to_owned(), format: LogFormat::Auto },
+            billing: billing::BillingSettings::default(),
+            payments: payments::PaymentsSettings::default(),
+        }
+    }
+}
+
+/// Read from the current folder when no other is named.
+const CONFIGURATION_FILE: &str = "bascule.toml";
+
+/// Environment variables of ours that are not configuration.
+const NOT_CONFIGURATION: &[&str] = &["address_file", "config", "crash_at"];
+
+impl Configuration {
+    /// Reads the configuration. `overrides` are the options of the command line.
+    pub fn load(file: Option<&Path>, overrides: &impl Serialize) -> anyhow::Result<Self> {
+        let figment = Figment::from(Serialized::defaults(Self::default()));
+        let figment = match file {
+            Some(file) => {
+                anyhow::ensure!(file.is_file(), "the file {} cannot be found", file.display());
+                figment.merge(Toml::file_exact(file))
+            }
+            None if Path::new(CONFIGURATION_FILE).is_file() => {
+                figment.merge(Toml::file_exact(CONFIGURATION_FILE))
+            }
+            None => figment,
+        };
+        let environment = Env::prefixed("BASCULE_").ignore(NOT_CONFIGURATION).split("__");
+        figment
+            .merge(environment)
+            .merge(Serialized::defaults(overrides))
+            .extract()
+            .context("the configuration cannot be understood")
+    }
+
+    /// The configuration as TOML, secrets left out.
+    pub fn dump(&self) -> anyhow::Result<String> {
+        let mut shown = self.clone();
+        shown.master_key = shown.master_key.map(|_| "(hidden)".to_owned());
+        toml::to_string_pretty(&shown).context("the configuration cannot be shown")
+    }
+
+    /// The master key: configured, or from its file, which is made when neither it nor the store
+    /// is there yet.
+    pub fn master_key(&self) -> anyhow::Result<SecretKey> {
+        if let Some(text) = &self.master_key {
+            return Ok(SecretKey::from_hex(text)?);
+        }
+        let store = database::sqlite_path(&self.store)?;
+        let file = self.master_key_file.clone().unwrap_or_else(|| store.with_extension("key"));
+        match std::fs::read_to_string(&file) {
+            Ok(text) => SecretKey::from_hex(&text)
+                .with_context(|| format!("the master key in {}", file.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                anyhow::ensure!(
+                    !store.exists(),
+                    "the store {} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
+                    store.display(),
+                    file.display()
+                );
+                create_master_key(&file)
+            }
+            Err(error) => {
+                Err(error).with_context(|| format!("the master key {} cannot be read", file.display()))
+            }
+        }
+    }
+}
+
+/// Makes a key and its file, readable by its owner only. Of two processes that start at once, one
+/// makes it and the other reads it.
+fn create_master_key(file: &Path) -> anyhow::Result<SecretKey> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let context = || format!("the master key {} cannot be written", file.display());
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder).with_context(context)?;
+    }
+    let key = SecretKey::generate()?;
+    // Written aside and linked into place: nobody ever reads half a key.
+    let aside = file.with_extension(format!("key.{}", std::process::id()));
+    let mut writer = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&aside)
+        .with_context(context)?;
+    writer.write_all(key.to_hex().as_bytes()).with_context(context)?;
+    writer.sync_all().with_context(context)?;
+    let linked = std::fs::hard_link(&aside, file);
+    std::fs::remove_file(&aside).with_context(context)?;
+    match linked {
+        Ok(()) => {
+            tracing::info!(file = %file.display(), "made a master key; keep a copy of it apart from the data");
+            Ok(key)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let text = std::fs::read_to_string(file).with_context(context)?;
+            Ok(SecretKey::from_hex(&text)?)
+        }
+        Err(error) => Err(error).with_context(context),
+    }
+}

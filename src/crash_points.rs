@@ -1,0 +1,103 @@
+//! Lets a test end the process at a chosen step, as `kill -9` would: without a word and without
+//! writing anything out. Compiled only with the feature `crash-points`.
+//!
+//! `BASCULE_CRASH_AT=before:<event type>` ends it when such an event is about to be appended,
+//! `after:<event type>` when it has just been.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    Before,
+    After,
+}
+
+struct CrashingStore {
+    inner: Arc<dyn EventStore>,
+    moment: Moment,
+    event_type: String,
+}
+
+/// The store itself, or one that ends the process where the environment says.
+pub fn armed(inner: Arc<dyn EventStore>) -> anyhow::Result<Arc<dyn EventStore>> {
+    let Ok(place) = std::env::var("BASCULE_CRASH_AT") else { return Ok(inner) };
+    let (moment, event_type) = match place.split_once(':') {
+        Some(("before", event_type)) => (Moment::Before, event_type.to_owned()),
+        Some(("after", event_type)) => (Moment::After, event_type.to_owned()),
+        _ => anyhow::bail!("BASCULE_CRASH_AT: expected before:<event type> or after:<event type>"),
+    };
+    Ok(Arc::new(CrashingStore { inner, moment, event_type }))
+}
+
+#[async_trait]
+impl EventStore for CrashingStore {
+    fn log_id(&self) -> Uuid {
+        self.inner.log_id()
+    }
+
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        let here = requests
+            .iter()
+            .flat_map(|request| &request.events)
+            .any(|event| event.event_type == self.event_type);
+        if here && self.moment == Moment::Before {
+            std::process::abort();
+        }
+        let appended = self.inner.append_many(requests).await;
+        if here && self.moment == Moment::After && appended.is_ok() {
+            std::process::abort();
+        }
+        appended
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.inner.read_stream(stream, from, limit).await
+    }
+
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        self.inner.read_last(stream).await
+    }
+
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        self.inner.read_log(after, filter, limit).await
+    }
+
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.inner.read_correlation(correlation_id, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.inner.head().await
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.inner.watch_head()
+    }
+}

@@ -1,0 +1,153 @@
+//! `bascule import`: what was captured from a legacy database becomes imported aggregates.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use kernel::sync::SyncTarget;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{FAILED, Format};
+use crate::compose;
+use crate::configuration::Configuration;
+use crate::output;
+
+/// Options of `bascule import`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The mapping from the legacy's tables to our aggregates
+    #[arg(long, value_name = "FILE")]
+    mapping: PathBuf,
+    /// What the files hold
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Exit with 0 though something could not be understood
+    #[arg(long)]
+    allow_quarantine: bool,
+    /// Read files from their beginning though an earlier import got further
+    #[arg(long)]
+    from_start: bool,
+    /// Print the summary as one JSON object, for machines
+    #[arg(long)]
+    json: bool,
+    /// Files of captured changes, plain or .gz, in their order
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Imports, prints a summary, and fails if anything is in quarantine.
+pub async fn import(
+    configuration: &Configuration,
+    arguments: &Arguments,
+) -> anyhow::Result<ExitCode> {
+    let Format::Debezium = arguments.format;
+    let system = compose::open(configuration).await?;
+    let targets: HashMap<String, Arc<dyn SyncTarget>> = system
+        .modules
+        .iter()
+        .flat_map(|module| &module.sync_targets)
+        .map(|target| (target.command().to_owned(), Arc::clone(target)))
+        .collect();
+    let commands: BTreeSet<String> = targets.keys().cloned().collect();
+    let mapping = Mapping::load(&arguments.mapping, &commands)
+        .with_context(|| format!("the mapping {} cannot be used", arguments.mapping.display()))?;
+    let mirror = database::module_url(&configuration.store, "capture")?;
+    let mirror = Import::open_database(&mirror).await.context("the mirror cannot be opened")?;
+    let key = configuration.master_key()?.derive("capture");
+    let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
+
+    let cancel = CancellationToken::new();
+    let interruption = tokio::spawn(cancel_when_interrupted(cancel.clone()));
+    let progress = Bar::new();
+    let options = Options { from_start: arguments.from_start };
+    let outcome = import.run(&arguments.files, options, &progress, &cancel).await;
+    progress.0.finish_and_clear();
+    interruption.abort();
+    let quarantine = match &outcome {
+        Ok(summary) if summary.quarantined > 0 => import.quarantine().await?,
+        _ => Vec::new(),
+    };
+    drop((import, targets));
+    mirror.close().await;
+    system.close().await;
+    let summary = outcome.context("the import stopped; run it again to go on")?;
+
+    if arguments.json {
+        output::line(serde_json::to_string(&summary)?)?;
+    } else {
+        print_summary(&summary)?;
+        for one in &quarantine {
+            output::line(format_args!("  {} {}: {}", one.aggregate, one.key, one.reason))?;
+        }
+    }
+    let failed =
+        summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+async fn cancel_when_interrupted(cancel: CancellationToken) {
+    crate::serve::until_asked_to_stop().await;
+    cancel.cancel();
+}
+
+fn print_summary(summary: &Summary) -> anyhow::Result<()> {
+    let changes = &summary.changes;
+    output::line(format_args!(
+        "{} {} changes of {} in {:.1} s: {:.0} changes/s",
+        if summary.cancelled { "Interrupted after" } else { "Imported" },
+        changes.read,
+        summary.source,
+        summary.elapsed_seconds,
+        summary.changes_per_second,
+    ))?;
+    let commands = &summary.commands;
+    output::line(format_args!(
+        "  aggregates: {} imported, {} revised, {} unchanged, {} in conflict",
+        commands.imported, commands.revised, commands.unchanged, commands.conflicts,
+    ))?;
+    for ignored in &summary.ignored {
+        output::line(format_args!(
+            "  ignored: {} {} ({})",
+            ignored.roots, ignored.aggregate, ignored.reason
+        ))?;
+    }
+    if summary.unfinished_snapshot {
+        output::line("  the files end within the snapshot: import the rest of it")?;
+    }
+    if summary.quarantined > 0 {
+        output::line(format_args!("  in quarantine: {}", summary.quarantined))?;
+    }
+    Ok(())
+}
+
+/// A progress bar on a terminal, nothing otherwise.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::no_length();
+        let template = "{bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Progress for Bar {
+    fn update(&self, snapshot: &Snapshot) {
+        self.0.set_length(snapshot.bytes_total);
+        self.0.set_position(snapshot.bytes_read);
+        let rate = snapshot.changes as f64 / snapshot.elapsed_seconds.max(0.001);
+        self.0.set_message(format!("{} changes ({rate:.0}/s)", snapshot.changes));
+    }
+}

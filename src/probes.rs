@@ -1,0 +1,114 @@
+//! The second listener: probes for the orchestrator and metrics for Prometheus.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::http::header::ContentType;
+use actix_web::{HttpResponse, web};
+use kernel::event::Position;
+use kernel::projection::Progress;
+use kernel::store::EventStore;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+/// What the probes look at.
+pub struct Probes {
+    metrics: PrometheusHandle,
+    running: OnceCell<Running>,
+    stopping: AtomicBool,
+}
+
+struct Running {
+    store: Arc<dyn EventStore>,
+    /// Read models must have come this far once before requests are welcome.
+    head_at_start: Position,
+    projections: Vec<(String, Progress)>,
+}
+
+impl Probes {
+    /// Probes of a system that is being opened.
+    pub fn new(metrics: PrometheusHandle) -> Self {
+        Self { metrics, running: OnceCell::new(), stopping: AtomicBool::new(false) }
+    }
+
+    /// The system is open.
+    pub fn started(
+        &self,
+        store: Arc<dyn EventStore>,
+        head_at_start: Position,
+        projections: Vec<(String, Progress)>,
+    ) -> anyhow::Result<()> {
+        let running = Running { store, head_at_start, projections };
+        self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
+    }
+
+    /// The system is about to stop: no new requests, please.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Adds the routes of the second listener.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/livez", web::get().to(live))
+        .route("/startupz", web::get().to(started))
+        .route("/readyz", web::get().to(ready))
+        .route("/metrics", web::get().to(metrics));
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "alive" }))
+}
+
+async fn started(probes: web::Data<Probes>) -> HttpResponse {
+    if probes.running.initialized() {
+        HttpResponse::Ok().json(json!({ "status": "started" }))
+    } else {
+        HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" }))
+    }
+}
+
+async fn ready(probes: web::Data<Probes>) -> HttpResponse {
+    let Some(running) = probes.running.get() else {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" }));
+    };
+    if probes.stopping.load(Ordering::Relaxed) {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
+    }
+    let head = match running.store.head().await {
+        Ok(head) => head,
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
+            return HttpResponse::ServiceUnavailable().json(json!({ "status": "store unavailable" }));
+        }
+    };
+    let projections: serde_json::Map<_, _> = running
+        .projections
+        .iter()
+        .map(|(name, progress)| {
+            let position = progress.position();
+            let lag = head.saturating_sub(position);
+            (name.clone(), json!({ "position": position, "lag_events": lag }))
+        })
+        .collect();
+    let caught_up = running
+        .projections
+        .iter()
+        .all(|(_, progress)| progress.position() >= running.head_at_start);
+    let status = if caught_up { "ready" } else { "catching up" };
+    let body = json!({ "status": status, "head": head, "projections": projections });
+    if caught_up {
+        HttpResponse::Ok().json(body)
+    } else {
+        HttpResponse::ServiceUnavailable().json(body)
+    }
+}
+
+async fn metrics(probes: web::Data<Probes>) -> HttpResponse {
+    probes.metrics.run_upkeep();
+    HttpResponse::Ok()
+        .content_type(ContentType::plaintext())
+        .body(probes.metrics.render())
+}

@@ -1,0 +1,240 @@
+//! `bascule serve`: the system at work, from the first listener to the last commit.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
+use http::Configure;
+use kernel::seams::SharedClock;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use utoipa_actix_web::AppExt as _;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::compose::{self, System};
+use crate::configuration::Configuration;
+use crate::probes::Probes;
+use crate::{openapi, output, probes, telemetry};
+
+/// How long requests under way may take to end.
+const GRACE_SECONDS: u64 = 10;
+/// How long subscriptions may take to save their checkpoints.
+const WIND_DOWN: Duration = Duration::from_secs(10);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+/// Runs until it is asked to stop.
+pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    let metrics = telemetry::start_metrics()?;
+    let probes = web::Data::new(Probes::new(metrics));
+    // Probes first: an orchestrator sees "starting" rather than nothing.
+    let (admin, admin_address) = admin_server(&configuration, probes.clone())?;
+    let admin_handle = admin.handle();
+    let admin_task = tokio::spawn(admin);
+
+    let mut system = compose::open(&configuration).await?;
+    let shutdown = CancellationToken::new();
+    let subscriptions = start_subscriptions(&mut system, &shutdown);
+    let head = system.environment.store.head().await?;
+    let projections = system.modules.iter().flat_map(|module| module.projections.clone()).collect();
+    let (api, address) = api_server(&configuration, &system)?;
+    let api_handle = api.handle();
+    let mut api_task = tokio::spawn(api);
+    probes.started(system.environment.store.clone(), head, projections)?;
+    announce(&configuration, address, admin_address)?;
+
+    let ended = tokio::select! {
+        () = until_asked_to_stop() => Ok(()),
+        ended = &mut api_task => Err(anyhow::anyhow!("the server ended by itself: {ended:?}")),
+    };
+    tracing::info!("stopping");
+    probes.stopping();
+    stop(&api_handle).await;
+    shutdown.cancel();
+    wind_down(subscriptions).await;
+    system.close().await;
+    stop(&admin_handle).await;
+    admin_task.await??;
+    tracing::info!("stopped");
+    ended
+}
+
+async fn stop(server: &ServerHandle) {
+    server.stop(true).await;
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn until_asked_to_stop() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be listened for");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = terminated => {}
+        interrupted = tokio::signal::ctrl_c() => {
+            if let Err(error) = interrupted {
+                tracing::warn!(%error, "SIGINT cannot be listened for");
+            }
+        }
+    }
+}
+
+fn start_subscriptions(system: &mut System, shutdown: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for module in &mut system.modules {
+        for subscription in std::mem::take(&mut module.subscriptions) {
+            tasks.spawn(subscription.run(shutdown.clone()));
+        }
+        tasks.spawn(prune_idempotency(
+            module.database.clone(),
+            system.environment.clock.clone(),
+            shutdown.clone(),
+        ));
+    }
+    tasks
+}
+
+async fn prune_idempotency(
+    database: database::Database,
+    clock: SharedClock,
+    shutdown: CancellationToken,
+) {
+    let mut ticks = tokio::time::interval(PRUNE_EVERY);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let older_than = clock.now() - http::idempotency::REMEMBERED;
+        if let Err(error) = http::idempotency::prune(&database, older_than).await {
+            tracing::warn!(error = &error as &dyn std::error::Error,
+                "old idempotency keys could not be removed; trying again in an hour");
+        }
+    }
+}
+
+async fn wind_down(mut subscriptions: JoinSet<()>) {
+    let all = async {
+        while let Some(ended) = subscriptions.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a subscription ended badly");
+            }
+        }
+    };
+    if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
+        // Nothing is lost: they go on from their checkpoints.
+        tracing::warn!("some subscriptions did not end in time");
+    }
+}
+
+fn admin_server(
+    configuration: &Configuration,
+    probes: web::Data<Probes>,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let server = HttpServer::new(move || {
+        App::new().app_data(probes.clone()).configure(probes::routes)
+    });
+    let server = server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(configuration.admin_listen)
+        .with_context(|| cannot_listen(configuration.admin_listen, "--admin-listen"))?;
+    let address = first(&server.addrs())?;
+    Ok((server.run(), address))
+}
+
+fn api_server(
+    configuration: &Configuration,
+    system: &System,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let modules: Vec<Configure> =
+        system.modules.iter().map(|module| module.configure.clone()).collect();
+    let environment = web::Data::new(system.environment.clone());
+    let description = openapi::document();
+    let served = web::Data::new(description.to_pretty_json()?);
+    let server = HttpServer::new(move || {
+        let mut app = App::new().into_utoipa_app();
+        for configure in &modules {
+            app = app.configure(|config| configure(config));
+        }
+        let app = app.app_data(environment.clone()).configure(http::history::routes).into_app();
+        let app = app
+            .app_data(served.clone())
+            .route("/openapi.json", web::get().to(serve_description))
+            .route("/docs", web::get().to(to_documentation))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
+        http::finish(app, &description)
+    });
+    let server = server
+        .disable_signals()
+        .shutdown_timeout(GRACE_SECONDS)
+        .bind(configuration.listen)
+        .with_context(|| cannot_listen(configuration.listen, "--listen"))?;
+    let address = first(&server.addrs())?;
+    Ok((server.run(), address))
+}
+
+fn cannot_listen(address: SocketAddr, option: &str) -> String {
+    format!("cannot listen on {address}; is another server running? Choose with {option}")
+}
+
+fn first(addresses: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
+    addresses.first().copied().context("the server listens nowhere")
+}
+
+async fn serve_description(description: web::Data<String>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(description.get_ref().clone())
+}
+
+async fn to_documentation() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish()
+}
+
+/// Says where everything is: to people on standard output, to other programs in a file.
+fn announce(
+    configuration: &Configuration,
+    api: SocketAddr,
+    admin: SocketAddr,
+) -> anyhow::Result<()> {
+    let (api, admin) = (format!("http://{api}"), format!("http://{admin}"));
+    tracing::info!(api, admin, store = configuration.store, "ready");
+    output::line(welcome(&api, &admin))?;
+    if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
+        let file = Path::new(&file);
+        let text = serde_json::json!({ "http": api, "admin": admin }).to_string();
+        // Written aside and moved: a reader sees all of it or nothing.
+        let aside = file.with_extension("new");
+        std::fs::write(&aside, text)
+            .and_then(|()| std::fs::rename(&aside, file))
+            .with_context(|| format!("the addresses cannot be written to {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn welcome(api: &str, admin: &str) -> String {
+    format!(
+        r#"
+bascule is ready.
+
+  API      {api}/api/v1
+  docs     {api}/docs/
+  metrics  {admin}/metrics
+
+Place an order and watch it being confirmed and paid:
+
+CUSTOMER=$(curl -fsS {api}/api/v1/customers -H 'Content-Type: application/json' -d '{{"kind":"person","name":"Ada Martin","email":"ada-'$RANDOM$RANDOM'@exemple.fr","address":{{"line1":"1 rue de la Paix","postal_code":"75002","city":"Paris","country":"FR"}}}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
+ORDER=$(curl -fsS {api}/api/v1/orders -H 'Content-Type: application/json' -d '{{"customer_id":"'$CUSTOMER'","currency":"EUR","payment_method":"sandbox:ok","lines":[{{"sku":"CH-1","description":"Chaise","quantity":"2","unit_price":"49.90","vat_rate":"20"}}]}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
+until curl -fsS {api}/api/v1/orders/$ORDER | grep '"status":"confirmed"'; do sleep 0.2; done; curl -fsS "{api}/api/v1/billing/invoices?order_id=$ORDER"
+"#
+    )
+}

@@ -1,0 +1,135 @@
+//! The command line: what it answers to mistakes, and how the server starts and stops.
+
+use serde_json::Value;
+
+use crate::server::Data;
+
+#[test]
+fn usage_errors_exit_with_2_and_say_what_is_expected() {
+    let data = Data::new();
+    for arguments in [&["serve", "--listen", "nonsense"][..], &["nonsense"], &["import"]] {
+        let output = data.run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+}
+
+#[test]
+fn mistakes_exit_with_1_and_say_what_to_do() {
+    let data = Data::new();
+    let complaint = |arguments: &[&str]| {
+        let output = data.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = complaint(&["serve", "--store", "mysql://localhost/x"]);
+    assert!(told.contains("expected sqlite:"), "{told}");
+    let told = complaint(&["serve", "--modules", "orders,stock"]);
+    assert!(told.contains("there is no module `stock`"), "{told}");
+    let told = complaint(&["events", "tail"]);
+    assert!(told.contains("there is no store at"), "{told}");
+    let told = complaint(&["serve", "--config", "nowhere.toml"]);
+    assert!(told.contains("nowhere.toml"), "{told}");
+    std::fs::write(data.path("bascule.toml"), "[payments]\ndeadline = 5\n").unwrap();
+    let told = complaint(&["serve"]);
+    assert!(told.contains("deadline"), "{told}");
+}
+
+#[test]
+fn the_configuration_in_force_can_be_shown_without_its_secret() {
+    let data = Data::new();
+    let output = data
+        .bascule()
+        .args(["serve", "--dump-config"])
+        .env("BASCULE_MASTER_KEY", "ab".repeat(32))
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("deadline_ms = 1500"), "{shown}");
+    assert!(!shown.contains("abab"), "{shown}");
+    assert!(toml::from_str::<toml::Table>(&shown).is_ok());
+}
+
+#[tokio::test]
+async fn a_store_without_its_master_key_is_refused() {
+    let data = Data::new();
+    assert!(data.serve().stop().success());
+    let key = data.path("bascule.key");
+    std::fs::rename(&key, data.path("elsewhere.key")).unwrap();
+    let output = data.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("put the key back"), "{told}");
+    std::fs::write(&key, "00".repeat(32)).unwrap();
+    let output = data.run(&["serve"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("master key"), "{told}");
+}
+
+#[tokio::test]
+async fn probes_and_metrics_answer_on_the_second_listener() {
+    let data = Data::new();
+    let mut server = data.serve();
+    for path in ["/livez", "/startupz", "/readyz"] {
+        assert_eq!(server.admin(path).await.0, 200, "{path}");
+    }
+    server.register_customer("ada@exemple.fr").await;
+    let (status, metrics) = server.admin("/metrics").await;
+    assert_eq!(status, 200);
+    for name in ["http_requests_total", "event_store_appends_total", "event_store_batch_events", "projection_lag_events"] {
+        assert!(metrics.contains(name), "{name}\n{metrics}");
+    }
+    assert_eq!(server.get("/metrics").await.0, 404, "not on the public listener");
+    assert!(server.stop().success());
+}
+
+#[tokio::test]
+async fn the_description_of_the_api_is_served_with_its_documentation() {
+    let data = Data::new();
+    let server = data.serve();
+    let served = server.get_ok("/openapi.json").await;
+    let printed: Value = serde_json::from_str(&data.run_ok(&["openapi"])).unwrap();
+    assert_eq!(served, printed);
+    let page = reqwest::get(format!("{}/docs/", server.http)).await.unwrap();
+    assert_eq!(page.status(), 200);
+    let text = page.text().await.unwrap();
+    assert!(text.contains("swagger-ui"), "{text}");
+    assert!(!text.contains("https://"), "works offline: {text}");
+}
+
+#[tokio::test]
+async fn log_lines_carry_the_correlation_id_and_no_personal_data() {
+    let data = Data::new();
+    let mut server = data.serve_with(&[("BASCULE_LOG__FILTER", "debug")]);
+    let response = server
+        .try_post("/api/v1/customers", &crate::server::customer("ada@exemple.fr"), None)
+        .await
+        .unwrap();
+    let correlation = response.headers()["Bascule-Correlation-Id"].to_str().unwrap().to_owned();
+    assert!(server.stop().success());
+    let log = std::fs::read_to_string(data.path("server.log")).unwrap();
+    assert!(log.contains(&correlation), "{log}");
+    assert!(!log.contains("Ada Martin") && !log.contains("ada@exemple.fr"), "{log}");
+}
+
+#[tokio::test]
+async fn personal_data_is_not_in_the_event_store_in_the_clear() {
+    let data = Data::new();
+    let mut server = data.serve();
+    let customer = server.register_customer("ada.martin@exemple.fr").await;
+    let order = server.place_order(&customer, "sandbox:ok").await;
+    server.order_is(&order, "confirmed").await;
+    assert!(server.stop().success());
+    for file in ["bascule.db", "bascule.db-wal"] {
+        let Ok(bytes) = std::fs::read(data.path(file)) else { continue };
+        for secret in ["Ada Martin", "ada.martin@exemple.fr", "rue de la Paix"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} stands in {file}");
+        }
+    }
+    let printed = data.run_ok(&["events", "show", &format!("customer-{customer}")]);
+    assert!(!printed.contains("Ada"), "{printed}");
+    let printed = data.run_ok(&["events", "show", &format!("customer-{customer}"), "--personal"]);
+    assert!(printed.contains("Ada Martin"), "{printed}");
+}

@@ -1,0 +1,196 @@
+//! From order to cash across four modules, over HTTP.
+
+use serde_json::{Value, json};
+
+use crate::server::{Data, Server};
+
+/// The only invoice (not the credit note) of an order.
+async fn invoice_of(server: &Server, order: &str) -> Value {
+    let path = format!("/api/v1/billing/invoices?order_id={order}&kind=invoice");
+    let found = server.until(&path, |page| page["items"].as_array().unwrap().len() == 1).await;
+    found["items"][0].clone()
+}
+
+/// The only payment of an invoice, once it has a status.
+async fn payment_is(server: &Server, invoice: &Value, status: &str) -> Value {
+    let path = format!("/api/v1/payments?invoice_id={}", invoice["id"].as_str().unwrap());
+    let found = server
+        .until(&path, |page| {
+            let items = page["items"].as_array().unwrap();
+            items.len() == 1 && items[0]["status"] == status
+        })
+        .await;
+    found["items"][0].clone()
+}
+
+async fn invoice_is(server: &Server, invoice: &Value, status: &str) -> Value {
+    let path = format!("/api/v1/billing/invoices/{}", invoice["id"].as_str().unwrap());
+    server.until(&path, |invoice| invoice["status"] == status).await
+}
+
+#[tokio::test]
+async fn a_paid_order_is_confirmed_and_its_story_is_one_correlation() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let answer = server
+        .try_post("/api/v1/orders", &crate::server::order(&customer, "sandbox:ok"), None)
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 201);
+    let correlation = answer.headers()["Bascule-Correlation-Id"].to_str().unwrap().to_owned();
+    let placed: Value = answer.json().await.unwrap();
+    let id = placed["id"].as_str().unwrap();
+    let order = server.order_is(id, "confirmed").await;
+    assert_eq!(order["total_net"], "99.80");
+    assert_eq!(order["total_vat"], "19.96");
+    assert_eq!(order["total"], "119.76");
+    assert_eq!(order["owner"], "bascule");
+    let invoice = invoice_is(&server, &invoice_of(&server, id).await, "paid").await;
+    assert_eq!(invoice["total"], "119.76");
+    assert_eq!(invoice["paid"], "119.76");
+    let year = invoice["issue_date"].as_str().unwrap()[..4].to_owned();
+    assert_eq!(invoice["number"], format!("{year}-000001"));
+    let payment = payment_is(&server, &invoice, "captured").await;
+    assert_eq!(payment["amount"], "119.76");
+
+    let story = [
+        "orders.OrderPlaced.v1",
+        "billing.InvoiceIssued.v1",
+        "billing.NumberTaken.v1",
+        "payments.PaymentRequested.v1",
+        "payments.PaymentCaptured.v1",
+        "billing.InvoicePaid.v1",
+        "orders.OrderConfirmed.v1",
+    ];
+    let told = server.get_ok(&format!("/api/v1/correlations/{correlation}")).await;
+    let types: Vec<&str> = told["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, story);
+    // The command line tells the same story, beside the running server.
+    let printed = data.run_ok(&["events", "correlation", &correlation, "--json"]);
+    let types: Vec<String> = printed
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(types, story);
+}
+
+#[tokio::test]
+async fn a_declined_payment_gives_a_credit_note_and_cancels_the_order() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:declined").await;
+    let order = server.order_is(&id, "cancelled").await;
+    assert_eq!(order["cancellation"]["cause"], "payment_declined");
+    let invoice = invoice_is(&server, &invoice_of(&server, &id).await, "voided").await;
+    assert_eq!(invoice["credited_by"].as_array().unwrap().len(), 1);
+    let note = invoice["credited_by"][0].as_str().unwrap();
+    let note = server.get_ok(&format!("/api/v1/billing/invoices/{note}")).await;
+    assert_eq!(note["kind"], "credit_note");
+    assert_eq!(note["total"], "-119.76");
+    assert!(note["number"].as_str().unwrap().ends_with("-000002"));
+    payment_is(&server, &invoice, "declined").await;
+}
+
+#[tokio::test]
+async fn an_unanswered_payment_expires_at_its_deadline() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:never").await;
+    let order = server.order_is(&id, "cancelled").await;
+    assert_eq!(order["cancellation"]["cause"], "payment_expired");
+    let invoice = invoice_is(&server, &invoice_of(&server, &id).await, "voided").await;
+    payment_is(&server, &invoice, "expired").await;
+}
+
+#[tokio::test]
+async fn a_flaky_or_slow_provider_is_paid_all_the_same() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    for method in ["sandbox:flaky", "sandbox:slow"] {
+        let id = server.place_order(&customer, method).await;
+        server.order_is(&id, "confirmed").await;
+    }
+}
+
+#[tokio::test]
+async fn cancelling_before_the_capture_takes_no_money() {
+    let data = Data::new();
+    let server = data.serve_with(&[("BASCULE_PAYMENTS__DEADLINE_MS", "600000")]);
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:never").await;
+    let invoice = invoice_of(&server, &id).await;
+    payment_is(&server, &invoice, "pending").await;
+    server.post_ok(&format!("/api/v1/orders/{id}/cancel"), &json!({"reason": "changed my mind"})).await;
+    server.order_is(&id, "cancelled").await;
+    let invoice = invoice_is(&server, &invoice, "voided").await;
+    payment_is(&server, &invoice, "cancelled").await;
+    assert_eq!(invoice["paid"], "0.00");
+}
+
+#[tokio::test]
+async fn cancelling_after_the_capture_gives_the_money_back() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:ok").await;
+    server.order_is(&id, "confirmed").await;
+    let invoice = invoice_is(&server, &invoice_of(&server, &id).await, "paid").await;
+    server.post_ok(&format!("/api/v1/orders/{id}/cancel"), &json!({"reason": "too late"})).await;
+    let invoice = invoice_is(&server, &invoice, "voided").await;
+    payment_is(&server, &invoice, "refunded").await;
+    let path = format!("/api/v1/billing/invoices/{}", invoice["id"].as_str().unwrap());
+    server.until(&path, |invoice| invoice["paid"] == "0.00").await;
+}
+
+#[tokio::test]
+async fn of_many_orders_at_once_every_one_is_invoiced_and_numbers_have_no_hole() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let placing = (0..40).map(|number| {
+        let method = if number % 4 == 0 { "sandbox:declined" } else { "sandbox:ok" };
+        server.place_order(&customer, method)
+    });
+    let orders = futures::future::join_all(placing).await;
+    for (number, id) in orders.iter().enumerate() {
+        let status = if number % 4 == 0 { "cancelled" } else { "confirmed" };
+        server.order_is(id, status).await;
+    }
+    // 40 invoices and 10 credit notes.
+    let page = server
+        .until("/api/v1/billing/invoices?limit=200", |page| {
+            page["items"].as_array().unwrap().len() == 50
+        })
+        .await;
+    let mut numbers: Vec<u32> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["number"].as_str().unwrap()[5..].parse().unwrap())
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=50).collect::<Vec<u32>>());
+}
+
+#[tokio::test]
+async fn an_order_of_an_unknown_or_closed_customer_is_refused() {
+    let data = Data::new();
+    let server = data.serve();
+    let unknown = crate::server::order("0190b5a0-0000-7000-8000-000000000000", "sandbox:ok");
+    let (status, problem) = server.post("/api/v1/orders", &unknown).await;
+    assert_eq!(status, 409, "{problem}");
+    let customer = server.register_customer("ada@exemple.fr").await;
+    server.post_ok(&format!("/api/v1/customers/{customer}/close"), &json!({"reason": "moved away"})).await;
+    let (status, problem) =
+        server.post("/api/v1/orders", &crate::server::order(&customer, "sandbox:ok")).await;
+    assert_eq!(status, 409, "{problem}");
+}

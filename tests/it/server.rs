@@ -1,0 +1,289 @@
+//! The real binary on throwaway data: started on free ports, stopped by pid, killed when the test
+//! ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longer than anything here takes, shorter than the patience of whoever waits for the tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Whoever waits for the server to get somewhere looks this often, and leaves it the processor.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// A server's data, which outlives its process.
+pub(crate) struct Data {
+    folder: TempDir,
+}
+
+impl Data {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn store(&self) -> String {
+        format!("sqlite:{}", self.path("bascule.db").display())
+    }
+
+    /// The binary with this data's store, to be given a command.
+    pub(crate) fn bascule(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bascule"));
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("BASCULE_STORE", self.store())
+            // Short enough that a test of what is never paid does not take long.
+            .env("BASCULE_PAYMENTS__DEADLINE_MS", "1500")
+            .env("BASCULE_PAYMENTS__CALL_TIMEOUT_MS", "300")
+            .env("BASCULE_PAYMENTS__FIRST_PAUSE_MS", "20")
+            .env("BASCULE_PAYMENTS__LONGEST_PAUSE_MS", "200");
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.bascule().args(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    pub(crate) fn run_ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits until a running import has written this many events, or has ended.
+    pub(crate) async fn until_log_holds(&self, events: u64, writer: &mut Child) {
+        let begun = Instant::now();
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        while writer.try_wait().unwrap().is_none() {
+            let tail = self.run(&["events", "tail", "-n", "1", "--json"]);
+            let last: Option<Value> = serde_json::from_slice(&tail.stdout).ok();
+            if last.is_some_and(|last| last["position"].as_u64().unwrap() >= events) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the import does not get on");
+            looks.tick().await;
+        }
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        Server::start(self, &[])
+    }
+
+    pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Server {
+        Server::start(self, environment)
+    }
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) http: String,
+    pub(crate) admin: String,
+    client: reqwest::Client,
+}
+
+impl Server {
+    fn start(data: &Data, environment: &[(&str, &str)]) -> Self {
+        let addresses = data.path("addresses.json");
+        drop(std::fs::remove_file(&addresses));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(data.path("server.log"))
+            .unwrap();
+        let child = data
+            .bascule()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .env("BASCULE_ADDRESS_FILE", &addresses)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut server = Self {
+            child,
+            http: String::new(),
+            admin: String::new(),
+            client: reqwest::Client::new(),
+        };
+        let found = server.wait_for_addresses(&addresses, &data.path("server.log"));
+        server.http = found["http"].as_str().unwrap().to_owned();
+        server.admin = found["admin"].as_str().unwrap().to_owned();
+        server
+    }
+
+    fn wait_for_addresses(&mut self, file: &Path, log: &Path) -> Value {
+        let begun = Instant::now();
+        loop {
+            if let Ok(text) = std::fs::read_to_string(file) {
+                return serde_json::from_str(&text).unwrap();
+            }
+            let ended = self.child.try_wait().unwrap();
+            let told = || std::fs::read_to_string(log).unwrap_or_default();
+            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", told());
+            assert!(begun.elapsed() < PATIENCE, "the server did not start\n{}", told());
+            std::thread::park_timeout(BETWEEN_LOOKS);
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        let response = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    /// One page of a list, and the path of the next.
+    pub(crate) async fn get_page(&self, path: &str) -> (Value, Option<String>) {
+        let response = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
+        assert_eq!(response.status(), 200, "GET {path}");
+        let link = response.headers().get("Link").map(|link| {
+            let link = link.to_str().unwrap();
+            assert!(link.contains("rel=\"next\""), "{link}");
+            let url = link.split(['<', '>']).nth(1).unwrap();
+            url.strip_prefix(&self.http).unwrap_or(url).to_owned()
+        });
+        (response.json().await.unwrap(), link)
+    }
+
+    /// Waits until the read models show what the log holds.
+    pub(crate) async fn until_ready(&self) {
+        let begun = Instant::now();
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        loop {
+            let (status, body) = self.admin("/readyz").await;
+            if status == 200 {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "not ready: {body}");
+            looks.tick().await;
+        }
+    }
+
+    pub(crate) async fn get_ok(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    /// A request that may find the server gone.
+    pub(crate) async fn try_post(
+        &self,
+        path: &str,
+        body: &Value,
+        key: Option<&str>,
+    ) -> Result<reqwest::Response, reqwest::Error> {
+        let mut request = self.client.post(format!("{}{path}", self.http)).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        request.send().await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let response = self.try_post(path, body, None).await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
+    }
+
+    pub(crate) async fn post_ok(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.post(path, body).await;
+        assert!((200..300).contains(&status), "POST {path}: {status} {answer}");
+        answer
+    }
+
+    pub(crate) async fn register_customer(&self, email: &str) -> String {
+        let customer = self.post_ok("/api/v1/customers", &customer(email)).await;
+        customer["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn place_order(&self, customer_id: &str, payment_method: &str) -> String {
+        let order = self.post_ok("/api/v1/orders", &order(customer_id, payment_method)).await;
+        order["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks again and again until the answer is as wanted.
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        loop {
+            let (status, body) = self.get(path).await;
+            if status == 200 && wanted(&body) {
+                return body;
+            }
+            assert!(begun.elapsed() < PATIENCE, "GET {path}: still {status} {body}");
+            looks.tick().await;
+        }
+    }
+
+    pub(crate) async fn order_is(&self, id: &str, status: &str) -> Value {
+        self.until(&format!("/api/v1/orders/{id}"), |order| order["status"] == status).await
+    }
+
+    pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
+        let response = self.client.get(format!("{}{path}", self.admin)).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    /// As `kill -9` does it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until the process ends by itself.
+    pub(crate) fn wait_for_end(&mut self) -> std::process::ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server goes on");
+            std::thread::park_timeout(BETWEEN_LOOKS);
+        }
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.wait_for_end()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+pub(crate) fn customer(email: &str) -> Value {
+    json!({
+        "kind": "person",
+        "name": "Ada Martin",
+        "email": email,
+        "address": {
+            "line1": "1 rue de la Paix", "postal_code": "75002", "city": "Paris", "country": "FR"
+        }
+    })
+}
+
+pub(crate) fn order(customer_id: &str, payment_method: &str) -> Value {
+    json!({
+        "customer_id": customer_id,
+        "currency": "EUR",
+        "payment_method": payment_method,
+        "lines": [{
+            "sku": "CH-1", "description": "Chaise",
+            "quantity": "2", "unit_price": "49.90", "vat_rate": "20"
+        }]
+    })
+}
