@@ -62,7 +62,7 @@ impl From<CustomerStatus> for Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
-#[schema(as = Owner)]
+#[schema(as = CustomerOwner)]
 pub enum Owner {
     /// Changed here.
     Bascule,
@@ -82,28 +82,37 @@ pub struct CustomerView {
     pub status: Status,
     /// Why the customer is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub closed_reason: Option<String>,
     /// The number people know the customer by.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub number: Option<String>,
     /// Full name, or the firm's.
+    #[schema(required = true)]
     pub name: Option<String>,
     /// Where to write to.
+    #[schema(required = true)]
     pub email: Option<String>,
     /// Telephone number.
+    #[schema(required = true)]
     pub phone: Option<String>,
     /// Postal address.
+    #[schema(required = true)]
     pub address: Option<PostalAddress>,
     /// VAT identification number.
+    #[schema(required = true)]
     pub vat_number: Option<String>,
     /// Whose word counts.
     pub owner: Owner,
     /// Where an imported customer comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub legacy: Option<LegacyView>,
     /// When the customer was registered, or first seen.
     pub registered_at: DateTime<Utc>,
     /// Revision of the customer's stream, as in the `ETag`.
+    #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
     /// Place in lists.
     #[serde(skip)]
@@ -117,15 +126,19 @@ pub struct PostalAddress {
     pub line1: String,
     /// What else the street part says.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub line2: Option<String>,
     /// Postal code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub postal_code: Option<String>,
     /// Town.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub city: Option<String>,
     /// ISO 3166-1 alpha-2 code.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub country: Option<String>,
 }
 

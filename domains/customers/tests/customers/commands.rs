@@ -2,9 +2,11 @@
 
 use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
+use customers::projections::Directory;
 use customers::queries::{Owner, Status};
 use kernel::event::EventFilter;
 use kernel::execution::{ExecuteError, Executed};
+use kernel::projection::Projection as _;
 use kernel::seams::new_id;
 use kernel::sync::Patch;
 
@@ -247,4 +249,41 @@ async fn what_was_erased_is_shown_as_nothing() {
     let view = running.view(id).await;
     assert_eq!((view.name, view.email, view.address), (None, None, None));
     assert_eq!(view.status, Status::Open);
+}
+
+#[tokio::test]
+async fn an_event_of_a_customer_that_is_not_in_the_directory_is_an_error() {
+    let running = Running::opened().await;
+    let ada = registration("ada@exemple.fr");
+    let id = ada.customer_id;
+    running.customers.register(ada, &request()).await.unwrap();
+    running
+        .customers
+        .close(id, "moved away".to_owned(), &request(), None)
+        .await
+        .unwrap();
+    let page = running
+        .environment
+        .store
+        .read_log(2, &EventFilter::all(), 1)
+        .await
+        .unwrap();
+    let closed = running
+        .environment
+        .codec
+        .decode(page.events[0].clone())
+        .await
+        .unwrap();
+
+    let directory = Directory::new(running.environment.lookup_key.clone());
+    let mut transaction = running.module.database.begin().await.unwrap();
+    let error = directory
+        .project(&mut transaction, &closed)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        format!("customers.CustomerClosed.v1: customer {id} is not in the directory")
+    );
 }
