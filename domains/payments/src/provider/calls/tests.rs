@@ -74,8 +74,8 @@ fn settings(failures: u32) -> PaymentsSettings {
         call_timeout_ms: 20,
         breaker: BreakerSettings {
             failures,
-            first_pause_ms: 30,
-            longest_pause_ms: 60,
+            first_pause_ms: 300,
+            longest_pause_ms: 300,
         },
         ..PaymentsSettings::default()
     }

@@ -1,0 +1,191 @@
+//! What a legacy system has.
+
+use kernel::sync::Patch;
+use payments_contract::ImportedPaymentStatus;
+
+use super::*;
+
+fn legacy() -> LegacyReference {
+    LegacyReference {
+        source: "tryton".to_owned(),
+        id: "account_move_line/7".to_owned(),
+    }
+}
+
+fn patch() -> LegacyPatch {
+    LegacyPatch {
+        status: Some(ImportedPaymentStatus::Captured),
+        invoice_id: Patch::Set(INVOICE),
+        date: Patch::Set("2026-02-01".parse().unwrap()),
+        amount: Some("50.00".parse().unwrap()),
+        currency: Some("EUR".to_owned()),
+        reconciled: Patch::Set(false),
+        flags: Patch::Keep,
+    }
+}
+
+fn sync(patch: LegacyPatch) -> Command {
+    Command::Sync {
+        payment_id: ID,
+        legacy: legacy(),
+        word: LegacyWord::Present(patch),
+    }
+}
+
+fn gone() -> Command {
+    let word = LegacyWord::Absent {
+        reason: "deleted".to_owned(),
+    };
+    Command::Sync {
+        payment_id: ID,
+        legacy: legacy(),
+        word,
+    }
+}
+
+fn state() -> ImportedPayment {
+    ImportedPayment {
+        status: ImportedPaymentStatus::Captured,
+        cancelled_reason: None,
+        invoice_id: Some(INVOICE),
+        date: Some("2026-02-01".parse().unwrap()),
+        amount: "50.00".parse().unwrap(),
+        currency: "EUR".to_owned(),
+        reconciled: Some(false),
+        flags: vec![],
+    }
+}
+
+fn imported() -> Event {
+    PaymentImported {
+        payment_id: ID,
+        legacy: legacy(),
+        state: state(),
+    }
+    .into()
+}
+
+fn revised(state: ImportedPayment, changed: &[&str]) -> Event {
+    let changed = changed.iter().map(|&name| name.to_owned()).collect();
+    PaymentRevised {
+        payment_id: ID,
+        legacy: legacy(),
+        state,
+        changed,
+    }
+    .into()
+}
+
+fn taken_back() -> ImportedPayment {
+    ImportedPayment {
+        status: ImportedPaymentStatus::Cancelled,
+        cancelled_reason: Some("deleted".to_owned()),
+        ..state()
+    }
+}
+
+#[test]
+fn a_legacy_payment_is_imported_then_revised_and_repetitions_change_nothing() {
+    given([]).when(sync(patch())).then([imported()]);
+    given([imported()]).when(sync(patch())).then_nothing();
+    let reconciled = LegacyPatch {
+        reconciled: Patch::Set(true),
+        ..patch()
+    };
+    let after = ImportedPayment {
+        reconciled: Some(true),
+        ..state()
+    };
+    given([imported()])
+        .when(sync(reconciled))
+        .then([revised(after, &["reconciled"])]);
+}
+
+#[test]
+fn a_field_the_legacy_does_not_speak_of_is_kept_and_one_it_clears_goes() {
+    given([imported()])
+        .when(sync(LegacyPatch::default()))
+        .then_nothing();
+    let cleared = LegacyPatch {
+        invoice_id: Patch::Clear,
+        ..LegacyPatch::default()
+    };
+    let after = ImportedPayment {
+        invoice_id: None,
+        ..state()
+    };
+    given([imported()])
+        .when(sync(cleared))
+        .then([revised(after, &["invoice_id"])]);
+}
+
+#[test]
+fn the_first_word_needs_an_amount_in_a_currency() {
+    given([])
+        .when(sync(LegacyPatch {
+            amount: None,
+            ..patch()
+        }))
+        .then_refused(Refusal::Incomplete("amount"));
+    given([])
+        .when(sync(LegacyPatch {
+            currency: None,
+            ..patch()
+        }))
+        .then_refused(Refusal::Incomplete("currency"));
+}
+
+#[test]
+fn one_that_disappears_there_is_cancelled_and_one_that_returns_is_reinstated() {
+    given([]).when(gone()).then_nothing();
+    let back = revised(taken_back(), &["cancelled_reason", "status"]);
+    let changed = |events: Vec<Event>, command| {
+        let Ok(events) = given(events).when(command).outcome else {
+            panic!("refused")
+        };
+        let [Event::Revised(revised)] = &events[..] else {
+            panic!("{events:?}")
+        };
+        (revised.state.clone(), {
+            let mut changed = revised.changed.clone();
+            changed.sort();
+            changed
+        })
+    };
+    let both = vec!["cancelled_reason".to_owned(), "status".to_owned()];
+    assert_eq!(
+        changed(vec![imported()], gone()),
+        (taken_back(), both.clone())
+    );
+    given([imported(), back.clone()])
+        .when(gone())
+        .then_nothing();
+    let returns = sync(LegacyPatch {
+        status: None,
+        ..patch()
+    });
+    assert_eq!(changed(vec![imported(), back], returns), (state(), both));
+}
+
+#[test]
+fn the_legacy_decides_over_its_payments_and_only_over_its() {
+    for command in [
+        Command::Cancel,
+        refund(),
+        Command::Withdraw,
+        record_capture("ch_1"),
+        record_decline(),
+        Command::Expire,
+        record_refund(),
+        Command::Request(the_request()),
+    ] {
+        given([imported()])
+            .when(command)
+            .then_refused(Refusal::OwnedByLegacy);
+    }
+    for command in [sync(patch()), gone()] {
+        given([requested()])
+            .when(command)
+            .then_refused(Refusal::OwnedByBascule);
+    }
+}

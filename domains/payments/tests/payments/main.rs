@@ -1,0 +1,11 @@
+//! The payments module as a whole: its events, its calls to the provider, its routes. On a real
+//! SQLite database and an event store in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod collection;
+mod imported;
+mod outcomes;
+mod restarts;
+mod routes;
+mod scripted;
+mod world;

@@ -1,0 +1,214 @@
+//! Outcomes that are unknown at first, and money that came too late.
+
+use kernel::checkpoint::SubscriptionStore as _;
+use payments_contract::{
+    PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired, PaymentRefunded,
+    PaymentRequested, RefundRequested,
+};
+use serde_json::json;
+
+use crate::scripted::{Does, Scripted};
+use crate::world::World;
+
+#[actix_web::test]
+async fn money_taken_while_the_payment_was_cancelled_goes_back() {
+    let world = World::new();
+    let provider = Scripted::new([("charge", Does::WorksSilently), ("refund", Does::Defers)]);
+    provider.always("lookup_refund", Does::Defers);
+    let running = world.start_with(provider.clone()).await;
+    let payment = world.issue("card").await;
+    provider.called("charge", 1).await;
+    let cancelled = running.post(&format!("/{payment}/cancel"), None).await;
+    assert_eq!(cancelled.status, 200, "{}", cancelled.body);
+    world.until::<PaymentCapturedLate>(payment).await;
+    provider.called("refund", 1).await;
+
+    // The money is still here: it says so, and that it is on its way back.
+    let view = running.view(&world, payment).await;
+    assert_eq!(view["status"], "cancelled");
+    assert_eq!(view["refund"]["status"], "requested");
+    assert!(
+        view["provider_reference"]
+            .as_str()
+            .unwrap()
+            .starts_with("ref-")
+    );
+
+    provider.always("lookup_refund", Does::Works);
+    world.until::<PaymentRefunded>(payment).await;
+    let story = [
+        "PaymentRequested",
+        "PaymentCancelled",
+        "PaymentCapturedLate",
+        "RefundRequested",
+        "PaymentRefunded",
+    ];
+    assert_eq!(world.story(payment).await, story);
+    let refund = world.data::<RefundRequested>(payment).await;
+    assert_eq!(refund["reason"], json!({"cause": "captured_late"}));
+    assert_eq!(running.view(&world, payment).await["status"], "refunded");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn money_taken_before_we_gave_up_counts_as_paid() {
+    let world = World::new();
+    let provider = Scripted::new([("charge", Does::WorksSilently)]);
+    // Undecided in every enquiry: only the cancellation tells.
+    provider.always("lookup", Does::Defers);
+    let running = world.start_with(provider.clone()).await;
+    let payment = world.issue("card").await;
+    provider.called("lookup", 1).await;
+    world.pass(3_600);
+    world.until::<PaymentCaptured>(payment).await;
+    assert_eq!(
+        world.story(payment).await,
+        ["PaymentRequested", "PaymentCaptured"]
+    );
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
+    let world = World::new();
+    let provider = Scripted::new([
+        ("charge", Does::Hangs),
+        ("cancel", Does::Fails),
+        ("cancel", Does::Hangs),
+    ]);
+    provider.always("lookup", Does::Defers);
+    let running = world.start_with(provider.clone()).await;
+    let payment = world.issue("card").await;
+    provider.called("lookup", 1).await;
+    world.pass(3_600);
+    provider.called("cancel", 2).await;
+    assert_eq!(
+        world.story(payment).await,
+        ["PaymentRequested"],
+        "nothing is definite yet"
+    );
+    world.until::<PaymentExpired>(payment).await;
+    provider.called("cancel", 3).await;
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
+    let world = World::new();
+    let provider = Scripted::new([("charge", Does::Hangs)]);
+    let running = world.start_with(provider.clone()).await;
+    let payment = world.issue("card").await;
+    world.until::<PaymentCaptured>(payment).await;
+    assert_eq!(provider.operations(), ["charge", "lookup", "charge"]);
+    let keys: Vec<_> = provider.calls().into_iter().map(|(_, key)| key).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_charge_that_is_decided_later_is_enquired_of() {
+    for (later, is_captured) in [(Does::Works, true), (Does::Refuses, false)] {
+        let world = World::new();
+        let provider = Scripted::new([
+            ("charge", Does::Hangs),
+            ("lookup", Does::Fails),
+            ("lookup", Does::Works), // never heard of it
+            ("charge", Does::Defers),
+            ("lookup", later),
+        ]);
+        let running = world.start_with(provider.clone()).await;
+        let payment = world.issue("card").await;
+        if is_captured {
+            // Undecided and then unknown again: sent a third time, with the same key.
+            world.until::<PaymentCaptured>(payment).await;
+        } else {
+            world.until::<PaymentDeclined>(payment).await;
+        }
+        assert!(
+            provider
+                .operations()
+                .starts_with(&["charge", "lookup", "lookup", "charge", "lookup"])
+        );
+        running.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
+    for first in [Does::WorksSilently, Does::Hangs, Does::Fails, Does::Defers] {
+        let world = World::new();
+        let provider = Scripted::new([("refund", first)]);
+        let running = world.start_with(provider.clone()).await;
+        let payment = world.issue("card").await;
+        world.until::<PaymentCaptured>(payment).await;
+        let asked = json!({"reason": "broken"});
+        let asked = running
+            .post(&format!("/{payment}/refund"), Some(asked))
+            .await;
+        assert_eq!(asked.status, 200, "{}", asked.body);
+        world.until::<PaymentRefunded>(payment).await;
+        let refunds: Vec<_> = provider
+            .calls()
+            .into_iter()
+            .filter(|(operation, _)| operation.contains("refund"))
+            .collect();
+        // All with one key, that of the request for the refund.
+        let requested = &world.events(payment).await[2];
+        assert!(
+            refunds.iter().all(|(_, key)| *key == requested.id),
+            "{refunds:?}"
+        );
+        if first == Does::WorksSilently {
+            let operations: Vec<_> = refunds.iter().map(|(operation, _)| *operation).collect();
+            assert_eq!(operations, ["refund", "lookup_refund"]);
+        }
+        running.stop().await;
+    }
+}
+
+#[actix_web::test]
+async fn a_refund_that_the_provider_refuses_is_parked_for_somebody_to_look_into() {
+    let world = World::new();
+    let provider = Scripted::new([("refund", Does::Refuses)]);
+    let running = world.start_with(provider).await;
+    let payment = world.issue("card").await;
+    world.until::<PaymentCaptured>(payment).await;
+    let asked = running
+        .post(&format!("/{payment}/refund"), Some(json!({"reason": "x"})))
+        .await;
+    assert_eq!(asked.status, 200);
+    let database = running.module.database.clone();
+    world
+        .eventually("the refund is parked", async || {
+            let keys = database
+                .parked_keys("payments.provider-calls")
+                .await
+                .unwrap();
+            keys == [format!("payment-{payment}")]
+        })
+        .await;
+    let view = running.view(&world, payment).await;
+    assert_eq!(
+        (&view["status"], &view["refund"]["status"]),
+        (&json!("captured"), &json!("requested"))
+    );
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn the_deadline_counts_from_the_invoice_not_from_when_we_got_to_it() {
+    let world = World::new();
+    let payment = world.issue("card").await;
+    let all = kernel::event::EventFilter::all();
+    let issued_at = world.environment.store.read_log(0, &all, 1);
+    let issued_at = issued_at.await.unwrap().events[0].recorded_at;
+    world.pass(3_600); // we were away
+    let provider = Scripted::new([]);
+    let running = world.start_with(provider.clone()).await;
+    world.until::<PaymentExpired>(payment).await;
+    assert_eq!(provider.operations(), ["cancel"], "too late to charge");
+    let deadline = world.data::<PaymentRequested>(payment).await["deadline"].clone();
+    let deadline: chrono::DateTime<chrono::Utc> = serde_json::from_value(deadline).unwrap();
+    assert_eq!(deadline, issued_at + chrono::TimeDelta::minutes(10));
+    running.stop().await;
+}

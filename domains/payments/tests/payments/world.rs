@@ -1,0 +1,392 @@
+//! An event store, a clock and a folder, in which the module is started, stopped and started again.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::{App, test};
+use billing_contract::{InvoiceIssued, InvoiceVoided, VoidReason};
+use chrono::{DateTime, Utc};
+use event_contract::Published;
+use http::Module;
+use kernel::checkpoint::SubscriptionStore as _;
+use kernel::codec::{Codec, EventSet as _};
+use kernel::event::{NewEvent, RecordedEvent, StreamName};
+use kernel::execution::{Environment, ORIGIN};
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::seams::{Clock, SystemClock, new_id};
+use kernel::store::{AppendRequest, ExpectedRevision};
+use kernel::sync::SyncTarget;
+use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
+use payments::{BreakerSettings, PaymentsSettings, payment_of};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use utoipa_actix_web::AppExt as _;
+use uuid::Uuid;
+
+use crate::scripted::Scripted;
+
+kernel::event_set! {
+    /// What billing says.
+    enum Billing { Issued(InvoiceIssued), Voided(InvoiceVoided) }
+}
+
+/// Longer than anything here takes; a wait that reaches it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The machine's clock, moved forward as told.
+struct MovedClock(Mutex<chrono::TimeDelta>);
+
+impl Clock for MovedClock {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now() + *self.0.lock().unwrap()
+    }
+}
+
+pub(crate) struct World {
+    folder: TempDir,
+    clock: Arc<MovedClock>,
+    pub(crate) environment: Environment,
+}
+
+/// Nothing takes long, but a payment has time.
+pub(crate) fn settings() -> PaymentsSettings {
+    PaymentsSettings {
+        deadline_ms: 600_000,
+        call_timeout_ms: 100,
+        first_pause_ms: 2,
+        longest_pause_ms: 10,
+        concurrent_calls: 8,
+        breaker: BreakerSettings {
+            failures: 50,
+            first_pause_ms: 10,
+            longest_pause_ms: 20,
+        },
+        sandbox: SandboxSettings {
+            slow_answer_after_ms: 60_000,
+        },
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(MovedClock(Mutex::default()));
+        let environment = Environment {
+            store: Arc::new(MemoryStore::new(clock.clone())),
+            codec: Codec::new(Arc::new(MemoryKeyVault::default())),
+            clock: clock.clone(),
+            lookup_key: SecretKey::generate().unwrap(),
+        };
+        Self {
+            folder: TempDir::new().unwrap(),
+            clock,
+            environment,
+        }
+    }
+
+    /// Lets time pass.
+    pub(crate) fn pass(&self, seconds: i64) {
+        *self.clock.0.lock().unwrap() += chrono::TimeDelta::seconds(seconds);
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("sqlite:{}", self.folder.path().join(name).display())
+    }
+
+    /// Starts the module on the sandbox.
+    pub(crate) async fn start(&self, settings: PaymentsSettings) -> Running {
+        let (database, ledger) = (self.url("payments.db"), self.url("sandbox.db"));
+        let environment = self.environment.clone();
+        Running::new(
+            payments::open(environment, &database, &ledger, settings)
+                .await
+                .unwrap(),
+        )
+    }
+
+    /// Starts the module on a provider of the test.
+    pub(crate) async fn start_with(&self, provider: Arc<dyn PaymentProvider>) -> Running {
+        let (environment, database) = (self.environment.clone(), self.url("payments.db"));
+        let module = payments::open_with(environment, &database, provider, settings()).await;
+        Running::new(module.unwrap())
+    }
+
+    /// Forgets the module's own database, checkpoints included.
+    pub(crate) fn forget_read_models(&self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let file = self.folder.path().join(format!("payments.db{suffix}"));
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    /// The sandbox's books, as another process would read them.
+    pub(crate) async fn charges(&self) -> Vec<SandboxCharge> {
+        let clock = self.environment.clock.clone();
+        let url = self.url("sandbox.db");
+        let sandbox = Sandbox::open(&url, clock, SandboxSettings::default())
+            .await
+            .unwrap();
+        sandbox.charges().await.unwrap()
+    }
+
+    /// Billing issues an invoice. Its payment's id.
+    pub(crate) async fn issue(&self, method: &str) -> Uuid {
+        let invoice_id = new_id();
+        let issued = InvoiceIssued {
+            invoice_id,
+            number: "2026-000001".to_owned(),
+            issue_date: "2026-03-01".parse().unwrap(),
+            order_ids: vec![new_id()],
+            customer_id: new_id(),
+            bill_to: None,
+            currency: "EUR".to_owned(),
+            payment_method: method.to_owned(),
+            lines: vec![],
+            total_net: "99.80".parse().unwrap(),
+            vat: vec![],
+            total_vat: "19.96".parse().unwrap(),
+            total: "119.76".parse().unwrap(),
+        };
+        self.publish(invoice_id, issued.into()).await;
+        payment_of(invoice_id)
+    }
+
+    /// Billing voids the invoice of a payment.
+    pub(crate) async fn void(&self, invoice_id: Uuid) {
+        let voided = InvoiceVoided {
+            invoice_id,
+            order_ids: vec![],
+            credit_note_id: new_id(),
+            credit_note_number: "2026-000002".to_owned(),
+            reason: VoidReason::OrderCancelled,
+        };
+        self.publish(invoice_id, voided.into()).await;
+    }
+
+    async fn publish(&self, invoice_id: Uuid, event: Billing) {
+        let id = new_id();
+        let metadata = kernel::event::Metadata {
+            correlation_id: new_id(),
+            causation_id: None,
+            traceparent: None,
+            actor: "test".to_owned(),
+            origin_system: ORIGIN.to_owned(),
+            occurred_at: self.environment.clock.now(),
+        };
+        let event = NewEvent {
+            id,
+            event_type: event.event_type().into(),
+            data: self.environment.codec.encode(&event, id).await.unwrap(),
+            metadata,
+        };
+        let stream = StreamName::of("invoice", invoice_id);
+        let request = AppendRequest {
+            stream,
+            expected: ExpectedRevision::Any,
+            events: vec![event],
+        };
+        self.environment.store.append(request).await.unwrap();
+    }
+
+    /// Everything that happened to a payment.
+    pub(crate) async fn events(&self, payment: Uuid) -> Vec<Arc<RecordedEvent>> {
+        let stream = StreamName::of("payment", payment);
+        self.environment
+            .store
+            .read_stream(&stream, 0, 100)
+            .await
+            .unwrap()
+    }
+
+    /// The names of what happened to a payment, without module and version.
+    pub(crate) async fn story(&self, payment: Uuid) -> Vec<String> {
+        let name = |event: &Arc<RecordedEvent>| {
+            event
+                .event_type
+                .split('.')
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        self.events(payment).await.iter().map(name).collect()
+    }
+
+    /// The data of the one event of this type of a payment.
+    pub(crate) async fn data<E: Published>(&self, payment: Uuid) -> Value {
+        let events = self.events(payment).await;
+        let event = events
+            .iter()
+            .find(|event| event.event_type == E::TYPE)
+            .unwrap();
+        serde_json::from_slice(&event.data).unwrap()
+    }
+
+    /// Waits until an event of this type has happened to a payment.
+    #[track_caller]
+    pub(crate) fn until<E: Published>(&self, payment: Uuid) -> impl Future<Output = ()> {
+        let mut head = self.environment.store.watch_head();
+        let caller = std::panic::Location::caller();
+        async move {
+            let seen = async {
+                loop {
+                    head.borrow_and_update();
+                    let events = self.events(payment).await;
+                    if events.iter().any(|event| event.event_type == E::TYPE) {
+                        return;
+                    }
+                    head.changed().await.unwrap();
+                }
+            };
+            if tokio::time::timeout(PATIENCE, seen).await.is_err() {
+                panic!(
+                    "no {} at {caller}: {:?}",
+                    E::TYPE,
+                    self.story(payment).await
+                );
+            }
+        }
+    }
+
+    /// The keys of every subscription that have parked events.
+    pub(crate) async fn parked(&self) -> Vec<String> {
+        let (environment, url) = (self.environment.clone(), self.url("payments.db"));
+        let provider = Scripted::new([]);
+        let module = payments::open_with(environment, &url, provider, settings()).await;
+        let database = module.unwrap().database;
+        let mut keys = Vec::new();
+        for name in [
+            "payments.collection",
+            "payments.provider-calls",
+            "payments.payments.v1",
+        ] {
+            keys.extend(database.parked_keys(name).await.unwrap());
+        }
+        keys
+    }
+
+    /// How far a subscription has come.
+    pub(crate) async fn checkpoint(&self, running: &Running, subscription: &str) -> u64 {
+        let checkpoint = running
+            .module
+            .database
+            .checkpoint(subscription)
+            .await
+            .unwrap();
+        checkpoint.map_or(0, |checkpoint| checkpoint.position)
+    }
+
+    /// Waits until something is so that nothing announces.
+    #[track_caller]
+    pub(crate) fn eventually(
+        &self,
+        what: &'static str,
+        mut is_so: impl AsyncFnMut() -> bool,
+    ) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let so = async {
+                while !is_so().await {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let outcome = tokio::time::timeout(PATIENCE, so).await;
+            assert!(outcome.is_ok(), "not so at {caller}: {what}");
+        }
+    }
+}
+
+/// The module at work.
+pub(crate) struct Running {
+    pub(crate) module: Module,
+    shutdown: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    fn new(mut module: Module) -> Self {
+        let shutdown = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for subscription in module.subscriptions.drain(..) {
+            tasks.spawn(subscription.run(shutdown.clone()));
+        }
+        Self {
+            module,
+            shutdown,
+            tasks,
+        }
+    }
+
+    /// Stops it in whatever it is doing.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.join_all().await;
+        self.module.database.close().await;
+    }
+
+    /// Stops it as a kill would: nothing is saved any more.
+    pub(crate) async fn kill(mut self) {
+        self.tasks.shutdown().await;
+        self.module.database.close().await;
+    }
+
+    pub(crate) fn sync_target(&self) -> Arc<dyn SyncTarget> {
+        Arc::clone(&self.module.sync_targets[0])
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn call(&self, request: test::TestRequest) -> Answer {
+        let app = App::new().into_utoipa_app();
+        let app = app.configure(|config| (self.module.configure)(config));
+        let (app, document) = app.split_for_parts();
+        let app = test::init_service(http::finish(app, &document)).await;
+        let response = test::call_service(&app, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = test::read_body(response).await;
+        Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        }
+    }
+
+    /// The payment as it is shown once everything recorded so far is visible.
+    pub(crate) async fn view(&self, world: &World, payment: Uuid) -> Value {
+        let answer = self.get(world, &format!("/{payment}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        answer.body
+    }
+
+    pub(crate) async fn get(&self, world: &World, path: &str) -> Answer {
+        let head = world.environment.store.head().await.unwrap();
+        let request = test::TestRequest::get().uri(&format!("/api/v1/payments{path}"));
+        self.call(request.insert_header(("Bascule-Min-Position", head.to_string())))
+            .await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Option<Value>) -> Answer {
+        let request = test::TestRequest::post().uri(&format!("/api/v1/payments{path}"));
+        let request = match body {
+            Some(body) => request.set_json(body),
+            None => request,
+        };
+        self.call(request).await
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
