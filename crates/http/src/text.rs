@@ -7,13 +7,13 @@
 use kernel::money::Currency;
 use validator::ValidationError;
 
-/// The pattern of [`line`].
+/// The pattern of [`line()`].
 pub const LINE_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$";
 
-/// The pattern of [`lines`].
+/// The pattern of [`lines()`].
 pub const LINES_PATTERN: &str = r"^[^\u0000-\u0009\u000B-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0009\u000B-\u001F\u007F-\u009F]*$";
 
-/// The pattern of [`currency`], as far as a pattern can say it.
+/// The pattern of [`currency()`], as far as a pattern can say it.
 pub const CURRENCY_PATTERN: &str = "^[A-Z]{3}$";
 
 /// One line of text: something visible, and no control characters (line breaks are some).
