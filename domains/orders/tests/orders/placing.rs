@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
-use customers_contract::CustomerClosed;
+use customers_contract::{
+    CustomerClosed, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
+    ImportedCustomer,
+};
+use event_contract::LegacyReference;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
 use serde_json::{Value, json};
@@ -196,17 +200,22 @@ async fn a_change_that_expects_another_revision_is_refused() {
     let world = World::new().await;
     let client = client!(world);
     let id = client.place(customer(&world).await).await.is(201).id();
-    let confirm = |tag: &'static str| {
-        let path = format!("/api/v1/orders/{id}/confirm");
+    let act = |action: &str, tag: &'static str| {
         TestRequest::post()
-            .uri(&path)
+            .uri(&format!("/api/v1/orders/{id}/{action}"))
             .insert_header(("If-Match", tag))
+            .set_json(match action {
+                "cancel" => json!({ "reason": "Ordered twice" }),
+                _ => json!({}),
+            })
     };
-    client
-        .send(confirm("\"7\""))
-        .await
-        .problem(412, "precondition-failed");
-    client.send(confirm("\"0\"")).await.is(200);
+    for (action, current) in [("confirm", "\"0\""), ("fulfil", "\"1\"")] {
+        let stale = client.send(act(action, "\"7\"")).await;
+        stale.problem(412, "precondition-failed");
+        client.send(act(action, current)).await.is(200);
+    }
+    let stale = client.send(act("cancel", "\"7\"")).await;
+    stale.problem(412, "precondition-failed");
 }
 
 #[actix_web::test]
@@ -222,4 +231,53 @@ async fn what_the_legacy_owns_is_shown_and_not_changed() {
         .act(id, "confirm")
         .await
         .problem(409, "owned-by-legacy");
+}
+
+#[actix_web::test]
+async fn imported_customers_may_order_while_they_are_open() {
+    let world = World::new().await;
+    let client = client!(world);
+    let customer_id = new_id();
+    let legacy = || LegacyReference {
+        source: "tryton".to_owned(),
+        id: "party_party/5".to_owned(),
+    };
+    let state = |status| ImportedCustomer {
+        kind: CustomerKind::Company,
+        status,
+        closed_reason: None,
+        number: None,
+        name: None,
+        email: None,
+        phone: None,
+        address: None,
+        vat_number: None,
+        flags: vec![],
+    };
+    let revised = |status| {
+        CustomerEvent::from(CustomerRevised {
+            customer_id,
+            legacy: legacy(),
+            state: state(status),
+            changed: vec!["status".to_owned()],
+        })
+    };
+    let imported = CustomerEvent::from(CustomerImported {
+        customer_id,
+        legacy: legacy(),
+        state: state(CustomerStatus::Closed),
+    });
+    world.happened("customer", customer_id, imported).await;
+    let refused = client.place(customer_id).await;
+    refused.problem(409, "refused/customer-closed");
+
+    let reopened = revised(CustomerStatus::Open);
+    world.happened("customer", customer_id, reopened).await;
+    client.place(customer_id).await.is(201);
+
+    let closed = revised(CustomerStatus::Closed);
+    world.happened("customer", customer_id, closed).await;
+    world.known_customers_caught_up().await;
+    let refused = client.place(customer_id).await;
+    refused.problem(409, "refused/customer-closed");
 }

@@ -39,6 +39,8 @@ async fn orders_are_listed_newest_first_in_pages_and_filtered() {
         [second, first]
     );
     assert_eq!(get("?legacy_id=sale_sale/7".into()).await, [imported]);
+    let of_ada = format!("?legacy_id=sale_sale/7&customer_id={ada}");
+    assert!(get(of_ada).await.is_empty());
     assert!(get("?currency=CHF".into()).await.is_empty());
 
     let page = client

@@ -90,7 +90,8 @@ async fn a_paid_invoice_confirms_its_orders() {
     let confirmed = confirmation(&world, first).await;
     assert_eq!(confirmed.metadata.causation_id, Some(trigger));
     assert_eq!(confirmed.metadata.actor, POLICY);
-    confirmation(&world, second).await;
+    let other = confirmation(&world, second).await;
+    assert_ne!(confirmed.id, other.id, "one event id for two orders");
     let view = world.order(first).await.unwrap();
     assert_eq!((view.status, view.revision), (OrderStatus::Confirmed, 1));
 }
