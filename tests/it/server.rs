@@ -155,14 +155,19 @@ impl Server {
 
     /// Waits until the read models show what the log holds.
     pub(crate) async fn until_ready(&self) {
+        self.until_admin("/readyz", |_| true).await;
+    }
+
+    /// Asks the second listener again and again until it answers 200 and what is wanted.
+    pub(crate) async fn until_admin(&self, path: &str, wanted: impl Fn(&str) -> bool) {
         let begun = Instant::now();
         let mut looks = tokio::time::interval(BETWEEN_LOOKS);
         loop {
-            let (status, body) = self.admin("/readyz").await;
-            if status == 200 {
+            let (status, body) = self.admin(path).await;
+            if status == 200 && wanted(&body) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "not ready: {body}");
+            assert!(begun.elapsed() < PATIENCE, "GET {path}: still {status} {body}");
             looks.tick().await;
         }
     }
