@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{
+    ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
+};
 use utoipa::openapi::{
     Components, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder,
@@ -37,7 +39,7 @@ pub struct ReadHeaders;
 pub struct IfNoneMatchHeader;
 
 /// Status, name among the components, and what it means.
-const PROBLEMS: [(&str, &str, &str); 11] = [
+const PROBLEMS: [(&str, &str, &str); 10] = [
     (
         "400",
         "BadRequest",
@@ -75,11 +77,6 @@ const PROBLEMS: [(&str, &str, &str); 11] = [
         "503",
         "ServiceUnavailable",
         "Not now: overloaded, something does not answer, or a read is stale. Try again.",
-    ),
-    (
-        "405",
-        "MethodNotAllowed",
-        "The path has no operation with this method.",
     ),
 ];
 
@@ -201,7 +198,25 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     components
         .responses
         .insert("NotModified".to_owned(), not_modified.into());
+    refer_to_items(components);
     document
+}
+
+/// Lets every page name the schema of its items instead of repeating it, so that a generated client
+/// has one type for an item, wherever it comes from.
+fn refer_to_items(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for name in names {
+        let Some(item) = name.strip_prefix("Page_") else { continue };
+        if !components.schemas.contains_key(item) {
+            continue;
+        }
+        if let Some(RefOr::T(Schema::Object(page))) = components.schemas.get_mut(&name)
+            && let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items")
+        {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
 }
 
 fn add_schema<T: ToSchema>(components: &mut Components, name: &str) {
@@ -220,7 +235,6 @@ fn problem(status: &str, description: &str) -> Response {
         .content(MEDIA_TYPE, content);
     let response = match status {
         "503" => response.header("Retry-After", text_header("Seconds to wait.")),
-        "405" => response.header("Allow", text_header("The methods there are.")),
         _ => response,
     };
     response.build()
