@@ -167,16 +167,15 @@ fn null_clears() {
 
 #[test]
 fn what_no_document_can_be_without_is_named() {
-    let without: [(&str, fn(&mut LegacyInvoice)); 5] = [
-        ("status", |said| said.status = Patch::Keep),
-        ("kind", |said| said.kind = Patch::Keep),
-        ("number", |said| said.number = Patch::Clear),
-        ("currency", |said| said.currency = Patch::Keep),
-        ("total", |said| said.total = Patch::Clear),
-    ];
-    for (field, remove) in without {
+    for field in ["status", "kind", "number", "currency", "total"] {
         let mut said = said();
-        remove(&mut said);
+        match field {
+            "status" => said.status = Patch::Keep,
+            "kind" => said.kind = Patch::Keep,
+            "number" => said.number = Patch::Clear,
+            "currency" => said.currency = Patch::Keep,
+            _ => said.total = Patch::Clear,
+        }
         given(&[])
             .when(present(said))
             .then_refused(Refusal::IncompleteReport { field });

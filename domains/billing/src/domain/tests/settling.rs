@@ -1,0 +1,91 @@
+//! Money that comes and goes.
+
+use super::*;
+
+#[test]
+fn the_whole_sum_settles_an_invoice() {
+    given(&[issued()])
+        .when(pay(PAYMENT, "121.32", "EUR"))
+        .then(&[paid()]);
+}
+
+#[test]
+fn another_sum_or_currency_does_not() {
+    for (amount, currency) in [("121.31", "EUR"), ("121.33", "EUR"), ("121.32", "USD")] {
+        let (expected, found) = ("121.32 EUR".to_owned(), format!("{amount} {currency}"));
+        given(&[issued()])
+            .when(pay(PAYMENT, amount, currency))
+            .then_refused(Refusal::AmountDiffers { expected, found });
+    }
+}
+
+#[test]
+fn a_payment_told_twice_settles_once_and_a_second_payment_is_refused() {
+    given(&[issued(), paid()])
+        .when(pay(PAYMENT, "121.32", "EUR"))
+        .then(&[]);
+    given(&[issued(), paid()])
+        .when(pay(OTHER_PAYMENT, "121.32", "EUR"))
+        .then_refused(Refusal::PaidByAnother);
+}
+
+#[test]
+fn what_is_no_open_invoice_is_not_paid() {
+    let pay = || pay(PAYMENT, "121.32", "EUR");
+    given(&[]).when(pay()).then_refused(Refusal::NoSuchInvoice);
+    given(&[credited()])
+        .when(pay())
+        .then_refused(Refusal::IsCreditNote);
+    given(&[issued(), voided(VoidReason::OrderCancelled)])
+        .when(pay())
+        .then_refused(Refusal::AlreadyVoided);
+}
+
+#[test]
+fn money_goes_back_whether_the_invoice_stands_or_not() {
+    given(&[issued(), paid()])
+        .when(give_back(PAYMENT, "121.32"))
+        .then(&[refunded()]);
+    given(&[issued(), paid(), voided(VoidReason::OrderCancelled)])
+        .when(give_back(PAYMENT, "121.32"))
+        .then(&[refunded()]);
+}
+
+#[test]
+fn money_goes_back_once() {
+    given(&[issued(), paid(), refunded()])
+        .when(give_back(PAYMENT, "121.32"))
+        .then(&[]);
+    given(&[
+        issued(),
+        paid(),
+        voided(VoidReason::OrderCancelled),
+        refunded(),
+    ])
+    .when(give_back(PAYMENT, "121.32"))
+    .then(&[]);
+}
+
+#[test]
+fn money_that_came_too_late_to_be_recorded_goes_back_unrecorded() {
+    given(&[issued(), voided(VoidReason::PaymentExpired)])
+        .when(give_back(PAYMENT, "121.32"))
+        .then(&[]);
+}
+
+#[test]
+fn only_the_money_that_came_goes_back() {
+    given(&[issued()])
+        .when(give_back(PAYMENT, "121.32"))
+        .then_refused(Refusal::NotPaid);
+    given(&[issued(), paid()])
+        .when(give_back(OTHER_PAYMENT, "121.32"))
+        .then_refused(Refusal::PaidByAnother);
+    let (expected, found) = ("121.32 EUR".to_owned(), "1 EUR".to_owned());
+    given(&[issued(), paid()])
+        .when(give_back(PAYMENT, "1"))
+        .then_refused(Refusal::AmountDiffers { expected, found });
+    given(&[])
+        .when(give_back(PAYMENT, "1"))
+        .then_refused(Refusal::NoSuchInvoice);
+}

@@ -1,0 +1,16 @@
+//! Scenarios of the billing module on a real SQLite database: given events, when a command or
+//! another module's event, then eventually the view.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
+mod client;
+mod contract;
+mod imports;
+mod numbering;
+mod reading;
+mod saga;
+mod stores;
+mod world;

@@ -1,0 +1,271 @@
+//! Numbers: without a hole and without a duplicate, in the order of time, whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use billing::domain::series::SeriesEvent;
+use billing::domain::{Event, Refusal};
+use billing::handlers::{Billing, Outcome, credit_note_of, invoice_of};
+use billing::projections::{InvoiceViews, KnownCustomers};
+use billing::{BillingSettings, MIGRATIONS, NAME};
+use billing_contract::VoidReason;
+use chrono::NaiveDate;
+use database::Database;
+use kernel::event::{EventFilter, StreamName};
+use kernel::execution::{Cause, Environment, ExecuteError};
+use kernel::memory::MemoryStore;
+use kernel::projection::ProjectionRunner;
+use kernel::seams::{SystemClock, new_id};
+use kernel::store::EventStore;
+use orders_contract::OrderPlaced;
+use uuid::Uuid;
+
+use crate::stores::Failing;
+use crate::world::{SetClock, environment_on, order_of};
+
+const NOON: &str = "2026-03-02T11:00:00Z";
+
+/// Billing as another process has it: the same log, nothing else in common.
+async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billing {
+    let url = format!(
+        "sqlite:{}",
+        folder.path().join(format!("{}.db", new_id())).display()
+    );
+    let database = Database::open(&url, NAME, &MIGRATIONS).await.unwrap();
+    let (_, views) = ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
+    let (_, customers) =
+        ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
+    Billing::new(
+        environment.clone(),
+        database,
+        BillingSettings::default(),
+        views,
+        customers,
+    )
+}
+
+/// What a policy would carry: the same trigger gives the same cause.
+fn cause_of(trigger: Uuid) -> Cause {
+    Cause::request(trigger, "test").recognised_by(trigger, "billing.invoicing")
+}
+
+/// As the policy runtime does: again while it may help.
+async fn persistently<F: Future<Output = Outcome>>(command: impl Fn() -> F) {
+    loop {
+        match command().await {
+            Ok(_) => return,
+            Err(error) if error.is_transient() => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn issue(billing: &Billing, order: &OrderPlaced) {
+    persistently(|| async { billing.issue(order, None, &cause_of(order.order_id)).await }).await;
+}
+
+async fn void(billing: &Billing, order: &OrderPlaced) {
+    let invoice_id = invoice_of(order.order_id);
+    let cause = cause_of(invoice_id);
+    persistently(|| billing.void(invoice_id, VoidReason::OrderCancelled, &cause)).await;
+}
+
+/// What the series of a year has given: number, document, day; in its own order.
+async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, NaiveDate)> {
+    let stream = StreamName::new(format!("series-{year}")).unwrap();
+    let events = environment
+        .store
+        .read_stream(&stream, 0, 10_000)
+        .await
+        .unwrap();
+    let mut taken = Vec::new();
+    for event in events {
+        let SeriesEvent::Taken(one) = environment.codec.decode(event).await.unwrap().event;
+        taken.push((one.number, one.invoice_id, one.issue_date));
+    }
+    taken
+}
+
+/// What stands on the documents: number and day by id. Every number is there once.
+async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
+    let filter = EventFilter::types(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
+    let page = environment
+        .store
+        .read_log(0, &filter, 10_000)
+        .await
+        .unwrap();
+    let mut documents = BTreeMap::new();
+    for event in page.events {
+        let (id, number, day) = match environment.codec.decode(event).await.unwrap().event {
+            Event::Issued(one) => (one.invoice_id, one.number, one.issue_date),
+            Event::CreditNoteIssued(one) => (one.invoice_id, one.number, one.issue_date),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            documents.insert(id, (number, day)).is_none(),
+            "{id} was issued twice"
+        );
+    }
+    documents
+}
+
+/// The series and the documents agree, there are so many, and there is no hole.
+async fn assert_without_a_hole(environment: &Environment, year: i32, count: usize) {
+    let taken = series(environment, year).await;
+    let expected: Vec<String> = (1..=count).map(|n| format!("{year}-{n:06}")).collect();
+    let numbers: Vec<&String> = taken.iter().map(|(number, ..)| number).collect();
+    assert_eq!(numbers, expected.iter().collect::<Vec<_>>());
+    let documents = documents(environment).await;
+    let borne: BTreeSet<_> = documents.values().map(|(number, _)| number).collect();
+    assert_eq!(borne, expected.iter().collect());
+    for (number, id, day) in &taken {
+        assert_eq!(documents.get(id), Some(&(number.clone(), *day)));
+    }
+}
+
+async fn many_at_once(store: Arc<dyn EventStore>) -> Environment {
+    let environment = environment_on(store, Arc::new(SystemClock));
+    let folder = tempfile::tempdir().unwrap();
+    let mut processes = Vec::new();
+    for _ in 0..4 {
+        processes.push(process(&environment, &folder).await);
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..200 {
+        let billing = processes[task % processes.len()].clone();
+        tasks.spawn(async move {
+            let order = order_of(new_id());
+            issue(&billing, &order).await;
+            // Every tenth is voided again.
+            if task % 10 == 0 {
+                void(&billing, &order).await;
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    environment
+}
+
+fn year_of(environment: &Environment) -> i32 {
+    use chrono::Datelike as _;
+    environment
+        .clock
+        .now()
+        .with_timezone(&BillingSettings::default().time_zone)
+        .year()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_hundred_at_once_in_four_processes_leave_no_hole_and_no_duplicate() {
+    let environment = many_at_once(Arc::new(MemoryStore::new(Arc::new(SystemClock)))).await;
+    assert_without_a_hole(&environment, year_of(&environment), 220).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn appends_that_fail_or_whose_answer_is_lost_leave_no_hole_and_no_duplicate() {
+    let environment = many_at_once(Failing::over(MemoryStore::new(Arc::new(SystemClock)))).await;
+    assert_without_a_hole(&environment, year_of(&environment), 220).await;
+}
+
+#[tokio::test]
+async fn days_of_issue_never_go_back_when_the_clock_does() {
+    let clock = SetClock::at(NOON);
+    let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let billing = process(&environment, &folder).await;
+    let order = order_of(new_id());
+    issue(&billing, &order).await;
+    clock.set("2026-03-01T11:00:00Z");
+    issue(&billing, &order_of(new_id())).await;
+    void(&billing, &order).await;
+    clock.set("2026-03-03T11:00:00Z");
+    issue(&billing, &order_of(new_id())).await;
+    let days: Vec<String> = series(&environment, 2026)
+        .await
+        .iter()
+        .map(|(.., day)| day.to_string())
+        .collect();
+    assert_eq!(
+        days,
+        ["2026-03-02", "2026-03-02", "2026-03-02", "2026-03-03"]
+    );
+    assert_without_a_hole(&environment, 2026, 4).await;
+}
+
+#[tokio::test]
+async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year() {
+    let clock = SetClock::at("2026-12-31T22:59:59Z");
+    let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let billing = process(&environment, &folder).await;
+    issue(&billing, &order_of(new_id())).await;
+    // Midnight in Paris.
+    clock.set("2026-12-31T23:00:00Z");
+    issue(&billing, &order_of(new_id())).await;
+    let taken = |series: Vec<(String, Uuid, NaiveDate)>| {
+        series
+            .into_iter()
+            .map(|(number, _, day)| format!("{number} {day}"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        taken(series(&environment, 2026).await),
+        ["2026-000001 2026-12-31"]
+    );
+    assert_eq!(
+        taken(series(&environment, 2027).await),
+        ["2027-000001 2027-01-01"]
+    );
+}
+
+#[tokio::test]
+async fn what_is_refused_or_was_done_before_takes_no_number() {
+    let clock = SetClock::at(NOON);
+    let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock);
+    let folder = tempfile::tempdir().unwrap();
+    let billing = process(&environment, &folder).await;
+    let order = order_of(new_id());
+    issue(&billing, &order).await;
+    // The same trigger again, and another one for the same order.
+    issue(&billing, &order).await;
+    let again = billing.issue(&order, None, &cause_of(new_id())).await;
+    assert!(
+        matches!(again, Err(ExecuteError::Refused(Refusal::AlreadyIssued))),
+        "{again:?}"
+    );
+    let odd = OrderPlaced {
+        total: "1".parse().unwrap(),
+        ..order_of(new_id())
+    };
+    assert!(
+        billing
+            .issue(&odd, None, &cause_of(odd.order_id))
+            .await
+            .is_err()
+    );
+    assert_without_a_hole(&environment, 2026, 1).await;
+
+    void(&billing, &order).await;
+    void(&billing, &order).await;
+    let invoice_id = invoice_of(order.order_id);
+    let again = billing
+        .void(invoice_id, VoidReason::PaymentExpired, &cause_of(new_id()))
+        .await
+        .unwrap();
+    assert!(!again.recorded);
+    let nothing = billing
+        .void(new_id(), VoidReason::OrderCancelled, &cause_of(new_id()))
+        .await;
+    assert!(
+        matches!(nothing, Err(ExecuteError::Refused(Refusal::NoSuchInvoice))),
+        "{nothing:?}"
+    );
+    assert_without_a_hole(&environment, 2026, 2).await;
+    assert!(
+        documents(&environment)
+            .await
+            .contains_key(&credit_note_of(invoice_id))
+    );
+}

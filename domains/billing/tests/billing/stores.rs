@@ -1,0 +1,103 @@
+//! An event store that fails now and then, as stores behind a network do.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::memory::MemoryStore;
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Every third append fails before anything is written; every fifth is written, but the answer is
+/// lost; every seventh is written, and then the caller is told that the store was out of reach, as
+/// if it had been killed before it could learn better.
+pub struct Failing {
+    inner: MemoryStore,
+    appends: AtomicUsize,
+}
+
+impl Failing {
+    pub fn over(inner: MemoryStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            appends: AtomicUsize::new(0),
+        })
+    }
+}
+
+#[async_trait]
+impl EventStore for Failing {
+    fn log_id(&self) -> Uuid {
+        self.inner.log_id()
+    }
+
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        let count = self.appends.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_multiple_of(3) {
+            return Err(AppendError::Unavailable("out of reach".into()));
+        }
+        let appended = self.inner.append_many(requests).await?;
+        if count.is_multiple_of(5) {
+            return Err(AppendError::OutcomeUnknown(
+                "the connection was lost".into(),
+            ));
+        }
+        if count.is_multiple_of(7) {
+            return Err(AppendError::Unavailable("killed".into()));
+        }
+        Ok(appended)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        // Tasks take turns here, as they would at a real store.
+        tokio::task::yield_now().await;
+        self.inner.read_stream(stream, from, limit).await
+    }
+
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        let last = self.inner.read_last(stream).await;
+        tokio::task::yield_now().await;
+        last
+    }
+
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        self.inner.read_log(after, filter, limit).await
+    }
+
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.inner
+            .read_correlation(correlation_id, after, limit)
+            .await
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        self.inner.head().await
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.inner.watch_head()
+    }
+}

@@ -1,0 +1,431 @@
+//! The module at work on a store in memory, with its database in a throwaway folder.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use billing::BillingSettings;
+use billing::domain::Event;
+use billing::handlers::invoice_of;
+use billing::queries::{self, InvoiceFilter};
+use billing::view::InvoiceView;
+use chrono::{DateTime, Utc};
+use customers_contract::{Address, CustomerKind, CustomerRegistered};
+use http::Module;
+use kernel::checkpoint::SubscriptionStore as _;
+use kernel::codec::{Codec, EventSet};
+use kernel::event::{EventFilter, Metadata, NewEvent, RecordedEvent, StreamName};
+use kernel::execution::{Cause, Environment, ORIGIN};
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::projection::Progress;
+use kernel::seams::{Clock, SystemClock, new_id};
+use kernel::store::{AppendRequest, EventStore, ExpectedRevision};
+use kernel::subscription::{Delivery, LogReader, Subscription};
+use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
+use orders_contract::{CancellationReason, OrderCancelled, OrderLine, OrderPlaced};
+use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Longer than anything here takes; only a failing test waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+kernel::event_set! {
+    /// What other modules say.
+    pub enum Foreign {
+        Registered(CustomerRegistered),
+        Placed(OrderPlaced),
+        Cancelled(OrderCancelled),
+        Captured(PaymentCaptured),
+        Declined(PaymentDeclined),
+        Expired(PaymentExpired),
+        Refunded(PaymentRefunded),
+        AddressChanged(customers_contract::CustomerAddressChanged),
+        ContactChanged(customers_contract::CustomerContactChanged),
+        CustomerImported(customers_contract::CustomerImported),
+        CustomerRevised(customers_contract::CustomerRevised),
+    }
+}
+
+/// A clock that the test sets.
+pub struct SetClock(Mutex<DateTime<Utc>>);
+
+impl SetClock {
+    pub fn at(text: &str) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(text.parse().unwrap())))
+    }
+
+    pub fn set(&self, text: &str) {
+        *self.0.lock().unwrap() = text.parse().unwrap();
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        *self.0.lock().unwrap()
+    }
+}
+
+pub fn environment_on(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Environment {
+    Environment {
+        store,
+        codec: Codec::new(Arc::new(MemoryKeyVault::default())),
+        clock,
+        lookup_key: SecretKey::generate().unwrap(),
+    }
+}
+
+pub struct World {
+    pub environment: Environment,
+    pub vault: Arc<MemoryKeyVault>,
+    pub module: Module,
+    held: Vec<Box<dyn Subscription>>,
+    shutdown: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    /// The module with everything of it running.
+    pub async fn new() -> Self {
+        Self::with(|_| true).await
+    }
+
+    /// The module with only those subscriptions running whose name passes.
+    pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
+        let vault = Arc::new(MemoryKeyVault::default());
+        let clock = Arc::new(SystemClock);
+        let environment = Environment {
+            store: Arc::new(MemoryStore::new(clock.clone())),
+            codec: Codec::new(vault.clone()),
+            clock,
+            lookup_key: SecretKey::generate().unwrap(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("billing.db").display());
+        let settings = BillingSettings::default();
+        let mut module = billing::open(environment.clone(), &url, settings)
+            .await
+            .unwrap();
+        let shutdown = CancellationToken::new();
+        let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
+            .into_iter()
+            .partition(|subscription| runs(&subscription.name()));
+        for subscription in running {
+            tokio::spawn(subscription.run(shutdown.clone()));
+        }
+        Self {
+            environment,
+            vault,
+            module,
+            held,
+            shutdown,
+            _folder: folder,
+        }
+    }
+
+    /// Starts what was held back.
+    pub fn release(&mut self) {
+        for subscription in self.held.drain(..) {
+            tokio::spawn(subscription.run(self.shutdown.clone()));
+        }
+    }
+
+    /// Records an event of another module as if that module had.
+    pub async fn happened(&self, category: &'static str, id: Uuid, event: impl Into<Foreign>) {
+        let event: Foreign = event.into();
+        let event_id = new_id();
+        let metadata = Metadata {
+            correlation_id: new_id(),
+            causation_id: None,
+            traceparent: None,
+            actor: "test".to_owned(),
+            origin_system: ORIGIN.to_owned(),
+            occurred_at: self.environment.clock.now(),
+        };
+        let event = NewEvent {
+            id: event_id,
+            event_type: event.event_type().into(),
+            data: self
+                .environment
+                .codec
+                .encode(&event, event_id)
+                .await
+                .unwrap(),
+            metadata,
+        };
+        let request = AppendRequest {
+            stream: StreamName::of(category, id),
+            expected: ExpectedRevision::Any,
+            events: vec![event],
+        };
+        self.environment.store.append(request).await.unwrap();
+    }
+
+    /// A customer registers.
+    pub async fn customer(&self) -> Uuid {
+        let customer_id = new_id();
+        let registered = CustomerRegistered {
+            customer_id,
+            kind: CustomerKind::Company,
+            name: "Ada Martin".to_owned().into(),
+            email: "ada@exemple.fr".to_owned().into(),
+            phone: None,
+            address: address("Paris").into(),
+            vat_number: Some("FR32123456789".to_owned().into()),
+        };
+        self.happened("customer", customer_id, registered).await;
+        customer_id
+    }
+
+    /// A customer orders: the order's id.
+    pub async fn order(&self, customer_id: Uuid) -> Uuid {
+        let placed = order_of(customer_id);
+        let order_id = placed.order_id;
+        self.happened("order", order_id, placed).await;
+        order_id
+    }
+
+    /// A new customer orders, and the invoice is there: its id and the order's.
+    pub async fn invoiced(&self) -> (Uuid, Uuid) {
+        let order_id = self.order(self.customer().await).await;
+        let invoice_id = invoice_of(order_id);
+        self.eventually(
+            |event| matches!(event, Event::Issued(issued) if issued.invoice_id == invoice_id),
+        )
+        .await;
+        (invoice_id, order_id)
+    }
+
+    pub async fn cancelled(&self, order_id: Uuid, reason: CancellationReason) {
+        self.happened("order", order_id, OrderCancelled { order_id, reason })
+            .await;
+    }
+
+    pub async fn captured(&self, invoice_id: Uuid, amount: &str) {
+        let captured = PaymentCaptured {
+            payment_id: payment_of(invoice_id),
+            invoice_id,
+            amount: amount.parse().unwrap(),
+            currency: "EUR".to_owned(),
+            provider_reference: "sandbox-1".to_owned(),
+        };
+        self.happened("payment", captured.payment_id, captured)
+            .await;
+    }
+
+    pub async fn refunded(&self, invoice_id: Uuid, amount: &str) {
+        let refunded = PaymentRefunded {
+            payment_id: payment_of(invoice_id),
+            invoice_id,
+            amount: amount.parse().unwrap(),
+            currency: "EUR".to_owned(),
+            provider_reference: "sandbox-2".to_owned(),
+        };
+        self.happened("payment", refunded.payment_id, refunded)
+            .await;
+    }
+
+    pub async fn declined(&self, invoice_id: Uuid) {
+        let payment_id = payment_of(invoice_id);
+        let reason = "no funds".to_owned();
+        self.happened(
+            "payment",
+            payment_id,
+            PaymentDeclined {
+                payment_id,
+                invoice_id,
+                reason,
+            },
+        )
+        .await;
+    }
+
+    pub async fn expired(&self, invoice_id: Uuid) {
+        let payment_id = payment_of(invoice_id);
+        self.happened(
+            "payment",
+            payment_id,
+            PaymentExpired {
+                payment_id,
+                invoice_id,
+            },
+        )
+        .await;
+    }
+
+    pub fn progress(&self, projection: &str) -> &Progress {
+        let mut projections = self.module.projections.iter();
+        &projections
+            .find(|(name, _)| name == projection)
+            .expect("no such projection")
+            .1
+    }
+
+    /// Waits until the views show everything recorded so far.
+    pub async fn views_caught_up(&self) {
+        let head = self.environment.store.head().await.unwrap();
+        let progress = self.progress("billing.invoices");
+        assert!(
+            progress.reached(head, PATIENCE).await,
+            "the views stand still"
+        );
+    }
+
+    /// The view of a document once everything that was recorded so far shows.
+    pub async fn view(&self, id: Uuid) -> InvoiceView {
+        self.views_caught_up().await;
+        let view = queries::invoice(self.module.database.readers(), id)
+            .await
+            .unwrap();
+        view.expect("there is no such document")
+    }
+
+    /// The ids of the documents that pass a filter, newest first.
+    pub async fn list(&self, filter: InvoiceFilter) -> Vec<Uuid> {
+        self.views_caught_up().await;
+        let readers = self.module.database.readers();
+        let rows = queries::invoices(readers, &filter, i64::MAX, 100)
+            .await
+            .unwrap();
+        rows.into_iter().map(|(_, view)| view.id).collect()
+    }
+
+    /// Waits until the log holds an event that passes, and gives it.
+    pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> (Event, Arc<RecordedEvent>) {
+        let filter = EventFilter::types(Event::types());
+        let store = Arc::clone(&self.environment.store);
+        let mut reader = LogReader::new(store, 0, filter);
+        let search = async {
+            loop {
+                let Delivery::Event(recorded) = reader.next().await.unwrap() else {
+                    continue;
+                };
+                let codec = &self.environment.codec;
+                let decoded = codec.decode::<Event>(Arc::clone(&recorded)).await.unwrap();
+                if wanted(&decoded.event) {
+                    return (decoded.event, recorded);
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("it never happened")
+    }
+
+    /// Waits until both policies are through with everything recorded so far, and with what they
+    /// themselves have added.
+    pub async fn settled(&self) {
+        let search = async {
+            loop {
+                let mut done = true;
+                for policy in ["billing.invoicing", "billing.settlement"] {
+                    let checkpoint = self.module.database.checkpoint(policy).await.unwrap();
+                    let position = checkpoint.map_or(0, |checkpoint| checkpoint.position);
+                    done &= position >= self.environment.store.head().await.unwrap();
+                }
+                if done {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("the policies stand still");
+    }
+
+    /// Why the policy has parked events: nothing when it has none.
+    pub async fn all_parked(&self) -> Vec<String> {
+        let statement = "SELECT error FROM parked_event";
+        sqlx::query_scalar(statement)
+            .fetch_all(self.module.database.readers())
+            .await
+            .unwrap()
+    }
+
+    /// Waits until a policy has parked an event, and gives the reason.
+    pub async fn parked(&self) -> String {
+        let search = async {
+            loop {
+                match self.all_parked().await.pop() {
+                    Some(error) => return error,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .expect("nothing was parked")
+    }
+
+    /// How many events of a type the log has.
+    pub async fn count(&self, event_type: &'static str) -> usize {
+        let filter = EventFilter::types([event_type]);
+        self.environment
+            .store
+            .read_log(0, &filter, 1000)
+            .await
+            .unwrap()
+            .events
+            .len()
+    }
+
+    /// Gives the module the legacy system's word on a document.
+    pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
+        let target = self.module.sync_targets.first().unwrap();
+        assert_eq!(target.command(), "billing.SyncInvoice");
+        let legacy = LegacyReference {
+            source: "tryton".to_owned(),
+            id: "account_invoice/7".to_owned(),
+        };
+        let cause = Cause::request(new_id(), "import");
+        target
+            .sync(SyncRequest {
+                id,
+                legacy,
+                state,
+                cause,
+            })
+            .await
+    }
+}
+
+pub fn address(city: &str) -> Address {
+    Address {
+        line1: "1 rue de la Paix".to_owned(),
+        line2: None,
+        postal_code: Some("75002".to_owned()),
+        city: Some(city.to_owned()),
+        country: Some("FR".to_owned()),
+    }
+}
+
+/// An order over 119.76 EUR.
+pub fn order_of(customer_id: Uuid) -> OrderPlaced {
+    OrderPlaced {
+        order_id: new_id(),
+        customer_id,
+        currency: "EUR".to_owned(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines: vec![OrderLine {
+            sku: "CH-1".to_owned(),
+            description: "Chaise".to_owned(),
+            quantity: "2".parse().unwrap(),
+            unit_price: "49.90".parse().unwrap(),
+            vat_rate: "20".parse().unwrap(),
+        }],
+        total_net: "99.80".parse().unwrap(),
+        total_vat: "19.96".parse().unwrap(),
+        total: "119.76".parse().unwrap(),
+    }
+}
+
+pub fn payment_of(invoice_id: Uuid) -> Uuid {
+    Uuid::new_v5(&invoice_id, b"payment")
+}
