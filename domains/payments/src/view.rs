@@ -11,7 +11,19 @@ use crate::queries::PaymentRow;
 
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[schema(as = Payment)]
+#[schema(as = Payment, example = json!({
+    "id": "6f2b4c0e-58f1-5b0f-9a53-0d8f3a1f7c21",
+    "status": "captured",
+    "invoice_id": "0193a1f0-6c1e-7d43-8f0a-2b9c4d5e6f70",
+    "amount": "119.76",
+    "currency": "EUR",
+    "method": "sandbox:ok",
+    "deadline": "2026-03-01T12:15:00Z",
+    "provider_reference": "sandbox-ch-3f0c9c1a-7b1e-5d8e-8a54-6b1f2c3d4e5f",
+    "owner": "bascule",
+    "requested_at": "2026-03-01T12:00:00Z",
+    "revision": 1
+}))]
 pub struct PaymentView {
     /// Its id.
     id: Uuid,

@@ -19,6 +19,7 @@ use crate::queries::sqlite::{find, insert, update};
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PaymentStatus)]
 pub enum Status {
     /// The provider has not decided yet.
     Pending,
@@ -51,6 +52,7 @@ impl Status {
 /// Who decides over a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PaymentOwner)]
 pub enum Owner {
     /// This system.
     Bascule,
@@ -118,6 +120,7 @@ pub struct RefundDetails {
 /// How far a refund has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = PaymentRefundStatus)]
 pub enum RefundProgress {
     /// The money is to go back.
     Requested,

@@ -1,9 +1,11 @@
 //! The routes as a client meets them.
 
+use actix_web::App;
 use actix_web::test::TestRequest;
 use kernel::seams::new_id;
 use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentRequested};
 use serde_json::{Value, json};
+use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
 use crate::world::{Running, World, settings};
@@ -234,4 +236,57 @@ async fn one_payment_has_a_tag_and_a_history() {
         ]
     );
     running.stop().await;
+}
+
+/// Every `$ref` below a value.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            if let Some(Value::String(reference)) = object.get("$ref") {
+                found.push(reference.clone());
+            }
+            object.values().for_each(|value| references(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[actix_web::test]
+async fn the_routes_describe_themselves_without_a_store() {
+    let app = App::new().into_utoipa_app().configure(payments::routes);
+    let (_, document) = app.split_for_parts();
+    let document = serde_json::to_value(http::openapi::completed(document)).unwrap();
+    let operations: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .filter_map(|operation| operation["operationId"].as_str())
+        .collect();
+    assert_eq!(operations.len(), 5, "{operations:?}");
+    assert!(
+        operations.iter().all(|id| id.contains("payment")),
+        "{operations:?}"
+    );
+
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(
+        found
+            .iter()
+            .any(|reference| reference.ends_with("/PaymentStatus"))
+    );
+    for reference in found {
+        let pointer = reference.trim_start_matches('#');
+        assert!(
+            document.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
+    }
+    // Names are shared by all modules: ours say whose they are, so that they never collide.
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for general in ["Owner", "Status", "RefundProgress"] {
+        assert!(!schemas.contains_key(general), "{general}");
+    }
 }
