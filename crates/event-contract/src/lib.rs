@@ -147,6 +147,6 @@ impl<T: JsonSchema> JsonSchema for Personal<T> {
 pub struct LegacyReference {
     /// The legacy system's name in the mapping, for example `tryton`.
     pub source: String,
-    /// The key there, as text: `<table>/<key>`.
+    /// The key there, as text. Which table it is a key of follows from the kind of aggregate.
     pub id: String,
 }

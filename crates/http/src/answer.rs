@@ -95,7 +95,9 @@ fn entity_tag(revision: Revision) -> String {
 
 /// Reads `"<revision>"`.
 fn revision_of(tag: &str) -> Option<Revision> {
-    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    // Many clients forget the quotes; without them there is nothing else it could mean.
+    let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    let digits = quoted.unwrap_or(tag);
     let is_number = (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
 }

@@ -6,7 +6,6 @@ use kernel::event::Position;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
 
-use crate::parameters::invalid_header;
 use crate::problem::Problem;
 
 /// The header in which a reader says what it must see: the `Bascule-Position` of an answer.
@@ -36,7 +35,7 @@ pub async fn caught_up(environment: &Environment, progress: &Progress) -> Result
 }
 
 /// Waits for the position a reader asked for. One that the log has not reached itself is refused
-/// (400): waiting would not help.
+/// (412): waiting would not help.
 pub(crate) async fn reached_if_known(
     environment: &Environment,
     progress: &Progress,
@@ -47,8 +46,7 @@ pub(crate) async fn reached_if_known(
     }
     let head = environment.store.head().await?;
     if position > head {
-        let message = format!("the log ends at position {head}");
-        return Err(invalid_header(MIN_POSITION, "range", &message));
+        return Err(Problem::beyond_the_log(position, head));
     }
     reached(progress, position, DEADLINE).await
 }

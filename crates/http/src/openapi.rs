@@ -55,7 +55,7 @@ const PROBLEMS: [(&str, &str, &str); 10] = [
     (
         "412",
         "PreconditionFailed",
-        "The resource is not at the revision of If-Match.",
+        "The resource is not at the revision of If-Match, or the log ends before Bascule-Min-Position.",
     ),
     ("413", "PayloadTooLarge", "The body is too large."),
     (
@@ -90,13 +90,13 @@ fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
 
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&["400", "500", "503"])
+        problems(&["400", "412", "500", "503"])
     }
 }
 
 impl IntoResponses for ReadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&["400", "404", "500", "503"])
+        problems(&["400", "404", "412", "500", "503"])
     }
 }
 
@@ -147,10 +147,10 @@ impl IntoParams for IfMatchHeader {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some(r#"^(\*|"[0-9]{1,18}")$"#))
+            .pattern(Some(r#"^(\*|"[0-9]{1,18}"|[0-9]{1,18})$"#))
             .examples([r#""3""#]);
         let description = "The entity tag of the resource as the caller knows it; 412 when it has \
-                           changed.";
+                           changed. The quotes may be missing.";
         header("If-Match", description, schema)
     }
 }
@@ -161,9 +161,9 @@ impl IntoParams for ReadHeaders {
             .schema_type(Type::Integer)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
             .minimum(Some(0))
-            .examples([42]);
+            .examples([1]);
         let description = "The Bascule-Position of an earlier answer: the read waits until it \
-                           shows what was written then. 400 when the log has not come that far.";
+                           shows what was written then. 412 when the log has not come that far.";
         header(MIN_POSITION, description, schema)
     }
 }

@@ -14,7 +14,7 @@ use actix_web::http::header::{
     ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use actix_web::{HttpResponse, ResponseError};
-use kernel::event::Revision;
+use kernel::event::{Position, Revision};
 use kernel::store::BoxError;
 use serde_json::{Map, Value};
 
@@ -117,6 +117,17 @@ impl Problem {
         )
         .with("expected", expected)
         .with("actual", actual)
+    }
+
+    /// The caller knows of a position that the log has not reached (412): it was replaced or
+    /// restored, or the position is made up. Waiting would not help.
+    pub fn beyond_the_log(position: Position, head: Position) -> Self {
+        Self::new(
+            ProblemKind::PreconditionFailed,
+            format!("The log ends at position {head}, before position {position}."),
+        )
+        .with("expected", position)
+        .with("actual", head)
     }
 
     /// The body is larger than `limit` bytes (413).

@@ -59,6 +59,16 @@ pub fn currency(code: &str) -> Result<(), ValidationError> {
     }
 }
 
+/// The form of a currency code, three capitals, in use or not: for looking things up, since what was
+/// imported may be in a currency that is gone.
+pub fn currency_form(code: &str) -> Result<(), ValidationError> {
+    if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Ok(());
+    }
+    Err(ValidationError::new("currency")
+        .with_message("expected three capitals such as EUR".into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -82,13 +82,13 @@ struct ListInvoices {
     number: Option<String>,
     /// Only documents that this system decides about.
     owner: Option<Owner>,
-    /// Only the document that was imported under this id: `<table>/<key>`.
+    /// Only the document that was imported under this id: the key there.
     #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
     #[param(
         min_length = 1,
         max_length = 200,
         pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "account_invoice/17"
+        example = "17"
     )]
     legacy_id: Option<String>,
     /// Most items in one answer.

@@ -191,8 +191,8 @@ pub struct LegacyView {
     /// The legacy system's name.
     #[schema(example = "tryton")]
     pub source: String,
-    /// `<table>/<key>` there.
-    #[schema(example = "account_invoice/17")]
+    /// The key there.
+    #[schema(example = "17")]
     pub id: String,
     /// What is irregular about it, in short words. `number_like_ours`: its number has the form of
     /// our own series, but is the legacy system's.

@@ -185,8 +185,8 @@ pub struct LegacyView {
     /// The legacy system's name.
     #[schema(example = "tryton")]
     pub source: String,
-    /// `<table>/<key>` there.
-    #[schema(example = "sale_sale/17")]
+    /// The key there.
+    #[schema(example = "17")]
     pub id: String,
     /// What is irregular about it, in short words.
     #[serde(default)]

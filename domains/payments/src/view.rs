@@ -102,7 +102,7 @@ pub struct PaymentLegacyView {
     #[schema(example = "tryton")]
     source: String,
     /// Its key there.
-    #[schema(example = "account_invoice-account_move_line/7")]
+    #[schema(example = "7")]
     id: String,
     /// What is irregular about it there.
     #[serde(skip_serializing_if = "Vec::is_empty")]

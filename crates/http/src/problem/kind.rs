@@ -23,7 +23,8 @@ pub enum ProblemKind {
     Refused,
     /// The legacy system owns the resource; it is changed there.
     OwnedByLegacy,
-    /// The resource is not at the revision that `If-Match` names.
+    /// The resource is not at the revision that `If-Match` names, or the log has not come as far as
+    /// `Bascule-Min-Position` says.
     PreconditionFailed,
     /// The body is larger than what is accepted.
     PayloadTooLarge,
@@ -130,7 +131,7 @@ impl ProblemKind {
             Self::PreconditionFailed => (
                 "/problems/precondition-failed",
                 S::PRECONDITION_FAILED,
-                "The resource has changed",
+                "A precondition of the request does not hold",
             ),
             Self::PayloadTooLarge => (
                 "/problems/payload-too-large",

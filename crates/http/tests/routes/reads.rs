@@ -146,8 +146,8 @@ async fn a_read_that_cannot_see_enough_says_so() {
     }
     // The log ends at 1: nobody was told of more.
     let answer = read("2").await;
-    answer.is_problem(400, "invalid-parameter");
-    assert_eq!(answer.errors(), [("Bascule-Min-Position", "range")]);
+    answer.is_problem(412, "precondition-failed");
+    assert_eq!((&answer.body["expected"], &answer.body["actual"]), (&2.into(), &1.into()));
 }
 
 #[actix_web::test]

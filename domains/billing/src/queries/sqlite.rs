@@ -84,7 +84,7 @@ pub struct InvoiceFilter {
     pub number: Option<String>,
     /// Owned by this system.
     pub owner: Option<Owner>,
-    /// Imported under this id: `<table>/<key>`.
+    /// Imported under this id: the key there.
     pub legacy_id: Option<String>,
 }
 

@@ -56,7 +56,7 @@ pub(super) struct ListCustomers {
     owner: Option<Owner>,
     /// Only the one with this key in the legacy system.
     #[validate(length(min = 1, max = 200))]
-    #[param(min_length = 1, max_length = 200, example = "party_party/27")]
+    #[param(min_length = 1, max_length = 200, example = "27")]
     legacy_id: Option<String>,
     /// Most items in one answer.
     limit: Option<Limit>,

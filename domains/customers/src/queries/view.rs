@@ -167,7 +167,7 @@ impl From<Address> for PostalAddress {
 pub struct LegacyView {
     /// The legacy system's name in the mapping.
     pub source: String,
-    /// The key there: `<table>/<key>`.
+    /// The key there.
     pub id: String,
     /// What is irregular, in short words; `email_shared`: another open customer has the same
     /// e-mail address.

@@ -55,7 +55,7 @@ pub(super) struct ListOrders {
     /// Only orders that this system decides about.
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
-    #[validate(custom(function = "http::text::currency"))]
+    #[validate(custom(function = "http::text::currency_form"))]
     #[param(
         min_length = 3,
         max_length = 3,
@@ -63,13 +63,13 @@ pub(super) struct ListOrders {
         example = "EUR"
     )]
     currency: Option<String>,
-    /// Only the order that was imported under this id: `<table>/<key>`.
+    /// Only the order that was imported under this id: the key there.
     #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
     #[param(
         min_length = 1,
         max_length = 200,
         pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "sale_sale/17"
+        example = "17"
     )]
     legacy_id: Option<String>,
     /// Most items in one answer.

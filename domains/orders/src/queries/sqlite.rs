@@ -62,7 +62,7 @@ pub struct OrderFilter {
     pub owner: Option<Owner>,
     /// In this currency.
     pub currency: Option<String>,
-    /// Imported under this id: `<table>/<key>`.
+    /// Imported under this id: the key there.
     pub legacy_id: Option<String>,
 }
 
