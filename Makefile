@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
-	check lint fmt openapi clean-data help
+	check lint fmt openapi clean-data figures help
 
 run: ## build, import the example feed into ./data and serve it (STORE=, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -69,6 +69,10 @@ openapi: ## write openapi/bascule.openapi.json from the code
 	@cargo build $(CARGO_SET) --all-targets
 	@target/debug/bascule openapi > openapi/bascule.openapi.json.new
 	@mv openapi/bascule.openapi.json.new openapi/bascule.openapi.json
+
+figures: ## measure the release binary: import rate, cold start, memory, latency of orders
+	@cargo build --locked --release
+	@scripts/figures.sh
 
 clean-data: ## delete ./data: the store that `make run` made
 	@printf '\n==> Deleting ./data\n'

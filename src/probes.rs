@@ -55,7 +55,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/livez", web::get().to(live))
         .route("/startupz", web::get().to(started))
         .route("/readyz", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        .route("/metrics", web::get().to(render_metrics));
 }
 
 async fn live() -> HttpResponse {
@@ -106,9 +106,20 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     }
 }
 
-async fn metrics(probes: web::Data<Probes>) -> HttpResponse {
+async fn render_metrics(probes: web::Data<Probes>) -> HttpResponse {
     probes.metrics.run_upkeep();
+    if let Some(bytes) = resident_memory() {
+        metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
+    }
     HttpResponse::Ok()
         .content_type(ContentType::plaintext())
         .body(probes.metrics.render())
+}
+
+/// Resident memory of this process in bytes, where the system tells.
+pub fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes * 1024)
 }

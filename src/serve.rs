@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -27,6 +27,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until it is asked to stop.
 pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
+    let begun = Instant::now();
     let metrics = telemetry::start_metrics()?;
     let probes = web::Data::new(Probes::new(metrics));
     // Probes first: an orchestrator sees "starting" rather than nothing.
@@ -43,7 +44,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
     probes.started(system.environment.store.clone(), head, projections)?;
-    announce(&configuration, address, admin_address)?;
+    announce(&configuration, address, admin_address, begun.elapsed())?;
 
     let ended = tokio::select! {
         () = until_asked_to_stop() => Ok(()),
@@ -205,9 +206,20 @@ fn announce(
     configuration: &Configuration,
     api: SocketAddr,
     admin: SocketAddr,
+    took: Duration,
 ) -> anyhow::Result<()> {
     let (api, admin) = (format!("http://{api}"), format!("http://{admin}"));
-    tracing::info!(api, admin, store = configuration.store, "ready");
+    let milliseconds = took.as_millis();
+    let memory = probes::resident_memory().unwrap_or_default() / (1024 * 1024);
+    tracing::info!(
+        api,
+        admin,
+        store = configuration.store,
+        started_in_ms = milliseconds,
+        resident_mib = memory,
+        "ready"
+    );
+    output::line(format_args!("\nbascule is ready, after {milliseconds} ms, in {memory} MiB."))?;
     output::line(welcome(&api, &admin))?;
     if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
         let file = Path::new(&file);
@@ -224,8 +236,6 @@ fn announce(
 fn welcome(api: &str, admin: &str) -> String {
     format!(
         r#"
-bascule is ready.
-
   API      {api}/api/v1
   docs     {api}/docs/
   metrics  {admin}/metrics

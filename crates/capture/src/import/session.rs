@@ -408,7 +408,7 @@ impl<'i> Session<'i> {
         self.summary.dirty = ledger.dirty_count(&mut connection).await?;
         self.summary.unfinished_snapshot = self.state.cursor.in_snapshot;
         self.summary.cancelled = self.cancel.is_cancelled();
-        metrics::gauge!("bascule_import_quarantined", "source" => ledger.source.clone())
+        metrics::gauge!("import_quarantined", "source" => ledger.source.clone())
             .set(self.summary.quarantined as f64);
         self.report();
         let seconds = self.began.elapsed().as_secs_f64();
@@ -420,7 +420,7 @@ impl<'i> Session<'i> {
     fn count(&mut self, segment: &Segment) {
         let changes = segment.changes.len() as u64;
         self.snapshot.changes += changes;
-        metrics::counter!("bascule_import_changes_total", "source" => self.ledger.source.clone())
+        metrics::counter!("import_changes_total", "source" => self.ledger.source.clone())
             .increment(changes);
     }
 

@@ -40,7 +40,7 @@ impl Session<'_> {
             };
             *counter += 1;
             let command = mapping.aggregates[answered.aggregate].command.clone();
-            metrics::counter!("bascule_import_commands_total", "command" => command, "outcome" => label)
+            metrics::counter!("import_commands_total", "command" => command, "outcome" => label)
                 .increment(1);
             last.insert((answered.aggregate, answered.key.as_str()), answered);
         }
