@@ -20,7 +20,7 @@ use kernel::store::EventStore;
 use orders_contract::OrderPlaced;
 use uuid::Uuid;
 
-use crate::stores::Failing;
+use crate::stores::Unreliable;
 use crate::world::{SetClock, environment_on, order_of};
 
 const NOON: &str = "2026-03-02T11:00:00Z";
@@ -165,8 +165,38 @@ async fn two_hundred_at_once_in_four_processes_leave_no_hole_and_no_duplicate() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn appends_that_fail_or_whose_answer_is_lost_leave_no_hole_and_no_duplicate() {
-    let environment = many_at_once(Failing::over(MemoryStore::new(Arc::new(SystemClock)))).await;
+    let environment =
+        many_at_once(Unreliable::failing(MemoryStore::new(Arc::new(SystemClock)))).await;
     assert_without_a_hole(&environment, year_of(&environment), 220).await;
+}
+
+#[tokio::test]
+async fn whoever_comes_second_takes_the_next_number_at_once() {
+    let clock = SetClock::at(NOON);
+    let store = Unreliable::racing(MemoryStore::new(clock.clone()));
+    let environment = environment_on(store.clone(), clock);
+    let folder = tempfile::tempdir().unwrap();
+    let billing = process(&environment, &folder).await;
+    let (first, second) = (order_of(new_id()), order_of(new_id()));
+    issue(&billing, &first).await;
+    store.miss_the_last_event();
+    let outcome = billing
+        .issue(&second, None, &cause_of(second.order_id))
+        .await;
+    assert!(
+        outcome.as_ref().is_ok_and(|done| done.recorded),
+        "{outcome:?}"
+    );
+    store.miss_the_last_event();
+    let (invoice_id, reason) = (invoice_of(first.order_id), VoidReason::OrderCancelled);
+    let outcome = billing
+        .void(invoice_id, reason, &cause_of(invoice_id))
+        .await;
+    assert!(
+        outcome.as_ref().is_ok_and(|done| done.recorded),
+        "{outcome:?}"
+    );
+    assert_without_a_hole(&environment, 2026, 3).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! An event store that fails now and then, as stores behind a network do.
+//! Event stores that fail now and then, as stores behind a network do.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
@@ -10,25 +10,46 @@ use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, R
 use tokio::sync::watch;
 use uuid::Uuid;
 
-/// Every third append fails before anything is written; every fifth is written, but the answer is
-/// lost; every seventh is written, and then the caller is told that the store was out of reach, as
-/// if it had been killed before it could learn better.
-pub struct Failing {
+/// A store in memory that misbehaves as it is told to.
+pub struct Unreliable {
     inner: MemoryStore,
-    appends: AtomicUsize,
+    /// How many appends there were, when some of them are to fail.
+    appends: Option<AtomicUsize>,
+    /// Whether the next read of a last event shall miss it.
+    misses: AtomicBool,
 }
 
-impl Failing {
-    pub fn over(inner: MemoryStore) -> Arc<Self> {
+impl Unreliable {
+    /// Every third append fails before anything is written; every fifth is written, but the answer
+    /// is lost; every seventh is written, and then the caller is told that the store was out of
+    /// reach, as if it had been killed before it could learn better.
+    pub fn failing(inner: MemoryStore) -> Arc<Self> {
+        let (appends, misses) = (Some(AtomicUsize::new(0)), AtomicBool::new(false));
         Arc::new(Self {
             inner,
-            appends: AtomicUsize::new(0),
+            appends,
+            misses,
         })
+    }
+
+    /// One that does as it should until [`Self::miss_the_last_event`].
+    pub fn racing(inner: MemoryStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            appends: None,
+            misses: AtomicBool::new(false),
+        })
+    }
+
+    /// The next read of a last event comes just before it is written, as when another process is
+    /// faster.
+    pub fn miss_the_last_event(&self) {
+        self.misses.store(true, Ordering::Relaxed);
     }
 }
 
 #[async_trait]
-impl EventStore for Failing {
+impl EventStore for Unreliable {
     fn log_id(&self) -> Uuid {
         self.inner.log_id()
     }
@@ -37,7 +58,10 @@ impl EventStore for Failing {
         &self,
         requests: Vec<AppendRequest>,
     ) -> Result<Vec<Appended>, AppendError> {
-        let count = self.appends.fetch_add(1, Ordering::Relaxed) + 1;
+        let Some(appends) = &self.appends else {
+            return self.inner.append_many(requests).await;
+        };
+        let count = appends.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_multiple_of(3) {
             return Err(AppendError::Unavailable("out of reach".into()));
         }
@@ -68,6 +92,9 @@ impl EventStore for Failing {
         &self,
         stream: &StreamName,
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        if self.misses.swap(false, Ordering::Relaxed) {
+            return Ok(None);
+        }
         let last = self.inner.read_last(stream).await;
         tokio::task::yield_now().await;
         last
