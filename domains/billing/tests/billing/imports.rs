@@ -63,7 +63,7 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
     let legacy = view.legacy.unwrap();
     assert_eq!(
         (legacy.source.as_str(), legacy.id.as_str()),
-        ("tryton", "account_invoice/7")
+        ("tryton", "7")
     );
     let of = |order_id| InvoiceFilter {
         order_id: Some(order_id),

@@ -307,7 +307,7 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
     let customer_id = new_id();
     let legacy = LegacyReference {
         source: "tryton".to_owned(),
-        id: "party_party/7".to_owned(),
+        id: "7".to_owned(),
     };
     let state = ImportedCustomer {
         kind: CustomerKind::Company,

@@ -382,7 +382,7 @@ impl World {
         assert_eq!(target.command(), "billing.SyncInvoice");
         let legacy = LegacyReference {
             source: "tryton".to_owned(),
-            id: "account_invoice/7".to_owned(),
+            id: "7".to_owned(),
         };
         let cause = Cause::request(new_id(), "import");
         target

@@ -13,7 +13,7 @@ fn report(word: LegacyWord) -> Command {
 fn reference() -> LegacyReference {
     LegacyReference {
         source: "tryton".to_owned(),
-        id: "account_invoice/7".to_owned(),
+        id: "7".to_owned(),
     }
 }
 
