@@ -128,7 +128,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
-    if !matches!(cli.command, Command::Serve { .. }) && std::env::var_os("BASCULE_LOG__FILTER").is_none() {
+    if !matches!(cli.command, Command::Serve { .. })
+        && std::env::var_os("BASCULE_LOG__FILTER").is_none()
+    {
         // Of the commands for people only what goes wrong is told beside the result.
         configuration.log.filter = "warn".to_owned();
     }

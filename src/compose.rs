@@ -12,8 +12,7 @@ use store_sqlx::{Opened, StoreOptions};
 use crate::configuration::Configuration;
 
 /// The names of all modules.
-pub const MODULES: [&str; 4] =
-    [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
+pub const MODULES: [&str; 4] = [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
 
 /// Everything that is open.
 pub struct System {
@@ -62,7 +61,8 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     for name in MODULES {
         if configuration.modules.is_empty() || configuration.modules.iter().any(|one| one == name) {
             let module = open_module(name, &environment, configuration);
-            modules.push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
+            modules
+                .push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
         }
     }
     Ok(System { environment, modules, opened })

@@ -129,9 +129,8 @@ impl Configuration {
                 );
                 create_master_key(&file)
             }
-            Err(error) => {
-                Err(error).with_context(|| format!("the master key {} cannot be read", file.display()))
-            }
+            Err(error) => Err(error)
+                .with_context(|| format!("the master key {} cannot be read", file.display())),
         }
     }
 }

@@ -85,7 +85,11 @@ async fn open(
     form: Form,
 ) -> anyhow::Result<(Arc<dyn EventStore>, store_sqlx::Opened, Printer)> {
     let path = database::sqlite_path(&configuration.store)?;
-    anyhow::ensure!(path.exists(), "there is no store at {}; name one with --store", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "there is no store at {}; name one with --store",
+        path.display()
+    );
     let opened = compose::open_store(configuration).await?;
     let printer = Printer { codec: Codec::new(Arc::clone(&opened.vault)), form };
     Ok((Arc::clone(&opened.store), opened, printer))

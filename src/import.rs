@@ -86,8 +86,7 @@ pub async fn import(
             output::line(format_args!("  {} {}: {}", one.aggregate, one.key, one.reason))?;
         }
     }
-    let failed =
-        summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
+    let failed = summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 

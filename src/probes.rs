@@ -81,7 +81,8 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
         Ok(head) => head,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
-            return HttpResponse::ServiceUnavailable().json(json!({ "status": "store unavailable" }));
+            return HttpResponse::ServiceUnavailable()
+                .json(json!({ "status": "store unavailable" }));
         }
     };
     let projections: serde_json::Map<_, _> = running
@@ -111,9 +112,7 @@ async fn render_metrics(probes: web::Data<Probes>) -> HttpResponse {
     if let Some(bytes) = resident_memory() {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
-    HttpResponse::Ok()
-        .content_type(ContentType::plaintext())
-        .body(probes.metrics.render())
+    HttpResponse::Ok().content_type(ContentType::plaintext()).body(probes.metrics.render())
 }
 
 /// Resident memory of this process in bytes, where the system tells.

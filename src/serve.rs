@@ -117,8 +117,10 @@ async fn prune_idempotency(
         }
         let older_than = clock.now() - http::idempotency::REMEMBERED;
         if let Err(error) = http::idempotency::prune(&database, older_than).await {
-            tracing::warn!(error = &error as &dyn std::error::Error,
-                "old idempotency keys could not be removed; trying again in an hour");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "old idempotency keys could not be removed; trying again in an hour"
+            );
         }
     }
 }
@@ -141,9 +143,8 @@ fn admin_server(
     configuration: &Configuration,
     probes: web::Data<Probes>,
 ) -> anyhow::Result<(Server, SocketAddr)> {
-    let server = HttpServer::new(move || {
-        App::new().app_data(probes.clone()).configure(probes::routes)
-    });
+    let server =
+        HttpServer::new(move || App::new().app_data(probes.clone()).configure(probes::routes));
     let server = server
         .workers(1)
         .disable_signals()

@@ -24,10 +24,7 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
     ("store-sqlx", &["database", "kernel"]),
     ("bascule-http", &["database", "kernel"]),
     ("capture", &["database", "kernel"]),
-    (
-        "testkit",
-        &["database", "event-contract", "kernel", "store-sqlx"],
-    ),
+    ("testkit", &["database", "event-contract", "kernel", "store-sqlx"]),
 ];
 
 /// What a contract may use from outside the workspace: whoever reads our events takes these along.
@@ -37,15 +34,8 @@ const CONTRACTS_MAY_USE: &[&str] = &["chrono", "rust_decimal", "schemars", "serd
 const KERNEL_MUST_NOT_USE: &[&str] = &["sqlx", "actix"];
 
 /// What a domain must not name. A path stands for everything below it.
-const DOMAIN_MUST_NOT_USE: &[&str] = &[
-    "actix",
-    "reqwest",
-    "sqlx",
-    "tokio",
-    "std::fs",
-    "std::net",
-    "std::time::Instant",
-];
+const DOMAIN_MUST_NOT_USE: &[&str] =
+    &["actix", "reqwest", "sqlx", "tokio", "std::fs", "std::net", "std::time::Instant"];
 
 #[test]
 fn crates_depend_only_on_what_the_architecture_allows() -> Result<()> {
@@ -53,19 +43,12 @@ fn crates_depend_only_on_what_the_architecture_allows() -> Result<()> {
 
     for module in MODULES {
         for name in [(*module).to_owned(), format!("{module}-contract")] {
-            assert!(
-                packages.contains_key(&name),
-                "there is no crate `{name}` any more"
-            );
+            assert!(packages.contains_key(&name), "there is no crate `{name}` any more");
         }
     }
     let problems = illegal_dependencies(&packages);
 
-    assert!(
-        problems.is_empty(),
-        "illegal dependencies:\n{}",
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "illegal dependencies:\n{}", problems.join("\n"));
     Ok(())
 }
 
@@ -74,26 +57,15 @@ fn domains_do_no_io() -> Result<()> {
     let mut problems = Vec::new();
     for module in MODULES {
         let files = domain_files(module)?;
-        assert!(
-            !files.is_empty(),
-            "domains/{module}/src/domain/ has no source: it must be there"
-        );
+        assert!(!files.is_empty(), "domains/{module}/src/domain/ has no source: it must be there");
         for file in files {
             let source = std::fs::read_to_string(&file)?;
-            let shown = file
-                .strip_prefix(root())
-                .unwrap_or(&file)
-                .display()
-                .to_string();
+            let shown = file.strip_prefix(root()).unwrap_or(&file).display().to_string();
             problems.extend(impurities(&shown, &source));
         }
     }
 
-    assert!(
-        problems.is_empty(),
-        "impure domains:\n{}",
-        problems.join("\n")
-    );
+    assert!(problems.is_empty(), "impure domains:\n{}", problems.join("\n"));
     Ok(())
 }
 
@@ -108,10 +80,8 @@ fn root() -> PathBuf {
 
 /// The crates as their manifests state them.
 fn workspace_packages() -> Result<Packages> {
-    let metadata = MetadataCommand::new()
-        .manifest_path(root().join("Cargo.toml"))
-        .no_deps()
-        .exec()?;
+    let metadata =
+        MetadataCommand::new().manifest_path(root().join("Cargo.toml")).no_deps().exec()?;
     Ok(metadata
         .workspace_packages()
         .into_iter()
@@ -187,9 +157,7 @@ fn allowed_within_workspace(package: &str) -> Option<Allowed> {
 }
 
 fn is_contract(package: &str) -> bool {
-    package
-        .strip_suffix("-contract")
-        .is_some_and(|module| MODULES.contains(&module))
+    package.strip_suffix("-contract").is_some_and(|module| MODULES.contains(&module))
 }
 
 fn fix_within_workspace(package: &str, dependency: &str) -> String {
@@ -226,11 +194,7 @@ fn illegal_external(package: &str, dependency: &str) -> Option<String> {
             CONTRACTS_MAY_USE.join(", ")
         ));
     }
-    if package == "kernel"
-        && KERNEL_MUST_NOT_USE
-            .iter()
-            .any(|name| dependency.starts_with(name))
-    {
+    if package == "kernel" && KERNEL_MUST_NOT_USE.iter().any(|name| dependency.starts_with(name)) {
         return Some("the kernel defines ports: put this behind one, in a crate of its own".into());
     }
     None
@@ -268,11 +232,7 @@ fn collect_rust_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 fn impurities(file: &str, source: &str) -> Vec<String> {
     mentioned_paths(&tokens(source))
         .into_iter()
-        .filter(|mention| {
-            DOMAIN_MUST_NOT_USE
-                .iter()
-                .any(|banned| mention.touches(banned))
-        })
+        .filter(|mention| DOMAIN_MUST_NOT_USE.iter().any(|banned| mention.touches(banned)))
         .map(|mention| {
             format!(
                 "{file}:{}: `{}`: a domain is pure: do this outside of domain/ and hand it the \
@@ -297,12 +257,8 @@ impl Mention {
     /// it into scope, through which it could be named unseen.
     fn touches(&self, banned: &str) -> bool {
         let banned: Vec<&str> = banned.split("::").collect();
-        let named: Vec<&str> = self
-            .segments
-            .iter()
-            .map(String::as_str)
-            .filter(|segment| *segment != "*")
-            .collect();
+        let named: Vec<&str> =
+            self.segments.iter().map(String::as_str).filter(|segment| *segment != "*").collect();
         let is_below = named.len() >= banned.len()
             && same_crate(named[0], banned[0])
             && named[1..banned.len()] == banned[1..];
@@ -313,9 +269,7 @@ impl Mention {
 
 /// `actix` stands for `actix_web` and its other crates too.
 fn same_crate(named: &str, banned: &str) -> bool {
-    named
-        .strip_prefix(banned)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    named.strip_prefix(banned).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }
 
 #[derive(Debug, PartialEq)]
@@ -342,11 +296,7 @@ fn mentioned_paths(tokens: &[Token]) -> Vec<Mention> {
                 at += 2;
             }
             if segments.len() > 1 {
-                mentions.push(Mention {
-                    line,
-                    segments,
-                    imported: false,
-                });
+                mentions.push(Mention { line, segments, imported: false });
             }
             at += 1;
         } else {
@@ -391,11 +341,7 @@ fn imports(
         }
     }
     if !segments.is_empty() {
-        mentions.push(Mention {
-            line,
-            segments,
-            imported: true,
-        });
+        mentions.push(Mention { line, segments, imported: true });
     }
     at
 }
@@ -464,10 +410,7 @@ fn tokens(source: &str) -> Vec<Token> {
 }
 
 fn end_of_line(chars: &[char], at: usize) -> usize {
-    chars[at..]
-        .iter()
-        .position(|c| *c == '\n')
-        .map_or(chars.len(), |length| at + length)
+    chars[at..].iter().position(|c| *c == '\n').map_or(chars.len(), |length| at + length)
 }
 
 /// Block comments nest.
@@ -506,11 +449,7 @@ fn end_of_character(chars: &[char], at: usize) -> usize {
         let closing = chars.iter().skip(at + 3).position(|c| *c == '\'');
         return closing.map_or(chars.len(), |length| at + 3 + length + 1);
     }
-    if chars.get(at + 2) == Some(&'\'') {
-        at + 3
-    } else {
-        at + 1
-    }
+    if chars.get(at + 2) == Some(&'\'') { at + 3 } else { at + 1 }
 }
 
 /// Where the raw string ends that `prefix`, just read, begins; none if it begins none.
@@ -525,12 +464,7 @@ fn end_of_raw_string(chars: &[char], at: usize, prefix: &str) -> Option<usize> {
     let mut end = at + hashes + 1;
     while end < chars.len() {
         let closes = chars[end] == '"'
-            && chars[end + 1..]
-                .iter()
-                .take(hashes)
-                .filter(|c| **c == '#')
-                .count()
-                == hashes;
+            && chars[end + 1..].iter().take(hashes).filter(|c| **c == '#').count() == hashes;
         end += 1;
         if closes {
             return Some(end + hashes);
@@ -550,34 +484,19 @@ fn workspace_with(additions: &[(&str, &str)]) -> Packages {
     }
     for module in MODULES {
         let contract = format!("{module}-contract");
-        packages.insert(
-            contract.clone(),
-            BTreeSet::from(["event-contract".to_owned()]),
-        );
-        packages.insert(
-            (*module).to_owned(),
-            BTreeSet::from([contract, "kernel".to_owned()]),
-        );
+        packages.insert(contract.clone(), BTreeSet::from(["event-contract".to_owned()]));
+        packages.insert((*module).to_owned(), BTreeSet::from([contract, "kernel".to_owned()]));
     }
-    packages.insert(
-        "bascule".to_owned(),
-        MODULES.iter().map(|name| (*name).to_owned()).collect(),
-    );
+    packages.insert("bascule".to_owned(), MODULES.iter().map(|name| (*name).to_owned()).collect());
     for (package, dependency) in additions {
-        packages
-            .entry((*package).to_owned())
-            .or_default()
-            .insert((*dependency).to_owned());
+        packages.entry((*package).to_owned()).or_default().insert((*dependency).to_owned());
     }
     packages
 }
 
 #[test]
 fn an_illegal_dependency_is_named_with_its_fix() {
-    assert_eq!(
-        illegal_dependencies(&workspace_with(&[])),
-        Vec::<String>::new()
-    );
+    assert_eq!(illegal_dependencies(&workspace_with(&[])), Vec::<String>::new());
     assert_eq!(
         illegal_dependencies(&workspace_with(&[
             ("billing", "orders-contract"),
@@ -602,15 +521,8 @@ fn an_illegal_dependency_is_named_with_its_fix() {
         ("unheard-of", "serde", "is not in the architecture"),
     ] {
         let problems = illegal_dependencies(&workspace_with(&[(package, dependency)]));
-        assert_eq!(
-            problems.len(),
-            1,
-            "`{package}` -> `{dependency}`: {problems:?}"
-        );
-        assert!(
-            problems[0].contains(package) && problems[0].contains(fix),
-            "{problems:?}"
-        );
+        assert_eq!(problems.len(), 1, "`{package}` -> `{dependency}`: {problems:?}");
+        assert!(problems[0].contains(package) && problems[0].contains(fix), "{problems:?}");
     }
 }
 
@@ -635,9 +547,7 @@ fn an_impure_line_of_a_domain_is_named() {
     ] {
         let problems = impurities("domain/order.rs", &format!("//! An order.\n\n{source}\n"));
         assert!(!problems.is_empty(), "{source}: passed");
-        let all_at_its_line = problems
-            .iter()
-            .all(|p| p.starts_with("domain/order.rs:3: "));
+        let all_at_its_line = problems.iter().all(|p| p.starts_with("domain/order.rs:3: "));
         assert!(all_at_its_line, "{problems:?}");
     }
 }
@@ -656,10 +566,6 @@ fn a_pure_line_of_a_domain_passes() {
         "let limit = std::time::Duration::from_secs(1);",
         "struct Tokioesque; let sqlx_free = true;",
     ] {
-        assert_eq!(
-            impurities("domain.rs", source),
-            Vec::<String>::new(),
-            "{source}"
-        );
+        assert_eq!(impurities("domain.rs", source), Vec::<String>::new(), "{source}");
     }
 }

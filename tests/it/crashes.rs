@@ -114,7 +114,8 @@ async fn killed_at_every_step_of_a_declined_order_it_ends_cancelled_with_one_cre
 
 #[tokio::test]
 async fn killed_at_the_deadline_it_expires_once() {
-    let once = ["payments.PaymentExpired.v1", "billing.InvoiceVoided.v1", "orders.OrderCancelled.v1"];
+    let once =
+        ["payments.PaymentExpired.v1", "billing.InvoiceVoided.v1", "orders.OrderCancelled.v1"];
     for moment in ["before", "after"] {
         crash_while_ordering(
             moment,
@@ -166,15 +167,15 @@ async fn killed_at_random_moments_under_load_every_order_ends() {
         let body = order(&customer, "sandbox:ok");
         // The first answer ends the round: the others are somewhere on their way.
         {
-            let asking =
-                keys.iter().map(|key| Box::pin(server.try_post("/api/v1/orders", &body, Some(key))));
+            let asking = keys
+                .iter()
+                .map(|key| Box::pin(server.try_post("/api/v1/orders", &body, Some(key))));
             drop(futures::future::select_all(asking).await);
         }
         server.kill();
         server = data.serve();
         for key in &keys {
-            let response =
-                server.try_post("/api/v1/orders", &body, Some(key)).await.unwrap();
+            let response = server.try_post("/api/v1/orders", &body, Some(key)).await.unwrap();
             assert_eq!(response.status(), 201);
             let order: Value = response.json().await.unwrap();
             placed.push(order["id"].as_str().unwrap().to_owned());

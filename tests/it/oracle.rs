@@ -60,8 +60,7 @@ fn keys_by_id(items: &BTreeMap<String, Value>) -> HashMap<String, i64> {
 }
 
 fn keys_of(ids: &Value, keys: &HashMap<String, i64>) -> Vec<i64> {
-    let mut found: Vec<i64> =
-        array(ids).iter().map(|id| keys[id.as_str().unwrap()]).collect();
+    let mut found: Vec<i64> = array(ids).iter().map(|id| keys[id.as_str().unwrap()]).collect();
     found.sort_unstable();
     found
 }
@@ -125,7 +124,7 @@ fn compare_customers(oracle: &Value, ours: &BTreeMap<String, Value>) {
         .filter(|(key, _)| {
             !array(&oracle["parties"])
                 .iter()
-                .any(|party| party["customer"] == true && party["id"].to_string() == **key)
+                .any(|party| party["customer"] == true && party["id"] == **key)
         })
         .map(|(_, customer)| customer)
         .collect();
@@ -134,7 +133,11 @@ fn compare_customers(oracle: &Value, ours: &BTreeMap<String, Value>) {
     assert_eq!(expected, 150);
 }
 
-fn compare_orders(oracle: &Value, ours: &BTreeMap<String, Value>, customers: &HashMap<String, i64>) {
+fn compare_orders(
+    oracle: &Value,
+    ours: &BTreeMap<String, Value>,
+    customers: &HashMap<String, i64>,
+) {
     let statuses: HashMap<&str, &str> = [
         ("confirmed", "confirmed"),
         ("processing", "confirmed"),
@@ -163,7 +166,11 @@ fn compare_orders(oracle: &Value, ours: &BTreeMap<String, Value>, customers: &Ha
         assert_eq!(order["reference"], sale["reference"], "{what}");
         assert_eq!(order["currency"], sale["currency"], "{what}");
         assert_eq!(order["date"], sale["sale_date"], "{what}");
-        assert_eq!(json!(customers[order["customer_id"].as_str().unwrap()]), sale["party"], "{what}");
+        assert_eq!(
+            json!(customers[order["customer_id"].as_str().unwrap()]),
+            sale["party"],
+            "{what}"
+        );
         assert_amount(&order["total_net"], &sale["untaxed"], &what);
         assert_amount(&order["total_vat"], &sale["tax"], &what);
         assert_amount(&order["total"], &sale["total"], &what);
@@ -322,8 +329,7 @@ async fn an_import_that_is_killed_and_repeated_ends_in_the_same_state() {
 
 /// The last state each imported aggregate was given, personal data opened.
 fn states_of(data: &Data) -> BTreeMap<String, Value> {
-    let events =
-        data.run_ok(&["events", "tail", "-n", "100000", "--json", "--personal"]);
+    let events = data.run_ok(&["events", "tail", "-n", "100000", "--json", "--personal"]);
     let mut states = BTreeMap::new();
     for line in events.lines() {
         let event: Value = serde_json::from_str(line).unwrap();

@@ -75,7 +75,9 @@ async fn a_paid_order_is_confirmed_and_its_story_is_one_correlation() {
     let printed = data.run_ok(&["events", "correlation", &correlation, "--json"]);
     let types: Vec<String> = printed
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["type"].as_str().unwrap().to_owned()
+        })
         .collect();
     assert_eq!(types, story);
 }
@@ -129,7 +131,9 @@ async fn cancelling_before_the_capture_takes_no_money() {
     let id = server.place_order(&customer, "sandbox:never").await;
     let invoice = invoice_of(&server, &id).await;
     payment_is(&server, &invoice, "pending").await;
-    server.post_ok(&format!("/api/v1/orders/{id}/cancel"), &json!({"reason": "changed my mind"})).await;
+    server
+        .post_ok(&format!("/api/v1/orders/{id}/cancel"), &json!({"reason": "changed my mind"}))
+        .await;
     server.order_is(&id, "cancelled").await;
     let invoice = invoice_is(&server, &invoice, "voided").await;
     payment_is(&server, &invoice, "cancelled").await;
@@ -189,7 +193,9 @@ async fn an_order_of_an_unknown_or_closed_customer_is_refused() {
     let (status, problem) = server.post("/api/v1/orders", &unknown).await;
     assert_eq!(status, 409, "{problem}");
     let customer = server.register_customer("ada@exemple.fr").await;
-    server.post_ok(&format!("/api/v1/customers/{customer}/close"), &json!({"reason": "moved away"})).await;
+    server
+        .post_ok(&format!("/api/v1/customers/{customer}/close"), &json!({"reason": "moved away"}))
+        .await;
     let (status, problem) =
         server.post("/api/v1/orders", &crate::server::order(&customer, "sandbox:ok")).await;
     assert_eq!(status, 409, "{problem}");

@@ -41,12 +41,7 @@ pub(crate) async fn assemble(
 ) -> sqlx::Result<Vec<Assembled>> {
     let aggregate = &mapping.aggregates[id];
     let root_table = &mapping.tables[aggregate.root].name;
-    mirror
-        .load_rows(
-            connection,
-            keys.iter().map(|key| (aggregate.root, key.clone())),
-        )
-        .await?;
+    mirror.load_rows(connection, keys.iter().map(|key| (aggregate.root, key.clone()))).await?;
     let mut documents: Vec<Assembled> = Vec::with_capacity(keys.len());
     let mut instances: Vec<Instance> = Vec::new();
     let mut at: Vec<Vec<usize>> = vec![Vec::new(); aggregate.nodes.len()];
@@ -59,12 +54,7 @@ pub(crate) async fn assemble(
                 roots[document] = Some(instances.len());
                 at[0].push(instances.len());
                 let (key, row) = (key.clone(), row.clone());
-                instances.push(Instance {
-                    document,
-                    key,
-                    row,
-                    below: Vec::new(),
-                });
+                instances.push(Instance { document, key, row, below: Vec::new() });
                 Assembled::Document(Val::Null)
             }
         });
@@ -78,9 +68,8 @@ pub(crate) async fn assemble(
         let mut below: Vec<(usize, Vec<String>)> = Vec::with_capacity(parents.len());
         match edge.direction {
             Direction::Many => {
-                let named = parents
-                    .iter()
-                    .map(|&parent| (edge.link, instances[parent].key.clone()));
+                let named =
+                    parents.iter().map(|&parent| (edge.link, instances[parent].key.clone()));
                 mirror.load_links(connection, named.collect()).await?;
                 for parent in parents {
                     let named = (edge.link, instances[parent].key.clone());
@@ -97,28 +86,18 @@ pub(crate) async fn assemble(
                 }
             }
         }
-        let ids = below
-            .iter()
-            .flat_map(|(_, keys)| keys)
-            .map(|key| (place.table, key.clone()));
+        let ids = below.iter().flat_map(|(_, keys)| keys).map(|key| (place.table, key.clone()));
         let ids: Vec<RowId> = ids.collect();
         mirror.load_rows(connection, ids).await?;
         for (parent, keys) in below {
             let document = instances[parent].document;
             let mut found = Vec::with_capacity(keys.len());
             for key in keys {
-                let row = mirror
-                    .row(&(place.table, key.clone()))
-                    .filter(|row| row.image.is_some());
+                let row = mirror.row(&(place.table, key.clone())).filter(|row| row.image.is_some());
                 if let Some(row) = row.cloned() {
                     found.push(instances.len());
                     at[node].push(instances.len());
-                    instances.push(Instance {
-                        document,
-                        key,
-                        row,
-                        below: Vec::new(),
-                    });
+                    instances.push(Instance { document, key, row, below: Vec::new() });
                 } else if place.required {
                     let table = &mapping.tables[place.table].name;
                     let text =
@@ -154,14 +133,8 @@ fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
     let places = instance.below.iter().map(|(node, rows)| {
         let place = &aggregate.nodes[*node];
         let mut values = rows.iter().map(|&row| build(aggregate, instances, row));
-        let one = place
-            .edge
-            .is_some_and(|edge| edge.direction == Direction::One);
-        let value = if one {
-            values.next().unwrap_or_default()
-        } else {
-            values.collect()
-        };
+        let one = place.edge.is_some_and(|edge| edge.direction == Direction::One);
+        let value = if one { values.next().unwrap_or_default() } else { values.collect() };
         (place.field.as_str(), value)
     });
     object(columns.chain(places))

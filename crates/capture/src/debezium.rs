@@ -134,10 +134,7 @@ fn parse<'l, T: Deserialize<'l>>(text: &'l str, whole_line: bool) -> Result<T, L
             if text.starts_with("missing field") {
                 shape(text.split(" at line").next().unwrap_or_default())
             } else {
-                shape(format!(
-                    "a field has the wrong type (column {})",
-                    error.column()
-                ))
+                shape(format!("a field has the wrong type (column {})", error.column()))
             }
         }
         _ => LineError::NotJson(error.column()),
@@ -152,9 +149,7 @@ impl<'l> Record<'l> {
         let Cow::Borrowed(topic) = parsed.topic else {
             return Err(shape("the topic has escaped characters"));
         };
-        let table = topic
-            .strip_prefix(tables_from)
-            .filter(|table| !table.is_empty());
+        let table = topic.strip_prefix(tables_from).filter(|table| !table.is_empty());
         let table = table.ok_or_else(|| LineError::ForeignTopic {
             topic: topic.to_owned(),
             expected: tables_from.to_owned(),
@@ -172,12 +167,7 @@ impl<'l> Record<'l> {
                 timestamp_ms: 0,
             });
         }
-        let Envelope {
-            op,
-            before,
-            after,
-            source,
-        } = parse(parsed.value.get(), true)?;
+        let Envelope { op, before, after, source } = parse(parsed.value.get(), true)?;
         let operation = match &*op {
             "r" => Operation::Snapshot,
             "c" => Operation::Create,
@@ -226,15 +216,9 @@ mod tests {
     #[test]
     fn a_record_is_read_without_touching_its_numbers() {
         let record = Record::read(LINE, true, "shop.public.").unwrap();
-        assert_eq!(
-            (record.table, record.position, record.transaction),
-            ("sale", 42, Some(9))
-        );
+        assert_eq!((record.table, record.position, record.transaction), ("sale", 42, Some(9)));
         assert_eq!(record.operation, Operation::Update);
-        assert_eq!(
-            record.after.unwrap().get(),
-            r#"{"id":7,"q":30.700000000000003}"#
-        );
+        assert_eq!(record.after.unwrap().get(), r#"{"id":7,"q":30.700000000000003}"#);
     }
 
     #[test]
@@ -264,9 +248,7 @@ mod tests {
     #[test]
     fn broken_lines_say_what_is_wrong() {
         let read = |line: &str, terminated| {
-            Record::read(line, terminated, "shop.public.")
-                .unwrap_err()
-                .to_string()
+            Record::read(line, terminated, "shop.public.").unwrap_err().to_string()
         };
         assert!(read(&LINE[..80], false).contains("cut off"));
         assert!(read(&LINE[..80], true).contains("not JSON"));
@@ -280,16 +262,8 @@ mod tests {
             ("\"txId\":9,", "", "`source.txId` is missing"),
             ("\"op\":\"u\"", "\"op\":\"x\"", "`op` is none of"),
             ("\"op\":\"u\"", "\"op\":\"t\"", "was truncated"),
-            (
-                "\"lsn\":42",
-                "\"lsn\":\"Ada\"",
-                "a field has the wrong type",
-            ),
-            (
-                "{\"id\":7,\"q\":30.700000000000003}",
-                "null",
-                "`after` is missing",
-            ),
+            ("\"lsn\":42", "\"lsn\":\"Ada\"", "a field has the wrong type"),
+            ("{\"id\":7,\"q\":30.700000000000003}", "null", "`after` is missing"),
         ] {
             let text = read(&LINE.replacen(what, with, 1), true);
             assert!(text.contains(expected) && !text.contains("Ada"), "{text}");

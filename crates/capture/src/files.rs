@@ -89,22 +89,14 @@ impl Beginning {
     /// The digest of the part of the beginning that was read, so that a broken line behind it may
     /// be mended.
     pub(crate) fn head(&self, read_to: u64) -> Head {
-        let length = usize::try_from(read_to)
-            .unwrap_or(usize::MAX)
-            .min(self.0.len());
-        Head {
-            length,
-            digest: digest(&self.0[..length]),
-        }
+        let length = usize::try_from(read_to).unwrap_or(usize::MAX).min(self.0.len());
+        Head { length, digest: digest(&self.0[..length]) }
     }
 
     /// Whether this is a file that began so when it was shorter, or still does.
     pub(crate) fn was(&self, head: &Head) -> bool {
         head.length > 0
-            && self
-                .0
-                .get(..head.length)
-                .is_some_and(|begin| digest(begin) == head.digest)
+            && self.0.get(..head.length).is_some_and(|begin| digest(begin) == head.digest)
     }
 }
 
@@ -127,10 +119,7 @@ type Content = Box<dyn BufRead + Send>;
 
 /// Opens a file's content; the flag says whether it is compressed.
 fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadError> {
-    let unreadable = |source| ReadError::Unreadable {
-        file: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| ReadError::Unreadable { file: path.to_owned(), source };
     let mut file = File::open(path).map_err(unreadable)?;
     let mut magic = [0; 2];
     let compressed = match file.read_exact(&mut magic) {
@@ -141,13 +130,7 @@ fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadErro
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let bytes = BufReader::with_capacity(256 << 10, Counted(file, count.clone()));
     Ok(if compressed {
-        (
-            Box::new(BufReader::with_capacity(
-                256 << 10,
-                MultiGzDecoder::new(bytes),
-            )),
-            true,
-        )
+        (Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes))), true)
     } else {
         (Box::new(bytes), false)
     })
@@ -194,16 +177,9 @@ impl Lines {
     /// Skips what was read; `false` when the last line read is not there.
     fn skip_to(&mut self, from: Place) -> Result<bool, ReadError> {
         let before = from.offset.saturating_sub(from.tail_length);
-        let skipped = std::io::copy(
-            &mut self.content.by_ref().take(before),
-            &mut std::io::sink(),
-        );
+        let skipped = std::io::copy(&mut self.content.by_ref().take(before), &mut std::io::sink());
         let mut tail = Vec::new();
-        let read = self
-            .content
-            .by_ref()
-            .take(from.tail_length)
-            .read_to_end(&mut tail);
+        let read = self.content.by_ref().take(from.tail_length).read_to_end(&mut tail);
         match (skipped, read) {
             (Ok(skipped), Ok(_)) => {
                 let whole = skipped == before && tail.len() as u64 == from.tail_length;
@@ -215,24 +191,14 @@ impl Lines {
 
     fn failure(&self, source: std::io::Error) -> ReadError {
         if self.compressed {
-            return ReadError::Compressed {
-                file: self.path.clone(),
-                line: self.place.line,
-            };
+            return ReadError::Compressed { file: self.path.clone(), line: self.place.line };
         }
-        ReadError::Unreadable {
-            file: self.path.clone(),
-            source,
-        }
+        ReadError::Unreadable { file: self.path.clone(), source }
     }
 
     /// An error of the line just read.
     pub(crate) fn broken(&self, problem: LineError) -> ReadError {
-        ReadError::Line {
-            file: self.path.clone(),
-            line: self.place.line,
-            problem,
-        }
+        ReadError::Line { file: self.path.clone(), line: self.place.line, problem }
     }
 
     /// Where the next line begins.
@@ -243,11 +209,7 @@ impl Lines {
     /// The next line, `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
         self.buffer.clear();
-        let read = self
-            .content
-            .by_ref()
-            .take(LONGEST_LINE)
-            .read_until(b'\n', &mut self.buffer);
+        let read = self.content.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
         let read = read.map_err(|error| self.failure(error))? as u64;
         if read == 0 {
             return Ok(None);
@@ -348,9 +310,6 @@ mod tests {
                 Err(error) => break error,
             }
         };
-        assert!(
-            matches!(error, ReadError::Compressed { line, .. } if line > 0),
-            "{error}"
-        );
+        assert!(matches!(error, ReadError::Compressed { line, .. } if line > 0), "{error}");
     }
 }

@@ -66,10 +66,7 @@ impl Masker {
         };
         let table = &self.mapping.tables[id];
         change.row = Some((id, key_text(table, record.key)?));
-        if let Some(after) = record
-            .after
-            .filter(|_| record.operation != Operation::Delete)
-        {
+        if let Some(after) = record.after.filter(|_| record.operation != Operation::Delete) {
             change.image = Some(self.image(table, after, &mut change.unavailable)?);
         }
         Ok(change)
@@ -133,9 +130,7 @@ fn key_text(table: &Table, key: &RawValue) -> Result<String, LineError> {
             Some(Value::String(text)) => values.push(text.clone()),
             Some(Value::Number(number)) => values.push(number.to_string()),
             _ => {
-                return Err(shape(
-                    "the key lacks a column that the mapping names in `key`",
-                ));
+                return Err(shape("the key lacks a column that the mapping names in `key`"));
             }
         }
     }
@@ -157,10 +152,7 @@ fn read_value(raw: &str) -> Result<Value, &'static str> {
     }
     if number {
         // Rust's own parser is exact to the last bit, serde_json's is not by default.
-        return raw
-            .parse::<f64>()
-            .map(Value::from)
-            .map_err(|_| "is not a number");
+        return raw.parse::<f64>().map(Value::from).map_err(|_| "is not a number");
     }
     serde_json::from_str(raw).map_err(|_| "is not JSON")
 }
@@ -200,11 +192,7 @@ mod tests {
     use serde_json::json;
 
     fn value(kind: ColumnType, raw: &str) -> Result<Value, &'static str> {
-        let column = Column {
-            mask: Mask::Keep,
-            kind: Some(kind),
-            optional: false,
-        };
+        let column = Column { mask: Mask::Keep, kind: Some(kind), optional: false };
         typed(column, raw, read_value(raw)?)
     }
 
@@ -217,10 +205,7 @@ mod tests {
             Ok(json!("30.700000000000003"))
         );
         assert_eq!(value(ColumnType::Decimal, "1200.0"), Ok(json!("1200")));
-        assert_eq!(
-            value(ColumnType::Decimal, "\"79.9000\""),
-            Ok(json!("79.9000"))
-        );
+        assert_eq!(value(ColumnType::Decimal, "\"79.9000\""), Ok(json!("79.9000")));
         assert_eq!(
             value(ColumnType::Timestamp, "1795226582116067"),
             Ok(json!("2026-11-21T02:03:02.116067Z"))

@@ -61,12 +61,7 @@ impl Done {
         // A command that succeeds leaves at least one event.
         let revision = executed.revision.unwrap_or_default();
         let acknowledgement = Acknowledgement { id, revision };
-        Self {
-            status,
-            acknowledgement,
-            position: executed.position,
-            is_replay: false,
-        }
+        Self { status, acknowledgement, position: executed.position, is_replay: false }
     }
 }
 
@@ -146,19 +141,9 @@ impl ReadRequest {
             .if_none_match
             .iter()
             .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
-        let mut response = if is_known {
-            HttpResponse::NotModified()
-        } else {
-            HttpResponse::Ok()
-        };
-        response
-            .insert_header((ETAG, tag))
-            .insert_header((CACHE_CONTROL, "private, no-cache"));
-        if is_known {
-            response.finish()
-        } else {
-            response.json(resource)
-        }
+        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "private, no-cache"));
+        if is_known { response.finish() } else { response.json(resource) }
     }
 
     /// A page of a list. `rows` were asked for as `paging` says, each with its position.
@@ -201,11 +186,7 @@ fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
     let min_position = match single_header(request.headers(), MIN_POSITION)? {
         None => None,
         Some(text) => Some(position_of(text).ok_or_else(|| {
-            invalid_header(
-                MIN_POSITION,
-                "value",
-                "expected the Bascule-Position of an answer",
-            )
+            invalid_header(MIN_POSITION, "value", "expected the Bascule-Position of an answer")
         })?),
     };
     let if_none_match = request
@@ -226,7 +207,5 @@ fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
 /// Reads a position: digits only, no more than a database holds.
 fn position_of(text: &str) -> Option<Position> {
     let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse()
-        .ok()
-        .filter(|position| is_digits && *position <= i64::MAX.cast_unsigned())
+    text.parse().ok().filter(|position| is_digits && *position <= i64::MAX.cast_unsigned())
 }

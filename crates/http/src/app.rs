@@ -65,28 +65,16 @@ impl AllowedMethods {
                 ("PATCH", &item.patch),
                 ("DELETE", &item.delete),
             ];
-            let there = operations
-                .into_iter()
-                .filter(|(_, operation)| operation.is_some());
-            there
-                .map(|(method, _)| method)
-                .collect::<Vec<_>>()
-                .join(", ")
+            let there = operations.into_iter().filter(|(_, operation)| operation.is_some());
+            there.map(|(method, _)| method).collect::<Vec<_>>().join(", ")
         };
         let paths = document.paths.paths.iter();
-        Self(
-            paths
-                .map(|(pattern, item)| (pattern.clone(), methods(item)))
-                .collect(),
-        )
+        Self(paths.map(|(pattern, item)| (pattern.clone(), methods(item))).collect())
     }
 
     /// Why a request met no handler.
     fn problem(&self, request: &HttpRequest) -> Problem {
-        match request
-            .match_pattern()
-            .and_then(|pattern| self.0.get(&pattern))
-        {
+        match request.match_pattern().and_then(|pattern| self.0.get(&pattern)) {
             Some(allowed) => Problem::method_not_allowed(allowed),
             None => Problem::no_such_route(),
         }
@@ -100,9 +88,7 @@ async fn surround<B: MessageBody + 'static>(
     let started = Instant::now();
     let context = RequestContext::of(request.headers());
     let method = method_name(request.method());
-    let route = request
-        .match_pattern()
-        .unwrap_or_else(|| "unmatched".to_owned());
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let span = tracing::info_span!(
         "request",
         correlation_id = %context.correlation_id,
@@ -138,11 +124,8 @@ fn as_problem<B: MessageBody + 'static>(
     let path = response.request().path().to_owned();
     let error = response.response().error();
     let is_bare = status.is_client_error() || status.is_server_error();
-    let is_bare = is_bare
-        && matches!(
-            response.response().body().size(),
-            BodySize::Sized(0) | BodySize::None
-        );
+    let is_bare =
+        is_bare && matches!(response.response().body().size(), BodySize::Sized(0) | BodySize::None);
     let answer = match error.and_then(|error| error.as_error::<Problem>()) {
         Some(problem) => {
             log(problem);

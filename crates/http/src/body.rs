@@ -46,14 +46,12 @@ pub(crate) async fn read(request: &HttpRequest, mut stream: Stream) -> Result<By
         }
         Ok(body.freeze())
     };
-    let body = tokio::time::timeout(DEADLINE, collected)
-        .await
-        .map_err(|_| {
-            Problem::new(
-                ProblemKind::RequestTimeout,
-                format!("The body must arrive within {} s.", DEADLINE.as_secs()),
-            )
-        })??;
+    let body = tokio::time::timeout(DEADLINE, collected).await.map_err(|_| {
+        Problem::new(
+            ProblemKind::RequestTimeout,
+            format!("The body must arrive within {} s.", DEADLINE.as_secs()),
+        )
+    })??;
     if !body.is_empty() {
         check_media_type(request)?;
     }
@@ -67,33 +65,24 @@ pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
         .get(CONTENT_ENCODING)
         .is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if !is_plain {
-        return Err(Problem::unsupported_media_type(
-            "Send the body without Content-Encoding.",
-        ));
+        return Err(Problem::unsupported_media_type("Send the body without Content-Encoding."));
     }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if content_type.is_some_and(is_json) {
         return Ok(());
     }
-    Err(Problem::unsupported_media_type(
-        "Send the body as application/json.",
-    ))
+    Err(Problem::unsupported_media_type("Send the body as application/json."))
 }
 
 /// `application/json` or `…+json` (RFC 6839), in UTF-8 (RFC 8259 §8.1).
 fn is_json(content_type: &str) -> bool {
-    let mut parts = content_type
-        .split(';')
-        .map(|part| part.trim().to_ascii_lowercase());
+    let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     let essence = parts.next().unwrap_or_default();
     let Some(("application", subtype)) = essence.split_once('/') else {
         return false;
     };
-    let is_token = subtype
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte));
+    let is_token =
+        subtype.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-_".contains(&byte));
     (subtype == "json" || (subtype.ends_with("+json") && is_token))
         && parts.all(|parameter| match parameter.split_once('=') {
             Some(("charset", charset)) => charset.trim_matches('"') == "utf-8",

@@ -43,9 +43,7 @@ impl RequestContext {
             values.next().is_none().then_some(value)
         };
         let request_id = text(&X_REQUEST_ID).filter(|id| is_request_id(id));
-        let correlation_id = request_id
-            .and_then(|id| id.parse().ok())
-            .unwrap_or_else(new_id);
+        let correlation_id = request_id.and_then(|id| id.parse().ok()).unwrap_or_else(new_id);
         Self {
             request_id: request_id.map_or_else(|| correlation_id.to_string(), str::to_owned),
             correlation_id,
@@ -97,10 +95,7 @@ fn continued(traceparent: Option<&str>) -> String {
 /// only these are understood.
 fn trace_of(traceparent: &str) -> Option<(&str, &str)> {
     let is_hex = |text: &str, length: usize| {
-        text.len() == length
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let is_id = |text: &str, length: usize| is_hex(text, length) && text.bytes().any(|b| b != b'0');
     let mut parts = traceparent.splitn(5, '-');
@@ -152,11 +147,7 @@ mod tests {
         let too_long: &'static str = Box::leak("x".repeat(129).into_boxed_str());
         for id in ["", "two words", "tab\there", too_long] {
             let context = with(X_REQUEST_ID, id);
-            assert_eq!(
-                context.request_id,
-                context.correlation_id.to_string(),
-                "{id}"
-            );
+            assert_eq!(context.request_id, context.correlation_id.to_string(), "{id}");
         }
     }
 
@@ -185,10 +176,7 @@ mod tests {
         ] {
             let ours = with(TRACEPARENT, parent).traceparent;
             assert!(trace_of(&ours).is_some(), "{ours}");
-            assert!(
-                !ours.contains("4bf92f3577b34da6a3ce929d0e0e4736"),
-                "{parent}"
-            );
+            assert!(!ours.contains("4bf92f3577b34da6a3ce929d0e0e4736"), "{parent}");
         }
     }
 }

@@ -162,15 +162,7 @@ mod tests {
 
     #[test]
     fn decimals_keep_their_digits() {
-        for text in [
-            "0",
-            "-1",
-            "49.90",
-            "007",
-            "1.000000",
-            "999999999999999.999999",
-            "-0",
-        ] {
+        for text in ["0", "-1", "49.90", "007", "1.000000", "999999999999999.999999", "-0"] {
             let value = DecimalText::parse(text).unwrap().value();
             assert_eq!(value, text.parse().unwrap(), "{text}");
         }
@@ -201,10 +193,7 @@ mod tests {
         ] {
             assert_eq!(DecimalText::parse(text), None, "{text}");
         }
-        assert!(
-            serde_json::from_str::<DecimalText>("49.90").is_err(),
-            "numbers are not exact"
-        );
+        assert!(serde_json::from_str::<DecimalText>("49.90").is_err(), "numbers are not exact");
     }
 
     #[test]

@@ -81,14 +81,9 @@ pub async fn of_stream(
     let paging = Paging::of(query.limit, query.cursor);
     let from = paging.after().map_or(0, |revision| revision + 1);
     let stream = StreamName::of(category, id);
-    let events = environment
-        .store
-        .read_stream(&stream, from, row_count(paging))
-        .await?;
+    let events = environment.store.read_stream(&stream, from, row_count(paging)).await?;
     if from == 0 && events.is_empty() {
-        return Err(Problem::not_found(format!(
-            "There is no {category} with this id."
-        )));
+        return Err(Problem::not_found(format!("There is no {category} with this id.")));
     }
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
@@ -126,10 +121,7 @@ async fn correlation(
 ) -> Result<HttpResponse, Problem> {
     let paging = Paging::of(query.limit, query.cursor);
     let after = paging.after().unwrap_or(0);
-    let events = environment
-        .store
-        .read_correlation(*id, after, row_count(paging))
-        .await?;
+    let events = environment.store.read_correlation(*id, after, row_count(paging)).await?;
     let mut rows = Vec::with_capacity(events.len());
     for event in events {
         rows.push((event.position, entry(&environment, &event).await?));

@@ -67,8 +67,7 @@ impl Attempt {
 
     /// The id of a further aggregate that the command creates, of another category.
     pub fn new_id_of(&self, category: &str) -> Uuid {
-        self.seed
-            .map_or_else(new_id, |seed| Uuid::new_v5(&seed, category.as_bytes()))
+        self.seed.map_or_else(new_id, |seed| Uuid::new_v5(&seed, category.as_bytes()))
     }
 
     /// Why the events happen. With a key, their ids are the same at every try.
@@ -114,12 +113,7 @@ impl CommandRequest {
     {
         let cause = self.context.cause();
         let Some(key) = &self.key else {
-            return carry_out(Attempt {
-                seed: None,
-                category,
-                cause,
-            })
-            .await;
+            return carry_out(Attempt { seed: None, category, cause }).await;
         };
         let kept = self.kept(environment, key, &payload);
         if let Recognised::Done { status, id } = kept.recognise(database, environment).await? {
@@ -129,12 +123,7 @@ impl CommandRequest {
         // With the fingerprint in their name, the events of another request are never taken for
         // these, even when the row is lost.
         let cause = cause.recognised_by(seed, hex::encode(&kept.fingerprint));
-        let done = carry_out(Attempt {
-            seed: Some(seed),
-            category,
-            cause,
-        })
-        .await?;
+        let done = carry_out(Attempt { seed: Some(seed), category, cause }).await?;
         if let Err(error) = kept.finish(database, &done).await {
             // The command was carried out, and the log recognises it.
             tracing::warn!(error = &error as &dyn std::error::Error, "outcome not kept");
@@ -146,10 +135,7 @@ impl CommandRequest {
         let digest = |purpose, text: String| environment.lookup_key.digest(purpose, &text).to_vec();
         let body = String::from_utf8_lossy(bytes);
         Kept {
-            key_hash: digest(
-                "idempotency key",
-                format!("{}\n{key}", self.context.principal),
-            ),
+            key_hash: digest("idempotency key", format!("{}\n{key}", self.context.principal)),
             fingerprint: digest(
                 "idempotency fingerprint",
                 format!("{} {}\n{body}", self.method, self.path),
@@ -176,10 +162,8 @@ impl Kept {
             transaction.commit().await?;
             return Ok(Recognised::New);
         }
-        let (fingerprint, status, id): (Vec<u8>, Option<u16>, Option<Uuid>) = sqlx::query_as(FIND)
-            .bind(&self.key_hash)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let (fingerprint, status, id): (Vec<u8>, Option<u16>, Option<Uuid>) =
+            sqlx::query_as(FIND).bind(&self.key_hash).fetch_one(&mut *transaction).await?;
         if fingerprint != self.fingerprint {
             return Err(Problem::idempotency_mismatch());
         }
@@ -210,10 +194,7 @@ async fn replay(
     status: StatusCode,
     id: Uuid,
 ) -> Result<Done, Problem> {
-    let last = environment
-        .store
-        .read_last(&StreamName::of(category, id))
-        .await?;
+    let last = environment.store.read_last(&StreamName::of(category, id)).await?;
     let executed = Executed {
         revision: last.as_ref().map(|event| event.revision),
         position: last.as_ref().map_or(0, |event| event.position),
@@ -224,20 +205,14 @@ async fn replay(
     } else {
         Done::changed(id, executed)
     };
-    Ok(Done {
-        is_replay: true,
-        ..done
-    })
+    Ok(Done { is_replay: true, ..done })
 }
 
 /// Forgets keys older than a time; how many. The composition root calls it now and then with
 /// [`REMEMBERED`] before now.
 pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64, DatabaseError> {
     let mut transaction = database.begin().await?;
-    let pruned = sqlx::query(PRUNE)
-        .bind(older_than)
-        .execute(&mut *transaction)
-        .await?;
+    let pruned = sqlx::query(PRUNE).bind(older_than).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(pruned.rows_affected())
 }
@@ -266,9 +241,6 @@ fn command_request(request: &HttpRequest) -> Result<CommandRequest, Problem> {
         key: key.map(str::to_owned),
         if_match: if_match(request)?,
         method: request.method().to_string(),
-        path: request
-            .uri()
-            .path_and_query()
-            .map_or(String::new(), ToString::to_string),
+        path: request.uri().path_and_query().map_or(String::new(), ToString::to_string),
     })
 }

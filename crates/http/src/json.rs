@@ -57,9 +57,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidJson<T> {
             let bytes = body::read(&request, stream).await?;
             body::check_media_type(&request)?;
             let value: T = from_json(&bytes)?;
-            value
-                .validate()
-                .map_err(|errors| Problem::validation(field_errors(&errors)))?;
+            value.validate().map_err(|errors| Problem::validation(field_errors(&errors)))?;
             Ok(Self { value, bytes })
         })
     }

@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{
-    ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type,
-};
+use utoipa::openapi::schema::{ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{
     Components, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder,
@@ -40,11 +38,7 @@ pub struct IfNoneMatchHeader;
 
 /// Status, name among the components, and what it means.
 const PROBLEMS: [(&str, &str, &str); 10] = [
-    (
-        "400",
-        "BadRequest",
-        "The body is no JSON, or a parameter cannot be understood.",
-    ),
+    ("400", "BadRequest", "The body is no JSON, or a parameter cannot be understood."),
     ("404", "NotFound", "There is no such resource."),
     ("408", "RequestTimeout", "The body did not arrive in time."),
     (
@@ -58,21 +52,13 @@ const PROBLEMS: [(&str, &str, &str); 10] = [
         "The resource is not at the revision of If-Match, or the log ends before Bascule-Min-Position.",
     ),
     ("413", "PayloadTooLarge", "The body is too large."),
-    (
-        "415",
-        "UnsupportedMediaType",
-        "The body is not application/json.",
-    ),
+    ("415", "UnsupportedMediaType", "The body is not application/json."),
     (
         "422",
         "UnprocessableContent",
         "Fields of the body are invalid, or the Idempotency-Key was used for another request.",
     ),
-    (
-        "500",
-        "InternalServerError",
-        "The server failed. Its log has the details.",
-    ),
+    ("500", "InternalServerError", "The server failed. Its log has the details."),
     (
         "503",
         "ServiceUnavailable",
@@ -102,18 +88,13 @@ impl IntoResponses for ReadProblems {
 
 impl IntoResponses for CommandProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
-            "400", "404", "408", "409", "412", "413", "415", "422", "500", "503",
-        ])
+        problems(&["400", "404", "408", "409", "412", "413", "415", "422", "500", "503"])
     }
 }
 
 impl IntoResponses for NotModified {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        BTreeMap::from([(
-            "304".to_owned(),
-            Ref::from_response_name("NotModified").into(),
-        )])
+        BTreeMap::from([("304".to_owned(), Ref::from_response_name("NotModified").into())])
     }
 }
 
@@ -170,9 +151,7 @@ impl IntoParams for ReadHeaders {
 
 impl IntoParams for IfNoneMatchHeader {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let schema = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .examples([r#""3""#]);
+        let schema = ObjectBuilder::new().schema_type(Type::String).examples([r#""3""#]);
         let description = "The entity tag the caller has; 304 when it is still the resource's.";
         header("If-None-Match", description, schema)
     }
@@ -187,17 +166,13 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     add_schema::<Limit>(components, &Limit::name());
     add_schema::<Cursor>(components, &Cursor::name());
     for (status, name, description) in PROBLEMS {
-        components
-            .responses
-            .insert(name.to_owned(), problem(status, description).into());
+        components.responses.insert(name.to_owned(), problem(status, description).into());
     }
     let not_modified = ResponseBuilder::new()
         .description("The caller's copy is current.")
         .header("ETag", text_header("The resource's revision."))
         .build();
-    components
-        .responses
-        .insert("NotModified".to_owned(), not_modified.into());
+    components.responses.insert("NotModified".to_owned(), not_modified.into());
     refer_to_items(components);
     document
 }
@@ -220,19 +195,12 @@ fn refer_to_items(components: &mut Components) {
 }
 
 fn add_schema<T: ToSchema>(components: &mut Components, name: &str) {
-    components
-        .schemas
-        .entry(name.to_owned())
-        .or_insert_with(T::schema);
+    components.schemas.entry(name.to_owned()).or_insert_with(T::schema);
 }
 
 fn problem(status: &str, description: &str) -> Response {
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Problem")))
-        .build();
-    let response = ResponseBuilder::new()
-        .description(description)
-        .content(MEDIA_TYPE, content);
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(description).content(MEDIA_TYPE, content);
     let response = match status {
         "503" => response.header("Retry-After", text_header("Seconds to wait.")),
         _ => response,

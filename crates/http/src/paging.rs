@@ -92,9 +92,7 @@ impl PartialSchema for Cursor {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some(
-                "Where the last answer ended: taken from its Link header.",
-            ))
+            .description(Some("Where the last answer ended: taken from its Link header."))
             .min_length(Some(11))
             .max_length(Some(11))
             .pattern(Some("^[A-Za-z0-9_-]{11}$"))
@@ -119,23 +117,17 @@ pub struct Paging {
 impl Paging {
     /// Of the parameters of a query.
     pub fn of(limit: Option<Limit>, cursor: Option<Cursor>) -> Self {
-        Self {
-            limit: limit.unwrap_or_default(),
-            cursor,
-        }
+        Self { limit: limit.unwrap_or_default(), cursor }
     }
 
     /// Rows at lower positions than this are wanted, highest first.
     pub fn before(self) -> i64 {
-        self.cursor.map_or(i64::MAX, |Cursor(position)| {
-            position.try_into().unwrap_or(i64::MAX)
-        })
+        self.cursor.map_or(i64::MAX, |Cursor(position)| position.try_into().unwrap_or(i64::MAX))
     }
 
     /// In an oldest-first list: what comes after this number is wanted, all when there is none.
     pub fn after(self) -> Option<u64> {
-        self.cursor
-            .map(|Cursor(number)| number.min(i64::MAX.cast_unsigned() - 1))
+        self.cursor.map(|Cursor(number)| number.min(i64::MAX.cast_unsigned() - 1))
     }
 
     /// How many rows to ask for: one more than shown tells whether there is another page.
@@ -177,10 +169,7 @@ mod tests {
         for refused in ["", "AAAA", "AAAAAAAAAA=", "AAAAAAAAAAAA", "AAAA+AAAAAA"] {
             assert_eq!(Cursor::from_text(refused), None, "{refused}");
         }
-        assert!(
-            Cursor::from_text("AAAAAAAAAA_").is_some(),
-            "unused bits do not matter"
-        );
+        assert!(Cursor::from_text("AAAAAAAAAA_").is_some(), "unused bits do not matter");
     }
 
     #[test]
@@ -197,10 +186,6 @@ mod tests {
     fn a_cursor_beyond_every_position_finds_nothing_strange() {
         let paging = Paging::of(None, Some(Cursor(u64::MAX)));
         assert_eq!(paging.before(), i64::MAX);
-        assert!(
-            paging
-                .after()
-                .is_some_and(|after| i64::try_from(after + 1).is_ok())
-        );
+        assert!(paging.after().is_some_and(|after| i64::try_from(after + 1).is_ok()));
     }
 }

@@ -110,19 +110,11 @@ pub(crate) fn single_header<'a>(
         return Ok(None);
     };
     if values.next().is_some() {
-        return Err(invalid_header(
-            name,
-            "duplicate",
-            "this header is given twice",
-        ));
+        return Err(invalid_header(name, "duplicate", "this header is given twice"));
     }
     match value.to_str() {
         Ok(text) => Ok(Some(text.trim())),
-        Err(_) => Err(invalid_header(
-            name,
-            "value",
-            "expected visible ASCII characters",
-        )),
+        Err(_) => Err(invalid_header(name, "value", "expected visible ASCII characters")),
     }
 }
 

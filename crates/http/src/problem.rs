@@ -64,10 +64,7 @@ impl Problem {
     pub fn invalid_parameter(error: FieldError) -> Self {
         Self::new(
             ProblemKind::InvalidParameter,
-            format!(
-                "The parameter {} is invalid: {}.",
-                error.field, error.message
-            ),
+            format!("The parameter {} is invalid: {}.", error.field, error.message),
         )
         .with_errors(vec![error])
     }
@@ -132,11 +129,8 @@ impl Problem {
 
     /// The body is larger than `limit` bytes (413).
     pub fn payload_too_large(limit: usize) -> Self {
-        Self::new(
-            ProblemKind::PayloadTooLarge,
-            format!("The limit is {limit} bytes."),
-        )
-        .with("limit", limit)
+        Self::new(ProblemKind::PayloadTooLarge, format!("The limit is {limit} bytes."))
+            .with("limit", limit)
     }
 
     /// The body is of another media type (415).
@@ -175,27 +169,18 @@ impl Problem {
 
     /// A defect (500). The source goes to the log; the client learns nothing of it.
     pub fn internal(source: impl Into<BoxError>) -> Self {
-        Self::new(
-            ProblemKind::Internal,
-            "The details are in the server's log.",
-        )
-        .with_source(source.into())
+        Self::new(ProblemKind::Internal, "The details are in the server's log.")
+            .with_source(source.into())
     }
 
     /// No operation has this path (404).
     pub fn no_such_route() -> Self {
-        Self::new(
-            ProblemKind::NoSuchRoute,
-            "See /openapi.json for the paths there are.",
-        )
+        Self::new(ProblemKind::NoSuchRoute, "See /openapi.json for the paths there are.")
     }
 
     /// The path has no operation with this method (405).
     pub fn method_not_allowed(allowed: &str) -> Self {
-        let problem = Self::new(
-            ProblemKind::MethodNotAllowed,
-            format!("Allowed: {allowed}."),
-        );
+        let problem = Self::new(ProblemKind::MethodNotAllowed, format!("Allowed: {allowed}."));
         match HeaderValue::from_str(allowed) {
             Ok(value) => problem.with_header(ALLOW, value),
             Err(_) => problem,
@@ -219,10 +204,7 @@ impl Problem {
     /// The same with an extension member.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
-        self.0
-            .document
-            .extensions
-            .insert(member.to_owned(), value.into());
+        self.0.document.extensions.insert(member.to_owned(), value.into());
         self
     }
 
@@ -288,14 +270,10 @@ pub(crate) fn answer_for_status(
     instance: &str,
     request_id: &str,
 ) -> HttpResponse {
-    let kind = ProblemKind::ALL
-        .into_iter()
-        .find(|kind| kind.status() == status);
+    let kind = ProblemKind::ALL.into_iter().find(|kind| kind.status() == status);
     let title = status.canonical_reason().unwrap_or("The request failed");
     let document = ProblemDocument {
-        problem_type: kind
-            .map_or("about:blank", ProblemKind::problem_type)
-            .to_owned(),
+        problem_type: kind.map_or("about:blank", ProblemKind::problem_type).to_owned(),
         title: kind.map_or(title, ProblemKind::title).to_owned(),
         status: status.as_u16(),
         detail: format!("{title}."),
@@ -322,11 +300,7 @@ impl fmt::Debug for Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}: {}",
-            self.0.document.title, self.0.document.detail
-        )
+        write!(formatter, "{}: {}", self.0.document.title, self.0.document.detail)
     }
 }
 

@@ -18,21 +18,13 @@ pub const CURRENCY_PATTERN: &str = "^[A-Z]{3}$";
 
 /// One line of text: something visible, and no control characters (line breaks are some).
 pub fn line(text: &str) -> Result<(), ValidationError> {
-    check(
-        text,
-        char::is_control,
-        "expected one line of visible text, without control characters",
-    )
+    check(text, char::is_control, "expected one line of visible text, without control characters")
 }
 
 /// Several lines of text: something visible, and no control characters but line feeds.
 pub fn lines(text: &str) -> Result<(), ValidationError> {
     let is_refused = |character: char| character.is_control() && character != '\n';
-    check(
-        text,
-        is_refused,
-        "expected visible text, without control characters but line feeds",
-    )
+    check(text, is_refused, "expected visible text, without control characters but line feeds")
 }
 
 fn check(
@@ -65,8 +57,7 @@ pub fn currency_form(code: &str) -> Result<(), ValidationError> {
     if code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase()) {
         return Ok(());
     }
-    Err(ValidationError::new("currency")
-        .with_message("expected three capitals such as EUR".into()))
+    Err(ValidationError::new("currency").with_message("expected three capitals such as EUR".into()))
 }
 
 #[cfg(test)]
@@ -79,9 +70,7 @@ mod tests {
             assert!(line(accepted).is_ok(), "{accepted:?}");
             assert!(lines(accepted).is_ok(), "{accepted:?}");
         }
-        for refused in [
-            "", " ", "\u{00A0}", "\u{FEFF}", "a\0", "a\tb", "a\u{7F}", "a\u{85}",
-        ] {
+        for refused in ["", " ", "\u{00A0}", "\u{FEFF}", "a\0", "a\tb", "a\u{7F}", "a\u{85}"] {
             assert!(line(refused).is_err(), "{refused:?}");
             assert!(lines(refused).is_err(), "{refused:?}");
         }

@@ -12,11 +12,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> 
     if text.trim_ascii_start().first() != Some(&b'{') {
         // serde would take an array for an object, field by field.
         let IgnoredAny = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
-        return Err(Problem::invalid_field(
-            ".",
-            "type",
-            "expected a JSON object",
-        ));
+        return Err(Problem::invalid_field(".", "type", "expected a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -40,9 +36,7 @@ fn malformed(error: &serde_json::Error) -> Problem {
 fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    message
-        .strip_suffix(&place)
-        .map_or(message.clone(), str::to_owned)
+    message.strip_suffix(&place).map_or(message.clone(), str::to_owned)
 }
 
 /// The entry for what serde says of a path. serde has no error codes, but its messages begin in
@@ -54,19 +48,13 @@ pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
             return FieldError::new(join(path, quoted()), "required", "this field is required");
         }
         m if m.starts_with("unknown field") => {
-            let path = if ends_with(path, quoted()) {
-                path.to_owned()
-            } else {
-                join(path, quoted())
-            };
+            let path =
+                if ends_with(path, quoted()) { path.to_owned() } else { join(path, quoted()) };
             return FieldError::new(path, "unknown", message);
         }
         m if m.starts_with("duplicate field") => {
-            let path = if ends_with(path, quoted()) {
-                path.to_owned()
-            } else {
-                join(path, quoted())
-            };
+            let path =
+                if ends_with(path, quoted()) { path.to_owned() } else { join(path, quoted()) };
             return FieldError::new(path, "duplicate", "this field is given twice");
         }
         m if m.starts_with("invalid type") => "type",
@@ -77,18 +65,11 @@ pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
 }
 
 fn ends_with(path: &str, field: &str) -> bool {
-    path == field
-        || path
-            .strip_suffix(field)
-            .is_some_and(|rest| rest.ends_with('.'))
+    path == field || path.strip_suffix(field).is_some_and(|rest| rest.ends_with('.'))
 }
 
 fn join(path: &str, field: &str) -> String {
-    if path.is_empty() || path == "." {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
+    if path.is_empty() || path == "." { field.to_owned() } else { format!("{path}.{field}") }
 }
 
 /// The entries for what validator found, in the order of their paths.

@@ -172,9 +172,9 @@ impl Codec {
             |source| CodecError::Malformed { event_type: event_type.to_owned(), source };
         let mut data = event.to_json().map_err(malformed)?;
         if contains_clear_value(&data) {
-            let subject = event.data_subject().ok_or_else(|| CodecError::NoDataSubject {
-                event_type: event_type.to_owned(),
-            })?;
+            let subject = event
+                .data_subject()
+                .ok_or_else(|| CodecError::NoDataSubject { event_type: event_type.to_owned() })?;
             let purpose = event_type.split('.').next().unwrap_or(event_type).to_owned();
             let key = self.sealing_key(KeyHolder { subject, purpose }).await?;
             seal_values(&mut data, &key, id)?;
@@ -308,7 +308,9 @@ fn open_values(
     match data {
         Value::Object(object) => {
             let Some(value) = sealed_value(object)? else {
-                return object.values_mut().try_for_each(|value| open_values(value, keys, event_id));
+                return object
+                    .values_mut()
+                    .try_for_each(|value| open_values(value, keys, event_id));
             };
             *data = match keys.iter().find(|(id, _)| *id == value.key_id) {
                 None => json!({ ERASED_MEMBER: true }),

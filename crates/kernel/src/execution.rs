@@ -232,7 +232,10 @@ impl Environment {
     }
 
     /// Reads an aggregate from a stream that is not named by a UUID.
-    pub async fn load_stream<D: Decider>(&self, stream: StreamName) -> Result<Loaded<D>, LoadError> {
+    pub async fn load_stream<D: Decider>(
+        &self,
+        stream: StreamName,
+    ) -> Result<Loaded<D>, LoadError> {
         let mut loaded = Loaded {
             stream,
             state: D::State::default(),

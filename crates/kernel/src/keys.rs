@@ -65,8 +65,7 @@ impl SecretKey {
     /// Reads 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let mut bytes = [0; KEY_BYTES];
-        hex::decode_to_slice(text.trim(), &mut bytes)
-            .map_err(|_| KeyError::MalformedMasterKey)?;
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| KeyError::MalformedMasterKey)?;
         Ok(Self(bytes))
     }
 

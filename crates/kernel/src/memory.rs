@@ -10,9 +10,7 @@ use uuid::Uuid;
 use crate::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use crate::planning::{MAX_EVENT_BYTES, Plan, validate};
 use crate::seams::{SharedClock, new_id};
-use crate::store::{
-    AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError,
-};
+use crate::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
 
 #[derive(Debug, Default)]
 struct Log {
@@ -31,12 +29,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: SharedClock) -> Self {
-        Self {
-            log_id: new_id(),
-            clock,
-            log: Mutex::default(),
-            head: watch::channel(0).0,
-        }
+        Self { log_id: new_id(), clock, log: Mutex::default(), head: watch::channel(0).0 }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -95,7 +95,8 @@ pub fn totals(lines: &[PricedLine], currency: Currency) -> Result<Totals, TooLar
     for line in lines {
         let exact = line.quantity.checked_mul(line.unit_price).ok_or(TooLarge)?;
         let net = currency.round(exact);
-        let base = bases.entry(line.vat_rate.normalize()).or_insert_with(|| currency.round(0.into()));
+        let base =
+            bases.entry(line.vat_rate.normalize()).or_insert_with(|| currency.round(0.into()));
         *base = base.checked_add(net).ok_or(TooLarge)?;
         line_nets.push(net);
     }

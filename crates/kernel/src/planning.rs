@@ -118,10 +118,7 @@ impl Plan {
     }
 
     /// The first result when every event of the requests is there already, in this order.
-    fn repetition(
-        &self,
-        requests: &[AppendRequest],
-    ) -> Result<Option<Vec<Appended>>, AppendError> {
+    fn repetition(&self, requests: &[AppendRequest]) -> Result<Option<Vec<Appended>>, AppendError> {
         let mut results = Vec::with_capacity(requests.len());
         let mut unknown = None;
         let mut known = None;

@@ -232,11 +232,8 @@ impl<P: Projection> ProjectionRunner<P> {
     ) -> Result<(), Interruption> {
         let log_id = self.environment.store.log_id();
         for recorded in &page.events {
-            let to = Checkpoint {
-                log_id,
-                position: recorded.position,
-                event_id: Some(recorded.id),
-            };
+            let to =
+                Checkpoint { log_id, position: recorded.position, event_id: Some(recorded.id) };
             let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
             let mut attempts = 0;
             while let Err(error) =

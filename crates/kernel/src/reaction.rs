@@ -66,7 +66,8 @@ pub trait Reaction: Send + Sync + 'static {
 
     /// Reacts to one event. May be called again for the same event; commands carried out with
     /// `cause` are then recognised.
-    async fn react(&self, event: &Envelope<Self::Event>, cause: Cause) -> Result<(), ReactionError>;
+    async fn react(&self, event: &Envelope<Self::Event>, cause: Cause)
+    -> Result<(), ReactionError>;
 }
 
 /// Policy or reactor.

@@ -168,10 +168,8 @@ pub trait EventStore: Send + Sync + 'static {
     }
 
     /// Writes events to several streams, all or nothing. One result per request, in their order.
-    async fn append_many(
-        &self,
-        requests: Vec<AppendRequest>,
-    ) -> Result<Vec<Appended>, AppendError>;
+    async fn append_many(&self, requests: Vec<AppendRequest>)
+    -> Result<Vec<Appended>, AppendError>;
 
     /// Up to `limit` events of a stream from a revision on, oldest first. An unknown stream is
     /// empty.
@@ -183,10 +181,8 @@ pub trait EventStore: Send + Sync + 'static {
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
     /// The last event of a stream.
-    async fn read_last(
-        &self,
-        stream: &StreamName,
-    ) -> Result<Option<Arc<RecordedEvent>>, ReadError>;
+    async fn read_last(&self, stream: &StreamName)
+    -> Result<Option<Arc<RecordedEvent>>, ReadError>;
 
     /// Up to `limit` wanted events after a position, in the order of the log.
     async fn read_log(

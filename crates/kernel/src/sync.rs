@@ -110,7 +110,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
 /// The names of the top-level fields in which two states differ, in the order of the struct.
 ///
 /// Both are compared as the JSON they are stored as.
-pub fn changed_fields<T: Serialize>(before: &T, after: &T) -> Result<Vec<String>, serde_json::Error> {
+pub fn changed_fields<T: Serialize>(
+    before: &T,
+    after: &T,
+) -> Result<Vec<String>, serde_json::Error> {
     let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
     let (Value::Object(before), Value::Object(after)) = (&before, &after) else {
         return Ok(if before == after { vec![] } else { vec!["state".to_owned()] });

@@ -62,7 +62,9 @@ impl Queue {
             }
         };
         place.send(Job { requests, reply });
-        result.await.unwrap_or_else(|_| Err(AppendError::OutcomeUnknown("the appender ended".into())))
+        result
+            .await
+            .unwrap_or_else(|_| Err(AppendError::OutcomeUnknown("the appender ended".into())))
     }
 }
 

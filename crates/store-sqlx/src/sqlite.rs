@@ -115,7 +115,8 @@ pub(crate) async fn open(
         Arc::clone(&recent),
         Arc::clone(&head_sender),
     );
-    let (queue, appender) = Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
+    let (queue, appender) =
+        Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
     let vault = keys::SqliteKeyVault::new(keys.clone(), readers.clone(), master_key.clone(), clock);
     let closing = Closing { appender, poller, stop, pools: vec![readers.clone(), keys] };

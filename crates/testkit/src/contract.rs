@@ -159,7 +159,9 @@ pub async fn several_streams_are_all_or_nothing(test: TestStore) {
         ])
         .await
         .unwrap_err();
-    assert!(matches!(refused, AppendError::WrongExpectedRevision { stream, .. } if stream.as_str() == "b-1"));
+    assert!(
+        matches!(refused, AppendError::WrongExpectedRevision { stream, .. } if stream.as_str() == "b-1")
+    );
     assert!(store.read_stream(&stream("a-1"), 0, 10).await.unwrap().is_empty());
     let appended = store
         .append_many(vec![
@@ -210,8 +212,12 @@ pub async fn concurrent_appends_stay_dense_and_each_conflict_is_its_own(test: Te
         tasks.spawn(async move {
             let mut won = 0;
             for round in 0..8 {
-                let contended =
-                    append(&store, "hot-1", ExpectedRevision::exactly(round_before(round)), events(1));
+                let contended = append(
+                    &store,
+                    "hot-1",
+                    ExpectedRevision::exactly(round_before(round)),
+                    events(1),
+                );
                 won += usize::from(contended.await.is_ok());
                 // An uncontended append in the same groups is never hurt by others' conflicts.
                 let own = format!("own-{writer}");
@@ -318,8 +324,7 @@ pub async fn the_log_is_read_filtered_and_in_pages(test: TestStore) {
     let store = &test.store;
     for number in 0..30_u64 {
         let mut event = event();
-        let event_type =
-            if number % 10 == 0 { "testing.Rare.v1" } else { "testing.Common.v1" };
+        let event_type = if number % 10 == 0 { "testing.Rare.v1" } else { "testing.Common.v1" };
         event.event_type = event_type.into();
         append(store, &format!("a-{number}"), ExpectedRevision::NoStream, vec![event])
             .await

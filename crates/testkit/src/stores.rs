@@ -60,9 +60,7 @@ impl TestStore {
         let reopening = self.reopening.as_ref()?;
         let url = self.url()?;
         let options = reopening.options.clone();
-        Some(
-            store_sqlx::open(&url, &reopening.key, Arc::new(SystemClock), options).await.unwrap(),
-        )
+        Some(store_sqlx::open(&url, &reopening.key, Arc::new(SystemClock), options).await.unwrap())
     }
 
     /// Closes and opens a durable store; one in memory stays as it is.

@@ -55,12 +55,7 @@ async fn another_master_key_is_refused_at_once() {
     let test = TestStore::sqlite().await;
     let other = SecretKey::generate().unwrap();
     let url = test.url().unwrap();
-    let opened = store_sqlx::open(
-        &url,
-        &other,
-        Arc::new(SystemClock),
-        StoreOptions::default(),
-    );
+    let opened = store_sqlx::open(&url, &other, Arc::new(SystemClock), StoreOptions::default());
     assert!(matches!(opened.await.err(), Some(OpenError::Key(KeyError::WrongMasterKey))));
 }
 
@@ -70,7 +65,8 @@ async fn a_subject_has_one_key_per_purpose_however_many_ask_at_once() {
     let opened = test.beside().await.unwrap();
     let subject = new_id();
     let holder = |purpose: &str| KeyHolder { subject, purpose: purpose.to_owned() };
-    let asked = (0..8).map(|_| async { opened.vault.sealing_key(&holder("orders")).await.unwrap().id });
+    let asked =
+        (0..8).map(|_| async { opened.vault.sealing_key(&holder("orders")).await.unwrap().id });
     let mut ids = futures::future::join_all(asked).await;
     ids.dedup();
     assert_eq!(ids.len(), 1);

@@ -52,14 +52,8 @@ pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
 
 /// A document that needs a number.
 enum Numbered<'a> {
-    Invoice {
-        order: &'a OrderPlaced,
-        bill_to: Option<Personal<BillTo>>,
-    },
-    CreditNote {
-        voids: InvoiceId,
-        reason: VoidReason,
-    },
+    Invoice { order: &'a OrderPlaced, bill_to: Option<Personal<BillTo>> },
+    CreditNote { voids: InvoiceId, reason: VoidReason },
 }
 
 impl Billing {
@@ -72,14 +66,7 @@ impl Billing {
         known_customers: Progress,
     ) -> Self {
         let numbering = Arc::default();
-        Self {
-            environment,
-            database,
-            settings,
-            views,
-            known_customers,
-            numbering,
-        }
+        Self { environment, database, settings, views, known_customers, numbering }
     }
 
     /// Issues the invoice of an order.
@@ -89,29 +76,23 @@ impl Billing {
         bill_to: Option<Personal<BillTo>>,
         cause: &Cause,
     ) -> Outcome {
-        self.number(Numbered::Invoice { order, bill_to }, cause)
-            .await
+        self.number(Numbered::Invoice { order, bill_to }, cause).await
     }
 
     /// Voids an invoice by a credit note over its whole sum.
     pub async fn void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
-        self.number(Numbered::CreditNote { voids: id, reason }, cause)
-            .await
+        self.number(Numbered::CreditNote { voids: id, reason }, cause).await
     }
 
     /// Records that the money came.
     pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
-        self.environment
-            .execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None)
-            .await
+        self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
     }
 
     /// Records that money went back.
     pub async fn refund(&self, id: InvoiceId, repayment: Repayment, cause: &Cause) -> Outcome {
         let command = Command::Refund(repayment);
-        self.environment
-            .execute::<InvoiceDecider>(id, command, cause, None)
-            .await
+        self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
     }
 
     /// Decides and numbers a document, again when another process took the number.
@@ -152,12 +133,7 @@ impl Billing {
         }
         let (series, taken) = self.next_number(&work, invoice_id).await?;
         let order = order.clone();
-        let request = IssueInvoice {
-            invoice_id,
-            number: (&taken).into(),
-            order,
-            bill_to,
-        };
+        let request = IssueInvoice { invoice_id, number: (&taken).into(), order, bill_to };
         let events = decide(&invoice, Command::Issue(Box::new(request)), &work)?;
         work.record(&invoice, &events).await?;
         finish(work, &invoice, events.len(), &series, taken).await
@@ -172,29 +148,13 @@ impl Billing {
         }
         let (series, taken) = self.next_number(&work, credit_note_id).await?;
         let credit_note_number = taken.number.clone();
-        let request = VoidInvoice {
-            reason,
-            credit_note_id,
-            credit_note_number,
-        };
+        let request = VoidInvoice { reason, credit_note_id, credit_note_number };
         let events = decide(&invoice, Command::Void(request), &work)?;
-        let Some(voids) = invoice
-            .state
-            .document()
-            .filter(|_| !events.is_empty())
-            .cloned()
-        else {
+        let Some(voids) = invoice.state.document().filter(|_| !events.is_empty()).cloned() else {
             return Ok(invoice.unchanged());
         };
-        let credit_note = self
-            .environment
-            .load::<InvoiceDecider>(credit_note_id)
-            .await?;
-        let note = CreditNote {
-            credit_note_id,
-            number: (&taken).into(),
-            voids,
-        };
+        let credit_note = self.environment.load::<InvoiceDecider>(credit_note_id).await?;
+        let note = CreditNote { credit_note_id, number: (&taken).into(), voids };
         let issued = decide(&credit_note, Command::Credit(Box::new(note)), &work)?;
         work.record(&invoice, &events).await?;
         work.record(&credit_note, &issued).await?;
@@ -212,12 +172,7 @@ impl Billing {
         let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
             .map_err(|error| AppendError::Invalid(error.to_string()))?;
         let series = self.environment.load_last::<SeriesDecider>(stream).await?;
-        let request = TakeNumber {
-            year,
-            last_revision: series.revision,
-            today,
-            invoice_id,
-        };
+        let request = TakeNumber { year, last_revision: series.revision, today, invoice_id };
         let taken = take(&series.state, request);
         Ok((series, taken))
     }
@@ -249,9 +204,5 @@ async fn finish(
     };
     let before = document.revision.map_or(0, |revision| revision + 1);
     let revision = before + events as Revision - 1;
-    Ok(Executed {
-        revision: Some(revision),
-        position,
-        recorded: true,
-    })
+    Ok(Executed { revision: Some(revision), position, recorded: true })
 }

@@ -151,12 +151,6 @@ async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    ::http::history::of_stream(
-        &billing.environment,
-        InvoiceDecider::CATEGORY,
-        *id,
-        &query,
-        &read,
-    )
-    .await
+    ::http::history::of_stream(&billing.environment, InvoiceDecider::CATEGORY, *id, &query, &read)
+        .await
 }

@@ -82,16 +82,8 @@ pub async fn open(
         subscriptions: vec![
             Box::new(views),
             Box::new(customers),
-            Box::new(ReactionRunner::new(
-                invoicing,
-                environment.clone(),
-                database.clone(),
-            )),
-            Box::new(ReactionRunner::new(
-                settlement,
-                environment.clone(),
-                database.clone(),
-            )),
+            Box::new(ReactionRunner::new(invoicing, environment.clone(), database.clone())),
+            Box::new(ReactionRunner::new(settlement, environment.clone(), database.clone())),
         ],
         sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
         projections: vec![

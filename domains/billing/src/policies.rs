@@ -68,10 +68,7 @@ impl Reaction for Invoicing {
             }
             OrderEvent::Cancelled(order) => {
                 let invoice = invoice_of(order.order_id);
-                let outcome = self
-                    .0
-                    .void(invoice, VoidReason::OrderCancelled, &cause)
-                    .await;
+                let outcome = self.0.void(invoice, VoidReason::OrderCancelled, &cause).await;
                 settle(outcome, |refusal| match refusal {
                     // Issuing it failed and was given up by hand: there is nothing to take back.
                     Refusal::NoSuchInvoice => Some("there is no invoice to void"),
@@ -91,9 +88,7 @@ impl Invoicing {
         known_at: Position,
     ) -> Result<Option<Personal<BillTo>>, ReactionError> {
         if !self.0.known_customers.reached(known_at, CATCH_UP).await {
-            return Err(ReactionError::Transient(
-                InvoicingError::CustomersBehind.into(),
-            ));
+            return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
         let known = queries::known_customer(self.0.database.readers(), customer)
             .await
@@ -101,11 +96,7 @@ impl Invoicing {
             .ok_or_else(|| ReactionError::Permanent(InvoicingError::CustomerUnknown.into()))?;
         Ok(known.name.map(|name| {
             let address_lines = known.address_lines.unwrap_or_default();
-            Personal::Known(BillTo {
-                name,
-                address_lines,
-                vat_number: known.vat_number,
-            })
+            Personal::Known(BillTo { name, address_lines, vat_number: known.vat_number })
         }))
     }
 }
@@ -171,17 +162,11 @@ impl Reaction for Settlement {
             }
             PaymentEvent::Declined(payment) => {
                 let reason = VoidReason::PaymentDeclined;
-                settle(
-                    self.0.void(payment.invoice_id, reason, &cause).await,
-                    paid_already,
-                )
+                settle(self.0.void(payment.invoice_id, reason, &cause).await, paid_already)
             }
             PaymentEvent::Expired(payment) => {
                 let reason = VoidReason::PaymentExpired;
-                settle(
-                    self.0.void(payment.invoice_id, reason, &cause).await,
-                    paid_already,
-                )
+                settle(self.0.void(payment.invoice_id, reason, &cause).await, paid_already)
             }
             PaymentEvent::Refunded(payment) => {
                 let repayment = Repayment {
@@ -189,10 +174,7 @@ impl Reaction for Settlement {
                     amount: payment.amount,
                     currency: payment.currency.clone(),
                 };
-                settle(
-                    self.0.refund(payment.invoice_id, repayment, &cause).await,
-                    |_| None,
-                )
+                settle(self.0.refund(payment.invoice_id, repayment, &cause).await, |_| None)
             }
         }
     }

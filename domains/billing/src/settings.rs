@@ -16,9 +16,7 @@ pub struct BillingSettings {
 
 impl Default for BillingSettings {
     fn default() -> Self {
-        Self {
-            time_zone: chrono_tz::Europe::Paris,
-        }
+        Self { time_zone: chrono_tz::Europe::Paris }
     }
 }
 
@@ -71,12 +69,7 @@ mod tests {
             BillingSettings::default()
         );
         let refused = serde_json::from_value::<BillingSettings>(json!({ "time_zone": "Paris" }));
-        assert!(
-            refused
-                .unwrap_err()
-                .to_string()
-                .contains("`Paris` is not a time zone")
-        );
+        assert!(refused.unwrap_err().to_string().contains("`Paris` is not a time zone"));
         assert!(serde_json::from_value::<BillingSettings>(json!({ "zone": "UTC" })).is_err());
     }
 }

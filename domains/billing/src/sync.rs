@@ -32,11 +32,7 @@ impl SyncInvoice {
         request: &SyncRequest,
     ) -> Result<Option<SyncOutcome>, SyncError> {
         let mut work = UnitOfWork::new(&self.environment, &request.cause);
-        let loaded = self
-            .environment
-            .load::<InvoiceDecider>(request.id)
-            .await
-            .map_err(failed)?;
+        let loaded = self.environment.load::<InvoiceDecider>(request.id).await.map_err(failed)?;
         let command = Command::Sync(Box::new(report.clone()));
         let events = match InvoiceDecider::decide(&loaded.state, command, &work.context) {
             Ok(events) => events,
@@ -65,15 +61,9 @@ impl SyncTarget for SyncInvoice {
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
         let word = match &request.state {
             LegacyState::Present(state) => LegacyWord::Present(Box::new(understand(state)?)),
-            LegacyState::Absent { reason } => LegacyWord::Absent {
-                reason: reason.clone(),
-            },
+            LegacyState::Absent { reason } => LegacyWord::Absent { reason: reason.clone() },
         };
-        let report = LegacyReport {
-            invoice_id: request.id,
-            legacy: request.legacy.clone(),
-            word,
-        };
+        let report = LegacyReport { invoice_id: request.id, legacy: request.legacy.clone(), word };
         let mut retries = Retries::default();
         loop {
             if let Some(outcome) = self.attempt(&report, &request).await? {
@@ -113,10 +103,7 @@ fn understand(state: &Value) -> Result<LegacyInvoice, SyncError> {
 fn explain(path: &str, problem: &str) -> String {
     // Names of fields are the mapping's or ours, so these two may be quoted.
     for kind in ["unknown field `", "missing field `"] {
-        if let Some(name) = problem
-            .strip_prefix(kind)
-            .and_then(|rest| rest.split('`').next())
-        {
+        if let Some(name) = problem.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
             return format!("{kind}{name}` at `{path}`");
         }
     }
@@ -150,15 +137,9 @@ mod tests {
             (json!({ "customer_id": "Ada Martin" }), "customer_id"),
             (json!({ "order_ids": ["Ada Martin"] }), "order_ids[0]"),
             (json!({ "total": "Ada Martin" }), "total"),
-            (
-                json!({ "vat": [{ "base": "1", "amount": "Ada Martin" }] }),
-                "vat[0].amount",
-            ),
+            (json!({ "vat": [{ "base": "1", "amount": "Ada Martin" }] }), "vat[0].amount"),
             (json!({ "vat": [{ "amount": "1" }] }), "base"),
-            (
-                json!({ "vat": [{ "base": "1", "amount": "1", "extra": 1 }] }),
-                "extra",
-            ),
+            (json!({ "vat": [{ "base": "1", "amount": "1", "extra": 1 }] }), "extra"),
             (json!("Ada Martin"), "."),
         ] {
             let text = not_understood(state);

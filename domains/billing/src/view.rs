@@ -123,22 +123,8 @@ pub struct LineView {
 
 impl From<&InvoiceLine> for LineView {
     fn from(line: &InvoiceLine) -> Self {
-        let InvoiceLine {
-            sku,
-            description,
-            quantity,
-            unit_price,
-            vat_rate,
-            net,
-        } = line.clone();
-        Self {
-            sku,
-            description,
-            quantity,
-            unit_price,
-            vat_rate,
-            net,
-        }
+        let InvoiceLine { sku, description, quantity, unit_price, vat_rate, net } = line.clone();
+        Self { sku, description, quantity, unit_price, vat_rate, net }
     }
 }
 
@@ -160,11 +146,7 @@ pub struct VatView {
 
 impl From<&VatTotal> for VatView {
     fn from(tax: &VatTotal) -> Self {
-        Self {
-            rate: tax.rate,
-            base: tax.base,
-            amount: tax.amount,
-        }
+        Self { rate: tax.rate, base: tax.base, amount: tax.amount }
     }
 }
 
@@ -274,13 +256,8 @@ pub struct InvoiceView {
 impl std::fmt::Debug for InvoiceView {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = formatter.debug_struct("InvoiceView");
-        fields
-            .field("id", &self.id)
-            .field("number", &self.number)
-            .field("status", &self.status);
-        fields
-            .field("revision", &self.revision)
-            .finish_non_exhaustive()
+        fields.field("id", &self.id).field("number", &self.number).field("status", &self.status);
+        fields.field("revision", &self.revision).finish_non_exhaustive()
     }
 }
 
@@ -381,11 +358,7 @@ impl InvoiceView {
 
     /// The same, with money that came.
     pub fn paid(self, amount: Decimal) -> Self {
-        Self {
-            status: Status::Paid,
-            paid: self.paid + amount,
-            ..self
-        }
+        Self { status: Status::Paid, paid: self.paid + amount, ..self }
     }
 
     /// The same, after money went back. An invoice that still stands waits for its money again.
@@ -394,11 +367,7 @@ impl InvoiceView {
             Status::Paid => Status::Issued,
             other => other,
         };
-        Self {
-            status,
-            paid: self.paid - amount,
-            ..self
-        }
+        Self { status, paid: self.paid - amount, ..self }
     }
 
     /// The same, taken back by a credit note.
@@ -418,16 +387,8 @@ impl InvoiceView {
 }
 
 fn bill_to(bill_to: Option<&Personal<BillTo>>) -> Option<BillToView> {
-    let BillTo {
-        name,
-        address_lines,
-        vat_number,
-    } = bill_to?.known()?.clone();
-    Some(BillToView {
-        name,
-        address_lines,
-        vat_number,
-    })
+    let BillTo { name, address_lines, vat_number } = bill_to?.known()?.clone();
+    Some(BillToView { name, address_lines, vat_number })
 }
 
 /// Zero, with the decimals of the sum it stands beside.

@@ -44,13 +44,7 @@ impl Customers {
         registration: Registration,
         cause: &Cause,
     ) -> Result<Executed, Error> {
-        self.execute(
-            registration.customer_id,
-            Command::Register(registration),
-            cause,
-            None,
-        )
-        .await
+        self.execute(registration.customer_id, Command::Register(registration), cause, None).await
     }
 
     /// Changes name, e-mail address or telephone number. Another address is claimed and the old
@@ -62,8 +56,7 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        self.execute(id, Command::ChangeContact(change), cause, expected)
-            .await
+        self.execute(id, Command::ChangeContact(change), cause, expected).await
     }
 
     /// Changes the postal address.
@@ -74,13 +67,7 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        self.execute(
-            id,
-            Command::ChangeAddress(Personal::Known(address)),
-            cause,
-            expected,
-        )
-        .await
+        self.execute(id, Command::ChangeAddress(Personal::Known(address)), cause, expected).await
     }
 
     /// Closes a customer; the e-mail address can then be registered again.
@@ -91,8 +78,7 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        self.execute(id, Command::Close { reason }, cause, expected)
-            .await
+        self.execute(id, Command::Close { reason }, cause, expected).await
     }
 
     async fn execute(
@@ -122,35 +108,21 @@ impl Customers {
                 return Ok(unchanged(loaded));
             }
             if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
-                return Err(ExecuteError::RevisionMismatch {
-                    expected,
-                    actual: loaded.revision,
-                });
+                return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
             }
             let events = CustomerDecider::decide(&loaded.state, command.clone(), &work.context)
                 .map_err(ExecuteError::Refused)?;
             // The customer first: a repetition is recognised by the first event's id.
             work.record(&loaded, &events).await?;
-            let after = events
-                .iter()
-                .fold(loaded.state.clone(), CustomerDecider::evolve);
-            self.record_claims(&mut work, id, &loaded.state, &after)
-                .await?;
+            let after = events.iter().fold(loaded.state.clone(), CustomerDecider::evolve);
+            self.record_claims(&mut work, id, &loaded.state, &after).await?;
             match work.commit().await {
                 Ok(None) => return Ok(unchanged(loaded)),
                 Ok(Some(position)) => {
                     let next = loaded.revision.map_or(0, |revision| revision + 1);
                     let revision = (next + events.len() as Revision).checked_sub(1);
-                    let executed = Executed {
-                        revision,
-                        position,
-                        recorded: true,
-                    };
-                    return Ok(CarriedOut {
-                        executed,
-                        before: loaded.state,
-                        events,
-                    });
+                    let executed = Executed { revision, position, recorded: true };
+                    return Ok(CarriedOut { executed, before: loaded.state, events });
                 }
                 Err(AppendError::WrongExpectedRevision { .. }) => {
                     if !retries.again().await {
@@ -176,10 +148,7 @@ impl Customers {
         if before == after {
             return Ok(());
         }
-        let commands = [
-            (after, EmailCommand::Claim(id)),
-            (before, EmailCommand::Release(id)),
-        ];
+        let commands = [(after, EmailCommand::Claim(id)), (before, EmailCommand::Release(id))];
         for (key, command) in commands {
             let Some(key) = key else { continue };
             let stream = key.stream().map_err(LoadError::from)?;
@@ -193,9 +162,5 @@ impl Customers {
 }
 
 fn unchanged(loaded: Loaded<CustomerDecider>) -> CarriedOut {
-    CarriedOut {
-        executed: loaded.unchanged(),
-        before: loaded.state,
-        events: Vec::new(),
-    }
+    CarriedOut { executed: loaded.unchanged(), before: loaded.state, events: Vec::new() }
 }

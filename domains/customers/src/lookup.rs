@@ -43,10 +43,7 @@ mod tests {
         let ada = EmailKey::of(&key, "ada@exemple.fr");
         assert_eq!(ada, EmailKey::of(&key, " Ada@Exemple.fr "));
         assert_ne!(ada, EmailKey::of(&key, "bob@exemple.fr"));
-        assert_ne!(
-            ada,
-            EmailKey::of(&SecretKey::generate().unwrap(), "ada@exemple.fr")
-        );
+        assert_ne!(ada, EmailKey::of(&SecretKey::generate().unwrap(), "ada@exemple.fr"));
         assert_eq!(ada.stream().unwrap().category(), "email");
     }
 }

@@ -29,21 +29,12 @@ impl SyncTarget for SyncCustomer {
     }
 
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
-        let SyncRequest {
-            id,
-            legacy,
-            state,
-            cause,
-        } = request;
+        let SyncRequest { id, legacy, state, cause } = request;
         let (report, absent) = match state {
             LegacyState::Present(state) => (Report::Present(Box::new(understand(state)?)), false),
             LegacyState::Absent { reason } => (Report::Absent { reason }, true),
         };
-        let command = Command::Sync {
-            customer_id: id,
-            legacy,
-            report,
-        };
+        let command = Command::Sync { customer_id: id, legacy, report };
         let done = match self.0.carry_out(id, command, &cause, None).await {
             Ok(done) => done,
             Err(ExecuteError::Refused(Refusal::OwnedByBascule)) => {
@@ -83,9 +74,7 @@ mod tests {
 
     #[track_caller]
     fn complaint(state: Value) -> String {
-        understand(state)
-            .expect_err("it was understood")
-            .to_string()
+        understand(state).expect_err("it was understood").to_string()
     }
 
     #[test]
@@ -95,18 +84,12 @@ mod tests {
                 json!({"name": ["Ada Martin"]}),
                 "`name` is not what customers.SyncCustomer takes there",
             ),
-            (
-                json!({"kind": "ada"}),
-                "`kind` is not what customers.SyncCustomer takes there",
-            ),
+            (json!({"kind": "ada"}), "`kind` is not what customers.SyncCustomer takes there"),
             (
                 json!({"address": {"city": 75002}}),
                 "`address.city` is not what customers.SyncCustomer takes there",
             ),
-            (
-                json!({"mail": "ada@exemple.fr"}),
-                "customers.SyncCustomer has no field `mail`",
-            ),
+            (json!({"mail": "ada@exemple.fr"}), "customers.SyncCustomer has no field `mail`"),
             (
                 json!({"address": {"town": "Paris"}}),
                 "customers.SyncCustomer has no field `address.town`",

@@ -66,13 +66,7 @@ impl Orders {
         if let Err(refusal) = self.check_customer(request.customer_id).await {
             // A repetition of a request that was carried out answers as it did, whatever has
             // become of the customer since.
-            if self
-                .environment
-                .load::<OrderDecider>(id)
-                .await?
-                .revision
-                .is_none()
-            {
+            if self.environment.load::<OrderDecider>(id).await?.revision.is_none() {
                 return Err(refusal);
             }
         }
@@ -84,16 +78,12 @@ impl Orders {
 
     /// Confirms an order.
     pub async fn confirm(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
-        self.environment
-            .execute::<OrderDecider>(id, Command::Confirm, cause, expected)
-            .await
+        self.environment.execute::<OrderDecider>(id, Command::Confirm, cause, expected).await
     }
 
     /// Records that everything was delivered.
     pub async fn fulfil(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
-        self.environment
-            .execute::<OrderDecider>(id, Command::Fulfil, cause, expected)
-            .await
+        self.environment.execute::<OrderDecider>(id, Command::Fulfil, cause, expected).await
     }
 
     /// Cancels an order.
@@ -104,9 +94,7 @@ impl Orders {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Outcome {
-        self.environment
-            .execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected)
-            .await
+        self.environment.execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected).await
     }
 
     /// Whether a customer may order. The read model may lag behind a registration that the client

@@ -29,11 +29,7 @@ impl SyncOrder {
         request: &SyncRequest,
     ) -> Result<Option<SyncOutcome>, SyncError> {
         let mut work = UnitOfWork::new(&self.environment, &request.cause);
-        let loaded = self
-            .environment
-            .load::<OrderDecider>(request.id)
-            .await
-            .map_err(failed)?;
+        let loaded = self.environment.load::<OrderDecider>(request.id).await.map_err(failed)?;
         let command = Command::Sync(report.clone());
         let events = match OrderDecider::decide(&loaded.state, command, &work.context) {
             Ok(events) => events,
@@ -62,15 +58,9 @@ impl SyncTarget for SyncOrder {
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
         let word = match &request.state {
             LegacyState::Present(state) => LegacyWord::Present(Box::new(understand(state)?)),
-            LegacyState::Absent { reason } => LegacyWord::Absent {
-                reason: reason.clone(),
-            },
+            LegacyState::Absent { reason } => LegacyWord::Absent { reason: reason.clone() },
         };
-        let report = LegacyReport {
-            order_id: request.id,
-            legacy: request.legacy.clone(),
-            word,
-        };
+        let report = LegacyReport { order_id: request.id, legacy: request.legacy.clone(), word };
         let mut retries = Retries::default();
         loop {
             if let Some(outcome) = self.attempt(&report, &request).await? {
@@ -110,10 +100,7 @@ fn understand(state: &Value) -> Result<LegacyOrder, SyncError> {
 fn explain(path: &str, problem: &str) -> String {
     // Names of fields are the mapping's or ours, so these two may be quoted.
     for kind in ["unknown field `", "missing field `"] {
-        if let Some(name) = problem
-            .strip_prefix(kind)
-            .and_then(|rest| rest.split('`').next())
-        {
+        if let Some(name) = problem.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
             return format!("{kind}{name}` at `{path}`");
         }
     }
@@ -146,14 +133,8 @@ mod tests {
             (json!({ "customer_id": "Ada Martin" }), "customer_id"),
             (json!({ "date": "Ada Martin" }), "date"),
             (json!({ "total": "Ada Martin" }), "total"),
-            (
-                json!({ "comments": ["fine", { "Ada Martin": 1 }] }),
-                "comments[1]",
-            ),
-            (
-                json!({ "lines": [{ "sku": "", "description": "Ada Martin" }] }),
-                "quantity",
-            ),
+            (json!({ "comments": ["fine", { "Ada Martin": 1 }] }), "comments[1]"),
+            (json!({ "lines": [{ "sku": "", "description": "Ada Martin" }] }), "quantity"),
             (
                 json!({ "lines": [{ "sku": "", "description": "", "quantity": "Ada Martin", "unit_price": "1" }] }),
                 "lines[0].quantity",
@@ -173,9 +154,6 @@ mod tests {
     #[test]
     fn what_is_expected_is_said() {
         let text = not_understood(json!({ "status": "lost" }));
-        assert!(
-            text.contains("confirmed") && text.contains("cancelled"),
-            "{text}"
-        );
+        assert!(text.contains("confirmed") && text.contains("cancelled"), "{text}");
     }
 }

@@ -98,18 +98,15 @@ pub struct Cancellation {
 impl From<&CancellationReason> for Cancellation {
     fn from(reason: &CancellationReason) -> Self {
         match reason {
-            CancellationReason::Requested { reason } => Self {
-                cause: CancellationCause::Requested,
-                reason: Some(reason.clone()),
-            },
-            CancellationReason::PaymentDeclined => Self {
-                cause: CancellationCause::PaymentDeclined,
-                reason: None,
-            },
-            CancellationReason::PaymentExpired => Self {
-                cause: CancellationCause::PaymentExpired,
-                reason: None,
-            },
+            CancellationReason::Requested { reason } => {
+                Self { cause: CancellationCause::Requested, reason: Some(reason.clone()) }
+            }
+            CancellationReason::PaymentDeclined => {
+                Self { cause: CancellationCause::PaymentDeclined, reason: None }
+            }
+            CancellationReason::PaymentExpired => {
+                Self { cause: CancellationCause::PaymentExpired, reason: None }
+            }
         }
     }
 }
@@ -268,10 +265,7 @@ pub struct OrderView {
 impl std::fmt::Debug for OrderView {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = formatter.debug_struct("OrderView");
-        fields
-            .field("id", &self.id)
-            .field("status", &self.status)
-            .finish_non_exhaustive()
+        fields.field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -303,13 +297,7 @@ impl OrderView {
 
     /// An order of a legacy system.
     pub fn imported(order: &OrderImported, placed_at: DateTime<Utc>, revision: u64) -> Self {
-        Self::of_legacy(
-            order.order_id,
-            &order.legacy,
-            &order.state,
-            placed_at,
-            revision,
-        )
+        Self::of_legacy(order.order_id, &order.legacy, &order.state, placed_at, revision)
     }
 
     /// An order as the legacy system has it now.

@@ -40,8 +40,7 @@ impl Payments {
 
     /// Asks for a payment.
     pub async fn request(&self, request: PaymentRequested, cause: &Cause) -> Outcome {
-        self.execute(request.payment_id, Command::Request(request), cause, None)
-            .await
+        self.execute(request.payment_id, Command::Request(request), cause, None).await
     }
 
     /// Gives up a payment that is still pending.
@@ -62,8 +61,7 @@ impl Payments {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Outcome {
-        self.execute(id, Command::Refund { reason }, cause, expected)
-            .await
+        self.execute(id, Command::Refund { reason }, cause, expected).await
     }
 
     /// Makes sure that no money of a void invoice stays here.
@@ -77,8 +75,7 @@ impl Payments {
         reference: String,
         cause: &Cause,
     ) -> Outcome {
-        self.execute(id, Command::RecordCapture { reference }, cause, None)
-            .await
+        self.execute(id, Command::RecordCapture { reference }, cause, None).await
     }
 
     pub(crate) async fn record_decline(
@@ -87,8 +84,7 @@ impl Payments {
         reason: String,
         cause: &Cause,
     ) -> Outcome {
-        self.execute(id, Command::RecordDecline { reason }, cause, None)
-            .await
+        self.execute(id, Command::RecordDecline { reason }, cause, None).await
     }
 
     pub(crate) async fn expire(&self, id: PaymentId, cause: &Cause) -> Outcome {
@@ -101,8 +97,7 @@ impl Payments {
         reference: String,
         cause: &Cause,
     ) -> Outcome {
-        self.execute(id, Command::RecordRefund { reference }, cause, None)
-            .await
+        self.execute(id, Command::RecordRefund { reference }, cause, None).await
     }
 
     /// A payment as it stands in the log.
@@ -117,8 +112,6 @@ impl Payments {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Outcome {
-        self.environment
-            .execute::<PaymentDecider>(id, command, cause, expected)
-            .await
+        self.environment.execute::<PaymentDecider>(id, command, cause, expected).await
     }
 }

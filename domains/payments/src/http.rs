@@ -85,20 +85,11 @@ async fn refund(
     let (id, expected) = (*id, command.if_match());
     let environment = &api.payments.environment;
     command
-        .once(
-            &api.database,
-            environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let reason = body.into_inner().reason;
-                let refunded = api
-                    .payments
-                    .refund(id, reason, attempt.cause(), expected)
-                    .await;
-                Ok(Done::changed(id, refunded.map_err(problem)?))
-            },
-        )
+        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+            let reason = body.into_inner().reason;
+            let refunded = api.payments.refund(id, reason, attempt.cause(), expected).await;
+            Ok(Done::changed(id, refunded.map_err(problem)?))
+        })
         .await
 }
 
@@ -124,16 +115,10 @@ async fn cancel(
     let (id, expected) = (*id, command.if_match());
     let environment = &api.payments.environment;
     command
-        .once(
-            &api.database,
-            environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let cancelled = api.payments.cancel(id, attempt.cause(), expected).await;
-                Ok(Done::changed(id, cancelled.map_err(problem)?))
-            },
-        )
+        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+            let cancelled = api.payments.cancel(id, attempt.cause(), expected).await;
+            Ok(Done::changed(id, cancelled.map_err(problem)?))
+        })
         .await
 }
 
@@ -153,8 +138,7 @@ async fn get_one(
     id: ValidPath<Uuid>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    read.wait_for(&api.payments.environment, &api.progress)
-        .await?;
+    read.wait_for(&api.payments.environment, &api.progress).await?;
     let payment = queries::sqlite::by_id(api.database.readers(), *id).await?;
     let payment = payment.ok_or_else(|| Problem::not_found(NO_SUCH_PAYMENT))?;
     Ok(read.found(payment.revision, &PaymentView::from(payment)))
@@ -197,8 +181,7 @@ async fn list(
     query: ValidQuery<ListPayments>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    read.wait_for(&api.payments.environment, &api.progress)
-        .await?;
+    read.wait_for(&api.payments.environment, &api.progress).await?;
     let query = query.into_inner();
     let paging = Paging::of(query.limit, query.cursor);
     let filter = PaymentFilter {
@@ -208,10 +191,7 @@ async fn list(
         legacy_id: query.legacy_id,
     };
     let rows = queries::sqlite::list(api.database.readers(), &filter, paging).await?;
-    let rows = rows
-        .into_iter()
-        .map(|row| (row.position, PaymentView::from(row)))
-        .collect();
+    let rows = rows.into_iter().map(|row| (row.position, PaymentView::from(row))).collect();
     Ok(read.page(paging, rows))
 }
 

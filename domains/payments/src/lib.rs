@@ -82,10 +82,8 @@ pub async fn open_with(
     let projection_name = kernel::projection::Projection::name(&projection).to_owned();
     let (projection, progress) =
         ProjectionRunner::new(projection, environment.clone(), database.clone());
-    let collection = policies::Collection {
-        payments: payments.clone(),
-        patience: settings.deadline(),
-    };
+    let collection =
+        policies::Collection { payments: payments.clone(), patience: settings.deadline() };
     let collection = ReactionRunner::new(collection, environment.clone(), database.clone());
     let calls = Calls::new(provider, &settings);
     let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
@@ -95,11 +93,8 @@ pub async fn open_with(
         database: database.clone(),
         progress: progress.clone(),
     });
-    let subscriptions: Vec<Box<dyn Subscription>> = vec![
-        Box::new(projection),
-        Box::new(collection),
-        Box::new(reactor),
-    ];
+    let subscriptions: Vec<Box<dyn Subscription>> =
+        vec![Box::new(projection), Box::new(collection), Box::new(reactor)];
     Ok(Module {
         name: NAME,
         configure: Arc::new(move |config| {

@@ -53,9 +53,7 @@ impl Reaction for Collection {
                 self.payments.request(request, &cause).await
             }
             Trigger::Voided(invoice) => {
-                self.payments
-                    .withdraw(payment_of(invoice.invoice_id), &cause)
-                    .await
+                self.payments.withdraw(payment_of(invoice.invoice_id), &cause).await
             }
         };
         accept_expected(outcome)

@@ -120,11 +120,7 @@ impl ProviderCalls {
         let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
         let mut outcome_unknown = false;
         loop {
-            let loaded = self
-                .payments
-                .load(request.payment_id)
-                .await
-                .map_err(load_failure)?;
+            let loaded = self.payments.load(request.payment_id).await.map_err(load_failure)?;
             if !matches!(loaded.state, Payment::Pending(_)) {
                 // Decided before a restart, or cancelled: the cancellation comes next in this
                 // stream and sees to it that nothing stays taken.
@@ -140,10 +136,7 @@ impl ProviderCalls {
             let status = if outcome_unknown {
                 self.calls.lookup(charge.idempotency_key, until).await
             } else {
-                self.calls
-                    .charge(&charge, until)
-                    .await
-                    .map(ChargeStatus::from)
+                self.calls.charge(&charge, until).await.map(ChargeStatus::from)
             };
             let mut pause = self.next_pause(&mut pauses).min(LONGEST_PENDING_PAUSE);
             match status {
@@ -153,15 +146,11 @@ impl ProviderCalls {
                         .await;
                 }
                 Ok(ChargeStatus::Declined { reason }) => {
-                    return self
-                        .record_decline(request.payment_id, reason, trigger, cause)
-                        .await;
+                    return self.record_decline(request.payment_id, reason, trigger, cause).await;
                 }
                 Ok(ChargeStatus::Cancelled) => {
                     let reason = "cancelled at the payment provider".to_owned();
-                    return self
-                        .record_decline(request.payment_id, reason, trigger, cause)
-                        .await;
+                    return self.record_decline(request.payment_id, reason, trigger, cause).await;
                 }
                 Ok(ChargeStatus::Pending) => outcome_unknown = true,
                 Ok(ChargeStatus::NotFound) => outcome_unknown = false,
@@ -209,8 +198,7 @@ impl ProviderCalls {
         match self.settle(charge_key).await {
             Settled::NothingTaken | Settled::Declined { .. } => Ok(()),
             Settled::Captured { reference } => {
-                self.record_capture(cancelled.payment_id, reference, trigger, cause)
-                    .await
+                self.record_capture(cancelled.payment_id, reference, trigger, cause).await
             }
         }
     }
@@ -249,10 +237,8 @@ impl ProviderCalls {
             match status {
                 Ok(RefundStatus::Refunded { reference }) => {
                     let cause = because(cause, trigger, "refunded");
-                    let outcome = self
-                        .payments
-                        .record_refund(refund.payment_id, reference, &cause)
-                        .await;
+                    let outcome =
+                        self.payments.record_refund(refund.payment_id, reference, &cause).await;
                     return recorded(outcome);
                 }
                 Ok(RefundStatus::Pending) => outcome_unknown = true,
@@ -315,28 +301,17 @@ impl ProviderCalls {
     /// stream.
     async fn charge_key(&self, stream: &StreamName) -> Result<Uuid, ReactionError> {
         let store = &self.payments.environment.store;
-        let page = store
-            .read_stream(stream, 0, 1)
-            .await
-            .map_err(read_failure)?;
+        let page = store.read_stream(stream, 0, 1).await.map_err(read_failure)?;
         let request = page.first().filter(|event| {
             event.event_type == <PaymentRequested as event_contract::Published>::TYPE
         });
-        request.map(|event| event.id).ok_or_else(|| {
-            ReactionError::Permanent(
-                NoRequest {
-                    stream: stream.clone(),
-                }
-                .into(),
-            )
-        })
+        request
+            .map(|event| event.id)
+            .ok_or_else(|| ReactionError::Permanent(NoRequest { stream: stream.clone() }.into()))
     }
 
     fn next_pause(&self, pauses: &mut impl Iterator<Item = Duration>) -> Duration {
-        pauses
-            .next()
-            .unwrap_or(self.longest_pause)
-            .min(self.longest_pause)
+        pauses.next().unwrap_or(self.longest_pause).min(self.longest_pause)
     }
 }
 
@@ -353,9 +328,7 @@ impl From<ChargeOutcome> for ChargeStatus {
 /// The trigger as the cause of one of its possible outcomes. Each outcome has ids of its own: were
 /// another one decided after a crash, it would not be mistaken for the first.
 fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
-    cause
-        .clone()
-        .recognised_by(trigger.id, format!("{NAME}/{outcome}"))
+    cause.clone().recognised_by(trigger.id, format!("{NAME}/{outcome}"))
 }
 
 fn recorded(outcome: Outcome) -> Result<(), ReactionError> {

@@ -54,11 +54,7 @@ pub struct BreakerSettings {
 
 impl Default for BreakerSettings {
     fn default() -> Self {
-        Self {
-            failures: 10,
-            first_pause_ms: 500,
-            longest_pause_ms: 30_000,
-        }
+        Self { failures: 10, first_pause_ms: 500, longest_pause_ms: 30_000 }
     }
 }
 

@@ -27,20 +27,13 @@ impl SyncTarget for SyncPayment {
             LegacyState::Present(state) => LegacyWord::Present(read(state)?),
             LegacyState::Absent { reason } => LegacyWord::Absent { reason },
         };
-        let command = Command::Sync {
-            payment_id: request.id,
-            legacy: request.legacy,
-            word,
-        };
+        let command = Command::Sync { payment_id: request.id, legacy: request.legacy, word };
         let environment = &self.payments.environment;
         let mut retries = Retries::default();
         loop {
             let mut work = UnitOfWork::new(environment, &request.cause);
-            let loaded = self
-                .payments
-                .load(request.id)
-                .await
-                .map_err(|error| failed(error.into()))?;
+            let loaded =
+                self.payments.load(request.id).await.map_err(|error| failed(error.into()))?;
             if work.was_done_in(&loaded) {
                 return Ok(SyncOutcome::Unchanged);
             }
@@ -50,9 +43,7 @@ impl SyncTarget for SyncPayment {
                 Err(Refusal::OwnedByBascule) => return Ok(SyncOutcome::Conflict),
                 Err(refusal) => return Err(SyncError::NotUnderstood(refusal.to_string())),
             };
-            work.record(&loaded, &events)
-                .await
-                .map_err(|error| failed(error.into()))?;
+            work.record(&loaded, &events).await.map_err(|error| failed(error.into()))?;
             match work.commit().await {
                 Ok(_) => return Ok(outcome(&loaded.state, &events)),
                 Err(AppendError::WrongExpectedRevision { .. }) => {
@@ -82,9 +73,7 @@ fn outcome(before: &Payment, events: &[Event]) -> SyncOutcome {
 /// Reads what the mapping's program returned. Errors name the field and never quote its value.
 fn read(state: Value) -> Result<LegacyPatch, SyncError> {
     let Value::Object(mut state) = state else {
-        return Err(SyncError::NotUnderstood(
-            "the state is not an object".to_owned(),
-        ));
+        return Err(SyncError::NotUnderstood("the state is not an object".to_owned()));
     };
     let patch = LegacyPatch {
         status: kept_or_set(&mut state, "status")?,
@@ -96,9 +85,9 @@ fn read(state: Value) -> Result<LegacyPatch, SyncError> {
         flags: field(&mut state, "flags")?,
     };
     match state.keys().next() {
-        Some(unknown) => Err(SyncError::NotUnderstood(format!(
-            "a payment has no field `{unknown}`"
-        ))),
+        Some(unknown) => {
+            Err(SyncError::NotUnderstood(format!("a payment has no field `{unknown}`")))
+        }
         None => Ok(patch),
     }
 }
@@ -123,9 +112,7 @@ fn kept_or_set<T: DeserializeOwned>(
     match field(state, name)? {
         Patch::Keep => Ok(None),
         Patch::Set(value) => Ok(Some(value)),
-        Patch::Clear => Err(SyncError::NotUnderstood(format!(
-            "`{name}` cannot be cleared"
-        ))),
+        Patch::Clear => Err(SyncError::NotUnderstood(format!("`{name}` cannot be cleared"))),
     }
 }
 
@@ -156,22 +143,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_understood_is_named_and_never_quoted() {
-        assert_eq!(
-            refusal(json!({"iban": "FR76"})),
-            "a payment has no field `iban`"
-        );
-        assert_eq!(
-            refusal(json!({"amount": "Ada"})),
-            "`amount` cannot be understood"
-        );
-        assert_eq!(
-            refusal(json!({"status": "Ada"})),
-            "`status` cannot be understood"
-        );
-        assert_eq!(
-            refusal(json!({"amount": null})),
-            "`amount` cannot be cleared"
-        );
+        assert_eq!(refusal(json!({"iban": "FR76"})), "a payment has no field `iban`");
+        assert_eq!(refusal(json!({"amount": "Ada"})), "`amount` cannot be understood");
+        assert_eq!(refusal(json!({"status": "Ada"})), "`status` cannot be understood");
+        assert_eq!(refusal(json!({"amount": null})), "`amount` cannot be cleared");
         assert_eq!(refusal(json!(["Ada"])), "the state is not an object");
     }
 }

@@ -141,10 +141,6 @@ impl From<PaymentRow> for PaymentView {
 
 impl From<RefundDetails> for RefundView {
     fn from(refund: RefundDetails) -> Self {
-        Self {
-            status: refund.status,
-            amount: refund.amount,
-            reference: refund.reference,
-        }
+        Self { status: refund.status, amount: refund.amount, reference: refund.reference }
     }
 }

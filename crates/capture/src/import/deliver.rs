@@ -87,13 +87,7 @@ pub(super) async fn deliver(
 }
 
 async fn send(target: &dyn SyncTarget, command: Command) -> Result<Answered, NotDelivered> {
-    let Command {
-        aggregate,
-        key,
-        mark,
-        digest,
-        request,
-    } = command;
+    let Command { aggregate, key, mark, digest, request } = command;
     let absent = match &request.state {
         LegacyState::Absent { reason } => Some(reason.clone()),
         LegacyState::Present(_) => None,
@@ -113,13 +107,6 @@ async fn send(target: &dyn SyncTarget, command: Command) -> Result<Answered, Not
                 None => return Err(NotDelivered { aggregate, source }),
             },
         };
-        return Ok(Answered {
-            aggregate,
-            key,
-            mark,
-            digest,
-            outcome,
-            absent,
-        });
+        return Ok(Answered { aggregate, key, mark, digest, outcome, absent });
     }
 }

@@ -101,13 +101,7 @@ impl Feed {
                 let _ = sender.blocking_send(Err(error));
             }
         });
-        Self {
-            receiver,
-            waiting: VecDeque::new(),
-            bytes,
-            ended: false,
-            failure: None,
-        }
+        Self { receiver, waiting: VecDeque::new(), bytes, ended: false, failure: None }
     }
 
     pub(super) fn bytes_read(&self) -> u64 {
@@ -208,11 +202,7 @@ fn read_all(
                 Err(error) => break Err(error),
             };
             match change {
-                Ok(change) => chunk.push(Item {
-                    change,
-                    file,
-                    place: lines.place(),
-                }),
+                Ok(change) => chunk.push(Item { change, file, place: lines.place() }),
                 Err(problem) => break Err(lines.broken(problem)),
             }
             if chunk.len() == CHUNK {
@@ -251,13 +241,7 @@ mod tests {
     async fn cut(changes: Vec<Change>, least: usize, most: usize) -> Vec<(usize, bool)> {
         let (sender, receiver) = mpsc::channel(1);
         let items = changes.into_iter();
-        let items = items
-            .map(|change| Item {
-                change,
-                file: 0,
-                place: Place::default(),
-            })
-            .collect();
+        let items = items.map(|change| Item { change, file: 0, place: Place::default() }).collect();
         sender.try_send(Ok(items)).unwrap();
         drop(sender);
         let mut feed = Feed {
@@ -274,11 +258,7 @@ mod tests {
             if segments.is_empty() {
                 return cuts;
             }
-            cuts.extend(
-                segments
-                    .iter()
-                    .map(|segment| (segment.changes.len(), segment.ended)),
-            );
+            cuts.extend(segments.iter().map(|segment| (segment.changes.len(), segment.ended)));
         }
     }
 
@@ -295,20 +275,14 @@ mod tests {
     #[tokio::test]
     async fn a_long_transaction_is_cut_without_ending() {
         let changes = (0..5).map(|_| change(Some(1), SnapshotMark::No)).collect();
-        assert_eq!(
-            cut(changes, 1, 2).await,
-            vec![(2, false), (2, false), (1, true)]
-        );
+        assert_eq!(cut(changes, 1, 2).await, vec![(2, false), (2, false), (1, true)]);
     }
 
     #[tokio::test]
     async fn a_snapshot_ends_with_its_last_record_or_when_streaming_begins() {
         use SnapshotMark::{Last, No, Within};
         let of = |marks: &[(i64, SnapshotMark)]| {
-            marks
-                .iter()
-                .map(|(id, mark)| change(Some(*id), *mark))
-                .collect::<Vec<_>>()
+            marks.iter().map(|(id, mark)| change(Some(*id), *mark)).collect::<Vec<_>>()
         };
         let whole = of(&[(1, Within), (2, Within), (1, Last), (3, No)]);
         assert_eq!(cut(whole, 1, 100).await, vec![(3, true), (1, true)]);

@@ -110,18 +110,8 @@ impl Ledger {
                 .bind(fingerprint)
                 .fetch_one(connection)
                 .await?;
-        let cursor = Cursor {
-            transaction,
-            in_snapshot,
-        };
-        Ok((
-            State {
-                cursor,
-                spilled,
-                last_mark,
-            },
-            stored,
-        ))
+        let cursor = Cursor { transaction, in_snapshot };
+        Ok((State { cursor, spilled, last_mark }, stored))
     }
 
     /// Stores how far the import is; `false` when another run took over.
@@ -184,10 +174,8 @@ impl Ledger {
     }
 
     pub(super) async fn files(&self, connection: &mut SqliteConnection) -> Result<Vec<KnownFile>> {
-        let files: Vec<(i64, i64, String, i64, i64, i64, i64)> = sqlx::query_as(FILES)
-            .bind(&self.source)
-            .fetch_all(connection)
-            .await?;
+        let files: Vec<(i64, i64, String, i64, i64, i64, i64)> =
+            sqlx::query_as(FILES).bind(&self.source).fetch_all(connection).await?;
         let known = |(id, length, digest, offset, line, tail_length, checksum): (
             i64,
             i64,
@@ -198,10 +186,7 @@ impl Ledger {
             i64,
         )| KnownFile {
             id,
-            head: Head {
-                length: usize::try_from(length).unwrap_or_default(),
-                digest,
-            },
+            head: Head { length: usize::try_from(length).unwrap_or_default(), digest },
             place: Place {
                 offset: offset.cast_unsigned(),
                 line: line.cast_unsigned(),
@@ -218,11 +203,7 @@ impl Ledger {
         connection: &mut SqliteConnection,
         name: &str,
     ) -> Result<i64> {
-        sqlx::query_scalar(NEW_FILE)
-            .bind(&self.source)
-            .bind(name)
-            .fetch_one(connection)
-            .await
+        sqlx::query_scalar(NEW_FILE).bind(&self.source).bind(name).fetch_one(connection).await
     }
 
     /// Remembers how far a file was read, and how it begins.
@@ -255,11 +236,7 @@ impl Ledger {
     ) -> Result<()> {
         if !entries.is_empty() {
             let entries = Value::Array(entries).to_string();
-            sqlx::query(statement)
-                .bind(&self.source)
-                .bind(entries)
-                .execute(connection)
-                .await?;
+            sqlx::query(statement).bind(&self.source).bind(entries).execute(connection).await?;
         }
         Ok(())
     }
@@ -272,8 +249,7 @@ impl Ledger {
         let entry = |(aggregate, mark): (&str, Mark)| {
             json!([aggregate, mark.key, mark.mark, mark.occurred_ms])
         };
-        self.list(connection, MARK, marks.map(entry).collect())
-            .await
+        self.list(connection, MARK, marks.map(entry).collect()).await
     }
 
     pub(super) async fn unmark(
@@ -281,9 +257,7 @@ impl Ledger {
         connection: &mut SqliteConnection,
         marks: impl Iterator<Item = (&str, &str, i64)>,
     ) -> Result<()> {
-        let entries = marks
-            .map(|(aggregate, key, mark)| json!([aggregate, key, mark]))
-            .collect();
+        let entries = marks.map(|(aggregate, key, mark)| json!([aggregate, key, mark])).collect();
         self.list(connection, UNMARK, entries).await
     }
 
@@ -302,19 +276,13 @@ impl Ledger {
             .bind(limit as i64)
             .fetch_all(connection)
             .await?;
-        let mark = |(key, mark, occurred_ms)| Mark {
-            key,
-            mark,
-            occurred_ms,
-        };
+        let mark = |(key, mark, occurred_ms)| Mark { key, mark, occurred_ms };
         Ok(rows.into_iter().map(mark).collect())
     }
 
     pub(super) async fn dirty_count(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar(DIRTY_COUNT)
-            .bind(&self.source)
-            .fetch_one(connection)
-            .await?;
+        let count: i64 =
+            sqlx::query_scalar(DIRTY_COUNT).bind(&self.source).fetch_one(connection).await?;
         Ok(count.cast_unsigned())
     }
 
@@ -340,15 +308,12 @@ impl Ledger {
         states: impl Iterator<Item = (&str, &str, &str, Option<&str>)>,
     ) -> Result<()> {
         let entry = |(aggregate, key, digest, ignored)| json!([aggregate, key, digest, ignored]);
-        self.list(connection, DELIVERED, states.map(entry).collect())
-            .await
+        self.list(connection, DELIVERED, states.map(entry).collect()).await
     }
 
     pub(super) async fn ignored(&self, connection: &mut SqliteConnection) -> Result<Vec<Ignored>> {
-        let rows: Vec<(String, String, i64)> = sqlx::query_as(IGNORED)
-            .bind(&self.source)
-            .fetch_all(connection)
-            .await?;
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as(IGNORED).bind(&self.source).fetch_all(connection).await?;
         let ignored = |(aggregate, reason, roots): (String, String, i64)| Ignored {
             aggregate,
             reason,
@@ -381,17 +346,13 @@ impl Ledger {
         connection: &mut SqliteConnection,
         roots: impl Iterator<Item = (&str, &str)>,
     ) -> Result<()> {
-        let entries = roots
-            .map(|(aggregate, key)| json!([aggregate, key]))
-            .collect();
+        let entries = roots.map(|(aggregate, key)| json!([aggregate, key])).collect();
         self.list(connection, RELEASE, entries).await
     }
 
     pub(super) async fn quarantined(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 = sqlx::query_scalar(QUARANTINED)
-            .bind(&self.source)
-            .fetch_one(connection)
-            .await?;
+        let count: i64 =
+            sqlx::query_scalar(QUARANTINED).bind(&self.source).fetch_one(connection).await?;
         Ok(count.cast_unsigned())
     }
 
@@ -399,10 +360,7 @@ impl Ledger {
         &self,
         connection: &mut SqliteConnection,
     ) -> Result<Vec<(String, String, String, String)>> {
-        sqlx::query_as(QUARANTINE_LIST)
-            .bind(&self.source)
-            .fetch_all(connection)
-            .await
+        sqlx::query_as(QUARANTINE_LIST).bind(&self.source).fetch_all(connection).await
     }
 
     /// Marks what is in quarantine dirty again.

@@ -44,11 +44,7 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self {
-            least: 1_000,
-            most: 4_000,
-            page: 500,
-        }
+        Self { least: 1_000, most: 4_000, page: 500 }
     }
 }
 
@@ -160,15 +156,7 @@ impl Import {
         let patience = Limits::default().time * 12 + Duration::from_secs(60);
         let runner = Runner::start(patience).map_err(ImportError::Threads)?;
         let clock = Arc::new(SystemClock);
-        Ok(Self {
-            mapping,
-            database,
-            key,
-            targets,
-            runner,
-            clock,
-            sizes: Sizes::default(),
-        })
+        Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
     }
 
     /// Imports files, in the order given, from where an earlier run stopped.
@@ -181,10 +169,7 @@ impl Import {
         progress: &dyn Progress,
         cancel: &CancellationToken,
     ) -> Result<Summary, ImportError> {
-        Session::begin(self, progress, cancel)
-            .await?
-            .run(files, options)
-            .await
+        Session::begin(self, progress, cancel).await?.run(files, options).await
     }
 
     /// Assembles what is in quarantine afresh from the mirror and sends it. What still cannot be
@@ -199,18 +184,10 @@ impl Import {
 
     /// What is in quarantine.
     pub async fn quarantine(&self) -> Result<Vec<Quarantined>, ImportError> {
-        let ledger = ledger::Ledger {
-            source: self.mapping.source.clone(),
-            run: String::new(),
-        };
+        let ledger = ledger::Ledger { source: self.mapping.source.clone(), run: String::new() };
         let mut connection = self.database.readers().acquire().await?;
         let list = ledger.quarantine_list(&mut connection).await?;
-        let entry = |(aggregate, key, reason, since)| Quarantined {
-            aggregate,
-            key,
-            reason,
-            since,
-        };
+        let entry = |(aggregate, key, reason, since)| Quarantined { aggregate, key, reason, since };
         Ok(list.into_iter().map(entry).collect())
     }
 }

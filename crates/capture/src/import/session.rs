@@ -86,40 +86,26 @@ impl<'i> Session<'i> {
         cancel: &'i CancellationToken,
     ) -> Result<Self, ImportError> {
         let mapping = &import.mapping;
-        let ledger = Ledger {
-            source: mapping.source.clone(),
-            run: new_id().to_string(),
-        };
+        let ledger = Ledger { source: mapping.source.clone(), run: new_id().to_string() };
         let mut transaction = import.database.begin().await?;
-        let (mut state, fingerprint) = ledger
-            .begin(&mut transaction, &mapping.mirror_fingerprint)
-            .await?;
+        let (mut state, fingerprint) =
+            ledger.begin(&mut transaction, &mapping.mirror_fingerprint).await?;
         if fingerprint != mapping.mirror_fingerprint {
-            return Err(ImportError::MirrorOutdated {
-                source_name: mapping.source.clone(),
-            });
+            return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
         }
         state.last_mark += 1;
         for aggregate in &mapping.aggregates {
             // Another program may say something else of every aggregate.
-            if ledger
-                .is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint)
-                .await?
-            {
+            if ledger.is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint).await? {
                 let table = &mapping.tables[aggregate.root].name;
                 let now = import.clock.now().timestamp_millis();
                 let mark = state.last_mark;
-                ledger
-                    .mark_all(&mut transaction, &aggregate.name, table, mark, now)
-                    .await?;
+                ledger.mark_all(&mut transaction, &aggregate.name, table, mark, now).await?;
             }
         }
         ledger.advance(&mut transaction, &state).await?;
         transaction.commit().await?;
-        let summary = Summary {
-            source: mapping.source.clone(),
-            ..Summary::default()
-        };
+        let summary = Summary { source: mapping.source.clone(), ..Summary::default() };
         Ok(Self {
             import,
             progress,
@@ -178,9 +164,7 @@ impl<'i> Session<'i> {
         let mut transaction = self.import.database.begin().await?;
         self.state.last_mark += 1;
         let now = self.import.clock.now().timestamp_millis();
-        self.ledger
-            .replay(&mut transaction, self.state.last_mark, now)
-            .await?;
+        self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
         if !self.state.spilled {
@@ -202,10 +186,7 @@ impl<'i> Session<'i> {
             let beginning = Beginning::read(path)?;
             let found = known.iter().position(|file| beginning.was(&file.head));
             let found = found.map(|found| known.remove(found));
-            let name = path
-                .file_name()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy();
+            let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
             let id = match &found {
                 Some(file) => file.id,
                 None => self.ledger.new_file(&mut transaction, &name).await?,
@@ -228,35 +209,21 @@ impl<'i> Session<'i> {
     ) -> Result<(), ImportError> {
         let mapping = self.import.mapping.clone();
         let mut transaction = self.import.database.begin().await?;
-        let mut turn = Turn {
-            one_cause: true,
-            ..Turn::default()
-        };
+        let mut turn = Turn { one_cause: true, ..Turn::default() };
         let mut drain = false;
         while let Some(segment) = segments.pop_front() {
             let counts = &mut self.summary.changes;
-            let roots = self
-                .mirror
-                .apply(&mut transaction, &segment.changes, counts)
-                .await?;
+            let roots = self.mirror.apply(&mut transaction, &segment.changes, counts).await?;
             self.count(&segment);
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
             for root in &roots {
-                let mark = Mark {
-                    key: root.1.clone(),
-                    mark,
-                    occurred_ms,
-                };
+                let mark = Mark { key: root.1.clone(), mark, occurred_ms };
                 turn.dirty.insert(root.clone(), mark);
             }
             turn.read_to.extend(segment.read_to);
             self.state.spilled |= !segment.ended || roots.len() > self.import.sizes.page;
-            self.state.cursor = if segment.ended {
-                Cursor::default()
-            } else {
-                cursor
-            };
+            self.state.cursor = if segment.ended { Cursor::default() } else { cursor };
             if !segment.ended {
                 continue;
             }
@@ -269,24 +236,16 @@ impl<'i> Session<'i> {
             for (id, keys) in by_aggregate(roots) {
                 let assembled =
                     assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
-                turn.work.extend(
-                    keys.into_iter()
-                        .zip(assembled)
-                        .map(|(key, assembled)| Work {
-                            root: (id, key),
-                            mark,
-                            occurred_ms,
-                            assembled,
-                        }),
-                );
+                turn.work.extend(keys.into_iter().zip(assembled).map(|(key, assembled)| Work {
+                    root: (id, key),
+                    mark,
+                    occurred_ms,
+                    assembled,
+                }));
             }
         }
         self.close(transaction, turn).await?;
-        if drain {
-            self.drain(false).await
-        } else {
-            Ok(())
-        }
+        if drain { self.drain(false).await } else { Ok(()) }
     }
 
     /// Works on everything dirty, page by page. `last` says that what is missing will not come.
@@ -298,29 +257,20 @@ impl<'i> Session<'i> {
             while !self.cancel.is_cancelled() {
                 let mut transaction = self.import.database.begin().await?;
                 let page = self.import.sizes.page;
-                let marks = self
-                    .ledger
-                    .dirty(&mut transaction, &aggregate.name, &after, page)
-                    .await?;
+                let marks =
+                    self.ledger.dirty(&mut transaction, &aggregate.name, &after, page).await?;
                 let Some(end) = marks.last() else { break };
                 after.clone_from(&end.key);
                 let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
                 let assembled =
                     assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
-                let work = marks
-                    .into_iter()
-                    .zip(assembled)
-                    .map(|(mark, assembled)| Work {
-                        root: (id, mark.key),
-                        mark: mark.mark,
-                        occurred_ms: mark.occurred_ms,
-                        assembled,
-                    });
-                let turn = Turn {
-                    work: work.collect(),
-                    last,
-                    ..Turn::default()
-                };
+                let work = marks.into_iter().zip(assembled).map(|(mark, assembled)| Work {
+                    root: (id, mark.key),
+                    mark: mark.mark,
+                    occurred_ms: mark.occurred_ms,
+                    assembled,
+                });
+                let turn = Turn { work: work.collect(), last, ..Turn::default() };
                 self.close(transaction, turn).await?;
                 self.report();
             }
@@ -342,34 +292,21 @@ impl<'i> Session<'i> {
         self.record_answers(&mut transaction).await?;
         self.mirror.flush(&mut transaction).await?;
         let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
-        let marks = turn
-            .dirty
-            .iter()
-            .map(|(root, mark)| (name(root), mark.clone()));
+        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
         self.ledger.mark(&mut transaction, marks).await?;
-        let done = turn
-            .done
-            .iter()
-            .map(|(root, mark)| (name(root), root.1.as_str(), *mark));
+        let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.unmark(&mut transaction, done).await?;
-        let released = turn
-            .released
-            .iter()
-            .map(|root| (name(root), root.1.as_str()));
+        let released = turn.released.iter().map(|root| (name(root), root.1.as_str()));
         self.ledger.release(&mut transaction, released).await?;
         let entries = turn.quarantined.iter();
         let entries = entries.map(|(root, why)| (name(root), root.1.as_str(), why.as_str()));
         let now = self.now();
-        self.ledger
-            .quarantine(&mut transaction, entries, &now)
-            .await?;
+        self.ledger.quarantine(&mut transaction, entries, &now).await?;
         let read_to: HashMap<usize, Place> = turn.read_to.into_iter().collect();
         for (file, place) in read_to {
             let (id, beginning) = &self.files[file];
             let head = beginning.head(place.offset);
-            self.ledger
-                .read_to(&mut transaction, *id, place, &head)
-                .await?;
+            self.ledger.read_to(&mut transaction, *id, place, &head).await?;
         }
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
@@ -377,10 +314,7 @@ impl<'i> Session<'i> {
             self.snapshot.commands += turn.commands.len() as u64;
             self.summary.commands.sent += turn.commands.len() as u64;
             let digest = |command: &Command| {
-                (
-                    (command.aggregate, command.key.clone()),
-                    command.digest.clone(),
-                )
+                ((command.aggregate, command.key.clone()), command.digest.clone())
             };
             let digests = turn.commands.iter().map(digest).collect();
             let delivery = deliver(self.import.targets.clone(), turn.commands);
@@ -394,9 +328,7 @@ impl<'i> Session<'i> {
         if self.ledger.advance(transaction, &self.state).await? {
             return Ok(());
         }
-        Err(ImportError::Superseded {
-            source_name: self.ledger.source.clone(),
-        })
+        Err(ImportError::Superseded { source_name: self.ledger.source.clone() })
     }
 
     async fn finish(mut self) -> Result<Summary, ImportError> {
@@ -430,10 +362,7 @@ impl<'i> Session<'i> {
     }
 
     fn now(&self) -> String {
-        self.import
-            .clock
-            .now()
-            .to_rfc3339_opts(SecondsFormat::Millis, true)
+        self.import.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 }
 

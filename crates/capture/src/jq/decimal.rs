@@ -20,17 +20,12 @@ pub(crate) fn parse(text: &str) -> Option<Decimal> {
 /// The text of a JSON number as a decimal without an exponent and without the `.0` that a whole
 /// float carries: `1200.0` is `1200`, `30.700000000000003` stays as it is.
 pub(crate) fn shortest(number: &str) -> String {
-    if number
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'-')
-    {
+    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         return number.to_owned();
     }
     // Rust's `Display` of a float is the shortest text that reads back as the same float, never
     // with an exponent.
-    number
-        .parse::<f64>()
-        .map_or_else(|_| number.to_owned(), |float| float.to_string())
+    number.parse::<f64>().map_or_else(|_| number.to_owned(), |float| float.to_string())
 }
 
 fn of(value: &Val) -> Result<Option<Decimal>, Error> {
@@ -43,9 +38,7 @@ fn of(value: &Val) -> Result<Option<Decimal>, Error> {
         }
         _ => return Err(error("a decimal must be text or a number")),
     };
-    parse(&text)
-        .map(Some)
-        .ok_or_else(|| error("not a decimal of at most 28 digits"))
+    parse(&text).map(Some).ok_or_else(|| error("not a decimal of at most 28 digits"))
 }
 
 fn error(text: &str) -> Error {
@@ -63,9 +56,7 @@ pub(super) fn decimal(value: &Val) -> Result<Val, Error> {
 
 /// `dec_neg`: the opposite.
 pub(super) fn negate(value: &Val) -> Result<Val, Error> {
-    Ok(of(value)?.map_or(Val::Null, |value| {
-        text(if value.is_zero() { value } else { -value })
-    }))
+    Ok(of(value)?.map_or(Val::Null, |value| text(if value.is_zero() { value } else { -value })))
 }
 
 /// `dec_normal`: without trailing zeros.
@@ -75,9 +66,7 @@ pub(super) fn normal(value: &Val) -> Result<Val, Error> {
 
 /// `dec_scale`: how many decimals it needs, trailing zeros aside.
 pub(super) fn scale(value: &Val) -> Result<Val, Error> {
-    Ok(of(value)?.map_or(Val::Null, |value| {
-        Val::from(value.normalize().scale() as usize)
-    }))
+    Ok(of(value)?.map_or(Val::Null, |value| Val::from(value.normalize().scale() as usize)))
 }
 
 /// `dec_sum`: the sum of an array; nulls count nothing, the empty sum is "0".
@@ -132,8 +121,7 @@ pub(super) fn multiply(left: &Val, right: &Val) -> Result<Val, Error> {
 /// The product, `None` where `checked_mul` would round it to make it fit.
 fn exact_product(left: Decimal, right: Decimal) -> Option<Decimal> {
     let decimals = left.scale() + right.scale();
-    left.checked_mul(right)
-        .filter(|product| product.scale() == decimals)
+    left.checked_mul(right).filter(|product| product.scale() == decimals)
 }
 
 /// `dec_cmp($x)`: -1, 0 or 1.
@@ -164,10 +152,8 @@ mod tests {
 
     #[test]
     fn sums_are_exact() {
-        let values: Val = ["0.1", "0.2"]
-            .map(|text| Val::utf8_str(text.to_owned()))
-            .into_iter()
-            .collect();
+        let values: Val =
+            ["0.1", "0.2"].map(|text| Val::utf8_str(text.to_owned())).into_iter().collect();
         assert_eq!(sum(&values).unwrap(), Val::utf8_str("0.3".to_owned()));
     }
 

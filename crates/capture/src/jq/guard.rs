@@ -61,14 +61,10 @@ fn each<'s>(term: &mut T<'s>, f: &mut dyn FnMut(&mut T<'s>)) {
                 each(condition, f);
                 each(then, f);
             }
-            otherwise
-                .iter_mut()
-                .for_each(|otherwise| each(otherwise, f));
+            otherwise.iter_mut().for_each(|otherwise| each(otherwise, f));
         }
         Term::Def(definitions, inner) => {
-            definitions
-                .iter_mut()
-                .for_each(|definition| each(&mut definition.body, f));
+            definitions.iter_mut().for_each(|definition| each(&mut definition.body, f));
             each(inner, f);
         }
         Term::Call(_, arguments) => arguments.iter_mut().for_each(|argument| each(argument, f)),
@@ -90,9 +86,7 @@ fn each<'s>(term: &mut T<'s>, f: &mut dyn FnMut(&mut T<'s>)) {
 fn each_in_pattern<'s>(pattern: &mut Pattern<&'s str>, f: &mut dyn FnMut(&mut T<'s>)) {
     match pattern {
         Pattern::Var(_) => {}
-        Pattern::Arr(patterns) => patterns
-            .iter_mut()
-            .for_each(|inner| each_in_pattern(inner, f)),
+        Pattern::Arr(patterns) => patterns.iter_mut().for_each(|inner| each_in_pattern(inner, f)),
         Pattern::Obj(members) => {
             for (key, inner) in members {
                 each(key, f);
@@ -130,14 +124,10 @@ pub(super) fn counted(term: &mut T<'_>) {
         }
         Term::Fold(_, _, _, arguments) => arguments.iter_mut().skip(1).for_each(ticked),
         Term::Def(definitions, _) => {
-            definitions
-                .iter_mut()
-                .for_each(|definition| ticked(&mut definition.body));
+            definitions.iter_mut().for_each(|definition| ticked(&mut definition.body));
         }
         Term::Path(_, Path(parts))
-            if parts
-                .iter()
-                .any(|(part, _)| matches!(part, Part::Range(None, None))) =>
+            if parts.iter().any(|(part, _)| matches!(part, Part::Range(None, None))) =>
         {
             let inner = Box::new(std::mem::take(term));
             *term = Term::BinOp(inner, BinaryOp::Pipe(None), tick());
@@ -214,16 +204,10 @@ pub(super) fn usable<'s>(
         let known: HashSet<(&str, usize)> = natives
             .iter()
             .copied()
-            .chain(
-                library
-                    .iter()
-                    .map(|definition| (definition.name, definition.args.len())),
-            )
+            .chain(library.iter().map(|definition| (definition.name, definition.args.len())))
             .collect();
         library.retain_mut(|definition| {
-            calls(&mut definition.body, &definition.args)
-                .iter()
-                .all(|call| known.contains(call))
+            calls(&mut definition.body, &definition.args).iter().all(|call| known.contains(call))
         });
         if library.len() == before {
             return library;

@@ -42,11 +42,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            steps: 2_000_000,
-            time: Duration::from_secs(5),
-            size: 16 << 20,
-        }
+        Self { steps: 2_000_000, time: Duration::from_secs(5), size: 16 << 20 }
     }
 }
 
@@ -94,14 +90,8 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("env", "the environment is not for mappings"),
     ("$ENV", "the environment is not for mappings"),
     ("now", "a state must not depend on the time of the import"),
-    (
-        "localtime",
-        "a state must not depend on the machine's time zone",
-    ),
-    (
-        "strflocaltime",
-        "a state must not depend on the machine's time zone",
-    ),
+    ("localtime", "a state must not depend on the machine's time zone"),
+    ("strflocaltime", "a state must not depend on the machine's time zone"),
     ("mktime", "use the column type `date` or `timestamp`"),
     ("input", "a program has one input, the document"),
     ("inputs", "a program has one input, the document"),
@@ -112,10 +102,7 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("stderr", "it would print personal data"),
     ("stderr_empty", "it would print personal data"),
     ("halt", "it would end the whole import; use error(\"why\")"),
-    (
-        "halt_error",
-        "it would end the whole import; use error(\"why\")",
-    ),
+    ("halt_error", "it would end the whole import; use error(\"why\")"),
     ("get_search_list", "there are no modules"),
     ("$__prog_args", "there are no arguments"),
 ];
@@ -133,21 +120,12 @@ impl Program {
         let shared = parse(definitions, "jq.defs", |parser| parser.defs())?;
         let main = parse(program, "program", |parser| parser.term())?;
         let mut own = shared;
-        own.push(Def {
-            name: "main",
-            args: Vec::new(),
-            body: main,
-        });
+        own.push(Def { name: "main", args: Vec::new(), body: main });
 
         let natives: Vec<_> = natives::all().collect();
-        let known = natives
-            .iter()
-            .map(|(name, arguments, _)| (*name, arguments.len()))
-            .collect();
-        let library: Vec<Def<&str>> = jaq_core::defs()
-            .chain(jaq_std::defs())
-            .chain(jaq_json::defs())
-            .collect();
+        let known = natives.iter().map(|(name, arguments, _)| (*name, arguments.len())).collect();
+        let library: Vec<Def<&str>> =
+            jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).collect();
         let library = guard::usable(library, &known);
 
         let (mut texts, mut tables) = (HashSet::new(), BTreeSet::new());
@@ -159,10 +137,7 @@ impl Program {
             texts.extend(found.texts.into_iter().map(str::to_owned));
             tables.extend(found.tables.into_iter().map(str::to_owned));
             let called = guard::calls(&mut definition.body, &definition.args);
-            let called = called
-                .into_iter()
-                .map(|(name, _)| name)
-                .chain(found.variables);
+            let called = called.into_iter().map(|(name, _)| name).chain(found.variables);
             for name in called.filter(|name| !defined.contains(name)) {
                 if let Some((_, why)) = FORBIDDEN.iter().find(|(forbidden, _)| *forbidden == name) {
                     let place = place(name, &[("jq.defs", definitions), ("program", program)]);
@@ -177,42 +152,21 @@ impl Program {
         prelude.iter_mut().for_each(guard::counted_definition);
         let arena = Arena::default();
         let modules = Loader::new(prelude)
-            .load(
-                &arena,
-                File {
-                    code: "main",
-                    path: (),
-                },
-            )
+            .load(&arena, File { code: "main", path: () })
             .map_err(|_| CompileError("the program cannot be loaded".to_owned()))?;
-        let filter =
-            Compiler::default()
-                .with_funs(natives)
-                .compile(modules)
-                .map_err(|errors| {
-                    let undefined = errors.into_iter().flat_map(|(_, errors)| errors).map(
-                        |(name, undefined)| {
-                            let place =
-                                place(name, &[("jq.defs", definitions), ("program", program)]);
-                            let arity = match undefined {
-                                Undefined::Filter(arity) => format!("/{arity}"),
-                                _ => String::new(),
-                            };
-                            format!(
-                                "{place}: there is no {} `{name}{arity}`",
-                                undefined.as_str()
-                            )
-                        },
-                    );
-                    CompileError(undefined.collect::<Vec<_>>().join("; "))
-                })?;
-        Ok(Self {
-            filter,
-            texts,
-            tables,
-            limits,
-            source: source.to_owned(),
-        })
+        let filter = Compiler::default().with_funs(natives).compile(modules).map_err(|errors| {
+            let undefined =
+                errors.into_iter().flat_map(|(_, errors)| errors).map(|(name, undefined)| {
+                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
+                    let arity = match undefined {
+                        Undefined::Filter(arity) => format!("/{arity}"),
+                        _ => String::new(),
+                    };
+                    format!("{place}: there is no {} `{name}{arity}`", undefined.as_str())
+                });
+            CompileError(undefined.collect::<Vec<_>>().join("; "))
+        })?;
+        Ok(Self { filter, texts, tables, limits, source: source.to_owned() })
     }
 
     /// The tables whose ids the program makes with `uid("…")`.
@@ -223,16 +177,8 @@ impl Program {
     /// Runs the program on the thread it is called on, which should have the stack of a
     /// [`Runner`]'s.
     pub(crate) fn run(&self, input: Val, stack: usize) -> Result<serde_json::Value, RunError> {
-        let room = Room::new(
-            self.limits,
-            &self.source,
-            stack,
-            Instant::now() + self.limits.time,
-        );
-        let data = Data {
-            lut: &self.filter.lut,
-            room: &room,
-        };
+        let room = Room::new(self.limits, &self.source, stack, Instant::now() + self.limits.time);
+        let data = Data { lut: &self.filter.lut, room: &room };
         let context = Ctx::<Kind>::new(data, Vars::new([]));
         let mut outputs = self.filter.id.run((context, input));
         let first = outputs.next();
@@ -248,8 +194,7 @@ impl Program {
             }),
         };
         // A `try` may have caught the stop and gone on with a wrong answer.
-        room.stopped()
-            .map_or(result, |why| Err(RunError::Stopped(why)))
+        room.stopped().map_or(result, |why| Err(RunError::Stopped(why)))
     }
 
     /// An error's text without the values in it: it goes to the quarantine and to logs.
@@ -312,19 +257,14 @@ fn parse<'s, R: Default>(
             || (code.lines().count().max(1), "the end".to_owned()),
             |token| (line(code, token.as_str()), format!("`{}`", token.as_str())),
         );
-        CompileError(format!(
-            "{what}, line {place}: expected {}, found {found}",
-            expected.as_str()
-        ))
+        CompileError(format!("{what}, line {place}: expected {}, found {found}", expected.as_str()))
     })
 }
 
 /// The line on which a part of a text stands.
 fn line(whole: &str, part: &str) -> usize {
     let start = load::span(whole, part).start;
-    1 + whole
-        .get(..start)
-        .map_or(0, |before| before.matches('\n').count())
+    1 + whole.get(..start).map_or(0, |before| before.matches('\n').count())
 }
 
 /// Where a name taken from one of several texts stands.

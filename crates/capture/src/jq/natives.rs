@@ -144,23 +144,12 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
         ("dec_normal", v(0), |cv| bome(decimal::normal(&cv.1))),
         ("dec_scale", v(0), |cv| bome(decimal::scale(&cv.1))),
         ("dec_sum", v(0), |cv| bome(decimal::sum(&cv.1))),
-        ("dec_add", v(1), |cv| {
-            unary(cv, |value, other| decimal::add(&value, &other))
-        }),
-        ("dec_sub", v(1), |cv| {
-            unary(cv, |value, other| decimal::subtract(&value, &other))
-        }),
-        ("dec_mul", v(1), |cv| {
-            unary(cv, |value, other| decimal::multiply(&value, &other))
-        }),
-        ("dec_cmp", v(1), |cv| {
-            unary(cv, |value, other| decimal::compare(&value, &other))
-        }),
+        ("dec_add", v(1), |cv| unary(cv, |value, other| decimal::add(&value, &other))),
+        ("dec_sub", v(1), |cv| unary(cv, |value, other| decimal::subtract(&value, &other))),
+        ("dec_mul", v(1), |cv| unary(cv, |value, other| decimal::multiply(&value, &other))),
+        ("dec_cmp", v(1), |cv| unary(cv, |value, other| decimal::compare(&value, &other))),
     ];
-    filters
-        .into_iter()
-        .map(|filter| run::<Kind>(filter))
-        .chain([(TICK, v(0), tick)])
+    filters.into_iter().map(|filter| run::<Kind>(filter)).chain([(TICK, v(0), tick)])
 }
 
 fn check(context: &jaq_core::Ctx<'_, Kind>, value: &Val) -> Result<(), Error> {
@@ -205,14 +194,10 @@ fn range(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
         if let Err(error) = check(&context, &value) {
             return Some(Err(Exn::from(error)));
         }
-        Some(
-            (value.clone() + by.clone())
-                .map_err(Exn::from)
-                .map(|following| {
-                    next = Some(following);
-                    value
-                }),
-        )
+        Some((value.clone() + by.clone()).map_err(Exn::from).map(|following| {
+            next = Some(following);
+            value
+        }))
     }))
 }
 
@@ -229,7 +214,5 @@ fn uid(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
     let Some(table) = table.as_utf8_bytes().map(String::from_utf8_lossy) else {
         return message("uid takes the name of a table");
     };
-    bome(Ok(Val::utf8_str(
-        aggregate_id(cv.0.data().room.source, &table, &key).to_string(),
-    )))
+    bome(Ok(Val::utf8_str(aggregate_id(cv.0.data().room.source, &table, &key).to_string())))
 }

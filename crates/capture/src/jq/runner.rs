@@ -38,9 +38,7 @@ impl Runner {
     /// Starts the threads. `patience` is how long to wait for a run that its own limits did not
     /// stop.
     pub(crate) fn start(patience: Duration) -> std::io::Result<Self> {
-        let threads = std::thread::available_parallelism()
-            .map_or(1, usize::from)
-            .min(4);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let (tasks, queue) = mpsc::channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads {
@@ -63,9 +61,7 @@ impl Runner {
         }
         let mut results = Vec::with_capacity(answers.len());
         for answer in answers {
-            let answer = tokio::time::timeout(self.patience, answer)
-                .await
-                .map_err(|_| Stuck)?;
+            let answer = tokio::time::timeout(self.patience, answer).await.map_err(|_| Stuck)?;
             results.push(answer.map_err(|_| Stuck)?);
         }
         Ok(results)

@@ -5,11 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn limits() -> Limits {
-    Limits {
-        steps: 200_000,
-        time: Duration::from_secs(60),
-        size: 1 << 20,
-    }
+    Limits { steps: 200_000, time: Duration::from_secs(60), size: 1 << 20 }
 }
 
 fn compile(program: &str) -> Result<Program, CompileError> {
@@ -32,34 +28,19 @@ fn run(program: &str, input: Value) -> Result<Value, RunError> {
 fn a_program_turns_a_document_into_a_state() {
     let program = r#"{ names: [.people[] | select(.active) | .name], first: (.people | sort_by(.age) | .[0].name), n: (.people | length * 2) }"#;
     let input = json!({"people": [{"name": "Ada", "active": true, "age": 36}, {"name": "Blaise", "active": false, "age": 31}]});
-    assert_eq!(
-        run(program, input),
-        Ok(json!({"names": ["Ada"], "first": "Blaise", "n": 4}))
-    );
+    assert_eq!(run(program, input), Ok(json!({"names": ["Ada"], "first": "Blaise", "n": 4})));
 }
 
 #[test]
 fn updates_and_paths_work_through_the_counter() {
     let input = json!({"lines": [{"q": 1}, {"q": 2}]});
     assert_eq!(
-        run(
-            "(.lines[] | select(.q > 1) | .q) |= . + 1 | .lines[].q *= 3 | del(.lines[0])",
-            input
-        ),
+        run("(.lines[] | select(.q > 1) | .q) |= . + 1 | .lines[].q *= 3 | del(.lines[0])", input),
         Ok(json!({"lines": [{"q": 9}]}))
     );
-    assert_eq!(
-        run("[paths]", json!({"a": [1]})),
-        Ok(json!([["a"], ["a", 0]]))
-    );
-    assert_eq!(
-        run("reduce .[] as $x (0; . + $x)", json!([1, 2, 3])),
-        Ok(json!(6))
-    );
-    assert_eq!(
-        run("[limit(3; repeat(1))]", json!(null)),
-        Ok(json!([1, 1, 1]))
-    );
+    assert_eq!(run("[paths]", json!({"a": [1]})), Ok(json!([["a"], ["a", 0]])));
+    assert_eq!(run("reduce .[] as $x (0; . + $x)", json!([1, 2, 3])), Ok(json!(6)));
+    assert_eq!(run("[limit(3; repeat(1))]", json!(null)), Ok(json!([1, 1, 1])));
     assert_eq!(run("\"ab\" * 2", json!(null)), Ok(json!("abab")));
 }
 
@@ -116,17 +97,11 @@ fn what_reaches_outside_does_not_compile() {
             "{name}: {error}"
         );
     }
-    let hidden = Program::compile("def x: env;", "x", "tryton", limits())
-        .unwrap_err()
-        .0;
+    let hidden = Program::compile("def x: env;", "x", "tryton", limits()).unwrap_err().0;
     assert!(hidden.starts_with("jq.defs, line 1"), "{hidden}");
-    for program in [
-        "import \"a\" as a; .",
-        "include \"a\"; .",
-        "$__loc__",
-        "getenv(\"HOME\")",
-        "@nope",
-    ] {
+    for program in
+        ["import \"a\" as a; .", "include \"a\"; .", "$__loc__", "getenv(\"HOME\")", "@nope"]
+    {
         assert!(compile(program).is_err(), "{program}");
     }
 }
@@ -134,19 +109,10 @@ fn what_reaches_outside_does_not_compile() {
 #[test]
 fn a_mistake_is_named_with_its_line() {
     for (program, expected) in [
-        (
-            ".a\n| nope(1)",
-            "program, line 2: there is no filter `nope/1`",
-        ),
-        (
-            ".a\n| $nope",
-            "program, line 2: there is no variable `$nope`",
-        ),
+        (".a\n| nope(1)", "program, line 2: there is no filter `nope/1`"),
+        (".a\n| $nope", "program, line 2: there is no variable `$nope`"),
         ("{a: }", "program, line 1: expected term, found `}`"),
-        (
-            "if . then 1",
-            "program, line 1: expected else or end, found the end",
-        ),
+        ("if . then 1", "program, line 1: expected else or end, found the end"),
         (".a\n| \u{a7}", "program, line 2: unexpected character"),
     ] {
         assert_eq!(compile(program).unwrap_err().0, expected);
@@ -177,10 +143,7 @@ fn nothing_runs_for_ever() {
         "label $out | foreach repeat(1) as $i (0; . + 1; empty)",
     ] {
         let error = run(program, json!(1)).unwrap_err();
-        assert!(
-            matches!(error, RunError::Stopped(_)),
-            "{program}: {error:?}"
-        );
+        assert!(matches!(error, RunError::Stopped(_)), "{program}: {error:?}");
     }
 }
 
@@ -232,10 +195,7 @@ fn errors_hold_no_data() {
 async fn a_runner_answers_in_order() {
     let runner = Runner::start(Duration::from_secs(60)).unwrap();
     let program = std::sync::Arc::new(compile(". + 1").unwrap());
-    let jobs = (0..100_isize).map(|n| Job {
-        program: program.clone(),
-        input: Val::from(n),
-    });
+    let jobs = (0..100_isize).map(|n| Job { program: program.clone(), input: Val::from(n) });
     let answers = runner.run(jobs.collect()).await.unwrap();
     let expected: Vec<_> = (1..=100).map(|n| Ok(json!(n))).collect();
     assert_eq!(answers, expected);

@@ -16,19 +16,15 @@ pub(crate) fn from_json(value: &Value) -> Val {
         },
         Value::String(text) => Val::utf8_str(text.clone()),
         Value::Array(values) => values.iter().map(from_json).collect(),
-        Value::Object(members) => object(
-            members
-                .iter()
-                .map(|(name, value)| (name.as_str(), from_json(value))),
-        ),
+        Value::Object(members) => {
+            object(members.iter().map(|(name, value)| (name.as_str(), from_json(value))))
+        }
     }
 }
 
 /// An object for jaq; of two members of one name the later one stays.
 pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> Val {
-    let members = members
-        .into_iter()
-        .map(|(name, value)| (Val::utf8_str(name.to_owned()), value));
+    let members = members.into_iter().map(|(name, value)| (Val::utf8_str(name.to_owned()), value));
     Val::obj(members.collect::<Map>())
 }
 
@@ -53,10 +49,7 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
         Val::TStr(_) => Value::String(text(value)?),
         Val::BStr(_) => return Err("holds bytes"),
         Val::Arr(values) => Value::Array(
-            values
-                .iter()
-                .map(|value| convert(value, left, depth))
-                .collect::<Result<_, _>>()?,
+            values.iter().map(|value| convert(value, left, depth)).collect::<Result<_, _>>()?,
         ),
         Val::Obj(members) => Value::Object(
             members
@@ -68,8 +61,6 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
 }
 
 fn text(value: &Val) -> Result<String, &'static str> {
-    let bytes = value
-        .as_utf8_bytes()
-        .ok_or("has a member whose name is no text")?;
+    let bytes = value.as_utf8_bytes().ok_or("has a member whose name is no text")?;
     String::from_utf8(bytes.to_vec()).map_err(|_| "holds text that is not UTF-8")
 }

@@ -31,11 +31,7 @@ impl<'c> Check<'c> {
     fn fail<T>(&self, at: usize, place: &str, problem: String) -> Checked<T> {
         let before = self.text.get(..at).unwrap_or_default();
         let line = 1 + before.matches('\n').count();
-        Err(MappingError::Invalid {
-            line,
-            place: place.to_owned(),
-            problem,
-        })
+        Err(MappingError::Invalid { line, place: place.to_owned(), problem })
     }
 
     pub(super) fn mapping(&self, file: MappingFile) -> Checked<Mapping> {
@@ -53,10 +49,7 @@ impl<'c> Check<'c> {
         for (name, table) in &file.tables {
             tables.push(self.table(name, table)?);
         }
-        let table_ids = tables
-            .iter()
-            .enumerate()
-            .map(|(id, table)| (table.name.clone(), id));
+        let table_ids = tables.iter().enumerate().map(|(id, table)| (table.name.clone(), id));
         let mut mapping = Mapping {
             source: source.clone(),
             tables_from: file.tables_from,
@@ -109,28 +102,14 @@ impl<'c> Check<'c> {
                 return self.fail(at, &place, problem);
             }
             let optional = table.optional.contains(column);
-            if columns
-                .insert(
-                    column.clone(),
-                    Column {
-                        mask,
-                        kind,
-                        optional,
-                    },
-                )
-                .is_some()
-            {
+            if columns.insert(column.clone(), Column { mask, kind, optional }).is_some() {
                 let problem = format!("column `{column}` is listed twice in `keep` and `hash`");
                 return self.fail(at, &place, problem);
             }
         }
         for column in &table.key {
             let kind = table.types.get(column).copied();
-            let kept = Column {
-                mask: Mask::Keep,
-                kind,
-                optional: false,
-            };
+            let kept = Column { mask: Mask::Keep, kind, optional: false };
             columns.entry(column.clone()).or_insert(kept);
         }
         for (list, column) in table
@@ -164,10 +143,7 @@ impl<'c> Check<'c> {
         let (file, at) = (spanned.get_ref(), spanned.span().start);
         let place = format!("aggregates.{}", quoted(name));
         let Some(&root) = mapping.table_ids.get(&file.root) else {
-            let problem = format!(
-                "`root` is `{}`, which is not in [tables]: add it",
-                file.root
-            );
+            let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
             return self.fail(at, &place, problem);
         };
         if mapping.aggregates.iter().any(|other| other.root == root) {
@@ -176,22 +152,13 @@ impl<'c> Check<'c> {
         }
         if !self.commands.contains(&file.command) {
             let known: Vec<&str> = self.commands.iter().map(String::as_str).collect();
-            let problem = format!(
-                "there is no command `{}`; there are {}",
-                file.command,
-                known.join(", ")
-            );
+            let problem =
+                format!("there is no command `{}`; there are {}", file.command, known.join(", "));
             return self.fail(at, &place, problem);
         }
-        if let Some(other) = mapping
-            .aggregates
-            .iter()
-            .find(|other| other.command == file.command)
-        {
-            let problem = format!(
-                "`{}` is the command of aggregate `{}` already",
-                file.command, other.name
-            );
+        if let Some(other) = mapping.aggregates.iter().find(|other| other.command == file.command) {
+            let problem =
+                format!("`{}` is the command of aggregate `{}` already", file.command, other.name);
             return self.fail(at, &place, problem);
         }
         let mut nodes = vec![Node {
@@ -209,20 +176,12 @@ impl<'c> Check<'c> {
             self.node(path, edge, &place, &mut nodes, mapping)?;
         }
         let program = &file.jq.program;
-        let compiled = Program::compile(
-            definitions,
-            program.get_ref(),
-            &mapping.source,
-            Limits::default(),
-        );
+        let compiled =
+            Program::compile(definitions, program.get_ref(), &mapping.source, Limits::default());
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
-                return self.fail(
-                    program.span().start,
-                    &format!("{place}.jq"),
-                    error.to_string(),
-                );
+                return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
             }
         };
         let fingerprint = fingerprint(&[
@@ -230,13 +189,7 @@ impl<'c> Check<'c> {
             program.get_ref(),
             &file.root,
             &file.command,
-            &format!(
-                "{:?}",
-                file.rows
-                    .iter()
-                    .map(|(k, v)| (k, v.get_ref()))
-                    .collect::<Vec<_>>()
-            ),
+            &format!("{:?}", file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>()),
         ]);
         Ok(Aggregate {
             name: name.to_owned(),
@@ -269,18 +222,10 @@ impl<'c> Check<'c> {
         }
         let (direction, table_name, column) = match file {
             EdgeFile {
-                many: Some(table),
-                fk: Some(column),
-                one: None,
-                reference: None,
-                ..
+                many: Some(table), fk: Some(column), one: None, reference: None, ..
             } => (Direction::Many, table, column),
             EdgeFile {
-                one: Some(table),
-                reference: Some(column),
-                many: None,
-                fk: None,
-                ..
+                one: Some(table), reference: Some(column), many: None, fk: None, ..
             } => (Direction::One, table, column),
             _ => {
                 let problem = "write either `many` with `fk` or `one` with `ref`".to_owned();
@@ -306,11 +251,7 @@ impl<'c> Check<'c> {
             path: path.to_owned(),
             field: field.to_owned(),
             table,
-            edge: Some(Edge {
-                parent,
-                link,
-                direction,
-            }),
+            edge: Some(Edge { parent, link, direction }),
             follow: file.follow,
             required: file.required,
             children: Vec::new(),
@@ -345,19 +286,11 @@ impl<'c> Check<'c> {
             );
             return self.fail(at, place, problem);
         }
-        let link = Link {
-            table,
-            column: column.to_owned(),
-            prefix: file.prefix.clone(),
-        };
-        Ok(mapping
-            .links
-            .iter()
-            .position(|known| *known == link)
-            .unwrap_or_else(|| {
-                mapping.links.push(link);
-                mapping.links.len() - 1
-            }))
+        let link = Link { table, column: column.to_owned(), prefix: file.prefix.clone() };
+        Ok(mapping.links.iter().position(|known| *known == link).unwrap_or_else(|| {
+            mapping.links.push(link);
+            mapping.links.len() - 1
+        }))
     }
 
     /// Every `uid("table")` must make the id of an aggregate.
@@ -389,11 +322,7 @@ impl<'c> Check<'c> {
 /// A name as it is written in a TOML path.
 fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.bytes().all(bare) {
-        name.to_owned()
-    } else {
-        format!("\"{name}\"")
-    }
+    if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
 }
 
 fn fingerprint(parts: &[&str]) -> String {
@@ -406,18 +335,9 @@ fn fingerprint(parts: &[&str]) -> String {
 }
 
 fn mirror_fingerprint(mapping: &Mapping) -> String {
-    let tables: Vec<_> = mapping
-        .tables
-        .iter()
-        .map(|table| (&table.name, &table.key, &table.columns))
-        .collect();
-    let mut links: Vec<_> = (0..mapping.links.len())
-        .map(|link| mapping.link_name(link))
-        .collect();
+    let tables: Vec<_> =
+        mapping.tables.iter().map(|table| (&table.name, &table.key, &table.columns)).collect();
+    let mut links: Vec<_> = (0..mapping.links.len()).map(|link| mapping.link_name(link)).collect();
     links.sort();
-    fingerprint(&[
-        &mapping.unavailable,
-        &format!("{tables:?}"),
-        &format!("{links:?}"),
-    ])
+    fingerprint(&[&mapping.unavailable, &format!("{tables:?}"), &format!("{links:?}")])
 }

@@ -196,15 +196,8 @@ impl Mapping {
 
     /// How a link is named in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
-        let Link {
-            table,
-            column,
-            prefix,
-        } = &self.links[link];
-        let prefix = prefix
-            .as_deref()
-            .map(|prefix| format!("|{prefix}"))
-            .unwrap_or_default();
+        let Link { table, column, prefix } = &self.links[link];
+        let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
         format!("{}.{column}{prefix}", self.tables[*table].name)
     }
 }

@@ -25,10 +25,7 @@ program = '''
 "#;
 
 fn commands() -> BTreeSet<String> {
-    BTreeSet::from([
-        "orders.SyncOrder".to_owned(),
-        "billing.SyncInvoice".to_owned(),
-    ])
+    BTreeSet::from(["orders.SyncOrder".to_owned(), "billing.SyncInvoice".to_owned()])
 }
 
 #[test]
@@ -52,37 +49,13 @@ fn aggregates_keep_the_order_of_the_file() {
 #[test]
 fn every_mistake_is_named_with_its_place_and_remedy() {
     for (what, replacement, expected) in [
-        (
-            "version = 1",
-            "version = 2",
-            "line 2, version: there is no version 2",
-        ),
-        (
-            "source = \"shop\"",
-            "source = \"a/b\"",
-            "line 3, source: a name without `/`",
-        ),
-        (
-            "source = \"shop\"",
-            "sauce = \"shop\"",
-            "unknown field `sauce`",
-        ),
-        (
-            "keep = [\"party\", \"state\"]",
-            "kept = []",
-            "unknown field `kept`",
-        ),
+        ("version = 1", "version = 2", "line 2, version: there is no version 2"),
+        ("source = \"shop\"", "source = \"a/b\"", "line 3, source: a name without `/`"),
+        ("source = \"shop\"", "sauce = \"shop\"", "unknown field `sauce`"),
+        ("keep = [\"party\", \"state\"]", "kept = []", "unknown field `kept`"),
         ("\"decimal\"", "\"money\"", "unknown variant `money`"),
-        (
-            "hash = [\"note\"]",
-            "hash = [\"sale\"]",
-            "tables.line: column `sale` is listed twice",
-        ),
-        (
-            "hash = [\"note\"]",
-            "hash = [\"id\"]",
-            "`id` is part of the key",
-        ),
+        ("hash = [\"note\"]", "hash = [\"sale\"]", "tables.line: column `sale` is listed twice"),
+        ("hash = [\"note\"]", "hash = [\"id\"]", "`id` is part of the key"),
         (
             "types = { product",
             "types = { price",
@@ -103,47 +76,27 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "fk = \"order\"",
             "line 16, aggregates.order.rows.\"lines\": table `line` does not keep a column `order`: add it to tables.line.keep",
         ),
-        (
-            "fk = \"sale\"",
-            "fk = \"note\"",
-            "`note` of `line` is hashed",
-        ),
-        (
-            "many = \"line\"",
-            "many = \"lines\"",
-            "table `lines` is not in [tables]",
-        ),
+        ("fk = \"sale\"", "fk = \"note\"", "`note` of `line` is hashed"),
+        ("many = \"line\"", "many = \"lines\"", "table `lines` is not in [tables]"),
         (
             "many = \"line\", fk",
             "one = \"line\", fk",
             "write either `many` with `fk` or `one` with `ref`",
         ),
-        (
-            "fk = \"sale\"",
-            "fk = \"sale\", required = true",
-            "`required` goes with `one` only",
-        ),
+        ("fk = \"sale\"", "fk = \"sale\", required = true", "`required` goes with `one` only"),
         (
             "\"lines.product\"",
             "\"rows.product\"",
             "there are no rows at `rows`: say first what stands there",
         ),
-        (
-            "one = \"product\"",
-            "one = \"pair\"",
-            "the key of `pair` has several columns",
-        ),
+        ("one = \"product\"", "one = \"pair\"", "the key of `pair` has several columns"),
         (
             "n: one",
             "n: two",
             "line 19, aggregates.order.jq: program, line 1: there is no filter `two/0`",
         ),
         ("n: one", "n: now", "`now` is not available in mappings"),
-        (
-            "def one: 1;",
-            "def one: ;",
-            "jq.defs, line 1: expected term",
-        ),
+        ("def one: 1;", "def one: ;", "jq.defs, line 1: expected term"),
         (
             "uid(\"sale\")",
             "uid(\"sales\")",
@@ -165,26 +118,15 @@ fn two_aggregates_cannot_share_a_root_or_a_command() {
         )
     };
     let error = Mapping::parse(&second("sale", "billing.SyncInvoice"), &commands()).unwrap_err();
-    assert!(
-        error.to_string().contains("root of another aggregate"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("root of another aggregate"), "{error}");
     let error = Mapping::parse(&second("line", "orders.SyncOrder"), &commands()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("command of aggregate `order` already"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("command of aggregate `order` already"), "{error}");
 }
 
 #[test]
 fn a_prefix_selects_the_rows_it_names() {
-    let link = Link {
-        table: 0,
-        column: "origin".to_owned(),
-        prefix: Some("sale.line,".to_owned()),
-    };
+    let link =
+        Link { table: 0, column: "origin".to_owned(), prefix: Some("sale.line,".to_owned()) };
     let target = |value: serde_json::Value| link.target(Some(&value));
     assert_eq!(target("sale.line,12".into()), Some("12".to_owned()));
     assert_eq!(target("account.invoice.line,12".into()), None);

@@ -109,32 +109,15 @@ impl Mirror {
         changes: &[Change],
         counts: &mut ChangeCounts,
     ) -> sqlx::Result<BTreeSet<Root>> {
-        self.load_rows(
-            connection,
-            changes.iter().filter_map(|change| change.row.clone()),
-        )
-        .await?;
+        self.load_rows(connection, changes.iter().filter_map(|change| change.row.clone())).await?;
         let touched = self.merge_all(changes, counts);
         let mut roots = BTreeSet::new();
-        self.owners(
-            connection,
-            &touched,
-            |touched| touched.before.as_ref(),
-            &mut roots,
-        )
-        .await?;
+        self.owners(connection, &touched, |touched| touched.before.as_ref(), &mut roots).await?;
         for touched in &touched {
             self.relink(touched);
-            self.rows
-                .insert(touched.id.clone(), Some(touched.after.clone()));
+            self.rows.insert(touched.id.clone(), Some(touched.after.clone()));
         }
-        self.owners(
-            connection,
-            &touched,
-            |touched| Some(&touched.after),
-            &mut roots,
-        )
-        .await?;
+        self.owners(connection, &touched, |touched| Some(&touched.after), &mut roots).await?;
         Ok(roots)
     }
 
@@ -213,10 +196,7 @@ impl Mirror {
                         known.remove(key);
                     }
                 }
-                self.changed_links
-                    .entry(named)
-                    .or_default()
-                    .insert(key.clone(), names);
+                self.changed_links.entry(named).or_default().insert(key.clone(), names);
             }
         }
     }

@@ -30,10 +30,7 @@ pub(crate) enum Merged {
 impl Row {
     /// A column whose value is not known.
     pub(crate) fn unknown(&self) -> Option<&str> {
-        self.carried
-            .iter()
-            .find(|(_, from)| from.is_none())
-            .map(|(column, _)| column.as_str())
+        self.carried.iter().find(|(_, from)| from.is_none()).map(|(column, _)| column.as_str())
     }
 
     fn shows_the_same_as(&self, other: &Self) -> bool {
@@ -51,19 +48,12 @@ pub(crate) fn merge(known: Option<&Row>, change: &Change) -> Merged {
         return fill(known, change);
     }
     let row = fresh(Some(known), change);
-    if row.shows_the_same_as(known) {
-        Merged::Equal(row)
-    } else {
-        Merged::Changed(row)
-    }
+    if row.shows_the_same_as(known) { Merged::Equal(row) } else { Merged::Changed(row) }
 }
 
 fn fresh(known: Option<&Row>, change: &Change) -> Row {
-    let mut row = Row {
-        position: change.position,
-        image: change.image.clone(),
-        carried: BTreeMap::new(),
-    };
+    let mut row =
+        Row { position: change.position, image: change.image.clone(), carried: BTreeMap::new() };
     let Some(image) = &mut row.image else {
         return row;
     };
@@ -71,12 +61,7 @@ fn fresh(known: Option<&Row>, change: &Change) -> Row {
         let old = known.and_then(|known| Some((known, known.image.as_ref()?.get(column)?)));
         let from = old.map(|(known, value)| {
             image.insert(column.clone(), value.clone());
-            known
-                .carried
-                .get(column)
-                .copied()
-                .flatten()
-                .unwrap_or(known.position)
+            known.carried.get(column).copied().flatten().unwrap_or(known.position)
         });
         row.carried.insert(column.clone(), from);
     }
@@ -126,11 +111,7 @@ mod tests {
         }
         Change {
             row: None,
-            operation: if image.is_some() {
-                Operation::Update
-            } else {
-                Operation::Delete
-            },
+            operation: if image.is_some() { Operation::Update } else { Operation::Delete },
             image,
             unavailable,
             position,
@@ -141,21 +122,16 @@ mod tests {
     }
 
     fn fold<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Option<Row> {
-        changes
-            .into_iter()
-            .fold(None, |row, change| match merge(row.as_ref(), change) {
-                Merged::Ignored => row,
-                Merged::Equal(new) | Merged::Changed(new) => Some(new),
-            })
+        changes.into_iter().fold(None, |row, change| match merge(row.as_ref(), change) {
+            Merged::Ignored => row,
+            Merged::Equal(new) | Merged::Changed(new) => Some(new),
+        })
     }
 
     #[test]
     fn an_unavailable_value_stays_as_it_was() {
         let row = fold(&[change(1, Some(1), Some("long")), change(2, Some(2), None)]).unwrap();
-        assert_eq!(
-            row.image.unwrap(),
-            *json!({"state": 2, "note": "long"}).as_object().unwrap()
-        );
+        assert_eq!(row.image.unwrap(), *json!({"state": 2, "note": "long"}).as_object().unwrap());
     }
 
     #[test]
@@ -178,14 +154,8 @@ mod tests {
     #[test]
     fn what_is_not_newer_is_ignored() {
         let row = fold(&[change(5, None, None)]);
-        assert_eq!(
-            merge(row.as_ref(), &change(5, Some(1), Some("x"))),
-            Merged::Ignored
-        );
-        assert_eq!(
-            merge(row.as_ref(), &change(4, Some(1), Some("x"))),
-            Merged::Ignored
-        );
+        assert_eq!(merge(row.as_ref(), &change(5, Some(1), Some("x"))), Merged::Ignored);
+        assert_eq!(merge(row.as_ref(), &change(4, Some(1), Some("x"))), Merged::Ignored);
     }
 
     #[test]

@@ -55,8 +55,7 @@ impl Mirror {
                 .bind(json!(keys).to_string())
                 .fetch_all(&mut *connection)
                 .await?;
-            self.rows
-                .extend(keys.into_iter().map(|key| ((table, key), None)));
+            self.rows.extend(keys.into_iter().map(|key| ((table, key), None)));
             for (key, position, image, carried) in stored {
                 let parse = |text: &str| serde_json::from_str(text).map_err(damaged);
                 let image = image.as_deref().map(parse).transpose()?;
@@ -64,11 +63,7 @@ impl Mirror {
                     .map(|text| serde_json::from_str(&text).map_err(damaged))
                     .transpose()?
                     .unwrap_or_default();
-                let row = Row {
-                    position,
-                    image,
-                    carried,
-                };
+                let row = Row { position, image, carried };
                 self.rows.insert((table, key), Some(Arc::new(row)));
             }
         }
@@ -94,10 +89,8 @@ impl Mirror {
                 .bind(json!(values).to_string())
                 .fetch_all(&mut *connection)
                 .await?;
-            let mut found: HashMap<String, BTreeSet<String>> = values
-                .into_iter()
-                .map(|value| (value, BTreeSet::new()))
-                .collect();
+            let mut found: HashMap<String, BTreeSet<String>> =
+                values.into_iter().map(|value| (value, BTreeSet::new())).collect();
             for (value, key) in stored {
                 found.entry(value).or_default().insert(key);
             }
@@ -129,31 +122,19 @@ impl Mirror {
             let carried = (!row.carried.is_empty())
                 .then(|| serde_json::to_string(&row.carried).map_err(damaged))
                 .transpose()?;
-            rows.push(json!([
-                mapping.tables[id.0].name,
-                id.1,
-                row.position,
-                image,
-                carried
-            ]));
+            rows.push(json!([mapping.tables[id.0].name, id.1, row.position, image, carried]));
         }
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for ((link, value), keys) in self.changed_links.drain() {
             let name = mapping.link_name(link);
             for (key, names) in keys {
                 let entry = json!([name, value, key]);
-                if names {
-                    added.push(entry)
-                } else {
-                    removed.push(entry)
-                }
+                if names { added.push(entry) } else { removed.push(entry) }
             }
         }
-        for (statement, mut entries) in [
-            (WRITE_ROWS, rows),
-            (REMOVE_LINKS, removed),
-            (ADD_LINKS, added),
-        ] {
+        for (statement, mut entries) in
+            [(WRITE_ROWS, rows), (REMOVE_LINKS, removed), (ADD_LINKS, added)]
+        {
             while !entries.is_empty() {
                 let rest = entries.split_off(entries.len().min(CHUNK));
                 sqlx::query(statement)
@@ -167,13 +148,7 @@ impl Mirror {
         if self.rows.len() > KEPT {
             self.rows.clear();
         }
-        if self
-            .links
-            .values()
-            .map(|keys| 1 + keys.len())
-            .sum::<usize>()
-            > KEPT
-        {
+        if self.links.values().map(|keys| 1 + keys.len()).sum::<usize>() > KEPT {
             self.links.clear();
         }
         Ok(())

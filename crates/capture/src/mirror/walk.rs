@@ -113,10 +113,7 @@ impl Mirror {
         let ids: Vec<RowId> = parents
             .iter()
             .map(|(aggregate, node, key)| {
-                (
-                    mapping.aggregates[*aggregate].nodes[*node].table,
-                    key.clone(),
-                )
+                (mapping.aggregates[*aggregate].nodes[*node].table, key.clone())
             })
             .collect();
         self.load_rows(connection, ids).await?;

@@ -89,11 +89,7 @@ impl From<DatabaseError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) {
-            Self::unavailable(error)
-        } else {
-            Self::internal(error)
-        }
+        if is_transient(&error) { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
 

@@ -29,11 +29,7 @@ impl FieldError {
         code: impl Into<String>,
         message: impl AsRef<str>,
     ) -> Self {
-        Self {
-            field: field.into(),
-            code: code.into(),
-            message: shortened(message.as_ref()),
-        }
+        Self { field: field.into(), code: code.into(), message: shortened(message.as_ref()) }
     }
 }
 

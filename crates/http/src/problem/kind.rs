@@ -83,46 +83,30 @@ impl ProblemKind {
     fn row(self) -> (&'static str, StatusCode, &'static str) {
         use StatusCode as S;
         match self {
-            Self::MalformedJson => (
-                "/problems/malformed-json",
-                S::BAD_REQUEST,
-                "The body is not valid JSON",
-            ),
-            Self::InvalidParameter => (
-                "/problems/invalid-parameter",
-                S::BAD_REQUEST,
-                "A parameter is invalid",
-            ),
-            Self::Validation => (
-                "/problems/validation",
-                S::UNPROCESSABLE_ENTITY,
-                "Some fields are invalid",
-            ),
-            Self::NotFound => (
-                "/problems/not-found",
-                S::NOT_FOUND,
-                "There is no such resource",
-            ),
-            Self::NoSuchRoute => (
-                "/problems/no-such-route",
-                S::NOT_FOUND,
-                "No operation has this path",
-            ),
+            Self::MalformedJson => {
+                ("/problems/malformed-json", S::BAD_REQUEST, "The body is not valid JSON")
+            }
+            Self::InvalidParameter => {
+                ("/problems/invalid-parameter", S::BAD_REQUEST, "A parameter is invalid")
+            }
+            Self::Validation => {
+                ("/problems/validation", S::UNPROCESSABLE_ENTITY, "Some fields are invalid")
+            }
+            Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "There is no such resource"),
+            Self::NoSuchRoute => {
+                ("/problems/no-such-route", S::NOT_FOUND, "No operation has this path")
+            }
             Self::MethodNotAllowed => (
                 "/problems/method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
                 "The path has no such method",
             ),
-            Self::RequestTimeout => (
-                "/problems/request-timeout",
-                S::REQUEST_TIMEOUT,
-                "The body did not arrive in time",
-            ),
-            Self::Refused => (
-                "/problems/refused",
-                S::CONFLICT,
-                "A rule of the business forbids it",
-            ),
+            Self::RequestTimeout => {
+                ("/problems/request-timeout", S::REQUEST_TIMEOUT, "The body did not arrive in time")
+            }
+            Self::Refused => {
+                ("/problems/refused", S::CONFLICT, "A rule of the business forbids it")
+            }
             Self::OwnedByLegacy => (
                 "/problems/owned-by-legacy",
                 S::CONFLICT,
@@ -133,11 +117,9 @@ impl ProblemKind {
                 S::PRECONDITION_FAILED,
                 "A precondition of the request does not hold",
             ),
-            Self::PayloadTooLarge => (
-                "/problems/payload-too-large",
-                S::PAYLOAD_TOO_LARGE,
-                "The body is too large",
-            ),
+            Self::PayloadTooLarge => {
+                ("/problems/payload-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large")
+            }
             Self::UnsupportedMediaType => (
                 "/problems/unsupported-media-type",
                 S::UNSUPPORTED_MEDIA_TYPE,
@@ -153,21 +135,15 @@ impl ProblemKind {
                 S::SERVICE_UNAVAILABLE,
                 "What is asked for is not visible yet",
             ),
-            Self::Overloaded => (
-                "/problems/overloaded",
-                S::SERVICE_UNAVAILABLE,
-                "The server is overloaded",
-            ),
+            Self::Overloaded => {
+                ("/problems/overloaded", S::SERVICE_UNAVAILABLE, "The server is overloaded")
+            }
             Self::Unavailable => (
                 "/problems/unavailable",
                 S::SERVICE_UNAVAILABLE,
                 "Something the server needs does not answer",
             ),
-            Self::Internal => (
-                "/problems/internal",
-                S::INTERNAL_SERVER_ERROR,
-                "The server failed",
-            ),
+            Self::Internal => ("/problems/internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
         }
     }
 }

@@ -49,36 +49,16 @@ async fn an_invalid_field_answers_422_and_is_named() {
         (r#"{"place":"hall","place":"hall"}"#, "place", "duplicate"),
         (r#"{"place":"hall","watts":-1}"#, "watts", "value"),
         (r#"{"place":"hall","watts":1.5}"#, "watts", "type"),
-        (
-            r#"{"place":"hall","watts":99999999999999999999}"#,
-            "watts",
-            "type",
-        ),
+        (r#"{"place":"hall","watts":99999999999999999999}"#, "watts", "type"),
         (r#"{"place":"hall","watts":"60"}"#, "watts", "type"),
         (r#"{"place":"hall","watts":0}"#, "watts", "range"),
         (r#"{"place":""}"#, "place", "length"),
         (r#"{"place":"  "}"#, "place", "text"),
         (r#"{"place":"a\u0000b"}"#, "place", "text"),
-        (
-            r#"{"place":"hall","bulbs":[{"socket":"E27"},{}]}"#,
-            "bulbs[1].socket",
-            "required",
-        ),
-        (
-            r#"{"place":"hall","bulbs":[{"socket":"E27","size":1}]}"#,
-            "bulbs[0].size",
-            "unknown",
-        ),
-        (
-            r#"{"place":"hall","bulbs":[{"socket":"E27","price":1.5}]}"#,
-            "bulbs[0].price",
-            "type",
-        ),
-        (
-            r#"{"place":"hall","bulbs":[{"socket":"E27","price":"1e3"}]}"#,
-            "bulbs[0].price",
-            "value",
-        ),
+        (r#"{"place":"hall","bulbs":[{"socket":"E27"},{}]}"#, "bulbs[1].socket", "required"),
+        (r#"{"place":"hall","bulbs":[{"socket":"E27","size":1}]}"#, "bulbs[0].size", "unknown"),
+        (r#"{"place":"hall","bulbs":[{"socket":"E27","price":1.5}]}"#, "bulbs[0].price", "type"),
+        (r#"{"place":"hall","bulbs":[{"socket":"E27","price":"1e3"}]}"#, "bulbs[0].price", "value"),
         (
             r#"{"place":"hall","bulbs":[{"socket":"E27"},{"socket":"\n"}]}"#,
             "bulbs[1].socket",
@@ -107,21 +87,12 @@ async fn every_invalid_field_has_an_entry() {
     assert_eq!(answer.errors(), expected);
     let answer = post(r#"{"place":"abcdefghijklmnopqrstu","bulbs":[{"socket":""},{"socket":""},{"socket":""},{"socket":""}]}"#).await;
     assert_eq!(answer.errors(), [("bulbs", "length"), ("place", "length")]);
-    assert!(
-        answer.body["errors"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("at most 3")
-    );
+    assert!(answer.body["errors"][0]["message"].as_str().unwrap().contains("at most 3"));
 }
 
 #[actix_web::test]
 async fn what_a_problem_repeats_is_short() {
-    let answer = post(format!(
-        r#"{{"place":"hall","watts":"{}"}}"#,
-        "x".repeat(10_000)
-    ))
-    .await;
+    let answer = post(format!(r#"{{"place":"hall","watts":"{}"}}"#, "x".repeat(10_000))).await;
     answer.is_problem(422, "validation");
     assert!(answer.body.to_string().len() < 2_000);
 }
@@ -130,33 +101,16 @@ async fn what_a_problem_repeats_is_short() {
 async fn other_media_types_answer_415() {
     let house = House::new().await;
     let body = r#"{"place":"hall"}"#;
-    for media_type in [
-        "text/plain",
-        "application/xml",
-        "application/json; charset=utf-16",
-        "",
-    ] {
-        let call = Call::new("POST", LAMPS)
-            .header("Content-Type", media_type)
-            .body(body);
-        call.send(&house)
-            .await
-            .is_problem(415, "unsupported-media-type");
+    for media_type in ["text/plain", "application/xml", "application/json; charset=utf-16", ""] {
+        let call = Call::new("POST", LAMPS).header("Content-Type", media_type).body(body);
+        call.send(&house).await.is_problem(415, "unsupported-media-type");
     }
     let answer = Call::new("POST", LAMPS).body(body).send(&house).await;
     answer.is_problem(415, "unsupported-media-type");
-    let answer = Call::post(LAMPS, body)
-        .header("Content-Encoding", "gzip")
-        .send(&house)
-        .await;
+    let answer = Call::post(LAMPS, body).header("Content-Encoding", "gzip").send(&house).await;
     answer.is_problem(415, "unsupported-media-type");
-    for media_type in [
-        "application/json; charset=UTF-8",
-        "application/vnd.lamp+json",
-    ] {
-        let call = Call::new("POST", LAMPS)
-            .header("Content-Type", media_type)
-            .body(body);
+    for media_type in ["application/json; charset=UTF-8", "application/vnd.lamp+json"] {
+        let call = Call::new("POST", LAMPS).header("Content-Type", media_type).body(body);
         assert_eq!(call.send(&house).await.status, 201, "{media_type}");
     }
 }
@@ -181,31 +135,17 @@ async fn an_action_takes_no_body_or_an_empty_object() {
     for body in ["", "{}", " { } "] {
         let lit = Call::post(LAMPS, r#"{"place":"hall"}"#).send(&house).await;
         let path = format!("{LAMPS}/{}/put-out", lit.body["id"].as_str().unwrap());
-        assert_eq!(
-            Call::post(&path, body).send(&house).await.status,
-            200,
-            "{body}"
-        );
+        assert_eq!(Call::post(&path, body).send(&house).await.status, 200, "{body}");
     }
     let lit = Call::post(LAMPS, r#"{"place":"hall"}"#).send(&house).await;
     let path = format!("{LAMPS}/{}/put-out", lit.body["id"].as_str().unwrap());
     let answer = Call::post(&path, r#"{"now":true}"#).send(&house).await;
     answer.is_problem(422, "validation");
     assert_eq!(answer.errors(), [("now", "unknown")]);
-    Call::post(&path, "[1]")
-        .send(&house)
-        .await
-        .is_problem(422, "validation");
-    Call::post(&path, "now")
-        .send(&house)
-        .await
-        .is_problem(400, "malformed-json");
-    let text = Call::new("POST", &path)
-        .header("Content-Type", "text/plain")
-        .body("now");
-    text.send(&house)
-        .await
-        .is_problem(415, "unsupported-media-type");
+    Call::post(&path, "[1]").send(&house).await.is_problem(422, "validation");
+    Call::post(&path, "now").send(&house).await.is_problem(400, "malformed-json");
+    let text = Call::new("POST", &path).header("Content-Type", "text/plain").body("now");
+    text.send(&house).await.is_problem(415, "unsupported-media-type");
     let bare = Call::new("POST", &path).send(&house).await;
     assert_eq!(bare.status, 200, "without a body no media type is needed");
 }

@@ -12,18 +12,12 @@ const LAMPS: &str = "/api/v1/lamps";
 const HALL: &str = r#"{"place":"hall"}"#;
 
 async fn light(house: &Data<House>, key: &str, body: &'static str) -> Answer {
-    Call::post(LAMPS, body)
-        .header("Idempotency-Key", key)
-        .send(house)
-        .await
+    Call::post(LAMPS, body).header("Idempotency-Key", key).send(house).await
 }
 
 async fn put_out(house: &Data<House>, id: &str, if_match: &str) -> Answer {
     let path = format!("{LAMPS}/{id}/put-out");
-    Call::post(&path, "")
-        .header("If-Match", if_match)
-        .send(house)
-        .await
+    Call::post(&path, "").header("If-Match", if_match).send(house).await
 }
 
 #[actix_web::test]
@@ -37,10 +31,7 @@ async fn a_creation_says_where_and_at_what_revision() {
     assert_eq!(answer.header("etag"), "\"0\"");
     assert_eq!(answer.header("bascule-position"), "1");
     let answer = put_out(&house, id, "*").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("etag")),
-        (200, "\"1\"")
-    );
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, "\"1\""));
     assert_eq!(answer.header("bascule-position"), "2");
     assert!(!answer.headers.contains_key("location"));
 }
@@ -51,13 +42,9 @@ async fn a_refusal_has_a_type_of_its_own() {
     let lit = Call::post(LAMPS, HALL).send(&house).await;
     let id = lit.body["id"].as_str().unwrap();
     put_out(&house, id, "*").await;
-    put_out(&house, id, "*")
-        .await
-        .is_problem(409, "refused/out-already");
+    put_out(&house, id, "*").await.is_problem(409, "refused/out-already");
     let unknown = Uuid::from_u128(7).to_string();
-    put_out(&house, &unknown, "*")
-        .await
-        .is_problem(404, "not-found");
+    put_out(&house, &unknown, "*").await.is_problem(404, "not-found");
 }
 
 #[actix_web::test]
@@ -67,19 +54,10 @@ async fn if_match_holds_the_caller_to_a_revision() {
     let id = lit.body["id"].as_str().unwrap();
     let answer = put_out(&house, id, "\"3\"").await;
     answer.is_problem(412, "precondition-failed");
-    assert_eq!(
-        (&answer.body["expected"], &answer.body["actual"]),
-        (&3.into(), &0.into())
-    );
-    for malformed in [
-        "",
-        "3.0",
-        "\"three\"",
-        "W/\"0\"",
-        "\"0\", \"1\"",
-        "\"-1\"",
-        "\"99999999999999999999\"",
-    ] {
+    assert_eq!((&answer.body["expected"], &answer.body["actual"]), (&3.into(), &0.into()));
+    for malformed in
+        ["", "3.0", "\"three\"", "W/\"0\"", "\"0\", \"1\"", "\"-1\"", "\"99999999999999999999\""]
+    {
         let answer = put_out(&house, id, malformed).await;
         answer.is_problem(400, "invalid-parameter");
         assert_eq!(answer.errors(), [("If-Match", "value")], "{malformed}");
@@ -112,14 +90,9 @@ async fn the_same_key_is_carried_out_once() {
 async fn the_same_key_with_another_request_answers_422() {
     let house = House::new().await;
     let lit = light(&house, "k1", HALL).await;
-    light(&house, "k1", r#"{"place":"attic"}"#)
-        .await
-        .is_problem(422, "idempotency-mismatch");
+    light(&house, "k1", r#"{"place":"attic"}"#).await.is_problem(422, "idempotency-mismatch");
     let path = format!("{LAMPS}/{}/put-out", lit.body["id"].as_str().unwrap());
-    let answer = Call::post(&path, "")
-        .header("Idempotency-Key", "k1")
-        .send(&house)
-        .await;
+    let answer = Call::post(&path, "").header("Idempotency-Key", "k1").send(&house).await;
     answer.is_problem(422, "idempotency-mismatch");
     assert_eq!(house.environment.store.head().await.unwrap(), 1);
 }
@@ -130,10 +103,7 @@ async fn an_action_with_a_key_may_be_repeated() {
     let lit = Call::post(LAMPS, HALL).send(&house).await;
     let path = format!("{LAMPS}/{}/put-out", lit.body["id"].as_str().unwrap());
     for body in ["", "{}"] {
-        let answer = Call::post(&path, body)
-            .header("Idempotency-Key", "off")
-            .send(&house)
-            .await;
+        let answer = Call::post(&path, body).header("Idempotency-Key", "off").send(&house).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.body["revision"], 1);
     }
@@ -148,24 +118,15 @@ async fn the_log_recognises_a_repetition_even_when_the_row_is_lost() {
     let house = House::new().await;
     let first = light(&house, "k1", HALL).await;
     let later = house.environment.clock.now() + TimeDelta::days(8);
-    assert_eq!(
-        http::idempotency::prune(&house.database, later)
-            .await
-            .unwrap(),
-        1
-    );
+    assert_eq!(http::idempotency::prune(&house.database, later).await.unwrap(), 1);
     let second = light(&house, "k1", HALL).await;
     assert_eq!(house.carried_out.load(Ordering::SeqCst), 2);
     assert_eq!((first.status, &first.body), (second.status, &second.body));
     assert_eq!(house.environment.store.head().await.unwrap(), 1);
     // Another request with the key is then judged by itself: that lamp is lit.
     let later = house.environment.clock.now() + TimeDelta::days(8);
-    http::idempotency::prune(&house.database, later)
-        .await
-        .unwrap();
-    light(&house, "k1", r#"{"place":"attic"}"#)
-        .await
-        .is_problem(409, "refused/lit-already");
+    http::idempotency::prune(&house.database, later).await.unwrap();
+    light(&house, "k1", r#"{"place":"attic"}"#).await.is_problem(409, "refused/lit-already");
 }
 
 #[actix_web::test]
@@ -183,12 +144,7 @@ async fn young_keys_are_kept() {
     let house = House::new().await;
     light(&house, "k1", HALL).await;
     let before = house.environment.clock.now() - http::idempotency::REMEMBERED;
-    assert_eq!(
-        http::idempotency::prune(&house.database, before)
-            .await
-            .unwrap(),
-        0
-    );
+    assert_eq!(http::idempotency::prune(&house.database, before).await.unwrap(), 0);
 }
 
 #[actix_web::test]
@@ -200,9 +156,7 @@ async fn nothing_of_the_body_or_the_key_is_kept() {
             .fetch_all(house.database.readers())
             .await
             .unwrap();
-    let [(key, fingerprint, status)] = rows.as_slice() else {
-        panic!("{rows:?}")
-    };
+    let [(key, fingerprint, status)] = rows.as_slice() else { panic!("{rows:?}") };
     assert_eq!((key.len(), fingerprint.len(), *status), (32, 32, Some(201)));
     assert_ne!(key, fingerprint);
 }
@@ -217,9 +171,8 @@ async fn a_malformed_key_answers_400() {
         answer.is_problem(400, "invalid-parameter");
         assert_eq!(answer.errors(), [("Idempotency-Key", "value")], "{key}");
     }
-    let twice = Call::post(LAMPS, HALL)
-        .header("Idempotency-Key", "a")
-        .header("Idempotency-Key", "b");
+    let twice =
+        Call::post(LAMPS, HALL).header("Idempotency-Key", "a").header("Idempotency-Key", "b");
     let answer = twice.send(&house).await;
     assert_eq!(answer.errors(), [("Idempotency-Key", "duplicate")]);
     let longest = "k".repeat(255);

@@ -9,42 +9,23 @@ use crate::sample::{Call, House};
 #[actix_web::test]
 async fn every_answer_says_which_request_it_is_for() {
     let house = House::new().await;
-    for (uri, status) in [
-        ("/api/v1/lamps", 200),
-        ("/nowhere", 404),
-        ("/api/v1/lamps/7", 400),
-    ] {
-        let call = Call::get(uri).header("X-Request-Id", "call-7").header(
-            "traceparent",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        );
+    for (uri, status) in [("/api/v1/lamps", 200), ("/nowhere", 404), ("/api/v1/lamps/7", 400)] {
+        let call = Call::get(uri)
+            .header("X-Request-Id", "call-7")
+            .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let answer = call.send(&house).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("x-request-id"), "call-7");
         assert_eq!(answer.header("bascule-correlation-id").len(), 36);
-        assert!(
-            answer
-                .header("traceparent")
-                .starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-")
-        );
+        assert!(answer.header("traceparent").starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
     }
 }
 
 #[actix_web::test]
 async fn unknown_paths_answer_404() {
     let house = House::new().await;
-    for uri in [
-        "/",
-        "/api/v1/lamps/",
-        "/api/v1/lamps/7/8/9",
-        "/api/v2/lamps",
-        "//",
-        "/%00",
-    ] {
-        Call::get(uri)
-            .send(&house)
-            .await
-            .is_problem(404, "no-such-route");
+    for uri in ["/", "/api/v1/lamps/", "/api/v1/lamps/7/8/9", "/api/v2/lamps", "//", "/%00"] {
+        Call::get(uri).send(&house).await.is_problem(404, "no-such-route");
     }
 }
 
@@ -67,9 +48,7 @@ async fn unknown_methods_answer_405_with_those_there_are() {
 
 #[actix_web::test]
 async fn a_failure_is_opaque_outside() {
-    let answer = Call::get("/api/v1/lamps/fail")
-        .send(&House::new().await)
-        .await;
+    let answer = Call::get("/api/v1/lamps/fail").send(&House::new().await).await;
     answer.is_problem(500, "internal");
     assert!(!answer.body.to_string().contains("swordfish"));
 }
@@ -80,14 +59,9 @@ struct Touched(Mutex<Vec<String>>);
 
 impl Touched {
     fn add(&self, key: &Key) {
-        let labels = key
-            .labels()
-            .map(|label| format!("{}={}", label.key(), label.value()));
+        let labels = key.labels().map(|label| format!("{}={}", label.key(), label.value()));
         let labels = labels.collect::<Vec<_>>().join(",");
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("{}{{{labels}}}", key.name()));
+        self.0.lock().unwrap().push(format!("{}{{{labels}}}", key.name()));
     }
 }
 

@@ -11,9 +11,7 @@ use crate::sample::{House, routes};
 async fn document() -> Value {
     let house = House::new().await;
     let app = App::new().into_utoipa_app();
-    let app = app
-        .configure(|config| routes(config, &house))
-        .configure(http::history::routes);
+    let app = app.configure(|config| routes(config, &house)).configure(http::history::routes);
     let (_, document) = app.split_for_parts();
     serde_json::to_value(http::openapi::completed(document)).unwrap()
 }
@@ -37,10 +35,7 @@ async fn every_reference_leads_somewhere() {
     assert!(found.contains(&"#/components/responses/Conflict"));
     for reference in found {
         let pointer = reference.strip_prefix('#').unwrap();
-        assert!(
-            document.pointer(pointer).is_some(),
-            "{reference} leads nowhere"
-        );
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
 }
 
@@ -49,28 +44,14 @@ async fn operations_have_their_headers_and_problems() {
     let document = document().await;
     let operation = &document["paths"]["/api/v1/lamps/{id}/put-out"]["post"];
     let parameters = operation["parameters"].as_array().unwrap();
-    let names: Vec<_> = parameters
-        .iter()
-        .map(|parameter| parameter["name"].as_str().unwrap())
-        .collect();
+    let names: Vec<_> =
+        parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["id", "Idempotency-Key", "If-Match"]);
-    assert!(
-        parameters
-            .iter()
-            .skip(1)
-            .all(|parameter| parameter["required"] == false)
-    );
-    let statuses: Vec<_> = operation["responses"]
-        .as_object()
-        .unwrap()
-        .keys()
-        .cloned()
-        .collect();
+    assert!(parameters.iter().skip(1).all(|parameter| parameter["required"] == false));
+    let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(
         statuses,
-        [
-            "200", "400", "404", "408", "409", "412", "413", "415", "422", "500", "503"
-        ]
+        ["200", "400", "404", "408", "409", "412", "413", "415", "422", "500", "503"]
     );
     let conflict = &document["components"]["responses"]["Conflict"];
     assert_eq!(
@@ -78,45 +59,30 @@ async fn operations_have_their_headers_and_problems() {
         "#/components/schemas/Problem"
     );
     let listing = &document["paths"]["/api/v1/lamps"]["get"]["parameters"];
-    let limit = listing
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["name"] == "limit")
-        .unwrap();
+    let limit = listing.as_array().unwrap().iter().find(|one| one["name"] == "limit").unwrap();
     assert!(limit.to_string().contains("Limit"), "{limit}");
 }
 
 #[actix_web::test]
 async fn a_problem_needs_only_what_it_always_has() {
     let problem = &document().await["components"]["schemas"]["Problem"];
-    assert_eq!(
-        problem["required"],
-        json!(["type", "title", "status", "detail"])
-    );
+    assert_eq!(problem["required"], json!(["type", "title", "status", "detail"]));
     assert!(problem.get("additionalProperties").is_none(), "{problem}");
 }
 
 #[test]
 fn schemas_have_the_patterns_that_are_checked() {
-    for (schema, pattern) in [
-        (DecimalText::schema(), DecimalText::PATTERN),
-        (Percentage::schema(), Percentage::PATTERN),
-    ] {
+    for (schema, pattern) in
+        [(DecimalText::schema(), DecimalText::PATTERN), (Percentage::schema(), Percentage::PATTERN)]
+    {
         let schema = serde_json::to_value(schema).unwrap();
-        assert_eq!(
-            (&schema["type"], &schema["pattern"]),
-            (&"string".into(), &pattern.into())
-        );
+        assert_eq!((&schema["type"], &schema["pattern"]), (&"string".into(), &pattern.into()));
     }
 }
 
 #[test]
 fn problem_types_are_stable_and_distinct() {
-    let types: Vec<_> = ProblemKind::ALL
-        .iter()
-        .map(|kind| kind.problem_type())
-        .collect();
+    let types: Vec<_> = ProblemKind::ALL.iter().map(|kind| kind.problem_type()).collect();
     let mut distinct = types.clone();
     distinct.sort_unstable();
     distinct.dedup();

@@ -49,36 +49,19 @@ async fn a_list_leads_from_page_to_page() {
         pages += 1;
         for item in answer.body["items"].as_array().unwrap() {
             assert_eq!(item["lit"], false, "the filter stays");
-            seen.push(
-                item["id"]
-                    .as_str()
-                    .unwrap()
-                    .parse::<Uuid>()
-                    .unwrap()
-                    .as_u128(),
-            );
+            seen.push(item["id"].as_str().unwrap().parse::<Uuid>().unwrap().as_u128());
         }
         let Some(link) = answer.headers.get("link") else {
             break;
         };
         let link = link.to_str().unwrap();
-        let next = link
-            .strip_prefix('<')
-            .unwrap()
-            .strip_suffix(">; rel=\"next\"")
-            .unwrap();
-        assert!(
-            next.starts_with("/api/v1/lamps?light=out&limit=3&cursor="),
-            "{next}"
-        );
+        let next = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+        assert!(next.starts_with("/api/v1/lamps?light=out&limit=3&cursor="), "{next}");
         next.clone_into(&mut uri);
     }
     assert_eq!(seen, [7, 6, 5, 4, 3, 2, 1]);
     assert_eq!(pages, 3);
-    assert!(
-        !get(LAMPS).await.headers.contains_key("link"),
-        "seven fit on one page"
-    );
+    assert!(!get(LAMPS).await.headers.contains_key("link"), "seven fit on one page");
 }
 
 #[actix_web::test]
@@ -86,25 +69,13 @@ async fn an_entity_tag_saves_sending_again() {
     let house = House::new().await;
     let lit = Call::post(LAMPS, r#"{"place":"hall"}"#).send(&house).await;
     let uri = format!("{LAMPS}/{}", lit.body["id"].as_str().unwrap());
-    let read = async |tag: &str| {
-        Call::get(&uri)
-            .header("If-None-Match", tag)
-            .send(&house)
-            .await
-    };
+    let read = async |tag: &str| Call::get(&uri).header("If-None-Match", tag).send(&house).await;
     let answer = Call::get(&uri).send(&house).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("etag")),
-        (200, "\"0\"")
-    );
+    assert_eq!((answer.status.as_u16(), answer.header("etag")), (200, "\"0\""));
     assert_eq!(answer.body["lit"], true);
     for tag in ["\"0\"", "W/\"0\"", "\"7\", \"0\"", "*"] {
         let answer = read(tag).await;
-        assert_eq!(
-            (answer.status.as_u16(), &answer.body),
-            (304, &Value::Null),
-            "{tag}"
-        );
+        assert_eq!((answer.status.as_u16(), &answer.body), (304, &Value::Null), "{tag}");
         assert_eq!(answer.header("etag"), "\"0\"");
     }
     for tag in ["\"1\"", "0", ""] {
@@ -115,12 +86,8 @@ async fn an_entity_tag_saves_sending_again() {
 #[actix_web::test]
 async fn an_unknown_resource_answers_404() {
     let id = Uuid::from_u128(7);
-    get(&format!("{LAMPS}/{id}"))
-        .await
-        .is_problem(404, "not-found");
-    get(&format!("{LAMPS}/{id}/history"))
-        .await
-        .is_problem(404, "not-found");
+    get(&format!("{LAMPS}/{id}")).await.is_problem(404, "not-found");
+    get(&format!("{LAMPS}/{id}/history")).await.is_problem(404, "not-found");
 }
 
 #[actix_web::test]
@@ -129,20 +96,13 @@ async fn a_read_that_cannot_see_enough_says_so() {
     let lit = Call::post(LAMPS, r#"{"place":"hall"}"#).send(&house).await;
     let uri = format!("{LAMPS}/{}", lit.body["id"].as_str().unwrap());
     let read = async |position: &str| {
-        Call::get(&uri)
-            .header("Bascule-Min-Position", position)
-            .send(&house)
-            .await
+        Call::get(&uri).header("Bascule-Min-Position", position).send(&house).await
     };
     assert_eq!(read("0").await.status, 200);
     for malformed in ["", "-1", "+1", "1.0", "one", "9223372036854775808"] {
         let answer = read(malformed).await;
         answer.is_problem(400, "invalid-parameter");
-        assert_eq!(
-            answer.errors(),
-            [("Bascule-Min-Position", "value")],
-            "{malformed}"
-        );
+        assert_eq!(answer.errors(), [("Bascule-Min-Position", "value")], "{malformed}");
     }
     // The log ends at 1: nobody was told of more.
     let answer = read("2").await;
@@ -170,47 +130,24 @@ async fn a_history_tells_what_happened_and_why() {
     let lit = Call::post(LAMPS, r#"{"place":"hall"}"#).header("X-Request-Id", &correlation);
     let lit = lit.send(&house).await;
     let id = lit.body["id"].as_str().unwrap();
-    Call::post(&format!("{LAMPS}/{id}/put-out"), "")
-        .send(&house)
-        .await;
-    let page = Call::get(&format!("{LAMPS}/{id}/history?limit=1"))
-        .send(&house)
-        .await;
+    Call::post(&format!("{LAMPS}/{id}/put-out"), "").send(&house).await;
+    let page = Call::get(&format!("{LAMPS}/{id}/history?limit=1")).send(&house).await;
     let entry = &page.body["items"][0];
     assert_eq!(entry["type"], "house.LampLit.v1");
     assert_eq!(entry["stream"], format!("lamp-{id}"));
     assert_eq!(entry["data"]["place"], "hall");
     assert_eq!(entry["correlation_id"], correlation);
-    assert_eq!(
-        (&entry["revision"], &entry["position"]),
-        (&0.into(), &1.into())
-    );
-    assert_eq!(
-        (&entry["actor"], &entry["causation_id"]),
-        (&"anonymous".into(), &Value::Null)
-    );
+    assert_eq!((&entry["revision"], &entry["position"]), (&0.into(), &1.into()));
+    assert_eq!((&entry["actor"], &entry["causation_id"]), (&"anonymous".into(), &Value::Null));
     assert_eq!(entry["traceparent"], lit.header("traceparent"));
-    let next = page
-        .header("link")
-        .strip_prefix('<')
-        .unwrap()
-        .split('>')
-        .next()
-        .unwrap();
+    let next = page.header("link").strip_prefix('<').unwrap().split('>').next().unwrap();
     let page = Call::get(next).send(&house).await;
     assert_eq!(page.body["items"][0]["type"], "house.LampPutOut.v1");
     assert!(!page.headers.contains_key("link"));
-    let found = Call::get(&format!("/api/v1/correlations/{correlation}"))
-        .send(&house)
-        .await;
+    let found = Call::get(&format!("/api/v1/correlations/{correlation}")).send(&house).await;
     let items = found.body["items"].as_array().unwrap();
     assert_eq!(items.len(), 1, "only what that request caused: {items:?}");
     assert_eq!(items[0]["stream"], format!("lamp-{id}"));
-    let none = Call::get(&format!("/api/v1/correlations/{}", Uuid::nil()))
-        .send(&house)
-        .await;
-    assert_eq!(
-        (none.status.as_u16(), &none.body["items"]),
-        (200, &Value::Array(vec![]))
-    );
+    let none = Call::get(&format!("/api/v1/correlations/{}", Uuid::nil())).send(&house).await;
+    assert_eq!((none.status.as_u16(), &none.body["items"]), (200, &Value::Array(vec![])));
 }

@@ -213,21 +213,13 @@ async fn light(
 ) -> Result<Done, Problem> {
     let (database, environment) = (&house.database, &house.environment);
     command
-        .once(
-            database,
-            environment,
-            Lamps::CATEGORY,
-            body.payload(),
-            async |attempt| {
-                house.carried_out.fetch_add(1, Ordering::SeqCst);
-                let id = attempt.new_id();
-                let lit = LampCommand::Light(body.into_inner().place);
-                let lit = environment
-                    .execute::<Lamps>(id, lit, attempt.cause(), None)
-                    .await;
-                Ok(Done::created(id, lit.map_err(problem)?))
-            },
-        )
+        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+            house.carried_out.fetch_add(1, Ordering::SeqCst);
+            let id = attempt.new_id();
+            let lit = LampCommand::Light(body.into_inner().place);
+            let lit = environment.execute::<Lamps>(id, lit, attempt.cause(), None).await;
+            Ok(Done::created(id, lit.map_err(problem)?))
+        })
         .await
 }
 
@@ -246,19 +238,11 @@ async fn put_out(
     let (database, environment) = (&house.database, &house.environment);
     let (id, expected) = (*id, command.if_match());
     command
-        .once(
-            database,
-            environment,
-            Lamps::CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let out = LampCommand::PutOut;
-                let out = environment
-                    .execute::<Lamps>(id, out, attempt.cause(), expected)
-                    .await;
-                Ok(Done::changed(id, out.map_err(problem)?))
-            },
-        )
+        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+            let out = LampCommand::PutOut;
+            let out = environment.execute::<Lamps>(id, out, attempt.cause(), expected).await;
+            Ok(Done::changed(id, out.map_err(problem)?))
+        })
         .await
 }
 
@@ -278,16 +262,8 @@ async fn get_one(
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&house.environment, &house.progress).await?;
     let lamp = house.environment.load::<Lamps>(*id).await?;
-    let revision = lamp
-        .revision
-        .ok_or_else(|| Problem::not_found("There is no such lamp."))?;
-    Ok(read.found(
-        revision,
-        &LampView {
-            id: *id,
-            lit: lamp.state == Lamp::Lit,
-        },
-    ))
+    let revision = lamp.revision.ok_or_else(|| Problem::not_found("There is no such lamp."))?;
+    Ok(read.found(revision, &LampView { id: *id, lit: lamp.state == Lamp::Lit }))
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -320,15 +296,7 @@ async fn list(query: ValidQuery<ListLamps>, read: ReadRequest) -> HttpResponse {
         .rev()
         .filter(|position| *position < paging.before())
         .take(usize::try_from(paging.rows()).unwrap())
-        .map(|position| {
-            (
-                position,
-                LampView {
-                    id: Uuid::from_u128(position as u128),
-                    lit,
-                },
-            )
-        })
+        .map(|position| (position, LampView { id: Uuid::from_u128(position as u128), lit }))
         .collect();
     read.page(paging, rows)
 }
@@ -370,24 +338,13 @@ impl Answer {
     async fn of(response: ServiceResponse) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = to_bytes(response.into_body()).await.unwrap();
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&bytes).unwrap()
-        };
-        Self {
-            status,
-            headers,
-            body,
-        }
+        let body =
+            if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Self { status, headers, body }
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name}: {self:?}"))
-            .to_str()
-            .unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}")).to_str().unwrap()
     }
 
     /// A problem of this status and type, complete.
@@ -395,11 +352,7 @@ impl Answer {
     pub fn is_problem(&self, status: u16, problem_type: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.header("content-type"), "application/problem+json");
-        assert_eq!(
-            self.body["type"],
-            format!("/problems/{problem_type}"),
-            "{self:?}"
-        );
+        assert_eq!(self.body["type"], format!("/problems/{problem_type}"), "{self:?}");
         assert_eq!(self.body["status"], status);
         assert_eq!(self.body["request_id"], self.header("x-request-id"));
         assert!(self.body["instance"].as_str().unwrap().starts_with('/'));
@@ -411,17 +364,12 @@ impl Answer {
 
     /// The fields and codes of a problem.
     pub fn errors(&self) -> Vec<(&str, &str)> {
-        let errors = self.body["errors"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice);
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
         errors
             .iter()
             .map(|error| {
                 assert!(!error["message"].as_str().unwrap().is_empty());
-                (
-                    error["field"].as_str().unwrap(),
-                    error["code"].as_str().unwrap(),
-                )
+                (error["field"].as_str().unwrap(), error["code"].as_str().unwrap())
             })
             .collect()
     }
@@ -442,9 +390,7 @@ impl Call {
 
     /// A POST of JSON.
     pub fn post(uri: &str, body: impl Into<Bytes>) -> Self {
-        Self::new("POST", uri)
-            .header("Content-Type", "application/json")
-            .body(body)
+        Self::new("POST", uri).header("Content-Type", "application/json").body(body)
     }
 
     pub fn header(self, name: &str, value: &str) -> Self {
@@ -463,9 +409,7 @@ impl Call {
     /// Sends it to an application over this house.
     pub async fn send(self, house: &Data<House>) -> Answer {
         let app = App::new().into_utoipa_app();
-        let app = app
-            .configure(|config| routes(config, house))
-            .configure(http::history::routes);
+        let app = app.configure(|config| routes(config, house)).configure(http::history::routes);
         let (app, document) = app.split_for_parts();
         let app = app.app_data(Data::new(house.environment.clone()));
         let service = init_service(http::finish(app, &document)).await;

@@ -13,13 +13,8 @@ async fn personal_values_are_stored_sealed_and_read_in_the_clear() {
     let command = Command::Light { lamp_id: id, by: "Ada Martin" };
     let cause = Cause::request(new_id(), "test");
     house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
-    let stored = house
-        .environment
-        .store
-        .read_last(&StreamName::of("lamp", id))
-        .await
-        .unwrap()
-        .unwrap();
+    let stored =
+        house.environment.store.read_last(&StreamName::of("lamp", id)).await.unwrap().unwrap();
     let text = String::from_utf8(stored.data.clone()).unwrap();
     assert!(!text.contains("Ada") && text.contains("$sealed"), "{text}");
     let lamp = house.environment.load::<LampDecider>(id).await.unwrap().state;

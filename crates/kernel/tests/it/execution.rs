@@ -31,8 +31,7 @@ async fn a_repeated_cause_is_recognised_and_changes_nothing() {
     let id = new_id();
     let cause = Cause::request(new_id(), "test").recognised_by(new_id(), "light");
     let light = Command::Light { lamp_id: id, by: "Ada" };
-    let first =
-        environment.execute::<LampDecider>(id, light.clone(), &cause, None).await.unwrap();
+    let first = environment.execute::<LampDecider>(id, light.clone(), &cause, None).await.unwrap();
     let again = environment.execute::<LampDecider>(id, light, &cause, None).await.unwrap();
     assert!(first.recorded && !again.recorded);
     assert_eq!(first.position, again.position);

@@ -50,8 +50,7 @@ fn start(
     environment: &Environment,
     database: &MemoryDatabase,
 ) -> (Progress, CancellationToken, JoinHandle<()>) {
-    let (runner, progress) =
-        ProjectionRunner::new(Names, environment.clone(), database.clone());
+    let (runner, progress) = ProjectionRunner::new(Names, environment.clone(), database.clone());
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(Box::new(runner).run(shutdown.clone()));
     (progress, shutdown, task)

@@ -54,8 +54,7 @@ impl Counting {
     }
 
     fn start(&self, database: &MemoryDatabase) -> (CancellationToken, JoinHandle<()>) {
-        let runner =
-            ReactionRunner::new(self.clone(), self.environment.clone(), database.clone());
+        let runner = ReactionRunner::new(self.clone(), self.environment.clone(), database.clone());
         let shutdown = CancellationToken::new();
         (shutdown.clone(), tokio::spawn(Box::new(runner).run(shutdown)))
     }

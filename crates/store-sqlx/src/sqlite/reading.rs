@@ -28,9 +28,8 @@ pub(super) const LOG_OF_TYPES: &str = select_events!(
     "WHERE e.position > $1 AND e.position <= $2 \
      AND e.type IN (SELECT value FROM json_each($4)) ORDER BY e.position LIMIT $3"
 );
-pub(super) const CORRELATION: &str = select_events!(
-    "WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3"
-);
+pub(super) const CORRELATION: &str =
+    select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
 
 /// How much of the log one page looks at when few of its events are wanted.
 const SCAN: Position = 20_000;
@@ -71,7 +70,9 @@ pub(super) async fn head(pool: &SqlitePool) -> Result<Position, sqlx::Error> {
     Ok(head.cast_unsigned())
 }
 
-pub(super) async fn head_within(connection: &mut SqliteConnection) -> Result<Position, sqlx::Error> {
+pub(super) async fn head_within(
+    connection: &mut SqliteConnection,
+) -> Result<Position, sqlx::Error> {
     let head: i64 = sqlx::query_scalar(HEAD).fetch_one(connection).await?;
     Ok(head.cast_unsigned())
 }

@@ -125,7 +125,11 @@ impl GroupWriter for SqliteWriter {
                     Failure::Before(error) => (error, false),
                     Failure::AtCommit(error) => (error, true),
                 };
-                tracing::error!(error = &*error as &dyn std::error::Error, at_commit, "a group of appends failed");
+                tracing::error!(
+                    error = &*error as &dyn std::error::Error,
+                    at_commit,
+                    "a group of appends failed"
+                );
                 let shared: Arc<dyn std::error::Error + Send + Sync> = error.into();
                 for job in group {
                     let error = Box::new(SharedError(Arc::clone(&shared)));

@@ -31,12 +31,7 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
         | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     }
-    let IssueInvoice {
-        invoice_id,
-        number,
-        order,
-        bill_to,
-    } = request;
+    let IssueInvoice { invoice_id, number, order, bill_to } = request;
     let currency = Currency::from_code(&order.currency).ok_or(Refusal::UnknownCurrency)?;
     let priced: Vec<_> = order.lines.iter().map(priced).collect();
     let totals = money::totals(&priced, currency).map_err(|_| Refusal::TotalTooLarge)?;
@@ -45,9 +40,8 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
         (totals.vat_sum, order.total_vat),
         (totals.total, order.total),
     ];
-    if let Some((computed, stated)) = pairs
-        .into_iter()
-        .find(|(computed, stated)| computed != stated)
+    if let Some((computed, stated)) =
+        pairs.into_iter().find(|(computed, stated)| computed != stated)
     {
         return Err(Refusal::TotalsDisagree { computed, stated });
     }
@@ -66,11 +60,7 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
             lines: lines.map(|(line, net)| invoiced(line, net)).collect(),
             total_net: totals.net,
             vat: vat
-                .map(|tax| VatTotal {
-                    rate: Some(tax.rate),
-                    base: tax.base,
-                    amount: tax.amount,
-                })
+                .map(|tax| VatTotal { rate: Some(tax.rate), base: tax.base, amount: tax.amount })
                 .collect(),
             total_vat: totals.vat_sum,
             total: totals.total,
@@ -80,27 +70,10 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
 }
 
 fn priced(line: &OrderLine) -> PricedLine {
-    PricedLine {
-        quantity: line.quantity,
-        unit_price: line.unit_price,
-        vat_rate: line.vat_rate,
-    }
+    PricedLine { quantity: line.quantity, unit_price: line.unit_price, vat_rate: line.vat_rate }
 }
 
 fn invoiced(line: OrderLine, net: rust_decimal::Decimal) -> InvoiceLine {
-    let OrderLine {
-        sku,
-        description,
-        quantity,
-        unit_price,
-        vat_rate,
-    } = line;
-    InvoiceLine {
-        sku,
-        description,
-        quantity,
-        unit_price,
-        vat_rate,
-        net,
-    }
+    let OrderLine { sku, description, quantity, unit_price, vat_rate } = line;
+    InvoiceLine { sku, description, quantity, unit_price, vat_rate, net }
 }

@@ -116,22 +116,11 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
 }
 
 fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport {
-        invoice_id,
-        legacy,
-        word,
-    } = report;
+    let LegacyReport { invoice_id, legacy, word } = report;
     match word {
         LegacyWord::Present(said) => {
             let state = merge(None, *said)?;
-            Ok(vec![
-                InvoiceImported {
-                    invoice_id,
-                    legacy,
-                    state,
-                }
-                .into(),
-            ])
+            Ok(vec![InvoiceImported { invoice_id, legacy, state }.into()])
         }
         // Drafts and suppliers' invoices never were documents of ours.
         LegacyWord::Absent { .. } => Ok(vec![]),
@@ -139,11 +128,7 @@ fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
 }
 
 fn revise(known: &ImportedInvoice, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport {
-        invoice_id,
-        legacy,
-        word,
-    } = report;
+    let LegacyReport { invoice_id, legacy, word } = report;
     let state = match word {
         LegacyWord::Present(said) => merge(Some(known), *said)?,
         LegacyWord::Absent { reason } => take_back(known, reason),
@@ -153,38 +138,20 @@ fn revise(known: &ImportedInvoice, report: LegacyReport) -> Result<Vec<Event>, R
     if changed.is_empty() {
         return Ok(vec![]);
     }
-    Ok(vec![
-        InvoiceRevised {
-            invoice_id,
-            legacy,
-            state,
-            changed,
-        }
-        .into(),
-    ])
+    Ok(vec![InvoiceRevised { invoice_id, legacy, state, changed }.into()])
 }
 
 /// What was a document and is none any more, deleted or back to a draft, is voided.
 fn take_back(known: &ImportedInvoice, reason: String) -> ImportedInvoice {
-    ImportedInvoice {
-        status: DocumentStatus::Voided,
-        voided_reason: Some(reason),
-        ..known.clone()
-    }
+    ImportedInvoice { status: DocumentStatus::Voided, voided_reason: Some(reason), ..known.clone() }
 }
 
 /// What is said, over what is known.
 fn merge(known: Option<&ImportedInvoice>, said: LegacyInvoice) -> Result<ImportedInvoice, Refusal> {
     // How one that was taken back stands now that it is there again, nobody but the legacy system
     // can say: what we know is only that it was gone.
-    let status = known
-        .filter(|known| known.voided_reason.is_none())
-        .map(|known| known.status);
-    let number = required(
-        "number",
-        said.number,
-        known.map(|known| known.number.clone()),
-    )?;
+    let status = known.filter(|known| known.voided_reason.is_none()).map(|known| known.status);
+    let number = required("number", said.number, known.map(|known| known.number.clone()))?;
     let flags = listed(said.flags, known.map(|known| &known.flags));
     Ok(ImportedInvoice {
         status: required("status", said.status, status)?,
@@ -193,14 +160,8 @@ fn merge(known: Option<&ImportedInvoice>, said: LegacyInvoice) -> Result<Importe
         flags: with_ours(flags, &number),
         number,
         date: said.date.over(known.and_then(|known| known.date)),
-        currency: required(
-            "currency",
-            said.currency,
-            known.map(|known| known.currency.clone()),
-        )?,
-        customer_id: said
-            .customer_id
-            .over(known.and_then(|known| known.customer_id)),
+        currency: required("currency", said.currency, known.map(|known| known.currency.clone()))?,
+        customer_id: said.customer_id.over(known.and_then(|known| known.customer_id)),
         order_ids: listed(said.order_ids, known.map(|known| &known.order_ids)),
         credits: listed(said.credits, known.map(|known| &known.credits)),
         credited_by: listed(said.credited_by, known.map(|known| &known.credited_by)),
@@ -212,10 +173,7 @@ fn merge(known: Option<&ImportedInvoice>, said: LegacyInvoice) -> Result<Importe
             Patch::Clear => vec![],
             Patch::Set(taxes) => taxes.into_iter().map(Into::into).collect(),
         },
-        paid: said
-            .paid
-            .over(known.map(|known| known.paid))
-            .unwrap_or_default(),
+        paid: said.paid.over(known.map(|known| known.paid)).unwrap_or_default(),
     })
 }
 

@@ -186,9 +186,7 @@ impl Decider for InvoiceDecider {
             Event::Issued(issued) => Invoice::Issued(Box::new(issued.clone())),
             Event::CreditNoteIssued(note) => Invoice::CreditNote(Box::new(note.clone())),
             Event::Paid(paid) => {
-                let InvoicePaid {
-                    payment_id, amount, ..
-                } = *paid;
+                let InvoicePaid { payment_id, amount, .. } = *paid;
                 invoice.with_document(|document| {
                     Invoice::Paid(document, Settlement { payment_id, amount })
                 })
@@ -198,10 +196,7 @@ impl Decider for InvoiceDecider {
                 invoice.with_document(|invoice| Invoice::Voided { invoice, held })
             }
             Event::Refunded(_) => match invoice {
-                Invoice::Voided { invoice, .. } => Invoice::Voided {
-                    invoice,
-                    held: None,
-                },
+                Invoice::Voided { invoice, .. } => Invoice::Voided { invoice, held: None },
                 standing => standing.with_document(Invoice::Refunded),
             },
             Event::Imported(InvoiceImported { legacy, state, .. })
@@ -220,9 +215,7 @@ impl Invoice {
             Self::Issued(document)
             | Self::Paid(document, _)
             | Self::Refunded(document)
-            | Self::Voided {
-                invoice: document, ..
-            } => Some(document),
+            | Self::Voided { invoice: document, .. } => Some(document),
             Self::NotIssued | Self::CreditNote(_) | Self::OwnedByLegacy(_) => None,
         }
     }
@@ -242,9 +235,7 @@ impl Invoice {
             Self::Issued(document)
             | Self::Paid(document, _)
             | Self::Refunded(document)
-            | Self::Voided {
-                invoice: document, ..
-            } => next(document),
+            | Self::Voided { invoice: document, .. } => next(document),
             other @ (Self::NotIssued | Self::CreditNote(_) | Self::OwnedByLegacy(_)) => other,
         }
     }

@@ -102,30 +102,18 @@ impl Decider for SeriesDecider {
 /// The next number. The day never goes back within a series, even when the clock does: the
 /// sequence is chronological.
 pub fn take(series: &Series, request: TakeNumber) -> NumberTaken {
-    let TakeNumber {
-        year,
-        last_revision,
-        today,
-        invoice_id,
-    } = request;
+    let TakeNumber { year, last_revision, today, invoice_id } = request;
     let ordinal = last_revision.map_or(1, |revision| revision + 2);
     let issue_date = match series {
         Series::Unused => today,
         Series::LastIssuedOn(last) => today.max(*last),
     };
-    NumberTaken {
-        number: format!("{year:04}-{ordinal:06}"),
-        invoice_id,
-        issue_date,
-    }
+    NumberTaken { number: format!("{year:04}-{ordinal:06}"), invoice_id, issue_date }
 }
 
 impl From<&NumberTaken> for DocumentNumber {
     fn from(taken: &NumberTaken) -> Self {
-        Self {
-            text: taken.number.clone(),
-            issue_date: taken.issue_date,
-        }
+        Self { text: taken.number.clone(), issue_date: taken.issue_date }
     }
 }
 

@@ -39,11 +39,7 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
         Invoice::CreditNote(_) => return Err(Refusal::IsCreditNote),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     };
-    let Receipt {
-        payment_id,
-        amount,
-        currency,
-    } = receipt;
+    let Receipt { payment_id, amount, currency } = receipt;
     whole_sum(document, document.total, amount, &currency)?;
     Ok(vec![
         InvoicePaid {
@@ -59,10 +55,7 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
 pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Event>, Refusal> {
     let (document, held) = match invoice {
         Invoice::Paid(document, held) => (document, held),
-        Invoice::Voided {
-            invoice: document,
-            held: Some(held),
-        } => (document, held),
+        Invoice::Voided { invoice: document, held: Some(held) } => (document, held),
         // The money came too late to be recorded as paid, or has gone back already.
         Invoice::Voided { held: None, .. } | Invoice::Refunded(_) => return Ok(vec![]),
         Invoice::Issued(_) => return Err(Refusal::NotPaid),
@@ -76,14 +69,7 @@ pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Even
         return Err(Refusal::PaidByAnother);
     }
     whole_sum(document, amount, repayment.amount, &repayment.currency)?;
-    Ok(vec![
-        InvoiceRefunded {
-            invoice_id: document.invoice_id,
-            payment_id,
-            amount,
-        }
-        .into(),
-    ])
+    Ok(vec![InvoiceRefunded { invoice_id: document.invoice_id, payment_id, amount }.into()])
 }
 
 fn whole_sum(

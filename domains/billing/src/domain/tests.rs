@@ -35,18 +35,12 @@ const OTHER_PAYMENT: Uuid = Uuid::from_u128(6);
 struct Given(Invoice);
 
 fn given(events: &[Event]) -> Given {
-    Given(
-        events
-            .iter()
-            .fold(Invoice::default(), InvoiceDecider::evolve),
-    )
+    Given(events.iter().fold(Invoice::default(), InvoiceDecider::evolve))
 }
 
 impl Given {
     fn when(self, command: Command) -> Then {
-        let context = Context {
-            now: DateTime::UNIX_EPOCH,
-        };
+        let context = Context { now: DateTime::UNIX_EPOCH };
         Then(InvoiceDecider::decide(&self.0, command, &context))
     }
 }
@@ -94,10 +88,7 @@ fn bill_to() -> Personal<BillTo> {
 }
 
 fn number(text: &str) -> DocumentNumber {
-    DocumentNumber {
-        text: text.to_owned(),
-        issue_date: day("2026-03-01"),
-    }
+    DocumentNumber { text: text.to_owned(), issue_date: day("2026-03-01") }
 }
 
 fn order_line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
@@ -116,10 +107,7 @@ fn order() -> OrderPlaced {
         customer_id: CUSTOMER,
         currency: "EUR".to_owned(),
         payment_method: "sandbox:ok".to_owned(),
-        lines: vec![
-            order_line("2", "49.90", "20"),
-            order_line("1.25", "1.1850", "5.5"),
-        ],
+        lines: vec![order_line("2", "49.90", "20"), order_line("1.25", "1.1850", "5.5")],
         total_net: decimal("101.28"),
         total_vat: decimal("20.04"),
         total: decimal("121.32"),
@@ -147,11 +135,7 @@ fn invoice_line(quantity: &str, unit_price: &str, vat_rate: &str, net: &str) -> 
 }
 
 fn tax(rate: &str, base: &str, amount: &str) -> VatTotal {
-    VatTotal {
-        rate: Some(decimal(rate)),
-        base: decimal(base),
-        amount: decimal(amount),
-    }
+    VatTotal { rate: Some(decimal(rate)), base: decimal(base), amount: decimal(amount) }
 }
 
 fn as_issued() -> InvoiceIssued {
@@ -181,13 +165,7 @@ fn issued() -> Event {
 
 fn paid() -> Event {
     let (payment_id, amount) = (PAYMENT, decimal("121.32"));
-    InvoicePaid {
-        invoice_id: INVOICE,
-        order_ids: vec![ORDER],
-        payment_id,
-        amount,
-    }
-    .into()
+    InvoicePaid { invoice_id: INVOICE, order_ids: vec![ORDER], payment_id, amount }.into()
 }
 
 fn voided(reason: VoidReason) -> Event {
@@ -202,12 +180,7 @@ fn voided(reason: VoidReason) -> Event {
 }
 
 fn refunded() -> Event {
-    InvoiceRefunded {
-        invoice_id: INVOICE,
-        payment_id: PAYMENT,
-        amount: decimal("121.32"),
-    }
-    .into()
+    InvoiceRefunded { invoice_id: INVOICE, payment_id: PAYMENT, amount: decimal("121.32") }.into()
 }
 
 fn credited() -> Event {
@@ -235,29 +208,17 @@ fn credited() -> Event {
 
 fn pay(payment_id: Uuid, amount: &str, currency: &str) -> Command {
     let (amount, currency) = (decimal(amount), currency.to_owned());
-    Command::Pay(Receipt {
-        payment_id,
-        amount,
-        currency,
-    })
+    Command::Pay(Receipt { payment_id, amount, currency })
 }
 
 fn give_back(payment_id: Uuid, amount: &str) -> Command {
     let (amount, currency) = (decimal(amount), "EUR".to_owned());
-    Command::Refund(Repayment {
-        payment_id,
-        amount,
-        currency,
-    })
+    Command::Refund(Repayment { payment_id, amount, currency })
 }
 
 fn void(reason: VoidReason) -> Command {
     let credit_note_number = "2026-000002".to_owned();
-    Command::Void(VoidInvoice {
-        reason,
-        credit_note_id: CREDIT_NOTE,
-        credit_note_number,
-    })
+    Command::Void(VoidInvoice { reason, credit_note_id: CREDIT_NOTE, credit_note_number })
 }
 
 fn credit() -> Command {
@@ -278,38 +239,16 @@ mod issuing {
 
     #[test]
     fn an_invoice_is_issued_once() {
-        given(&[issued()])
-            .when(issue(order()))
-            .then_refused(Refusal::AlreadyIssued);
-        given(&[credited()])
-            .when(issue(order()))
-            .then_refused(Refusal::AlreadyIssued);
+        given(&[issued()]).when(issue(order())).then_refused(Refusal::AlreadyIssued);
+        given(&[credited()]).when(issue(order())).then_refused(Refusal::AlreadyIssued);
     }
 
     #[test]
     fn an_order_that_does_not_add_up_is_not_invoiced() {
         for (wrong, computed) in [
-            (
-                OrderPlaced {
-                    total_net: decimal("1"),
-                    ..order()
-                },
-                "101.28",
-            ),
-            (
-                OrderPlaced {
-                    total_vat: decimal("1"),
-                    ..order()
-                },
-                "20.04",
-            ),
-            (
-                OrderPlaced {
-                    total: decimal("1"),
-                    ..order()
-                },
-                "121.32",
-            ),
+            (OrderPlaced { total_net: decimal("1"), ..order() }, "101.28"),
+            (OrderPlaced { total_vat: decimal("1"), ..order() }, "20.04"),
+            (OrderPlaced { total: decimal("1"), ..order() }, "121.32"),
         ] {
             let (computed, stated) = (decimal(computed), decimal("1"));
             let refusal = Refusal::TotalsDisagree { computed, stated };
@@ -319,20 +258,10 @@ mod issuing {
 
     #[test]
     fn what_cannot_be_computed_is_not_invoiced() {
-        let unknown = OrderPlaced {
-            currency: "ABC".to_owned(),
-            ..order()
-        };
-        given(&[])
-            .when(issue(unknown))
-            .then_refused(Refusal::UnknownCurrency);
+        let unknown = OrderPlaced { currency: "ABC".to_owned(), ..order() };
+        given(&[]).when(issue(unknown)).then_refused(Refusal::UnknownCurrency);
         let line = order_line(&Decimal::MAX.to_string(), "10", "20");
-        let huge = OrderPlaced {
-            lines: vec![line],
-            ..order()
-        };
-        given(&[])
-            .when(issue(huge))
-            .then_refused(Refusal::TotalTooLarge);
+        let huge = OrderPlaced { lines: vec![line], ..order() };
+        given(&[]).when(issue(huge)).then_refused(Refusal::TotalTooLarge);
     }
 }

@@ -67,11 +67,7 @@ pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>,
         | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     }
-    let CreditNote {
-        credit_note_id,
-        number,
-        voids,
-    } = note;
+    let CreditNote { credit_note_id, number, voids } = note;
     Ok(vec![
         CreditNoteIssued {
             invoice_id: credit_note_id,
@@ -102,11 +98,7 @@ pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>,
 }
 
 fn taken_back(line: InvoiceLine) -> InvoiceLine {
-    InvoiceLine {
-        quantity: negative(line.quantity),
-        net: negative(line.net),
-        ..line
-    }
+    InvoiceLine { quantity: negative(line.quantity), net: negative(line.net), ..line }
 }
 
 /// Zero stays `0.00`: a decimal can carry a sign on zero, which nobody wants to read.

@@ -80,13 +80,9 @@ async fn update(
     revision: u64,
     change: impl FnOnce(InvoiceView) -> InvoiceView + Send,
 ) -> Result<(), BoxError> {
-    let view = queries::invoice(&mut **transaction, id)
-        .await?
-        .ok_or(Unknown { what: "document" })?;
-    let view = InvoiceView {
-        revision,
-        ..change(view)
-    };
+    let view =
+        queries::invoice(&mut **transaction, id).await?.ok_or(Unknown { what: "document" })?;
+    let view = InvoiceView { revision, ..change(view) };
     queries::update_invoice(transaction, &view).await?;
     Ok(())
 }

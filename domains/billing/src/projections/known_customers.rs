@@ -56,15 +56,13 @@ impl Projection for KnownCustomers {
                 };
                 Ok(queries::remember_customer(transaction, customer.customer_id, &known).await?)
             }
-            CustomerEvent::Imported(CustomerImported {
-                customer_id, state, ..
-            }) => {
+            CustomerEvent::Imported(CustomerImported { customer_id, state, .. }) => {
                 let known = imported(state);
                 Ok(queries::remember_customer(transaction, *customer_id, &known).await?)
             }
-            CustomerEvent::Revised(CustomerRevised {
-                customer_id, state, ..
-            }) => change(transaction, *customer_id, |_| imported(state)).await,
+            CustomerEvent::Revised(CustomerRevised { customer_id, state, .. }) => {
+                change(transaction, *customer_id, |_| imported(state)).await
+            }
             CustomerEvent::ContactChanged(customer) => {
                 let name = customer.name.known().cloned();
                 let change_name = |known| KnownCustomer { name, ..known };
@@ -72,10 +70,7 @@ impl Projection for KnownCustomers {
             }
             CustomerEvent::AddressChanged(customer) => {
                 let address_lines = address_lines(Some(&customer.address));
-                let move_there = |known| KnownCustomer {
-                    address_lines,
-                    ..known
-                };
+                let move_there = |known| KnownCustomer { address_lines, ..known };
                 change(transaction, customer.customer_id, move_there).await
             }
         }
@@ -107,26 +102,9 @@ fn known(value: Option<&Personal<String>>) -> Option<String> {
 
 /// An address as it is written on a letter: what is missing takes no line.
 fn address_lines(address: Option<&Personal<Address>>) -> Option<Vec<String>> {
-    let Address {
-        line1,
-        line2,
-        postal_code,
-        city,
-        country,
-    } = address?.known()?;
-    let town: Vec<&str> = [postal_code, city]
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .collect();
+    let Address { line1, line2, postal_code, city, country } = address?.known()?;
+    let town: Vec<&str> = [postal_code, city].into_iter().flatten().map(String::as_str).collect();
     let town = town.join(" ");
     let lines = [Some(line1), line2.as_ref(), Some(&town), country.as_ref()];
-    Some(
-        lines
-            .into_iter()
-            .flatten()
-            .filter(|line| !line.is_empty())
-            .cloned()
-            .collect(),
-    )
+    Some(lines.into_iter().flatten().filter(|line| !line.is_empty()).cloned().collect())
 }

@@ -146,10 +146,7 @@ pub async fn update_invoice(
         .bind(document(view)?)
         .execute(&mut *connection)
         .await?;
-    sqlx::query(FORGET_ORDERS)
-        .bind(view.id)
-        .execute(&mut *connection)
-        .await?;
+    sqlx::query(FORGET_ORDERS).bind(view.id).execute(&mut *connection).await?;
     add_orders(connection, view).await
 }
 
@@ -158,11 +155,7 @@ async fn add_orders(
     view: &InvoiceView,
 ) -> Result<(), sqlx::Error> {
     for order_id in &view.order_ids {
-        sqlx::query(ADD_ORDER)
-            .bind(order_id)
-            .bind(view.id)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(ADD_ORDER).bind(order_id).bind(view.id).execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -172,10 +165,7 @@ pub async fn invoice(
     executor: impl SqliteExecutor<'_>,
     id: InvoiceId,
 ) -> Result<Option<InvoiceView>, sqlx::Error> {
-    let row = sqlx::query(INVOICE)
-        .bind(id)
-        .fetch_optional(executor)
-        .await?;
+    let row = sqlx::query(INVOICE).bind(id).fetch_optional(executor).await?;
     row.as_ref().map(view).transpose()
 }
 
@@ -199,9 +189,7 @@ pub async fn invoices(
         .bind(rows)
         .fetch_all(executor)
         .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get("position")?, view(row)?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get("position")?, view(row)?))).collect()
 }
 
 /// What is known of a customer. Personal: it has no form for logs.
@@ -239,11 +227,7 @@ async fn write_customer(
     id: Uuid,
     customer: &KnownCustomer,
 ) -> Result<(), sqlx::Error> {
-    let lines = customer
-        .address_lines
-        .as_ref()
-        .map(serde_json::to_string)
-        .transpose();
+    let lines = customer.address_lines.as_ref().map(serde_json::to_string).transpose();
     sqlx::query(statement)
         .bind(id)
         .bind(&customer.name)
@@ -259,11 +243,7 @@ pub async fn known_customer(
     executor: impl SqliteExecutor<'_>,
     id: CustomerId,
 ) -> Result<Option<KnownCustomer>, sqlx::Error> {
-    let Some(row) = sqlx::query(KNOWN_CUSTOMER)
-        .bind(id)
-        .fetch_optional(executor)
-        .await?
-    else {
+    let Some(row) = sqlx::query(KNOWN_CUSTOMER).bind(id).fetch_optional(executor).await? else {
         return Ok(None);
     };
     let lines: Option<&str> = row.try_get("address_lines")?;
@@ -300,9 +280,7 @@ mod tests {
     async fn tables() -> (tempfile::TempDir, Database) {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
-        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS)
-            .await
-            .unwrap();
+        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS).await.unwrap();
         (folder, database)
     }
 
@@ -319,30 +297,15 @@ mod tests {
     #[tokio::test]
     async fn what_few_documents_have_is_found_by_an_index() {
         let (_folder, database) = tables().await;
-        for narrow in [
-            INVOICES_BY_CUSTOMER,
-            INVOICES_BY_ORDER,
-            INVOICES_BY_NUMBER,
-            INVOICES_BY_LEGACY_ID,
-        ] {
+        for narrow in
+            [INVOICES_BY_CUSTOMER, INVOICES_BY_ORDER, INVOICES_BY_NUMBER, INVOICES_BY_LEGACY_ID]
+        {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {narrow}"));
-            let plan: Vec<SqliteRow> = sqlx::query(explain)
-                .fetch_all(database.readers())
-                .await
-                .unwrap();
+            let plan: Vec<SqliteRow> =
+                sqlx::query(explain).fetch_all(database.readers()).await.unwrap();
             let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
-            assert!(
-                steps
-                    .iter()
-                    .any(|step| step.starts_with("SEARCH invoice_view")),
-                "{steps:?}"
-            );
-            assert!(
-                !steps
-                    .iter()
-                    .any(|step| step.starts_with("SCAN invoice_view")),
-                "{steps:?}"
-            );
+            assert!(steps.iter().any(|step| step.starts_with("SEARCH invoice_view")), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN invoice_view")), "{steps:?}");
         }
     }
 }

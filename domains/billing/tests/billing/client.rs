@@ -15,19 +15,13 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name}"))
-            .to_str()
-            .unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
     }
 
     /// The ids of a list.
     pub fn ids(&self) -> Vec<Uuid> {
         let items = self.body["items"].as_array().unwrap().iter();
-        items
-            .map(|item| item["id"].as_str().unwrap().parse().unwrap())
-            .collect()
+        items.map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect()
     }
 
     #[track_caller]
@@ -39,12 +33,7 @@ impl Answer {
     /// A problem of this type, with problem+json around it.
     #[track_caller]
     pub fn problem(self, status: u16, kind: &str) -> Self {
-        assert_eq!(
-            self.body["type"],
-            format!("/problems/{kind}"),
-            "{}",
-            self.body
-        );
+        assert_eq!(self.body["type"], format!("/problems/{kind}"), "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         self.is(status)
     }
@@ -58,10 +47,7 @@ macro_rules! client {
         let app = app.configure(|config| configure(config));
         let (app, document) = app.split_for_parts();
         let service = actix_web::test::init_service(http::finish(app, &document)).await;
-        $crate::client::Client {
-            service,
-            request: actix_web::test::TestRequest::to_request,
-        }
+        $crate::client::Client { service, request: actix_web::test::TestRequest::to_request }
     }};
 }
 
@@ -81,16 +67,9 @@ where
         let response = call_service(&self.service, (self.request)(request)).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = read_body(response).await;
-        let body = if body.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&body).unwrap()
-        };
-        Answer {
-            status,
-            headers,
-            body,
-        }
+        let body =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status, headers, body }
     }
 
     pub async fn get(&self, path: &str) -> Answer {

@@ -43,14 +43,8 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
     let id = new_id();
     let (first, second) = (new_id(), new_id());
     let imported = LegacyState::Present(state(&[first, second]));
-    assert_eq!(
-        world.sync(id, imported.clone()).await.unwrap(),
-        SyncOutcome::Imported
-    );
-    assert_eq!(
-        world.sync(id, imported).await.unwrap(),
-        SyncOutcome::Unchanged
-    );
+    assert_eq!(world.sync(id, imported.clone()).await.unwrap(), SyncOutcome::Imported);
+    assert_eq!(world.sync(id, imported).await.unwrap(), SyncOutcome::Unchanged);
     let view = world.view(id).await;
     assert_eq!(
         (view.kind, view.status, view.owner),
@@ -61,29 +55,18 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
     assert_eq!(view.vat.len(), 2);
     assert_eq!(view.vat[1].rate, None);
     let legacy = view.legacy.unwrap();
-    assert_eq!(
-        (legacy.source.as_str(), legacy.id.as_str()),
-        ("tryton", "7")
-    );
-    let of = |order_id| InvoiceFilter {
-        order_id: Some(order_id),
-        ..InvoiceFilter::default()
-    };
+    assert_eq!((legacy.source.as_str(), legacy.id.as_str()), ("tryton", "7"));
+    let of = |order_id| InvoiceFilter { order_id: Some(order_id), ..InvoiceFilter::default() };
     assert_eq!(world.list(of(first)).await, [id]);
     assert_eq!(world.list(of(second)).await, [id]);
 
     let paid = json!({ "status": "paid", "paid": "545.82", "order_ids": [second] });
     let outcome = world.sync(id, LegacyState::Present(paid)).await.unwrap();
-    let SyncOutcome::Revised(mut changed) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let SyncOutcome::Revised(mut changed) = outcome else { panic!("{outcome:?}") };
     changed.sort();
     assert_eq!(changed, ["order_ids", "paid", "status"]);
     let view = world.view(id).await;
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Paid, "545.82".to_owned())
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Paid, "545.82".to_owned()));
     assert_eq!((view.number.as_str(), view.revision), ("FA2025-00001", 1));
     assert!(world.list(of(first)).await.is_empty());
     assert_eq!(world.list(of(second)).await, [id]);
@@ -93,30 +76,16 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
 async fn what_is_gone_is_voided_and_what_is_back_stands_again() {
     let world = World::new().await;
     let id = new_id();
-    let gone = || LegacyState::Absent {
-        reason: "state draft".to_owned(),
-    };
+    let gone = || LegacyState::Absent { reason: "state draft".to_owned() };
     assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
     let present = || LegacyState::Present(state(&[]));
-    assert_eq!(
-        world.sync(id, present()).await.unwrap(),
-        SyncOutcome::Imported
-    );
-    assert!(matches!(
-        world.sync(id, gone()).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
-    assert_eq!(
-        world.sync(id, gone()).await.unwrap(),
-        SyncOutcome::Unchanged
-    );
+    assert_eq!(world.sync(id, present()).await.unwrap(), SyncOutcome::Imported);
+    assert!(matches!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Revised(_)));
+    assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Unchanged);
     let view = world.view(id).await;
     assert_eq!(view.status, Status::Voided);
     assert_eq!(view.voided_reason.as_deref(), Some("state draft"));
-    assert!(matches!(
-        world.sync(id, present()).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
+    assert!(matches!(world.sync(id, present()).await.unwrap(), SyncOutcome::Revised(_)));
     let view = world.view(id).await;
     assert_eq!((view.status, view.voided_reason), (Status::Issued, None));
 }
@@ -126,18 +95,10 @@ async fn what_was_issued_here_is_ours() {
     let world = World::new().await;
     let (invoice, _) = world.invoiced().await;
     let before = world.view(invoice).await;
-    let outcome = world
-        .sync(invoice, LegacyState::Present(state(&[])))
-        .await
-        .unwrap();
+    let outcome = world.sync(invoice, LegacyState::Present(state(&[]))).await.unwrap();
     assert_eq!(outcome, SyncOutcome::Conflict);
-    let gone = LegacyState::Absent {
-        reason: "deleted".to_owned(),
-    };
-    assert_eq!(
-        world.sync(invoice, gone).await.unwrap(),
-        SyncOutcome::Conflict
-    );
+    let gone = LegacyState::Absent { reason: "deleted".to_owned() };
+    assert_eq!(world.sync(invoice, gone).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.view(invoice).await, before);
 }
 
@@ -165,32 +126,17 @@ async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart() {
     let (ours, _) = world.invoiced().await;
     let number = world.view(ours).await.number;
     let theirs = new_id();
-    world
-        .sync(theirs, with(json!({ "number": number })))
-        .await
-        .unwrap();
-    let filter = InvoiceFilter {
-        number: Some(number.clone()),
-        ..InvoiceFilter::default()
-    };
+    world.sync(theirs, with(json!({ "number": number }))).await.unwrap();
+    let filter = InvoiceFilter { number: Some(number.clone()), ..InvoiceFilter::default() };
     assert_eq!(world.list(filter.clone()).await, [theirs, ours]);
     for (owner, id) in [(Owner::Legacy, theirs), (Owner::Bascule, ours)] {
-        let filter = InvoiceFilter {
-            owner: Some(owner),
-            ..filter.clone()
-        };
+        let filter = InvoiceFilter { owner: Some(owner), ..filter.clone() };
         assert_eq!(world.list(filter).await, [id]);
     }
-    assert_eq!(
-        world.view(theirs).await.legacy.unwrap().flags,
-        ["number_like_ours"]
-    );
+    assert_eq!(world.view(theirs).await.legacy.unwrap().flags, ["number_like_ours"]);
     // Ours goes on where it was, even when the next number is taken in the legacy system.
     let next = number.replace("-000001", "-000002");
-    world
-        .sync(new_id(), with(json!({ "number": next })))
-        .await
-        .unwrap();
+    world.sync(new_id(), with(json!({ "number": next }))).await.unwrap();
     let (another, _) = world.invoiced().await;
     assert_eq!(world.view(another).await.number, next);
 }
@@ -199,19 +145,8 @@ async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart() {
 async fn imported_documents_are_neither_charged_nor_numbered() {
     let world = World::new().await;
     let id = new_id();
-    world
-        .sync(id, LegacyState::Present(state(&[])))
-        .await
-        .unwrap();
-    world
-        .sync(
-            id,
-            LegacyState::Absent {
-                reason: "deleted".to_owned(),
-            },
-        )
-        .await
-        .unwrap();
+    world.sync(id, LegacyState::Present(state(&[]))).await.unwrap();
+    world.sync(id, LegacyState::Absent { reason: "deleted".to_owned() }).await.unwrap();
     world.settled().await;
     let head = world.environment.store.head().await.unwrap();
     assert_eq!(head, 2, "something followed from an import");

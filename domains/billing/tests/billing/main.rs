@@ -1,10 +1,6 @@
 //! Scenarios of the billing module on a real SQLite database: given events, when a command or
 //! another module's event, then eventually the view.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod client;
 mod contract;

@@ -27,21 +27,12 @@ const NOON: &str = "2026-03-02T11:00:00Z";
 
 /// Billing as another process has it: the same log, nothing else in common.
 async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billing {
-    let url = format!(
-        "sqlite:{}",
-        folder.path().join(format!("{}.db", new_id())).display()
-    );
+    let url = format!("sqlite:{}", folder.path().join(format!("{}.db", new_id())).display());
     let database = Database::open(&url, NAME, &MIGRATIONS).await.unwrap();
     let (_, views) = ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
     let (_, customers) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
-    Billing::new(
-        environment.clone(),
-        database,
-        BillingSettings::default(),
-        views,
-        customers,
-    )
+    Billing::new(environment.clone(), database, BillingSettings::default(), views, customers)
 }
 
 /// What a policy would carry: the same trigger gives the same cause.
@@ -73,11 +64,7 @@ async fn void(billing: &Billing, order: &OrderPlaced) {
 /// What the series of a year has given: number, document, day; in its own order.
 async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, NaiveDate)> {
     let stream = StreamName::new(format!("series-{year}")).unwrap();
-    let events = environment
-        .store
-        .read_stream(&stream, 0, 10_000)
-        .await
-        .unwrap();
+    let events = environment.store.read_stream(&stream, 0, 10_000).await.unwrap();
     let mut taken = Vec::new();
     for event in events {
         let SeriesEvent::Taken(one) = environment.codec.decode(event).await.unwrap().event;
@@ -89,11 +76,7 @@ async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, Naiv
 /// What stands on the documents: number and day by id. Every number is there once.
 async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
     let filter = EventFilter::types(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
-    let page = environment
-        .store
-        .read_log(0, &filter, 10_000)
-        .await
-        .unwrap();
+    let page = environment.store.read_log(0, &filter, 10_000).await.unwrap();
     let mut documents = BTreeMap::new();
     for event in page.events {
         let (id, number, day) = match environment.codec.decode(event).await.unwrap().event {
@@ -101,10 +84,7 @@ async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDa
             Event::CreditNoteIssued(one) => (one.invoice_id, one.number, one.issue_date),
             other => panic!("{other:?}"),
         };
-        assert!(
-            documents.insert(id, (number, day)).is_none(),
-            "{id} was issued twice"
-        );
+        assert!(documents.insert(id, (number, day)).is_none(), "{id} was issued twice");
     }
     documents
 }
@@ -150,11 +130,7 @@ async fn many_at_once(store: Arc<dyn EventStore>) -> Environment {
 
 fn year_of(environment: &Environment) -> i32 {
     use chrono::Datelike as _;
-    environment
-        .clock
-        .now()
-        .with_timezone(&BillingSettings::default().time_zone)
-        .year()
+    environment.clock.now().with_timezone(&BillingSettings::default().time_zone).year()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -180,22 +156,12 @@ async fn whoever_comes_second_takes_the_next_number_at_once() {
     let (first, second) = (order_of(new_id()), order_of(new_id()));
     issue(&billing, &first).await;
     store.miss_the_last_event();
-    let outcome = billing
-        .issue(&second, None, &cause_of(second.order_id))
-        .await;
-    assert!(
-        outcome.as_ref().is_ok_and(|done| done.recorded),
-        "{outcome:?}"
-    );
+    let outcome = billing.issue(&second, None, &cause_of(second.order_id)).await;
+    assert!(outcome.as_ref().is_ok_and(|done| done.recorded), "{outcome:?}");
     store.miss_the_last_event();
     let (invoice_id, reason) = (invoice_of(first.order_id), VoidReason::OrderCancelled);
-    let outcome = billing
-        .void(invoice_id, reason, &cause_of(invoice_id))
-        .await;
-    assert!(
-        outcome.as_ref().is_ok_and(|done| done.recorded),
-        "{outcome:?}"
-    );
+    let outcome = billing.void(invoice_id, reason, &cause_of(invoice_id)).await;
+    assert!(outcome.as_ref().is_ok_and(|done| done.recorded), "{outcome:?}");
     assert_without_a_hole(&environment, 2026, 3).await;
 }
 
@@ -212,15 +178,9 @@ async fn days_of_issue_never_go_back_when_the_clock_does() {
     void(&billing, &order).await;
     clock.set("2026-03-03T11:00:00Z");
     issue(&billing, &order_of(new_id())).await;
-    let days: Vec<String> = series(&environment, 2026)
-        .await
-        .iter()
-        .map(|(.., day)| day.to_string())
-        .collect();
-    assert_eq!(
-        days,
-        ["2026-03-02", "2026-03-02", "2026-03-02", "2026-03-03"]
-    );
+    let days: Vec<String> =
+        series(&environment, 2026).await.iter().map(|(.., day)| day.to_string()).collect();
+    assert_eq!(days, ["2026-03-02", "2026-03-02", "2026-03-02", "2026-03-03"]);
     assert_without_a_hole(&environment, 2026, 4).await;
 }
 
@@ -235,19 +195,10 @@ async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year() {
     clock.set("2026-12-31T23:00:00Z");
     issue(&billing, &order_of(new_id())).await;
     let taken = |series: Vec<(String, Uuid, NaiveDate)>| {
-        series
-            .into_iter()
-            .map(|(number, _, day)| format!("{number} {day}"))
-            .collect::<Vec<_>>()
+        series.into_iter().map(|(number, _, day)| format!("{number} {day}")).collect::<Vec<_>>()
     };
-    assert_eq!(
-        taken(series(&environment, 2026).await),
-        ["2026-000001 2026-12-31"]
-    );
-    assert_eq!(
-        taken(series(&environment, 2027).await),
-        ["2027-000001 2027-01-01"]
-    );
+    assert_eq!(taken(series(&environment, 2026).await), ["2026-000001 2026-12-31"]);
+    assert_eq!(taken(series(&environment, 2027).await), ["2027-000001 2027-01-01"]);
 }
 
 #[tokio::test]
@@ -261,41 +212,19 @@ async fn what_is_refused_or_was_done_before_takes_no_number() {
     // The same trigger again, and another one for the same order.
     issue(&billing, &order).await;
     let again = billing.issue(&order, None, &cause_of(new_id())).await;
-    assert!(
-        matches!(again, Err(ExecuteError::Refused(Refusal::AlreadyIssued))),
-        "{again:?}"
-    );
-    let odd = OrderPlaced {
-        total: "1".parse().unwrap(),
-        ..order_of(new_id())
-    };
-    assert!(
-        billing
-            .issue(&odd, None, &cause_of(odd.order_id))
-            .await
-            .is_err()
-    );
+    assert!(matches!(again, Err(ExecuteError::Refused(Refusal::AlreadyIssued))), "{again:?}");
+    let odd = OrderPlaced { total: "1".parse().unwrap(), ..order_of(new_id()) };
+    assert!(billing.issue(&odd, None, &cause_of(odd.order_id)).await.is_err());
     assert_without_a_hole(&environment, 2026, 1).await;
 
     void(&billing, &order).await;
     void(&billing, &order).await;
     let invoice_id = invoice_of(order.order_id);
-    let again = billing
-        .void(invoice_id, VoidReason::PaymentExpired, &cause_of(new_id()))
-        .await
-        .unwrap();
+    let again =
+        billing.void(invoice_id, VoidReason::PaymentExpired, &cause_of(new_id())).await.unwrap();
     assert!(!again.recorded);
-    let nothing = billing
-        .void(new_id(), VoidReason::OrderCancelled, &cause_of(new_id()))
-        .await;
-    assert!(
-        matches!(nothing, Err(ExecuteError::Refused(Refusal::NoSuchInvoice))),
-        "{nothing:?}"
-    );
+    let nothing = billing.void(new_id(), VoidReason::OrderCancelled, &cause_of(new_id())).await;
+    assert!(matches!(nothing, Err(ExecuteError::Refused(Refusal::NoSuchInvoice))), "{nothing:?}");
     assert_without_a_hole(&environment, 2026, 2).await;
-    assert!(
-        documents(&environment)
-            .await
-            .contains_key(&credit_note_of(invoice_id))
-    );
+    assert!(documents(&environment).await.contains_key(&credit_note_of(invoice_id)));
 }

@@ -26,12 +26,7 @@ async fn an_invoice_is_shown_with_everything_on_it() {
     let mut body = answer.body.clone();
     let year = body["issue_date"].as_str().unwrap()[..4].to_owned();
     for varying in ["issued_at", "issue_date", "customer_id"] {
-        assert!(
-            body.as_object_mut()
-                .unwrap()
-                .remove(varying)
-                .is_some_and(|it| it.is_string())
-        );
+        assert!(body.as_object_mut().unwrap().remove(varying).is_some_and(|it| it.is_string()));
     }
     let expected = serde_json::json!({
         "id": invoice,
@@ -73,55 +68,28 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered() {
     let (first, _) = world.invoiced().await;
     let (second, order) = world.invoiced().await;
     world.declined(second).await;
-    world
-        .eventually(|event| matches!(event, Event::CreditNoteIssued(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::CreditNoteIssued(_))).await;
     let note = credit_note_of(second);
     let imported = new_id();
-    world
-        .sync(imported, LegacyState::Present(state(&[order])))
-        .await
-        .unwrap();
+    world.sync(imported, LegacyState::Present(state(&[order]))).await.unwrap();
     world.views_caught_up().await;
     let customer = world.view(second).await.customer_id.unwrap();
     let number = world.view(note).await.number;
 
-    let get = async |query: String| {
-        client
-            .get(&format!("{INVOICES}{query}"))
-            .await
-            .is(200)
-            .ids()
-    };
+    let get = async |query: String| client.get(&format!("{INVOICES}{query}")).await.is(200).ids();
     assert_eq!(get(String::new()).await, [imported, note, second, first]);
     assert_eq!(get("?status=voided".into()).await, [second]);
     assert_eq!(get("?kind=credit_note".into()).await, [note]);
-    assert_eq!(
-        get(format!("?customer_id={customer}")).await,
-        [note, second]
-    );
-    assert_eq!(
-        get(format!("?order_id={order}")).await,
-        [imported, note, second]
-    );
-    assert_eq!(
-        get(format!("?order_id={order}&kind=invoice&owner=bascule")).await,
-        [second]
-    );
+    assert_eq!(get(format!("?customer_id={customer}")).await, [note, second]);
+    assert_eq!(get(format!("?order_id={order}")).await, [imported, note, second]);
+    assert_eq!(get(format!("?order_id={order}&kind=invoice&owner=bascule")).await, [second]);
     assert_eq!(get(format!("?number={number}")).await, [note]);
     assert_eq!(get("?owner=legacy".into()).await, [imported]);
     assert_eq!(get("?legacy_id=7".into()).await, [imported]);
     assert!(get(format!("?order_id={}", new_id())).await.is_empty());
-    assert!(
-        get(format!("?legacy_id=7&number={number}"))
-            .await
-            .is_empty()
-    );
+    assert!(get(format!("?legacy_id=7&number={number}")).await.is_empty());
 
-    let page = client
-        .get(&format!("{INVOICES}?owner=bascule&limit=2"))
-        .await
-        .is(200);
+    let page = client.get(&format!("{INVOICES}?owner=bascule&limit=2")).await.is(200);
     assert_eq!(page.ids(), [note, second]);
     let link = page.header("link").to_owned();
     let next = link.strip_prefix('<').unwrap().split('>').next().unwrap();
@@ -135,16 +103,9 @@ async fn an_imported_document_says_where_it_comes_from() {
     let world = World::new().await;
     let client = client!(world);
     let imported = new_id();
-    world
-        .sync(imported, LegacyState::Present(state(&[])))
-        .await
-        .unwrap();
+    world.sync(imported, LegacyState::Present(state(&[]))).await.unwrap();
     world.views_caught_up().await;
-    let body = client
-        .get(&format!("{INVOICES}/{imported}"))
-        .await
-        .is(200)
-        .body;
+    let body = client.get(&format!("{INVOICES}/{imported}")).await.is(200).body;
     assert_eq!(body["owner"], "legacy");
     let legacy = serde_json::json!({ "source": "tryton", "id": "7", "flags": [] });
     assert_eq!(body["legacy"], legacy);
@@ -161,19 +122,11 @@ async fn a_documents_history_tells_what_caused_what() {
     let client = client!(world);
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
-    world
-        .eventually(|event| matches!(event, Event::Paid(_)))
-        .await;
-    let history = client
-        .get(&format!("{INVOICES}/{invoice}/history"))
-        .await
-        .is(200);
+    world.eventually(|event| matches!(event, Event::Paid(_))).await;
+    let history = client.get(&format!("{INVOICES}/{invoice}/history")).await.is(200);
     let items = history.body["items"].as_array().unwrap();
     let types: Vec<_> = items.iter().map(|event| &event["type"]).collect();
-    assert_eq!(
-        types,
-        ["billing.InvoiceIssued.v1", "billing.InvoicePaid.v1"]
-    );
+    assert_eq!(types, ["billing.InvoiceIssued.v1", "billing.InvoicePaid.v1"]);
     assert_eq!(items[0]["data"]["bill_to"]["name"], "Ada Martin");
     assert!(items.iter().all(|event| event["causation_id"].is_string()));
     let nobody = format!("{INVOICES}/{}/history", new_id());
@@ -197,10 +150,7 @@ async fn a_reader_sees_what_it_waits_for() {
 async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
     let world = World::new().await;
     let client = client!(world);
-    client
-        .get(&format!("{INVOICES}/{}", new_id()))
-        .await
-        .problem(404, "not-found");
+    client.get(&format!("{INVOICES}/{}", new_id())).await.problem(404, "not-found");
     for path in [
         "/17",
         "?statuss=paid",
@@ -220,18 +170,11 @@ async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
 
 #[test]
 fn the_operations_have_names_that_clients_rely_on() {
-    let app = actix_web::App::new()
-        .into_utoipa_app()
-        .configure(billing::routes);
+    let app = actix_web::App::new().into_utoipa_app().configure(billing::routes);
     let (_, document) = app.split_for_parts();
-    let operations = document
-        .paths
-        .paths
-        .values()
-        .filter_map(|item| item.get.as_ref());
-    let names: BTreeSet<_> = operations
-        .filter_map(|operation| operation.operation_id.as_deref())
-        .collect();
+    let operations = document.paths.paths.values().filter_map(|item| item.get.as_ref());
+    let names: BTreeSet<_> =
+        operations.filter_map(|operation| operation.operation_id.as_deref()).collect();
     let expected = BTreeSet::from(["get_invoice", "get_invoice_history", "list_invoices"]);
     assert_eq!(names, expected);
 }

@@ -14,9 +14,7 @@ use orders_contract::{CancellationReason, OrderPlaced};
 use crate::world::{World, address, order_of, payment_of};
 
 fn requested() -> CancellationReason {
-    CancellationReason::Requested {
-        reason: "changed my mind".to_owned(),
-    }
+    CancellationReason::Requested { reason: "changed my mind".to_owned() }
 }
 
 #[tokio::test]
@@ -24,16 +22,11 @@ async fn an_order_is_invoiced_to_its_customer() {
     let world = World::new().await;
     let customer = world.customer().await;
     let order_id = world.order(customer).await;
-    let (_, recorded) = world
-        .eventually(|event| matches!(event, Event::Issued(_)))
-        .await;
+    let (_, recorded) = world.eventually(|event| matches!(event, Event::Issued(_))).await;
     assert_eq!(recorded.stream.id(), Some(invoice_of(order_id)));
     assert_eq!(recorded.metadata.actor, "billing.invoicing");
     let invoice = world.view(invoice_of(order_id)).await;
-    assert_eq!(
-        (invoice.kind, invoice.status),
-        (Kind::Invoice, Status::Issued)
-    );
+    assert_eq!((invoice.kind, invoice.status), (Kind::Invoice, Status::Issued));
     assert!(invoice.number.ends_with("-000001"), "{}", invoice.number);
     assert_eq!(invoice.order_ids, [order_id]);
     assert_eq!(invoice.customer_id, Some(customer));
@@ -41,10 +34,7 @@ async fn an_order_is_invoiced_to_its_customer() {
     assert_eq!(invoice.paid.to_string(), "0.00");
     let bill_to = invoice.bill_to.expect("nobody is billed");
     assert_eq!(bill_to.name, "Ada Martin");
-    assert_eq!(
-        bill_to.address_lines,
-        ["1 rue de la Paix", "75002 Paris", "FR"]
-    );
+    assert_eq!(bill_to.address_lines, ["1 rue de la Paix", "75002 Paris", "FR"]);
     assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
 }
 
@@ -53,18 +43,11 @@ async fn a_captured_payment_settles_the_invoice() {
     let world = World::new().await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
-    let (event, _) = world
-        .eventually(|event| matches!(event, Event::Paid(_)))
-        .await;
-    let Event::Paid(paid) = event else {
-        panic!("{event:?}")
-    };
+    let (event, _) = world.eventually(|event| matches!(event, Event::Paid(_))).await;
+    let Event::Paid(paid) = event else { panic!("{event:?}") };
     assert_eq!(paid.payment_id, payment_of(invoice));
     let view = world.view(invoice).await;
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Paid, "119.76".to_owned())
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Paid, "119.76".to_owned()));
     assert_eq!(view.revision, 1);
 }
 
@@ -72,11 +55,7 @@ async fn a_captured_payment_settles_the_invoice() {
 async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_adds_nothing() {
     let world = World::new().await;
     for (reason, cancellation, declined) in [
-        (
-            "payment_declined",
-            CancellationReason::PaymentDeclined,
-            true,
-        ),
+        ("payment_declined", CancellationReason::PaymentDeclined, true),
         ("payment_expired", CancellationReason::PaymentExpired, false),
     ] {
         let (invoice, order) = world.invoiced().await;
@@ -104,10 +83,7 @@ async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_ad
         assert_eq!(note.order_ids, [order]);
         assert_eq!(note.total.to_string(), "-119.76");
         assert_eq!(note.lines[0].quantity.to_string(), "-2");
-        assert!(
-            note.bill_to
-                .is_some_and(|bill_to| bill_to.name == "Ada Martin")
-        );
+        assert!(note.bill_to.is_some_and(|bill_to| bill_to.name == "Ada Martin"));
     }
     assert_eq!(world.count("billing.InvoiceVoided.v1").await, 2);
     assert_eq!(world.count("billing.NumberTaken.v1").await, 4);
@@ -119,33 +95,18 @@ async fn a_cancelled_order_voids_a_paid_invoice_and_the_money_goes_back() {
     let world = World::new().await;
     let (invoice, order) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
-    world
-        .eventually(|event| matches!(event, Event::Paid(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Paid(_))).await;
     world.cancelled(order, requested()).await;
-    world
-        .eventually(|event| matches!(event, Event::Voided(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Voided(_))).await;
     let view = world.view(invoice).await;
     assert_eq!(view.voided_reason.as_deref(), Some("order_cancelled"));
     // Until it is refunded, the money is here.
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Voided, "119.76".to_owned())
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Voided, "119.76".to_owned()));
     world.refunded(invoice, "119.76").await;
-    world
-        .eventually(|event| matches!(event, Event::Refunded(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Refunded(_))).await;
     let view = world.view(invoice).await;
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Voided, "0.00".to_owned())
-    );
-    assert_eq!(
-        world.view(credit_note_of(invoice)).await.total.to_string(),
-        "-119.76"
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Voided, "0.00".to_owned()));
+    assert_eq!(world.view(credit_note_of(invoice)).await.total.to_string(), "-119.76");
 }
 
 #[tokio::test]
@@ -153,18 +114,11 @@ async fn a_refund_of_an_invoice_that_stands_leaves_it_unpaid() {
     let world = World::new().await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
-    world
-        .eventually(|event| matches!(event, Event::Paid(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Paid(_))).await;
     world.refunded(invoice, "119.76").await;
-    world
-        .eventually(|event| matches!(event, Event::Refunded(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Refunded(_))).await;
     let view = world.view(invoice).await;
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Issued, "0.00".to_owned())
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Issued, "0.00".to_owned()));
 }
 
 #[tokio::test]
@@ -172,17 +126,12 @@ async fn money_for_a_voided_invoice_is_an_expected_outcome() {
     let world = World::new().await;
     let (invoice, order) = world.invoiced().await;
     world.cancelled(order, requested()).await;
-    world
-        .eventually(|event| matches!(event, Event::Voided(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Voided(_))).await;
     world.captured(invoice, "119.76").await;
     world.refunded(invoice, "119.76").await;
     world.settled().await;
     let view = world.view(invoice).await;
-    assert_eq!(
-        (view.status, view.paid.to_string()),
-        (Status::Voided, "0.00".to_owned())
-    );
+    assert_eq!((view.status, view.paid.to_string()), (Status::Voided, "0.00".to_owned()));
     assert_eq!(world.count("billing.InvoicePaid.v1").await, 0);
     assert_eq!(world.count("billing.InvoiceRefunded.v1").await, 0);
     assert!(world.all_parked().await.is_empty());
@@ -206,9 +155,7 @@ async fn an_order_cancelled_at_once_is_invoiced_and_credited_in_that_order() {
     world.cancelled(order, requested()).await;
     let mut world = world;
     world.release();
-    world
-        .eventually(|event| matches!(event, Event::CreditNoteIssued(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::CreditNoteIssued(_))).await;
     let invoice = world.view(invoice_of(order)).await;
     assert_eq!(invoice.status, Status::Voided);
     assert!(invoice.number.ends_with("-000001"), "{}", invoice.number);
@@ -219,9 +166,7 @@ async fn an_invoice_waits_until_its_customer_is_known() {
     let mut world = World::with(|name| !name.starts_with("billing.known-customers")).await;
     let order = world.order(world.customer().await).await;
     world.release();
-    world
-        .eventually(|event| matches!(event, Event::Issued(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Issued(_))).await;
     assert!(world.view(invoice_of(order)).await.bill_to.is_some());
     assert!(world.all_parked().await.is_empty());
 }
@@ -238,10 +183,7 @@ async fn an_order_of_nobody_is_parked_and_takes_no_number() {
 async fn an_order_that_does_not_add_up_is_parked() {
     let world = World::new().await;
     let order = order_of(world.customer().await);
-    let order = OrderPlaced {
-        total: "1.00".parse().unwrap(),
-        ..order
-    };
+    let order = OrderPlaced { total: "1.00".parse().unwrap(), ..order };
     world.happened("order", order.order_id, order).await;
     assert!(world.parked().await.contains("119.76"));
 }
@@ -259,12 +201,7 @@ async fn a_payment_of_another_sum_or_of_no_invoice_is_parked() {
     let world = World::new().await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.75").await;
-    assert!(
-        world
-            .parked()
-            .await
-            .contains("119.76 EUR is to be paid, not 119.75 EUR")
-    );
+    assert!(world.parked().await.contains("119.76 EUR is to be paid, not 119.75 EUR"));
     assert_eq!(world.view(invoice).await.paid.to_string(), "0.00");
 
     let world = World::new().await;
@@ -276,10 +213,7 @@ async fn a_payment_of_another_sum_or_of_no_invoice_is_parked() {
 async fn a_customer_is_addressed_as_last_known() {
     let world = World::new().await;
     let customer_id = world.customer().await;
-    let moved = CustomerAddressChanged {
-        customer_id,
-        address: address("Lyon").into(),
-    };
+    let moved = CustomerAddressChanged { customer_id, address: address("Lyon").into() };
     world.happened("customer", customer_id, moved).await;
     let renamed = CustomerContactChanged {
         customer_id,
@@ -289,15 +223,10 @@ async fn a_customer_is_addressed_as_last_known() {
     };
     world.happened("customer", customer_id, renamed).await;
     let order = world.order(customer_id).await;
-    world
-        .eventually(|event| matches!(event, Event::Issued(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Issued(_))).await;
     let bill_to = world.view(invoice_of(order)).await.bill_to.unwrap();
     assert_eq!(bill_to.name, "Ada Durand");
-    assert_eq!(
-        bill_to.address_lines,
-        ["1 rue de la Paix", "75002 Lyon", "FR"]
-    );
+    assert_eq!(bill_to.address_lines, ["1 rue de la Paix", "75002 Lyon", "FR"]);
     assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
 }
 
@@ -305,10 +234,7 @@ async fn a_customer_is_addressed_as_last_known() {
 async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
     let world = World::new().await;
     let customer_id = new_id();
-    let legacy = LegacyReference {
-        source: "tryton".to_owned(),
-        id: "7".to_owned(),
-    };
+    let legacy = LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() };
     let state = ImportedCustomer {
         kind: CustomerKind::Company,
         status: CustomerStatus::Open,
@@ -321,35 +247,20 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
         vat_number: None,
         flags: vec![],
     };
-    let imported = CustomerImported {
-        customer_id,
-        legacy: legacy.clone(),
-        state: state.clone(),
-    };
+    let imported = CustomerImported { customer_id, legacy: legacy.clone(), state: state.clone() };
     world.happened("customer", customer_id, imported).await;
     let nameless = world.order(customer_id).await;
     let is = |id| move |event: &Event| matches!(event, Event::Issued(one) if one.invoice_id == id);
     world.eventually(is(invoice_of(nameless))).await;
     assert!(world.view(invoice_of(nameless)).await.bill_to.is_none());
 
-    let state = ImportedCustomer {
-        name: Some("Bocage".to_owned().into()),
-        ..state
-    };
-    let revised = CustomerRevised {
-        customer_id,
-        legacy,
-        state,
-        changed: vec!["name".to_owned()],
-    };
+    let state = ImportedCustomer { name: Some("Bocage".to_owned().into()), ..state };
+    let revised = CustomerRevised { customer_id, legacy, state, changed: vec!["name".to_owned()] };
     world.happened("customer", customer_id, revised).await;
     let named = world.order(customer_id).await;
     world.eventually(is(invoice_of(named))).await;
     let bill_to = world.view(invoice_of(named)).await.bill_to.unwrap();
-    assert_eq!(
-        (bill_to.name.as_str(), bill_to.address_lines.len()),
-        ("Bocage", 0)
-    );
+    assert_eq!((bill_to.name.as_str(), bill_to.address_lines.len()), ("Bocage", 0));
 }
 
 #[tokio::test]
@@ -359,8 +270,6 @@ async fn a_customer_whose_key_is_gone_is_not_named() {
     world.vault.destroy(customer);
     let order = world.order(customer).await;
     world.release();
-    world
-        .eventually(|event| matches!(event, Event::Issued(_)))
-        .await;
+    world.eventually(|event| matches!(event, Event::Issued(_))).await;
     assert!(world.view(invoice_of(order)).await.bill_to.is_none());
 }

@@ -25,20 +25,12 @@ impl Unreliable {
     /// reach, as if it had been killed before it could learn better.
     pub fn failing(inner: MemoryStore) -> Arc<Self> {
         let (appends, misses) = (Some(AtomicUsize::new(0)), AtomicBool::new(false));
-        Arc::new(Self {
-            inner,
-            appends,
-            misses,
-        })
+        Arc::new(Self { inner, appends, misses })
     }
 
     /// One that does as it should until [`Self::miss_the_last_event`].
     pub fn racing(inner: MemoryStore) -> Arc<Self> {
-        Arc::new(Self {
-            inner,
-            appends: None,
-            misses: AtomicBool::new(false),
-        })
+        Arc::new(Self { inner, appends: None, misses: AtomicBool::new(false) })
     }
 
     /// The next read of a last event comes just before it is written, as when another process is
@@ -67,9 +59,7 @@ impl EventStore for Unreliable {
         }
         let appended = self.inner.append_many(requests).await?;
         if count.is_multiple_of(5) {
-            return Err(AppendError::OutcomeUnknown(
-                "the connection was lost".into(),
-            ));
+            return Err(AppendError::OutcomeUnknown("the connection was lost".into()));
         }
         if count.is_multiple_of(7) {
             return Err(AppendError::Unavailable("killed".into()));
@@ -115,9 +105,7 @@ impl EventStore for Unreliable {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner
-            .read_correlation(correlation_id, after, limit)
-            .await
+        self.inner.read_correlation(correlation_id, after, limit).await
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

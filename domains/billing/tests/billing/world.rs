@@ -109,9 +109,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
-        let mut module = billing::open(environment.clone(), &url, settings)
-            .await
-            .unwrap();
+        let mut module = billing::open(environment.clone(), &url, settings).await.unwrap();
         let shutdown = CancellationToken::new();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()
@@ -119,14 +117,7 @@ impl World {
         for subscription in running {
             tokio::spawn(subscription.run(shutdown.clone()));
         }
-        Self {
-            environment,
-            vault,
-            module,
-            held,
-            shutdown,
-            _folder: folder,
-        }
+        Self { environment, vault, module, held, shutdown, _folder: folder }
     }
 
     /// Starts what was held back.
@@ -151,12 +142,7 @@ impl World {
         let event = NewEvent {
             id: event_id,
             event_type: event.event_type().into(),
-            data: self
-                .environment
-                .codec
-                .encode(&event, event_id)
-                .await
-                .unwrap(),
+            data: self.environment.codec.encode(&event, event_id).await.unwrap(),
             metadata,
         };
         let request = AppendRequest {
@@ -203,8 +189,7 @@ impl World {
     }
 
     pub async fn cancelled(&self, order_id: Uuid, reason: CancellationReason) {
-        self.happened("order", order_id, OrderCancelled { order_id, reason })
-            .await;
+        self.happened("order", order_id, OrderCancelled { order_id, reason }).await;
     }
 
     pub async fn captured(&self, invoice_id: Uuid, amount: &str) {
@@ -215,8 +200,7 @@ impl World {
             currency: "EUR".to_owned(),
             provider_reference: "sandbox-1".to_owned(),
         };
-        self.happened("payment", captured.payment_id, captured)
-            .await;
+        self.happened("payment", captured.payment_id, captured).await;
     }
 
     pub async fn refunded(&self, invoice_id: Uuid, amount: &str) {
@@ -227,62 +211,37 @@ impl World {
             currency: "EUR".to_owned(),
             provider_reference: "sandbox-2".to_owned(),
         };
-        self.happened("payment", refunded.payment_id, refunded)
-            .await;
+        self.happened("payment", refunded.payment_id, refunded).await;
     }
 
     pub async fn declined(&self, invoice_id: Uuid) {
         let payment_id = payment_of(invoice_id);
         let reason = "no funds".to_owned();
-        self.happened(
-            "payment",
-            payment_id,
-            PaymentDeclined {
-                payment_id,
-                invoice_id,
-                reason,
-            },
-        )
-        .await;
+        self.happened("payment", payment_id, PaymentDeclined { payment_id, invoice_id, reason })
+            .await;
     }
 
     pub async fn expired(&self, invoice_id: Uuid) {
         let payment_id = payment_of(invoice_id);
-        self.happened(
-            "payment",
-            payment_id,
-            PaymentExpired {
-                payment_id,
-                invoice_id,
-            },
-        )
-        .await;
+        self.happened("payment", payment_id, PaymentExpired { payment_id, invoice_id }).await;
     }
 
     pub fn progress(&self, projection: &str) -> &Progress {
         let mut projections = self.module.projections.iter();
-        &projections
-            .find(|(name, _)| name == projection)
-            .expect("no such projection")
-            .1
+        &projections.find(|(name, _)| name == projection).expect("no such projection").1
     }
 
     /// Waits until the views show everything recorded so far.
     pub async fn views_caught_up(&self) {
         let head = self.environment.store.head().await.unwrap();
         let progress = self.progress("billing.invoices");
-        assert!(
-            progress.reached(head, PATIENCE).await,
-            "the views stand still"
-        );
+        assert!(progress.reached(head, PATIENCE).await, "the views stand still");
     }
 
     /// The view of a document once everything that was recorded so far shows.
     pub async fn view(&self, id: Uuid) -> InvoiceView {
         self.views_caught_up().await;
-        let view = queries::invoice(self.module.database.readers(), id)
-            .await
-            .unwrap();
+        let view = queries::invoice(self.module.database.readers(), id).await.unwrap();
         view.expect("there is no such document")
     }
 
@@ -290,9 +249,7 @@ impl World {
     pub async fn list(&self, filter: InvoiceFilter) -> Vec<Uuid> {
         self.views_caught_up().await;
         let readers = self.module.database.readers();
-        let rows = queries::invoices(readers, &filter, i64::MAX, 100)
-            .await
-            .unwrap();
+        let rows = queries::invoices(readers, &filter, i64::MAX, 100).await.unwrap();
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 
@@ -313,9 +270,7 @@ impl World {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("it never happened")
+        tokio::time::timeout(PATIENCE, search).await.expect("it never happened")
     }
 
     /// Waits until both policies are through with everything recorded so far, and with what they
@@ -335,18 +290,13 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("the policies stand still");
+        tokio::time::timeout(PATIENCE, search).await.expect("the policies stand still");
     }
 
     /// Why the policy has parked events: nothing when it has none.
     pub async fn all_parked(&self) -> Vec<String> {
         let statement = "SELECT error FROM parked_event";
-        sqlx::query_scalar(statement)
-            .fetch_all(self.module.database.readers())
-            .await
-            .unwrap()
+        sqlx::query_scalar(statement).fetch_all(self.module.database.readers()).await.unwrap()
     }
 
     /// Waits until a policy has parked an event, and gives the reason.
@@ -359,40 +309,22 @@ impl World {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("nothing was parked")
+        tokio::time::timeout(PATIENCE, search).await.expect("nothing was parked")
     }
 
     /// How many events of a type the log has.
     pub async fn count(&self, event_type: &'static str) -> usize {
         let filter = EventFilter::types([event_type]);
-        self.environment
-            .store
-            .read_log(0, &filter, 1000)
-            .await
-            .unwrap()
-            .events
-            .len()
+        self.environment.store.read_log(0, &filter, 1000).await.unwrap().events.len()
     }
 
     /// Gives the module the legacy system's word on a document.
     pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
         let target = self.module.sync_targets.first().unwrap();
         assert_eq!(target.command(), "billing.SyncInvoice");
-        let legacy = LegacyReference {
-            source: "tryton".to_owned(),
-            id: "7".to_owned(),
-        };
+        let legacy = LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() };
         let cause = Cause::request(new_id(), "import");
-        target
-            .sync(SyncRequest {
-                id,
-                legacy,
-                state,
-                cause,
-            })
-            .await
+        target.sync(SyncRequest { id, legacy, state, cause }).await
     }
 }
 

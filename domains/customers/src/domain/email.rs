@@ -124,15 +124,10 @@ mod tests {
     const BOB: CustomerId = Uuid::from_u128(2);
 
     fn decide(given: &[EmailEvent], when: EmailCommand) -> Result<Vec<Email>, Refusal> {
-        let context = Context {
-            now: DateTime::UNIX_EPOCH,
-        };
+        let context = Context { now: DateTime::UNIX_EPOCH };
         let email = given.iter().fold(Email::default(), EmailDecider::evolve);
         let events = EmailDecider::decide(&email, when, &context)?;
-        Ok(events
-            .iter()
-            .map(|event| EmailDecider::evolve(email, event))
-            .collect())
+        Ok(events.iter().map(|event| EmailDecider::evolve(email, event)).collect())
     }
 
     fn claimed(customer_id: CustomerId) -> EmailEvent {
@@ -145,39 +140,21 @@ mod tests {
 
     #[test]
     fn a_free_address_can_be_claimed_once() {
-        assert_eq!(
-            decide(&[], EmailCommand::Claim(ADA)),
-            Ok(vec![Email::ClaimedBy(ADA)])
-        );
-        assert_eq!(
-            decide(&[claimed(ADA)], EmailCommand::Claim(ADA)),
-            Ok(vec![])
-        );
-        assert_eq!(
-            decide(&[claimed(ADA)], EmailCommand::Claim(BOB)),
-            Err(Refusal::EmailTaken)
-        );
+        assert_eq!(decide(&[], EmailCommand::Claim(ADA)), Ok(vec![Email::ClaimedBy(ADA)]));
+        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Claim(ADA)), Ok(vec![]));
+        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Claim(BOB)), Err(Refusal::EmailTaken));
     }
 
     #[test]
     fn a_released_address_is_free_again() {
-        assert_eq!(
-            decide(&[claimed(ADA)], EmailCommand::Release(ADA)),
-            Ok(vec![Email::Free])
-        );
+        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Release(ADA)), Ok(vec![Email::Free]));
         let given = [claimed(ADA), released(ADA)];
-        assert_eq!(
-            decide(&given, EmailCommand::Claim(BOB)),
-            Ok(vec![Email::ClaimedBy(BOB)])
-        );
+        assert_eq!(decide(&given, EmailCommand::Claim(BOB)), Ok(vec![Email::ClaimedBy(BOB)]));
     }
 
     #[test]
     fn only_the_holder_releases() {
-        assert_eq!(
-            decide(&[claimed(ADA)], EmailCommand::Release(BOB)),
-            Ok(vec![])
-        );
+        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Release(BOB)), Ok(vec![]));
         assert_eq!(decide(&[], EmailCommand::Release(BOB)), Ok(vec![]));
     }
 

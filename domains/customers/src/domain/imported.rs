@@ -73,20 +73,8 @@ struct LegacyAddress {
 
 impl From<LegacyAddress> for Address {
     fn from(address: LegacyAddress) -> Self {
-        let LegacyAddress {
-            line1,
-            line2,
-            postal_code,
-            city,
-            country,
-        } = address;
-        Self {
-            line1: line1.unwrap_or_default(),
-            line2,
-            postal_code,
-            city,
-            country,
-        }
+        let LegacyAddress { line1, line2, postal_code, city, country } = address;
+        Self { line1: line1.unwrap_or_default(), line2, postal_code, city, country }
     }
 }
 
@@ -126,14 +114,7 @@ pub(super) fn sync(
         (None, Report::Absent { .. }) => Ok(vec![]),
         (None, Report::Present(stated)) => {
             let state = stated.over(None);
-            Ok(vec![
-                CustomerImported {
-                    customer_id,
-                    legacy,
-                    state,
-                }
-                .into(),
-            ])
+            Ok(vec![CustomerImported { customer_id, legacy, state }.into()])
         }
         (Some(known), Report::Present(stated)) => {
             Ok(revise(customer_id, legacy, known, stated.over(Some(known))))
@@ -155,15 +136,7 @@ fn revise(
     }
     // A customer always has a form as JSON; should it not, that something changed is still recorded.
     let changed = changed_fields(before, &state).unwrap_or_else(|_| vec!["state".to_owned()]);
-    vec![
-        CustomerRevised {
-            customer_id,
-            legacy,
-            state,
-            changed,
-        }
-        .into(),
-    ]
+    vec![CustomerRevised { customer_id, legacy, state, changed }.into()]
 }
 
 /// A customer that the legacy system no longer has: closed, everything else as it was.
@@ -186,40 +159,26 @@ impl LegacyCustomer {
     fn over(self, known: Option<&ImportedCustomer>) -> ImportedCustomer {
         // One that was gone is back: neither its closing nor the reason for it counts any longer.
         let lasting = known.filter(|known| !is_withdrawn(known));
-        let status = self
-            .status
-            .over(lasting.map(|known| known.status))
-            .unwrap_or(CustomerStatus::Open);
+        let status =
+            self.status.over(lasting.map(|known| known.status)).unwrap_or(CustomerStatus::Open);
         let closed_reason = match status {
             CustomerStatus::Open => None,
-            CustomerStatus::Closed => self
-                .closed_reason
-                .over(lasting.and_then(|known| known.closed_reason.clone())),
+            CustomerStatus::Closed => {
+                self.closed_reason.over(lasting.and_then(|known| known.closed_reason.clone()))
+            }
         };
-        let mut flags = self
-            .flags
-            .over(known.map(|known| known.flags.clone()))
-            .unwrap_or_default();
+        let mut flags = self.flags.over(known.map(|known| known.flags.clone())).unwrap_or_default();
         flags.retain(|flag| flag != ABSENT);
         ImportedCustomer {
-            kind: self
-                .kind
-                .over(known.map(|known| known.kind))
-                .unwrap_or(CustomerKind::Person),
+            kind: self.kind.over(known.map(|known| known.kind)).unwrap_or(CustomerKind::Person),
             status,
             closed_reason,
-            number: self
-                .number
-                .over(known.and_then(|known| known.number.clone())),
+            number: self.number.over(known.and_then(|known| known.number.clone())),
             name: self.name.over(known.and_then(|known| known.name.clone())),
             email: self.email.over(known.and_then(|known| known.email.clone())),
             phone: self.phone.over(known.and_then(|known| known.phone.clone())),
-            address: self
-                .address
-                .over(known.and_then(|known| known.address.clone())),
-            vat_number: self
-                .vat_number
-                .over(known.and_then(|known| known.vat_number.clone())),
+            address: self.address.over(known.and_then(|known| known.address.clone())),
+            vat_number: self.vat_number.over(known.and_then(|known| known.vat_number.clone())),
             flags,
         }
     }

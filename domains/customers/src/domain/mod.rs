@@ -192,11 +192,9 @@ impl Decider for CustomerDecider {
             Command::ChangeContact(change) => change_contact(customer, change),
             Command::ChangeAddress(address) => change_address(customer, address),
             Command::Close { reason } => close(customer, reason),
-            Command::Sync {
-                customer_id,
-                legacy,
-                report,
-            } => imported::sync(customer, customer_id, legacy, report),
+            Command::Sync { customer_id, legacy, report } => {
+                imported::sync(customer, customer_id, legacy, report)
+            }
         }
     }
 
@@ -215,16 +213,14 @@ impl Decider for CustomerDecider {
                 phone: event.phone.clone(),
                 ..account
             }),
-            (Customer::Open(account), Event::AddressChanged(event)) => Customer::Open(Account {
-                address: event.address.clone(),
-                ..account
-            }),
+            (Customer::Open(account), Event::AddressChanged(event)) => {
+                Customer::Open(Account { address: event.address.clone(), ..account })
+            }
             (Customer::Open(account), Event::Closed(_)) => Customer::Closed(account),
             (_, Event::Imported(CustomerImported { legacy, state, .. }))
-            | (_, Event::Revised(CustomerRevised { legacy, state, .. })) => Customer::Imported {
-                legacy: legacy.clone(),
-                state: state.clone(),
-            },
+            | (_, Event::Revised(CustomerRevised { legacy, state, .. })) => {
+                Customer::Imported { legacy: legacy.clone(), state: state.clone() }
+            }
             // None of these is ever recorded of a customer who is not open here.
             (customer, Event::ContactChanged(_) | Event::AddressChanged(_) | Event::Closed(_)) => {
                 customer
@@ -239,24 +235,9 @@ fn register(customer: &Customer, registration: Registration) -> Result<Vec<Event
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::AlreadyRegistered),
         Customer::Imported { .. } => return Err(Refusal::OwnedByLegacy),
     }
-    let Registration {
-        customer_id,
-        kind,
-        name,
-        email,
-        phone,
-        address,
-        vat_number,
-    } = registration;
-    let registered = CustomerRegistered {
-        customer_id,
-        kind,
-        name,
-        email,
-        phone,
-        address,
-        vat_number,
-    };
+    let Registration { customer_id, kind, name, email, phone, address, vat_number } = registration;
+    let registered =
+        CustomerRegistered { customer_id, kind, name, email, phone, address, vat_number };
     Ok(vec![registered.into()])
 }
 
@@ -279,13 +260,7 @@ fn change_address(customer: &Customer, address: Personal<Address>) -> Result<Vec
         return Ok(vec![]);
     }
     let customer_id = account.customer_id;
-    Ok(vec![
-        CustomerAddressChanged {
-            customer_id,
-            address,
-        }
-        .into(),
-    ])
+    Ok(vec![CustomerAddressChanged { customer_id, address }.into()])
 }
 
 fn close(customer: &Customer, reason: String) -> Result<Vec<Event>, Refusal> {
@@ -293,13 +268,7 @@ fn close(customer: &Customer, reason: String) -> Result<Vec<Event>, Refusal> {
         return Ok(vec![]); // closing twice changes nothing
     }
     let customer_id = open_account(customer)?.customer_id;
-    Ok(vec![
-        CustomerClosed {
-            customer_id,
-            reason,
-        }
-        .into(),
-    ])
+    Ok(vec![CustomerClosed { customer_id, reason }.into()])
 }
 
 /// The customer who can be changed here.

@@ -19,13 +19,8 @@ fn given<const N: usize>(events: [Event; N]) -> Given {
 impl Given {
     #[track_caller]
     fn when(self, command: Command) -> When {
-        let customer = self
-            .0
-            .iter()
-            .fold(Customer::default(), CustomerDecider::evolve);
-        let context = Context {
-            now: DateTime::UNIX_EPOCH,
-        };
+        let customer = self.0.iter().fold(Customer::default(), CustomerDecider::evolve);
+        let context = Context { now: DateTime::UNIX_EPOCH };
         When(CustomerDecider::decide(&customer, command, &context))
     }
 }
@@ -38,10 +33,7 @@ impl When {
     fn then<const N: usize>(self, expected: [Event; N]) {
         use kernel::codec::EventSet as _;
         let json = |events: Vec<Event>| -> Vec<_> {
-            events
-                .iter()
-                .map(|event| (event.event_type(), event.to_json().unwrap()))
-                .collect()
+            events.iter().map(|event| (event.event_type(), event.to_json().unwrap())).collect()
         };
         assert_eq!(json(self.0.expect("a refusal")), json(expected.into()));
     }
@@ -73,81 +65,39 @@ fn registration() -> Registration {
 }
 
 fn address(line1: &str) -> Personal<Address> {
-    Personal::Known(Address {
-        line1: line1.to_owned(),
-        ..Address::default()
-    })
+    Personal::Known(Address { line1: line1.to_owned(), ..Address::default() })
 }
 
 fn registered() -> Event {
-    let Registration {
-        customer_id,
-        kind,
-        name,
-        email,
-        phone,
-        address,
-        vat_number,
-    } = registration();
-    CustomerRegistered {
-        customer_id,
-        kind,
-        name,
-        email,
-        phone,
-        address,
-        vat_number,
-    }
-    .into()
+    let Registration { customer_id, kind, name, email, phone, address, vat_number } =
+        registration();
+    CustomerRegistered { customer_id, kind, name, email, phone, address, vat_number }.into()
 }
 
 fn closed() -> Event {
-    CustomerClosed {
-        customer_id: ADA,
-        reason: "moved away".to_owned(),
-    }
-    .into()
+    CustomerClosed { customer_id: ADA, reason: "moved away".to_owned() }.into()
 }
 
 fn close() -> Command {
-    Command::Close {
-        reason: "moved away".to_owned(),
-    }
+    Command::Close { reason: "moved away".to_owned() }
 }
 
 fn contact(email: &str) -> ContactChange {
-    ContactChange {
-        name: None,
-        email: email.to_owned().into(),
-        phone: Patch::Keep,
-    }
+    ContactChange { name: None, email: email.to_owned().into(), phone: Patch::Keep }
 }
 
 fn legacy() -> LegacyReference {
-    LegacyReference {
-        source: "tryton".to_owned(),
-        id: "party_party/7".to_owned(),
-    }
+    LegacyReference { source: "tryton".to_owned(), id: "party_party/7".to_owned() }
 }
 
 fn present(state: serde_json::Value) -> Command {
     let state: LegacyCustomer = serde_json::from_value(state).unwrap();
-    Command::Sync {
-        customer_id: ADA,
-        legacy: legacy(),
-        report: Report::Present(Box::new(state)),
-    }
+    Command::Sync { customer_id: ADA, legacy: legacy(), report: Report::Present(Box::new(state)) }
 }
 
 fn absent(reason: &str) -> Command {
-    let report = Report::Absent {
-        reason: reason.to_owned(),
-    };
-    Command::Sync {
-        customer_id: ADA,
-        legacy: legacy(),
-        report,
-    }
+    let report = Report::Absent { reason: reason.to_owned() };
+    Command::Sync { customer_id: ADA, legacy: legacy(), report }
 }
 
 fn imported_state() -> ImportedCustomer {
@@ -166,54 +116,37 @@ fn imported_state() -> ImportedCustomer {
 }
 
 fn imported() -> Event {
-    CustomerImported {
-        customer_id: ADA,
-        legacy: legacy(),
-        state: imported_state(),
-    }
-    .into()
+    CustomerImported { customer_id: ADA, legacy: legacy(), state: imported_state() }.into()
 }
 
 fn revised(state: ImportedCustomer, changed: &[&str]) -> Event {
     let changed = changed.iter().map(ToString::to_string).collect();
-    CustomerRevised {
-        customer_id: ADA,
-        legacy: legacy(),
-        state,
-        changed,
-    }
-    .into()
+    CustomerRevised { customer_id: ADA, legacy: legacy(), state, changed }.into()
 }
 
 #[test]
 fn a_new_customer_is_registered() {
-    given([])
-        .when(Command::Register(registration()))
-        .then([registered()]);
+    given([]).when(Command::Register(registration())).then([registered()]);
 }
 
 #[test]
 fn an_id_is_registered_once() {
     let again = || Command::Register(registration());
-    given([registered()])
-        .when(again())
-        .then_refused(Refusal::AlreadyRegistered);
-    given([registered(), closed()])
-        .when(again())
-        .then_refused(Refusal::AlreadyRegistered);
+    given([registered()]).when(again()).then_refused(Refusal::AlreadyRegistered);
+    given([registered(), closed()]).when(again()).then_refused(Refusal::AlreadyRegistered);
 }
 
 #[test]
 fn a_contact_change_records_the_whole_contact() {
-    given([registered()])
-        .when(Command::ChangeContact(contact("ada@new.example")))
-        .then([CustomerContactChanged {
+    given([registered()]).when(Command::ChangeContact(contact("ada@new.example"))).then([
+        CustomerContactChanged {
             customer_id: ADA,
             name: "Ada Martin".to_owned().into(),
             email: "ada@new.example".to_owned().into(),
             phone: Some("+33 1 02 03 04 05".to_owned().into()),
         }
-        .into()]);
+        .into(),
+    ]);
 }
 
 #[test]
@@ -223,37 +156,27 @@ fn a_telephone_number_can_be_taken_away() {
         phone: Patch::Clear,
         ..contact("ada@exemple.fr")
     };
-    given([registered()])
-        .when(Command::ChangeContact(change))
-        .then([CustomerContactChanged {
-            customer_id: ADA,
-            name: "Ada Lovelace".to_owned().into(),
-            email: "ada@exemple.fr".to_owned().into(),
-            phone: None,
-        }
-        .into()]);
+    given([registered()]).when(Command::ChangeContact(change)).then([CustomerContactChanged {
+        customer_id: ADA,
+        name: "Ada Lovelace".to_owned().into(),
+        email: "ada@exemple.fr".to_owned().into(),
+        phone: None,
+    }
+    .into()]);
 }
 
 #[test]
 fn what_is_already_so_is_not_recorded_again() {
-    given([registered()])
-        .when(Command::ChangeContact(contact("ada@exemple.fr")))
-        .then([]);
-    given([registered()])
-        .when(Command::ChangeAddress(address("1 rue de la Paix")))
-        .then([]);
+    given([registered()]).when(Command::ChangeContact(contact("ada@exemple.fr"))).then([]);
+    given([registered()]).when(Command::ChangeAddress(address("1 rue de la Paix"))).then([]);
     given([registered(), closed()]).when(close()).then([]);
 }
 
 #[test]
 fn a_customer_moves() {
-    given([registered()])
-        .when(Command::ChangeAddress(address("2 rue Basse")))
-        .then([CustomerAddressChanged {
-            customer_id: ADA,
-            address: address("2 rue Basse"),
-        }
-        .into()]);
+    given([registered()]).when(Command::ChangeAddress(address("2 rue Basse"))).then([
+        CustomerAddressChanged { customer_id: ADA, address: address("2 rue Basse") }.into(),
+    ]);
 }
 
 #[test]
@@ -265,23 +188,15 @@ fn a_customer_is_closed() {
 fn a_closed_customer_does_not_change() {
     let given_closed = || given([registered(), closed()]);
     let refusal = Refusal::CustomerClosed;
-    given_closed()
-        .when(Command::ChangeContact(contact("x@y.fr")))
-        .then_refused(refusal.clone());
-    given_closed()
-        .when(Command::ChangeAddress(address("x")))
-        .then_refused(refusal);
+    given_closed().when(Command::ChangeContact(contact("x@y.fr"))).then_refused(refusal.clone());
+    given_closed().when(Command::ChangeAddress(address("x"))).then_refused(refusal);
 }
 
 #[test]
 fn nothing_can_be_asked_of_nobody() {
     let refusal = Refusal::NoSuchCustomer;
-    given([])
-        .when(Command::ChangeContact(contact("x@y.fr")))
-        .then_refused(refusal.clone());
-    given([])
-        .when(Command::ChangeAddress(address("x")))
-        .then_refused(refusal.clone());
+    given([]).when(Command::ChangeContact(contact("x@y.fr"))).then_refused(refusal.clone());
+    given([]).when(Command::ChangeAddress(address("x"))).then_refused(refusal.clone());
     given([]).when(close()).then_refused(refusal);
 }
 
@@ -293,23 +208,15 @@ fn what_the_legacy_owns_is_changed_there() {
         Command::ChangeAddress(address("x")),
         close(),
     ] {
-        given([imported()])
-            .when(command)
-            .then_refused(Refusal::OwnedByLegacy);
+        given([imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
     }
 }
 
 #[test]
 fn the_legacy_has_no_say_over_what_bascule_owns() {
-    given([registered()])
-        .when(present(json!({})))
-        .then_refused(Refusal::OwnedByBascule);
-    given([registered()])
-        .when(absent("gone"))
-        .then_refused(Refusal::OwnedByBascule);
-    given([registered(), closed()])
-        .when(present(json!({})))
-        .then_refused(Refusal::OwnedByBascule);
+    given([registered()]).when(present(json!({}))).then_refused(Refusal::OwnedByBascule);
+    given([registered()]).when(absent("gone")).then_refused(Refusal::OwnedByBascule);
+    given([registered(), closed()]).when(present(json!({}))).then_refused(Refusal::OwnedByBascule);
 }
 
 #[test]
@@ -326,11 +233,8 @@ fn a_legacy_customer_is_imported_as_it_is() {
 #[test]
 fn a_field_that_is_absent_stays_and_null_clears() {
     let revision = given([imported()]).when(present(json!({"phone": null, "number": "C8"})));
-    let expected = ImportedCustomer {
-        phone: None,
-        number: Some("C8".to_owned()),
-        ..imported_state()
-    };
+    let expected =
+        ImportedCustomer { phone: None, number: Some("C8".to_owned()), ..imported_state() };
     let revision = revision.revised();
     assert_eq!(revision.state, expected);
     let mut changed = revision.changed;
@@ -341,9 +245,7 @@ fn a_field_that_is_absent_stays_and_null_clears() {
 #[test]
 fn the_same_state_twice_records_nothing() {
     given([imported()])
-        .when(present(
-            json!({"kind": "company", "flags": ["email_missing"]}),
-        ))
+        .when(present(json!({"kind": "company", "flags": ["email_missing"]})))
         .then([]);
 }
 
@@ -363,47 +265,29 @@ fn a_customer_gone_from_the_legacy_is_closed_once_and_reopens_when_it_is_back() 
     let gone = || revised(gone.state.clone(), &["status"]);
     given([imported(), gone()]).when(absent("deleted")).then([]);
 
-    let back = given([imported(), gone()])
-        .when(present(json!({"number": "C7"})))
-        .revised();
+    let back = given([imported(), gone()]).when(present(json!({"number": "C7"}))).revised();
     assert_eq!(back.state, imported_state());
 
     // Back, but closed there for a reason of its own, which is not that it had been gone.
-    let back = given([imported(), gone()])
-        .when(present(json!({"status": "closed"})))
-        .revised();
+    let back = given([imported(), gone()]).when(present(json!({"status": "closed"}))).revised();
     assert_eq!(back.state.status, CustomerStatus::Closed);
     assert_eq!(back.state.closed_reason, None);
 }
 
 #[test]
 fn only_an_open_customer_registered_here_has_an_address_to_itself() {
-    let state = |events: &[Event]| {
-        events
-            .iter()
-            .fold(Customer::default(), CustomerDecider::evolve)
-    };
-    assert_eq!(
-        state(&[registered()]).exclusive_email(),
-        Some("ada@exemple.fr")
-    );
+    let state = |events: &[Event]| events.iter().fold(Customer::default(), CustomerDecider::evolve);
+    assert_eq!(state(&[registered()]).exclusive_email(), Some("ada@exemple.fr"));
     assert_eq!(state(&[registered(), closed()]).exclusive_email(), None);
     let mut with_email = imported_state();
     with_email.email = Some("shared@exemple.fr".to_owned().into());
-    assert_eq!(
-        state(&[imported(), revised(with_email, &["email"])]).exclusive_email(),
-        None
-    );
+    assert_eq!(state(&[imported(), revised(with_email, &["email"])]).exclusive_email(), None);
 }
 
 #[test]
 fn imported_customers_are_the_legacys_own() {
-    let owner = |events: &[Event]| {
-        events
-            .iter()
-            .fold(Customer::default(), CustomerDecider::evolve)
-            .owner()
-    };
+    let owner =
+        |events: &[Event]| events.iter().fold(Customer::default(), CustomerDecider::evolve).owner();
     assert_eq!(owner(&[]), None);
     assert_eq!(owner(&[registered()]), Some(Owner::Bascule));
     assert_eq!(owner(&[imported()]), Some(Owner::Legacy));

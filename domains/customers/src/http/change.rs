@@ -115,20 +115,12 @@ pub(super) async fn contact(
 ) -> Result<Done, Problem> {
     let (id, expected, payload) = (*id, command.if_match(), body.payload());
     command
-        .once(
-            &api.database,
-            &api.environment,
-            CATEGORY,
-            payload,
-            async |attempt| {
-                let change = body.into_inner();
-                let done = api
-                    .customers
-                    .change_contact(id, change.into(), attempt.cause(), expected)
-                    .await;
-                Ok(Done::changed(id, done.map_err(problem)?))
-            },
-        )
+        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+            let change = body.into_inner();
+            let done =
+                api.customers.change_contact(id, change.into(), attempt.cause(), expected).await;
+            Ok(Done::changed(id, done.map_err(problem)?))
+        })
         .await
 }
 
@@ -164,20 +156,12 @@ pub(super) async fn address(
 ) -> Result<Done, Problem> {
     let (id, expected, payload) = (*id, command.if_match(), body.payload());
     command
-        .once(
-            &api.database,
-            &api.environment,
-            CATEGORY,
-            payload,
-            async |attempt| {
-                let ChangeAddress { address } = body.into_inner();
-                let done = api
-                    .customers
-                    .change_address(id, address.into(), attempt.cause(), expected)
-                    .await;
-                Ok(Done::changed(id, done.map_err(problem)?))
-            },
-        )
+        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+            let ChangeAddress { address } = body.into_inner();
+            let done =
+                api.customers.change_address(id, address.into(), attempt.cause(), expected).await;
+            Ok(Done::changed(id, done.map_err(problem)?))
+        })
         .await
 }
 
@@ -209,19 +193,10 @@ pub(super) async fn close(
 ) -> Result<Done, Problem> {
     let (id, expected, payload) = (*id, command.if_match(), body.payload());
     command
-        .once(
-            &api.database,
-            &api.environment,
-            CATEGORY,
-            payload,
-            async |attempt| {
-                let CloseCustomer { reason } = body.into_inner();
-                let done = api
-                    .customers
-                    .close(id, reason, attempt.cause(), expected)
-                    .await;
-                Ok(Done::changed(id, done.map_err(problem)?))
-            },
-        )
+        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+            let CloseCustomer { reason } = body.into_inner();
+            let done = api.customers.close(id, reason, attempt.cause(), expected).await;
+            Ok(Done::changed(id, done.map_err(problem)?))
+        })
         .await
 }

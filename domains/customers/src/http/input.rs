@@ -57,13 +57,7 @@ pub(super) struct NewAddress {
 
 impl From<NewAddress> for Address {
     fn from(address: NewAddress) -> Self {
-        let NewAddress {
-            line1,
-            line2,
-            postal_code,
-            city,
-            country,
-        } = address;
+        let NewAddress { line1, line2, postal_code, city, country } = address;
         Self {
             line1,
             line2,
@@ -83,13 +77,8 @@ fn country(text: &str) -> Result<(), ValidationError> {
 pub(super) fn telephone(text: &str) -> Result<(), ValidationError> {
     let number = text.strip_prefix('+').unwrap_or(text);
     let plausible = (4..=30).contains(&number.len())
-        && number
-            .bytes()
-            .all(|sign| sign.is_ascii_digit() || b" ().-".contains(&sign));
-    expect(
-        plausible,
-        "expected 4 to 30 digits, spaces, parentheses, dots or dashes, + in front",
-    )
+        && number.bytes().all(|sign| sign.is_ascii_digit() || b" ().-".contains(&sign));
+    expect(plausible, "expected 4 to 30 digits, spaces, parentheses, dots or dashes, + in front")
 }
 
 /// Checks a VAT number: `^[A-Z]{2}[0-9A-Z+*]{2,12}$`. In front the country (Council Directive
@@ -102,10 +91,7 @@ pub(super) fn vat_identification(text: &str) -> Result<(), ValidationError> {
                 sign.is_ascii_digit() || sign.is_ascii_uppercase() || b"+*".contains(&sign)
             })
     });
-    expect(
-        plausible,
-        "expected two capitals and 2 to 12 digits or capitals, such as FR40303265045",
-    )
+    expect(plausible, "expected two capitals and 2 to 12 digits or capitals, such as FR40303265045")
 }
 
 fn expect(met: bool, expectation: &'static str) -> Result<(), ValidationError> {
@@ -121,24 +107,12 @@ mod tests {
 
     #[test]
     fn telephone_numbers_are_digits_and_what_groups_them() {
-        for accepted in [
-            "0123",
-            "+33 1 02 03 04 05",
-            "(01) 02.03-04",
-            &"1".repeat(30),
-        ] {
+        for accepted in ["0123", "+33 1 02 03 04 05", "(01) 02.03-04", &"1".repeat(30)] {
             assert!(telephone(accepted).is_ok(), "{accepted}");
         }
-        for refused in [
-            "",
-            "123",
-            "+123",
-            "++3312345",
-            "01 02 x3",
-            "0123\n",
-            "٠١٢٣",
-            &"1".repeat(31),
-        ] {
+        for refused in
+            ["", "123", "+123", "++3312345", "01 02 x3", "0123\n", "٠١٢٣", &"1".repeat(31)]
+        {
             assert!(telephone(refused).is_err(), "{refused}");
         }
     }
@@ -148,15 +122,7 @@ mod tests {
         for accepted in ["FR40303265045", "IE1+23456A", "XX12", "NL123456789B01"] {
             assert!(vat_identification(accepted).is_ok(), "{accepted}");
         }
-        for refused in [
-            "",
-            "FR",
-            "FR1",
-            "fr40303265045",
-            "4FR0303265045",
-            "FR4 0303",
-            "éFR12",
-        ] {
+        for refused in ["", "FR", "FR1", "fr40303265045", "4FR0303265045", "FR4 0303", "éFR12"] {
             assert!(vat_identification(refused).is_err(), "{refused}");
         }
         assert!(vat_identification("NL123456789B0123").is_err());

@@ -86,9 +86,7 @@ pub(super) async fn list(
     read.wait_for(&api.environment, &api.progress).await?;
     let query = query.into_inner();
     let paging = Paging::of(query.limit, query.cursor);
-    let email = query
-        .email
-        .map(|email| EmailKey::of(&api.environment.lookup_key, &email));
+    let email = query.email.map(|email| EmailKey::of(&api.environment.lookup_key, &email));
     let filter = Filter {
         status: query.status,
         kind: query.kind,
@@ -98,10 +96,7 @@ pub(super) async fn list(
     };
     let readers = api.database.readers();
     let found = queries::list(readers, &filter, paging.before(), paging.rows()).await?;
-    let rows = found
-        .into_iter()
-        .map(|customer| (customer.position, customer))
-        .collect();
+    let rows = found.into_iter().map(|customer| (customer.position, customer)).collect();
     Ok(read.page(paging, rows))
 }
 

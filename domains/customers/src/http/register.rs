@@ -96,17 +96,11 @@ pub(super) async fn register(
 ) -> Result<Done, Problem> {
     let payload = body.payload();
     command
-        .once(
-            &api.database,
-            &api.environment,
-            CATEGORY,
-            payload,
-            async |attempt| {
-                let id = attempt.new_id();
-                let registration = body.into_inner().into_registration(id);
-                let registered = api.customers.register(registration, attempt.cause()).await;
-                Ok(Done::created(id, registered.map_err(problem)?))
-            },
-        )
+        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+            let id = attempt.new_id();
+            let registration = body.into_inner().into_registration(id);
+            let registered = api.customers.register(registration, attempt.cause()).await;
+            Ok(Done::created(id, registered.map_err(problem)?))
+        })
         .await
 }

@@ -99,18 +99,12 @@ impl Projection for Directory {
             }
             Event::Revised(event) => {
                 let id = event.customer_id;
-                (
-                    id,
-                    self.imported(REVISE, id, &event.legacy, &event.state, recorded)?,
-                )
+                (id, self.imported(REVISE, id, &event.legacy, &event.state, recorded)?)
             }
             Event::ContactChanged(event) => (event.customer_id, self.contact(event, recorded)),
             Event::AddressChanged(event) => {
                 let address = json(known(Some(&event.address)))?;
-                (
-                    event.customer_id,
-                    of(ADDRESS, event.customer_id, recorded).bind(address),
-                )
+                (event.customer_id, of(ADDRESS, event.customer_id, recorded).bind(address))
             }
             Event::Closed(event) => (
                 event.customer_id,
@@ -130,9 +124,7 @@ type Statement = Query<'static, Sqlite, SqliteArguments>;
 
 /// A statement about one customer: `$1` is its id, `$2` its revision.
 fn of(sql: &'static str, id: CustomerId, recorded: &RecordedEvent) -> Statement {
-    sqlx::query(sql)
-        .bind(id)
-        .bind(recorded.revision.cast_signed())
+    sqlx::query(sql).bind(id).bind(recorded.revision.cast_signed())
 }
 
 impl Directory {

@@ -64,10 +64,7 @@ pub async fn find(
     readers: &SqlitePool,
     id: CustomerId,
 ) -> Result<Option<CustomerView>, sqlx::Error> {
-    let row: Option<Row> = sqlx::query_as(FIND)
-        .bind(id)
-        .fetch_optional(readers)
-        .await?;
+    let row: Option<Row> = sqlx::query_as(FIND).bind(id).fetch_optional(readers).await?;
     row.map(TryInto::try_into).transpose()
 }
 
@@ -166,14 +163,10 @@ mod tests {
     async fn every_statement_is_understood_by_the_engine() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
-        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS)
-            .await
-            .unwrap();
+        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS).await.unwrap();
         let mut transaction = database.begin().await.unwrap();
         for statement in STATEMENTS.iter().chain(crate::projections::STATEMENTS) {
-            let prepared = (*transaction)
-                .prepare(sqlx::SqlStr::from_static(statement))
-                .await;
+            let prepared = (*transaction).prepare(sqlx::SqlStr::from_static(statement)).await;
             assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
         }
     }
@@ -182,28 +175,18 @@ mod tests {
     async fn lookups_go_through_their_indexes() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
-        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS)
-            .await
-            .unwrap();
+        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS).await.unwrap();
         for (statement, index) in [
             (LIST_BY_EMAIL, "customer_email"),
             (LIST_BY_LEGACY_ID, "customer_legacy"),
             (LIST, "position"),
         ] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
-            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
-                .fetch_all(database.readers())
-                .await
-                .unwrap();
+            let plan: Vec<(i64, i64, i64, String)> =
+                sqlx::query_as(explain).fetch_all(database.readers()).await.unwrap();
             let first = &plan[0].3;
-            assert!(
-                first.contains("SEARCH") && first.contains(index),
-                "{plan:?}"
-            );
-            assert!(
-                !plan.iter().any(|step| step.3.contains("TEMP B-TREE")),
-                "{plan:?}"
-            );
+            assert!(first.contains("SEARCH") && first.contains(index), "{plan:?}");
+            assert!(!plan.iter().any(|step| step.3.contains("TEMP B-TREE")), "{plan:?}");
         }
     }
 }

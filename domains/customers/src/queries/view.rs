@@ -144,20 +144,8 @@ pub struct PostalAddress {
 
 impl From<Address> for PostalAddress {
     fn from(address: Address) -> Self {
-        let Address {
-            line1,
-            line2,
-            postal_code,
-            city,
-            country,
-        } = address;
-        Self {
-            line1,
-            line2,
-            postal_code,
-            city,
-            country,
-        }
+        let Address { line1, line2, postal_code, city, country } = address;
+        Self { line1, line2, postal_code, city, country }
     }
 }
 

@@ -21,11 +21,7 @@ fn assert_refused(outcome: Result<Executed, Error>, expected: Refusal) {
 }
 
 fn contact(email: &str) -> ContactChange {
-    ContactChange {
-        name: None,
-        email: email.to_owned().into(),
-        phone: Patch::Keep,
-    }
+    ContactChange { name: None, email: email.to_owned().into(), phone: Patch::Keep }
 }
 
 #[tokio::test]
@@ -39,15 +35,9 @@ async fn a_registered_customer_is_shown() {
     assert_eq!(view.name.as_deref(), Some("Ada Martin"));
     assert_eq!(view.email.as_deref(), Some("Ada@exemple.fr"));
     assert_eq!(view.address.unwrap().city.as_deref(), Some("Paris"));
-    assert_eq!(
-        (view.status, view.owner, view.revision),
-        (Status::Open, Owner::Bascule, 0)
-    );
+    assert_eq!((view.status, view.owner, view.revision), (Status::Open, Owner::Bascule, 0));
     assert_eq!(view.legacy, None);
-    assert_eq!(
-        running.log().await,
-        ["CustomerRegistered.v1", "EmailClaimed.v1"]
-    );
+    assert_eq!(running.log().await, ["CustomerRegistered.v1", "EmailClaimed.v1"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -83,11 +73,7 @@ async fn a_request_that_is_repeated_registers_once() {
     let running = Running::start().await;
     let ada = registration("ada@exemple.fr");
     let cause = request().recognised_by(new_id(), "register");
-    let first = running
-        .customers
-        .register(ada.clone(), &cause)
-        .await
-        .unwrap();
+    let first = running.customers.register(ada.clone(), &cause).await.unwrap();
     let second = running.customers.register(ada, &cause).await.unwrap();
     assert_eq!(second.revision, first.revision);
     assert!(!second.recorded);
@@ -97,44 +83,23 @@ async fn a_request_that_is_repeated_registers_once() {
 #[tokio::test]
 async fn another_address_is_claimed_and_the_old_one_free() {
     let running = Running::start().await;
-    let (ada, bob) = (
-        registration("ada@exemple.fr"),
-        registration("bob@exemple.fr"),
-    );
+    let (ada, bob) = (registration("ada@exemple.fr"), registration("bob@exemple.fr"));
     let (ada_id, bob_id) = (ada.customer_id, bob.customer_id);
     running.customers.register(ada, &request()).await.unwrap();
     running.customers.register(bob, &request()).await.unwrap();
 
     let customers = &running.customers;
-    let taken = customers
-        .change_contact(ada_id, contact("BOB@exemple.fr"), &request(), None)
-        .await;
+    let taken = customers.change_contact(ada_id, contact("BOB@exemple.fr"), &request(), None).await;
     assert_refused(taken, Refusal::EmailTaken);
 
-    customers
-        .change_contact(ada_id, contact("ada@new.example"), &request(), None)
-        .await
-        .unwrap();
+    customers.change_contact(ada_id, contact("ada@new.example"), &request(), None).await.unwrap();
     assert_eq!(
         running.log().await[4..],
-        [
-            "CustomerContactChanged.v1",
-            "EmailClaimed.v1",
-            "EmailReleased.v1"
-        ]
+        ["CustomerContactChanged.v1", "EmailClaimed.v1", "EmailReleased.v1"]
     );
-    customers
-        .change_contact(bob_id, contact("ada@exemple.fr"), &request(), None)
-        .await
-        .unwrap();
-    assert_eq!(
-        running.view(ada_id).await.email.as_deref(),
-        Some("ada@new.example")
-    );
-    assert_eq!(
-        running.view(bob_id).await.email.as_deref(),
-        Some("ada@exemple.fr")
-    );
+    customers.change_contact(bob_id, contact("ada@exemple.fr"), &request(), None).await.unwrap();
+    assert_eq!(running.view(ada_id).await.email.as_deref(), Some("ada@new.example"));
+    assert_eq!(running.view(bob_id).await.email.as_deref(), Some("ada@exemple.fr"));
 }
 
 #[tokio::test]
@@ -144,21 +109,11 @@ async fn the_same_address_in_other_letters_keeps_its_claim() {
     let id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
     let change = contact("Ada@Exemple.FR");
-    running
-        .customers
-        .change_contact(id, change, &request(), None)
-        .await
-        .unwrap();
+    running.customers.change_contact(id, change, &request(), None).await.unwrap();
     assert_eq!(running.log().await[2..], ["CustomerContactChanged.v1"]);
-    assert_eq!(
-        running.view(id).await.email.as_deref(),
-        Some("Ada@Exemple.FR")
-    );
+    assert_eq!(running.view(id).await.email.as_deref(), Some("Ada@Exemple.FR"));
 
-    let taken = running
-        .customers
-        .register(registration("ada@exemple.fr"), &request())
-        .await;
+    let taken = running.customers.register(registration("ada@exemple.fr"), &request()).await;
     assert_refused(taken, Refusal::EmailTaken);
 }
 
@@ -169,21 +124,13 @@ async fn closing_frees_the_address() {
     let id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
     let cause = request();
-    let close = || {
-        running
-            .customers
-            .close(id, "moved away".to_owned(), &cause, None)
-    };
+    let close = || running.customers.close(id, "moved away".to_owned(), &cause, None);
     close().await.unwrap();
     assert!(!close().await.unwrap().recorded);
     let view = running.view(id).await;
     assert_eq!((view.status, view.revision), (Status::Closed, 1));
     assert_eq!(view.closed_reason.as_deref(), Some("moved away"));
-    running
-        .customers
-        .register(registration("ada@exemple.fr"), &request())
-        .await
-        .unwrap();
+    running.customers.register(registration("ada@exemple.fr"), &request()).await.unwrap();
 }
 
 #[tokio::test]
@@ -192,22 +139,13 @@ async fn a_change_of_what_was_not_seen_is_not_made() {
     let ada = registration("ada@exemple.fr");
     let (id, address) = (ada.customer_id, ada.address.clone().into_known().unwrap());
     running.customers.register(ada, &request()).await.unwrap();
-    let moved = customers_contract::Address {
-        line1: "2 rue Basse".to_owned(),
-        ..address
-    };
+    let moved = customers_contract::Address { line1: "2 rue Basse".to_owned(), ..address };
     let cause = request();
-    let change = |expected| {
-        running
-            .customers
-            .change_address(id, moved.clone(), &cause, Some(expected))
-    };
+    let change =
+        |expected| running.customers.change_address(id, moved.clone(), &cause, Some(expected));
     assert!(matches!(
         change(7).await,
-        Err(ExecuteError::RevisionMismatch {
-            expected: 7,
-            actual: Some(0)
-        })
+        Err(ExecuteError::RevisionMismatch { expected: 7, actual: Some(0) })
     ));
     assert_eq!(change(0).await.unwrap().revision, Some(1));
     assert_eq!(running.view(id).await.address.unwrap().line1, "2 rue Basse");
@@ -216,24 +154,12 @@ async fn a_change_of_what_was_not_seen_is_not_made() {
 #[tokio::test]
 async fn personal_data_is_stored_sealed() {
     let running = Running::start().await;
-    running
-        .customers
-        .register(registration("ada@exemple.fr"), &request())
-        .await
-        .unwrap();
-    let page = running
-        .environment
-        .store
-        .read_log(0, &EventFilter::all(), 10)
-        .await
-        .unwrap();
+    running.customers.register(registration("ada@exemple.fr"), &request()).await.unwrap();
+    let page = running.environment.store.read_log(0, &EventFilter::all(), 10).await.unwrap();
     for event in page.events {
         let stored = format!("{} {}", event.stream, String::from_utf8_lossy(&event.data));
         for personal in ["Ada", "ada", "exemple", "Paix", "75002"] {
-            assert!(
-                !stored.contains(personal),
-                "{personal} is stored in the clear"
-            );
+            assert!(!stored.contains(personal), "{personal} is stored in the clear");
         }
     }
 }
@@ -257,31 +183,13 @@ async fn an_event_of_a_customer_that_is_not_in_the_directory_is_an_error() {
     let ada = registration("ada@exemple.fr");
     let id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
-    running
-        .customers
-        .close(id, "moved away".to_owned(), &request(), None)
-        .await
-        .unwrap();
-    let page = running
-        .environment
-        .store
-        .read_log(2, &EventFilter::all(), 1)
-        .await
-        .unwrap();
-    let closed = running
-        .environment
-        .codec
-        .decode(page.events[0].clone())
-        .await
-        .unwrap();
+    running.customers.close(id, "moved away".to_owned(), &request(), None).await.unwrap();
+    let page = running.environment.store.read_log(2, &EventFilter::all(), 1).await.unwrap();
+    let closed = running.environment.codec.decode(page.events[0].clone()).await.unwrap();
 
     let directory = Directory::new(running.environment.lookup_key.clone());
     let mut transaction = running.module.database.begin().await.unwrap();
-    let error = directory
-        .project(&mut transaction, &closed)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = directory.project(&mut transaction, &closed).await.unwrap_err().to_string();
     assert_eq!(
         error,
         format!("customers.CustomerClosed.v1: customer {id} is not in the directory")

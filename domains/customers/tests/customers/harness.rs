@@ -73,35 +73,20 @@ impl Running {
 
     /// Waits until the directory shows everything up to here.
     pub async fn shown(&self, position: Position) {
-        assert!(
-            self.progress.reached(position, LONG).await,
-            "the directory does not catch up"
-        );
+        assert!(self.progress.reached(position, LONG).await, "the directory does not catch up");
     }
 
     /// The customer as the directory shows it once it has caught up.
     pub async fn view(&self, id: Uuid) -> CustomerView {
-        self.shown(self.environment.store.head().await.unwrap())
-            .await;
-        queries::find(self.module.database.readers(), id)
-            .await
-            .unwrap()
-            .expect("a customer")
+        self.shown(self.environment.store.head().await.unwrap()).await;
+        queries::find(self.module.database.readers(), id).await.unwrap().expect("a customer")
     }
 
     /// The types of all events of the log, in order, without the module's name.
     pub async fn log(&self) -> Vec<String> {
-        let page = self
-            .environment
-            .store
-            .read_log(0, &EventFilter::all(), 1_000)
-            .await
-            .unwrap();
+        let page = self.environment.store.read_log(0, &EventFilter::all(), 1_000).await.unwrap();
         let name = |event_type: &str| event_type.trim_start_matches("customers.").to_owned();
-        page.events
-            .iter()
-            .map(|event| name(&event.event_type))
-            .collect()
+        page.events.iter().map(|event| name(&event.event_type)).collect()
     }
 }
 

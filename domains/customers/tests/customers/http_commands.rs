@@ -47,10 +47,7 @@ async fn input_that_is_not_acceptable_names_its_field() {
         ("name", json!(7)),
         ("email", json!("ada")),
         ("email", json!("ada@")),
-        (
-            "email",
-            json!(format!("ada@{}.fr", ["x".repeat(60).as_str(); 5].join("."))),
-        ),
+        ("email", json!(format!("ada@{}.fr", ["x".repeat(60).as_str(); 5].join(".")))),
         ("phone", json!("call me")),
         ("phone", json!("123")),
         ("vat_number", json!("40303265045")),
@@ -69,19 +66,13 @@ async fn input_that_is_not_acceptable_names_its_field() {
             None => body[field] = value,
         }
         let answer = post(&running, "", &body).await;
-        assert_eq!(
-            answer.refused(422, "/problems/validation").fields(),
-            [field]
-        );
+        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
     }
     for field in ["kind", "name", "email", "address"] {
         let mut body = ada();
         body.as_object_mut().unwrap().remove(field);
         let answer = post(&running, "", &body).await;
-        assert_eq!(
-            answer.refused(422, "/problems/validation").fields(),
-            [field]
-        );
+        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
     }
     assert_eq!(running.log().await.len(), 0);
 }
@@ -92,28 +83,18 @@ async fn an_address_that_is_taken_is_refused() {
     registered(&running, &ada()).await;
     let taken = "/problems/refused/email-taken";
     let answer = post(&running, "", &ada_at("ADA@exemple.fr")).await;
-    assert!(
-        !answer
-            .refused(409, taken)
-            .body
-            .to_string()
-            .contains("xemple.fr")
-    );
+    assert!(!answer.refused(409, taken).body.to_string().contains("xemple.fr"));
 
     let bob = registered(&running, &ada_at("bob@exemple.fr")).await;
     let path = format!("/{bob}/change-contact");
-    post(&running, &path, &json!({"email": "ada@exemple.fr"}))
-        .await
-        .refused(409, taken);
+    post(&running, &path, &json!({"email": "ada@exemple.fr"})).await.refused(409, taken);
 }
 
 #[actix_web::test]
 async fn a_request_with_a_key_is_carried_out_once() {
     let running = Running::start().await;
     let with_key = |body: &Value| {
-        let request = TestRequest::post()
-            .uri(CUSTOMERS)
-            .insert_header(("Idempotency-Key", "k-1"));
+        let request = TestRequest::post().uri(CUSTOMERS).insert_header(("Idempotency-Key", "k-1"));
         send(&running, request.set_json(body))
     };
     let first = with_key(&ada()).await;
@@ -121,9 +102,7 @@ async fn a_request_with_a_key_is_carried_out_once() {
     assert_eq!((first.status, second.status), (201, 201));
     assert_eq!(first.body, second.body);
     assert_eq!(running.log().await.len(), 2);
-    with_key(&ada_at("bob@exemple.fr"))
-        .await
-        .refused(422, "/problems/idempotency-mismatch");
+    with_key(&ada_at("bob@exemple.fr")).await.refused(422, "/problems/idempotency-mismatch");
 }
 
 #[actix_web::test]
@@ -135,17 +114,11 @@ async fn a_contact_changes_as_far_as_it_is_stated() {
     let change = async |body: Value| {
         let answer = post(&running, &format!("/{id}/change-contact"), &body).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        (
-            answer.body["revision"].clone(),
-            get(&running, &format!("/{id}")).await.body,
-        )
+        (answer.body["revision"].clone(), get(&running, &format!("/{id}")).await.body)
     };
     let (revision, view) = change(json!({"email": "new@exemple.fr"})).await;
     assert_eq!((revision, &view["revision"]), (json!(1), &json!(1)));
-    assert_eq!(
-        (&view["email"], &view["phone"]),
-        (&json!("new@exemple.fr"), &json!("0102030405"))
-    );
+    assert_eq!((&view["email"], &view["phone"]), (&json!("new@exemple.fr"), &json!("0102030405")));
     let (_, view) = change(json!({"email": "new@exemple.fr", "phone": null, "name": "A"})).await;
     assert_eq!((&view["name"], &view["phone"]), (&json!("A"), &json!(null)));
     let (revision, _) = change(json!({"email": "new@exemple.fr"})).await;
@@ -159,10 +132,7 @@ async fn a_contact_changes_as_far_as_it_is_stated() {
         ("name", json!({"email": "new@exemple.fr", "name": "\u{7}"})),
     ] {
         let answer = post(&running, &path, &body).await;
-        assert_eq!(
-            answer.refused(422, "/problems/validation").fields(),
-            [field]
-        );
+        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
     }
 }
 
@@ -173,26 +143,13 @@ async fn a_customer_moves_and_is_closed() {
     let mut address = ada()["address"].clone();
     address["line1"] = "2 rue Basse".into();
     let path = format!("/{id}/change-address");
-    assert_eq!(
-        post(&running, &path, &json!({"address": address}))
-            .await
-            .status,
-        200
-    );
-    let closed = post(
-        &running,
-        &format!("/{id}/close"),
-        &json!({"reason": "moved away"}),
-    )
-    .await;
+    assert_eq!(post(&running, &path, &json!({"address": address})).await.status, 200);
+    let closed = post(&running, &format!("/{id}/close"), &json!({"reason": "moved away"})).await;
     assert_eq!((closed.status, closed.header("etag")), (200, "\"2\""));
 
     let view = get(&running, &format!("/{id}")).await.body;
     assert_eq!(view["address"], address);
-    assert_eq!(
-        (&view["status"], &view["closed_reason"]),
-        (&json!("closed"), &json!("moved away"))
-    );
+    assert_eq!((&view["status"], &view["closed_reason"]), (&json!("closed"), &json!("moved away")));
     let answer = post(&running, &path, &json!({"address": ada()["address"]})).await;
     answer.refused(409, "/problems/refused/customer-closed");
     registered(&running, &ada()).await;
@@ -211,9 +168,7 @@ async fn a_change_of_an_older_revision_is_refused() {
             .uri(&format!("{CUSTOMERS}/{id}/{action}"))
             .insert_header(("If-Match", "\"7\""))
             .set_json(body);
-        send(&running, request)
-            .await
-            .refused(412, "/problems/precondition-failed");
+        send(&running, request).await.refused(412, "/problems/precondition-failed");
     }
     assert_eq!(running.log().await.len(), 2);
 }
@@ -226,22 +181,10 @@ async fn who_does_not_exist_is_not_found() {
         (Method::GET, format!("/{id}"), json!(null)),
         (Method::GET, format!("/{id}/history"), json!(null)),
         (Method::POST, format!("/{id}/close"), json!({"reason": "x"})),
-        (
-            Method::POST,
-            format!("/{id}/change-contact"),
-            json!({"email": "x@exemple.fr"}),
-        ),
-        (
-            Method::POST,
-            format!("/{id}/change-address"),
-            json!({"address": ada()["address"]}),
-        ),
+        (Method::POST, format!("/{id}/change-contact"), json!({"email": "x@exemple.fr"})),
+        (Method::POST, format!("/{id}/change-address"), json!({"address": ada()["address"]})),
     ] {
-        let request = TestRequest::default()
-            .method(method)
-            .uri(&format!("{CUSTOMERS}{path}"));
-        send(&running, request.set_json(body))
-            .await
-            .refused(404, "/problems/not-found");
+        let request = TestRequest::default().method(method).uri(&format!("{CUSTOMERS}{path}"));
+        send(&running, request.set_json(body)).await.refused(404, "/problems/not-found");
     }
 }

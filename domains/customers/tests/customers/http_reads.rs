@@ -14,12 +14,8 @@ use crate::harness::Running;
 async fn what_the_legacy_owns_is_shown_but_not_changed() {
     let running = Running::start().await;
     let id = Uuid::from_u128(7);
-    import(
-        &running,
-        id,
-        json!({"kind": "company", "name": "Bocage", "flags": ["email_missing"]}),
-    )
-    .await;
+    import(&running, id, json!({"kind": "company", "name": "Bocage", "flags": ["email_missing"]}))
+        .await;
     let view = get(&running, &format!("/{id}")).await.body;
     assert_eq!(view["owner"], "legacy");
     assert_eq!(
@@ -51,18 +47,10 @@ async fn customers_are_listed_newest_first_in_pages() {
         assert_eq!(page.status, 200, "{}", page.body);
         let items = page.body["items"].as_array().unwrap();
         assert_eq!(items.len(), expected);
-        listed.extend(
-            items
-                .iter()
-                .map(|item| item["id"].as_str().unwrap().to_owned()),
-        );
+        listed.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
         let link = page.header("link");
         assert_eq!(link.is_empty(), expected == 1);
-        let next = link
-            .trim_start_matches('<')
-            .split('>')
-            .next()
-            .unwrap_or_default();
+        let next = link.trim_start_matches('<').split('>').next().unwrap_or_default();
         path = next.trim_start_matches(CUSTOMERS).to_owned();
     }
     assert_eq!(listed, ids);
@@ -89,22 +77,11 @@ async fn lists_are_filtered() {
     ] {
         let page = get(&running, filter).await;
         let items = page.body["items"].as_array().unwrap();
-        let found: Vec<_> = items
-            .iter()
-            .map(|item| item["id"].as_str().unwrap())
-            .collect();
+        let found: Vec<_> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
         assert_eq!(found, expected, "{filter}");
     }
-    for refused in [
-        "?status=shut",
-        "?name=Ada",
-        "?limit=0",
-        "?cursor=x",
-        "?email=",
-    ] {
-        get(&running, refused)
-            .await
-            .refused(400, "/problems/invalid-parameter");
+    for refused in ["?status=shut", "?name=Ada", "?limit=0", "?cursor=x", "?email="] {
+        get(&running, refused).await.refused(400, "/problems/invalid-parameter");
     }
 }
 
@@ -121,17 +98,8 @@ async fn a_history_tells_what_happened_and_in_the_course_of_what() {
 
     let history = get(&running, &format!("/{id}/history")).await.body;
     let items = history["items"].as_array().unwrap();
-    let types: Vec<_> = items
-        .iter()
-        .map(|item| item["type"].as_str().unwrap())
-        .collect();
-    assert_eq!(
-        types,
-        [
-            "customers.CustomerRegistered.v1",
-            "customers.CustomerClosed.v1"
-        ]
-    );
+    let types: Vec<_> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["customers.CustomerRegistered.v1", "customers.CustomerClosed.v1"]);
     assert_eq!(items[0]["data"]["name"], "Ada Martin");
     assert_eq!(items[1]["correlation_id"], correlation.as_str());
 }
@@ -160,10 +128,7 @@ fn routes_describe_themselves_without_a_store() {
         ]
     );
     let email = &document["components"]["schemas"]["RegisterCustomer"]["properties"]["email"];
-    assert_eq!(
-        (&email["format"], &email["maxLength"]),
-        (&json!("email"), &json!(254))
-    );
+    assert_eq!((&email["format"], &email["maxLength"]), (&json!("email"), &json!(254)));
     let required = &document["components"]["schemas"]["ChangeContact"]["required"];
     assert_eq!(required, &json!(["email"]));
 }

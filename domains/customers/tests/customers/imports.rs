@@ -22,32 +22,15 @@ async fn sync(running: &Running, id: Uuid, state: LegacyState) -> Result<SyncOut
         source: "tryton".to_owned(),
         id: format!("party_party/{}", id.as_u128() % 1000),
     };
-    target(running)
-        .sync(SyncRequest {
-            id,
-            legacy,
-            state,
-            cause: request(),
-        })
-        .await
+    target(running).sync(SyncRequest { id, legacy, state, cause: request() }).await
 }
 
 async fn present(running: &Running, id: Uuid, state: Value) -> SyncOutcome {
-    sync(running, id, LegacyState::Present(state))
-        .await
-        .unwrap()
+    sync(running, id, LegacyState::Present(state)).await.unwrap()
 }
 
 async fn absent(running: &Running, id: Uuid) -> SyncOutcome {
-    sync(
-        running,
-        id,
-        LegacyState::Absent {
-            reason: "deleted".to_owned(),
-        },
-    )
-    .await
-    .unwrap()
+    sync(running, id, LegacyState::Absent { reason: "deleted".to_owned() }).await.unwrap()
 }
 
 const FIRST: Uuid = Uuid::from_u128(1);
@@ -90,31 +73,17 @@ async fn an_imported_customer_is_shown_as_the_legacy_has_it() {
 async fn only_what_changed_is_recorded() {
     let running = Running::start().await;
     let state = json!({"name": "Bocage", "phone": "02", "number": "C1"});
-    assert_eq!(
-        present(&running, FIRST, state.clone()).await,
-        SyncOutcome::Imported
-    );
-    assert_eq!(
-        present(&running, FIRST, state).await,
-        SyncOutcome::Unchanged
-    );
-    assert_eq!(
-        present(&running, FIRST, json!({})).await,
-        SyncOutcome::Unchanged
-    );
+    assert_eq!(present(&running, FIRST, state.clone()).await, SyncOutcome::Imported);
+    assert_eq!(present(&running, FIRST, state).await, SyncOutcome::Unchanged);
+    assert_eq!(present(&running, FIRST, json!({})).await, SyncOutcome::Unchanged);
     let outcome = present(&running, FIRST, json!({"phone": null, "name": "Bocages"})).await;
-    let SyncOutcome::Revised(mut changed) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let SyncOutcome::Revised(mut changed) = outcome else { panic!("{outcome:?}") };
     changed.sort();
     assert_eq!(changed, ["name", "phone"]);
     let view = running.view(FIRST).await;
     assert_eq!((view.name.as_deref(), view.phone), (Some("Bocages"), None));
     assert_eq!((view.number.as_deref(), view.revision), (Some("C1"), 1));
-    assert_eq!(
-        running.log().await,
-        ["CustomerImported.v1", "CustomerRevised.v1"]
-    );
+    assert_eq!(running.log().await, ["CustomerImported.v1", "CustomerRevised.v1"]);
 }
 
 #[tokio::test]
@@ -124,16 +93,10 @@ async fn a_customer_that_vanishes_is_closed_and_reopens_when_it_returns() {
     assert_eq!(running.log().await.len(), 0);
 
     present(&running, FIRST, json!({"name": "Bocage", "status": "open"})).await;
-    assert!(matches!(
-        absent(&running, FIRST).await,
-        SyncOutcome::Revised(_)
-    ));
+    assert!(matches!(absent(&running, FIRST).await, SyncOutcome::Revised(_)));
     assert_eq!(absent(&running, FIRST).await, SyncOutcome::Unchanged);
     let view = running.view(FIRST).await;
-    assert_eq!(
-        (view.status, view.closed_reason.as_deref()),
-        (Status::Closed, Some("deleted"))
-    );
+    assert_eq!((view.status, view.closed_reason.as_deref()), (Status::Closed, Some("deleted")));
 
     present(&running, FIRST, json!({"name": "Bocage", "status": "open"})).await;
     let view = running.view(FIRST).await;
@@ -148,10 +111,7 @@ async fn what_bascule_owns_is_a_conflict() {
     let id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
     let before = running.log().await;
-    assert_eq!(
-        present(&running, id, json!({"name": "x"})).await,
-        SyncOutcome::Conflict
-    );
+    assert_eq!(present(&running, id, json!({"name": "x"})).await, SyncOutcome::Conflict);
     assert_eq!(absent(&running, id).await, SyncOutcome::Conflict);
     assert_eq!(running.log().await, before);
     assert_eq!(running.view(id).await.owner, Owner::Bascule);
@@ -192,18 +152,8 @@ async fn a_shared_address_is_imported_flagged_and_not_claimed() {
 #[tokio::test]
 async fn customers_are_found_by_what_they_are() {
     let running = Running::start().await;
-    present(
-        &running,
-        FIRST,
-        json!({"email": "x@exemple.fr", "kind": "company"}),
-    )
-    .await;
-    present(
-        &running,
-        SECOND,
-        json!({"email": "y@exemple.fr", "status": "closed"}),
-    )
-    .await;
+    present(&running, FIRST, json!({"email": "x@exemple.fr", "kind": "company"})).await;
+    present(&running, SECOND, json!({"email": "y@exemple.fr", "status": "closed"})).await;
     let ada = registration("X@exemple.fr");
     let ada_id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
@@ -216,46 +166,14 @@ async fn customers_are_found_by_what_they_are() {
     };
     let all = Filter::default();
     assert_eq!(found(all.clone()).await, [ada_id, SECOND, FIRST]);
-    let email = Some(EmailKey::of(
-        &running.environment.lookup_key,
-        "x@EXEMPLE.fr",
-    ));
-    let by_email = Filter {
-        email,
-        ..all.clone()
-    };
+    let email = Some(EmailKey::of(&running.environment.lookup_key, "x@EXEMPLE.fr"));
+    let by_email = Filter { email, ..all.clone() };
     assert_eq!(found(by_email.clone()).await, [ada_id, FIRST]);
-    assert_eq!(
-        found(Filter {
-            owner: Some(Owner::Legacy),
-            ..by_email
-        })
-        .await,
-        [FIRST]
-    );
-    assert_eq!(
-        found(Filter {
-            status: Some(Status::Closed),
-            ..all.clone()
-        })
-        .await,
-        [SECOND]
-    );
+    assert_eq!(found(Filter { owner: Some(Owner::Legacy), ..by_email }).await, [FIRST]);
+    assert_eq!(found(Filter { status: Some(Status::Closed), ..all.clone() }).await, [SECOND]);
     let kind = Some(queries::Kind::Person);
-    assert_eq!(
-        found(Filter {
-            kind,
-            ..all.clone()
-        })
-        .await,
-        [ada_id, SECOND]
-    );
+    assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id, SECOND]);
     let legacy_id = Some("party_party/2".to_owned());
     assert_eq!(found(Filter { legacy_id, ..all }).await, [SECOND]);
-    assert!(
-        queries::find(running.module.database.readers(), new_id())
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(queries::find(running.module.database.readers(), new_id()).await.unwrap().is_none());
 }

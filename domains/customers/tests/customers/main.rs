@@ -1,9 +1,5 @@
 //! The module as a whole: on the real SQLite database, with an event store in memory.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "tests fail by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod client;
 mod commands;

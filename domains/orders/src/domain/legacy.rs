@@ -72,9 +72,7 @@ pub struct LegacyOrder {
 /// Shows nothing of its content: notes and comments may speak of people.
 impl std::fmt::Debug for LegacyOrder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("LegacyOrder")
-            .finish_non_exhaustive()
+        formatter.debug_struct("LegacyOrder").finish_non_exhaustive()
     }
 }
 
@@ -103,24 +101,9 @@ pub struct LegacyLine {
 
 impl From<LegacyLine> for ImportedOrderLine {
     fn from(line: LegacyLine) -> Self {
-        let LegacyLine {
-            legacy_id,
-            sku,
-            description,
-            quantity,
-            unit,
-            unit_price,
-            vat_rates,
-        } = line;
-        Self {
-            legacy_id,
-            sku,
-            description,
-            quantity,
-            unit,
-            unit_price,
-            vat_rates,
-        }
+        let LegacyLine { legacy_id, sku, description, quantity, unit, unit_price, vat_rates } =
+            line;
+        Self { legacy_id, sku, description, quantity, unit, unit_price, vat_rates }
     }
 }
 
@@ -136,22 +119,11 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
 }
 
 fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport {
-        order_id,
-        legacy,
-        word,
-    } = report;
+    let LegacyReport { order_id, legacy, word } = report;
     match word {
         LegacyWord::Present(said) => {
             let state = merge(None, *said)?;
-            Ok(vec![
-                OrderImported {
-                    order_id,
-                    legacy,
-                    state,
-                }
-                .into(),
-            ])
+            Ok(vec![OrderImported { order_id, legacy, state }.into()])
         }
         // Drafts and quotations never were orders.
         LegacyWord::Absent { .. } => Ok(vec![]),
@@ -159,11 +131,7 @@ fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
 }
 
 fn revise(known: &ImportedOrder, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport {
-        order_id,
-        legacy,
-        word,
-    } = report;
+    let LegacyReport { order_id, legacy, word } = report;
     let state = match word {
         LegacyWord::Present(said) => merge(Some(known), *said)?,
         LegacyWord::Absent { reason } => take_back(known, reason),
@@ -173,15 +141,7 @@ fn revise(known: &ImportedOrder, report: LegacyReport) -> Result<Vec<Event>, Ref
     if changed.is_empty() {
         return Ok(vec![]);
     }
-    Ok(vec![
-        OrderRevised {
-            order_id,
-            legacy,
-            state,
-            changed,
-        }
-        .into(),
-    ])
+    Ok(vec![OrderRevised { order_id, legacy, state, changed }.into()])
 }
 
 /// What was an order and is none any more, deleted or back to a draft, is cancelled.
@@ -199,15 +159,11 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
     let missing = |field| move || Refusal::IncompleteReport { field };
     // Why it was taken back no longer holds once the legacy system states a status again.
     let cancelled_reason = match &said.status {
-        Patch::Keep => known
-            .as_ref()
-            .and_then(|known| known.cancelled_reason.clone()),
+        Patch::Keep => known.as_ref().and_then(|known| known.cancelled_reason.clone()),
         Patch::Clear | Patch::Set(_) => None,
     };
     let required_status = said.status.over(known.as_ref().map(|known| known.status));
-    let required_currency = said
-        .currency
-        .over(known.as_ref().map(|known| known.currency.clone()));
+    let required_currency = said.currency.over(known.as_ref().map(|known| known.currency.clone()));
     let known = known.unwrap_or_else(nothing_known);
     let lines = match said.lines {
         Patch::Keep => known.lines,

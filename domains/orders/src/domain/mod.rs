@@ -145,12 +145,7 @@ impl Decider for OrderDecider {
 
 fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::AwaitingPayment(order_id) => Ok(vec![
-            OrderConfirmed {
-                order_id: *order_id,
-            }
-            .into(),
-        ]),
+        Order::AwaitingPayment(order_id) => Ok(vec![OrderConfirmed { order_id: *order_id }.into()]),
         // It was confirmed before: asking twice changes nothing.
         Order::Confirmed(_) | Order::Fulfilled(_) => Ok(vec![]),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
@@ -161,12 +156,7 @@ fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
 
 fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::Confirmed(order_id) => Ok(vec![
-            OrderFulfilled {
-                order_id: *order_id,
-            }
-            .into(),
-        ]),
+        Order::Confirmed(order_id) => Ok(vec![OrderFulfilled { order_id: *order_id }.into()]),
         Order::Fulfilled(_) => Ok(vec![]),
         Order::AwaitingPayment(_) => Err(Refusal::NotConfirmed),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
@@ -177,13 +167,9 @@ fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
 
 fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::AwaitingPayment(order_id) | Order::Confirmed(order_id) => Ok(vec![
-            OrderCancelled {
-                order_id: *order_id,
-                reason,
-            }
-            .into(),
-        ]),
+        Order::AwaitingPayment(order_id) | Order::Confirmed(order_id) => {
+            Ok(vec![OrderCancelled { order_id: *order_id, reason }.into()])
+        }
         // The first reason stands.
         Order::Cancelled(_) => Ok(vec![]),
         Order::Fulfilled(_) => Err(Refusal::AlreadyFulfilled),

@@ -28,9 +28,7 @@ fn given(events: &[Event]) -> Given {
 
 impl Given {
     fn when(self, command: Command) -> Then {
-        let context = Context {
-            now: DateTime::UNIX_EPOCH,
-        };
+        let context = Context { now: DateTime::UNIX_EPOCH };
         Then(OrderDecider::decide(&self.0, command, &context))
     }
 }
@@ -104,26 +102,17 @@ fn fulfilled() -> Event {
 }
 
 fn cancelled(reason: CancellationReason) -> Event {
-    OrderCancelled {
-        order_id: ORDER,
-        reason,
-    }
-    .into()
+    OrderCancelled { order_id: ORDER, reason }.into()
 }
 
 fn on_request() -> CancellationReason {
-    CancellationReason::Requested {
-        reason: "changed my mind".to_owned(),
-    }
+    CancellationReason::Requested { reason: "changed my mind".to_owned() }
 }
 
 fn report(word: LegacyWord) -> Command {
     Command::Sync(LegacyReport {
         order_id: ORDER,
-        legacy: LegacyReference {
-            source: "tryton".to_owned(),
-            id: "sale_sale/7".to_owned(),
-        },
+        legacy: LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() },
         word,
     })
 }
@@ -133,9 +122,7 @@ fn present(said: LegacyOrder) -> Command {
 }
 
 fn absent(reason: &str) -> Command {
-    report(LegacyWord::Absent {
-        reason: reason.to_owned(),
-    })
+    report(LegacyWord::Absent { reason: reason.to_owned() })
 }
 
 fn legacy_order() -> LegacyOrder {
@@ -176,16 +163,12 @@ fn revision(events: &[Event], command: Command) -> (orders_contract::ImportedOrd
 
 #[test]
 fn an_order_is_placed_with_its_totals() {
-    given(&[])
-        .when(place(vec![line("2", "49.90", "20")]))
-        .then(&[placed()]);
+    given(&[]).when(place(vec![line("2", "49.90", "20")])).then(&[placed()]);
 }
 
 #[test]
 fn quantities_and_prices_keep_their_decimals() {
-    let event = given(&[])
-        .when(place(vec![line("1.500", "10.00", "5.5")]))
-        .only_event();
+    let event = given(&[]).when(place(vec![line("1.500", "10.00", "5.5")])).only_event();
     let data = event.to_json().unwrap();
     assert_eq!(data["lines"][0]["quantity"], "1.500");
     assert_eq!(data["lines"][0]["unit_price"], "10.00");
@@ -194,23 +177,15 @@ fn quantities_and_prices_keep_their_decimals() {
 
 #[test]
 fn an_order_without_anything_to_pay_is_refused() {
-    given(&[])
-        .when(place(vec![]))
-        .then_refused(Refusal::NothingToPay);
-    given(&[])
-        .when(place(vec![line("1", "0", "20")]))
-        .then_refused(Refusal::NothingToPay);
-    given(&[])
-        .when(place(vec![line("1", "0.004", "20")]))
-        .then_refused(Refusal::NothingToPay);
+    given(&[]).when(place(vec![])).then_refused(Refusal::NothingToPay);
+    given(&[]).when(place(vec![line("1", "0", "20")])).then_refused(Refusal::NothingToPay);
+    given(&[]).when(place(vec![line("1", "0.004", "20")])).then_refused(Refusal::NothingToPay);
 }
 
 #[test]
 fn an_order_beyond_computing_is_refused() {
     let huge = "70000000000000000000000000000";
-    given(&[])
-        .when(place(vec![line(huge, "10", "20")]))
-        .then_refused(Refusal::TotalTooLarge);
+    given(&[]).when(place(vec![line(huge, "10", "20")])).then_refused(Refusal::TotalTooLarge);
 }
 
 #[test]
@@ -229,39 +204,23 @@ fn an_order_is_placed_once() {
 
 #[test]
 fn a_placed_order_is_confirmed_once() {
-    given(&[placed()])
-        .when(Command::Confirm)
-        .then(&[confirmed()]);
-    given(&[placed(), confirmed()])
-        .when(Command::Confirm)
-        .then(&[]);
-    given(&[placed(), confirmed(), fulfilled()])
-        .when(Command::Confirm)
-        .then(&[]);
+    given(&[placed()]).when(Command::Confirm).then(&[confirmed()]);
+    given(&[placed(), confirmed()]).when(Command::Confirm).then(&[]);
+    given(&[placed(), confirmed(), fulfilled()]).when(Command::Confirm).then(&[]);
 }
 
 #[test]
 fn only_a_confirmed_order_is_fulfilled() {
-    given(&[placed()])
-        .when(Command::Fulfil)
-        .then_refused(Refusal::NotConfirmed);
-    given(&[placed(), confirmed()])
-        .when(Command::Fulfil)
-        .then(&[fulfilled()]);
-    given(&[placed(), confirmed(), fulfilled()])
-        .when(Command::Fulfil)
-        .then(&[]);
+    given(&[placed()]).when(Command::Fulfil).then_refused(Refusal::NotConfirmed);
+    given(&[placed(), confirmed()]).when(Command::Fulfil).then(&[fulfilled()]);
+    given(&[placed(), confirmed(), fulfilled()]).when(Command::Fulfil).then(&[]);
 }
 
 #[test]
 fn an_order_is_cancelled_before_it_is_fulfilled() {
     let cancel = || Command::Cancel(on_request());
-    given(&[placed()])
-        .when(cancel())
-        .then(&[cancelled(on_request())]);
-    given(&[placed(), confirmed()])
-        .when(cancel())
-        .then(&[cancelled(on_request())]);
+    given(&[placed()]).when(cancel()).then(&[cancelled(on_request())]);
+    given(&[placed(), confirmed()]).when(cancel()).then(&[cancelled(on_request())]);
     given(&[placed(), confirmed(), fulfilled()])
         .when(cancel())
         .then_refused(Refusal::AlreadyFulfilled);
@@ -277,21 +236,13 @@ fn the_first_reason_for_a_cancellation_stands() {
 #[test]
 fn a_cancelled_order_stays_cancelled() {
     let history = [placed(), cancelled(on_request())];
-    given(&history)
-        .when(Command::Confirm)
-        .then_refused(Refusal::AlreadyCancelled);
-    given(&history)
-        .when(Command::Fulfil)
-        .then_refused(Refusal::AlreadyCancelled);
+    given(&history).when(Command::Confirm).then_refused(Refusal::AlreadyCancelled);
+    given(&history).when(Command::Fulfil).then_refused(Refusal::AlreadyCancelled);
 }
 
 #[test]
 fn there_is_nothing_to_do_with_an_order_that_was_never_placed() {
-    for command in [
-        Command::Confirm,
-        Command::Fulfil,
-        Command::Cancel(on_request()),
-    ] {
+    for command in [Command::Confirm, Command::Fulfil, Command::Cancel(on_request())] {
         given(&[]).when(command).then_refused(Refusal::NoSuchOrder);
     }
 }
@@ -304,9 +255,7 @@ fn what_the_legacy_owns_is_not_changed_here() {
         Command::Fulfil,
         Command::Cancel(on_request()),
     ] {
-        given(&[imported()])
-            .when(command)
-            .then_refused(Refusal::OwnedByLegacy);
+        given(&[imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
     }
 }
 
@@ -318,50 +267,32 @@ fn what_was_placed_here_is_not_changed_by_the_legacy() {
         vec![placed(), confirmed(), fulfilled()],
         vec![placed(), cancelled(on_request())],
     ] {
-        given(&history)
-            .when(present(legacy_order()))
-            .then_refused(Refusal::OwnedByBascule);
-        given(&history)
-            .when(absent("deleted"))
-            .then_refused(Refusal::OwnedByBascule);
+        given(&history).when(present(legacy_order())).then_refused(Refusal::OwnedByBascule);
+        given(&history).when(absent("deleted")).then_refused(Refusal::OwnedByBascule);
     }
 }
 
 #[test]
 fn an_order_is_imported_as_it_is() {
-    let Event::Imported(event) = imported() else {
-        panic!("not imported")
-    };
+    let Event::Imported(event) = imported() else { panic!("not imported") };
     assert_eq!(event.order_id, ORDER);
     assert_eq!(event.legacy.id, "sale_sale/7");
     assert_eq!(event.state.status, ImportedOrderStatus::Confirmed);
     assert_eq!(event.state.currency, "CHF");
-    assert_eq!(
-        event.state.note,
-        Some(Personal::Known("ring twice".to_owned()))
-    );
+    assert_eq!(event.state.note, Some(Personal::Known("ring twice".to_owned())));
     assert_eq!(event.state.lines[0].quantity.to_string(), "-1.5");
     assert_eq!(event.state.lines[0].unit_price.to_string(), "18.0000");
     assert_eq!(event.state.total.unwrap().to_string(), "-27.01");
-    assert_eq!(
-        event.state.total_net, None,
-        "what the legacy does not say is not recomputed"
-    );
+    assert_eq!(event.state.total_net, None, "what the legacy does not say is not recomputed");
 }
 
 #[test]
 fn an_imported_order_needs_a_status_and_a_currency() {
-    let without_status = LegacyOrder {
-        status: Patch::Keep,
-        ..legacy_order()
-    };
+    let without_status = LegacyOrder { status: Patch::Keep, ..legacy_order() };
     given(&[])
         .when(present(without_status))
         .then_refused(Refusal::IncompleteReport { field: "status" });
-    let without_currency = LegacyOrder {
-        currency: Patch::Clear,
-        ..legacy_order()
-    };
+    let without_currency = LegacyOrder { currency: Patch::Clear, ..legacy_order() };
     given(&[imported()])
         .when(present(without_currency))
         .then_refused(Refusal::IncompleteReport { field: "currency" });
@@ -370,9 +301,7 @@ fn an_imported_order_needs_a_status_and_a_currency() {
 #[test]
 fn the_same_report_twice_records_nothing() {
     given(&[imported()]).when(present(legacy_order())).then(&[]);
-    given(&[imported()])
-        .when(present(LegacyOrder::default()))
-        .then(&[]);
+    given(&[imported()]).when(present(LegacyOrder::default())).then(&[]);
 }
 
 #[test]
@@ -389,18 +318,12 @@ fn a_revision_names_what_changed_and_keeps_what_is_not_said() {
     assert_eq!(state.number, None);
     assert_eq!(state.currency, "CHF");
     assert_eq!(state.lines.len(), 1);
-    assert_eq!(
-        state.comments,
-        Some(Personal::Known(vec!["handle with care".to_owned()]))
-    );
+    assert_eq!(state.comments, Some(Personal::Known(vec!["handle with care".to_owned()])));
 }
 
 #[test]
 fn no_comments_and_an_empty_list_of_them_are_the_same() {
-    let said = LegacyOrder {
-        comments: Patch::Set(vec![]),
-        ..legacy_order()
-    };
+    let said = LegacyOrder { comments: Patch::Set(vec![]), ..legacy_order() };
     given(&[imported()]).when(present(said)).then(&[]);
 }
 
@@ -416,12 +339,7 @@ fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
     assert_eq!(taken_back.status, ImportedOrderStatus::Cancelled);
     assert_eq!(taken_back.cancelled_reason.as_deref(), Some("state draft"));
 
-    let history = [
-        imported(),
-        given(&[imported()])
-            .when(absent("state draft"))
-            .only_event(),
-    ];
+    let history = [imported(), given(&[imported()]).when(absent("state draft")).only_event()];
     given(&history).when(absent("state draft")).then(&[]);
     let (reinstated, _) = revision(&history, present(legacy_order()));
     assert_eq!(reinstated.status, ImportedOrderStatus::Confirmed);

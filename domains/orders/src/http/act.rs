@@ -59,19 +59,11 @@ pub(super) async fn cancel(
 ) -> Result<Done, Problem> {
     let (id, expected) = (*id, command.if_match());
     command
-        .once(
-            &orders.database,
-            &orders.environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let reason = CancellationReason::Requested {
-                    reason: body.reason.clone(),
-                };
-                let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
-                Ok(Done::changed(id, cancelled.map_err(not_done)?))
-            },
-        )
+        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+            let reason = CancellationReason::Requested { reason: body.reason.clone() };
+            let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
+            Ok(Done::changed(id, cancelled.map_err(not_done)?))
+        })
         .await
 }
 
@@ -102,16 +94,10 @@ pub(super) async fn confirm(
 ) -> Result<Done, Problem> {
     let (id, expected) = (*id, command.if_match());
     command
-        .once(
-            &orders.database,
-            &orders.environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let confirmed = orders.confirm(id, attempt.cause(), expected).await;
-                Ok(Done::changed(id, confirmed.map_err(not_done)?))
-            },
-        )
+        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+            let confirmed = orders.confirm(id, attempt.cause(), expected).await;
+            Ok(Done::changed(id, confirmed.map_err(not_done)?))
+        })
         .await
 }
 
@@ -142,15 +128,9 @@ pub(super) async fn fulfil(
 ) -> Result<Done, Problem> {
     let (id, expected) = (*id, command.if_match());
     command
-        .once(
-            &orders.database,
-            &orders.environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let fulfilled = orders.fulfil(id, attempt.cause(), expected).await;
-                Ok(Done::changed(id, fulfilled.map_err(not_done)?))
-            },
-        )
+        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+            let fulfilled = orders.fulfil(id, attempt.cause(), expected).await;
+            Ok(Done::changed(id, fulfilled.map_err(not_done)?))
+        })
         .await
 }

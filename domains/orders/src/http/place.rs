@@ -27,12 +27,7 @@ pub(super) struct PlaceOrderBody {
     customer_id: Uuid,
     /// ISO 4217 code.
     #[validate(custom(function = "http::text::currency"))]
-    #[schema(
-        min_length = 3,
-        max_length = 3,
-        pattern = "^[A-Z]{3}$",
-        example = "EUR"
-    )]
+    #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
     /// How it is to be paid, as the payment provider understands it: `<provider>` or
     /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
@@ -114,9 +109,7 @@ fn payment_method(text: &str) -> Result<(), ValidationError> {
         let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
         !text.is_empty() && text.chars().all(allowed)
     };
-    let (provider, detail) = text
-        .split_once(':')
-        .map_or((text, None), |(a, b)| (a, Some(b)));
+    let (provider, detail) = text.split_once(':').map_or((text, None), |(a, b)| (a, Some(b)));
     let provider_is_lower_case = !provider.contains(|letter: char| letter.is_ascii_uppercase());
     if word(provider) && provider_is_lower_case && detail.is_none_or(word) {
         return Ok(());
@@ -182,24 +175,18 @@ pub(super) async fn place(
     let currency = Currency::from_code(&body.currency)
         .ok_or_else(|| Problem::invalid_field("currency", "currency", "unknown currency"))?;
     command
-        .once(
-            &orders.database,
-            &orders.environment,
-            CATEGORY,
-            body.payload(),
-            async |attempt| {
-                let id = attempt.new_id();
-                let request = PlaceOrder {
-                    order_id: id,
-                    customer_id: body.customer_id,
-                    currency,
-                    payment_method: body.payment_method.clone(),
-                    lines: body.lines.iter().map(Into::into).collect(),
-                };
-                let placed = orders.place(request, attempt.cause()).await;
-                Ok(Done::created(id, placed.map_err(not_placed)?))
-            },
-        )
+        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+            let id = attempt.new_id();
+            let request = PlaceOrder {
+                order_id: id,
+                customer_id: body.customer_id,
+                currency,
+                payment_method: body.payment_method.clone(),
+                lines: body.lines.iter().map(Into::into).collect(),
+            };
+            let placed = orders.place(request, attempt.cause()).await;
+            Ok(Done::created(id, placed.map_err(not_placed)?))
+        })
         .await
 }
 
@@ -212,9 +199,7 @@ mod tests {
         for accepted in ["sandbox", "sandbox:ok", "card_2-x:Tok_1-A"] {
             assert!(payment_method(accepted).is_ok(), "{accepted}");
         }
-        for refused in [
-            "", ":", "sandbox:", ":ok", "Sandbox", "a b", "a:b:c", "é", "a\n",
-        ] {
+        for refused in ["", ":", "sandbox:", ":ok", "Sandbox", "a b", "a:b:c", "é", "a\n"] {
             assert!(payment_method(refused).is_err(), "{refused}");
         }
     }

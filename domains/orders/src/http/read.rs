@@ -37,9 +37,7 @@ pub(super) async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
-    let order = queries::order(orders.database.readers(), *id)
-        .await?
-        .ok_or_else(no_such_order)?;
+    let order = queries::order(orders.database.readers(), *id).await?.ok_or_else(no_such_order)?;
     Ok(read.found(order.revision, &order))
 }
 
@@ -56,12 +54,7 @@ pub(super) struct ListOrders {
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
     #[validate(custom(function = "http::text::currency_form"))]
-    #[param(
-        min_length = 3,
-        max_length = 3,
-        pattern = "^[A-Z]{3}$",
-        example = "EUR"
-    )]
+    #[param(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: Option<String>,
     /// Only the order that was imported under this id: the key there.
     #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]

@@ -87,9 +87,7 @@ async fn change(
     id: OrderId,
     change: impl FnOnce(OrderView) -> OrderView + Send,
 ) -> Result<(), BoxError> {
-    let view = queries::order(&mut **transaction, id)
-        .await?
-        .ok_or(Unknown { what: "order" })?;
+    let view = queries::order(&mut **transaction, id).await?.ok_or(Unknown { what: "order" })?;
     queries::update_order(transaction, &change(view)).await?;
     Ok(())
 }

@@ -125,13 +125,8 @@ pub async fn orders(
     limit: i64,
 ) -> Result<Vec<(i64, OrderView)>, sqlx::Error> {
     let statement = match filter {
-        OrderFilter {
-            legacy_id: Some(_), ..
-        } => ORDERS_OF_LEGACY_ID,
-        OrderFilter {
-            customer_id: Some(_),
-            ..
-        } => ORDERS_OF_CUSTOMER,
+        OrderFilter { legacy_id: Some(_), .. } => ORDERS_OF_LEGACY_ID,
+        OrderFilter { customer_id: Some(_), .. } => ORDERS_OF_CUSTOMER,
         _ => ORDERS,
     };
     let rows = sqlx::query(statement)
@@ -144,9 +139,7 @@ pub async fn orders(
         .bind(limit)
         .fetch_all(executor)
         .await?;
-    rows.iter()
-        .map(|row| Ok((row.try_get("position")?, view(row)?)))
-        .collect()
+    rows.iter().map(|row| Ok((row.try_get("position")?, view(row)?))).collect()
 }
 
 /// Remembers a new customer.
@@ -175,10 +168,7 @@ pub async fn customer_is_open(
     executor: impl SqliteExecutor<'_>,
     customer_id: Uuid,
 ) -> Result<Option<bool>, sqlx::Error> {
-    sqlx::query_scalar(CUSTOMER_IS_OPEN)
-        .bind(customer_id)
-        .fetch_optional(executor)
-        .await
+    sqlx::query_scalar(CUSTOMER_IS_OPEN).bind(customer_id).fetch_optional(executor).await
 }
 
 fn document(view: &OrderView) -> Result<String, sqlx::Error> {
@@ -189,10 +179,7 @@ fn view(row: &SqliteRow) -> Result<OrderView, sqlx::Error> {
     let document: &str = row.try_get("document")?;
     // serde's text would quote what it could not read: an order may speak of people.
     serde_json::from_str(document).map_err(|error| {
-        let place = format!(
-            "the view of an order is damaged at column {}",
-            error.column()
-        );
+        let place = format!("the view of an order is damaged at column {}", error.column());
         sqlx::Error::Decode(place.into())
     })
 }

@@ -20,11 +20,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name}"))
-            .to_str()
-            .unwrap()
+        self.headers.get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
     }
 
     pub fn id(&self) -> Uuid {
@@ -40,12 +36,7 @@ impl Answer {
     /// A problem of this type, with problem+json around it.
     #[track_caller]
     pub fn problem(self, status: u16, kind: &str) -> Self {
-        assert_eq!(
-            self.body["type"],
-            format!("/problems/{kind}"),
-            "{}",
-            self.body
-        );
+        assert_eq!(self.body["type"], format!("/problems/{kind}"), "{}", self.body);
         assert_eq!(self.header("content-type"), "application/problem+json");
         self.is(status)
     }
@@ -59,10 +50,7 @@ macro_rules! client {
         let app = app.configure(|config| configure(config));
         let (app, document) = app.split_for_parts();
         let service = actix_web::test::init_service(http::finish(app, &document)).await;
-        $crate::client::Client {
-            service,
-            request: actix_web::test::TestRequest::to_request,
-        }
+        $crate::client::Client { service, request: actix_web::test::TestRequest::to_request }
     }};
 }
 
@@ -82,16 +70,9 @@ where
         let response = call_service(&self.service, (self.request)(request)).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = read_body(response).await;
-        let body = if body.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_slice(&body).unwrap()
-        };
-        Answer {
-            status,
-            headers,
-            body,
-        }
+        let body =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status, headers, body }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -99,13 +80,11 @@ where
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(TestRequest::post().uri(path).set_json(body))
-            .await
+        self.send(TestRequest::post().uri(path).set_json(body)).await
     }
 
     pub async fn act(&self, id: Uuid, action: &str) -> Answer {
-        self.send(TestRequest::post().uri(&format!("/api/v1/orders/{id}/{action}")))
-            .await
+        self.send(TestRequest::post().uri(&format!("/api/v1/orders/{id}/{action}"))).await
     }
 
     pub async fn place(&self, customer_id: Uuid) -> Answer {
@@ -116,9 +95,8 @@ where
     pub async fn order_after(&self, answer: &Answer) -> Answer {
         let path = format!("/api/v1/orders/{}", answer.id());
         let position = answer.header("bascule-position").to_owned();
-        let request = TestRequest::get()
-            .uri(&path)
-            .insert_header(("Bascule-Min-Position", position));
+        let request =
+            TestRequest::get().uri(&path).insert_header(("Bascule-Min-Position", position));
         self.send(request).await.is(200)
     }
 }
@@ -143,8 +121,6 @@ pub async fn customer(world: &World) -> Uuid {
         address: customers_contract::Address::default().into(),
         vat_number: None,
     };
-    world
-        .happened("customer", customer_id, CustomerEvent::from(registered))
-        .await;
+    world.happened("customer", customer_id, CustomerEvent::from(registered)).await;
     customer_id
 }

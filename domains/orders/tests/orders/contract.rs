@@ -20,25 +20,18 @@ fn every_golden_event_is_read_and_written_unchanged() {
         assert_eq!(event.to_json().unwrap(), golden, "{event_type}");
         seen.insert(event_type);
     }
-    assert_eq!(
-        seen,
-        Event::types().into_iter().map(str::to_owned).collect()
-    );
+    assert_eq!(seen, Event::types().into_iter().map(str::to_owned).collect());
 }
 
 #[tokio::test]
 async fn every_statement_can_be_prepared() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("orders.db").display());
-    let database = database::Database::open(&url, orders::NAME, &orders::MIGRATIONS)
-        .await
-        .unwrap();
+    let database = database::Database::open(&url, orders::NAME, &orders::MIGRATIONS).await.unwrap();
     let mut transaction = database.begin().await.unwrap();
     for statement in orders::queries::STATEMENTS {
         let prepared =
             sqlx::Executor::prepare(&mut *transaction, sqlx::SqlStr::from_static(statement));
-        prepared
-            .await
-            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        prepared.await.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 }

@@ -35,10 +35,7 @@ pub fn legacy_order() -> LegacyState {
 async fn an_imported_order_is_shown_as_it_is() {
     let world = World::new().await;
     let id = new_id();
-    assert_eq!(
-        world.sync(id, legacy_order()).await.unwrap(),
-        SyncOutcome::Imported
-    );
+    assert_eq!(world.sync(id, legacy_order()).await.unwrap(), SyncOutcome::Imported);
 
     let view = world.order(id).await.unwrap();
     let mut shown = serde_json::to_value(view).unwrap();
@@ -72,14 +69,9 @@ async fn an_imported_order_is_shown_as_it_is() {
 async fn notes_and_comments_are_sealed_in_the_log() {
     let world = World::new().await;
     world.sync(new_id(), legacy_order()).await.unwrap();
-    let imported = world
-        .eventually(|event| matches!(event, Event::Imported(_)))
-        .await;
+    let imported = world.eventually(|event| matches!(event, Event::Imported(_))).await;
     let stored = String::from_utf8(imported.data.clone()).unwrap();
-    assert!(
-        !stored.contains("Martin") && !stored.contains("Sonner"),
-        "{stored}"
-    );
+    assert!(!stored.contains("Martin") && !stored.contains("Sonner"), "{stored}");
 }
 
 #[tokio::test]
@@ -88,10 +80,7 @@ async fn the_same_word_twice_changes_nothing() {
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     let head = world.head().await;
-    assert_eq!(
-        world.sync(id, legacy_order()).await.unwrap(),
-        SyncOutcome::Unchanged
-    );
+    assert_eq!(world.sync(id, legacy_order()).await.unwrap(), SyncOutcome::Unchanged);
     assert_eq!(world.head().await, head);
 }
 
@@ -103,9 +92,7 @@ async fn a_revision_shows_and_keeps_when_it_began() {
     let before = world.order(id).await.unwrap();
     let said = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
     let outcome = world.sync(id, said).await.unwrap();
-    let SyncOutcome::Revised(mut changed) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let SyncOutcome::Revised(mut changed) = outcome else { panic!("{outcome:?}") };
     changed.sort();
     assert_eq!(changed, ["note", "status"]);
     let after = world.order(id).await.unwrap();
@@ -118,39 +105,22 @@ async fn a_revision_shows_and_keeps_when_it_began() {
 async fn what_is_gone_is_cancelled_and_may_come_back() {
     let world = World::new().await;
     let id = new_id();
-    let gone = || LegacyState::Absent {
-        reason: "state draft".to_owned(),
-    };
+    let gone = || LegacyState::Absent { reason: "state draft".to_owned() };
     assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
     assert_eq!(world.head().await, 0);
 
     world.sync(id, legacy_order()).await.unwrap();
-    assert!(matches!(
-        world.sync(id, gone()).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
-    assert_eq!(
-        world.sync(id, gone()).await.unwrap(),
-        SyncOutcome::Unchanged
-    );
+    assert!(matches!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Revised(_)));
+    assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Unchanged);
     let view = world.order(id).await.unwrap();
-    assert_eq!(
-        (view.status, view.owner),
-        (OrderStatus::Cancelled, Owner::Legacy)
-    );
+    assert_eq!((view.status, view.owner), (OrderStatus::Cancelled, Owner::Legacy));
     let reason = Some("state draft".to_owned());
     let cause = CancellationCause::Legacy;
     assert_eq!(view.cancellation, Some(Cancellation { cause, reason }));
 
-    assert!(matches!(
-        world.sync(id, legacy_order()).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
+    assert!(matches!(world.sync(id, legacy_order()).await.unwrap(), SyncOutcome::Revised(_)));
     let view = world.order(id).await.unwrap();
-    assert_eq!(
-        (view.status, view.cancellation),
-        (OrderStatus::Confirmed, None)
-    );
+    assert_eq!((view.status, view.cancellation), (OrderStatus::Confirmed, None));
 }
 
 #[tokio::test]
@@ -168,10 +138,7 @@ async fn what_was_placed_here_is_a_conflict() {
         total: "1.00".parse().unwrap(),
     };
     world.happened("order", order_id, Event::from(event)).await;
-    assert_eq!(
-        world.sync(order_id, legacy_order()).await.unwrap(),
-        SyncOutcome::Conflict
-    );
+    assert_eq!(world.sync(order_id, legacy_order()).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.head().await, 1);
 }
 

@@ -46,26 +46,13 @@ async fn an_order_is_placed_confirmed_and_fulfilled() {
         })
     );
 
-    client
-        .act(id, "fulfil")
-        .await
-        .problem(409, "refused/not-confirmed");
+    client.act(id, "fulfil").await.problem(409, "refused/not-confirmed");
     let confirmed = client.act(id, "confirm").await.is(200);
-    assert_eq!(
-        client.order_after(&confirmed).await.body["status"],
-        "confirmed"
-    );
+    assert_eq!(client.order_after(&confirmed).await.body["status"], "confirmed");
     let again = client.act(id, "confirm").await.is(200);
-    assert_eq!(
-        again.header("etag"),
-        "\"1\"",
-        "confirming twice changes nothing"
-    );
+    assert_eq!(again.header("etag"), "\"1\"", "confirming twice changes nothing");
     let fulfilled = client.act(id, "fulfil").await.is(200);
-    assert_eq!(
-        client.order_after(&fulfilled).await.body["status"],
-        "fulfilled"
-    );
+    assert_eq!(client.order_after(&fulfilled).await.body["status"], "fulfilled");
 
     let cancel = format!("/api/v1/orders/{id}/cancel");
     let refused = client.post(&cancel, json!({ "reason": "too late" })).await;
@@ -78,43 +65,26 @@ async fn an_order_is_cancelled_with_its_reason() {
     let client = client!(world);
     let id = client.place(customer(&world).await).await.is(201).id();
     let cancel = format!("/api/v1/orders/{id}/cancel");
-    let cancelled = client
-        .post(&cancel, json!({ "reason": "Ordered twice" }))
-        .await
-        .is(200);
+    let cancelled = client.post(&cancel, json!({ "reason": "Ordered twice" })).await.is(200);
     let order = client.order_after(&cancelled).await;
     assert_eq!(order.body["status"], "cancelled");
     let expected = json!({ "cause": "requested", "reason": "Ordered twice" });
     assert_eq!(order.body["cancellation"], expected);
-    client
-        .act(id, "confirm")
-        .await
-        .problem(409, "refused/already-cancelled");
+    client.act(id, "confirm").await.problem(409, "refused/already-cancelled");
 }
 
 #[actix_web::test]
 async fn only_known_and_open_customers_may_order() {
     let world = World::new().await;
     let client = client!(world);
-    client
-        .place(new_id())
-        .await
-        .problem(409, "refused/customer-unknown");
+    client.place(new_id()).await.problem(409, "refused/customer-unknown");
 
     let customer_id = customer(&world).await;
     client.place(customer_id).await.is(201);
-    let closed = CustomerClosed {
-        customer_id,
-        reason: "moved".to_owned(),
-    };
-    world
-        .happened("customer", customer_id, CustomerEvent::from(closed))
-        .await;
+    let closed = CustomerClosed { customer_id, reason: "moved".to_owned() };
+    world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
-    client
-        .place(customer_id)
-        .await
-        .problem(409, "refused/customer-closed");
+    client.place(customer_id).await.problem(409, "refused/customer-closed");
 }
 
 #[actix_web::test]
@@ -124,10 +94,7 @@ async fn an_order_waits_for_its_customer_to_be_known_here() {
     let customer_id = customer(&world).await;
     let mut placing = Box::pin(client.place(customer_id));
     let answered = tokio::time::timeout(Duration::from_millis(200), &mut placing).await;
-    assert!(
-        answered.is_err(),
-        "it was answered although nobody can tell yet"
-    );
+    assert!(answered.is_err(), "it was answered although nobody can tell yet");
     world.release();
     placing.await.is(201);
 }
@@ -156,10 +123,7 @@ async fn the_same_key_places_one_order() {
     assert_eq!(first.id(), second.id());
     let mut other = order_of(customer_id);
     other["currency"] = json!("CHF");
-    client
-        .send(keyed(other))
-        .await
-        .problem(422, "idempotency-mismatch");
+    client.send(keyed(other)).await.problem(422, "idempotency-mismatch");
     assert_eq!(world.head().await, 2, "the registration and one order");
 }
 
@@ -177,18 +141,10 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
     let first = client.send(keyed()).await.is(201);
     // What the process kept of the request is lost, as if it had been killed before.
     let mut transaction = world.module.database.begin().await.unwrap();
-    sqlx::query("DELETE FROM idempotency")
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
+    sqlx::query("DELETE FROM idempotency").execute(&mut *transaction).await.unwrap();
     transaction.commit().await.unwrap();
-    let closed = CustomerClosed {
-        customer_id,
-        reason: "moved".to_owned(),
-    };
-    world
-        .happened("customer", customer_id, CustomerEvent::from(closed))
-        .await;
+    let closed = CustomerClosed { customer_id, reason: "moved".to_owned() };
+    world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     let second = client.send(keyed()).await.is(201);
     assert_eq!(first.id(), second.id());
@@ -227,10 +183,7 @@ async fn what_the_legacy_owns_is_shown_and_not_changed() {
     world.order(id).await.unwrap();
     let shown = client.get(&format!("/api/v1/orders/{id}")).await.is(200);
     assert_eq!(shown.body["legacy"]["id"], "sale_sale/7");
-    client
-        .act(id, "confirm")
-        .await
-        .problem(409, "owned-by-legacy");
+    client.act(id, "confirm").await.problem(409, "owned-by-legacy");
 }
 
 #[actix_web::test]
@@ -238,10 +191,7 @@ async fn imported_customers_may_order_while_they_are_open() {
     let world = World::new().await;
     let client = client!(world);
     let customer_id = new_id();
-    let legacy = || LegacyReference {
-        source: "tryton".to_owned(),
-        id: "party_party/5".to_owned(),
-    };
+    let legacy = || LegacyReference { source: "tryton".to_owned(), id: "party_party/5".to_owned() };
     let state = |status| ImportedCustomer {
         kind: CustomerKind::Company,
         status,

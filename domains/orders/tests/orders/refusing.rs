@@ -14,54 +14,29 @@ async fn a_field_that_is_wrong_is_named() {
         ("/currency", json!("EUX"), "currency"),
         ("/payment_method", json!("Sandbox ok"), "payment_method"),
         ("/lines", json!([]), "lines"),
-        (
-            "/lines",
-            json!(vec![order_of(customer_id)["lines"][0].clone(); 201]),
-            "lines",
-        ),
+        ("/lines", json!(vec![order_of(customer_id)["lines"][0].clone(); 201]), "lines"),
         ("/lines/0/sku", json!(""), "lines[0].sku"),
         ("/lines/0/sku", json!("x".repeat(65)), "lines[0].sku"),
-        (
-            "/lines/0/description",
-            json!("x".repeat(501)),
-            "lines[0].description",
-        ),
+        ("/lines/0/description", json!("x".repeat(501)), "lines[0].description"),
         ("/lines/0/quantity", json!("0"), "lines[0].quantity"),
         ("/lines/0/quantity", json!("1.0000001"), "lines[0].quantity"),
         ("/lines/0/quantity", json!(2), "lines[0].quantity"),
         ("/lines/0/unit_price", json!("-1"), "lines[0].unit_price"),
-        (
-            "/lines/0/unit_price",
-            json!("1.00001"),
-            "lines[0].unit_price",
-        ),
+        ("/lines/0/unit_price", json!("1.00001"), "lines[0].unit_price"),
         ("/lines/0/vat_rate", json!("100.01"), "lines[0].vat_rate"),
         ("/lines/0/vat_rate", json!("5.555"), "lines[0].vat_rate"),
         ("/customer_id", json!("17"), "customer_id"),
     ] {
         let mut body = order_of(customer_id);
         *body.pointer_mut(pointer).unwrap() = value.clone();
-        let answer = client
-            .post("/api/v1/orders", body)
-            .await
-            .problem(422, "validation");
-        assert_eq!(
-            answer.body["errors"][0]["field"], field,
-            "{pointer} = {value}"
-        );
+        let answer = client.post("/api/v1/orders", body).await.problem(422, "validation");
+        assert_eq!(answer.body["errors"][0]["field"], field, "{pointer} = {value}");
     }
     let mut body = order_of(customer_id);
     body["discount"] = json!("5");
-    let answer = client
-        .post("/api/v1/orders", body)
-        .await
-        .problem(422, "validation");
+    let answer = client.post("/api/v1/orders", body).await.problem(422, "validation");
     assert_eq!(answer.body["errors"][0]["field"], "discount");
-    assert_eq!(
-        world.head().await,
-        1,
-        "nothing but the customer was recorded"
-    );
+    assert_eq!(world.head().await, 1, "nothing but the customer was recorded");
 }
 
 #[actix_web::test]
@@ -78,8 +53,6 @@ async fn an_order_that_cannot_be_paid_is_refused() {
     let free = client.post("/api/v1/orders", priced("1", "0")).await;
     free.problem(422, "refused/nothing-to-pay");
     let most = "999999999999999.9999";
-    let huge = client
-        .post("/api/v1/orders", priced("999999999999999.999999", most))
-        .await;
+    let huge = client.post("/api/v1/orders", priced("999999999999999.999999", most)).await;
     huge.problem(422, "refused/total-too-large");
 }

@@ -42,9 +42,7 @@ async fn paid(world: &World, orders: &[Uuid]) -> Uuid {
         payment_id: new_id(),
         amount: "119.76".parse().unwrap(),
     };
-    world
-        .happened("invoice", invoice_id, PaymentEvent::from(event))
-        .await
+    world.happened("invoice", invoice_id, PaymentEvent::from(event)).await
 }
 
 async fn voided(world: &World, order_id: Uuid, reason: VoidReason) -> Uuid {
@@ -56,15 +54,11 @@ async fn voided(world: &World, order_id: Uuid, reason: VoidReason) -> Uuid {
         credit_note_number: "2026-000002".to_owned(),
         reason,
     };
-    world
-        .happened("invoice", invoice_id, PaymentEvent::from(event))
-        .await
+    world.happened("invoice", invoice_id, PaymentEvent::from(event)).await
 }
 
 async fn confirmation(world: &World, id: Uuid) -> Arc<RecordedEvent> {
-    world
-        .eventually(|event| matches!(event, Event::Confirmed(order) if order.order_id == id))
-        .await
+    world.eventually(|event| matches!(event, Event::Confirmed(order) if order.order_id == id)).await
 }
 
 async fn cancellation(world: &World, id: Uuid) {
@@ -100,27 +94,15 @@ async fn a_paid_invoice_confirms_its_orders() {
 async fn a_payment_that_failed_cancels_the_order() {
     let world = World::new().await;
     for (reason, cause) in [
-        (
-            VoidReason::PaymentDeclined,
-            CancellationCause::PaymentDeclined,
-        ),
-        (
-            VoidReason::PaymentExpired,
-            CancellationCause::PaymentExpired,
-        ),
+        (VoidReason::PaymentDeclined, CancellationCause::PaymentDeclined),
+        (VoidReason::PaymentExpired, CancellationCause::PaymentExpired),
     ] {
         let order_id = placed(&world).await;
         voided(&world, order_id, reason).await;
         cancellation(&world, order_id).await;
         let view = world.order(order_id).await.unwrap();
         assert_eq!(view.status, OrderStatus::Cancelled);
-        assert_eq!(
-            view.cancellation,
-            Some(Cancellation {
-                cause,
-                reason: None
-            })
-        );
+        assert_eq!(view.cancellation, Some(Cancellation { cause, reason: None }));
     }
 }
 
@@ -130,10 +112,7 @@ async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
     let order_id = placed(&world).await;
     voided(&world, order_id, VoidReason::OrderCancelled).await;
     world.settled(POLICY).await;
-    assert_eq!(
-        world.order(order_id).await.unwrap().status,
-        OrderStatus::AwaitingPayment
-    );
+    assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::AwaitingPayment);
     nothing_parked(&world).await;
 }
 
@@ -141,16 +120,8 @@ async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
 async fn a_payment_for_a_cancelled_order_is_billings_business() {
     let world = World::new().await;
     let order_id = placed(&world).await;
-    let reason = CancellationReason::Requested {
-        reason: "twice".to_owned(),
-    };
-    world
-        .happened(
-            "order",
-            order_id,
-            Event::from(OrderCancelled { order_id, reason }),
-        )
-        .await;
+    let reason = CancellationReason::Requested { reason: "twice".to_owned() };
+    world.happened("order", order_id, Event::from(OrderCancelled { order_id, reason })).await;
     paid(&world, &[order_id]).await;
     world.settled(POLICY).await;
     let view = world.order(order_id).await.unwrap();
@@ -162,18 +133,11 @@ async fn a_payment_for_a_cancelled_order_is_billings_business() {
 async fn what_was_delivered_is_not_cancelled_for_want_of_payment() {
     let world = World::new().await;
     let order_id = placed(&world).await;
-    world
-        .happened("order", order_id, Event::from(OrderConfirmed { order_id }))
-        .await;
-    world
-        .happened("order", order_id, Event::from(OrderFulfilled { order_id }))
-        .await;
+    world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
+    world.happened("order", order_id, Event::from(OrderFulfilled { order_id })).await;
     voided(&world, order_id, VoidReason::PaymentDeclined).await;
     world.settled(POLICY).await;
-    assert_eq!(
-        world.order(order_id).await.unwrap().status,
-        OrderStatus::Fulfilled
-    );
+    assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::Fulfilled);
     nothing_parked(&world).await;
 }
 
@@ -200,9 +164,7 @@ async fn a_payment_for_an_order_that_does_not_exist_is_parked() {
 async fn an_event_of_an_order_that_was_never_placed_is_parked() {
     let world = World::new().await;
     let order_id = new_id();
-    world
-        .happened("order", order_id, Event::from(OrderConfirmed { order_id }))
-        .await;
+    world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
     let error = world.parked("orders.orders.v1").await;
     assert_eq!(error, "there is no order of this id in the read model");
 }

@@ -63,13 +63,7 @@ impl World {
         for subscription in running {
             tokio::spawn(subscription.run(shutdown.clone()));
         }
-        Self {
-            environment,
-            module,
-            held,
-            shutdown,
-            _folder: folder,
-        }
+        Self { environment, module, held, shutdown, _folder: folder }
     }
 
     /// Starts what was held back.
@@ -93,12 +87,7 @@ impl World {
         let event = NewEvent {
             id: event_id,
             event_type: event.event_type().into(),
-            data: self
-                .environment
-                .codec
-                .encode(&event, event_id)
-                .await
-                .unwrap(),
+            data: self.environment.codec.encode(&event, event_id).await.unwrap(),
             metadata,
         };
         let request = AppendRequest {
@@ -111,21 +100,14 @@ impl World {
     }
 
     pub fn progress(&self, projection: &str) -> &Progress {
-        let found = self
-            .module
-            .projections
-            .iter()
-            .find(|(name, _)| name == projection);
+        let found = self.module.projections.iter().find(|(name, _)| name == projection);
         &found.expect("no such projection").1
     }
 
     pub async fn known_customers_caught_up(&self) {
         let head = self.head().await;
         let progress = self.progress("orders.known-customers");
-        assert!(
-            progress.reached(head, PATIENCE).await,
-            "the known customers stand still"
-        );
+        assert!(progress.reached(head, PATIENCE).await, "the known customers stand still");
     }
 
     pub async fn head(&self) -> Position {
@@ -139,9 +121,7 @@ impl World {
             self.progress("orders.orders").reached(head, PATIENCE).await,
             "the views stand still"
         );
-        queries::order(self.module.database.readers(), id)
-            .await
-            .unwrap()
+        queries::order(self.module.database.readers(), id).await.unwrap()
     }
 
     /// Waits until the log holds an event that passes, and gives it.
@@ -155,20 +135,13 @@ impl World {
                 let Delivery::Event(recorded) = delivery else {
                     continue;
                 };
-                let decoded = self
-                    .environment
-                    .codec
-                    .decode(Arc::clone(&recorded))
-                    .await
-                    .unwrap();
+                let decoded = self.environment.codec.decode(Arc::clone(&recorded)).await.unwrap();
                 if wanted(&decoded.event) {
                     return recorded;
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("it never happened")
+        tokio::time::timeout(PATIENCE, search).await.expect("it never happened")
     }
 
     /// Waits until a policy is through with everything recorded so far.
@@ -183,9 +156,7 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("the policy stands still");
+        tokio::time::timeout(PATIENCE, search).await.expect("the policy stands still");
     }
 
     /// Waits until a subscription has parked an event, and gives the reason.
@@ -204,27 +175,15 @@ impl World {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search)
-            .await
-            .expect("nothing was parked")
+        tokio::time::timeout(PATIENCE, search).await.expect("nothing was parked")
     }
 
     /// Gives the module the legacy system's word on an order.
     pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
         let target = self.module.sync_targets.first().unwrap();
         assert_eq!(target.command(), "orders.SyncOrder");
-        let legacy = LegacyReference {
-            source: "tryton".to_owned(),
-            id: "sale_sale/7".to_owned(),
-        };
+        let legacy = LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() };
         let cause = Cause::request(new_id(), "import");
-        target
-            .sync(SyncRequest {
-                id,
-                legacy,
-                state,
-                cause,
-            })
-            .await
+        target.sync(SyncRequest { id, legacy, state, cause }).await
     }
 }

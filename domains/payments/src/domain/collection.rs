@@ -75,22 +75,12 @@ pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec
             .into(),
         ]),
         Payment::Expired(request) | Payment::Cancelled(request) | Payment::Declined(request) => {
-            let taken = Taken {
-                request: request.clone(),
-                reference,
-            };
-            Ok(vec![
-                captured_late(&taken),
-                give_back(&taken, RefundReason::CapturedLate),
-            ])
+            let taken = Taken { request: request.clone(), reference };
+            Ok(vec![captured_late(&taken), give_back(&taken, RefundReason::CapturedLate)])
         }
         Payment::Captured(taken) | Payment::RefundPending(taken) | Payment::Refunded(taken) => {
             // The provider's word may be heard twice: its answer, and a later enquiry.
-            if taken.reference == reference {
-                Ok(vec![])
-            } else {
-                Err(Refusal::AnotherCapture)
-            }
+            if taken.reference == reference { Ok(vec![]) } else { Err(Refusal::AnotherCapture) }
         }
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
         Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
@@ -121,15 +111,12 @@ pub(super) fn record_decline(payment: &Payment, reason: String) -> Result<Vec<Ev
 /// Gives up a payment whose deadline has passed.
 pub(super) fn expire(payment: &Payment, context: &Context) -> Result<Vec<Event>, Refusal> {
     match payment {
-        Payment::Pending(request) if context.now < request.deadline => Err(Refusal::NotDueYet {
-            deadline: request.deadline,
-        }),
+        Payment::Pending(request) if context.now < request.deadline => {
+            Err(Refusal::NotDueYet { deadline: request.deadline })
+        }
         Payment::Pending(request) => Ok(vec![
-            PaymentExpired {
-                payment_id: request.payment_id,
-                invoice_id: request.invoice_id,
-            }
-            .into(),
+            PaymentExpired { payment_id: request.payment_id, invoice_id: request.invoice_id }
+                .into(),
         ]),
         Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
         Payment::Captured(_) | Payment::RefundPending(_) | Payment::Refunded(_) => {
@@ -141,11 +128,7 @@ pub(super) fn expire(payment: &Payment, context: &Context) -> Result<Vec<Event>,
 }
 
 fn cancelled(request: &PaymentRequested) -> Event {
-    PaymentCancelled {
-        payment_id: request.payment_id,
-        invoice_id: request.invoice_id,
-    }
-    .into()
+    PaymentCancelled { payment_id: request.payment_id, invoice_id: request.invoice_id }.into()
 }
 
 fn captured_late(Taken { request, reference }: &Taken) -> Event {

@@ -64,14 +64,7 @@ pub(super) fn sync(
         (None, LegacyWord::Absent { .. }) => return Ok(vec![]),
         (None, LegacyWord::Present(patch)) => {
             let state = import(patch)?;
-            return Ok(vec![
-                PaymentImported {
-                    payment_id,
-                    legacy,
-                    state,
-                }
-                .into(),
-            ]);
+            return Ok(vec![PaymentImported { payment_id, legacy, state }.into()]);
         }
         (Some(known), LegacyWord::Present(patch)) => revise(known.clone(), patch),
         (Some(known), LegacyWord::Absent { reason }) => take_back(known.clone(), reason),
@@ -80,15 +73,7 @@ pub(super) fn sync(
     if changed.is_empty() {
         return Ok(vec![]);
     }
-    Ok(vec![
-        PaymentRevised {
-            payment_id,
-            legacy,
-            state,
-            changed,
-        }
-        .into(),
-    ])
+    Ok(vec![PaymentRevised { payment_id, legacy, state, changed }.into()])
 }
 
 fn import(patch: LegacyPatch) -> Result<ImportedPayment, Refusal> {

@@ -187,11 +187,9 @@ impl Decider for PaymentDecider {
             Command::RecordDecline { reason } => collection::record_decline(payment, reason),
             Command::Expire => collection::expire(payment, context),
             Command::RecordRefund { reference } => refund::record(payment, reference),
-            Command::Sync {
-                payment_id,
-                legacy,
-                word,
-            } => import::sync(payment, payment_id, legacy, word),
+            Command::Sync { payment_id, legacy, word } => {
+                import::sync(payment, payment_id, legacy, word)
+            }
         }
     }
 
@@ -206,10 +204,9 @@ impl Decider for PaymentDecider {
             Event::RefundRequested(_) => with_money(payment, Payment::RefundPending),
             Event::Refunded(_) => with_money(payment, Payment::Refunded),
             Event::Imported(PaymentImported { legacy, state, .. })
-            | Event::Revised(PaymentRevised { legacy, state, .. }) => Payment::Imported {
-                legacy: legacy.clone(),
-                state: state.clone(),
-            },
+            | Event::Revised(PaymentRevised { legacy, state, .. }) => {
+                Payment::Imported { legacy: legacy.clone(), state: state.clone() }
+            }
         }
     }
 }
@@ -235,10 +232,9 @@ fn captured_as(payment: Payment, reference: &str) -> Payment {
         Payment::Pending(request)
         | Payment::Declined(request)
         | Payment::Expired(request)
-        | Payment::Cancelled(request) => Payment::Captured(Taken {
-            request,
-            reference: reference.to_owned(),
-        }),
+        | Payment::Cancelled(request) => {
+            Payment::Captured(Taken { request, reference: reference.to_owned() })
+        }
         other => other,
     }
 }

@@ -20,10 +20,7 @@ impl Given {
     }
 
     fn when_at(self, command: Command, now: DateTime<Utc>) -> When {
-        let payment = self
-            .0
-            .iter()
-            .fold(Payment::default(), PaymentDecider::evolve);
+        let payment = self.0.iter().fold(Payment::default(), PaymentDecider::evolve);
         let outcome = PaymentDecider::decide(&payment, command, &Context { now });
         When { payment, outcome }
     }
@@ -42,10 +39,7 @@ impl When {
             let stored = |event: &Event| (event.event_type(), event.to_json().unwrap());
             events.iter().map(stored).collect()
         };
-        assert_eq!(
-            stored(self.outcome.unwrap()),
-            stored(expected.into_iter().collect())
-        );
+        assert_eq!(stored(self.outcome.unwrap()), stored(expected.into_iter().collect()));
     }
 
     #[track_caller]
@@ -86,103 +80,38 @@ fn requested() -> Event {
 }
 
 fn captured() -> Event {
-    let PaymentRequested {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        ..
-    } = the_request();
+    let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
     let provider_reference = "ch_1".to_owned();
-    PaymentCaptured {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        provider_reference,
-    }
-    .into()
+    PaymentCaptured { payment_id, invoice_id, amount, currency, provider_reference }.into()
 }
 
 fn captured_late() -> Event {
-    let PaymentRequested {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        ..
-    } = the_request();
+    let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
     let provider_reference = "ch_1".to_owned();
-    PaymentCapturedLate {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        provider_reference,
-    }
-    .into()
+    PaymentCapturedLate { payment_id, invoice_id, amount, currency, provider_reference }.into()
 }
 
 fn declined() -> Event {
-    PaymentDeclined {
-        payment_id: ID,
-        invoice_id: INVOICE,
-        reason: "no funds".to_owned(),
-    }
-    .into()
+    PaymentDeclined { payment_id: ID, invoice_id: INVOICE, reason: "no funds".to_owned() }.into()
 }
 
 fn expired() -> Event {
-    PaymentExpired {
-        payment_id: ID,
-        invoice_id: INVOICE,
-    }
-    .into()
+    PaymentExpired { payment_id: ID, invoice_id: INVOICE }.into()
 }
 
 fn cancelled() -> Event {
-    PaymentCancelled {
-        payment_id: ID,
-        invoice_id: INVOICE,
-    }
-    .into()
+    PaymentCancelled { payment_id: ID, invoice_id: INVOICE }.into()
 }
 
 fn refund_requested(reason: RefundReason) -> Event {
-    let PaymentRequested {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        ..
-    } = the_request();
-    RefundRequested {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        reason,
-    }
-    .into()
+    let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
+    RefundRequested { payment_id, invoice_id, amount, currency, reason }.into()
 }
 
 fn refunded() -> Event {
-    let PaymentRequested {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        ..
-    } = the_request();
+    let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
     let provider_reference = "re_1".to_owned();
-    PaymentRefunded {
-        payment_id,
-        invoice_id,
-        amount,
-        currency,
-        provider_reference,
-    }
-    .into()
+    PaymentRefunded { payment_id, invoice_id, amount, currency, provider_reference }.into()
 }
 
 fn voided() -> RefundReason {
@@ -190,85 +119,51 @@ fn voided() -> RefundReason {
 }
 
 fn record_capture(reference: &str) -> Command {
-    Command::RecordCapture {
-        reference: reference.to_owned(),
-    }
+    Command::RecordCapture { reference: reference.to_owned() }
 }
 
 fn record_decline() -> Command {
-    Command::RecordDecline {
-        reason: "no funds".to_owned(),
-    }
+    Command::RecordDecline { reason: "no funds".to_owned() }
 }
 
 fn refund() -> Command {
-    Command::Refund {
-        reason: "broken".to_owned(),
-    }
+    Command::Refund { reason: "broken".to_owned() }
 }
 
 fn record_refund() -> Command {
-    Command::RecordRefund {
-        reference: "re_1".to_owned(),
-    }
+    Command::RecordRefund { reference: "re_1".to_owned() }
 }
 
 #[test]
 fn a_payment_is_requested_once() {
-    given([])
-        .when(Command::Request(the_request()))
-        .then([requested()]);
-    given([requested()])
-        .when(Command::Request(the_request()))
-        .then_nothing();
-    given([requested(), captured()])
-        .when(Command::Request(the_request()))
-        .then_nothing();
-    let other = PaymentRequested {
-        amount: 1.into(),
-        ..the_request()
-    };
-    given([requested()])
-        .when(Command::Request(other))
-        .then_refused(Refusal::AlreadyRequested);
+    given([]).when(Command::Request(the_request())).then([requested()]);
+    given([requested()]).when(Command::Request(the_request())).then_nothing();
+    given([requested(), captured()]).when(Command::Request(the_request())).then_nothing();
+    let other = PaymentRequested { amount: 1.into(), ..the_request() };
+    given([requested()]).when(Command::Request(other)).then_refused(Refusal::AlreadyRequested);
 }
 
 #[test]
 fn the_providers_word_decides_a_pending_payment() {
-    given([requested()])
-        .when(record_capture("ch_1"))
-        .then([captured()]);
-    given([requested()])
-        .when(record_decline())
-        .then([declined()]);
+    given([requested()]).when(record_capture("ch_1")).then([captured()]);
+    given([requested()]).when(record_decline()).then([declined()]);
 }
 
 #[test]
 fn money_taken_before_we_gave_up_counts_even_after_the_deadline() {
-    given([requested()])
-        .when_at(record_capture("ch_1"), deadline())
-        .then([captured()]);
+    given([requested()]).when_at(record_capture("ch_1"), deadline()).then([captured()]);
 }
 
 #[test]
 fn the_providers_word_may_be_heard_twice() {
-    given([requested(), captured()])
-        .when(record_capture("ch_1"))
-        .then_nothing();
-    given([requested(), declined()])
-        .when(record_decline())
-        .then_nothing();
+    given([requested(), captured()]).when(record_capture("ch_1")).then_nothing();
+    given([requested(), declined()]).when(record_decline()).then_nothing();
     given([requested(), captured(), refund_requested(voided())])
         .when(record_capture("ch_1"))
         .then_nothing();
-    given([
-        requested(),
-        captured(),
-        refund_requested(voided()),
-        refunded(),
-    ])
-    .when(record_refund())
-    .then_nothing();
+    given([requested(), captured(), refund_requested(voided()), refunded()])
+        .when(record_refund())
+        .then_nothing();
 }
 
 #[test]
@@ -276,9 +171,7 @@ fn the_provider_cannot_contradict_a_capture() {
     given([requested(), captured()])
         .when(record_capture("ch_2"))
         .then_refused(Refusal::AnotherCapture);
-    given([requested(), captured()])
-        .when(record_decline())
-        .then_refused(Refusal::AlreadyCaptured);
+    given([requested(), captured()]).when(record_decline()).then_refused(Refusal::AlreadyCaptured);
     given([requested(), captured()])
         .when_at(Command::Expire, deadline())
         .then_refused(Refusal::AlreadyCaptured);
@@ -288,31 +181,17 @@ fn the_provider_cannot_contradict_a_capture() {
 fn a_payment_expires_at_its_deadline_and_not_before() {
     given([requested()])
         .when(Command::Expire)
-        .then_refused(Refusal::NotDueYet {
-            deadline: deadline(),
-        });
-    given([requested()])
-        .when_at(Command::Expire, deadline())
-        .then([expired()]);
-    given([requested(), expired()])
-        .when_at(Command::Expire, deadline())
-        .then_nothing();
-    given([requested(), cancelled()])
-        .when_at(Command::Expire, deadline())
-        .then_nothing();
+        .then_refused(Refusal::NotDueYet { deadline: deadline() });
+    given([requested()]).when_at(Command::Expire, deadline()).then([expired()]);
+    given([requested(), expired()]).when_at(Command::Expire, deadline()).then_nothing();
+    given([requested(), cancelled()]).when_at(Command::Expire, deadline()).then_nothing();
 }
 
 #[test]
 fn only_a_pending_payment_is_cancelled() {
-    given([requested()])
-        .when(Command::Cancel)
-        .then([cancelled()]);
-    given([requested(), cancelled()])
-        .when(Command::Cancel)
-        .then_nothing();
-    given([requested(), captured()])
-        .when(Command::Cancel)
-        .then_refused(Refusal::AlreadyCaptured);
+    given([requested()]).when(Command::Cancel).then([cancelled()]);
+    given([requested(), cancelled()]).when(Command::Cancel).then_nothing();
+    given([requested(), captured()]).when(Command::Cancel).then_refused(Refusal::AlreadyCaptured);
     given([requested(), declined()])
         .when(Command::Cancel)
         .then_refused(Refusal::AlreadyOver("declined"));
@@ -326,24 +205,16 @@ fn only_a_pending_payment_is_cancelled() {
 
 #[test]
 fn only_captured_money_goes_back() {
-    let reason = RefundReason::Requested {
-        reason: "broken".to_owned(),
-    };
-    given([requested(), captured()])
-        .when(refund())
-        .then([refund_requested(reason)]);
-    given([requested(), captured(), refund_requested(voided())])
-        .when(refund())
-        .then_nothing();
+    let reason = RefundReason::Requested { reason: "broken".to_owned() };
+    given([requested(), captured()]).when(refund()).then([refund_requested(reason)]);
+    given([requested(), captured(), refund_requested(voided())]).when(refund()).then_nothing();
     for (events, stage) in [
         (vec![requested()], "pending"),
         (vec![requested(), declined()], "declined"),
         (vec![requested(), expired()], "expired"),
         (vec![requested(), cancelled()], "cancelled"),
     ] {
-        given(events)
-            .when(refund())
-            .then_refused(Refusal::NothingToRefund(stage));
+        given(events).when(refund()).then_refused(Refusal::NothingToRefund(stage));
     }
 }
 
@@ -352,30 +223,19 @@ fn a_refund_that_was_asked_for_is_recorded_when_it_is_done() {
     given([requested(), captured(), refund_requested(voided())])
         .when(record_refund())
         .then([refunded()]);
-    given([requested(), captured()])
-        .when(record_refund())
-        .then_refused(Refusal::NoRefundRequested);
+    given([requested(), captured()]).when(record_refund()).then_refused(Refusal::NoRefundRequested);
 }
 
 #[test]
 fn no_money_of_a_void_invoice_stays_here() {
-    given([requested()])
-        .when(Command::Withdraw)
-        .then([cancelled()]);
-    given([requested(), captured()])
-        .when(Command::Withdraw)
-        .then([refund_requested(voided())]);
+    given([requested()]).when(Command::Withdraw).then([cancelled()]);
+    given([requested(), captured()]).when(Command::Withdraw).then([refund_requested(voided())]);
     for events in [
         vec![requested(), declined()],
         vec![requested(), expired()],
         vec![requested(), cancelled()],
         vec![requested(), captured(), refund_requested(voided())],
-        vec![
-            requested(),
-            captured(),
-            refund_requested(voided()),
-            refunded(),
-        ],
+        vec![requested(), captured(), refund_requested(voided()), refunded()],
     ] {
         given(events).when(Command::Withdraw).then_nothing();
     }
@@ -386,20 +246,11 @@ fn money_taken_of_a_payment_given_up_goes_back() {
     for given_up in [cancelled(), expired(), declined()] {
         given([requested(), given_up])
             .when(record_capture("ch_1"))
-            .then([
-                captured_late(),
-                refund_requested(RefundReason::CapturedLate),
-            ]);
+            .then([captured_late(), refund_requested(RefundReason::CapturedLate)]);
     }
-    let late = [
-        requested(),
-        cancelled(),
-        captured_late(),
-        refund_requested(RefundReason::CapturedLate),
-    ];
-    given(late.clone())
-        .when(record_capture("ch_1"))
-        .then_nothing();
+    let late =
+        [requested(), cancelled(), captured_late(), refund_requested(RefundReason::CapturedLate)];
+    given(late.clone()).when(record_capture("ch_1")).then_nothing();
     given(late).when(record_refund()).then([refunded()]);
 }
 

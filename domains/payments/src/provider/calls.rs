@@ -61,10 +61,7 @@ impl Calls {
         Self {
             provider,
             permits: Semaphore::new(settings.concurrent_calls.max(1) as usize),
-            breaker: Config::new()
-                .failure_policy(policy)
-                .instrument(CircuitGauge)
-                .build(),
+            breaker: Config::new().failure_policy(policy).instrument(CircuitGauge).build(),
             call_timeout: settings.call_timeout(),
         }
     }
@@ -75,8 +72,7 @@ impl Calls {
         request: &ChargeRequest,
         until: Option<Instant>,
     ) -> Result<ChargeOutcome, CallError> {
-        self.call("charge", until, self.provider.charge(request), charge_label)
-            .await
+        self.call("charge", until, self.provider.charge(request), charge_label).await
     }
 
     /// What became of a charge; gives up waiting at `until`.
@@ -85,35 +81,17 @@ impl Calls {
         idempotency_key: Uuid,
         until: Option<Instant>,
     ) -> Result<ChargeStatus, CallError> {
-        self.call(
-            "lookup",
-            until,
-            self.provider.lookup(idempotency_key),
-            status_label,
-        )
-        .await
+        self.call("lookup", until, self.provider.lookup(idempotency_key), status_label).await
     }
 
     /// Makes sure that a charge takes nothing, unless it has.
     pub(crate) async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, CallError> {
-        self.call(
-            "cancel",
-            UNTIL_DONE,
-            self.provider.cancel(idempotency_key),
-            cancel_label,
-        )
-        .await
+        self.call("cancel", UNTIL_DONE, self.provider.cancel(idempotency_key), cancel_label).await
     }
 
     /// Gives money back.
     pub(crate) async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, CallError> {
-        self.call(
-            "refund",
-            UNTIL_DONE,
-            self.provider.refund(request),
-            refund_label,
-        )
-        .await
+        self.call("refund", UNTIL_DONE, self.provider.refund(request), refund_label).await
     }
 
     /// What became of a refund.
@@ -122,8 +100,7 @@ impl Calls {
         idempotency_key: Uuid,
     ) -> Result<RefundStatus, CallError> {
         let enquiry = self.provider.lookup_refund(idempotency_key);
-        self.call("lookup_refund", UNTIL_DONE, enquiry, refund_status_label)
-            .await
+        self.call("lookup_refund", UNTIL_DONE, enquiry, refund_status_label).await
     }
 
     async fn call<T>(
@@ -135,9 +112,7 @@ impl Calls {
     ) -> Result<T, CallError> {
         let permit = self.permits.acquire();
         let permit = match until {
-            Some(until) => timeout_at(until, permit)
-                .await
-                .map_err(|_| CallError::NotCalled)?,
+            Some(until) => timeout_at(until, permit).await.map_err(|_| CallError::NotCalled)?,
             None => permit.await,
         };
         // The semaphore is never closed; were it, calls would go on unbounded rather than stop.
@@ -147,8 +122,7 @@ impl Calls {
             return Err(CallError::NotCalled);
         }
         let left = until.map_or(self.call_timeout, |until| {
-            self.call_timeout
-                .min(until.saturating_duration_since(Instant::now()))
+            self.call_timeout.min(until.saturating_duration_since(Instant::now()))
         });
         match timeout(left, call).await {
             Ok(Ok(answer)) => {

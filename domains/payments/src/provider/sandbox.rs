@@ -53,15 +53,8 @@ const CHARGES: &str = "SELECT charge.idempotency_key, payment_id, charge.amount,
      ORDER BY payment_id, charge.idempotency_key";
 
 /// Every statement on the ledger.
-pub const STATEMENTS: &[&str] = &[
-    CHARGE,
-    RECORD_CHARGE,
-    CANCEL,
-    REFUND,
-    REFUND_OF_CHARGE,
-    RECORD_REFUND,
-    CHARGES,
-];
+pub const STATEMENTS: &[&str] =
+    &[CHARGE, RECORD_CHARGE, CANCEL, REFUND, REFUND_OF_CHARGE, RECORD_REFUND, CHARGES];
 
 /// Settings of the sandbox. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,9 +66,7 @@ pub struct SandboxSettings {
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Self {
-            slow_answer_after_ms: 3_000,
-        }
+        Self { slow_answer_after_ms: 3_000 }
     }
 }
 
@@ -116,43 +107,27 @@ impl Sandbox {
         settings: SandboxSettings,
     ) -> Result<Self, DatabaseError> {
         let ledger = Database::open(url, "payments-sandbox", &LEDGER).await?;
-        Ok(Self {
-            ledger,
-            clock,
-            settings,
-        })
+        Ok(Self { ledger, clock, settings })
     }
 
     /// Its books: every charge it has heard of.
     pub async fn charges(&self) -> Result<Vec<SandboxCharge>, DatabaseError> {
-        type Row = (
-            Uuid,
-            Option<Uuid>,
-            Option<String>,
-            Option<String>,
-            String,
-            i64,
-            bool,
-        );
-        let rows: Vec<Row> = sqlx::query_as(CHARGES)
-            .fetch_all(self.ledger.readers())
-            .await?;
+        type Row = (Uuid, Option<Uuid>, Option<String>, Option<String>, String, i64, bool);
+        let rows: Vec<Row> = sqlx::query_as(CHARGES).fetch_all(self.ledger.readers()).await?;
         Ok(rows
             .into_iter()
-            .map(
-                |(idempotency_key, payment_id, amount, currency, status, attempts, refunded)| {
-                    SandboxCharge {
-                        idempotency_key,
-                        payment_id,
-                        amount: amount.and_then(|amount| amount.parse().ok()),
-                        currency,
-                        captured: status == "captured",
-                        cancelled: status == "cancelled",
-                        attempts: attempts.cast_unsigned(),
-                        refunded,
-                    }
-                },
-            )
+            .map(|(idempotency_key, payment_id, amount, currency, status, attempts, refunded)| {
+                SandboxCharge {
+                    idempotency_key,
+                    payment_id,
+                    amount: amount.and_then(|amount| amount.parse().ok()),
+                    currency,
+                    captured: status == "captured",
+                    cancelled: status == "cancelled",
+                    attempts: attempts.cast_unsigned(),
+                    refunded,
+                }
+            })
             .collect())
     }
 
@@ -169,11 +144,7 @@ impl Sandbox {
             Some((status, _)) if status == "cancelled" => {
                 // Stays cancelled: nothing is written but that it was asked for.
                 let reason = Some("the charge was cancelled".to_owned());
-                Decision {
-                    status: "cancelled",
-                    reason,
-                    answer: Answer::AtOnce,
-                }
+                Decision { status: "cancelled", reason, answer: Answer::AtOnce }
             }
             _ => Decision::by_method(&request.method, attempts),
         };
@@ -193,11 +164,7 @@ impl Sandbox {
 
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
         let mut books = self.ledger.begin().await?;
-        let refused = |code: &str| {
-            Ok(RefundOutcome::Refused {
-                code: code.to_owned(),
-            })
-        };
+        let refused = |code: &str| Ok(RefundOutcome::Refused { code: code.to_owned() });
         let charge = find(&mut books, request.charge_key).await?;
         if charge.is_none_or(|charge| charge.status != "captured") {
             return refused("charge_not_captured");
@@ -220,18 +187,14 @@ impl Sandbox {
                 books.commit().await?;
             }
         }
-        Ok(RefundOutcome::Refunded {
-            reference: refund_reference(request.idempotency_key),
-        })
+        Ok(RefundOutcome::Refunded { reference: refund_reference(request.idempotency_key) })
     }
 
     async fn settle_cancel(&self, key: Uuid) -> Result<CancelOutcome, DatabaseError> {
         let mut books = self.ledger.begin().await?;
         match find(&mut books, key).await? {
             Some(known) if known.status == "captured" => {
-                return Ok(CancelOutcome::AlreadyCaptured {
-                    reference: charge_reference(key),
-                });
+                return Ok(CancelOutcome::AlreadyCaptured { reference: charge_reference(key) });
             }
             Some(Charge { status, reason, .. }) if status == "declined" => {
                 let reason = reason.unwrap_or_else(|| "declined".to_owned());
@@ -250,9 +213,7 @@ impl Sandbox {
             return Ok(ChargeStatus::NotFound);
         };
         Ok(match charge.status.as_str() {
-            "captured" => ChargeStatus::Captured {
-                reference: charge_reference(key),
-            },
+            "captured" => ChargeStatus::Captured { reference: charge_reference(key) },
             "declined" => ChargeStatus::Declined {
                 reason: charge.reason.unwrap_or_else(|| "declined".to_owned()),
             },
@@ -264,14 +225,10 @@ impl Sandbox {
     }
 
     async fn refund_status(&self, key: Uuid) -> Result<RefundStatus, DatabaseError> {
-        let found: Option<Uuid> = sqlx::query_scalar(REFUND)
-            .bind(key)
-            .fetch_optional(self.ledger.readers())
-            .await?;
+        let found: Option<Uuid> =
+            sqlx::query_scalar(REFUND).bind(key).fetch_optional(self.ledger.readers()).await?;
         Ok(match found {
-            Some(key) => RefundStatus::Refunded {
-                reference: refund_reference(key),
-            },
+            Some(key) => RefundStatus::Refunded { reference: refund_reference(key) },
             None => RefundStatus::NotFound,
         })
     }
@@ -289,10 +246,7 @@ async fn find(
     books: &mut sqlx::SqliteConnection,
     key: Uuid,
 ) -> Result<Option<Charge>, DatabaseError> {
-    Ok(sqlx::query_as(CHARGE)
-        .bind(key)
-        .fetch_optional(books)
-        .await?)
+    Ok(sqlx::query_as(CHARGE).bind(key).fetch_optional(books).await?)
 }
 
 /// What is written into the books, and how it is answered.
@@ -312,40 +266,23 @@ enum Answer {
 
 impl Decision {
     fn captured() -> Self {
-        Self {
-            status: "captured",
-            reason: None,
-            answer: Answer::AtOnce,
-        }
+        Self { status: "captured", reason: None, answer: Answer::AtOnce }
     }
 
     fn declined(reason: &str) -> Self {
-        Self {
-            status: "declined",
-            reason: Some(reason.to_owned()),
-            answer: Answer::AtOnce,
-        }
+        Self { status: "declined", reason: Some(reason.to_owned()), answer: Answer::AtOnce }
     }
 
     fn by_method(method: &str, attempts: i64) -> Self {
         match method {
             "sandbox:ok" => Self::captured(),
             "sandbox:declined" => Self::declined("insufficient funds"),
-            "sandbox:flaky" if attempts <= FLAKY_FAILURES => Self {
-                status: "received",
-                reason: None,
-                answer: Answer::Unavailable,
-            },
+            "sandbox:flaky" if attempts <= FLAKY_FAILURES => {
+                Self { status: "received", reason: None, answer: Answer::Unavailable }
+            }
             "sandbox:flaky" => Self::captured(),
-            "sandbox:slow" => Self {
-                answer: Answer::Late,
-                ..Self::captured()
-            },
-            "sandbox:never" => Self {
-                status: "pending",
-                reason: None,
-                answer: Answer::Never,
-            },
+            "sandbox:slow" => Self { answer: Answer::Late, ..Self::captured() },
+            "sandbox:never" => Self { status: "pending", reason: None, answer: Answer::Never },
             _ => Self::declined("unknown payment method"),
         }
     }
@@ -385,9 +322,9 @@ impl PaymentProvider for Sandbox {
         }
         Ok(match decision.reason {
             Some(reason) => ChargeOutcome::Declined { reason },
-            None => ChargeOutcome::Captured {
-                reference: charge_reference(request.idempotency_key),
-            },
+            None => {
+                ChargeOutcome::Captured { reference: charge_reference(request.idempotency_key) }
+            }
         })
     }
 
@@ -396,9 +333,7 @@ impl PaymentProvider for Sandbox {
     }
 
     async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, ProviderError> {
-        self.settle_cancel(idempotency_key)
-            .await
-            .map_err(unavailable)
+        self.settle_cancel(idempotency_key).await.map_err(unavailable)
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, ProviderError> {
@@ -406,9 +341,7 @@ impl PaymentProvider for Sandbox {
     }
 
     async fn lookup_refund(&self, idempotency_key: Uuid) -> Result<RefundStatus, ProviderError> {
-        self.refund_status(idempotency_key)
-            .await
-            .map_err(unavailable)
+        self.refund_status(idempotency_key).await.map_err(unavailable)
     }
 }
 

@@ -103,10 +103,7 @@ fn from_name<T: serde::de::DeserializeOwned>(column: &str, name: String) -> Resu
 }
 
 fn undecodable(column: &str, source: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::ColumnDecode {
-        index: column.to_owned(),
-        source: source.into(),
-    }
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: source.into() }
 }
 
 fn encode(details: &Details) -> Result<String, sqlx::Error> {
@@ -141,10 +138,7 @@ pub(crate) async fn find(
     connection: &mut SqliteConnection,
     id: PaymentId,
 ) -> Result<Option<PaymentRow>, sqlx::Error> {
-    let stored: Option<Stored> = sqlx::query_as(BY_ID)
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+    let stored: Option<Stored> = sqlx::query_as(BY_ID).bind(id).fetch_optional(connection).await?;
     stored.map(PaymentRow::try_from).transpose()
 }
 
@@ -193,15 +187,10 @@ mod tests {
     async fn every_statement_can_be_prepared() {
         let folder = tempfile::TempDir::new().unwrap();
         let url = format!("sqlite:{}", folder.path().join("payments.db").display());
-        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS)
-            .await
-            .unwrap();
+        let database = Database::open(&url, crate::NAME, &crate::MIGRATIONS).await.unwrap();
         let mut transaction = database.begin().await.unwrap();
         for &statement in STATEMENTS {
-            (*transaction)
-                .prepare(statement.into_sql_str())
-                .await
-                .unwrap();
+            (*transaction).prepare(statement.into_sql_str()).await.unwrap();
         }
     }
 }

@@ -16,10 +16,7 @@ async fn an_invoice_is_collected_once() {
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
 
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested", "PaymentCaptured"]
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentCaptured"]);
     let charges = world.charges().await;
     assert_eq!(charges.len(), 1);
     assert_eq!(charges[0].payment_id, Some(payment));
@@ -47,19 +44,10 @@ async fn what_follows_carries_the_correlation_and_names_its_cause() {
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
-    let log = world
-        .environment
-        .store
-        .read_log(0, &kernel::event::EventFilter::all(), 10)
-        .await;
-    let [issued, requested, captured] = &log.unwrap().events[..] else {
-        panic!("more events")
-    };
+    let log = world.environment.store.read_log(0, &kernel::event::EventFilter::all(), 10).await;
+    let [issued, requested, captured] = &log.unwrap().events[..] else { panic!("more events") };
     for event in [requested, captured] {
-        assert_eq!(
-            event.metadata.correlation_id,
-            issued.metadata.correlation_id
-        );
+        assert_eq!(event.metadata.correlation_id, issued.metadata.correlation_id);
     }
     assert_eq!(requested.metadata.causation_id, Some(issued.id));
     assert_eq!(captured.metadata.causation_id, Some(requested.id));
@@ -80,10 +68,7 @@ async fn what_the_provider_declines_is_declined_with_its_reason() {
         let payment = world.issue(method).await;
         world.until::<PaymentDeclined>(payment).await;
         let view = running.view(&world, payment).await;
-        assert_eq!(
-            (&view["status"], &view["reason"]),
-            (&json!("declined"), &json!(reason))
-        );
+        assert_eq!((&view["status"], &view["reason"]), (&json!("declined"), &json!(reason)));
     }
     assert!(world.charges().await.iter().all(|charge| !charge.captured));
     running.stop().await;
@@ -116,19 +101,11 @@ async fn a_slow_provider_is_enquired_of_and_not_charged_again() {
 #[actix_web::test]
 async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken() {
     let world = World::new();
-    let running = world
-        .start(PaymentsSettings {
-            deadline_ms: 300,
-            ..settings()
-        })
-        .await;
+    let running = world.start(PaymentsSettings { deadline_ms: 300, ..settings() }).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentExpired>(payment).await;
 
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested", "PaymentExpired"]
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentExpired"]);
     let expired_at = world.events(payment).await[1].recorded_at;
     let deadline = world.data::<PaymentRequested>(payment).await["deadline"].clone();
     let deadline: chrono::DateTime<chrono::Utc> = serde_json::from_value(deadline).unwrap();
@@ -154,10 +131,7 @@ async fn an_invoice_voided_before_the_capture_is_not_collected() {
             world.charges().await.iter().any(|charge| charge.cancelled)
         })
         .await;
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested", "PaymentCancelled"]
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentCancelled"]);
     assert_eq!(running.view(&world, payment).await["status"], "cancelled");
     running.stop().await;
 }
@@ -172,23 +146,13 @@ async fn an_invoice_voided_after_the_capture_is_refunded_once() {
     let invoice = serde_json::from_value(invoice).unwrap();
     world.void(invoice).await;
     world.until::<PaymentRefunded>(payment).await;
-    let story = [
-        "PaymentRequested",
-        "PaymentCaptured",
-        "RefundRequested",
-        "PaymentRefunded",
-    ];
+    let story = ["PaymentRequested", "PaymentCaptured", "RefundRequested", "PaymentRefunded"];
     assert_eq!(world.story(payment).await, story);
     let view = running.view(&world, payment).await;
     assert_eq!(view["status"], "refunded");
     assert_eq!(view["refund"]["status"], "refunded");
     assert_eq!(view["refund"]["amount"], "119.76");
-    assert!(
-        view["refund"]["reference"]
-            .as_str()
-            .unwrap()
-            .starts_with("sandbox-re-")
-    );
+    assert!(view["refund"]["reference"].as_str().unwrap().starts_with("sandbox-re-"));
     assert!(world.charges().await[0].refunded);
     running.stop().await;
 }
@@ -206,10 +170,7 @@ async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing() {
     let next = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(next).await;
     running.stop().await;
-    assert_eq!(
-        world.story(declined).await,
-        ["PaymentRequested", "PaymentDeclined"]
-    );
+    assert_eq!(world.story(declined).await, ["PaymentRequested", "PaymentDeclined"]);
     let parked = world.parked().await;
     assert!(parked.is_empty(), "{parked:?}");
 }

@@ -19,18 +19,8 @@ async fn sync_as(
 ) -> Result<SyncOutcome, SyncError> {
     let target = running.sync_target();
     assert_eq!(target.command(), "payments.SyncPayment");
-    let legacy = LegacyReference {
-        source: "tryton".to_owned(),
-        id: "line/7".to_owned(),
-    };
-    target
-        .sync(SyncRequest {
-            id,
-            legacy,
-            state,
-            cause: Cause::request(new_id(), "import"),
-        })
-        .await
+    let legacy = LegacyReference { source: "tryton".to_owned(), id: "line/7".to_owned() };
+    target.sync(SyncRequest { id, legacy, state, cause: Cause::request(new_id(), "import") }).await
 }
 
 async fn sync(running: &Running, state: Value) -> Result<SyncOutcome, SyncError> {
@@ -38,14 +28,7 @@ async fn sync(running: &Running, state: Value) -> Result<SyncOutcome, SyncError>
 }
 
 async fn absent(running: &Running) -> Result<SyncOutcome, SyncError> {
-    sync_as(
-        running,
-        ID,
-        LegacyState::Absent {
-            reason: "deleted".to_owned(),
-        },
-    )
-    .await
+    sync_as(running, ID, LegacyState::Absent { reason: "deleted".to_owned() }).await
 }
 
 fn state() -> Value {
@@ -60,14 +43,8 @@ async fn a_legacy_payment_is_shown_as_the_legacy_has_it() {
     let world = World::new();
     let running = world.start(settings()).await;
     assert_eq!(absent(&running).await.unwrap(), SyncOutcome::Ignored);
-    assert_eq!(
-        sync(&running, state()).await.unwrap(),
-        SyncOutcome::Imported
-    );
-    assert_eq!(
-        sync(&running, state()).await.unwrap(),
-        SyncOutcome::Unchanged
-    );
+    assert_eq!(sync(&running, state()).await.unwrap(), SyncOutcome::Imported);
+    assert_eq!(sync(&running, state()).await.unwrap(), SyncOutcome::Unchanged);
     let view = running.view(&world, ID).await;
     assert_eq!(view["status"], "captured");
     assert_eq!(view["invoice_id"], json!(INVOICE));
@@ -83,10 +60,7 @@ async fn a_legacy_payment_is_shown_as_the_legacy_has_it() {
     let revised = sync(&running, json!({"reconciled": true})).await.unwrap();
     assert_eq!(revised, SyncOutcome::Revised(vec!["reconciled".to_owned()]));
     let view = running.view(&world, ID).await;
-    assert_eq!(
-        (&view["reconciled"], &view["revision"]),
-        (&json!(true), &json!(1))
-    );
+    assert_eq!((&view["reconciled"], &view["revision"]), (&json!(true), &json!(1)));
     running.stop().await;
 }
 
@@ -95,25 +69,13 @@ async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it
     let world = World::new();
     let running = world.start(settings()).await;
     sync(&running, state()).await.unwrap();
-    assert!(matches!(
-        absent(&running).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
+    assert!(matches!(absent(&running).await.unwrap(), SyncOutcome::Revised(_)));
     assert_eq!(absent(&running).await.unwrap(), SyncOutcome::Unchanged);
     let view = running.view(&world, ID).await;
-    assert_eq!(
-        (&view["status"], &view["reason"]),
-        (&json!("cancelled"), &json!("deleted"))
-    );
-    assert!(matches!(
-        sync(&running, state()).await.unwrap(),
-        SyncOutcome::Revised(_)
-    ));
+    assert_eq!((&view["status"], &view["reason"]), (&json!("cancelled"), &json!("deleted")));
+    assert!(matches!(sync(&running, state()).await.unwrap(), SyncOutcome::Revised(_)));
     let view = running.view(&world, ID).await;
-    assert_eq!(
-        (&view["status"], view.get("reason")),
-        (&json!("captured"), None)
-    );
+    assert_eq!((&view["status"], view.get("reason")), (&json!("captured"), None));
     running.stop().await;
 }
 
@@ -123,20 +85,14 @@ async fn what_cannot_be_understood_is_said_and_records_nothing() {
     let running = world.start(settings()).await;
     for (bad, named) in [
         (json!({"status": "captured", "currency": "EUR"}), "amount"),
-        (
-            json!({"amount": "1", "currency": "EUR", "iban": "FR76"}),
-            "iban",
-        ),
+        (json!({"amount": "1", "currency": "EUR", "iban": "FR76"}), "iban"),
         (json!({"amount": "Ada", "currency": "EUR"}), "amount"),
     ] {
         let Err(SyncError::NotUnderstood(reason)) = sync(&running, bad).await else {
             panic!("understood, without {named}")
         };
         assert!(reason.contains(named), "{reason}");
-        assert!(
-            !reason.contains("Ada") && !reason.contains("FR76"),
-            "{reason}"
-        );
+        assert!(!reason.contains("Ada") && !reason.contains("FR76"), "{reason}");
     }
     assert!(world.events(ID).await.is_empty());
     running.stop().await;
@@ -166,17 +122,10 @@ async fn the_legacys_word_does_not_count_for_what_was_made_here() {
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
-    let outcome = sync_as(&running, payment, LegacyState::Present(state()))
-        .await
-        .unwrap();
+    let outcome = sync_as(&running, payment, LegacyState::Present(state())).await.unwrap();
     assert_eq!(outcome, SyncOutcome::Conflict);
-    let gone = LegacyState::Absent {
-        reason: "deleted".to_owned(),
-    };
-    assert_eq!(
-        sync_as(&running, payment, gone).await.unwrap(),
-        SyncOutcome::Conflict
-    );
+    let gone = LegacyState::Absent { reason: "deleted".to_owned() };
+    assert_eq!(sync_as(&running, payment, gone).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.story(payment).await.len(), 2);
     running.stop().await;
 }

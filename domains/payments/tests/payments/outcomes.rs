@@ -27,12 +27,7 @@ async fn money_taken_while_the_payment_was_cancelled_goes_back() {
     let view = running.view(&world, payment).await;
     assert_eq!(view["status"], "cancelled");
     assert_eq!(view["refund"]["status"], "requested");
-    assert!(
-        view["provider_reference"]
-            .as_str()
-            .unwrap()
-            .starts_with("ref-")
-    );
+    assert!(view["provider_reference"].as_str().unwrap().starts_with("ref-"));
 
     provider.always("lookup_refund", Does::Works);
     world.until::<PaymentRefunded>(payment).await;
@@ -61,32 +56,22 @@ async fn money_taken_before_we_gave_up_counts_as_paid() {
     provider.called("lookup", 1).await;
     world.pass(3_600);
     world.until::<PaymentCaptured>(payment).await;
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested", "PaymentCaptured"]
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentCaptured"]);
     running.stop().await;
 }
 
 #[actix_web::test]
 async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
     let world = World::new();
-    let provider = Scripted::new([
-        ("charge", Does::Hangs),
-        ("cancel", Does::Fails),
-        ("cancel", Does::Hangs),
-    ]);
+    let provider =
+        Scripted::new([("charge", Does::Hangs), ("cancel", Does::Fails), ("cancel", Does::Hangs)]);
     provider.always("lookup", Does::Defers);
     let running = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
     provider.called("lookup", 1).await;
     world.pass(3_600);
     provider.called("cancel", 2).await;
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested"],
-        "nothing is definite yet"
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested"], "nothing is definite yet");
     world.until::<PaymentExpired>(payment).await;
     provider.called("cancel", 3).await;
     running.stop().await;
@@ -125,9 +110,7 @@ async fn a_charge_that_is_decided_later_is_enquired_of() {
             world.until::<PaymentDeclined>(payment).await;
         }
         assert!(
-            provider
-                .operations()
-                .starts_with(&["charge", "lookup", "lookup", "charge", "lookup"])
+            provider.operations().starts_with(&["charge", "lookup", "lookup", "charge", "lookup"])
         );
         running.stop().await;
     }
@@ -142,9 +125,7 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
         let payment = world.issue("card").await;
         world.until::<PaymentCaptured>(payment).await;
         let asked = json!({"reason": "broken"});
-        let asked = running
-            .post(&format!("/{payment}/refund"), Some(asked))
-            .await;
+        let asked = running.post(&format!("/{payment}/refund"), Some(asked)).await;
         assert_eq!(asked.status, 200, "{}", asked.body);
         world.until::<PaymentRefunded>(payment).await;
         let refunds: Vec<_> = provider
@@ -154,10 +135,7 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
             .collect();
         // All with one key, that of the request for the refund.
         let requested = &world.events(payment).await[2];
-        assert!(
-            refunds.iter().all(|(_, key)| *key == requested.id),
-            "{refunds:?}"
-        );
+        assert!(refunds.iter().all(|(_, key)| *key == requested.id), "{refunds:?}");
         if first == Does::WorksSilently {
             let operations: Vec<_> = refunds.iter().map(|(operation, _)| *operation).collect();
             assert_eq!(operations, ["refund", "lookup_refund"]);
@@ -173,17 +151,12 @@ async fn a_refund_that_the_provider_refuses_is_parked_for_somebody_to_look_into(
     let running = world.start_with(provider).await;
     let payment = world.issue("card").await;
     world.until::<PaymentCaptured>(payment).await;
-    let asked = running
-        .post(&format!("/{payment}/refund"), Some(json!({"reason": "x"})))
-        .await;
+    let asked = running.post(&format!("/{payment}/refund"), Some(json!({"reason": "x"}))).await;
     assert_eq!(asked.status, 200);
     let database = running.module.database.clone();
     world
         .eventually("the refund is parked", async || {
-            let keys = database
-                .parked_keys("payments.provider-calls")
-                .await
-                .unwrap();
+            let keys = database.parked_keys("payments.provider-calls").await.unwrap();
             keys == [format!("payment-{payment}")]
         })
         .await;

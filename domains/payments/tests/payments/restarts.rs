@@ -10,12 +10,7 @@ use crate::world::{World, settings};
 #[actix_web::test]
 async fn killed_during_the_charge_it_charges_once() {
     let world = World::new();
-    let first = world
-        .start(PaymentsSettings {
-            call_timeout_ms: 60_000,
-            ..settings()
-        })
-        .await;
+    let first = world.start(PaymentsSettings { call_timeout_ms: 60_000, ..settings() }).await;
     let payment = world.issue("sandbox:slow").await;
     world
         .eventually("the provider took the money", async || {
@@ -23,20 +18,13 @@ async fn killed_during_the_charge_it_charges_once() {
         })
         .await;
     first.kill().await;
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested"],
-        "we do not know of it"
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested"], "we do not know of it");
 
     let second = world.start(settings()).await;
     world.until::<PaymentCaptured>(payment).await;
     let charges = world.charges().await;
     assert_eq!(charges.len(), 1, "{charges:?}");
-    assert_eq!(
-        world.story(payment).await,
-        ["PaymentRequested", "PaymentCaptured"]
-    );
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentCaptured"]);
     second.stop().await;
 }
 
@@ -48,21 +36,13 @@ async fn killed_during_a_refund_it_refunds_once() {
     let payment = world.issue("card").await;
     world.until::<PaymentCaptured>(payment).await;
     provider.always("lookup_refund", Does::Hangs);
-    first
-        .post(
-            &format!("/{payment}/refund"),
-            Some(json!({"reason": "broken"})),
-        )
-        .await;
+    first.post(&format!("/{payment}/refund"), Some(json!({"reason": "broken"}))).await;
     provider.called("refund", 1).await;
     first.kill().await;
     provider.always("lookup_refund", Does::Works);
     let second = world.start_with(provider.clone()).await;
     world.until::<PaymentRefunded>(payment).await;
-    let keys = provider
-        .calls()
-        .into_iter()
-        .filter(|(operation, _)| *operation == "refund");
+    let keys = provider.calls().into_iter().filter(|(operation, _)| *operation == "refund");
     let keys: std::collections::HashSet<_> = keys.map(|(_, key)| key).collect();
     assert_eq!(keys.len(), 1, "the same refund, asked for again");
     second.stop().await;
@@ -74,9 +54,7 @@ async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart() {
     let first = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world
-        .eventually("the provider has the charge", async || {
-            !world.charges().await.is_empty()
-        })
+        .eventually("the provider has the charge", async || !world.charges().await.is_empty())
         .await;
     first.stop().await;
     world.pass(3_600);
@@ -96,18 +74,10 @@ async fn everything_handled_again_from_the_beginning_changes_nothing() {
     world.until::<PaymentCaptured>(captured).await;
     let refunded = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(refunded).await;
-    first
-        .post(
-            &format!("/{refunded}/refund"),
-            Some(json!({"reason": "broken"})),
-        )
-        .await;
+    first.post(&format!("/{refunded}/refund"), Some(json!({"reason": "broken"}))).await;
     world.until::<PaymentRefunded>(refunded).await;
     first.stop().await;
-    let (charges, head) = (
-        world.charges().await,
-        world.environment.store.head().await.unwrap(),
-    );
+    let (charges, head) = (world.charges().await, world.environment.store.head().await.unwrap());
 
     world.forget_read_models();
     let second = world.start(settings()).await;
@@ -122,10 +92,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing() {
         .await;
     assert_eq!(world.story(captured).await.len(), 2);
     assert_eq!(world.story(refunded).await.len(), 4);
-    let before: Vec<_> = charges
-        .iter()
-        .map(|charge| charge.idempotency_key)
-        .collect();
+    let before: Vec<_> = charges.iter().map(|charge| charge.idempotency_key).collect();
     let after: Vec<_> = world
         .charges()
         .await

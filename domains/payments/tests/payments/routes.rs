@@ -18,10 +18,7 @@ async fn captured(world: &World) -> Uuid {
 
 fn ids(page: &Value) -> Vec<Uuid> {
     let items = page["items"].as_array().unwrap();
-    items
-        .iter()
-        .map(|item| serde_json::from_value(item["id"].clone()).unwrap())
-        .collect()
+    items.iter().map(|item| serde_json::from_value(item["id"].clone()).unwrap()).collect()
 }
 
 async fn list(running: &Running, world: &World, query: &str) -> Vec<Uuid> {
@@ -65,46 +62,21 @@ async fn lists_are_filtered_and_paged_newest_first() {
     let everything: Vec<_> = [declined].into_iter().chain(all.iter().copied()).collect();
     assert_eq!(list(&running, &world, "").await, everything);
     assert_eq!(list(&running, &world, "?status=captured").await, all);
-    assert_eq!(
-        list(&running, &world, &format!("?invoice_id={invoice}")).await,
-        [declined]
-    );
-    assert_eq!(
-        list(&running, &world, "?owner=bascule&status=declined").await,
-        [declined]
-    );
-    assert_eq!(
-        list(&running, &world, "?owner=legacy").await,
-        [] as [Uuid; 0]
-    );
-    assert_eq!(
-        list(&running, &world, "?legacy_id=line%2F7").await,
-        [] as [Uuid; 0]
-    );
+    assert_eq!(list(&running, &world, &format!("?invoice_id={invoice}")).await, [declined]);
+    assert_eq!(list(&running, &world, "?owner=bascule&status=declined").await, [declined]);
+    assert_eq!(list(&running, &world, "?owner=legacy").await, [] as [Uuid; 0]);
+    assert_eq!(list(&running, &world, "?legacy_id=line%2F7").await, [] as [Uuid; 0]);
 
     let first = running.get(&world, "?status=captured&limit=2").await;
     assert_eq!(ids(&first.body), all[..2]);
     let link = first.header("link");
-    assert!(
-        link.ends_with("rel=\"next\"") && link.contains("status=captured"),
-        "{link}"
-    );
-    let next = link
-        .trim_start_matches("</api/v1/payments")
-        .split('>')
-        .next()
-        .unwrap();
+    assert!(link.ends_with("rel=\"next\"") && link.contains("status=captured"), "{link}");
+    let next = link.trim_start_matches("</api/v1/payments").split('>').next().unwrap();
     let second = running.get(&world, next).await;
     assert_eq!(ids(&second.body), all[2..]);
     assert_eq!(second.header("link"), "");
 
-    for bad in [
-        "?status=lost",
-        "?limit=0",
-        "?colour=red",
-        "?invoice_id=1",
-        "?legacy_id=",
-    ] {
+    for bad in ["?status=lost", "?limit=0", "?colour=red", "?invoice_id=1", "?legacy_id="] {
         assert_eq!(running.get(&world, bad).await.status, 400, "{bad}");
     }
     running.stop().await;
@@ -135,15 +107,10 @@ async fn a_refund_is_asked_for_once_per_key() {
         "the key belongs to another request"
     );
     // Without a key, too, asking twice changes nothing.
-    let again = running
-        .post(&format!("/{payment}/refund"), Some(json!({"reason": "x"})))
-        .await;
+    let again = running.post(&format!("/{payment}/refund"), Some(json!({"reason": "x"}))).await;
     assert_eq!(again.status, 200);
     assert_eq!(world.story(payment).await.len(), 4);
-    let reason = world
-        .data::<payments_contract::RefundRequested>(payment)
-        .await["reason"]
-        .clone();
+    let reason = world.data::<payments_contract::RefundRequested>(payment).await["reason"].clone();
     assert_eq!(reason, json!({"cause": "requested", "reason": "broken"}));
     running.stop().await;
 }
@@ -178,9 +145,7 @@ async fn refusals_say_what_is_in_the_way() {
     world.until::<PaymentDeclined>(declined).await;
     let answer = running.post(&format!("/{declined}/cancel"), None).await;
     assert_eq!(answer.body["type"], "/problems/refused/already-over");
-    let answer = running
-        .post(&format!("/{declined}/refund"), Some(json!({"reason": "x"})))
-        .await;
+    let answer = running.post(&format!("/{declined}/refund"), Some(json!({"reason": "x"}))).await;
     assert_eq!(answer.body["type"], "/problems/refused/nothing-to-refund");
     running.stop().await;
 }
@@ -222,19 +187,9 @@ async fn one_payment_has_a_tag_and_a_history() {
 
     let history = running.get(&world, &format!("/{payment}/history")).await;
     assert_eq!(history.status, 200, "{}", history.body);
-    let types: Vec<_> = history.body["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|item| item["type"].clone())
-        .collect();
-    assert_eq!(
-        types,
-        [
-            "payments.PaymentRequested.v1",
-            "payments.PaymentCaptured.v1"
-        ]
-    );
+    let types: Vec<_> =
+        history.body["items"].as_array().unwrap().iter().map(|item| item["type"].clone()).collect();
+    assert_eq!(types, ["payments.PaymentRequested.v1", "payments.PaymentCaptured.v1"]);
     running.stop().await;
 }
 
@@ -265,24 +220,14 @@ async fn the_routes_describe_themselves_without_a_store() {
         .filter_map(|operation| operation["operationId"].as_str())
         .collect();
     assert_eq!(operations.len(), 5, "{operations:?}");
-    assert!(
-        operations.iter().all(|id| id.contains("payment")),
-        "{operations:?}"
-    );
+    assert!(operations.iter().all(|id| id.contains("payment")), "{operations:?}");
 
     let mut found = Vec::new();
     references(&document, &mut found);
-    assert!(
-        found
-            .iter()
-            .any(|reference| reference.ends_with("/PaymentStatus"))
-    );
+    assert!(found.iter().any(|reference| reference.ends_with("/PaymentStatus")));
     for reference in found {
         let pointer = reference.trim_start_matches('#');
-        assert!(
-            document.pointer(pointer).is_some(),
-            "{reference} leads nowhere"
-        );
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
     // Names are shared by all modules: ours say whose they are, so that they never collide.
     let schemas = document["components"]["schemas"].as_object().unwrap();

@@ -70,21 +70,14 @@ impl Scripted {
 
     /// The operations called so far.
     pub(crate) fn operations(&self) -> Vec<&'static str> {
-        self.calls()
-            .into_iter()
-            .map(|(operation, _)| operation)
-            .collect()
+        self.calls().into_iter().map(|(operation, _)| operation).collect()
     }
 
     /// Waits until an operation is being called for the `count`th time.
     pub(crate) async fn called(&self, operation: &str, count: usize) {
         let mut calls = self.calls.subscribe();
         let enough = calls.wait_for(|calls| {
-            calls
-                .iter()
-                .filter(|(called, _)| *called == operation)
-                .count()
-                >= count
+            calls.iter().filter(|(called, _)| *called == operation).count() >= count
         });
         let outcome = tokio::time::timeout(Duration::from_secs(20), enough).await;
         assert!(outcome.is_ok(), "{operation} was not called {count} times");
@@ -97,12 +90,7 @@ impl Scripted {
         if let Some((_, does)) = planned.and_then(|at| plan.remove(at)) {
             return does;
         }
-        self.habits
-            .lock()
-            .unwrap()
-            .get(operation)
-            .copied()
-            .unwrap_or(Does::Works)
+        self.habits.lock().unwrap().get(operation).copied().unwrap_or(Does::Works)
     }
 
     fn note(&self, operation: &'static str, key: Uuid) {
@@ -143,30 +131,22 @@ fn reference(key: Uuid) -> String {
 impl PaymentProvider for Scripted {
     async fn charge(&self, request: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
         let key = request.idempotency_key;
-        let refused = || ChargeOutcome::Declined {
-            reason: "no".to_owned(),
-        };
+        let refused = || ChargeOutcome::Declined { reason: "no".to_owned() };
         self.answer("charge", key, ChargeOutcome::Pending, refused(), |books| {
             if books.cancelled.contains(&key) {
                 return refused();
             }
             books.captured.insert(key);
-            ChargeOutcome::Captured {
-                reference: reference(key),
-            }
+            ChargeOutcome::Captured { reference: reference(key) }
         })
         .await
     }
 
     async fn lookup(&self, key: Uuid) -> Result<ChargeStatus, ProviderError> {
-        let refused = ChargeStatus::Declined {
-            reason: "no".to_owned(),
-        };
+        let refused = ChargeStatus::Declined { reason: "no".to_owned() };
         self.answer("lookup", key, ChargeStatus::Pending, refused, |books| {
             if books.captured.contains(&key) {
-                ChargeStatus::Captured {
-                    reference: reference(key),
-                }
+                ChargeStatus::Captured { reference: reference(key) }
             } else if books.cancelled.contains(&key) {
                 ChargeStatus::Cancelled
             } else {
@@ -177,14 +157,10 @@ impl PaymentProvider for Scripted {
     }
 
     async fn cancel(&self, key: Uuid) -> Result<CancelOutcome, ProviderError> {
-        let refused = || CancelOutcome::AlreadyDeclined {
-            reason: "no".to_owned(),
-        };
+        let refused = || CancelOutcome::AlreadyDeclined { reason: "no".to_owned() };
         self.answer("cancel", key, refused(), refused(), |books| {
             if books.captured.contains(&key) {
-                return CancelOutcome::AlreadyCaptured {
-                    reference: reference(key),
-                };
+                return CancelOutcome::AlreadyCaptured { reference: reference(key) };
             }
             books.cancelled.insert(key);
             CancelOutcome::Cancelled
@@ -193,42 +169,24 @@ impl PaymentProvider for Scripted {
     }
 
     async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, ProviderError> {
-        let refused = RefundOutcome::Refused {
-            code: "expired_card".to_owned(),
-        };
+        let refused = RefundOutcome::Refused { code: "expired_card".to_owned() };
         let key = request.idempotency_key;
-        assert!(
-            self.books
-                .lock()
-                .unwrap()
-                .captured
-                .contains(&request.charge_key)
-        );
+        assert!(self.books.lock().unwrap().captured.contains(&request.charge_key));
         self.answer("refund", key, RefundOutcome::Pending, refused, |books| {
             books.refunded.insert(key);
-            RefundOutcome::Refunded {
-                reference: reference(key),
-            }
+            RefundOutcome::Refunded { reference: reference(key) }
         })
         .await
     }
 
     async fn lookup_refund(&self, key: Uuid) -> Result<RefundStatus, ProviderError> {
-        self.answer(
-            "lookup_refund",
-            key,
-            RefundStatus::Pending,
-            RefundStatus::NotFound,
-            |books| {
-                if books.refunded.contains(&key) {
-                    RefundStatus::Refunded {
-                        reference: reference(key),
-                    }
-                } else {
-                    RefundStatus::NotFound
-                }
-            },
-        )
+        self.answer("lookup_refund", key, RefundStatus::Pending, RefundStatus::NotFound, |books| {
+            if books.refunded.contains(&key) {
+                RefundStatus::Refunded { reference: reference(key) }
+            } else {
+                RefundStatus::NotFound
+            }
+        })
         .await
     }
 }

@@ -61,14 +61,8 @@ pub(crate) fn settings() -> PaymentsSettings {
         first_pause_ms: 2,
         longest_pause_ms: 10,
         concurrent_calls: 8,
-        breaker: BreakerSettings {
-            failures: 50,
-            first_pause_ms: 10,
-            longest_pause_ms: 20,
-        },
-        sandbox: SandboxSettings {
-            slow_answer_after_ms: 60_000,
-        },
+        breaker: BreakerSettings { failures: 50, first_pause_ms: 10, longest_pause_ms: 20 },
+        sandbox: SandboxSettings { slow_answer_after_ms: 60_000 },
     }
 }
 
@@ -81,11 +75,7 @@ impl World {
             clock: clock.clone(),
             lookup_key: SecretKey::generate().unwrap(),
         };
-        Self {
-            folder: TempDir::new().unwrap(),
-            clock,
-            environment,
-        }
+        Self { folder: TempDir::new().unwrap(), clock, environment }
     }
 
     /// Lets time pass.
@@ -101,11 +91,7 @@ impl World {
     pub(crate) async fn start(&self, settings: PaymentsSettings) -> Running {
         let (database, ledger) = (self.url("payments.db"), self.url("sandbox.db"));
         let environment = self.environment.clone();
-        Running::new(
-            payments::open(environment, &database, &ledger, settings)
-                .await
-                .unwrap(),
-        )
+        Running::new(payments::open(environment, &database, &ledger, settings).await.unwrap())
     }
 
     /// Starts the module on a provider of the test.
@@ -127,9 +113,7 @@ impl World {
     pub(crate) async fn charges(&self) -> Vec<SandboxCharge> {
         let clock = self.environment.clock.clone();
         let url = self.url("sandbox.db");
-        let sandbox = Sandbox::open(&url, clock, SandboxSettings::default())
-            .await
-            .unwrap();
+        let sandbox = Sandbox::open(&url, clock, SandboxSettings::default()).await.unwrap();
         sandbox.charges().await.unwrap()
     }
 
@@ -184,33 +168,21 @@ impl World {
             metadata,
         };
         let stream = StreamName::of("invoice", invoice_id);
-        let request = AppendRequest {
-            stream,
-            expected: ExpectedRevision::Any,
-            events: vec![event],
-        };
+        let request =
+            AppendRequest { stream, expected: ExpectedRevision::Any, events: vec![event] };
         self.environment.store.append(request).await.unwrap();
     }
 
     /// Everything that happened to a payment.
     pub(crate) async fn events(&self, payment: Uuid) -> Vec<Arc<RecordedEvent>> {
         let stream = StreamName::of("payment", payment);
-        self.environment
-            .store
-            .read_stream(&stream, 0, 100)
-            .await
-            .unwrap()
+        self.environment.store.read_stream(&stream, 0, 100).await.unwrap()
     }
 
     /// The names of what happened to a payment, without module and version.
     pub(crate) async fn story(&self, payment: Uuid) -> Vec<String> {
         let name = |event: &Arc<RecordedEvent>| {
-            event
-                .event_type
-                .split('.')
-                .nth(1)
-                .unwrap_or_default()
-                .to_owned()
+            event.event_type.split('.').nth(1).unwrap_or_default().to_owned()
         };
         self.events(payment).await.iter().map(name).collect()
     }
@@ -218,10 +190,7 @@ impl World {
     /// The data of the one event of this type of a payment.
     pub(crate) async fn data<E: Published>(&self, payment: Uuid) -> Value {
         let events = self.events(payment).await;
-        let event = events
-            .iter()
-            .find(|event| event.event_type == E::TYPE)
-            .unwrap();
+        let event = events.iter().find(|event| event.event_type == E::TYPE).unwrap();
         serde_json::from_slice(&event.data).unwrap()
     }
 
@@ -242,11 +211,7 @@ impl World {
                 }
             };
             if tokio::time::timeout(PATIENCE, seen).await.is_err() {
-                panic!(
-                    "no {} at {caller}: {:?}",
-                    E::TYPE,
-                    self.story(payment).await
-                );
+                panic!("no {} at {caller}: {:?}", E::TYPE, self.story(payment).await);
             }
         }
     }
@@ -258,11 +223,7 @@ impl World {
         let module = payments::open_with(environment, &url, provider, settings()).await;
         let database = module.unwrap().database;
         let mut keys = Vec::new();
-        for name in [
-            "payments.collection",
-            "payments.provider-calls",
-            "payments.payments.v1",
-        ] {
+        for name in ["payments.collection", "payments.provider-calls", "payments.payments.v1"] {
             keys.extend(database.parked_keys(name).await.unwrap());
         }
         keys
@@ -270,12 +231,7 @@ impl World {
 
     /// How far a subscription has come.
     pub(crate) async fn checkpoint(&self, running: &Running, subscription: &str) -> u64 {
-        let checkpoint = running
-            .module
-            .database
-            .checkpoint(subscription)
-            .await
-            .unwrap();
+        let checkpoint = running.module.database.checkpoint(subscription).await.unwrap();
         checkpoint.map_or(0, |checkpoint| checkpoint.position)
     }
 
@@ -313,11 +269,7 @@ impl Running {
         for subscription in module.subscriptions.drain(..) {
             tasks.spawn(subscription.run(shutdown.clone()));
         }
-        Self {
-            module,
-            shutdown,
-            tasks,
-        }
+        Self { module, shutdown, tasks }
     }
 
     /// Stops it in whatever it is doing.
@@ -346,11 +298,7 @@ impl Running {
         let response = test::call_service(&app, request.to_request()).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = test::read_body(response).await;
-        Answer {
-            status,
-            headers,
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-        }
+        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
     }
 
     /// The payment as it is shown once everything recorded so far is visible.
@@ -363,8 +311,7 @@ impl Running {
     pub(crate) async fn get(&self, world: &World, path: &str) -> Answer {
         let head = world.environment.store.head().await.unwrap();
         let request = test::TestRequest::get().uri(&format!("/api/v1/payments{path}"));
-        self.call(request.insert_header(("Bascule-Min-Position", head.to_string())))
-            .await
+        self.call(request.insert_header(("Bascule-Min-Position", head.to_string()))).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Option<Value>) -> Answer {
@@ -385,8 +332,6 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

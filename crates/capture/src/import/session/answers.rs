@@ -44,9 +44,7 @@ impl Session<'_> {
                 .increment(1);
             last.insert((answered.aggregate, answered.key.as_str()), answered);
         }
-        let marks = answers
-            .iter()
-            .map(|one| (name(one), one.key.as_str(), one.mark));
+        let marks = answers.iter().map(|one| (name(one), one.key.as_str(), one.mark));
         self.ledger.unmark(transaction, marks).await?;
         let understood = || last.values().filter(|answered| answered.outcome.is_ok());
         let states = understood().map(|one| {

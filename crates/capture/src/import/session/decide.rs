@@ -34,33 +34,17 @@ impl Session<'_> {
         for work in &mut work {
             if let Assembled::Document(input) = &mut work.assembled {
                 let program = mapping.aggregates[work.root.0].program.clone();
-                jobs.push(Job {
-                    program,
-                    input: std::mem::take(input),
-                });
+                jobs.push(Job { program, input: std::mem::take(input) });
             }
         }
-        let results = self
-            .import
-            .runner
-            .run(jobs)
-            .await
-            .map_err(|_| ImportError::ProgramStuck)?;
+        let results = self.import.runner.run(jobs).await.map_err(|_| ImportError::ProgramStuck)?;
         let mut results = results.into_iter();
         let stored = self.stored_digests(transaction, &work).await?;
         let mut sent: HashMap<Root, usize> = HashMap::new();
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
-        for Work {
-            root,
-            mark,
-            occurred_ms,
-            assembled,
-        } in work
-        {
+        for Work { root, mark, occurred_ms, assembled } in work {
             let state = match assembled {
-                Assembled::Deleted => Ok(LegacyState::Absent {
-                    reason: "deleted".to_owned(),
-                }),
+                Assembled::Deleted => Ok(LegacyState::Absent { reason: "deleted".to_owned() }),
                 Assembled::Waiting(_) if !turn.last => continue,
                 Assembled::Waiting(why) => Err(why),
                 Assembled::Document(_) => match results.next() {
@@ -78,10 +62,7 @@ impl Session<'_> {
                 }
             };
             let digest = self.digest(&state);
-            let flying = self
-                .flight
-                .as_ref()
-                .and_then(|flight| flight.digests.get(&root));
+            let flying = self.flight.as_ref().and_then(|flight| flight.digests.get(&root));
             if let Some(&before) = sent.get(&root) {
                 let before = &mut turn.commands[before];
                 if before.digest == digest {
@@ -101,20 +82,11 @@ impl Session<'_> {
                 turn.released.push(root);
                 continue;
             }
-            let correlation = if turn.one_cause {
-                *causes.entry(mark).or_insert_with(new_id)
-            } else {
-                new_id()
-            };
+            let correlation =
+                if turn.one_cause { *causes.entry(mark).or_insert_with(new_id) } else { new_id() };
             sent.insert(root.clone(), turn.commands.len());
             let request = self.request(&root, state, correlation, occurred_ms);
-            turn.commands.push(Command {
-                aggregate: root.0,
-                key: root.1,
-                mark,
-                digest,
-                request,
-            });
+            turn.commands.push(Command { aggregate: root.0, key: root.1, mark, digest, request });
         }
         Ok(())
     }
@@ -134,10 +106,7 @@ impl Session<'_> {
         cause.occurred_at = DateTime::from_timestamp_millis(occurred_ms);
         SyncRequest {
             id: aggregate_id(source, table, &root.1),
-            legacy: LegacyReference {
-                source: source.clone(),
-                id: root.1.clone(),
-            },
+            legacy: LegacyReference { source: source.clone(), id: root.1.clone() },
             state,
             cause,
         }
@@ -158,18 +127,12 @@ impl Session<'_> {
     ) -> Result<HashMap<Root, String>, ImportError> {
         let mut stored = HashMap::new();
         for (id, aggregate) in self.import.mapping.aggregates.iter().enumerate() {
-            let roots = work
-                .iter()
-                .map(|work| &work.root)
-                .filter(|root| root.0 == id);
+            let roots = work.iter().map(|work| &work.root).filter(|root| root.0 == id);
             let keys: Vec<&str> = roots.map(|root| root.1.as_str()).collect();
             if keys.is_empty() {
                 continue;
             }
-            let digests = self
-                .ledger
-                .digests(transaction, &aggregate.name, &keys)
-                .await?;
+            let digests = self.ledger.digests(transaction, &aggregate.name, &keys).await?;
             stored.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
         }
         Ok(stored)
@@ -183,9 +146,9 @@ fn state_of(value: Value) -> Result<LegacyState, String> {
     };
     match members.get("absent") {
         None => Ok(LegacyState::Present(value)),
-        Some(Value::String(reason)) if members.len() == 1 => Ok(LegacyState::Absent {
-            reason: reason.clone(),
-        }),
+        Some(Value::String(reason)) if members.len() == 1 => {
+            Ok(LegacyState::Absent { reason: reason.clone() })
+        }
         Some(_) => Err("the program's output has `absent` beside other fields".to_owned()),
     }
 }
@@ -202,10 +165,7 @@ fn canonical(value: &Value) -> String {
             format!("{{{}}}", text.collect::<Vec<_>>().join(","))
         }
         Value::Array(values) => {
-            format!(
-                "[{}]",
-                values.iter().map(canonical).collect::<Vec<_>>().join(",")
-            )
+            format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(","))
         }
         other => other.to_string(),
     }

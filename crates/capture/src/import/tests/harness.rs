@@ -14,12 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::*;
 
-pub(super) const COMMANDS: [&str; 4] = [
-    "customers.SyncCustomer",
-    "orders.SyncOrder",
-    "billing.SyncInvoice",
-    "payments.SyncPayment",
-];
+pub(super) const COMMANDS: [&str; 4] =
+    ["customers.SyncCustomer", "orders.SyncOrder", "billing.SyncInvoice", "payments.SyncPayment"];
 
 /// What a module holds of one aggregate: its legacy key, and its state or why it is absent.
 pub(super) type Held = BTreeMap<String, Result<Value, String>>;
@@ -41,10 +37,7 @@ struct Busy<'m>(&'m Mutex<BTreeSet<String>>, String);
 
 impl<'m> Busy<'m> {
     fn with(busy: &'m Mutex<BTreeSet<String>>, key: &str) -> Self {
-        assert!(
-            busy.lock().unwrap().insert(key.to_owned()),
-            "two commands of {key} at once"
-        );
+        assert!(busy.lock().unwrap().insert(key.to_owned()), "two commands of {key} at once");
         Self(busy, key.to_owned())
     }
 }
@@ -162,8 +155,7 @@ impl World {
     }
 
     pub(super) async fn try_run(&self, files: &[&Path]) -> Result<Summary, ImportError> {
-        self.run_with(files, Options::default(), &CancellationToken::new())
-            .await
+        self.run_with(files, Options::default(), &CancellationToken::new()).await
     }
 
     pub(super) async fn run(&self, files: &[&Path]) -> Summary {
@@ -177,10 +169,7 @@ impl World {
         cancel: &CancellationToken,
     ) -> Result<Summary, ImportError> {
         let files: Vec<PathBuf> = files.iter().map(|file| file.to_path_buf()).collect();
-        self.import()
-            .await
-            .run(&files, options, &NoProgress, cancel)
-            .await
+        self.import().await.run(&files, options, &NoProgress, cancel).await
     }
 
     /// Cancels a token when a module was told so many states more.
@@ -194,10 +183,7 @@ impl World {
     pub(super) async fn run_until(&self, command: &str, told: usize, files: &[&Path]) -> Summary {
         let cancel = CancellationToken::new();
         self.kill_after(command, told, &cancel);
-        let summary = self
-            .run_with(files, Options::default(), &cancel)
-            .await
-            .unwrap();
+        let summary = self.run_with(files, Options::default(), &cancel).await.unwrap();
         *self.modules[command].cancel.lock().unwrap() = None;
         summary
     }
@@ -243,9 +229,7 @@ fn parse(mapping: &str) -> Mapping {
 }
 
 pub(super) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../..")
-        .join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 pub(super) fn feed() -> PathBuf {
@@ -256,9 +240,7 @@ pub(super) fn feed() -> PathBuf {
 pub(super) fn feed_lines() -> Vec<String> {
     let mut text = String::new();
     let file = std::fs::File::open(feed()).unwrap();
-    flate2::read::MultiGzDecoder::new(file)
-        .read_to_string(&mut text)
-        .unwrap();
+    flate2::read::MultiGzDecoder::new(file).read_to_string(&mut text).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 

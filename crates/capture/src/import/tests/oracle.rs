@@ -18,18 +18,11 @@ fn id(table: &str, key: &Value) -> Value {
 }
 
 fn ids(table: &str, keys: &Value) -> Vec<Value> {
-    keys.as_array()
-        .unwrap()
-        .iter()
-        .map(|key| id(table, key))
-        .collect()
+    keys.as_array().unwrap().iter().map(|key| id(table, key)).collect()
 }
 
 fn present(held: &Held) -> BTreeSet<&str> {
-    held.iter()
-        .filter(|(_, state)| state.is_ok())
-        .map(|(key, _)| key.as_str())
-        .collect()
+    held.iter().filter(|(_, state)| state.is_ok()).map(|(key, _)| key.as_str()).collect()
 }
 
 #[tokio::test]
@@ -42,10 +35,7 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
 
     let customers = world.held("customers.SyncCustomer");
     let mut expected = BTreeSet::new();
-    for party in of("parties")
-        .iter()
-        .filter(|party| party["customer"] == true)
-    {
+    for party in of("parties").iter().filter(|party| party["customer"] == true) {
         let key = party["id"].to_string();
         let state = customers[&key].as_ref().unwrap();
         let open = party["active"] == true;
@@ -53,21 +43,10 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
         assert_eq!(state["number"], party["code"], "{key}");
         assert_eq!(state["email"], party["email"], "{key}");
         assert_eq!(state["phone"], party["phone"], "{key}");
-        assert_eq!(
-            state["status"],
-            if open { "open" } else { "closed" },
-            "{key}"
-        );
-        assert_eq!(
-            state["closed_reason"],
-            if open { Value::Null } else { json!("inactive") }
-        );
+        assert_eq!(state["status"], if open { "open" } else { "closed" }, "{key}");
+        assert_eq!(state["closed_reason"], if open { Value::Null } else { json!("inactive") });
         let flags = state["flags"].as_array().unwrap();
-        assert_eq!(
-            flags.contains(&json!("email_missing")),
-            party["email"].is_null(),
-            "{key}"
-        );
+        assert_eq!(flags.contains(&json!("email_missing")), party["email"].is_null(), "{key}");
         match party["addresses"].as_i64() {
             Some(0) => assert!(state["address"].is_null(), "{key}"),
             _ => {
@@ -79,10 +58,7 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
         }
         expected.insert(key);
     }
-    assert_eq!(
-        present(&customers),
-        expected.iter().map(String::as_str).collect()
-    );
+    assert_eq!(present(&customers), expected.iter().map(String::as_str).collect());
 
     let orders = world.held("orders.SyncOrder");
     let mut expected = BTreeSet::new();
@@ -104,21 +80,11 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
         ] {
             assert_eq!(state[ours], order[theirs], "{key} {ours}");
         }
-        for (ours, theirs) in [
-            ("total_net", "untaxed"),
-            ("total_vat", "tax"),
-            ("total", "total"),
-        ] {
+        for (ours, theirs) in [("total_net", "untaxed"), ("total_vat", "tax"), ("total", "total")] {
             assert_eq!(number(&state[ours]), number(&order[theirs]), "{key} {ours}");
         }
-        assert_eq!(
-            state["customer_id"],
-            id("party_party", &order["party"]),
-            "{key}"
-        );
-        let note = state["note"]
-            .as_str()
-            .map(|note| note.chars().count() as u64);
+        assert_eq!(state["customer_id"], id("party_party", &order["party"]), "{key}");
+        let note = state["note"].as_str().map(|note| note.chars().count() as u64);
         assert_eq!(note, order["comment_length"].as_u64(), "{key}");
         let theirs: Vec<&Value> = order["lines"]
             .as_array()
@@ -130,42 +96,22 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
         assert_eq!(ours.len(), theirs.len(), "{key}");
         for line in theirs {
             let legacy_id = line["id"].to_string();
-            let ours = ours
-                .iter()
-                .find(|ours| ours["legacy_id"].as_str() == Some(&legacy_id))
-                .unwrap();
-            assert_eq!(
-                number(&ours["quantity"]),
-                number(&line["quantity"]),
-                "{key}"
-            );
-            assert_eq!(
-                number(&ours["unit_price"]),
-                number(&line["unit_price"]),
-                "{key}"
-            );
+            let ours =
+                ours.iter().find(|ours| ours["legacy_id"].as_str() == Some(&legacy_id)).unwrap();
+            assert_eq!(number(&ours["quantity"]), number(&line["quantity"]), "{key}");
+            assert_eq!(number(&ours["unit_price"]), number(&line["unit_price"]), "{key}");
             assert_eq!(ours["unit"], line["unit"], "{key}");
             assert!(!ours["vat_rates"].as_array().unwrap().is_empty(), "{key}");
         }
         let comments = order["lines"].as_array().unwrap().len() - ours.len();
-        assert_eq!(
-            state["comments"].as_array().unwrap().len(),
-            comments,
-            "{key}"
-        );
+        assert_eq!(state["comments"].as_array().unwrap().len(), comments, "{key}");
         expected.insert(key);
     }
-    assert_eq!(
-        present(&orders),
-        expected.iter().map(String::as_str).collect()
-    );
+    assert_eq!(present(&orders), expected.iter().map(String::as_str).collect());
 
     let invoices = world.held("billing.SyncInvoice");
     let mut expected = BTreeSet::new();
-    for invoice in of("invoices")
-        .iter()
-        .filter(|invoice| !invoice["number"].is_null())
-    {
+    for invoice in of("invoices").iter().filter(|invoice| !invoice["number"].is_null()) {
         let key = invoice["id"].to_string();
         let state = invoices[&key].as_ref().unwrap();
         let status = match invoice["state"].as_str().unwrap() {
@@ -174,55 +120,27 @@ async fn the_modules_are_told_exactly_what_the_erp_holds() {
             other => other,
         };
         assert_eq!(state["status"], status, "{key}");
-        for (ours, theirs) in [
-            ("number", "number"),
-            ("date", "invoice_date"),
-            ("currency", "currency"),
-        ] {
+        for (ours, theirs) in
+            [("number", "number"), ("date", "invoice_date"), ("currency", "currency")]
+        {
             assert_eq!(state[ours], invoice[theirs], "{key} {ours}");
         }
-        for (ours, theirs) in [
-            ("total_net", "untaxed"),
-            ("total_vat", "tax"),
-            ("total", "total"),
-            ("paid", "paid"),
-        ] {
-            assert_eq!(
-                number(&state[ours]),
-                number(&invoice[theirs]),
-                "{key} {ours}"
-            );
+        for (ours, theirs) in
+            [("total_net", "untaxed"), ("total_vat", "tax"), ("total", "total"), ("paid", "paid")]
+        {
+            assert_eq!(number(&state[ours]), number(&invoice[theirs]), "{key} {ours}");
         }
         let negative = number(&invoice["total"]).unwrap().is_sign_negative();
-        assert_eq!(
-            state["kind"],
-            if negative { "credit_note" } else { "invoice" },
-            "{key}"
-        );
-        assert_eq!(
-            state["customer_id"],
-            id("party_party", &invoice["party"]),
-            "{key}"
-        );
-        assert_eq!(
-            state["order_ids"],
-            json!(ids("sale_sale", &invoice["sales"])),
-            "{key}"
-        );
-        assert_eq!(
-            state["credits"],
-            json!(ids("account_invoice", &invoice["credits"])),
-            "{key}"
-        );
+        assert_eq!(state["kind"], if negative { "credit_note" } else { "invoice" }, "{key}");
+        assert_eq!(state["customer_id"], id("party_party", &invoice["party"]), "{key}");
+        assert_eq!(state["order_ids"], json!(ids("sale_sale", &invoice["sales"])), "{key}");
+        assert_eq!(state["credits"], json!(ids("account_invoice", &invoice["credits"])), "{key}");
         if status == "voided" {
             assert_eq!(state["credited_by"].as_array().unwrap().len(), 1, "{key}");
         }
         expected.insert(key);
     }
-    assert_eq!(
-        present(&invoices),
-        expected.iter().map(String::as_str).collect()
-    );
+    assert_eq!(present(&invoices), expected.iter().map(String::as_str).collect());
 
     let payments = world.held("payments.SyncPayment");
     let expected: Vec<Value> = of("invoices")
@@ -267,37 +185,20 @@ async fn rates_are_percent_and_oddities_are_flagged() {
     let world = whole_feed().await;
     let orders = world.outcome();
     let of = |command: &str| {
-        let states = orders
-            .iter()
-            .filter(move |((owner, _), _)| *owner == command);
+        let states = orders.iter().filter(move |((owner, _), _)| *owner == command);
         states.map(|(_, state)| state.clone()).collect::<Vec<_>>()
     };
     let mut rates = BTreeSet::new();
     let mut flags = BTreeSet::new();
     for state in COMMANDS.iter().flat_map(|command| of(command)) {
         for line in state["lines"].as_array().into_iter().flatten() {
-            rates.extend(
-                line["vat_rates"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(ToString::to_string),
-            );
+            rates.extend(line["vat_rates"].as_array().unwrap().iter().map(ToString::to_string));
         }
-        let foreign = state["flags"]
-            .as_array()
-            .unwrap()
-            .contains(&json!("foreign_currency"));
+        let foreign = state["flags"].as_array().unwrap().contains(&json!("foreign_currency"));
         if let Some(currency) = state["currency"].as_str() {
             assert_eq!(foreign, currency != "EUR", "{state}");
         }
-        flags.extend(
-            state["flags"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(ToString::to_string),
-        );
+        flags.extend(state["flags"].as_array().unwrap().iter().map(ToString::to_string));
     }
     assert_eq!(rates, ["\"20\"", "\"5.5\""].map(str::to_owned).into());
     let expected = [

@@ -28,21 +28,11 @@ async fn a_second_import_changes_nothing() {
     let before = world.outcome();
 
     let again = world.run(&[&feed()]).await;
-    assert_eq!(
-        (
-            again.changes.read,
-            again.commands.sent,
-            again.commands.skipped
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((again.changes.read, again.commands.sent, again.commands.skipped), (0, 0, 0));
 
     // The guard holds too when every record is read again.
     let options = Options { from_start: true };
-    let reread = world
-        .run_with(&[&feed()], options, &CancellationToken::new())
-        .await
-        .unwrap();
+    let reread = world.run_with(&[&feed()], options, &CancellationToken::new()).await.unwrap();
     assert_eq!(reread.changes.read, 21_839);
     assert_eq!(reread.changes.applied, 0);
     assert_eq!(reread.commands.sent, 0);
@@ -69,18 +59,13 @@ async fn the_summary_counts_what_was_there() {
     assert!(changes.not_newer == 0 && changes.equal > 6_000);
     assert!(changes.applied + changes.equal <= mapped + changes.tombstones);
     assert_eq!(summary.transactions, 3_758);
-    let drafts = summary
-        .ignored
-        .iter()
-        .find(|one| one.reason == "state draft" && one.aggregate == "order");
+    let drafts =
+        summary.ignored.iter().find(|one| one.reason == "state draft" && one.aggregate == "order");
     assert!(drafts.unwrap().roots > 0);
     let commands = &summary.commands;
     let answered = commands.imported + commands.revised + commands.unchanged + commands.ignored;
     assert_eq!(commands.sent, answered);
-    assert_eq!(
-        commands.unchanged, 0,
-        "the digest of the last state skips these"
-    );
+    assert_eq!(commands.unchanged, 0, "the digest of the last state skips these");
     let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json["changes"]["read"], 21_839);
 }
@@ -107,17 +92,9 @@ async fn interrupted_and_resumed() {
 async fn killed_and_resumed() {
     let expected = whole_feed().await.outcome();
     let mut world = World::tryton();
-    world.sizes = Sizes {
-        least: 100,
-        most: 300,
-        page: 40,
-    };
+    world.sizes = Sizes { least: 100, most: 300, page: 40 };
     let mut kills = 0;
-    for (command, told) in COMMANDS
-        .iter()
-        .cycle()
-        .zip([1, 7, 40, 90, 3, 200, 150, 11, 30, 300])
-    {
+    for (command, told) in COMMANDS.iter().cycle().zip([1, 7, 40, 90, 3, 200, 150, 11, 30, 300]) {
         let kill = CancellationToken::new();
         world.kill_after(command, told, &kill);
         let files = [feed()];
@@ -158,11 +135,7 @@ async fn a_line_cut_in_the_middle_stops_the_import_and_is_read_when_it_is_whole(
     let lines = feed_lines();
     let world = World::tryton();
     let text = lines.join("\n") + "\n";
-    let end = lines[..5_000]
-        .iter()
-        .map(|line| line.len() + 1)
-        .sum::<usize>()
-        + 200;
+    let end = lines[..5_000].iter().map(|line| line.len() + 1).sum::<usize>() + 200;
     let file = world.folder.path().join("feed.jsonl");
     std::fs::write(&file, &text[..end]).unwrap();
     for _ in 0..2 {
@@ -210,11 +183,7 @@ async fn small_steps_and_several_files_give_the_same() {
     let expected = whole_feed().await.outcome();
     let lines = feed_lines();
     let mut world = World::tryton();
-    world.sizes = Sizes {
-        least: 20,
-        most: 7,
-        page: 3,
-    };
+    world.sizes = Sizes { least: 20, most: 7, page: 3 };
     // A transaction may be split between two files.
     let one = world.write("one.jsonl", &lines[..1_000]);
     let two = world.write("two.jsonl", &lines[1_000..12_345]);

@@ -106,19 +106,14 @@ fn quantities(world: &World, sale: &str) -> Vec<String> {
     let held = world.held("orders.SyncOrder");
     let state = held[sale].as_ref().unwrap();
     let lines = state["lines"].as_array().unwrap().iter();
-    lines
-        .map(|line| line["qty"].as_str().unwrap().to_owned())
-        .collect()
+    lines.map(|line| line["qty"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
 async fn only_states_at_the_end_of_a_transaction_are_sent() {
     let world = World::new(MAPPING);
     let mut shop = Shop::open();
-    shop.begin()
-        .sale(1, "paid")
-        .line(1, 1, 3.0)
-        .line(2, 1, 30.700000000000003);
+    shop.begin().sale(1, "paid").line(1, 1, 3.0).line(2, 1, 30.700000000000003);
     shop.begin().sale(1, "done");
     shop.import(&world).await;
     let told: Vec<Value> = world
@@ -131,16 +126,10 @@ async fn only_states_at_the_end_of_a_transaction_are_sent() {
             LegacyState::Absent { reason } => json!(reason),
         })
         .collect();
-    assert_eq!(
-        told,
-        [json!(["open", 1]), json!(["paid", 2]), json!(["done", 2])]
-    );
+    assert_eq!(told, [json!(["open", 1]), json!(["paid", 2]), json!(["done", 2])]);
     assert_eq!(quantities(&world, "1"), ["3", "30.700000000000003"]);
     let lines = &world.held("orders.SyncOrder")["1"].clone().unwrap()["lines"];
-    assert_eq!(
-        (&lines[0]["noisy"], &lines[1]["noisy"]),
-        (&json!(false), &json!(true))
-    );
+    assert_eq!((&lines[0]["noisy"], &lines[1]["noisy"]), (&json!(false), &json!(true)));
 }
 
 #[tokio::test]
@@ -185,29 +174,17 @@ async fn absent_is_ignored_before_and_told_after_it_was_there() {
     let summary = shop.import(&world).await;
     assert_eq!(summary.commands.ignored, 2);
     assert_eq!(summary.ignored.len(), 1);
-    assert_eq!(
-        (summary.ignored[0].reason.as_str(), summary.ignored[0].roots),
-        ("state draft", 2)
-    );
-    shop.begin()
-        .sale(2, "open")
-        .sale(1, "draft")
-        .delete("sale", 3);
+    assert_eq!((summary.ignored[0].reason.as_str(), summary.ignored[0].roots), ("state draft", 2));
+    shop.begin().sale(2, "open").sale(1, "draft").delete("sale", 3);
     let summary = shop.import(&world).await;
     assert_eq!(summary.ignored.len(), 1);
-    assert_eq!(
-        (summary.ignored[0].reason.as_str(), summary.ignored[0].roots),
-        ("deleted", 1)
-    );
+    assert_eq!((summary.ignored[0].reason.as_str(), summary.ignored[0].roots), ("deleted", 1));
     let held = world.held("orders.SyncOrder");
     assert_eq!(held["1"], Err("state draft".to_owned()));
     assert!(held["2"].is_ok() && !held.contains_key("3"));
     shop.begin().delete("line", 1).delete("sale", 1);
     shop.import(&world).await;
-    assert_eq!(
-        world.held("orders.SyncOrder")["1"],
-        Err("deleted".to_owned())
-    );
+    assert_eq!(world.held("orders.SyncOrder")["1"], Err("deleted".to_owned()));
 }
 
 #[tokio::test]
@@ -216,11 +193,7 @@ async fn what_is_required_is_waited_for_and_missed_only_at_the_end() {
     let mut shop = Shop::default();
     shop.begin().sale(1, "open");
     shop.begin().put("unit", 1, json!({"name": "piece"}));
-    let mut late = Shop {
-        position: 9,
-        transaction: 9,
-        ..Shop::default()
-    };
+    let mut late = Shop { position: 9, transaction: 9, ..Shop::default() };
     late.begin().party(1, "Ada");
     let (first, second) = (world.write("a", &shop.lines), world.write("b", &late.lines));
 
@@ -229,19 +202,10 @@ async fn what_is_required_is_waited_for_and_missed_only_at_the_end() {
     assert_eq!((summary.quarantined, summary.commands.imported), (0, 2));
 
     let summary = world.run(&[&first]).await;
-    assert_eq!(
-        (summary.quarantined, summary.dirty, summary.commands.sent),
-        (1, 0, 0)
-    );
+    assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (1, 0, 0));
     let entry = &world.import().await.quarantine().await.unwrap()[0];
-    assert_eq!(
-        (entry.aggregate.as_str(), entry.key.as_str()),
-        ("order", "1")
-    );
-    assert_eq!(
-        entry.reason,
-        "`party`: the row it needs in `party` never came"
-    );
+    assert_eq!((entry.aggregate.as_str(), entry.key.as_str()), ("order", "1"));
+    assert_eq!(entry.reason, "`party`: the row it needs in `party` never came");
 
     let summary = world.run(&[&second]).await;
     assert_eq!((summary.quarantined, summary.commands.imported), (0, 2));
@@ -263,23 +227,13 @@ async fn a_program_that_fails_leads_to_quarantine_without_data() {
     // Another program is applied to what is in the mirror.
     shop.begin().sale(1, "odd");
     assert_eq!(shop.import(&world).await.quarantined, 1);
-    world.remap(&MAPPING.replace(
-        "elif .state == \"odd\" then error(\"an odd sale of \\(.party.name)\")\n",
-        "",
-    ));
+    world.remap(
+        &MAPPING
+            .replace("elif .state == \"odd\" then error(\"an odd sale of \\(.party.name)\")\n", ""),
+    );
     let summary = shop.import(&world).await;
-    assert_eq!(
-        (
-            summary.quarantined,
-            summary.changes.read,
-            summary.commands.sent
-        ),
-        (0, 0, 1)
-    );
-    assert_eq!(
-        world.held("orders.SyncOrder")["1"].clone().unwrap()["state"],
-        "odd"
-    );
+    assert_eq!((summary.quarantined, summary.changes.read, summary.commands.sent), (0, 0, 1));
+    assert_eq!(world.held("orders.SyncOrder")["1"].clone().unwrap()["state"], "odd");
 }
 
 #[tokio::test]
@@ -287,18 +241,10 @@ async fn what_a_module_refuses_is_replayed_from_the_mirror() {
     let world = World::new(MAPPING);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = Some("1".to_owned());
     let summary = Shop::open().import(&world).await;
-    assert_eq!(
-        (summary.quarantined, summary.commands.not_understood),
-        (1, 1)
-    );
+    assert_eq!((summary.quarantined, summary.commands.not_understood), (1, 1));
     let replay = async || {
         let never = tokio_util::sync::CancellationToken::new();
-        world
-            .import()
-            .await
-            .replay_quarantine(&NoProgress, &never)
-            .await
-            .unwrap()
+        world.import().await.replay_quarantine(&NoProgress, &never).await.unwrap()
     };
     assert_eq!(replay().await.quarantined, 1);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = None;
@@ -319,10 +265,7 @@ async fn other_columns_need_another_mirror() {
     );
     let file = world.write("feed.jsonl", &Shop::open().lines);
     let error = world.try_run(&[&file]).await.unwrap_err();
-    assert!(
-        matches!(error, ImportError::MirrorOutdated { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, ImportError::MirrorOutdated { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -330,16 +273,11 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for() {
     let world = World::new(MAPPING);
     let unavailable = json!({"party": 1, "state": "paid", "note": "__debezium_unavailable_value"});
     let mut shop = Shop::open();
-    shop.begin()
-        .put("sale", 1, unavailable.clone())
-        .put("sale", 2, unavailable);
+    shop.begin().put("sale", 1, unavailable.clone()).put("sale", 2, unavailable);
     let summary = shop.import(&world).await;
     let held = world.held("orders.SyncOrder");
     let state = held["1"].as_ref().unwrap();
-    assert_eq!(
-        (&state["state"], &state["note"]),
-        (&json!("paid"), &json!("n"))
-    );
+    assert_eq!((&state["state"], &state["note"]), (&json!("paid"), &json!("n")));
     assert!(!held.contains_key("2"));
     assert_eq!(summary.quarantined, 1);
     let entry = &world.import().await.quarantine().await.unwrap()[0];
@@ -349,29 +287,16 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for() {
 #[tokio::test]
 async fn nothing_is_sent_before_a_snapshot_is_whole() {
     let world = World::new(MAPPING);
-    let mut shop = Shop {
-        snapshot: Some("true"),
-        ..Shop::default()
-    };
-    shop.begin()
-        .put("unit", 1, json!({"name": "piece"}))
-        .party(1, "Ada")
-        .sale(1, "open");
+    let mut shop = Shop { snapshot: Some("true"), ..Shop::default() };
+    shop.begin().put("unit", 1, json!({"name": "piece"})).party(1, "Ada").sale(1, "open");
     let summary = shop.import(&world).await;
     assert!(summary.unfinished_snapshot);
-    assert_eq!(
-        (summary.commands.sent, summary.dirty, summary.quarantined),
-        (0, 2, 0)
-    );
+    assert_eq!((summary.commands.sent, summary.dirty, summary.quarantined), (0, 2, 0));
     shop.snapshot = Some("last");
     shop.line(1, 1, 2.0);
     let summary = shop.import(&world).await;
     assert_eq!(
-        (
-            summary.commands.imported,
-            summary.dirty,
-            summary.unfinished_snapshot
-        ),
+        (summary.commands.imported, summary.dirty, summary.unfinished_snapshot),
         (2, 0, false)
     );
     assert_eq!(quantities(&world, "1"), ["2"]);
@@ -388,24 +313,12 @@ async fn what_is_dropped_or_hashed_is_nowhere_in_the_mirror() {
     let mut bytes = Vec::new();
     for entry in std::fs::read_dir(world.folder.path()).unwrap() {
         let path = entry.unwrap().path();
-        if path
-            .file_name()
-            .unwrap()
-            .to_string_lossy()
-            .starts_with("mirror.db")
-        {
+        if path.file_name().unwrap().to_string_lossy().starts_with("mirror.db") {
             bytes.extend(std::fs::read(path).unwrap());
         }
     }
-    let holds = |text: &str| {
-        bytes
-            .windows(text.len())
-            .any(|window| window == text.as_bytes())
-    };
-    assert!(
-        holds("Ada") && holds(hashed.as_str().unwrap()),
-        "the mirror was not looked at"
-    );
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(holds("Ada") && holds(hashed.as_str().unwrap()), "the mirror was not looked at");
     for secret in ["dropped-value-0815", "FR-hashed-4711", "odd sale of"] {
         assert!(!holds(secret), "{secret} is in the mirror");
     }
@@ -420,10 +333,7 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
             r#"{"topic":"other.public.x","key":{},"value":null}"#,
             "topic `other.public.x` does not begin with `shop.public.`",
         ),
-        (
-            r#"{"topic":"shop.public.sale","key":{"nr":1},"value":null}"#,
-            "the key lacks a column",
-        ),
+        (r#"{"topic":"shop.public.sale","key":{"nr":1},"value":null}"#, "the key lacks a column"),
         (
             r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"u","after":{"id":1},"source":{"lsn":99,"txId":99}}}"#,
             "column `note` of `sale` is not in the record",
@@ -439,10 +349,7 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
         shop.begin().sale(1, "paid");
         let summary = shop.import(&world).await;
         assert_eq!(summary.changes.read, 1, "{broken}");
-        assert_eq!(
-            world.held("orders.SyncOrder")["1"].clone().unwrap()["state"],
-            "paid"
-        );
+        assert_eq!(world.held("orders.SyncOrder")["1"].clone().unwrap()["state"], "paid");
         assert_eq!(quantities(&world, "1"), ["2"]);
     }
 }
@@ -454,21 +361,12 @@ async fn a_request_says_where_it_comes_from() {
     shop.begin().sale(2, "open").party(2, "Blaise");
     shop.import(&world).await;
     let requests = world.told("orders.SyncOrder");
-    let request = requests
-        .iter()
-        .find(|request| request.legacy.id == "2")
-        .unwrap();
+    let request = requests.iter().find(|request| request.legacy.id == "2").unwrap();
     assert_eq!(request.id, crate::aggregate_id("shop", "sale", "2"));
     assert_eq!(request.legacy.source, "shop");
     let cause = &request.cause;
-    assert_eq!(
-        (cause.origin_system.as_str(), cause.actor.as_str()),
-        ("shop", "import")
-    );
-    assert_eq!(
-        cause.occurred_at.unwrap().timestamp_millis(),
-        1_760_000_000_000 + shop.position
-    );
+    assert_eq!((cause.origin_system.as_str(), cause.actor.as_str()), ("shop", "import"));
+    assert_eq!(cause.occurred_at.unwrap().timestamp_millis(), 1_760_000_000_000 + shop.position);
     // What one source transaction led to is one story.
     let customers = world.told("customers.SyncCustomer");
     let correlation = |key: &str| {
@@ -477,13 +375,8 @@ async fn a_request_says_where_it_comes_from() {
     };
     assert_eq!(correlation("2"), cause.correlation_id);
     assert_ne!(correlation("1"), cause.correlation_id);
-    let LegacyState::Present(state) = &request.state else {
-        panic!("the sale is there")
-    };
-    assert_eq!(
-        state["customer_id"],
-        crate::aggregate_id("shop", "party", "1").to_string()
-    );
+    let LegacyState::Present(state) = &request.state else { panic!("the sale is there") };
+    assert_eq!(state["customer_id"], crate::aggregate_id("shop", "party", "1").to_string());
 }
 
 #[tokio::test]
@@ -501,14 +394,7 @@ async fn a_command_that_fails_is_tried_again_and_not_lost_when_that_does_not_hel
     assert!(matches!(error, ImportError::NotDelivered { .. }), "{error}");
     *module.failing.lock().unwrap() = 0;
     let summary = world.run(&[&file]).await;
-    assert_eq!(
-        (
-            summary.changes.read,
-            summary.commands.revised,
-            summary.dirty
-        ),
-        (0, 1, 0)
-    );
+    assert_eq!((summary.changes.read, summary.commands.revised, summary.dirty), (0, 1, 0));
 }
 
 #[tokio::test]
@@ -517,18 +403,8 @@ async fn an_import_stops_when_another_one_takes_over() {
     let file = world.write("feed.jsonl", &Shop::open().lines);
     let (first, second) = (world.import().await, world.import().await);
     let never = tokio_util::sync::CancellationToken::new();
-    let begun = session::Session::begin(&first, &NoProgress, &never)
-        .await
-        .unwrap();
-    second
-        .run(
-            std::slice::from_ref(&file),
-            Options::default(),
-            &NoProgress,
-            &never,
-        )
-        .await
-        .unwrap();
+    let begun = session::Session::begin(&first, &NoProgress, &never).await.unwrap();
+    second.run(std::slice::from_ref(&file), Options::default(), &NoProgress, &never).await.unwrap();
     let options = Options { from_start: true };
     let error = begun.run(&[file], options).await.unwrap_err();
     assert!(matches!(error, ImportError::Superseded { .. }), "{error}");

@@ -3,18 +3,11 @@
 use super::*;
 
 fn report(word: LegacyWord) -> Command {
-    Command::Sync(Box::new(LegacyReport {
-        invoice_id: INVOICE,
-        legacy: reference(),
-        word,
-    }))
+    Command::Sync(Box::new(LegacyReport { invoice_id: INVOICE, legacy: reference(), word }))
 }
 
 fn reference() -> LegacyReference {
-    LegacyReference {
-        source: "tryton".to_owned(),
-        id: "7".to_owned(),
-    }
+    LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() }
 }
 
 fn present(said: LegacyInvoice) -> Command {
@@ -22,9 +15,7 @@ fn present(said: LegacyInvoice) -> Command {
 }
 
 fn absent(reason: &str) -> Command {
-    report(LegacyWord::Absent {
-        reason: reason.to_owned(),
-    })
+    report(LegacyWord::Absent { reason: reason.to_owned() })
 }
 
 fn said() -> LegacyInvoice {
@@ -67,34 +58,19 @@ fn state() -> ImportedInvoice {
         total_net: Some(decimal("487.90")),
         total_vat: Some(decimal("57.91")),
         total: decimal("545.82"),
-        vat: vec![VatTotal {
-            rate: None,
-            base: decimal("487.90"),
-            amount: decimal("57.91"),
-        }],
+        vat: vec![VatTotal { rate: None, base: decimal("487.90"), amount: decimal("57.91") }],
         paid: Decimal::ZERO,
         flags: vec!["totals_differ".to_owned()],
     }
 }
 
 fn imported(state: ImportedInvoice) -> Event {
-    InvoiceImported {
-        invoice_id: INVOICE,
-        legacy: reference(),
-        state,
-    }
-    .into()
+    InvoiceImported { invoice_id: INVOICE, legacy: reference(), state }.into()
 }
 
 fn revised(state: ImportedInvoice, changed: &[&str]) -> Event {
     let changed = changed.iter().map(|&name| name.to_owned()).collect();
-    InvoiceRevised {
-        invoice_id: INVOICE,
-        legacy: reference(),
-        state,
-        changed,
-    }
-    .into()
+    InvoiceRevised { invoice_id: INVOICE, legacy: reference(), state, changed }.into()
 }
 
 #[test]
@@ -114,21 +90,15 @@ fn what_changed_is_named_and_the_rest_is_kept() {
         paid: Patch::Set(decimal("545.82")),
         ..LegacyInvoice::default()
     };
-    let state_now = ImportedInvoice {
-        status: DocumentStatus::Paid,
-        paid: decimal("545.82"),
-        ..state()
-    };
+    let state_now =
+        ImportedInvoice { status: DocumentStatus::Paid, paid: decimal("545.82"), ..state() };
     let event = revised(state_now, &["status", "paid"]);
     match given(&[imported(state())]).when(present(news)).only_event() {
         Event::Revised(mut found) => {
             found.changed.sort();
             assert_eq!(found.changed, ["paid", "status"]);
             found.changed = vec!["status".to_owned(), "paid".to_owned()];
-            assert_eq!(
-                Event::from(found).to_json().unwrap(),
-                event.to_json().unwrap()
-            );
+            assert_eq!(Event::from(found).to_json().unwrap(), event.to_json().unwrap());
         }
         other => panic!("{other:?}"),
     }
@@ -176,9 +146,7 @@ fn what_no_document_can_be_without_is_named() {
             "currency" => said.currency = Patch::Keep,
             _ => said.total = Patch::Clear,
         }
-        given(&[])
-            .when(present(said))
-            .then_refused(Refusal::IncompleteReport { field });
+        given(&[]).when(present(said)).then_refused(Refusal::IncompleteReport { field });
     }
 }
 
@@ -194,10 +162,7 @@ fn what_is_a_document_no_more_is_voided_with_the_reason() {
         voided_reason: Some("deleted".to_owned()),
         ..state()
     };
-    match given(&[imported(state())])
-        .when(absent("deleted"))
-        .only_event()
-    {
+    match given(&[imported(state())]).when(absent("deleted")).only_event() {
         Event::Revised(found) => assert_eq!(found.state, taken_back),
         other => panic!("{other:?}"),
     }
@@ -209,24 +174,15 @@ fn what_is_a_document_no_more_is_voided_with_the_reason() {
         other => panic!("{other:?}"),
     }
     // How it stands now must be said: what we know is that it was gone.
-    let silent = LegacyInvoice {
-        status: Patch::Keep,
-        ..said()
-    };
-    gone()
-        .when(present(silent))
-        .then_refused(Refusal::IncompleteReport { field: "status" });
+    let silent = LegacyInvoice { status: Patch::Keep, ..said() };
+    gone().when(present(silent)).then_refused(Refusal::IncompleteReport { field: "status" });
 }
 
 #[test]
 fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
     let numbered = |number: &str, flags: Patch<Vec<String>>| {
         let number = Patch::Set(number.to_owned());
-        present(LegacyInvoice {
-            number,
-            flags,
-            ..said()
-        })
+        present(LegacyInvoice { number, flags, ..said() })
     };
     let flags_of = |command: Command| match given(&[]).when(command).only_event() {
         Event::Imported(found) => found.state.flags,
@@ -237,19 +193,10 @@ fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
     let claimed = vec![NUMBER_LIKE_OURS.to_owned()];
     assert!(flags_of(numbered("FA2025-00001", Patch::Set(claimed.clone()))).is_empty());
 
-    let flagged = ImportedInvoice {
-        number: "2026-000001".to_owned(),
-        flags: claimed,
-        ..state()
-    };
+    let flagged = ImportedInvoice { number: "2026-000001".to_owned(), flags: claimed, ..state() };
     let known = || given(&[imported(flagged.clone())]);
-    known()
-        .when(numbered("2026-000001", Patch::Clear))
-        .then(&[]);
-    match known()
-        .when(numbered("FA2025-00001", Patch::Keep))
-        .only_event()
-    {
+    known().when(numbered("2026-000001", Patch::Clear)).then(&[]);
+    match known().when(numbered("FA2025-00001", Patch::Keep)).only_event() {
         Event::Revised(found) => assert!(found.state.flags.is_empty()),
         other => panic!("{other:?}"),
     }
@@ -258,29 +205,17 @@ fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
 #[test]
 fn the_legacy_systems_documents_obey_nobody_else() {
     let known = || given(&[imported(state())]);
-    known()
-        .when(issue(order()))
-        .then_refused(Refusal::OwnedByLegacy);
+    known().when(issue(order())).then_refused(Refusal::OwnedByLegacy);
     known().when(credit()).then_refused(Refusal::OwnedByLegacy);
-    known()
-        .when(pay(PAYMENT, "545.82", "EUR"))
-        .then_refused(Refusal::OwnedByLegacy);
-    known()
-        .when(give_back(PAYMENT, "545.82"))
-        .then_refused(Refusal::OwnedByLegacy);
-    known()
-        .when(void(VoidReason::OrderCancelled))
-        .then_refused(Refusal::OwnedByLegacy);
+    known().when(pay(PAYMENT, "545.82", "EUR")).then_refused(Refusal::OwnedByLegacy);
+    known().when(give_back(PAYMENT, "545.82")).then_refused(Refusal::OwnedByLegacy);
+    known().when(void(VoidReason::OrderCancelled)).then_refused(Refusal::OwnedByLegacy);
 }
 
 #[test]
 fn our_documents_do_not_obey_the_legacy_system() {
     for ours in [vec![issued()], vec![issued(), paid()], vec![credited()]] {
-        given(&ours)
-            .when(present(said()))
-            .then_refused(Refusal::OwnedByBascule);
-        given(&ours)
-            .when(absent("deleted"))
-            .then_refused(Refusal::OwnedByBascule);
+        given(&ours).when(present(said())).then_refused(Refusal::OwnedByBascule);
+        given(&ours).when(absent("deleted")).then_refused(Refusal::OwnedByBascule);
     }
 }

@@ -6,25 +6,13 @@ use super::*;
 fn next(taken: &[&str], today: &str) -> NumberTaken {
     let issued_on = |series, issue_date: &&str| {
         let (number, issue_date) = (String::new(), day(issue_date));
-        let taken = NumberTaken {
-            number,
-            invoice_id: INVOICE,
-            issue_date,
-        };
+        let taken = NumberTaken { number, invoice_id: INVOICE, issue_date };
         SeriesDecider::evolve(series, &taken.into())
     };
     let series = taken.iter().fold(Series::default(), issued_on);
     let last_revision = (taken.len() as u64).checked_sub(1);
     let today = day(today);
-    take(
-        &series,
-        TakeNumber {
-            year: 2026,
-            last_revision,
-            today,
-            invoice_id: INVOICE,
-        },
-    )
+    take(&series, TakeNumber { year: 2026, last_revision, today, invoice_id: INVOICE })
 }
 
 #[test]
@@ -43,14 +31,8 @@ fn the_number_is_the_place_in_the_series() {
 #[test]
 fn the_day_of_issue_is_today_but_never_before_the_last_one() {
     assert_eq!(next(&[], "2026-03-01").issue_date, day("2026-03-01"));
-    assert_eq!(
-        next(&["2026-03-01"], "2026-03-02").issue_date,
-        day("2026-03-02")
-    );
-    assert_eq!(
-        next(&["2026-03-01"], "2026-02-28").issue_date,
-        day("2026-03-01")
-    );
+    assert_eq!(next(&["2026-03-01"], "2026-03-02").issue_date, day("2026-03-02"));
+    assert_eq!(next(&["2026-03-01"], "2026-02-28").issue_date, day("2026-03-01"));
 }
 
 #[test]

@@ -2,55 +2,38 @@
 
 use super::*;
 
-const REASONS: [VoidReason; 3] = [
-    VoidReason::OrderCancelled,
-    VoidReason::PaymentDeclined,
-    VoidReason::PaymentExpired,
-];
+const REASONS: [VoidReason; 3] =
+    [VoidReason::OrderCancelled, VoidReason::PaymentDeclined, VoidReason::PaymentExpired];
 
 #[test]
 fn an_unpaid_invoice_is_voided_for_any_reason() {
     for reason in REASONS {
-        given(&[issued()])
-            .when(void(reason))
-            .then(&[voided(reason)]);
-        given(&[issued(), paid(), refunded()])
-            .when(void(reason))
-            .then(&[voided(reason)]);
+        given(&[issued()]).when(void(reason)).then(&[voided(reason)]);
+        given(&[issued(), paid(), refunded()]).when(void(reason)).then(&[voided(reason)]);
     }
 }
 
 #[test]
 fn a_paid_invoice_is_voided_only_because_the_order_is_cancelled() {
     let reason = VoidReason::OrderCancelled;
-    given(&[issued(), paid()])
-        .when(void(reason))
-        .then(&[voided(reason)]);
+    given(&[issued(), paid()]).when(void(reason)).then(&[voided(reason)]);
     for reason in [VoidReason::PaymentDeclined, VoidReason::PaymentExpired] {
-        given(&[issued(), paid()])
-            .when(void(reason))
-            .then_refused(Refusal::AlreadyPaid);
+        given(&[issued(), paid()]).when(void(reason)).then_refused(Refusal::AlreadyPaid);
     }
 }
 
 #[test]
 fn the_first_reason_stands() {
     for reason in REASONS {
-        given(&[issued(), voided(VoidReason::PaymentDeclined)])
-            .when(void(reason))
-            .then(&[]);
+        given(&[issued(), voided(VoidReason::PaymentDeclined)]).when(void(reason)).then(&[]);
     }
 }
 
 #[test]
 fn what_is_no_invoice_is_not_voided() {
     let reason = VoidReason::OrderCancelled;
-    given(&[])
-        .when(void(reason))
-        .then_refused(Refusal::NoSuchInvoice);
-    given(&[credited()])
-        .when(void(reason))
-        .then_refused(Refusal::IsCreditNote);
+    given(&[]).when(void(reason)).then_refused(Refusal::NoSuchInvoice);
+    given(&[credited()]).when(void(reason)).then_refused(Refusal::IsCreditNote);
 }
 
 #[test]
@@ -60,29 +43,15 @@ fn the_credit_note_takes_the_whole_invoice_back() {
 
 #[test]
 fn a_credit_note_is_issued_once() {
-    given(&[credited()])
-        .when(credit())
-        .then_refused(Refusal::AlreadyIssued);
-    given(&[issued()])
-        .when(credit())
-        .then_refused(Refusal::AlreadyIssued);
+    given(&[credited()]).when(credit()).then_refused(Refusal::AlreadyIssued);
+    given(&[issued()]).when(credit()).then_refused(Refusal::AlreadyIssued);
 }
 
 #[test]
 fn nothing_has_no_sign() {
-    let free = InvoiceIssued {
-        total_vat: decimal("0.00"),
-        ..as_issued()
-    };
-    let note = CreditNote {
-        credit_note_id: CREDIT_NOTE,
-        number: number("2"),
-        voids: free,
-    };
-    match given(&[])
-        .when(Command::Credit(Box::new(note)))
-        .only_event()
-    {
+    let free = InvoiceIssued { total_vat: decimal("0.00"), ..as_issued() };
+    let note = CreditNote { credit_note_id: CREDIT_NOTE, number: number("2"), voids: free };
+    match given(&[]).when(Command::Credit(Box::new(note))).only_event() {
         Event::CreditNoteIssued(note) => assert_eq!(note.total_vat.to_string(), "0.00"),
         other => panic!("{other:?}"),
     }

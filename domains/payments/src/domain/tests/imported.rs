@@ -6,10 +6,7 @@ use payments_contract::ImportedPaymentStatus;
 use super::*;
 
 fn legacy() -> LegacyReference {
-    LegacyReference {
-        source: "tryton".to_owned(),
-        id: "account_move_line/7".to_owned(),
-    }
+    LegacyReference { source: "tryton".to_owned(), id: "account_move_line/7".to_owned() }
 }
 
 fn patch() -> LegacyPatch {
@@ -25,22 +22,12 @@ fn patch() -> LegacyPatch {
 }
 
 fn sync(patch: LegacyPatch) -> Command {
-    Command::Sync {
-        payment_id: ID,
-        legacy: legacy(),
-        word: LegacyWord::Present(patch),
-    }
+    Command::Sync { payment_id: ID, legacy: legacy(), word: LegacyWord::Present(patch) }
 }
 
 fn gone() -> Command {
-    let word = LegacyWord::Absent {
-        reason: "deleted".to_owned(),
-    };
-    Command::Sync {
-        payment_id: ID,
-        legacy: legacy(),
-        word,
-    }
+    let word = LegacyWord::Absent { reason: "deleted".to_owned() };
+    Command::Sync { payment_id: ID, legacy: legacy(), word }
 }
 
 fn state() -> ImportedPayment {
@@ -57,23 +44,12 @@ fn state() -> ImportedPayment {
 }
 
 fn imported() -> Event {
-    PaymentImported {
-        payment_id: ID,
-        legacy: legacy(),
-        state: state(),
-    }
-    .into()
+    PaymentImported { payment_id: ID, legacy: legacy(), state: state() }.into()
 }
 
 fn revised(state: ImportedPayment, changed: &[&str]) -> Event {
     let changed = changed.iter().map(|&name| name.to_owned()).collect();
-    PaymentRevised {
-        payment_id: ID,
-        legacy: legacy(),
-        state,
-        changed,
-    }
-    .into()
+    PaymentRevised { payment_id: ID, legacy: legacy(), state, changed }.into()
 }
 
 fn taken_back() -> ImportedPayment {
@@ -88,50 +64,26 @@ fn taken_back() -> ImportedPayment {
 fn a_legacy_payment_is_imported_then_revised_and_repetitions_change_nothing() {
     given([]).when(sync(patch())).then([imported()]);
     given([imported()]).when(sync(patch())).then_nothing();
-    let reconciled = LegacyPatch {
-        reconciled: Patch::Set(true),
-        ..patch()
-    };
-    let after = ImportedPayment {
-        reconciled: Some(true),
-        ..state()
-    };
-    given([imported()])
-        .when(sync(reconciled))
-        .then([revised(after, &["reconciled"])]);
+    let reconciled = LegacyPatch { reconciled: Patch::Set(true), ..patch() };
+    let after = ImportedPayment { reconciled: Some(true), ..state() };
+    given([imported()]).when(sync(reconciled)).then([revised(after, &["reconciled"])]);
 }
 
 #[test]
 fn a_field_the_legacy_does_not_speak_of_is_kept_and_one_it_clears_goes() {
-    given([imported()])
-        .when(sync(LegacyPatch::default()))
-        .then_nothing();
-    let cleared = LegacyPatch {
-        invoice_id: Patch::Clear,
-        ..LegacyPatch::default()
-    };
-    let after = ImportedPayment {
-        invoice_id: None,
-        ..state()
-    };
-    given([imported()])
-        .when(sync(cleared))
-        .then([revised(after, &["invoice_id"])]);
+    given([imported()]).when(sync(LegacyPatch::default())).then_nothing();
+    let cleared = LegacyPatch { invoice_id: Patch::Clear, ..LegacyPatch::default() };
+    let after = ImportedPayment { invoice_id: None, ..state() };
+    given([imported()]).when(sync(cleared)).then([revised(after, &["invoice_id"])]);
 }
 
 #[test]
 fn the_first_word_needs_an_amount_in_a_currency() {
     given([])
-        .when(sync(LegacyPatch {
-            amount: None,
-            ..patch()
-        }))
+        .when(sync(LegacyPatch { amount: None, ..patch() }))
         .then_refused(Refusal::Incomplete("amount"));
     given([])
-        .when(sync(LegacyPatch {
-            currency: None,
-            ..patch()
-        }))
+        .when(sync(LegacyPatch { currency: None, ..patch() }))
         .then_refused(Refusal::Incomplete("currency"));
 }
 
@@ -140,12 +92,8 @@ fn one_that_disappears_there_is_cancelled_and_one_that_returns_is_reinstated() {
     given([]).when(gone()).then_nothing();
     let back = revised(taken_back(), &["cancelled_reason", "status"]);
     let changed = |events: Vec<Event>, command| {
-        let Ok(events) = given(events).when(command).outcome else {
-            panic!("refused")
-        };
-        let [Event::Revised(revised)] = &events[..] else {
-            panic!("{events:?}")
-        };
+        let Ok(events) = given(events).when(command).outcome else { panic!("refused") };
+        let [Event::Revised(revised)] = &events[..] else { panic!("{events:?}") };
         (revised.state.clone(), {
             let mut changed = revised.changed.clone();
             changed.sort();
@@ -153,17 +101,9 @@ fn one_that_disappears_there_is_cancelled_and_one_that_returns_is_reinstated() {
         })
     };
     let both = vec!["cancelled_reason".to_owned(), "status".to_owned()];
-    assert_eq!(
-        changed(vec![imported()], gone()),
-        (taken_back(), both.clone())
-    );
-    given([imported(), back.clone()])
-        .when(gone())
-        .then_nothing();
-    let returns = sync(LegacyPatch {
-        status: None,
-        ..patch()
-    });
+    assert_eq!(changed(vec![imported()], gone()), (taken_back(), both.clone()));
+    given([imported(), back.clone()]).when(gone()).then_nothing();
+    let returns = sync(LegacyPatch { status: None, ..patch() });
     assert_eq!(changed(vec![imported(), back], returns), (state(), both));
 }
 
@@ -179,13 +119,9 @@ fn the_legacy_decides_over_its_payments_and_only_over_its() {
         record_refund(),
         Command::Request(the_request()),
     ] {
-        given([imported()])
-            .when(command)
-            .then_refused(Refusal::OwnedByLegacy);
+        given([imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
     }
     for command in [sync(patch()), gone()] {
-        given([requested()])
-            .when(command)
-            .then_refused(Refusal::OwnedByBascule);
+        given([requested()]).when(command).then_refused(Refusal::OwnedByBascule);
     }
 }

@@ -22,10 +22,7 @@ struct Moody {
 
 impl Moody {
     fn new(mood: Mood) -> Arc<Self> {
-        Arc::new(Self {
-            mood: Mutex::new(mood),
-            calls: AtomicUsize::new(0),
-        })
+        Arc::new(Self { mood: Mutex::new(mood), calls: AtomicUsize::new(0) })
     }
 
     fn becomes(&self, mood: Mood) {
@@ -49,9 +46,9 @@ impl PaymentProvider for Moody {
         match mood {
             Mood::Working => Ok(ChargeStatus::Pending),
             Mood::Failing => Err(ProviderError::Unavailable("down".into())),
-            Mood::Limiting => Err(ProviderError::RateLimited {
-                retry_after: Some(Duration::from_secs(7)),
-            }),
+            Mood::Limiting => {
+                Err(ProviderError::RateLimited { retry_after: Some(Duration::from_secs(7)) })
+            }
             Mood::Silent => std::future::pending().await,
         }
     }
@@ -72,11 +69,7 @@ impl PaymentProvider for Moody {
 fn settings(failures: u32) -> PaymentsSettings {
     PaymentsSettings {
         call_timeout_ms: 20,
-        breaker: BreakerSettings {
-            failures,
-            first_pause_ms: 300,
-            longest_pause_ms: 300,
-        },
+        breaker: BreakerSettings { failures, first_pause_ms: 300, longest_pause_ms: 300 },
         ..PaymentsSettings::default()
     }
 }
@@ -101,9 +94,7 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again_lat
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), recovered)
-        .await
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), recovered).await.unwrap();
     assert_eq!(provider.calls(), 4);
 
     // Closed again: single failures do not open it.
@@ -149,10 +140,7 @@ async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() 
     let provider = Moody::new(Mood::Silent);
     let calls = Calls::new(provider.clone(), &settings(1));
     let soon = Some(Instant::now() + Duration::from_millis(5));
-    assert!(matches!(
-        calls.lookup(Uuid::nil(), soon).await,
-        Err(CallError::TimedOut)
-    ));
+    assert!(matches!(calls.lookup(Uuid::nil(), soon).await, Err(CallError::TimedOut)));
     provider.becomes(Mood::Working);
     assert!(ask(&calls).await.is_ok(), "the circuit is still closed");
 }
@@ -160,11 +148,8 @@ async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() 
 #[tokio::test]
 async fn no_more_calls_are_under_way_than_allowed() {
     let provider = Moody::new(Mood::Silent);
-    let settings = PaymentsSettings {
-        concurrent_calls: 1,
-        call_timeout_ms: 60_000,
-        ..settings(10)
-    };
+    let settings =
+        PaymentsSettings { concurrent_calls: 1, call_timeout_ms: 60_000, ..settings(10) };
     let calls = Calls::new(provider.clone(), &settings);
     let soon = Some(Instant::now() + Duration::from_millis(20));
     let second = tokio::select! {
@@ -172,10 +157,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
         first = ask(&calls) => panic!("the first was answered: {first:?}"),
         second = calls.lookup(Uuid::nil(), soon) => second,
     };
-    assert!(
-        matches!(second, Err(CallError::NotCalled)),
-        "it gave up waiting for its turn"
-    );
+    assert!(matches!(second, Err(CallError::NotCalled)), "it gave up waiting for its turn");
     assert_eq!(provider.calls(), 1);
     // The permit went with the call.
     provider.becomes(Mood::Working);

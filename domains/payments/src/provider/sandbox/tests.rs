@@ -7,12 +7,8 @@ use super::*;
 
 async fn sandbox(folder: &TempDir) -> Sandbox {
     let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
-    let settings = SandboxSettings {
-        slow_answer_after_ms: 0,
-    };
-    Sandbox::open(&url, Arc::new(SystemClock), settings)
-        .await
-        .unwrap()
+    let settings = SandboxSettings { slow_answer_after_ms: 0 };
+    Sandbox::open(&url, Arc::new(SystemClock), settings).await.unwrap()
 }
 
 fn charge(key: u128, method: &str) -> ChargeRequest {
@@ -35,9 +31,7 @@ fn refund(key: u128, charge_key: u128) -> RefundRequest {
 }
 
 fn captured(key: u128) -> ChargeOutcome {
-    ChargeOutcome::Captured {
-        reference: charge_reference(Uuid::from_u128(key)),
-    }
+    ChargeOutcome::Captured { reference: charge_reference(Uuid::from_u128(key)) }
 }
 
 #[tokio::test]
@@ -56,31 +50,17 @@ async fn the_method_decides_and_the_same_key_takes_money_once() {
     let folder = TempDir::new().unwrap();
     let sandbox = sandbox(&folder).await;
     for _ in 0..2 {
-        assert_eq!(
-            sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap(),
-            captured(1)
-        );
-        assert_eq!(
-            sandbox.charge(&charge(2, "sandbox:slow")).await.unwrap(),
-            captured(2)
-        );
+        assert_eq!(sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap(), captured(1));
+        assert_eq!(sandbox.charge(&charge(2, "sandbox:slow")).await.unwrap(), captured(2));
         for (key, method) in [(3, "sandbox:declined"), (4, "sandbox:no-such"), (5, "card")] {
             let outcome = sandbox.charge(&charge(key, method)).await.unwrap();
-            assert!(
-                matches!(outcome, ChargeOutcome::Declined { .. }),
-                "{method}: {outcome:?}"
-            );
+            assert!(matches!(outcome, ChargeOutcome::Declined { .. }), "{method}: {outcome:?}");
         }
     }
     let charges = sandbox.charges().await.unwrap();
-    let captures: Vec<_> = charges
-        .iter()
-        .map(|charge| (charge.captured, charge.attempts))
-        .collect();
-    assert_eq!(
-        captures,
-        [(true, 2), (true, 2), (false, 2), (false, 2), (false, 2)]
-    );
+    let captures: Vec<_> =
+        charges.iter().map(|charge| (charge.captured, charge.attempts)).collect();
+    assert_eq!(captures, [(true, 2), (true, 2), (false, 2), (false, 2), (false, 2)]);
 }
 
 #[tokio::test]
@@ -130,10 +110,7 @@ async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards() {
     let cancelled = sandbox.cancel(request.idempotency_key).await.unwrap();
     assert_eq!(cancelled, CancelOutcome::Cancelled);
     let outcome = sandbox.charge(&request).await.unwrap();
-    assert!(
-        matches!(outcome, ChargeOutcome::Declined { .. }),
-        "{outcome:?}"
-    );
+    assert!(matches!(outcome, ChargeOutcome::Declined { .. }), "{outcome:?}");
     assert!(!sandbox.charges().await.unwrap()[0].captured);
 }
 
@@ -147,29 +124,16 @@ async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once() {
     assert_eq!(cancelled, CancelOutcome::AlreadyCaptured { reference });
 
     let key = Uuid::from_u128(9);
-    assert_eq!(
-        sandbox.lookup_refund(key).await.unwrap(),
-        RefundStatus::NotFound
-    );
+    assert_eq!(sandbox.lookup_refund(key).await.unwrap(), RefundStatus::NotFound);
     let reference = refund_reference(key);
     for _ in 0..2 {
         let outcome = sandbox.refund(&refund(9, 1)).await.unwrap();
-        assert_eq!(
-            outcome,
-            RefundOutcome::Refunded {
-                reference: reference.clone()
-            }
-        );
+        assert_eq!(outcome, RefundOutcome::Refunded { reference: reference.clone() });
     }
     let status = sandbox.lookup_refund(key).await.unwrap();
     assert_eq!(status, RefundStatus::Refunded { reference });
     let again = sandbox.refund(&refund(10, 1)).await.unwrap();
-    assert_eq!(
-        again,
-        RefundOutcome::Refused {
-            code: "already_refunded".to_owned()
-        }
-    );
+    assert_eq!(again, RefundOutcome::Refused { code: "already_refunded".to_owned() });
     assert!(sandbox.charges().await.unwrap()[0].refunded);
 }
 
@@ -177,18 +141,10 @@ async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once() {
 async fn nothing_goes_back_of_what_was_not_taken() {
     let folder = TempDir::new().unwrap();
     let sandbox = sandbox(&folder).await;
-    sandbox
-        .charge(&charge(1, "sandbox:declined"))
-        .await
-        .unwrap();
+    sandbox.charge(&charge(1, "sandbox:declined")).await.unwrap();
     for charge_key in [1, 2] {
         let outcome = sandbox.refund(&refund(9, charge_key)).await.unwrap();
-        assert_eq!(
-            outcome,
-            RefundOutcome::Refused {
-                code: "charge_not_captured".to_owned()
-            }
-        );
+        assert_eq!(outcome, RefundOutcome::Refused { code: "charge_not_captured".to_owned() });
     }
 }
 
