@@ -8,6 +8,8 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use http::Configure;
+use kernel::event::Position;
+use kernel::projection::Progress;
 use kernel::seams::SharedClock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +25,8 @@ use crate::{openapi, output, probes, telemetry};
 const GRACE_SECONDS: u64 = 10;
 /// How long subscriptions may take to save their checkpoints.
 const WIND_DOWN: Duration = Duration::from_secs(10);
+/// How long the welcome waits for the read models. They may take longer: `/readyz` tells.
+const CATCH_UP: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until it is asked to stop.
@@ -39,16 +43,22 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let subscriptions = start_subscriptions(&mut system, &shutdown);
     let head = system.environment.store.head().await?;
-    let projections = system.modules.iter().flat_map(|module| module.projections.clone()).collect();
+    let projections: Vec<(String, Progress)> =
+        system.modules.iter().flat_map(|module| module.projections.clone()).collect();
     let (api, address) = api_server(&configuration, &system)?;
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
-    probes.started(system.environment.store.clone(), head, projections)?;
-    announce(&configuration, address, admin_address, begun.elapsed())?;
+    probes.started(system.environment.store.clone(), head, projections.clone())?;
 
+    let announcing = async {
+        let caught_up = caught_up(&projections, head).await;
+        announce(&configuration, address, admin_address, begun.elapsed(), caught_up)?;
+        std::future::pending::<anyhow::Result<()>>().await
+    };
     let ended = tokio::select! {
         () = until_asked_to_stop() => Ok(()),
         ended = &mut api_task => Err(anyhow::anyhow!("the server ended by itself: {ended:?}")),
+        failed = announcing => failed,
     };
     tracing::info!("stopping");
     probes.stopping();
@@ -139,6 +149,18 @@ async fn wind_down(mut subscriptions: JoinSet<()>) {
     }
 }
 
+/// Waits until the read models show what was in the log at the start; `false` when that takes long.
+async fn caught_up(projections: &[(String, Progress)], head: Position) -> bool {
+    let deadline = tokio::time::Instant::now() + CATCH_UP;
+    for (_, progress) in projections {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        if !progress.reached(head, left).await {
+            return false;
+        }
+    }
+    true
+}
+
 fn admin_server(
     configuration: &Configuration,
     probes: web::Data<Probes>,
@@ -208,6 +230,7 @@ fn announce(
     api: SocketAddr,
     admin: SocketAddr,
     took: Duration,
+    caught_up: bool,
 ) -> anyhow::Result<()> {
     let (api, admin) = (format!("http://{api}"), format!("http://{admin}"));
     let milliseconds = took.as_millis();
@@ -218,9 +241,11 @@ fn announce(
         store = configuration.store,
         started_in_ms = milliseconds,
         resident_mib = memory,
-        "ready"
+        caught_up,
+        "serving"
     );
-    output::line(format_args!("\nbascule is ready, after {milliseconds} ms, in {memory} MiB."))?;
+    let state = if caught_up { "ready" } else { "serving, its read models still catching up" };
+    output::line(format_args!("\nbascule is {state}, after {milliseconds} ms, in {memory} MiB."))?;
     output::line(welcome(&api, &admin))?;
     if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
         let file = Path::new(&file);
