@@ -204,6 +204,15 @@ pub struct Executed {
     pub recorded: bool,
 }
 
+/// A command that was carried out, with what it recorded.
+#[derive(Debug, Clone)]
+pub struct CarriedOut<E> {
+    /// Where the aggregate stands now.
+    pub executed: Executed,
+    /// What was recorded now: nothing when the command was carried out before, too.
+    pub events: Vec<E>,
+}
+
 /// An aggregate as it stands in the log.
 #[derive(Debug, Clone)]
 pub struct Loaded<D: Decider> {
@@ -219,9 +228,36 @@ pub struct Loaded<D: Decider> {
 }
 
 impl<D: Decider> Loaded<D> {
+    /// An aggregate of which nothing is known yet.
+    fn empty(stream: StreamName) -> Self {
+        let (state, event_ids) = (D::State::default(), Vec::new());
+        Self { stream, state, revision: None, position: 0, event_ids }
+    }
+
+    /// Takes in the next event of its stream.
+    async fn take(&mut self, recorded: Arc<RecordedEvent>, codec: &Codec) -> Result<(), LoadError> {
+        self.revision = Some(recorded.revision);
+        self.position = recorded.position;
+        self.event_ids.push(recorded.id);
+        let envelope = codec.decode::<D::Event>(recorded).await?;
+        self.state = D::evolve(std::mem::take(&mut self.state), &envelope.event);
+        Ok(())
+    }
+
     /// Where it stands, nothing having been recorded.
     pub fn unchanged(&self) -> Executed {
         Executed { revision: self.revision, position: self.position, recorded: false }
+    }
+
+    /// Where it stands after these events of it went into the log, which then ended at `position`:
+    /// what [`UnitOfWork::commit`] answers.
+    pub fn after(&self, events: &[D::Event], position: Option<Position>) -> Executed {
+        let Some(position) = position else {
+            return self.unchanged();
+        };
+        let next = self.revision.map_or(0, |revision| revision + 1);
+        let revision = (next + events.len() as Revision).checked_sub(1);
+        Executed { revision, position, recorded: true }
     }
 }
 
@@ -236,23 +272,13 @@ impl Environment {
         &self,
         stream: StreamName,
     ) -> Result<Loaded<D>, LoadError> {
-        let mut loaded = Loaded {
-            stream,
-            state: D::State::default(),
-            revision: None,
-            position: 0,
-            event_ids: Vec::new(),
-        };
+        let mut loaded = Loaded::empty(stream);
         loop {
             let from = loaded.revision.map_or(0, |revision| revision + 1);
             let page = self.store.read_stream(&loaded.stream, from, PAGE).await?;
             let complete = page.len() < PAGE;
             for recorded in page {
-                loaded.revision = Some(recorded.revision);
-                loaded.position = recorded.position;
-                loaded.event_ids.push(recorded.id);
-                let envelope = self.codec.decode::<D::Event>(recorded).await?;
-                loaded.state = D::evolve(loaded.state, &envelope.event);
+                loaded.take(recorded, &self.codec).await?;
             }
             if complete {
                 return Ok(loaded);
@@ -265,19 +291,9 @@ impl Environment {
     ///
     /// [`UnitOfWork::was_done_in`] sees no more than that event: ask another aggregate of the unit.
     pub async fn load_last<D: Decider>(&self, stream: StreamName) -> Result<Loaded<D>, LoadError> {
-        let mut loaded = Loaded {
-            stream,
-            state: D::State::default(),
-            revision: None,
-            position: 0,
-            event_ids: Vec::new(),
-        };
+        let mut loaded = Loaded::empty(stream);
         if let Some(recorded) = self.store.read_last(&loaded.stream).await? {
-            loaded.revision = Some(recorded.revision);
-            loaded.position = recorded.position;
-            loaded.event_ids.push(recorded.id);
-            let envelope = self.codec.decode::<D::Event>(recorded).await?;
-            loaded.state = D::evolve(loaded.state, &envelope.event);
+            loaded.take(recorded, &self.codec).await?;
         }
         Ok(loaded)
     }
@@ -293,12 +309,23 @@ impl Environment {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, ExecuteError<D::Refusal>> {
+        Ok(self.carry_out::<D>(id, command, cause, expected).await?.executed)
+    }
+
+    /// [`Self::execute`], for a caller who needs to know what was recorded, too.
+    pub async fn carry_out<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        cause: &Cause,
+        expected: Option<Revision>,
+    ) -> Result<CarriedOut<D::Event>, ExecuteError<D::Refusal>> {
         let mut retries = Retries::default();
         loop {
             let mut work = UnitOfWork::new(self, cause);
             let loaded = self.load::<D>(id).await?;
             if work.was_done_in(&loaded) {
-                return Ok(loaded.unchanged());
+                return Ok(CarriedOut { executed: loaded.unchanged(), events: Vec::new() });
             }
             if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
                 return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
@@ -307,11 +334,9 @@ impl Environment {
                 .map_err(ExecuteError::Refused)?;
             work.record(&loaded, &events).await?;
             match work.commit().await {
-                Ok(None) => return Ok(loaded.unchanged()),
-                Ok(Some(position)) => {
-                    let before = loaded.revision.map_or(0, |revision| revision + 1);
-                    let revision = before + events.len() as Revision - 1;
-                    return Ok(Executed { revision: Some(revision), position, recorded: true });
+                Ok(position) => {
+                    let executed = loaded.after(&events, position);
+                    return Ok(CarriedOut { executed, events });
                 }
                 Err(AppendError::WrongExpectedRevision { .. }) => {
                     if !retries.again().await {

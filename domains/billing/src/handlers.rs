@@ -7,7 +7,7 @@ use chrono::Datelike as _;
 use database::Database;
 use event_contract::Personal;
 use kernel::decider::Decider as _;
-use kernel::event::{Revision, StreamName};
+use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, Retries, UnitOfWork};
 use kernel::projection::Progress;
 use kernel::store::AppendError;
@@ -136,7 +136,7 @@ impl Billing {
         let request = IssueInvoice { invoice_id, number: (&taken).into(), order, bill_to };
         let events = decide(&invoice, Command::Issue(Box::new(request)), &work)?;
         work.record(&invoice, &events).await?;
-        finish(work, &invoice, events.len(), &series, taken).await
+        finish(work, &invoice, &events, &series, taken).await
     }
 
     async fn try_void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
@@ -158,7 +158,7 @@ impl Billing {
         let issued = decide(&credit_note, Command::Credit(Box::new(note)), &work)?;
         work.record(&invoice, &events).await?;
         work.record(&credit_note, &issued).await?;
-        finish(work, &invoice, events.len(), &series, taken).await
+        finish(work, &invoice, &events, &series, taken).await
     }
 
     /// The number a document would take now. Nothing is taken before the unit is committed.
@@ -191,18 +191,13 @@ fn decide(
 async fn finish(
     mut work: UnitOfWork<'_>,
     document: &Loaded<InvoiceDecider>,
-    events: usize,
+    events: &[Event],
     series: &Loaded<SeriesDecider>,
     taken: NumberTaken,
 ) -> Outcome {
-    if events == 0 {
+    if events.is_empty() {
         return Ok(document.unchanged());
     }
     work.record(series, &[taken.into()]).await?;
-    let Some(position) = work.commit().await? else {
-        return Ok(document.unchanged());
-    };
-    let before = document.revision.map_or(0, |revision| revision + 1);
-    let revision = before + events as Revision - 1;
-    Ok(Executed { revision: Some(revision), position, recorded: true })
+    Ok(document.after(events, work.commit().await?))
 }

@@ -117,11 +117,8 @@ impl Customers {
             let after = events.iter().fold(loaded.state.clone(), CustomerDecider::evolve);
             self.record_claims(&mut work, id, &loaded.state, &after).await?;
             match work.commit().await {
-                Ok(None) => return Ok(unchanged(loaded)),
-                Ok(Some(position)) => {
-                    let next = loaded.revision.map_or(0, |revision| revision + 1);
-                    let revision = (next + events.len() as Revision).checked_sub(1);
-                    let executed = Executed { revision, position, recorded: true };
+                Ok(position) => {
+                    let executed = loaded.after(&events, position);
                     return Ok(CarriedOut { executed, before: loaded.state, events });
                 }
                 Err(AppendError::WrongExpectedRevision { .. }) => {
