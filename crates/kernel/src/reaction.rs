@@ -46,6 +46,24 @@ impl<R: std::error::Error + Send + Sync + 'static> From<ExecuteError<R>> for Rea
     }
 }
 
+/// Ends a reaction with what became of its command. A refusal that `expected` explains is an outcome
+/// like any other; every other failure is for the runtime: tried again, or parked.
+pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
+    outcome: Result<T, ExecuteError<R>>,
+    expected: impl FnOnce(&R) -> Option<&'static str>,
+) -> Result<(), ReactionError> {
+    let Err(error) = outcome else {
+        return Ok(());
+    };
+    if let ExecuteError::Refused(refusal) = &error
+        && let Some(why) = expected(refusal)
+    {
+        tracing::debug!(%refusal, why, "nothing to do");
+        return Ok(());
+    }
+    Err(error.into())
+}
+
 /// What a module does when events happen.
 #[async_trait]
 pub trait Reaction: Send + Sync + 'static {

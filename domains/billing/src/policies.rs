@@ -8,13 +8,13 @@ use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
-use kernel::execution::{Cause, ExecuteError};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use kernel::execution::Cause;
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use orders_contract::{OrderCancelled, OrderPlaced};
 use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded};
 
 use crate::domain::{Receipt, Refusal, Repayment};
-use crate::handlers::{Billing, Outcome, invoice_of};
+use crate::handlers::{Billing, invoice_of};
 use crate::queries;
 
 /// How long an invoice waits for its customer's name and address to be known here.
@@ -184,23 +184,5 @@ fn paid_already(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
         Refusal::AlreadyPaid => Some("another payment has settled the invoice"),
         _ => None,
-    }
-}
-
-/// An expected refusal is an outcome like any other; every other failure is for the runtime.
-fn settle(
-    outcome: Outcome,
-    expected: impl FnOnce(&Refusal) -> Option<&'static str>,
-) -> Result<(), ReactionError> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(ExecuteError::Refused(refusal)) => match expected(&refusal) {
-            Some(why) => {
-                tracing::debug!(why, "nothing to do");
-                Ok(())
-            }
-            None => Err(ReactionError::Permanent(refusal.into())),
-        },
-        Err(error) => Err(error.into()),
     }
 }

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
 use kernel::codec::Envelope;
-use kernel::execution::{Cause, ExecuteError};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use kernel::execution::Cause;
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use orders_contract::{CancellationReason, OrderId};
 
 use crate::domain::Refusal;
-use crate::handlers::{Orders, Outcome};
+use crate::handlers::Orders;
 
 kernel::event_set! {
     /// How the payment of an order ended, as its invoice shows it.
@@ -63,7 +63,7 @@ impl PaymentOutcome {
     async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
             let outcome = self.0.confirm(*id, &cause.clone().about(*id), None).await;
-            settle(*id, outcome, |refusal| match refusal {
+            settle(outcome, |refusal| match refusal {
                 // Billing sees the cancellation too, voids the invoice and gives the money back.
                 Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
                 // An invoice that was issued here for an order of the legacy system does not
@@ -84,7 +84,7 @@ impl PaymentOutcome {
         for id in orders {
             let cause = cause.clone().about(*id);
             let outcome = self.0.cancel(*id, reason.clone(), &cause, None).await;
-            settle(*id, outcome, |refusal| match refusal {
+            settle(outcome, |refusal| match refusal {
                 // Confirmed and fulfilled by hand without waiting for the payment. The goods are
                 // gone: no cancellation brings them back, and trying again changes nothing.
                 Refusal::AlreadyFulfilled => Some("it was fulfilled before its payment failed"),
@@ -93,25 +93,5 @@ impl PaymentOutcome {
             })?;
         }
         Ok(())
-    }
-}
-
-/// Refusals that `expected` explains end the reaction well. Every other one parks the event: an
-/// invoice of an order that does not exist, above all.
-fn settle(
-    order_id: OrderId,
-    outcome: Outcome,
-    expected: impl Fn(&Refusal) -> Option<&'static str>,
-) -> Result<(), ReactionError> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(ExecuteError::Refused(refusal)) => match expected(&refusal) {
-            Some(why) => {
-                tracing::debug!(%order_id, "the payment's outcome changes nothing: {why}");
-                Ok(())
-            }
-            None => Err(ExecuteError::Refused(refusal).into()),
-        },
-        Err(error) => Err(error.into()),
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billing_contract::{InvoiceIssued, InvoiceVoided};
 use kernel::codec::Envelope;
-use kernel::execution::{Cause, ExecuteError};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind};
+use kernel::execution::Cause;
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use payments_contract::PaymentRequested;
 
 use crate::domain::Refusal;
-use crate::handlers::{Outcome, Payments, deadline_after, payment_of};
+use crate::handlers::{Payments, deadline_after, payment_of};
 
 kernel::event_set! {
     /// What the collection of payments follows from.
@@ -40,7 +40,7 @@ impl Reaction for Collection {
     }
 
     async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
-        let outcome = match &trigger.event {
+        match &trigger.event {
             Trigger::Issued(invoice) => {
                 let request = PaymentRequested {
                     payment_id: payment_of(invoice.invoice_id),
@@ -50,25 +50,16 @@ impl Reaction for Collection {
                     method: invoice.payment_method.clone(),
                     deadline: deadline_after(&trigger.recorded, self.patience),
                 };
-                self.payments.request(request, &cause).await
+                // No refusal is expected: a payment is asked for once.
+                settle(self.payments.request(request, &cause).await, |_| None)
             }
             Trigger::Voided(invoice) => {
-                self.payments.withdraw(payment_of(invoice.invoice_id), &cause).await
+                let payment = payment_of(invoice.invoice_id);
+                settle(self.payments.withdraw(payment, &cause).await, |refusal| match refusal {
+                    Refusal::NoSuchPayment => Some("no payment was ever asked for this invoice"),
+                    _ => None,
+                })
             }
-        };
-        accept_expected(outcome)
-    }
-}
-
-/// Refusals that are no failure: there is simply nothing to do.
-fn accept_expected(outcome: Outcome) -> Result<(), ReactionError> {
-    match outcome {
-        Ok(_) => Ok(()),
-        // An invoice may be voided for which no payment was ever asked.
-        Err(ExecuteError::Refused(refusal @ Refusal::NoSuchPayment)) => {
-            tracing::debug!(%refusal, "nothing to withdraw");
-            Ok(())
         }
-        Err(error) => Err(error.into()),
     }
 }
