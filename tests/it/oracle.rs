@@ -90,10 +90,51 @@ async fn after_the_import_the_api_shows_what_the_oracle_says() {
     let invoices = all(&server, "/api/v1/billing/invoices").await;
     let payments = all(&server, "/api/v1/payments").await;
 
+    compare_flags(&oracle, &customers, &orders);
     compare_customers(&oracle, &customers);
     compare_orders(&oracle, &orders, &keys_by_id(&customers));
     compare_invoices(&oracle, &invoices, &keys_by_id(&customers), &keys_by_id(&orders));
     compare_payments(&oracle, &payments, &keys_by_id(&invoices));
+}
+
+/// What is ugly in the legacy is here all the same, and says so.
+fn compare_flags(
+    oracle: &Value,
+    customers: &BTreeMap<String, Value>,
+    orders: &BTreeMap<String, Value>,
+) {
+    let flagged = |item: &Value, flag: &str| array(&item["legacy"]["flags"]).contains(&json!(flag));
+    let parties = array(&oracle["parties"]).iter().filter(|party| party["customer"] == true);
+    let mut addresses: HashMap<String, usize> = HashMap::new();
+    for customer in customers.values().filter(|customer| customer["status"] == "open") {
+        if let Some(email) = customer["email"].as_str() {
+            *addresses.entry(email.trim().to_lowercase()).or_default() += 1;
+        }
+    }
+    for party in parties {
+        let customer = &customers[&party["id"].to_string()];
+        let what = format!("party {}", party["id"]);
+        assert_eq!(flagged(customer, "email_missing"), party["email"].is_null(), "{what}");
+    }
+    let mut shared = 0;
+    for (key, customer) in customers {
+        let open = customer["email"].as_str().map_or(0, |email| {
+            addresses.get(&email.trim().to_lowercase()).copied().unwrap_or(0)
+        });
+        let others = open - usize::from(open > 0 && customer["status"] == "open");
+        assert_eq!(flagged(customer, "email_shared"), others > 0, "party {key}");
+        shared += usize::from(others > 0);
+        let has_second_line = customer["address"]["line2"].is_string();
+        assert_eq!(flagged(customer, "address_line_break"), has_second_line, "party {key}");
+    }
+    assert!(shared > 0, "the data has shared addresses");
+    let mut foreign = 0;
+    for order in orders.values() {
+        let is_foreign = order["currency"] != "EUR";
+        assert_eq!(flagged(order, "foreign_currency"), is_foreign, "{}", order["id"]);
+        foreign += usize::from(is_foreign);
+    }
+    assert!(foreign > 0, "the data has foreign currencies");
 }
 
 fn compare_customers(oracle: &Value, ours: &BTreeMap<String, Value>) {

@@ -200,3 +200,68 @@ async fn an_order_of_an_unknown_or_closed_customer_is_refused() {
         server.post("/api/v1/orders", &crate::server::order(&customer, "sandbox:ok")).await;
     assert_eq!(status, 409, "{problem}");
 }
+
+#[tokio::test]
+async fn whoever_began_it_is_known_in_every_event_of_every_module() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let request_id = "0190b5a0-1111-7000-8000-000000000001";
+    let trace_id = "0af7651916cd43dd8448eb211c80319c";
+    let response = reqwest::Client::new()
+        .post(format!("{}/api/v1/orders", server.http))
+        .header("X-Request-Id", request_id)
+        .header("traceparent", format!("00-{trace_id}-b7ad6b7169203331-01"))
+        .json(&crate::server::order(&customer, "sandbox:ok"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.headers()["X-Request-Id"], request_id);
+    assert!(response.headers()["traceparent"].to_str().unwrap().contains(trace_id));
+    let order: Value = response.json().await.unwrap();
+    server.order_is(order["id"].as_str().unwrap(), "confirmed").await;
+
+    let printed = data.run_ok(&["events", "correlation", request_id, "--json"]);
+    let events: Vec<Value> =
+        printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.len(), 7);
+    for event in &events {
+        let metadata = &event["metadata"];
+        assert_eq!(metadata["$correlationId"], request_id, "{event}");
+        assert!(metadata["traceparent"].as_str().unwrap().contains(trace_id), "{event}");
+        assert_eq!(metadata["origin_system"], "bascule", "{event}");
+    }
+    // Each event names the one it reacts to, back to the request.
+    let actor_and_cause = |number: usize| {
+        let metadata = &events[number]["metadata"];
+        (metadata["actor"].as_str().unwrap(), &metadata["$causationId"])
+    };
+    assert_eq!(actor_and_cause(0), ("anonymous", &Value::Null));
+    assert_eq!(actor_and_cause(1), ("billing.invoicing", &events[0]["id"]));
+    assert_eq!(actor_and_cause(3), ("payments.collection", &events[1]["id"]));
+    assert_eq!(actor_and_cause(4), ("payments.provider-calls", &events[3]["id"]));
+    assert_eq!(actor_and_cause(5), ("billing.settlement", &events[4]["id"]));
+    assert_eq!(actor_and_cause(6), ("orders.payment-outcome", &events[5]["id"]));
+}
+
+#[tokio::test]
+async fn a_list_can_be_read_page_by_page_while_it_grows() {
+    let data = Data::new();
+    let server = data.serve();
+    for number in 0..7 {
+        server.register_customer(&format!("ada{number}@exemple.fr")).await;
+    }
+    let all = server
+        .until("/api/v1/customers", |page| page["items"].as_array().unwrap().len() == 7)
+        .await;
+    let (first, next) = server.get_page("/api/v1/customers?limit=3").await;
+    server.register_customer("grace@exemple.fr").await;
+    let (second, next) = server.get_page(&next.unwrap()).await;
+    let (third, next) = server.get_page(&next.unwrap()).await;
+    assert!(next.is_none());
+    let read: Vec<&Value> = [&first, &second, &third]
+        .into_iter()
+        .flat_map(|page| page["items"].as_array().unwrap())
+        .collect();
+    assert_eq!(read, all["items"].as_array().unwrap().iter().collect::<Vec<_>>());
+}
