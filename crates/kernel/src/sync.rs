@@ -3,6 +3,9 @@
 //!
 //! Imported facts trigger no policy: `…Imported.v1` and `…Revised.v1` are for projections only.
 
+mod entrance;
+mod reading;
+
 use async_trait::async_trait;
 pub use event_contract::LegacyReference;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -11,12 +14,16 @@ use uuid::Uuid;
 
 use crate::execution::Cause;
 
-/// What the legacy system says of one aggregate.
+pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
+pub use reading::understand;
+
+/// What the legacy system says of one aggregate: as the mapping's program returned it, or as the
+/// aggregate's module reads that.
 #[derive(Debug, Clone, PartialEq)]
-pub enum LegacyState {
-    /// It is there, and this is its state as the mapping's program returned it. A field that is
-    /// absent means "leave alone", null means "clear".
-    Present(Value),
+pub enum LegacyState<S = Value> {
+    /// It is there, and this is its state. A field that is absent means "leave alone", null means
+    /// "clear".
+    Present(S),
     /// It is not, or is no longer, an aggregate of this kind.
     Absent {
         /// Why, for people.
@@ -35,6 +42,17 @@ pub struct SyncRequest {
     pub state: LegacyState,
     /// Correlation, actor and origin of the change.
     pub cause: Cause,
+}
+
+/// How one aggregate stands in the legacy system: what a decider compares with what it knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LegacyReport<S> {
+    /// The aggregate's id.
+    pub id: Uuid,
+    /// Where it comes from.
+    pub legacy: LegacyReference,
+    /// What the legacy system says of it.
+    pub state: LegacyState<S>,
 }
 
 /// What became of a `Sync…` command.
@@ -96,6 +114,15 @@ impl<T> Patch<T> {
             Self::Set(value) => Some(value),
         }
     }
+
+    /// The same, of the value as something else.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
+        match self {
+            Self::Keep => Patch::Keep,
+            Self::Clear => Patch::Clear,
+            Self::Set(value) => Patch::Set(change(value)),
+        }
+    }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
@@ -107,16 +134,52 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     }
 }
 
+/// What is new in the legacy system's word on an aggregate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News<S> {
+    /// Nothing that need be recorded.
+    None,
+    /// It is there, and was not known here: `…Imported`.
+    Imported(S),
+    /// It was known, and stands otherwise now: `…Revised`.
+    Revised {
+        /// How it stands now.
+        state: S,
+        /// The names of what changed.
+        changed: Vec<String>,
+    },
+}
+
+/// Compares the legacy system's word with what is known. What is said is laid over that by `merge`;
+/// what is there no longer stands as `withdraw` says, with the reason. What never was there is no
+/// news.
+pub fn compare<S: Serialize, W, R>(
+    known: Option<&S>,
+    word: LegacyState<W>,
+    merge: impl FnOnce(Option<&S>, W) -> Result<S, R>,
+    withdraw: impl FnOnce(&S, String) -> S,
+) -> Result<News<S>, R> {
+    let state = match (known, word) {
+        (_, LegacyState::Present(said)) => merge(known, said)?,
+        (Some(known), LegacyState::Absent { reason }) => withdraw(known, reason),
+        (None, LegacyState::Absent { .. }) => return Ok(News::None),
+    };
+    let Some(known) = known else {
+        return Ok(News::Imported(state));
+    };
+    let changed = changed_fields(known, &state);
+    Ok(if changed.is_empty() { News::None } else { News::Revised { state, changed } })
+}
+
 /// The names of the top-level fields in which two states differ, in the order of the struct.
 ///
-/// Both are compared as the JSON they are stored as.
-pub fn changed_fields<T: Serialize>(
-    before: &T,
-    after: &T,
-) -> Result<Vec<String>, serde_json::Error> {
-    let (before, after) = (serde_json::to_value(before)?, serde_json::to_value(after)?);
-    let (Value::Object(before), Value::Object(after)) = (&before, &after) else {
-        return Ok(if before == after { vec![] } else { vec!["state".to_owned()] });
+/// Both are compared as the JSON they are stored as. States without a JSON form do not exist; if
+/// they did, recording one too many is the safe side: the whole state counts as changed.
+fn changed_fields<S: Serialize>(before: &S, after: &S) -> Vec<String> {
+    let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
+        (serde_json::to_value(before), serde_json::to_value(after))
+    else {
+        return vec!["state".to_owned()];
     };
     let mut changed: Vec<String> = after
         .iter()
@@ -124,5 +187,5 @@ pub fn changed_fields<T: Serialize>(
         .map(|(name, _)| name.clone())
         .collect();
     changed.extend(before.keys().filter(|name| !after.contains_key(*name)).cloned());
-    Ok(changed)
+    changed
 }

@@ -6,30 +6,21 @@ use event_contract::Personal;
 use kernel::decider::Decider as _;
 use kernel::event::Revision;
 use kernel::execution::{
-    Cause, Environment, ExecuteError, Executed, LoadError, Loaded, Retries, UnitOfWork,
+    Cause, Environment, ExecuteError, Executed, LoadError, Retries, UnitOfWork,
 };
 use kernel::store::AppendError;
 
 use crate::domain::email::{EmailCommand, EmailDecider};
-use crate::domain::{
-    Command, ContactChange, Customer, CustomerDecider, Event, Refusal, Registration,
-};
+use crate::domain::{Command, ContactChange, Customer, CustomerDecider, Refusal, Registration};
 use crate::lookup::EmailKey;
 
 /// Why a command on a customer was not carried out.
 pub type Error = ExecuteError<Refusal>;
 
-/// What can be asked of customers, by whoever asks: a request or a legacy system. Cheap to clone.
+/// What can be asked of customers. Cheap to clone.
 #[derive(Clone)]
 pub struct Customers {
     environment: Environment,
-}
-
-/// What became of a command, with what it recorded.
-pub(crate) struct CarriedOut {
-    pub(crate) executed: Executed,
-    pub(crate) before: Customer,
-    pub(crate) events: Vec<Event>,
 }
 
 impl Customers {
@@ -81,6 +72,8 @@ impl Customers {
         self.execute(id, Command::Close { reason }, cause, expected).await
     }
 
+    /// Load, decide, append, over the customer and every e-mail address it takes or gives up: all
+    /// or nothing, decided again when another writer was faster.
     async fn execute(
         &self,
         id: CustomerId,
@@ -88,24 +81,12 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        Ok(self.carry_out(id, command, cause, expected).await?.executed)
-    }
-
-    /// Load, decide, append, over the customer and every e-mail address it takes or gives up: all
-    /// or nothing, decided again when another writer was faster.
-    pub(crate) async fn carry_out(
-        &self,
-        id: CustomerId,
-        command: Command,
-        cause: &Cause,
-        expected: Option<Revision>,
-    ) -> Result<CarriedOut, Error> {
         let mut retries = Retries::default();
         loop {
             let mut work = UnitOfWork::new(&self.environment, cause);
             let loaded = self.environment.load::<CustomerDecider>(id).await?;
             if work.was_done_in(&loaded) {
-                return Ok(unchanged(loaded));
+                return Ok(loaded.unchanged());
             }
             if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
                 return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
@@ -117,10 +98,7 @@ impl Customers {
             let after = events.iter().fold(loaded.state.clone(), CustomerDecider::evolve);
             self.record_claims(&mut work, id, &loaded.state, &after).await?;
             match work.commit().await {
-                Ok(position) => {
-                    let executed = loaded.after(&events, position);
-                    return Ok(CarriedOut { executed, before: loaded.state, events });
-                }
+                Ok(position) => return Ok(loaded.after(&events, position)),
                 Err(AppendError::WrongExpectedRevision { .. }) => {
                     if !retries.again().await {
                         return Err(ExecuteError::Contention);
@@ -156,8 +134,4 @@ impl Customers {
         }
         Ok(())
     }
-}
-
-fn unchanged(loaded: Loaded<CustomerDecider>) -> CarriedOut {
-    CarriedOut { executed: loaded.unchanged(), before: loaded.state, events: Vec::new() }
 }

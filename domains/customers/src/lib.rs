@@ -53,7 +53,7 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
     let (runner, progress) =
         ProjectionRunner::new(directory, environment.clone(), database.clone());
     let api = http::Api {
-        environment,
+        environment: environment.clone(),
         database: database.clone(),
         customers: customers.clone(),
         progress: progress.clone(),
@@ -62,7 +62,7 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
         name: NAME,
         configure: http::configure(api),
         subscriptions: vec![Box::new(runner)],
-        sync_targets: vec![Arc::new(SyncCustomer::new(customers))],
+        sync_targets: vec![Arc::new(SyncCustomer::new(environment))],
         projections: vec![(directory_name, progress)],
         database,
     })

@@ -1,107 +1,65 @@
-//! The module's entrance for imported customers: `customers.SyncCustomer`.
+//! The entrance for imported customers: `customers.SyncCustomer`.
+//!
+//! An imported customer keeps no e-mail address to itself, so no claim goes with the command.
 
-use async_trait::async_trait;
-use kernel::execution::ExecuteError;
-use kernel::sync::{LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
-use serde_json::Value;
+use kernel::sync::{LegacyAggregate, LegacyEntrance, Objection};
 
-use crate::domain::imported::{LegacyCustomer, Report};
-use crate::domain::{Command, Event, Refusal};
-use crate::handlers::Customers;
-
-/// The command's name, which a mapping refers to.
-pub const COMMAND: &str = "customers.SyncCustomer";
+use crate::domain::imported::{LegacyCustomer, LegacyReport};
+use crate::domain::{Command, CustomerDecider, Event, Refusal};
 
 /// Takes over what a legacy system says of its customers.
-pub struct SyncCustomer(Customers);
+pub type SyncCustomer = LegacyEntrance<CustomerDecider>;
 
-impl SyncCustomer {
-    /// Gives the commands to these customers.
-    pub fn new(customers: Customers) -> Self {
-        Self(customers)
-    }
-}
+impl LegacyAggregate for CustomerDecider {
+    const COMMAND: &'static str = "customers.SyncCustomer";
+    type Said = LegacyCustomer;
 
-#[async_trait]
-impl SyncTarget for SyncCustomer {
-    fn command(&self) -> &'static str {
-        COMMAND
+    fn sync(report: LegacyReport) -> Command {
+        Command::Sync(Box::new(report))
     }
 
-    async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
-        let SyncRequest { id, legacy, state, cause } = request;
-        let (report, absent) = match state {
-            LegacyState::Present(state) => (Report::Present(Box::new(understand(state)?)), false),
-            LegacyState::Absent { reason } => (Report::Absent { reason }, true),
-        };
-        let command = Command::Sync { customer_id: id, legacy, report };
-        let done = match self.0.carry_out(id, command, &cause, None).await {
-            Ok(done) => done,
-            Err(ExecuteError::Refused(Refusal::OwnedByBascule)) => {
-                return Ok(SyncOutcome::Conflict);
-            }
-            Err(error) => return Err(SyncError::Failed(error.into())),
-        };
-        Ok(match done.events.into_iter().next() {
-            Some(Event::Revised(revised)) => SyncOutcome::Revised(revised.changed),
-            Some(_) => SyncOutcome::Imported,
-            None if absent && done.before.owner().is_none() => SyncOutcome::Ignored,
-            None => SyncOutcome::Unchanged,
-        })
+    fn changed(event: &Event) -> Option<&[String]> {
+        match event {
+            Event::Revised(revised) => Some(&revised.changed),
+            _ => None,
+        }
     }
-}
 
-/// Reads the state that a mapping's program returned. Errors name the field and never quote its
-/// value, which may be personal.
-fn understand(state: Value) -> Result<LegacyCustomer, SyncError> {
-    serde_path_to_error::deserialize(state).map_err(|error| {
-        let path = error.path().to_string();
-        // serde quotes the names of unknown fields, but values only in its other messages.
-        let cause = error.inner().to_string();
-        SyncError::NotUnderstood(if cause.starts_with("unknown field") {
-            format!("{COMMAND} has no field `{path}`")
-        } else {
-            format!("`{path}` is not what {COMMAND} takes there")
-        })
-    })
+    fn objection(refusal: &Refusal) -> Objection {
+        match refusal {
+            Refusal::OwnedByBascule => Objection::OwnedByBascule,
+            _ => Objection::Unforeseen,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use kernel::sync::understand;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    #[track_caller]
-    fn complaint(state: Value) -> String {
-        understand(state).expect_err("it was understood").to_string()
+    fn complaint(state: &Value) -> String {
+        understand::<LegacyCustomer>(state).unwrap_err().to_string()
     }
 
     #[test]
-    fn what_cannot_be_understood_is_named_and_never_quoted() {
-        let complaints = [
-            (
-                json!({"name": ["Ada Martin"]}),
-                "`name` is not what customers.SyncCustomer takes there",
-            ),
-            (json!({"kind": "ada"}), "`kind` is not what customers.SyncCustomer takes there"),
-            (
-                json!({"address": {"city": 75002}}),
-                "`address.city` is not what customers.SyncCustomer takes there",
-            ),
-            (json!({"mail": "ada@exemple.fr"}), "customers.SyncCustomer has no field `mail`"),
-            (
-                json!({"address": {"town": "Paris"}}),
-                "customers.SyncCustomer has no field `address.town`",
-            ),
-        ];
-        for (state, expected) in complaints {
-            assert_eq!(complaint(state), expected);
+    fn what_is_wrong_is_named_and_never_quoted() {
+        for (state, named) in [
+            (json!({ "mail": "ada@exemple.fr" }), "mail"),
+            (json!({ "kind": "Ada Martin" }), "kind"),
+            (json!({ "status": "Ada Martin" }), "status"),
+            (json!({ "name": ["Ada Martin"] }), "name"),
+            (json!({ "email": { "Ada Martin": 1 } }), "email"),
+            (json!({ "address": "Ada Martin" }), "address"),
+            (json!({ "address": { "city": ["Ada Martin"] } }), "address.city"),
+            (json!({ "address": { "town": "Ada Martin" } }), "address.town"),
+            (json!({ "flags": ["fine", ["Ada Martin"]] }), "flags[1]"),
+        ] {
+            let text = complaint(&state);
+            assert!(text.contains(named), "{text:?} does not name {named}");
+            assert!(!text.contains("Ada"), "{text:?} quotes a value");
         }
-    }
-
-    #[test]
-    fn a_state_that_is_no_object_is_not_understood() {
-        assert!(!complaint(json!("Ada")).contains("Ada"));
     }
 }

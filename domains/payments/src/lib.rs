@@ -87,7 +87,7 @@ pub async fn open_with(
     let collection = ReactionRunner::new(collection, environment.clone(), database.clone());
     let calls = Calls::new(provider, &settings);
     let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
-    let reactor = ReactionRunner::new(reactor, environment, database.clone());
+    let reactor = ReactionRunner::new(reactor, environment.clone(), database.clone());
     let api = Data::new(http::Api {
         payments: payments.clone(),
         database: database.clone(),
@@ -102,7 +102,7 @@ pub async fn open_with(
             routes(config);
         }),
         subscriptions,
-        sync_targets: vec![Arc::new(sync::SyncPayment { payments })],
+        sync_targets: vec![Arc::new(sync::SyncPayment::new(environment))],
         projections: vec![(projection_name, progress)],
         database,
     })

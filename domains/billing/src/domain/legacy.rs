@@ -7,12 +7,10 @@
 //! one of ours bears the flag [`NUMBER_LIKE_OURS`].
 
 use billing_contract::{
-    DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId, InvoiceImported, InvoiceRevised,
-    VatTotal,
+    DocumentKind, DocumentStatus, ImportedInvoice, InvoiceImported, InvoiceRevised, VatTotal,
 };
 use chrono::NaiveDate;
-use event_contract::LegacyReference;
-use kernel::sync::{Patch, changed_fields};
+use kernel::sync::{News, Patch, compare};
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -24,27 +22,7 @@ use super::{Event, Invoice, Refusal, series};
 pub const NUMBER_LIKE_OURS: &str = "number_like_ours";
 
 /// How a document stands in the legacy system.
-#[derive(Debug, Clone)]
-pub struct LegacyReport {
-    /// The document.
-    pub invoice_id: InvoiceId,
-    /// Where it comes from.
-    pub legacy: LegacyReference,
-    /// What is said of it there.
-    pub word: LegacyWord,
-}
-
-/// What the legacy system says.
-#[derive(Debug, Clone)]
-pub enum LegacyWord {
-    /// It is an invoice or a credit note, and this is its state.
-    Present(Box<LegacyInvoice>),
-    /// It is not, or no longer, a document with a number.
-    Absent {
-        /// Why, for people.
-        reason: String,
-    },
-}
+pub type LegacyReport = kernel::sync::LegacyReport<LegacyInvoice>;
 
 /// The state of a document in the legacy system. What is absent is left as it is here, what is
 /// null is cleared. `status`, `kind`, `number`, `currency` and `total` must be known in the end.
@@ -104,41 +82,24 @@ impl From<LegacyVat> for VatTotal {
 }
 
 pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    match invoice {
-        Invoice::NotIssued => import(report),
-        Invoice::OwnedByLegacy(imported) => revise(&imported.state, report),
+    let known = match invoice {
+        Invoice::NotIssued => None,
+        Invoice::OwnedByLegacy(imported) => Some(&imported.state),
         Invoice::Issued(_)
         | Invoice::Paid(..)
         | Invoice::Refunded(_)
         | Invoice::Voided { .. }
-        | Invoice::CreditNote(_) => Err(Refusal::OwnedByBascule),
-    }
-}
-
-fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport { invoice_id, legacy, word } = report;
-    match word {
-        LegacyWord::Present(said) => {
-            let state = merge(None, *said)?;
-            Ok(vec![InvoiceImported { invoice_id, legacy, state }.into()])
-        }
-        // Drafts and suppliers' invoices never were documents of ours.
-        LegacyWord::Absent { .. } => Ok(vec![]),
-    }
-}
-
-fn revise(known: &ImportedInvoice, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport { invoice_id, legacy, word } = report;
-    let state = match word {
-        LegacyWord::Present(said) => merge(Some(known), *said)?,
-        LegacyWord::Absent { reason } => take_back(known, reason),
+        | Invoice::CreditNote(_) => return Err(Refusal::OwnedByBascule),
     };
-    // States without a JSON form do not exist; if they did, recording one too many is the safe side.
-    let changed = changed_fields(known, &state).unwrap_or_else(|_| vec!["state".to_owned()]);
-    if changed.is_empty() {
-        return Ok(vec![]);
-    }
-    Ok(vec![InvoiceRevised { invoice_id, legacy, state, changed }.into()])
+    let LegacyReport { id: invoice_id, legacy, state: word } = report;
+    // Drafts and suppliers' invoices never were documents of ours: there is nothing to take back.
+    Ok(match compare(known, word, merge, take_back)? {
+        News::None => vec![],
+        News::Imported(state) => vec![InvoiceImported { invoice_id, legacy, state }.into()],
+        News::Revised { state, changed } => {
+            vec![InvoiceRevised { invoice_id, legacy, state, changed }.into()]
+        }
+    })
 }
 
 /// What was a document and is none any more, deleted or back to a draft, is voided.

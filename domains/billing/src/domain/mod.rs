@@ -21,7 +21,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub use issuing::IssueInvoice;
-pub use legacy::{LegacyInvoice, LegacyReport, LegacyVat, LegacyWord, NUMBER_LIKE_OURS};
+pub use legacy::{LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS};
 pub use series::DocumentNumber;
 pub use settling::{Receipt, Repayment};
 pub use voiding::{CreditNote, VoidInvoice};

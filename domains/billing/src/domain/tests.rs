@@ -14,15 +14,15 @@ use chrono::{DateTime, NaiveDate};
 use event_contract::{LegacyReference, Personal};
 use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
-use kernel::sync::Patch;
+use kernel::sync::{LegacyState, Patch};
 use orders_contract::{OrderLine, OrderPlaced};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
     Command, CreditNote, DocumentNumber, Event, Invoice, InvoiceDecider, IssueInvoice,
-    LegacyInvoice, LegacyReport, LegacyVat, LegacyWord, NUMBER_LIKE_OURS, Receipt, Refusal,
-    Repayment, VoidInvoice,
+    LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS, Receipt, Refusal, Repayment,
+    VoidInvoice,
 };
 
 const INVOICE: Uuid = Uuid::from_u128(1);

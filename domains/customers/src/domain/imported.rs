@@ -3,11 +3,10 @@
 //! It is a fact, however ugly: no rule for new customers applies here.
 
 use customers_contract::{
-    Address, CustomerId, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
-    ImportedCustomer,
+    Address, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus, ImportedCustomer,
 };
-use event_contract::{LegacyReference, Personal};
-use kernel::sync::{Patch, changed_fields};
+use event_contract::Personal;
+use kernel::sync::{News, Patch, compare};
 use serde::{Deserialize, Deserializer};
 
 use super::{Customer, Event, Refusal};
@@ -15,17 +14,8 @@ use super::{Customer, Event, Refusal};
 /// The flag of a customer that the legacy system has no longer. It goes when the customer is back.
 pub const ABSENT: &str = "absent_in_legacy";
 
-/// What a legacy system says of one customer.
-#[derive(Debug, Clone)]
-pub enum Report {
-    /// It is a customer there.
-    Present(Box<LegacyCustomer>),
-    /// It is not, or is no longer, a customer there.
-    Absent {
-        /// Why, for people.
-        reason: String,
-    },
-}
+/// How a customer stands in the legacy system.
+pub type LegacyReport = kernel::sync::LegacyReport<LegacyCustomer>;
 
 /// A customer as a mapping's program states it: a field that is absent leaves ours alone, null
 /// clears it. A `kind` that nobody states is a person, a `status` is open. The address counts as
@@ -81,62 +71,32 @@ impl From<LegacyAddress> for Address {
 fn personal<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Patch<Personal<String>>, D::Error> {
-    Patch::<String>::deserialize(deserializer).map(marked)
+    Ok(Patch::<String>::deserialize(deserializer)?.map(Personal::Known))
 }
 
 fn personal_address<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Patch<Personal<Address>>, D::Error> {
-    Patch::<LegacyAddress>::deserialize(deserializer).map(marked)
-}
-
-fn marked<T: Into<U>, U>(patch: Patch<T>) -> Patch<Personal<U>> {
-    match patch {
-        Patch::Keep => Patch::Keep,
-        Patch::Clear => Patch::Clear,
-        Patch::Set(value) => Patch::Set(Personal::Known(value.into())),
-    }
+    let address = Patch::<LegacyAddress>::deserialize(deserializer)?;
+    Ok(address.map(|address| Personal::Known(address.into())))
 }
 
 /// Compares what the legacy system says with what is known and records the difference.
-pub(super) fn sync(
-    customer: &Customer,
-    customer_id: CustomerId,
-    legacy: LegacyReference,
-    report: Report,
-) -> Result<Vec<Event>, Refusal> {
+pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
     let known = match customer {
         Customer::Unknown => None,
         Customer::Imported { state, .. } => Some(state),
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::OwnedByBascule),
     };
-    match (known, report) {
-        (None, Report::Absent { .. }) => Ok(vec![]),
-        (None, Report::Present(stated)) => {
-            let state = stated.over(None);
-            Ok(vec![CustomerImported { customer_id, legacy, state }.into()])
+    let LegacyReport { id: customer_id, legacy, state: word } = report;
+    let merge = |known: Option<&ImportedCustomer>, stated: LegacyCustomer| Ok(stated.over(known));
+    Ok(match compare(known, word, merge, withdrawn)? {
+        News::None => vec![],
+        News::Imported(state) => vec![CustomerImported { customer_id, legacy, state }.into()],
+        News::Revised { state, changed } => {
+            vec![CustomerRevised { customer_id, legacy, state, changed }.into()]
         }
-        (Some(known), Report::Present(stated)) => {
-            Ok(revise(customer_id, legacy, known, stated.over(Some(known))))
-        }
-        (Some(known), Report::Absent { reason }) => {
-            Ok(revise(customer_id, legacy, known, withdrawn(known, reason)))
-        }
-    }
-}
-
-fn revise(
-    customer_id: CustomerId,
-    legacy: LegacyReference,
-    before: &ImportedCustomer,
-    state: ImportedCustomer,
-) -> Vec<Event> {
-    if *before == state {
-        return vec![];
-    }
-    // A customer always has a form as JSON; should it not, that something changed is still recorded.
-    let changed = changed_fields(before, &state).unwrap_or_else(|_| vec!["state".to_owned()]);
-    vec![CustomerRevised { customer_id, legacy, state, changed }.into()]
+    })
 }
 
 /// A customer that the legacy system no longer has: closed, everything else as it was.

@@ -16,7 +16,7 @@ use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
 use kernel::sync::Patch;
 
-use imported::Report;
+use imported::LegacyReport;
 
 /// What a customer is at each stage of its life.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,25 +37,7 @@ pub enum Customer {
     },
 }
 
-/// Whose word counts for a customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Owner {
-    /// The legacy system it was imported from.
-    Legacy,
-    /// This system.
-    Bascule,
-}
-
 impl Customer {
-    /// Whose word counts, `None` while there is no customer.
-    pub fn owner(&self) -> Option<Owner> {
-        match self {
-            Self::Unknown => None,
-            Self::Open(_) | Self::Closed(_) => Some(Owner::Bascule),
-            Self::Imported { .. } => Some(Owner::Legacy),
-        }
-    }
-
     /// The e-mail address that nobody else may register while this customer is open. Imported
     /// customers keep none to themselves: in a legacy system several may share one.
     pub fn exclusive_email(&self) -> Option<&str> {
@@ -96,14 +78,7 @@ pub enum Command {
         reason: String,
     },
     /// Be as a legacy system says.
-    Sync {
-        /// The customer.
-        customer_id: CustomerId,
-        /// Where it comes from.
-        legacy: LegacyReference,
-        /// What the legacy system says.
-        report: Report,
-    },
+    Sync(Box<LegacyReport>),
 }
 
 /// A new customer's own statements.
@@ -192,9 +167,7 @@ impl Decider for CustomerDecider {
             Command::ChangeContact(change) => change_contact(customer, change),
             Command::ChangeAddress(address) => change_address(customer, address),
             Command::Close { reason } => close(customer, reason),
-            Command::Sync { customer_id, legacy, report } => {
-                imported::sync(customer, customer_id, legacy, report)
-            }
+            Command::Sync(report) => imported::sync(customer, *report),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use chrono::DateTime;
 use customers_contract::CustomerStatus;
+use kernel::sync::LegacyState;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -90,14 +91,17 @@ fn legacy() -> LegacyReference {
     LegacyReference { source: "tryton".to_owned(), id: "party_party/7".to_owned() }
 }
 
+fn report(state: LegacyState<LegacyCustomer>) -> Command {
+    Command::Sync(Box::new(LegacyReport { id: ADA, legacy: legacy(), state }))
+}
+
 fn present(state: serde_json::Value) -> Command {
     let state: LegacyCustomer = serde_json::from_value(state).unwrap();
-    Command::Sync { customer_id: ADA, legacy: legacy(), report: Report::Present(Box::new(state)) }
+    report(LegacyState::Present(state))
 }
 
 fn absent(reason: &str) -> Command {
-    let report = Report::Absent { reason: reason.to_owned() };
-    Command::Sync { customer_id: ADA, legacy: legacy(), report }
+    report(LegacyState::Absent { reason: reason.to_owned() })
 }
 
 fn imported_state() -> ImportedCustomer {
@@ -282,13 +286,4 @@ fn only_an_open_customer_registered_here_has_an_address_to_itself() {
     let mut with_email = imported_state();
     with_email.email = Some("shared@exemple.fr".to_owned().into());
     assert_eq!(state(&[imported(), revised(with_email, &["email"])]).exclusive_email(), None);
-}
-
-#[test]
-fn imported_customers_are_the_legacys_own() {
-    let owner =
-        |events: &[Event]| events.iter().fold(Customer::default(), CustomerDecider::evolve).owner();
-    assert_eq!(owner(&[]), None);
-    assert_eq!(owner(&[registered()]), Some(Owner::Bascule));
-    assert_eq!(owner(&[imported()]), Some(Owner::Legacy));
 }

@@ -2,10 +2,10 @@
 //! is recorded. No rule for new business applies.
 
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal};
-use kernel::sync::{Patch, changed_fields};
+use event_contract::Personal;
+use kernel::sync::{News, Patch, compare};
 use orders_contract::{
-    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderId, OrderImported, OrderRevised,
+    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported, OrderRevised,
 };
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -14,27 +14,7 @@ use uuid::Uuid;
 use super::{Event, Order, Refusal};
 
 /// How an order stands in the legacy system.
-#[derive(Debug, Clone)]
-pub struct LegacyReport {
-    /// The order.
-    pub order_id: OrderId,
-    /// Where it comes from.
-    pub legacy: LegacyReference,
-    /// What is said of it there.
-    pub word: LegacyWord,
-}
-
-/// What the legacy system says.
-#[derive(Debug, Clone)]
-pub enum LegacyWord {
-    /// It is an order, and this is its state.
-    Present(Box<LegacyOrder>),
-    /// It is not, or no longer, an order.
-    Absent {
-        /// Why, for people.
-        reason: String,
-    },
-}
+pub type LegacyReport = kernel::sync::LegacyReport<LegacyOrder>;
 
 /// The state of an order in the legacy system. What is absent is left as it is here, what is null
 /// is cleared.
@@ -108,40 +88,23 @@ impl From<LegacyLine> for ImportedOrderLine {
 }
 
 pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    match order {
-        Order::NotPlaced => import(report),
-        Order::OwnedByLegacy(imported) => revise(&imported.state, report),
+    let known = match order {
+        Order::NotPlaced => None,
+        Order::OwnedByLegacy(imported) => Some(&imported.state),
         Order::AwaitingPayment(_)
         | Order::Confirmed(_)
         | Order::Fulfilled(_)
-        | Order::Cancelled(_) => Err(Refusal::OwnedByBascule),
-    }
-}
-
-fn import(report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport { order_id, legacy, word } = report;
-    match word {
-        LegacyWord::Present(said) => {
-            let state = merge(None, *said)?;
-            Ok(vec![OrderImported { order_id, legacy, state }.into()])
-        }
-        // Drafts and quotations never were orders.
-        LegacyWord::Absent { .. } => Ok(vec![]),
-    }
-}
-
-fn revise(known: &ImportedOrder, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
-    let LegacyReport { order_id, legacy, word } = report;
-    let state = match word {
-        LegacyWord::Present(said) => merge(Some(known), *said)?,
-        LegacyWord::Absent { reason } => take_back(known, reason),
+        | Order::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
-    // States without a JSON form do not exist; if they did, recording one too many is the safe side.
-    let changed = changed_fields(known, &state).unwrap_or_else(|_| vec!["state".to_owned()]);
-    if changed.is_empty() {
-        return Ok(vec![]);
-    }
-    Ok(vec![OrderRevised { order_id, legacy, state, changed }.into()])
+    let LegacyReport { id: order_id, legacy, state: word } = report;
+    // Drafts and quotations never were orders: there is nothing to take back.
+    Ok(match compare(known, word, merge, take_back)? {
+        News::None => vec![],
+        News::Imported(state) => vec![OrderImported { order_id, legacy, state }.into()],
+        News::Revised { state, changed } => {
+            vec![OrderRevised { order_id, legacy, state, changed }.into()]
+        }
+    })
 }
 
 /// What was an order and is none any more, deleted or back to a draft, is cancelled.
@@ -176,12 +139,14 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
         number: said.number.over(known.number),
         reference: said.reference.over(known.reference),
         date: said.date.over(known.date),
-        note: personal(said.note).over(known.note),
+        note: said.note.map(Personal::Known).over(known.note),
         customer_id: said.customer_id.over(known.customer_id),
         currency: required_currency.ok_or_else(missing("currency"))?,
         lines,
         // No comments and an empty list of them are the same fact.
-        comments: personal(said.comments)
+        comments: said
+            .comments
+            .map(Personal::Known)
             .over(known.comments)
             .filter(|comments| comments.known().is_none_or(|texts| !texts.is_empty())),
         total_net: said.total_net.over(known.total_net),
@@ -189,14 +154,6 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
         total: said.total.over(known.total),
         flags: said.flags.over(Some(known.flags)).unwrap_or_default(),
     })
-}
-
-fn personal<T>(said: Patch<T>) -> Patch<Personal<T>> {
-    match said {
-        Patch::Keep => Patch::Keep,
-        Patch::Clear => Patch::Clear,
-        Patch::Set(value) => Patch::Set(Personal::Known(value)),
-    }
 }
 
 /// What a first report is merged over. Status and currency are not taken from here.

@@ -12,7 +12,7 @@ use orders_contract::{
     OrderImported, OrderPlaced, OrderRevised,
 };
 
-pub use legacy::{LegacyLine, LegacyOrder, LegacyReport, LegacyWord};
+pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
 
 kernel::event_set! {
@@ -66,7 +66,7 @@ pub enum Command {
     /// It will not be carried out.
     Cancel(CancellationReason),
     /// The legacy system says how it stands there.
-    Sync(LegacyReport),
+    Sync(Box<LegacyReport>),
 }
 
 /// Why an order says no.
@@ -124,7 +124,7 @@ impl Decider for OrderDecider {
             Command::Confirm => confirm(order),
             Command::Fulfil => fulfil(order),
             Command::Cancel(reason) => cancel(order, reason),
-            Command::Sync(report) => legacy::sync(order, report),
+            Command::Sync(report) => legacy::sync(order, *report),
         }
     }
 

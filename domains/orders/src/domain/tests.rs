@@ -5,7 +5,7 @@ use event_contract::{LegacyReference, Personal};
 use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
 use kernel::money::Currency;
-use kernel::sync::Patch;
+use kernel::sync::{LegacyState, Patch};
 use orders_contract::{
     CancellationReason, ImportedOrderStatus, OrderCancelled, OrderConfirmed, OrderFulfilled,
     OrderLine, OrderPlaced,
@@ -13,8 +13,7 @@ use orders_contract::{
 use uuid::Uuid;
 
 use super::{
-    Command, Event, LegacyLine, LegacyOrder, LegacyReport, LegacyWord, Order, OrderDecider,
-    PlaceOrder, Refusal,
+    Command, Event, LegacyLine, LegacyOrder, LegacyReport, Order, OrderDecider, PlaceOrder, Refusal,
 };
 
 const ORDER: Uuid = Uuid::from_u128(1);
@@ -109,20 +108,17 @@ fn on_request() -> CancellationReason {
     CancellationReason::Requested { reason: "changed my mind".to_owned() }
 }
 
-fn report(word: LegacyWord) -> Command {
-    Command::Sync(LegacyReport {
-        order_id: ORDER,
-        legacy: LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() },
-        word,
-    })
+fn report(state: LegacyState<LegacyOrder>) -> Command {
+    let legacy = LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() };
+    Command::Sync(Box::new(LegacyReport { id: ORDER, legacy, state }))
 }
 
 fn present(said: LegacyOrder) -> Command {
-    report(LegacyWord::Present(Box::new(said)))
+    report(LegacyState::Present(said))
 }
 
 fn absent(reason: &str) -> Command {
-    report(LegacyWord::Absent { reason: reason.to_owned() })
+    report(LegacyState::Absent { reason: reason.to_owned() })
 }
 
 fn legacy_order() -> LegacyOrder {

@@ -1,40 +1,33 @@
 //! Payments as a legacy system has them: facts, to which the rules for new payments do not apply.
 
 use chrono::NaiveDate;
-use event_contract::LegacyReference;
-use kernel::sync::{Patch, changed_fields};
-use payments_contract::{
-    ImportedPayment, ImportedPaymentStatus, PaymentId, PaymentImported, PaymentRevised,
-};
+use kernel::sync::{News, Patch, compare};
+use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentImported, PaymentRevised};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{Event, Payment, Refusal};
 
-/// What a legacy system says of a payment.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LegacyWord {
-    /// It is there, and this of it is known.
-    Present(LegacyPatch),
-    /// It is not there any more.
-    Absent {
-        /// Why, for people.
-        reason: String,
-    },
-}
+/// How a payment stands in the legacy system.
+pub type LegacyReport = kernel::sync::LegacyReport<LegacyPatch>;
 
 /// The fields a legacy system speaks of. What it must not clear is an `Option`: `None` keeps it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct LegacyPatch {
     /// Where it stands.
+    #[serde(deserialize_with = "set")]
     pub status: Option<ImportedPaymentStatus>,
     /// The invoice it is for.
     pub invoice_id: Patch<Uuid>,
     /// When it came.
     pub date: Patch<NaiveDate>,
     /// What came.
+    #[serde(deserialize_with = "set")]
     pub amount: Option<Decimal>,
     /// ISO 4217 code.
+    #[serde(deserialize_with = "set")]
     pub currency: Option<String>,
     /// Whether it is matched with what it settles.
     pub reconciled: Patch<bool>,
@@ -42,13 +35,15 @@ pub struct LegacyPatch {
     pub flags: Patch<Vec<String>>,
 }
 
+/// A field that a payment cannot be without: null is not understood.
+fn set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Records what is new in a legacy system's word.
-pub(super) fn sync(
-    payment: &Payment,
-    payment_id: PaymentId,
-    legacy: LegacyReference,
-    word: LegacyWord,
-) -> Result<Vec<Event>, Refusal> {
+pub(super) fn sync(payment: &Payment, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
     let known = match payment {
         Payment::NotRequested => None,
         Payment::Imported { state, .. } => Some(state),
@@ -60,20 +55,21 @@ pub(super) fn sync(
         | Payment::RefundPending(_)
         | Payment::Refunded(_) => return Err(Refusal::OwnedByBascule),
     };
-    let state = match (known, word) {
-        (None, LegacyWord::Absent { .. }) => return Ok(vec![]),
-        (None, LegacyWord::Present(patch)) => {
-            let state = import(patch)?;
-            return Ok(vec![PaymentImported { payment_id, legacy, state }.into()]);
+    let LegacyReport { id: payment_id, legacy, state: word } = report;
+    Ok(match compare(known, word, merge, take_back)? {
+        News::None => vec![],
+        News::Imported(state) => vec![PaymentImported { payment_id, legacy, state }.into()],
+        News::Revised { state, changed } => {
+            vec![PaymentRevised { payment_id, legacy, state, changed }.into()]
         }
-        (Some(known), LegacyWord::Present(patch)) => revise(known.clone(), patch),
-        (Some(known), LegacyWord::Absent { reason }) => take_back(known.clone(), reason),
-    };
-    let changed = known.map_or_else(Vec::new, |known| differences(known, &state));
-    if changed.is_empty() {
-        return Ok(vec![]);
+    })
+}
+
+fn merge(known: Option<&ImportedPayment>, patch: LegacyPatch) -> Result<ImportedPayment, Refusal> {
+    match known {
+        None => import(patch),
+        Some(known) => Ok(revise(known.clone(), patch)),
     }
-    Ok(vec![PaymentRevised { payment_id, legacy, state, changed }.into()])
 }
 
 fn import(patch: LegacyPatch) -> Result<ImportedPayment, Refusal> {
@@ -108,16 +104,10 @@ fn revise(known: ImportedPayment, patch: LegacyPatch) -> ImportedPayment {
     }
 }
 
-fn take_back(known: ImportedPayment, reason: String) -> ImportedPayment {
+fn take_back(known: &ImportedPayment, reason: String) -> ImportedPayment {
     ImportedPayment {
         status: ImportedPaymentStatus::Cancelled,
         cancelled_reason: Some(reason),
-        ..known
+        ..known.clone()
     }
-}
-
-/// The fields that differ. States of plain data always become JSON; should one ever not, the
-/// whole state counts as changed.
-fn differences(before: &ImportedPayment, after: &ImportedPayment) -> Vec<String> {
-    changed_fields(before, after).unwrap_or_else(|_| vec!["state".to_owned()])
 }

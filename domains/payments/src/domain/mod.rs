@@ -16,11 +16,11 @@ use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
 use payments_contract::{
     ImportedPayment, PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined,
-    PaymentExpired, PaymentId, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
+    PaymentExpired, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
     RefundRequested,
 };
 
-pub use import::{LegacyPatch, LegacyWord};
+pub use import::{LegacyPatch, LegacyReport};
 
 kernel::event_set! {
     /// What happens to a payment.
@@ -108,14 +108,7 @@ pub enum Command {
         reference: String,
     },
     /// A legacy system says this.
-    Sync {
-        /// The payment.
-        payment_id: PaymentId,
-        /// Where it comes from.
-        legacy: LegacyReference,
-        /// What it says.
-        word: LegacyWord,
-    },
+    Sync(Box<LegacyReport>),
 }
 
 /// Why a payment refuses.
@@ -187,9 +180,7 @@ impl Decider for PaymentDecider {
             Command::RecordDecline { reason } => collection::record_decline(payment, reason),
             Command::Expire => collection::expire(payment, context),
             Command::RecordRefund { reference } => refund::record(payment, reference),
-            Command::Sync { payment_id, legacy, word } => {
-                import::sync(payment, payment_id, legacy, word)
-            }
+            Command::Sync(report) => import::sync(payment, *report),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn report(word: LegacyWord) -> Command {
-    Command::Sync(Box::new(LegacyReport { invoice_id: INVOICE, legacy: reference(), word }))
+fn report(state: LegacyState<LegacyInvoice>) -> Command {
+    Command::Sync(Box::new(LegacyReport { id: INVOICE, legacy: reference(), state }))
 }
 
 fn reference() -> LegacyReference {
@@ -11,11 +11,11 @@ fn reference() -> LegacyReference {
 }
 
 fn present(said: LegacyInvoice) -> Command {
-    report(LegacyWord::Present(Box::new(said)))
+    report(LegacyState::Present(said))
 }
 
 fn absent(reason: &str) -> Command {
-    report(LegacyWord::Absent { reason: reason.to_owned() })
+    report(LegacyState::Absent { reason: reason.to_owned() })
 }
 
 fn said() -> LegacyInvoice {

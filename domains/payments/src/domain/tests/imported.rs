@@ -1,6 +1,6 @@
 //! What a legacy system has.
 
-use kernel::sync::Patch;
+use kernel::sync::{LegacyState, Patch};
 use payments_contract::ImportedPaymentStatus;
 
 use super::*;
@@ -21,13 +21,16 @@ fn patch() -> LegacyPatch {
     }
 }
 
+fn report(state: LegacyState<LegacyPatch>) -> Command {
+    Command::Sync(Box::new(LegacyReport { id: ID, legacy: legacy(), state }))
+}
+
 fn sync(patch: LegacyPatch) -> Command {
-    Command::Sync { payment_id: ID, legacy: legacy(), word: LegacyWord::Present(patch) }
+    report(LegacyState::Present(patch))
 }
 
 fn gone() -> Command {
-    let word = LegacyWord::Absent { reason: "deleted".to_owned() };
-    Command::Sync { payment_id: ID, legacy: legacy(), word }
+    report(LegacyState::Absent { reason: "deleted".to_owned() })
 }
 
 fn state() -> ImportedPayment {

@@ -1,0 +1,87 @@
+//! The way of a `Sync…` command, the same for every aggregate: read the state, decide, record, and
+//! say what became of it.
+
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
+use super::{
+    LegacyReport, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget, understand,
+};
+use crate::decider::Decider;
+use crate::execution::{Environment, ExecuteError};
+
+/// An aggregate that a legacy system may have: what its module says for [`LegacyEntrance`].
+pub trait LegacyAggregate: Decider {
+    /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
+    const COMMAND: &'static str;
+    /// The state as a mapping's program returns it.
+    type Said: DeserializeOwned + Send + Sync + 'static;
+
+    /// The command that compares the legacy's state with ours.
+    fn sync(report: LegacyReport<Self::Said>) -> Self::Command;
+
+    /// The names of what changed, of the event that says so; `None` of every other event.
+    fn changed(event: &Self::Event) -> Option<&[String]>;
+
+    /// What it means that the command is refused.
+    fn objection(refusal: &Self::Refusal) -> Objection;
+}
+
+/// What the refusal of a `Sync…` command means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// The legacy's word no longer counts: bascule owns the aggregate.
+    OwnedByBascule,
+    /// The state lacks what the aggregate cannot be without: it belongs in quarantine.
+    NotUnderstood,
+    /// No such command should be refused so.
+    Unforeseen,
+}
+
+/// A module's entrance for one kind of imported aggregate.
+pub struct LegacyEntrance<D> {
+    environment: Environment,
+    _of: PhantomData<fn() -> D>,
+}
+
+impl<D: LegacyAggregate> LegacyEntrance<D> {
+    /// An entrance into this environment.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, _of: PhantomData }
+    }
+}
+
+#[async_trait]
+impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
+    fn command(&self) -> &'static str {
+        D::COMMAND
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
+        let SyncRequest { id, legacy, state, cause } = request;
+        let state = match state {
+            LegacyState::Present(state) => LegacyState::Present(understand(&state)?),
+            LegacyState::Absent { reason } => LegacyState::Absent { reason },
+        };
+        let command = D::sync(LegacyReport { id, legacy, state });
+        let done = match self.environment.carry_out::<D>(id, command, &cause, None).await {
+            Ok(done) => done,
+            Err(ExecuteError::Refused(refusal)) => {
+                return match D::objection(&refusal) {
+                    Objection::OwnedByBascule => Ok(SyncOutcome::Conflict),
+                    Objection::NotUnderstood => Err(SyncError::NotUnderstood(refusal.to_string())),
+                    Objection::Unforeseen => Err(SyncError::Failed(refusal.into())),
+                };
+            }
+            Err(error) => return Err(SyncError::Failed(error.into())),
+        };
+        Ok(match done.events.first() {
+            Some(event) => D::changed(event)
+                .map_or(SyncOutcome::Imported, |changed| SyncOutcome::Revised(changed.to_vec())),
+            None if done.executed.revision.is_none() => SyncOutcome::Ignored,
+            None => SyncOutcome::Unchanged,
+        })
+    }
+}

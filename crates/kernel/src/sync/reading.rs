@@ -1,0 +1,108 @@
+//! How the state that a mapping's program returns is read. A value may be about a person, so no
+//! complaint ever quotes one.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::SyncError;
+
+/// Reads the state that a mapping's program returned. What cannot be understood is named with its
+/// path and with what was expected there, never with what was found.
+pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
+    // serde would take a list for the fields in their order.
+    if !state.is_object() {
+        return Err(SyncError::NotUnderstood("the state is not an object".to_owned()));
+    }
+    serde_path_to_error::deserialize(state).map_err(|error| {
+        let path = error.path().to_string();
+        SyncError::NotUnderstood(explain(&path, &error.inner().to_string()))
+    })
+}
+
+/// Says which field is wrong and what was expected, but never what was found: serde's own text
+/// quotes values.
+fn explain(path: &str, problem: &str) -> String {
+    // Names of fields are the mapping's or ours, so these two may be quoted.
+    for kind in ["unknown field `", "missing field `"] {
+        if let Some(name) = problem.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
+            return format!("{kind}{name}` at `{path}`");
+        }
+    }
+    match problem.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("`{path}` is not understood: expected {expected}"),
+        None => format!("`{path}` is not understood"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::super::Patch;
+    use super::*;
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Ship {
+        name: Patch<String>,
+        kind: Patch<Kind>,
+        crew: Patch<Vec<Sailor>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Barge,
+        Brig,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sailor {
+        share: Decimal,
+    }
+
+    #[track_caller]
+    fn complaint(state: &Value) -> String {
+        understand::<Ship>(state).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_path() {
+        for (state, said) in [
+            (json!({ "nam": "Ada" }), "unknown field `nam` at `nam`"),
+            (json!({ "name": 17 }), "`name` is not understood: expected a string"),
+            (json!({ "kind": "Ada" }), "`kind` is not understood: expected `barge` or `brig`"),
+            (json!({ "crew": [{}] }), "missing field `share` at `crew[0]`"),
+            (json!("Ada"), "the state is not an object"),
+            (json!(["Ada"]), "the state is not an object"),
+        ] {
+            assert_eq!(complaint(&state), said);
+        }
+    }
+
+    #[test]
+    fn no_value_is_quoted_whatever_it_says() {
+        for value in ["Ada", "Ada, expected Ada", "unknown field `Ada`", "`Ada`"] {
+            for state in [
+                json!({ "name": [value] }),
+                json!({ "kind": value }),
+                json!({ "crew": value }),
+                json!({ "crew": [{ "share": value }] }),
+            ] {
+                let text = complaint(&state);
+                assert!(!text.contains("Ada"), "{text:?} quotes a value");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_keeps_its_decimals_written_as_text_or_not() {
+        for (share, read) in [(json!("0.50"), "0.50"), (json!(0.5), "0.5")] {
+            let sailor: Sailor = understand(&json!({ "share": share })).unwrap();
+            assert_eq!(sailor.share.to_string(), read);
+        }
+    }
+}
