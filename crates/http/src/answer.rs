@@ -33,7 +33,7 @@ pub struct Acknowledgement {
     #[schema(example = "0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
     pub id: Uuid,
     /// Its revision now, as in its entity tag.
-    #[schema(minimum = 0, example = 0)]
+    #[schema(value_type = u64, minimum = 0, example = 0)]
     pub revision: Revision,
 }
 

@@ -29,10 +29,10 @@ pub struct HistoryEntry {
     #[schema(example = "order-0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
     pub stream: String,
     /// Its place in the stream, from 0.
-    #[schema(minimum = 0)]
+    #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
     /// Its place in the log, from 1.
-    #[schema(minimum = 0)]
+    #[schema(value_type = u64, minimum = 0)]
     pub position: Position,
     /// Its id.
     pub id: Uuid,

@@ -236,6 +236,7 @@ pub mod decimal;
 pub mod history;
 pub mod idempotency;
 pub mod json;
+mod legacy;
 pub mod module;
 pub mod openapi;
 pub mod paging;
@@ -252,6 +253,7 @@ pub use decimal::{DecimalText, NonNegativeDecimal, Percentage, PositiveDecimal};
 pub use history::{HistoryEntry, HistoryQuery};
 pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson};
+pub use legacy::{Legacy, Owner};
 pub use module::{Configure, Module};
 pub use openapi::{
     CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,

@@ -2,8 +2,8 @@
 //! is nothing to post.
 
 use ::http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Page,
-    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
+    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
@@ -17,7 +17,7 @@ use validator::Validate;
 use crate::domain::InvoiceDecider;
 use crate::handlers::Billing;
 use crate::queries::{self, InvoiceFilter};
-use crate::view::{InvoiceView, Kind, Owner, Status};
+use crate::view::{InvoiceView, Kind, Status};
 
 /// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
 /// document can be made without a store.

@@ -6,6 +6,7 @@ use billing_contract::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
+use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -72,27 +73,6 @@ impl From<DocumentStatus> for Status {
             DocumentStatus::Issued => Self::Issued,
             DocumentStatus::Paid => Self::Paid,
             DocumentStatus::Voided => Self::Voided,
-        }
-    }
-}
-
-/// Whose word counts: this system's, or that of the legacy system it was imported from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = Owner)]
-pub enum Owner {
-    /// Changed here.
-    Bascule,
-    /// Changed in the legacy system only.
-    Legacy,
-}
-
-impl Owner {
-    /// The name it has in the API and in the read model.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bascule => "bascule",
-            Self::Legacy => "legacy",
         }
     }
 }
@@ -166,21 +146,6 @@ pub struct BillToView {
     pub vat_number: Option<String>,
 }
 
-/// Where an imported document comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = InvoiceLegacy)]
-pub struct LegacyView {
-    /// The legacy system's name.
-    #[schema(example = "tryton")]
-    pub source: String,
-    /// The key there.
-    #[schema(example = "17")]
-    pub id: String,
-    /// What is irregular about it, in short words. `number_like_ours`: its number has the form of
-    /// our own series, but is the legacy system's.
-    pub flags: Vec<String>,
-}
-
 /// An invoice or a credit note.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Invoice)]
@@ -241,10 +206,11 @@ pub struct InvoiceView {
     pub credited_by: Vec<Uuid>,
     /// Whose word counts.
     pub owner: Owner,
-    /// Where an imported document comes from.
+    /// Where an imported document comes from. The flag `number_like_ours`: its number has the form
+    /// of our own series, but is the legacy system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub legacy: Option<LegacyView>,
+    pub legacy: Option<Legacy>,
     /// When it was issued; of an imported document, when its first change was made that was
     /// captured.
     pub issued_at: DateTime<Utc>,
@@ -346,11 +312,7 @@ impl InvoiceView {
             credits: state.credits.clone(),
             credited_by: state.credited_by.clone(),
             owner: Owner::Legacy,
-            legacy: Some(LegacyView {
-                source: legacy.source.clone(),
-                id: legacy.id.clone(),
-                flags: state.flags.clone(),
-            }),
+            legacy: Some(Legacy::new(legacy, &state.flags)),
             issued_at,
             revision,
         }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
+use http::{Legacy, Owner};
 use orders_contract::{
     CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
     OrderLine, OrderPlaced,
@@ -43,27 +44,6 @@ impl From<ImportedOrderStatus> for OrderStatus {
             ImportedOrderStatus::Confirmed => Self::Confirmed,
             ImportedOrderStatus::Fulfilled => Self::Fulfilled,
             ImportedOrderStatus::Cancelled => Self::Cancelled,
-        }
-    }
-}
-
-/// Which system decides about an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = OrderOwner)]
-pub enum Owner {
-    /// It was placed here.
-    Bascule,
-    /// It was imported; the legacy system decides.
-    Legacy,
-}
-
-impl Owner {
-    /// The name it has in the API and in the read model.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bascule => "bascule",
-            Self::Legacy => "legacy",
         }
     }
 }
@@ -175,22 +155,6 @@ impl From<&ImportedOrderLine> for LineView {
     }
 }
 
-/// Where an imported order comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = OrderLegacy)]
-pub struct LegacyView {
-    /// The legacy system's name.
-    #[schema(example = "tryton")]
-    pub source: String,
-    /// The key there.
-    #[schema(example = "17")]
-    pub id: String,
-    /// What is irregular about it, in short words.
-    #[serde(default)]
-    #[schema(required = true)]
-    pub flags: Vec<String>,
-}
-
 /// An order.
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Order)]
@@ -253,7 +217,7 @@ pub struct OrderView {
     /// Where an imported order comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub legacy: Option<LegacyView>,
+    pub legacy: Option<Legacy>,
     /// When it was placed; of an imported order, when its first change was made that was captured.
     pub placed_at: DateTime<Utc>,
     /// Counts the events of this order from 0; the `ETag` in quotes.
@@ -330,11 +294,7 @@ impl OrderView {
             note: state.note.as_ref().and_then(Personal::known).cloned(),
             comments: state.comments.as_ref().and_then(Personal::known).cloned(),
             owner: Owner::Legacy,
-            legacy: Some(LegacyView {
-                source: legacy.source.clone(),
-                id: legacy.id.clone(),
-                flags: state.flags.clone(),
-            }),
+            legacy: Some(Legacy::new(legacy, &state.flags)),
             placed_at,
             revision,
         }

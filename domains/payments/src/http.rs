@@ -2,8 +2,9 @@
 
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryEntry,
-    HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
-    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+    HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified,
+    Owner, Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
+    ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -21,7 +22,7 @@ pub use crate::view::PaymentView;
 
 use crate::domain::{PaymentDecider, Refusal};
 use crate::handlers::Payments;
-use crate::projections::{Owner, Status};
+use crate::projections::Status;
 use crate::queries::{self, PaymentFilter};
 
 /// What the handlers need.

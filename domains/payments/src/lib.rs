@@ -46,7 +46,7 @@ use sqlx::migrate::Migrator;
 
 pub use handlers::{Payments, payment_of};
 pub use http::{PaymentView, routes};
-pub use projections::{Details, Owner, RefundDetails, RefundProgress, Status};
+pub use projections::{Details, RefundDetails, RefundProgress, Status};
 pub use settings::{BreakerSettings, PaymentsSettings};
 
 use provider::{Calls, PaymentProvider, Sandbox};

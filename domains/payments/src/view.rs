@@ -1,12 +1,13 @@
 //! A payment as clients see it.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use http::Owner;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::projections::{Owner, RefundDetails, RefundProgress, Status};
+use crate::projections::{RefundDetails, RefundProgress, Status};
 use crate::queries::PaymentRow;
 
 /// A payment.
@@ -95,6 +96,7 @@ pub struct RefundView {
 }
 
 /// Where an imported payment comes from.
+// Not `http::Legacy`: payments have always left the flags out where there are none.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = PaymentLegacy)]
 pub struct PaymentLegacyView {

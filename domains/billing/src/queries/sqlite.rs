@@ -2,13 +2,14 @@
 
 use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
+use http::Owner;
 use kernel::event::Position;
 use orders_contract::OrderId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
-use crate::view::{InvoiceView, Kind, Owner, Status};
+use crate::view::{InvoiceView, Kind, Status};
 
 const INSERT_INVOICE: &str = "INSERT INTO invoice_view (id, position, revision, kind, status, \
      number, customer_id, owner, legacy_source, legacy_id, document) \
@@ -119,7 +120,7 @@ pub async fn insert_invoice(
         .bind(view.status.as_str())
         .bind(&view.number)
         .bind(view.customer_id)
-        .bind(view.owner.as_str())
+        .bind(view.owner)
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
         .bind(document(view)?)
@@ -140,7 +141,7 @@ pub async fn update_invoice(
         .bind(view.status.as_str())
         .bind(&view.number)
         .bind(view.customer_id)
-        .bind(view.owner.as_str())
+        .bind(view.owner)
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
         .bind(document(view)?)
@@ -183,7 +184,7 @@ pub async fn invoices(
         .bind(filter.customer_id)
         .bind(filter.order_id)
         .bind(&filter.number)
-        .bind(filter.owner.map(Owner::as_str))
+        .bind(filter.owner)
         .bind(&filter.legacy_id)
         .bind(before)
         .bind(rows)

@@ -2,7 +2,8 @@
 
 use billing::handlers::invoice_of;
 use billing::queries::InvoiceFilter;
-use billing::view::{Kind, Owner, Status};
+use billing::view::{Kind, Status};
+use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Page,
-    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
+    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -13,7 +13,7 @@ use validator::Validate;
 
 use super::{Api, CATEGORY};
 use crate::lookup::EmailKey;
-use crate::queries::{self, CustomerView, Filter, Kind, Owner, Status};
+use crate::queries::{self, CustomerView, Filter, Kind, Status};
 
 /// Get a customer
 #[utoipa::path(

@@ -4,4 +4,4 @@ mod sqlite;
 mod view;
 
 pub use sqlite::{Filter, STATEMENTS, find, list};
-pub use view::{CustomerView, Kind, LegacyView, Owner, PostalAddress, Status};
+pub use view::{CustomerView, Kind, PostalAddress, Status};

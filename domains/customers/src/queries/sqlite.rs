@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerId};
+use http::{Legacy, Owner};
 use sqlx::{FromRow, SqlitePool};
 use uuid::Uuid;
 
-use super::{CustomerView, Kind, LegacyView, Owner, Status};
+use super::{CustomerView, Kind, Status};
 use crate::lookup::EmailKey;
 
 /// Every statement, for the test that prepares them all.
@@ -125,7 +126,7 @@ impl TryFrom<Row> for CustomerView {
             if row.email_shared {
                 flags.push(EMAIL_SHARED.to_owned());
             }
-            Ok::<_, sqlx::Error>(LegacyView { source, id, flags })
+            Ok::<_, sqlx::Error>(Legacy { source, id, flags })
         });
         Ok(Self {
             id: row.id,

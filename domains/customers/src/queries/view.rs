@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerStatus};
+use http::{Legacy, Owner};
 use kernel::event::{Position, Revision};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -58,18 +59,6 @@ impl From<CustomerStatus> for Status {
     }
 }
 
-/// Whose word counts: this system's, or that of the legacy system it was imported from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(rename_all = "snake_case")]
-#[schema(as = CustomerOwner)]
-pub enum Owner {
-    /// Changed here.
-    Bascule,
-    /// Changed in the legacy system only.
-    Legacy,
-}
-
 /// A customer. Personal fields are null when there is nothing, and when they were erased.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Customer)]
@@ -105,10 +94,11 @@ pub struct CustomerView {
     pub vat_number: Option<String>,
     /// Whose word counts.
     pub owner: Owner,
-    /// Where an imported customer comes from.
+    /// Where an imported customer comes from. The flag `email_shared`: another open customer has
+    /// the same e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    pub legacy: Option<LegacyView>,
+    pub legacy: Option<Legacy>,
     /// When the customer was registered, or first seen.
     pub registered_at: DateTime<Utc>,
     /// Revision of the customer's stream, as in the `ETag`.
@@ -147,17 +137,4 @@ impl From<Address> for PostalAddress {
         let Address { line1, line2, postal_code, city, country } = address;
         Self { line1, line2, postal_code, city, country }
     }
-}
-
-/// Where an imported customer comes from, and what is irregular about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(as = CustomerLegacy)]
-pub struct LegacyView {
-    /// The legacy system's name in the mapping.
-    pub source: String,
-    /// The key there.
-    pub id: String,
-    /// What is irregular, in short words; `email_shared`: another open customer has the same
-    /// e-mail address.
-    pub flags: Vec<String>,
 }

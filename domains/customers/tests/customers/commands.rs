@@ -3,7 +3,8 @@
 use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
 use customers::projections::Directory;
-use customers::queries::{Owner, Status};
+use customers::queries::Status;
+use http::Owner;
 use kernel::event::EventFilter;
 use kernel::execution::{ExecuteError, Executed};
 use kernel::projection::Projection as _;

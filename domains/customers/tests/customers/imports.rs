@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use customers::queries::{Filter, Owner, Status};
+use customers::queries::{Filter, Status};
 use customers::{lookup::EmailKey, queries};
+use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use serde_json::{Value, json};

@@ -3,8 +3,8 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Page,
-    Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
+    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,7 +14,7 @@ use validator::Validate;
 use super::{CATEGORY, no_such_order};
 use crate::handlers::Orders;
 use crate::queries::{self, OrderFilter};
-use crate::view::{OrderStatus, OrderView, Owner};
+use crate::view::{OrderStatus, OrderView};
 
 /// Get an order
 #[utoipa::path(

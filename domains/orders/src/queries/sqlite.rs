@@ -1,12 +1,13 @@
 //! Plain, static SQL on SQLite.
 
+use http::Owner;
 use kernel::event::Position;
 use orders_contract::OrderId;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
-use crate::view::{OrderStatus, OrderView, Owner};
+use crate::view::{OrderStatus, OrderView};
 
 const INSERT_ORDER: &str = "INSERT INTO order_view \
      (id, position, revision, status, customer_id, currency, owner, legacy_source, legacy_id, document) \
@@ -79,7 +80,7 @@ pub async fn insert_order(
         .bind(view.status.as_str())
         .bind(view.customer_id)
         .bind(&view.currency)
-        .bind(view.owner.as_str())
+        .bind(view.owner)
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
         .bind(document(view)?)
@@ -99,7 +100,7 @@ pub async fn update_order(
         .bind(view.status.as_str())
         .bind(view.customer_id)
         .bind(&view.currency)
-        .bind(view.owner.as_str())
+        .bind(view.owner)
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
         .bind(document(view)?)
@@ -132,7 +133,7 @@ pub async fn orders(
     let rows = sqlx::query(statement)
         .bind(filter.status.map(OrderStatus::as_str))
         .bind(filter.customer_id)
-        .bind(filter.owner.map(Owner::as_str))
+        .bind(filter.owner)
         .bind(&filter.currency)
         .bind(&filter.legacy_id)
         .bind(before)

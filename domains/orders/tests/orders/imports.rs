@@ -1,9 +1,10 @@
 //! Orders of the legacy system.
 
+use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders::domain::Event;
-use orders::view::{Cancellation, CancellationCause, OrderStatus, Owner};
+use orders::view::{Cancellation, CancellationCause, OrderStatus};
 use orders_contract::OrderPlaced;
 use serde_json::json;
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use database::{Database, Transaction};
+use http::Owner;
 use kernel::codec::Envelope;
 use kernel::projection::Projection;
 use kernel::store::BoxError;
@@ -45,27 +46,6 @@ impl Status {
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
             Self::Refunded => "refunded",
-        }
-    }
-}
-
-/// Who decides over a payment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PaymentOwner)]
-pub enum Owner {
-    /// This system.
-    Bascule,
-    /// The legacy system it was imported from.
-    Legacy,
-}
-
-impl Owner {
-    /// Its name, as in the column and in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bascule => "bascule",
-            Self::Legacy => "legacy",
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The statements on the module's tables in SQLite.
 
-use http::Paging;
+use http::{Owner, Paging};
 use payments_contract::PaymentId;
 use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
-use crate::projections::{Details, Owner, Status};
+use crate::projections::{Details, Status};
 
 macro_rules! columns {
     () => {
@@ -73,7 +73,7 @@ struct Stored {
     revision: i64,
     status: String,
     invoice_id: Option<Uuid>,
-    owner: String,
+    owner: Owner,
     legacy_source: Option<String>,
     legacy_id: Option<String>,
     document: String,
@@ -89,7 +89,7 @@ impl TryFrom<Stored> for PaymentRow {
             revision: stored.revision.cast_unsigned(),
             status: from_name("status", stored.status)?,
             invoice_id: stored.invoice_id,
-            owner: from_name("owner", stored.owner)?,
+            owner: stored.owner,
             legacy_source: stored.legacy_source,
             legacy_id: stored.legacy_id,
             details: serde_json::from_str(&stored.document)
@@ -124,7 +124,7 @@ pub async fn list(
     let rows: Vec<Stored> = sqlx::query_as(LIST)
         .bind(filter.status.map(Status::name))
         .bind(filter.invoice_id)
-        .bind(filter.owner.map(Owner::name))
+        .bind(filter.owner)
         .bind(&filter.legacy_id)
         .bind(paging.before())
         .bind(paging.rows())
@@ -152,7 +152,7 @@ pub(crate) async fn insert(
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
         .bind(row.invoice_id)
-        .bind(row.owner.name())
+        .bind(row.owner)
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
         .bind(encode(&row.details)?)
