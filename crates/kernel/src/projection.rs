@@ -40,6 +40,16 @@ pub trait Projection: Send + Sync + 'static {
     ) -> Result<(), BoxError>;
 }
 
+/// An event speaks of something that the read model has never heard of.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no {what} {id} in the read model: its first event is missing or parked")]
+pub struct Unknown {
+    /// What it is, for people.
+    pub what: &'static str,
+    /// Its id.
+    pub id: Uuid,
+}
+
 /// How far a projection has come, for those who wait for it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Progress(watch::Receiver<Position>);

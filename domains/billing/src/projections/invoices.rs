@@ -4,10 +4,9 @@ use async_trait::async_trait;
 use billing_contract::InvoiceId;
 use database::{Database, Transaction};
 use kernel::codec::Envelope;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
-use super::Unknown;
 use crate::domain::Event;
 use crate::queries;
 use crate::view::InvoiceView;
@@ -81,7 +80,7 @@ async fn update(
     change: impl FnOnce(InvoiceView) -> InvoiceView + Send,
 ) -> Result<(), BoxError> {
     let view =
-        queries::invoice(&mut **transaction, id).await?.ok_or(Unknown { what: "document" })?;
+        queries::invoice(&mut **transaction, id).await?.ok_or(Unknown { what: "document", id })?;
     let view = InvoiceView { revision, ..change(view) };
     queries::update_invoice(transaction, &view).await?;
     Ok(())

@@ -8,10 +8,9 @@ use customers_contract::{
 use database::{Database, Transaction};
 use event_contract::Personal;
 use kernel::codec::Envelope;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
-use super::Unknown;
 use crate::queries::{self, KnownCustomer};
 
 kernel::event_set! {
@@ -83,7 +82,7 @@ async fn change(
     change: impl FnOnce(KnownCustomer) -> KnownCustomer + Send,
 ) -> Result<(), BoxError> {
     let before = queries::known_customer(&mut **transaction, id).await?;
-    let before = before.ok_or(Unknown { what: "customer" })?;
+    let before = before.ok_or(Unknown { what: "customer", id })?;
     queries::change_customer(transaction, id, &change(before)).await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use event_contract::{LegacyReference, Personal};
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::keys::SecretKey;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use sqlx::Sqlite;
 use sqlx::query::Query;
@@ -42,14 +42,6 @@ const CLOSE: &str =
 /// Folds customers' events into the table `customer`.
 pub struct Directory {
     lookup_key: SecretKey,
-}
-
-/// An event of a customer whose first event was not seen.
-#[derive(Debug, thiserror::Error)]
-#[error("{event_type}: customer {id} is not in the directory")]
-struct UnknownCustomer {
-    event_type: String,
-    id: CustomerId,
 }
 
 impl Directory {
@@ -113,8 +105,7 @@ impl Projection for Directory {
         };
         let changed = statement.execute(&mut **transaction).await?;
         if changed.rows_affected() != 1 {
-            let event_type = recorded.event_type.to_string();
-            return Err(UnknownCustomer { event_type, id }.into());
+            return Err(Unknown { what: "customer", id }.into());
         }
         Ok(())
     }

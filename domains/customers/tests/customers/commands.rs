@@ -193,6 +193,8 @@ async fn an_event_of_a_customer_that_is_not_in_the_directory_is_an_error() {
     let error = directory.project(&mut transaction, &closed).await.unwrap_err().to_string();
     assert_eq!(
         error,
-        format!("customers.CustomerClosed.v1: customer {id} is not in the directory")
+        format!(
+            "there is no customer {id} in the read model: its first event is missing or parked"
+        )
     );
 }

@@ -7,10 +7,9 @@ use customers_contract::{
 };
 use database::{Database, Transaction};
 use kernel::codec::Envelope;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
-use super::Unknown;
 use crate::queries;
 
 kernel::event_set! {
@@ -72,6 +71,6 @@ async fn change(
 ) -> Result<(), BoxError> {
     match queries::change_customer(transaction, customer_id, open).await? {
         true => Ok(()),
-        false => Err(Unknown { what: "customer" }.into()),
+        false => Err(Unknown { what: "customer", id: customer_id }.into()),
     }
 }

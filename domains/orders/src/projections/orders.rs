@@ -3,11 +3,10 @@
 use async_trait::async_trait;
 use database::{Database, Transaction};
 use kernel::codec::Envelope;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use orders_contract::OrderId;
 
-use super::Unknown;
 use crate::domain::Event;
 use crate::queries;
 use crate::view::{OrderStatus, OrderView};
@@ -87,7 +86,8 @@ async fn change(
     id: OrderId,
     change: impl FnOnce(OrderView) -> OrderView + Send,
 ) -> Result<(), BoxError> {
-    let view = queries::order(&mut **transaction, id).await?.ok_or(Unknown { what: "order" })?;
+    let view =
+        queries::order(&mut **transaction, id).await?.ok_or(Unknown { what: "order", id })?;
     queries::update_order(transaction, &change(view)).await?;
     Ok(())
 }

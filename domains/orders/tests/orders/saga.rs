@@ -165,6 +165,10 @@ async fn an_event_of_an_order_that_was_never_placed_is_parked() {
     let world = World::new().await;
     let order_id = new_id();
     world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
-    let error = world.parked("orders.orders.v1").await;
-    assert_eq!(error, "there is no order of this id in the read model");
+    assert_eq!(
+        world.parked("orders.orders.v1").await,
+        format!(
+            "there is no order {order_id} in the read model: its first event is missing or parked"
+        )
+    );
 }

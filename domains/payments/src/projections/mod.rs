@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use database::{Database, Transaction};
 use http::Owner;
 use kernel::codec::Envelope;
-use kernel::projection::Projection;
+use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentId};
 use rust_decimal::Decimal;
@@ -111,11 +111,6 @@ pub enum RefundProgress {
 /// `payments.payments`.
 pub(crate) struct PaymentsProjection;
 
-/// An event came of a payment whose beginning was never seen.
-#[derive(Debug, thiserror::Error)]
-#[error("payment {0} is not in the read model: its first event is missing or parked")]
-struct UnknownPayment(PaymentId);
-
 #[async_trait]
 impl Projection for PaymentsProjection {
     type Store = Database;
@@ -138,7 +133,7 @@ impl Projection for PaymentsProjection {
             return Ok(insert(transaction, &row).await?);
         }
         let id = payment_id(&envelope.event);
-        let mut row = find(transaction, id).await?.ok_or(UnknownPayment(id))?;
+        let mut row = find(transaction, id).await?.ok_or(Unknown { what: "payment", id })?;
         apply(&mut row, &envelope.event);
         row.revision = envelope.recorded.revision;
         Ok(update(transaction, &row).await?)
