@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
+use sqlx::{Connection as _, SqlitePool};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
@@ -49,6 +49,35 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error("the database failed")]
     Sql(#[from] sqlx::Error),
+}
+
+/// Whether a statement failed because the database cannot be used now (busy, its disk full or
+/// unreadable) rather than because of the statement. Codes: <https://www.sqlite.org/rescode.html>.
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    const BUSY: i32 = 5;
+    const LOCKED: i32 = 6;
+    const NOMEM: i32 = 7;
+    const READONLY: i32 = 8;
+    const IOERR: i32 = 10;
+    const FULL: i32 = 13;
+    const CANTOPEN: i32 = 14;
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::InvalidSavePointStatement
+        | sqlx::Error::BeginFailed => true,
+        // The primary result code is in the low byte.
+        sqlx::Error::Database(error) => error
+            .code()
+            .and_then(|code| code.parse::<i32>().ok())
+            .map(|code| code & 0xff)
+            .is_some_and(|code| {
+                [BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN].contains(&code)
+            }),
+        _ => false,
+    }
 }
 
 /// How long a writer waits for another process's write.
@@ -111,8 +140,15 @@ impl Database {
         migrations: &'static Migrator,
     ) -> Result<Self, DatabaseError> {
         let options = sqlite_options(&sqlite_path(url)?, SqliteSynchronous::Normal)?;
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .before_acquire(|connection, _| {
+                // After a full disk SQLite has rolled back by itself and sqlx still counts a
+                // transaction: such a connection takes no further one and is replaced.
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
+            .connect_with(options.clone())
+            .await?;
         let migration = |source| DatabaseError::Migration { module, source };
         let mut connection = writer.acquire().await?;
         // Both sets of migrations share one table of what was applied.

@@ -89,21 +89,6 @@ impl From<DatabaseError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::unavailable(error) } else { Self::internal(error) }
-    }
-}
-
-/// SQLITE_BUSY and SQLITE_LOCKED, in the low byte of <https://www.sqlite.org/rescode.html>.
-const SQLITE_BUSY: i32 = 5;
-const SQLITE_LOCKED: i32 = 6;
-
-fn is_transient(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, SQLITE_BUSY | SQLITE_LOCKED)),
-        _ => false,
+        if database::is_unavailable(&error) { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
