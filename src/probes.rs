@@ -8,9 +8,10 @@ use actix_web::{HttpResponse, web};
 use kernel::event::Position;
 use kernel::projection::Progress;
 use kernel::store::EventStore;
+use kernel::subscription::SubscriptionState;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 /// What the probes look at.
 pub struct Probes {
@@ -24,6 +25,7 @@ struct Running {
     /// Read models must have come this far once before requests are welcome.
     head_at_start: Position,
     projections: Vec<(String, Progress)>,
+    subscriptions: Vec<(String, watch::Receiver<SubscriptionState>)>,
 }
 
 impl Probes {
@@ -38,8 +40,9 @@ impl Probes {
         store: Arc<dyn EventStore>,
         head_at_start: Position,
         projections: Vec<(String, Progress)>,
+        subscriptions: Vec<(String, watch::Receiver<SubscriptionState>)>,
     ) -> anyhow::Result<()> {
-        let running = Running { store, head_at_start, projections };
+        let running = Running { store, head_at_start, projections, subscriptions };
         self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
     }
 
@@ -98,12 +101,35 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
         .projections
         .iter()
         .all(|(_, progress)| progress.position() >= running.head_at_start);
-    let status = if caught_up { "ready" } else { "catching up" };
-    let body = json!({ "status": status, "head": head, "projections": projections });
-    if caught_up {
+    let troubles: serde_json::Map<_, _> = running
+        .subscriptions
+        .iter()
+        .filter_map(|(name, state)| Some((name.clone(), trouble(&state.borrow())?)))
+        .collect();
+    let is_ready = caught_up && troubles.is_empty();
+    let status = match (is_ready, caught_up) {
+        (true, _) => "ready",
+        (false, true) => "subscriptions in trouble",
+        (false, false) => "catching up",
+    };
+    let body = json!({
+        "status": status,
+        "head": head,
+        "projections": projections,
+        "troubles": troubles,
+    });
+    if is_ready {
         HttpResponse::Ok().json(body)
     } else {
         HttpResponse::ServiceUnavailable().json(body)
+    }
+}
+
+fn trouble(state: &SubscriptionState) -> Option<serde_json::Value> {
+    match state {
+        SubscriptionState::Running => None,
+        SubscriptionState::Interrupted(why) => Some(json!({ "state": "interrupted", "why": why })),
+        SubscriptionState::Stopped(why) => Some(json!({ "state": "stopped", "why": why })),
     }
 }
 

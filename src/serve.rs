@@ -1,5 +1,6 @@
 //! `bascule serve`: the system at work, from the first listener to the last commit.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use http::Configure;
 use kernel::event::Position;
 use kernel::projection::Progress;
 use kernel::seams::SharedClock;
+use kernel::subscription::SubscriptionState;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use utoipa_actix_web::AppExt as _;
@@ -39,7 +42,9 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let admin_handle = admin.handle();
     let admin_task = tokio::spawn(admin);
 
+    let _lock = only_server(&configuration)?;
     let mut system = compose::open(&configuration).await?;
+    let states = subscription_states(&system);
     let shutdown = CancellationToken::new();
     let subscriptions = start_subscriptions(&mut system, &shutdown);
     let head = system.environment.store.head().await?;
@@ -48,7 +53,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let (api, address) = api_server(&configuration, &system)?;
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
-    probes.started(system.environment.store.clone(), head, projections.clone())?;
+    probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
 
     let announcing = async {
         let caught_up = caught_up(&projections, head).await;
@@ -97,6 +102,34 @@ pub async fn until_asked_to_stop() {
             }
         }
     }
+}
+
+/// On an embedded store one process at a time runs the subscriptions. Imports and other commands
+/// may work beside it. The lock ends with the process, however it ends.
+fn only_server(configuration: &Configuration) -> anyhow::Result<File> {
+    let path = database::sqlite_path(&configuration.store)?.with_extension("lock");
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
+    }
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = open.with_context(|| format!("the file {} cannot be opened", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "another server runs on the store {}; stop it first, or choose another with --store",
+            configuration.store
+        ),
+        Err(TryLockError::Error(error)) => Err(error)
+            .with_context(|| format!("the file {} cannot be locked", path.display())),
+    }
+}
+
+type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
+
+fn subscription_states(system: &System) -> States {
+    let subscriptions = system.modules.iter().flat_map(|module| &module.subscriptions);
+    subscriptions.map(|subscription| (subscription.name(), subscription.state())).collect()
 }
 
 fn start_subscriptions(system: &mut System, shutdown: &CancellationToken) -> JoinSet<()> {

@@ -20,4 +20,5 @@ pub mod reaction;
 pub mod seams;
 pub mod store;
 pub mod subscription;
+mod supervision;
 pub mod sync;

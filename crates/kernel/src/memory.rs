@@ -139,6 +139,11 @@ impl EventStore for MemoryStore {
         Ok(log.events.iter().filter(of_it).take(limit).cloned().collect())
     }
 
+    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        let place = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
+        Ok(place.and_then(|place| self.log().events.get(place).map(|event| event.id)))
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         Ok(self.log().events.len() as Position)
     }

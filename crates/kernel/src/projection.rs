@@ -1,6 +1,7 @@
 //! Projections: read models folded from the log. Rows and checkpoint move in one transaction of
 //! the module's own database.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::parking::ParkedKeys;
 use crate::store::{BoxError, LogPage};
-use crate::subscription::{LogReader, Subscription};
+use crate::subscription::{LogReader, Subscription, SubscriptionState};
+use crate::supervision::{Interruption, Supervisor, checkpoint_at, checkpoint_of_this_log};
 
 /// A read model and how events change it.
 #[async_trait]
@@ -81,39 +83,18 @@ pub struct ProjectionRunner<P: Projection> {
     environment: Environment,
     store: P::Store,
     progress: watch::Sender<Position>,
+    supervisor: Supervisor,
 }
 
 impl<P: Projection> ProjectionRunner<P> {
     /// A runner, and where to see how far it has come.
     pub fn new(projection: P, environment: Environment, store: P::Store) -> (Self, Progress) {
         let (progress, receiver) = watch::channel(0);
-        (Self { projection, environment, store, progress }, Progress(receiver))
+        (Self { projection, environment, store, progress, supervisor: Supervisor::new() }, Progress(receiver))
     }
 
     fn subscription_name(&self) -> String {
         format!("{}.v{}", self.projection.name(), self.projection.version())
-    }
-}
-
-/// Why a run over the log ended before it was told to.
-#[derive(Debug, thiserror::Error)]
-enum Interruption {
-    #[error(transparent)]
-    Read(#[from] crate::store::ReadError),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    #[error(
-        "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the store was replaced or restored. Remove this module's read models to build them anew"
-    )]
-    AnotherLog { subscription: String },
-}
-
-impl From<crate::reaction::Stumble> for Interruption {
-    fn from(stumble: crate::reaction::Stumble) -> Self {
-        match stumble {
-            crate::reaction::Stumble::Read(error) => Self::Read(error),
-            crate::reaction::Stumble::Checkpoint(error) => Self::Checkpoint(error),
-        }
     }
 }
 
@@ -123,64 +104,27 @@ impl<P: Projection> Subscription for ProjectionRunner<P> {
         self.subscription_name()
     }
 
-    async fn run(self: Box<Self>, shutdown: CancellationToken) {
+    fn state(&self) -> watch::Receiver<SubscriptionState> {
+        self.supervisor.state()
+    }
+
+    async fn run(mut self: Box<Self>, shutdown: CancellationToken) {
         let name = self.subscription_name();
-        let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
-            let outcome = tokio::select! {
+            let Err(interruption) = tokio::select! {
                 () = shutdown.cancelled() => return,
                 outcome = self.follow(&name) => outcome,
             };
-            let Err(interruption) = outcome;
-            if matches!(interruption, Interruption::AnotherLog { .. }) {
-                tracing::error!(subscription = name, "{interruption}; the subscription stops");
-                metrics::gauge!("subscription_stopped", "subscription" => name).set(1);
+            if !self.supervisor.goes_on_after(&name, &interruption, &shutdown).await {
                 return;
             }
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            tracing::warn!(
-                subscription = name,
-                error = &interruption as &dyn std::error::Error,
-                "interrupted; going on in {pause:?}"
-            );
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
         }
     }
-}
-
-/// The stored checkpoint, after making sure that it belongs to this log.
-pub(crate) async fn trusted_checkpoint<S: SubscriptionStore>(
-    environment: &Environment,
-    store: &S,
-    name: &str,
-) -> Result<Result<Option<Checkpoint>, ()>, crate::reaction::Stumble> {
-    let Some(checkpoint) = store.checkpoint(name).await? else { return Ok(Ok(None)) };
-    if checkpoint.log_id != environment.store.log_id()
-        || checkpoint.position > environment.store.head().await?
-    {
-        return Ok(Err(()));
-    }
-    if let (Some(event_id), Some(before)) =
-        (checkpoint.event_id, checkpoint.position.checked_sub(1))
-    {
-        let page = environment.store.read_log(before, &EventFilter::all(), 1).await?;
-        if page.events.first().is_none_or(|event| event.id != event_id) {
-            return Ok(Err(()));
-        }
-    }
-    Ok(Ok(Some(checkpoint)))
 }
 
 impl<P: Projection> ProjectionRunner<P> {
-    async fn follow(&self, name: &str) -> Result<std::convert::Infallible, Interruption> {
-        let checkpoint = match trusted_checkpoint(&self.environment, &self.store, name).await {
-            Ok(Ok(checkpoint)) => checkpoint,
-            Ok(Err(())) => return Err(Interruption::AnotherLog { subscription: name.to_owned() }),
-            Err(stumble) => return Err(stumble.into()),
-        };
+    async fn follow(&mut self, name: &str) -> Result<Infallible, Interruption> {
+        let checkpoint = checkpoint_of_this_log(&self.environment, &self.store, name).await?;
         let mut from = checkpoint.map(|checkpoint| checkpoint.position);
         let mut parked = ParkedKeys::new(self.store.parked_keys(name).await?);
         let filter = EventFilter::types(P::Event::types());
@@ -189,26 +133,21 @@ impl<P: Projection> ProjectionRunner<P> {
         self.progress.send_replace(from.unwrap_or(0));
         loop {
             let page = reader.page(BATCH).await?;
-            let Some(to) = self.next_checkpoint(&page, from) else {
+            if page.scanned_to <= from.unwrap_or(0) {
+                self.supervisor.running();
                 reader.wait().await;
                 continue;
-            };
+            }
+            let to = checkpoint_at(&self.environment, page.scanned_to).await?;
             if self.apply(name, &page.events, &parked, from, to).await.is_err() {
                 // Something in the batch does not go through: one by one, to find what.
                 self.apply_singly(name, &page, &mut parked, &mut from).await?;
             }
             from = Some(to.position);
-            self.progress.send_replace(to.position);
+            self.supervisor.running();
             self.report_lag(name, to.position);
+            self.progress.send_replace(to.position);
         }
-    }
-
-    fn next_checkpoint(&self, page: &LogPage, from: Option<Position>) -> Option<Checkpoint> {
-        (page.scanned_to > from.unwrap_or(0)).then(|| Checkpoint {
-            log_id: self.environment.store.log_id(),
-            position: page.scanned_to,
-            event_id: event_at(&page.events, page.scanned_to),
-        })
     }
 
     async fn apply(
@@ -265,7 +204,7 @@ impl<P: Projection> ProjectionRunner<P> {
             }
             *from = Some(recorded.position);
         }
-        let rest = Checkpoint { log_id, position: page.scanned_to, event_id: None };
+        let rest = checkpoint_at(&self.environment, page.scanned_to).await?;
         if *from != Some(rest.position) {
             let transaction = self.store.begin().await?;
             self.store.advance(transaction, name, *from, rest).await?;
@@ -296,9 +235,4 @@ impl<P: Projection> ProjectionRunner<P> {
         metrics::gauge!("projection_lag_events", "projection" => name.to_owned())
             .set(head.saturating_sub(position) as f64);
     }
-}
-
-/// The id of the event at a position, when it is among these.
-pub(crate) fn event_at(events: &[Arc<RecordedEvent>], position: Position) -> Option<Uuid> {
-    events.last().filter(|event| event.position == position).map(|event| event.id)
 }

@@ -6,24 +6,26 @@
 //! idempotency keys make that change nothing.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore};
+use crate::checkpoint::{CheckpointError, ParkedEvent, SubscriptionStore};
 use crate::codec::{CodecError, Envelope, EventSet};
 use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::execution::{Cause, Environment, ExecuteError};
 use crate::parking::ParkedKeys;
-use crate::projection::trusted_checkpoint;
-use crate::store::{BoxError, ReadError};
-use crate::subscription::{LogReader, Subscription};
+use crate::store::BoxError;
+use crate::subscription::{LogReader, Subscription, SubscriptionState};
+use crate::supervision::{Interruption, Supervisor, checkpoint_at, checkpoint_of_this_log};
 
 /// Why a reaction did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -119,22 +121,14 @@ pub struct ReactionRunner<R: Reaction, S: SubscriptionStore> {
     reaction: Arc<R>,
     environment: Environment,
     store: S,
+    supervisor: Supervisor,
 }
 
 impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
     /// A runner that keeps its checkpoint in `store`.
     pub fn new(reaction: R, environment: Environment, store: S) -> Self {
-        Self { reaction: Arc::new(reaction), environment, store }
+        Self { reaction: Arc::new(reaction), environment, store, supervisor: Supervisor::new() }
     }
-}
-
-/// Something out of reach while a subscription was being driven.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Stumble {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
 }
 
 #[async_trait]
@@ -143,12 +137,15 @@ impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
         self.reaction.name().to_owned()
     }
 
-    async fn run(self: Box<Self>, shutdown: CancellationToken) {
+    fn state(&self) -> watch::Receiver<SubscriptionState> {
+        self.supervisor.state()
+    }
+
+    async fn run(mut self: Box<Self>, shutdown: CancellationToken) {
         let name = self.reaction.name();
-        let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let mut run = Run::<R, S>::new(name);
-            let outcome = tokio::select! {
+            let Err(interruption) = tokio::select! {
                 () = shutdown.cancelled() => {
                     // What is unfinished is handled again after the next start.
                     if let Err(error) = self.save(&mut run).await {
@@ -159,23 +156,8 @@ impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
                 }
                 outcome = self.follow(&mut run) => outcome,
             };
-            let Err(stumble) = outcome else {
-                tracing::error!(
-                    subscription = name,
-                    "the checkpoint belongs to another log, or to a later state of this one: the store was replaced or restored. Remove this module's read models to build them anew; the subscription stops"
-                );
-                metrics::gauge!("subscription_stopped", "subscription" => name).set(1);
+            if !self.supervisor.goes_on_after(name, &interruption, &shutdown).await {
                 return;
-            };
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            tracing::warn!(
-                subscription = name,
-                error = &stumble as &dyn std::error::Error,
-                "interrupted; going on in {pause:?}"
-            );
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
             }
         }
     }
@@ -225,12 +207,8 @@ impl<R, S> Run<R, S> {
 }
 
 impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
-    /// Follows the log. Returns `Ok` only when the checkpoint is not of this log.
-    async fn follow(&self, run: &mut Run<R, S>) -> Result<(), Stumble> {
-        let Ok(checkpoint) = trusted_checkpoint(&self.environment, &self.store, run.name).await?
-        else {
-            return Ok(());
-        };
+    async fn follow(&mut self, run: &mut Run<R, S>) -> Result<Infallible, Interruption> {
+        let checkpoint = checkpoint_of_this_log(&self.environment, &self.store, run.name).await?;
         run.stored = checkpoint.map(|checkpoint| checkpoint.position);
         run.scanned_to = run.stored.unwrap_or(0);
         run.parked = ParkedKeys::new(self.store.parked_keys(run.name).await?);
@@ -250,6 +228,7 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
                 }
                 let grew = page.scanned_to > run.scanned_to;
                 run.scanned_to = page.scanned_to;
+                self.supervisor.running();
                 if grew {
                     continue;
                 }
@@ -267,7 +246,7 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
     }
 
     /// Starts handling an event, or queues it behind an earlier one of its key.
-    async fn take(&self, run: &mut Run<R, S>, event: Arc<RecordedEvent>) -> Result<(), Stumble> {
+    async fn take(&self, run: &mut Run<R, S>, event: Arc<RecordedEvent>) -> Result<(), Interruption> {
         let key = self.reaction.key(&event);
         if run.parked.holds(&key) {
             return self.park(run, ParkedEvent::waiting(&event, &key)).await;
@@ -296,7 +275,7 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
         &self,
         run: &mut Run<R, S>,
         finished: Result<Finished, tokio::task::JoinError>,
-    ) -> Result<(), Stumble> {
+    ) -> Result<(), Interruption> {
         let Finished { event, key, failure } = match finished {
             Ok(finished) => finished,
             // A panic in a handler: begin again from the checkpoint, with a pause, loudly.
@@ -325,33 +304,25 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
         Ok(())
     }
 
-    async fn park(&self, run: &mut Run<R, S>, event: ParkedEvent) -> Result<(), Stumble> {
+    async fn park(&self, run: &mut Run<R, S>, event: ParkedEvent) -> Result<(), Interruption> {
         // Parked first, passed by the checkpoint later: a crash in between parks it again.
         let mut transaction = self.store.begin().await?;
         self.store.park(&mut transaction, run.name, &event).await?;
-        let to = self.checkpoint_of(run);
+        let to = checkpoint_at(&self.environment, run.finished_to()).await?;
         self.store.advance(transaction, run.name, run.stored, to).await?;
         run.stored = Some(to.position);
         Ok(())
     }
 
-    async fn save(&self, run: &mut Run<R, S>) -> Result<(), Stumble> {
-        let to = self.checkpoint_of(run);
-        if !run.loaded || run.stored == Some(to.position) {
+    async fn save(&self, run: &mut Run<R, S>) -> Result<(), Interruption> {
+        if !run.loaded || run.stored == Some(run.finished_to()) {
             return Ok(());
         }
+        let to = checkpoint_at(&self.environment, run.finished_to()).await?;
         let transaction = self.store.begin().await?;
         self.store.advance(transaction, run.name, run.stored, to).await?;
         run.stored = Some(to.position);
         Ok(())
-    }
-
-    fn checkpoint_of(&self, run: &Run<R, S>) -> Checkpoint {
-        Checkpoint {
-            log_id: self.environment.store.log_id(),
-            position: run.finished_to(),
-            event_id: None,
-        }
     }
 }
 

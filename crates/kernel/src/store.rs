@@ -200,6 +200,9 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
+    /// The id of the event at a position, `None` where there is none. Sees what any process wrote.
+    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError>;
+
     /// The position of the last event now, 0 for an empty log.
     async fn head(&self) -> Result<Position, ReadError>;
 

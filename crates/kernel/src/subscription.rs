@@ -11,11 +11,25 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::store::{EventStore, LogPage, ReadError};
 
+/// How a subscription is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionState {
+    /// It works.
+    Running,
+    /// Something is out of reach; it tries again and again. Why.
+    Interrupted(String),
+    /// It stopped for good, because going on would do harm. Why, and what to do.
+    Stopped(String),
+}
+
 /// A projection, policy or reactor at work.
 #[async_trait]
 pub trait Subscription: Send {
     /// Its name, which its checkpoint is kept under.
     fn name(&self) -> String;
+
+    /// How it is, changing while it runs.
+    fn state(&self) -> watch::Receiver<SubscriptionState>;
 
     /// Works until shut down. Failures are retried inside; it returns early only when going on
     /// would do harm, having said why in the log.

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::store::LogPage;
+use uuid::Uuid;
 
 const MAX_EVENTS: usize = 4096;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
@@ -43,6 +44,13 @@ impl Recent {
             let Some(dropped) = tail.events.pop_front() else { break };
             tail.bytes -= weight(&dropped);
         }
+    }
+
+    /// The id of the event at a position, if it is in memory.
+    pub(crate) fn id_at(&self, position: Position) -> Option<Uuid> {
+        let tail = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let place = position.checked_sub(tail.events.front()?.position)?;
+        tail.events.get(usize::try_from(place).ok()?).map(|event| event.id)
     }
 
     /// The wanted events after a position, if everything after it up to the last event written

@@ -42,6 +42,7 @@ pub const STATEMENTS: &[&str] = &[
     keys::CREATE,
     keys::OPEN,
     reading::HEAD,
+    reading::ID_AT,
     reading::STREAM,
     reading::LAST,
     reading::LOG,
@@ -232,6 +233,13 @@ impl EventStore for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         reading::correlation(&self.readers, correlation_id, after, limit).await
+    }
+
+    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        match self.recent.id_at(position) {
+            Some(id) => Ok(Some(id)),
+            None => reading::event_id_at(&self.readers, position).await,
+        }
     }
 
     async fn head(&self) -> Result<Position, ReadError> {

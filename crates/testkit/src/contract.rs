@@ -34,6 +34,7 @@ macro_rules! event_store_contract {
                 the_last_event_of_a_stream_is_found,
                 the_log_is_read_filtered_and_in_pages,
                 correlations_are_found_in_order,
+                a_position_tells_the_event_that_stands_there,
                 subscribers_get_history_then_caught_up_then_live,
                 subscribers_see_every_event_once_in_order_while_others_write,
                 oversized_events_are_refused_with_their_size,
@@ -371,6 +372,23 @@ pub async fn correlations_are_found_in_order(test: TestStore) {
     let rest = store.read_correlation(wanted, 7, 4).await.unwrap();
     let found: Vec<_> = rest.iter().map(|event| event.position).collect();
     assert_eq!(found, [9, 11]);
+}
+
+/// Promise 8: what a checkpoint is compared with.
+pub async fn a_position_tells_the_event_that_stands_there(test: TestStore) {
+    let written = events(3);
+    append(&test.store, "a-1", ExpectedRevision::NoStream, written.clone()).await.unwrap();
+    // From memory as well as from the disk.
+    let check = async |store: &Arc<dyn EventStore>| {
+        for (position, event) in (1..).zip(&written) {
+            assert_eq!(store.event_id_at(position).await.unwrap(), Some(event.id));
+        }
+        for position in [0, 4, Position::MAX] {
+            assert_eq!(store.event_id_at(position).await.unwrap(), None);
+        }
+    };
+    check(&test.store).await;
+    check(&test.restarted().await.store).await;
 }
 
 /// Promise 5: history, `CaughtUp`, live.

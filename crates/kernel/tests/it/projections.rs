@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -6,12 +7,12 @@ use kernel::execution::{Cause, Environment};
 use kernel::projection::{Progress, Projection, ProjectionRunner};
 use kernel::seams::new_id;
 use kernel::store::BoxError;
-use kernel::subscription::Subscription;
+use kernel::subscription::{Subscription, SubscriptionState};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::lamp::{Command, LampDecider, LampEvent, house};
+use crate::lamp::{Command, LampDecider, LampEvent, RestoredStore, house, house_on};
 use crate::subscriptions::{Content, MemoryDatabase};
 
 struct Names;
@@ -125,4 +126,30 @@ async fn an_idle_projection_moves_on_though_nothing_concerns_it() {
     let (progress, ..) = start(&environment, &database);
     assert!(progress.reached(counted.position, ENOUGH).await);
     assert!(!progress.reached(counted.position + 1, Duration::from_millis(1)).await);
+}
+
+#[tokio::test]
+async fn a_store_restored_to_an_earlier_state_stops_the_subscription_though_it_has_grown_since() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let lamp = new_id();
+    light(&environment, lamp, "Ada").await;
+    let position = light(&environment, new_id(), "Grace").await;
+    let (progress, shutdown, task) = start(&environment, &database);
+    assert!(progress.reached(position, ENOUGH).await);
+    shutdown.cancel();
+    task.await.unwrap();
+
+    // The backup had the first event only; since then others were written over the second.
+    let restored = Arc::new(RestoredStore::of(&environment, 1).await);
+    let environment = house_on(restored).environment;
+    for _ in 0..3 {
+        light(&environment, new_id(), "Eve").await;
+    }
+    let (runner, _) = ProjectionRunner::new(Names, environment.clone(), database.clone());
+    let state = runner.state();
+    // It ends by itself.
+    Box::new(runner).run(CancellationToken::new()).await;
+    let SubscriptionState::Stopped(why) = state.borrow().clone() else { panic!("{state:?}") };
+    assert!(why.contains("remove this module's database"), "{why}");
+    assert_eq!(database.content().rows, ["Ada", "Grace"]);
 }

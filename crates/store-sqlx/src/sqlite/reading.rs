@@ -19,6 +19,7 @@ macro_rules! select_events {
 }
 
 pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
+pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
 pub(super) const STREAM: &str =
     select_events!("WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
 pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
@@ -75,6 +76,17 @@ pub(super) async fn head_within(
 ) -> Result<Position, sqlx::Error> {
     let head: i64 = sqlx::query_scalar(HEAD).fetch_one(connection).await?;
     Ok(head.cast_unsigned())
+}
+
+pub(super) async fn event_id_at(
+    pool: &SqlitePool,
+    position: Position,
+) -> Result<Option<Uuid>, ReadError> {
+    sqlx::query_scalar(ID_AT)
+        .bind(position.cast_signed())
+        .fetch_optional(pool)
+        .await
+        .map_err(unavailable)
 }
 
 pub(super) async fn stream(

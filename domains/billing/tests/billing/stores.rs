@@ -108,6 +108,10 @@ impl EventStore for Unreliable {
         self.inner.read_correlation(correlation_id, after, limit).await
     }
 
+    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        self.inner.event_id_at(position).await
+    }
+
     async fn head(&self) -> Result<Position, ReadError> {
         self.inner.head().await
     }

@@ -1,0 +1,105 @@
+//! A client of one module's routes, as the server would mount them.
+
+use actix_web::App;
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use http::{Configure, Module};
+use serde_json::Value;
+use utoipa_actix_web::AppExt as _;
+use uuid::Uuid;
+
+/// A client of a module's routes.
+pub struct Client(Configure);
+
+impl Client {
+    /// A client of this module.
+    pub fn of(module: &Module) -> Self {
+        Self(Configure::clone(&module.configure))
+    }
+
+    /// The answer to a request.
+    pub async fn send(&self, request: TestRequest) -> Answer {
+        let app = App::new().into_utoipa_app().configure(|config| (self.0)(config));
+        let (app, document) = app.split_for_parts();
+        let service = init_service(http::finish(app, &document)).await;
+        let response = call_service(&service, request.to_request()).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = read_body(response).await;
+        let body =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Answer { status, headers, body }
+    }
+
+    /// Reads.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(TestRequest::get().uri(path)).await
+    }
+
+    /// Sends JSON.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(TestRequest::post().uri(path).set_json(body)).await
+    }
+
+    /// Asks for something that takes no body.
+    pub async fn act(&self, path: &str) -> Answer {
+        self.send(TestRequest::post().uri(path)).await
+    }
+}
+
+/// An answer, read.
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body, null when it has none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A header that must be there.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let Some(value) = self.headers.get(name) else {
+            panic!("no {name}: {} {}", self.status, self.body)
+        };
+        value.to_str().unwrap()
+    }
+
+    /// The id of the one thing it is about.
+    #[track_caller]
+    pub fn id(&self) -> Uuid {
+        self.body["id"].as_str().unwrap().parse().unwrap()
+    }
+
+    /// The ids of a list.
+    #[track_caller]
+    pub fn ids(&self) -> Vec<Uuid> {
+        let items = self.body["items"].as_array().unwrap().iter();
+        items.map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// The fields that a problem's errors are about, each once.
+    pub fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut fields: Vec<_> =
+            errors.iter().filter_map(|error| error["field"].as_str()).collect();
+        fields.dedup();
+        fields
+    }
+
+    /// The same, which must have this status.
+    #[track_caller]
+    pub fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+
+    /// The same, which must be a problem of this type, with problem+json around it.
+    #[track_caller]
+    pub fn problem(self, status: u16, kind: &str) -> Self {
+        assert_eq!(self.body["type"], format!("/problems/{kind}"), "{}", self.body);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        self.is(status)
+    }
+}

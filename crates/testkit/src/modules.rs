@@ -1,0 +1,50 @@
+//! What a module is opened on in its tests: a log in memory, and other modules' events in it.
+
+use std::sync::Arc;
+
+use kernel::codec::{Codec, EventSet};
+use kernel::event::{Metadata, NewEvent, StreamName};
+use kernel::execution::{Environment, ORIGIN};
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::seams::{SharedClock, new_id};
+use kernel::store::{AppendRequest, ExpectedRevision};
+use uuid::Uuid;
+
+/// An environment of its own, with everything in memory and the keys in `vault`.
+pub fn environment(clock: SharedClock, vault: Arc<MemoryKeyVault>) -> Environment {
+    Environment {
+        store: Arc::new(MemoryStore::new(Arc::clone(&clock))),
+        codec: Codec::new(vault),
+        clock,
+        lookup_key: SecretKey::generate().unwrap(),
+    }
+}
+
+/// Records an event of any module as if that module had. Its id.
+pub async fn record<E: EventSet>(
+    environment: &Environment,
+    category: &'static str,
+    id: Uuid,
+    event: E,
+) -> Uuid {
+    let event_id = new_id();
+    let metadata = Metadata {
+        correlation_id: new_id(),
+        causation_id: None,
+        traceparent: None,
+        actor: "test".to_owned(),
+        origin_system: ORIGIN.to_owned(),
+        occurred_at: environment.clock.now(),
+    };
+    let event = NewEvent {
+        id: event_id,
+        event_type: event.event_type().into(),
+        data: environment.codec.encode(&event, event_id).await.unwrap(),
+        metadata,
+    };
+    let stream = StreamName::of(category, id);
+    let request = AppendRequest { stream, expected: ExpectedRevision::Any, events: vec![event] };
+    environment.store.append(request).await.unwrap();
+    event_id
+}
