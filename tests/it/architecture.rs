@@ -24,7 +24,7 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
     ("store-sqlx", &["database", "kernel"]),
     ("bascule-http", &["database", "kernel"]),
     ("capture", &["database", "kernel"]),
-    ("testkit", &["database", "event-contract", "kernel", "store-sqlx"]),
+    ("testkit", &["bascule-http", "database", "event-contract", "kernel", "store-sqlx"]),
 ];
 
 /// What a contract may use from outside the workspace: whoever reads our events takes these along.

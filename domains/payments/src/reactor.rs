@@ -22,16 +22,12 @@ use uuid::Uuid;
 use crate::domain::Payment;
 use crate::handlers::{Outcome, Payments};
 use crate::provider::{
-    CallError, Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome,
+    Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome,
     RefundRequest, RefundStatus,
 };
 use crate::settings::PaymentsSettings;
 
 const NAME: &str = "payments.provider-calls";
-
-/// While a payment is undecided it is looked at this often at least: somebody may have cancelled
-/// it meanwhile.
-const LONGEST_PENDING_PAUSE: Duration = Duration::from_secs(1);
 
 kernel::event_set! {
     /// What the provider is called for.
@@ -117,7 +113,7 @@ impl ProviderCalls {
             currency: request.currency.clone(),
             method: request.method.clone(),
         };
-        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        let mut pauses = self.pauses();
         let mut outcome_unknown = false;
         loop {
             let loaded = self.payments.load(request.payment_id).await.map_err(load_failure)?;
@@ -138,8 +134,7 @@ impl ProviderCalls {
             } else {
                 self.calls.charge(&charge, until).await.map(ChargeStatus::from)
             };
-            let mut pause = self.next_pause(&mut pauses).min(LONGEST_PENDING_PAUSE);
-            match status {
+            let left_alone = match status {
                 Ok(ChargeStatus::Captured { reference }) => {
                     return self
                         .record_capture(request.payment_id, reference, trigger, cause)
@@ -152,16 +147,21 @@ impl ProviderCalls {
                     let reason = "cancelled at the payment provider".to_owned();
                     return self.record_decline(request.payment_id, reason, trigger, cause).await;
                 }
-                Ok(ChargeStatus::Pending) => outcome_unknown = true,
-                Ok(ChargeStatus::NotFound) => outcome_unknown = false,
-                Err(CallError::TimedOut) => {
-                    if !outcome_unknown {
-                        pause = Duration::ZERO; // what became of it is asked at once
-                    }
+                Ok(ChargeStatus::Pending) => {
                     outcome_unknown = true;
+                    None
                 }
-                Err(error) => pause = error.retry_after().unwrap_or(pause),
-            }
+                Ok(ChargeStatus::NotFound) => {
+                    outcome_unknown = false;
+                    None
+                }
+                Err(error) if !outcome_unknown && error.leaves_outcome_unknown() => {
+                    outcome_unknown = true;
+                    continue; // what became of it is asked at once
+                }
+                Err(error) => error.retry_after(),
+            };
+            let pause = self.next_pause(&mut pauses, left_alone);
             tokio::time::sleep(pause.min(left)).await;
         }
     }
@@ -216,10 +216,9 @@ impl ProviderCalls {
             amount: refund.amount,
             currency: refund.currency.clone(),
         };
-        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        let mut pauses = self.pauses();
         let mut outcome_unknown = false;
         loop {
-            let mut pause = self.next_pause(&mut pauses);
             let status = if outcome_unknown {
                 self.calls.lookup_refund(request.idempotency_key).await
             } else {
@@ -234,30 +233,34 @@ impl ProviderCalls {
                     Err(error) => Err(error),
                 }
             };
-            match status {
+            let left_alone = match status {
                 Ok(RefundStatus::Refunded { reference }) => {
                     let cause = because(cause, trigger, "refunded");
                     let outcome =
                         self.payments.record_refund(refund.payment_id, reference, &cause).await;
                     return recorded(outcome);
                 }
-                Ok(RefundStatus::Pending) => outcome_unknown = true,
-                Ok(RefundStatus::NotFound) => outcome_unknown = false,
-                Err(CallError::TimedOut) => {
-                    if !outcome_unknown {
-                        pause = Duration::ZERO;
-                    }
+                Ok(RefundStatus::Pending) => {
                     outcome_unknown = true;
+                    None
                 }
-                Err(error) => pause = error.retry_after().unwrap_or(pause),
-            }
-            tokio::time::sleep(pause).await;
+                Ok(RefundStatus::NotFound) => {
+                    outcome_unknown = false;
+                    None
+                }
+                Err(error) if !outcome_unknown && error.leaves_outcome_unknown() => {
+                    outcome_unknown = true;
+                    continue;
+                }
+                Err(error) => error.retry_after(),
+            };
+            tokio::time::sleep(self.next_pause(&mut pauses, left_alone)).await;
         }
     }
 
     /// Cancels a charge until the provider's answer is definite.
     async fn settle(&self, charge_key: Uuid) -> Settled {
-        let mut pauses = backoff::endless(self.first_pause, self.longest_pause);
+        let mut pauses = self.pauses();
         loop {
             match self.calls.cancel(charge_key).await {
                 Ok(CancelOutcome::Cancelled) => return Settled::NothingTaken,
@@ -268,8 +271,7 @@ impl ProviderCalls {
                     return Settled::Captured { reference };
                 }
                 Err(error) => {
-                    let pause = self.next_pause(&mut pauses);
-                    tokio::time::sleep(error.retry_after().unwrap_or(pause)).await;
+                    tokio::time::sleep(self.next_pause(&mut pauses, error.retry_after())).await;
                 }
             }
         }
@@ -310,8 +312,21 @@ impl ProviderCalls {
             .ok_or_else(|| ReactionError::Permanent(NoRequest { stream: stream.clone() }.into()))
     }
 
-    fn next_pause(&self, pauses: &mut impl Iterator<Item = Duration>) -> Duration {
-        pauses.next().unwrap_or(self.longest_pause).min(self.longest_pause)
+    /// Growing pauses between two calls for the same payment. The longest ones differ, too: after
+    /// an outage many payments wait, and their calls must not all come at the same moments.
+    fn pauses(&self) -> impl Iterator<Item = Duration> {
+        // Jitter adds up to as much again.
+        backoff::endless(self.first_pause, self.longest_pause / 2)
+    }
+
+    /// The next pause, begun when the provider wants calls again where it asked to be left alone.
+    fn next_pause(
+        &self,
+        pauses: &mut impl Iterator<Item = Duration>,
+        left_alone: Option<Duration>,
+    ) -> Duration {
+        let pause = pauses.next().unwrap_or(self.longest_pause).min(self.longest_pause);
+        left_alone.unwrap_or_default().saturating_add(pause)
     }
 }
 

@@ -18,8 +18,10 @@ pub struct PaymentsSettings {
     pub first_pause_ms: u64,
     /// The longest pause between two calls for the same payment.
     pub longest_pause_ms: u64,
-    /// How many calls may be under way at once.
-    pub concurrent_calls: u32,
+    /// How many charges may be under way at once. One that waits for its answer costs little.
+    pub concurrent_charges: u32,
+    /// How many enquiries, cancellations and refunds may be under way at once, besides charges.
+    pub concurrent_enquiries: u32,
     /// When to leave a failing provider alone.
     pub breaker: BreakerSettings,
     /// The built-in sandbox provider.
@@ -33,7 +35,8 @@ impl Default for PaymentsSettings {
             call_timeout_ms: 2_000,
             first_pause_ms: 200,
             longest_pause_ms: 5_000,
-            concurrent_calls: 32,
+            concurrent_charges: 512,
+            concurrent_enquiries: 64,
             breaker: BreakerSettings::default(),
             sandbox: SandboxSettings::default(),
         }

@@ -2,7 +2,6 @@
 //! another module's event, then eventually the view.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
-mod client;
 mod contract;
 mod imports;
 mod numbering;

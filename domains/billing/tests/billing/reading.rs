@@ -9,16 +9,16 @@ use kernel::seams::new_id;
 use kernel::sync::LegacyState;
 use utoipa_actix_web::AppExt as _;
 
-use crate::client::client;
 use crate::imports::state;
 use crate::world::World;
+use testkit::Client;
 
 const INVOICES: &str = "/api/v1/billing/invoices";
 
 #[actix_web::test]
 async fn an_invoice_is_shown_with_everything_on_it() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     let (invoice, order) = world.invoiced().await;
     world.views_caught_up().await;
     let answer = client.get(&format!("{INVOICES}/{invoice}")).await.is(200);
@@ -64,7 +64,7 @@ async fn an_invoice_is_shown_with_everything_on_it() {
 #[actix_web::test]
 async fn documents_are_listed_newest_first_in_pages_and_filtered() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     let (first, _) = world.invoiced().await;
     let (second, order) = world.invoiced().await;
     world.declined(second).await;
@@ -101,7 +101,7 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered() {
 #[actix_web::test]
 async fn an_imported_document_says_where_it_comes_from() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     let imported = new_id();
     world.sync(imported, LegacyState::Present(state(&[]))).await.unwrap();
     world.views_caught_up().await;
@@ -119,7 +119,7 @@ async fn an_imported_document_says_where_it_comes_from() {
 #[actix_web::test]
 async fn a_documents_history_tells_what_caused_what() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     world.eventually(|event| matches!(event, Event::Paid(_))).await;
@@ -136,7 +136,7 @@ async fn a_documents_history_tells_what_caused_what() {
 #[actix_web::test]
 async fn a_reader_sees_what_it_waits_for() {
     let mut world = World::with(|name| !name.starts_with("billing.invoices")).await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     let (invoice, _) = world.invoiced().await;
     let head = world.environment.store.head().await.unwrap();
     let read = TestRequest::get()
@@ -149,7 +149,7 @@ async fn a_reader_sees_what_it_waits_for() {
 #[actix_web::test]
 async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Client::of(&world.module);
     client.get(&format!("{INVOICES}/{}", new_id())).await.problem(404, "not-found");
     for path in [
         "/17",

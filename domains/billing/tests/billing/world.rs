@@ -13,17 +13,17 @@ use customers_contract::{Address, CustomerKind, CustomerRegistered};
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::{Codec, EventSet};
-use kernel::event::{EventFilter, Metadata, NewEvent, RecordedEvent, StreamName};
-use kernel::execution::{Cause, Environment, ORIGIN};
+use kernel::event::{EventFilter, RecordedEvent};
+use kernel::execution::{Cause, Environment};
 use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::memory::MemoryStore;
 use kernel::projection::Progress;
 use kernel::seams::{Clock, SystemClock, new_id};
-use kernel::store::{AppendRequest, EventStore, ExpectedRevision};
+use kernel::store::EventStore;
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use orders_contract::{CancellationReason, OrderCancelled, OrderLine, OrderPlaced};
 use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded};
+use testkit::modules::{environment, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -99,13 +99,7 @@ impl World {
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
         let vault = Arc::new(MemoryKeyVault::default());
-        let clock = Arc::new(SystemClock);
-        let environment = Environment {
-            store: Arc::new(MemoryStore::new(clock.clone())),
-            codec: Codec::new(vault.clone()),
-            clock,
-            lookup_key: SecretKey::generate().unwrap(),
-        };
+        let environment = environment(Arc::new(SystemClock), Arc::clone(&vault));
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
@@ -129,28 +123,7 @@ impl World {
 
     /// Records an event of another module as if that module had.
     pub async fn happened(&self, category: &'static str, id: Uuid, event: impl Into<Foreign>) {
-        let event: Foreign = event.into();
-        let event_id = new_id();
-        let metadata = Metadata {
-            correlation_id: new_id(),
-            causation_id: None,
-            traceparent: None,
-            actor: "test".to_owned(),
-            origin_system: ORIGIN.to_owned(),
-            occurred_at: self.environment.clock.now(),
-        };
-        let event = NewEvent {
-            id: event_id,
-            event_type: event.event_type().into(),
-            data: self.environment.codec.encode(&event, event_id).await.unwrap(),
-            metadata,
-        };
-        let request = AppendRequest {
-            stream: StreamName::of(category, id),
-            expected: ExpectedRevision::Any,
-            events: vec![event],
-        };
-        self.environment.store.append(request).await.unwrap();
+        record(&self.environment, category, id, event.into()).await;
     }
 
     /// A customer registers.

@@ -8,13 +8,12 @@ use customers::handlers::Customers;
 use customers::queries::{self, CustomerView};
 use customers_contract::{Address, CustomerKind};
 use http::Module;
-use kernel::codec::Codec;
 use kernel::event::{EventFilter, Position};
 use kernel::execution::{Cause, Environment};
-use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::memory::MemoryStore;
+use kernel::keys::MemoryKeyVault;
 use kernel::projection::Progress;
 use kernel::seams::{SystemClock, new_id};
+use testkit::modules::environment;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -47,14 +46,8 @@ impl Running {
 
     /// Takes commands, but does not follow the log yet.
     pub async fn opened() -> Self {
-        let clock = Arc::new(SystemClock);
         let vault = Arc::new(MemoryKeyVault::default());
-        let environment = Environment {
-            store: Arc::new(MemoryStore::new(clock.clone())),
-            codec: Codec::new(vault.clone()),
-            clock,
-            lookup_key: SecretKey::generate().unwrap(),
-        };
+        let environment = environment(Arc::new(SystemClock), Arc::clone(&vault));
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
         let module = customers::open(environment.clone(), &url).await.unwrap();

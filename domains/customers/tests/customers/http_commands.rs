@@ -66,13 +66,13 @@ async fn input_that_is_not_acceptable_names_its_field() {
             None => body[field] = value,
         }
         let answer = post(&running, "", &body).await;
-        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
+        assert_eq!(answer.problem(422, "validation").fields(), [field]);
     }
     for field in ["kind", "name", "email", "address"] {
         let mut body = ada();
         body.as_object_mut().unwrap().remove(field);
         let answer = post(&running, "", &body).await;
-        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
+        assert_eq!(answer.problem(422, "validation").fields(), [field]);
     }
     assert_eq!(running.log().await.len(), 0);
 }
@@ -81,13 +81,13 @@ async fn input_that_is_not_acceptable_names_its_field() {
 async fn an_address_that_is_taken_is_refused() {
     let running = Running::start().await;
     registered(&running, &ada()).await;
-    let taken = "/problems/refused/email-taken";
+    let taken = "refused/email-taken";
     let answer = post(&running, "", &ada_at("ADA@exemple.fr")).await;
-    assert!(!answer.refused(409, taken).body.to_string().contains("xemple.fr"));
+    assert!(!answer.problem(409, taken).body.to_string().contains("xemple.fr"));
 
     let bob = registered(&running, &ada_at("bob@exemple.fr")).await;
     let path = format!("/{bob}/change-contact");
-    post(&running, &path, &json!({"email": "ada@exemple.fr"})).await.refused(409, taken);
+    post(&running, &path, &json!({"email": "ada@exemple.fr"})).await.problem(409, taken);
 }
 
 #[actix_web::test]
@@ -102,7 +102,7 @@ async fn a_request_with_a_key_is_carried_out_once() {
     assert_eq!((first.status, second.status), (201, 201));
     assert_eq!(first.body, second.body);
     assert_eq!(running.log().await.len(), 2);
-    with_key(&ada_at("bob@exemple.fr")).await.refused(422, "/problems/idempotency-mismatch");
+    with_key(&ada_at("bob@exemple.fr")).await.problem(422, "idempotency-mismatch");
 }
 
 #[actix_web::test]
@@ -132,7 +132,7 @@ async fn a_contact_changes_as_far_as_it_is_stated() {
         ("name", json!({"email": "new@exemple.fr", "name": "\u{7}"})),
     ] {
         let answer = post(&running, &path, &body).await;
-        assert_eq!(answer.refused(422, "/problems/validation").fields(), [field]);
+        assert_eq!(answer.problem(422, "validation").fields(), [field]);
     }
 }
 
@@ -151,7 +151,7 @@ async fn a_customer_moves_and_is_closed() {
     assert_eq!(view["address"], address);
     assert_eq!((&view["status"], &view["closed_reason"]), (&json!("closed"), &json!("moved away")));
     let answer = post(&running, &path, &json!({"address": ada()["address"]})).await;
-    answer.refused(409, "/problems/refused/customer-closed");
+    answer.problem(409, "refused/customer-closed");
     registered(&running, &ada()).await;
 }
 
@@ -168,7 +168,7 @@ async fn a_change_of_an_older_revision_is_refused() {
             .uri(&format!("{CUSTOMERS}/{id}/{action}"))
             .insert_header(("If-Match", "\"7\""))
             .set_json(body);
-        send(&running, request).await.refused(412, "/problems/precondition-failed");
+        send(&running, request).await.problem(412, "precondition-failed");
     }
     assert_eq!(running.log().await.len(), 2);
 }
@@ -185,6 +185,6 @@ async fn who_does_not_exist_is_not_found() {
         (Method::POST, format!("/{id}/change-address"), json!({"address": ada()["address"]})),
     ] {
         let request = TestRequest::default().method(method).uri(&format!("{CUSTOMERS}{path}"));
-        send(&running, request.set_json(body)).await.refused(404, "/problems/not-found");
+        send(&running, request.set_json(body)).await.problem(404, "not-found");
     }
 }

@@ -28,7 +28,7 @@ async fn what_the_legacy_owns_is_shown_but_not_changed() {
         ("close", json!({"reason": "moved away"})),
     ] {
         let answer = post(&running, &format!("/{id}/{action}"), &body).await;
-        answer.refused(409, "/problems/owned-by-legacy");
+        answer.problem(409, "owned-by-legacy");
     }
 }
 
@@ -48,10 +48,13 @@ async fn customers_are_listed_newest_first_in_pages() {
         let items = page.body["items"].as_array().unwrap();
         assert_eq!(items.len(), expected);
         listed.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
-        let link = page.header("link");
-        assert_eq!(link.is_empty(), expected == 1);
-        let next = link.trim_start_matches('<').split('>').next().unwrap_or_default();
-        path = next.trim_start_matches(CUSTOMERS).to_owned();
+        let is_last = expected == 1;
+        assert_eq!(page.headers.contains_key("link"), !is_last);
+        if !is_last {
+            let link = page.header("link");
+            let next = link.trim_start_matches('<').split('>').next().unwrap();
+            path = next.trim_start_matches(CUSTOMERS).to_owned();
+        }
     }
     assert_eq!(listed, ids);
 }
@@ -81,7 +84,7 @@ async fn lists_are_filtered() {
         assert_eq!(found, expected, "{filter}");
     }
     for refused in ["?status=shut", "?name=Ada", "?limit=0", "?cursor=x", "?email="] {
-        get(&running, refused).await.refused(400, "/problems/invalid-parameter");
+        get(&running, refused).await.problem(400, "invalid-parameter");
     }
 }
 

@@ -12,14 +12,14 @@ use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
 use serde_json::{Value, json};
 
-use crate::client::{client, customer, order_of};
+use crate::client::{Orders, customer, order_of};
 use crate::imports::legacy_order;
 use crate::world::World;
 
 #[actix_web::test]
 async fn an_order_is_placed_confirmed_and_fulfilled() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
 
     let placed = client.place(customer_id).await.is(201);
@@ -62,7 +62,7 @@ async fn an_order_is_placed_confirmed_and_fulfilled() {
 #[actix_web::test]
 async fn an_order_is_cancelled_with_its_reason() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     let cancel = format!("/api/v1/orders/{id}/cancel");
     let cancelled = client.post(&cancel, json!({ "reason": "Ordered twice" })).await.is(200);
@@ -76,7 +76,7 @@ async fn an_order_is_cancelled_with_its_reason() {
 #[actix_web::test]
 async fn only_known_and_open_customers_may_order() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     client.place(new_id()).await.problem(409, "refused/customer-unknown");
 
     let customer_id = customer(&world).await;
@@ -90,7 +90,7 @@ async fn only_known_and_open_customers_may_order() {
 #[actix_web::test]
 async fn an_order_waits_for_its_customer_to_be_known_here() {
     let mut world = World::with(|name| name != "orders.known-customers.v1").await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let mut placing = Box::pin(client.place(customer_id));
     let answered = tokio::time::timeout(Duration::from_millis(200), &mut placing).await;
@@ -102,7 +102,7 @@ async fn an_order_waits_for_its_customer_to_be_known_here() {
 #[actix_web::test]
 async fn an_order_for_somebody_who_stays_unknown_is_not_refused_for_good() {
     let world = World::with(|name| name != "orders.known-customers.v1").await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     client.place(customer_id).await.problem(503, "stale-read");
 }
@@ -110,7 +110,7 @@ async fn an_order_for_somebody_who_stays_unknown_is_not_refused_for_good() {
 #[actix_web::test]
 async fn the_same_key_places_one_order() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let keyed = |body: Value| {
         TestRequest::post()
@@ -130,7 +130,7 @@ async fn the_same_key_places_one_order() {
 #[actix_web::test]
 async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_since() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let keyed = || {
         TestRequest::post()
@@ -154,7 +154,7 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
 #[actix_web::test]
 async fn a_change_that_expects_another_revision_is_refused() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     let act = |action: &str, tag: &'static str| {
         TestRequest::post()
@@ -177,7 +177,7 @@ async fn a_change_that_expects_another_revision_is_refused() {
 #[actix_web::test]
 async fn what_the_legacy_owns_is_shown_and_not_changed() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     world.order(id).await.unwrap();
@@ -189,7 +189,7 @@ async fn what_the_legacy_owns_is_shown_and_not_changed() {
 #[actix_web::test]
 async fn imported_customers_may_order_while_they_are_open() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = new_id();
     let legacy = || LegacyReference { source: "tryton".to_owned(), id: "party_party/5".to_owned() };
     let state = |status| ImportedCustomer {

@@ -6,14 +6,16 @@ use kernel::seams::new_id;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
-use crate::client::{Answer, client, customer};
+use testkit::Answer;
+
+use crate::client::{Orders, customer};
 use crate::imports::legacy_order;
 use crate::world::World;
 
 #[actix_web::test]
 async fn orders_are_listed_newest_first_in_pages_and_filtered() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let (ada, bob) = (customer(&world).await, customer(&world).await);
     let first = client.place(ada).await.is(201).id();
     let second = client.place(bob).await.is(201).id();
@@ -52,7 +54,7 @@ async fn orders_are_listed_newest_first_in_pages_and_filtered() {
 #[actix_web::test]
 async fn an_orders_history_tells_who_and_why() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     client.act(id, "confirm").await.is(200);
     let history = client.get(&format!("/api/v1/orders/{id}/history")).await.is(200);
@@ -65,7 +67,7 @@ async fn an_orders_history_tells_who_and_why() {
 #[actix_web::test]
 async fn what_is_not_there_is_not_found() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     client.get(&format!("/api/v1/orders/{}", new_id())).await.problem(404, "not-found");
     client.act(new_id(), "confirm").await.problem(404, "not-found");
     client.get("/api/v1/orders/17").await.problem(400, "invalid-parameter");

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::client::{client, customer, order_of};
+use crate::client::{Orders, customer, order_of};
 use crate::world::World;
 
 #[actix_web::test]
 async fn a_field_that_is_wrong_is_named() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     for (pointer, value, field) in [
         ("/currency", json!("EUX"), "currency"),
@@ -42,7 +42,7 @@ async fn a_field_that_is_wrong_is_named() {
 #[actix_web::test]
 async fn an_order_that_cannot_be_paid_is_refused() {
     let world = World::new().await;
-    let client = client!(world);
+    let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let priced = |quantity: &str, unit_price: &str| {
         let mut body = order_of(customer_id);

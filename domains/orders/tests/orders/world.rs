@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
-use kernel::codec::{Codec, EventSet};
-use kernel::event::{EventFilter, Metadata, NewEvent, Position, RecordedEvent, StreamName};
-use kernel::execution::{Cause, Environment, ORIGIN};
-use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::memory::MemoryStore;
+use kernel::codec::EventSet;
+use kernel::event::{EventFilter, Position, RecordedEvent};
+use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::seams::{SystemClock, new_id};
-use kernel::store::{AppendRequest, ExpectedRevision};
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
+use testkit::modules::{environment, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -46,13 +44,7 @@ impl World {
 
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
-        let clock = Arc::new(SystemClock);
-        let environment = Environment {
-            store: Arc::new(MemoryStore::new(clock.clone())),
-            codec: Codec::new(Arc::new(MemoryKeyVault::default())),
-            clock,
-            lookup_key: SecretKey::generate().unwrap(),
-        };
+        let environment = environment(Arc::new(SystemClock), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("orders.db").display());
         let mut module = orders::open(environment.clone(), &url).await.unwrap();
@@ -75,28 +67,7 @@ impl World {
 
     /// Records an event of any module as if that module had.
     pub async fn happened<E: EventSet>(&self, category: &'static str, id: Uuid, event: E) -> Uuid {
-        let event_id = new_id();
-        let metadata = Metadata {
-            correlation_id: new_id(),
-            causation_id: None,
-            traceparent: None,
-            actor: "test".to_owned(),
-            origin_system: ORIGIN.to_owned(),
-            occurred_at: self.environment.clock.now(),
-        };
-        let event = NewEvent {
-            id: event_id,
-            event_type: event.event_type().into(),
-            data: self.environment.codec.encode(&event, event_id).await.unwrap(),
-            metadata,
-        };
-        let request = AppendRequest {
-            stream: StreamName::of(category, id),
-            expected: ExpectedRevision::Any,
-            events: vec![event],
-        };
-        self.environment.store.append(request).await.unwrap();
-        event_id
+        record(&self.environment, category, id, event).await
     }
 
     pub fn progress(&self, projection: &str) -> &Progress {

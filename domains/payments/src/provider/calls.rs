@@ -1,5 +1,10 @@
 //! How the provider is called: so many at once, each for so long, and not at all for a while when
 //! it fails again and again.
+//!
+//! Whether it fails is not judged by charges that stay unanswered: a bank or a card holder may be
+//! slow while the provider is well. The enquiry that follows such a charge tells: its answer shows
+//! that the provider works, its silence counts as a failure. An answer in between begins the count
+//! anew.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +36,14 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
+    /// Whether the call may have had an effect.
+    pub(crate) fn leaves_outcome_unknown(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::Provider(ProviderError::Unavailable(_)) => true,
+            Self::NotCalled | Self::Provider(ProviderError::RateLimited { .. }) => false,
+        }
+    }
+
     /// How long the provider wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -42,14 +55,38 @@ impl CallError {
     }
 }
 
-/// The provider behind a bulkhead, a time-out and a circuit breaker.
+/// The provider behind bulkheads, a time-out and a circuit breaker.
 pub(crate) struct Calls {
     provider: Arc<dyn PaymentProvider>,
-    /// Held during a call only, never during a pause between two.
-    permits: Semaphore,
+    /// Of charges, which may hang. Permits are held during a call only, never during a pause
+    /// between two.
+    charges: Semaphore,
+    /// Of all other calls, which settle what hangs and must not queue behind it.
+    enquiries: Semaphore,
     breaker: StateMachine<ConsecutiveFailures<Doubling>, CircuitGauge>,
     call_timeout: Duration,
 }
+
+/// What is done at the provider.
+struct Operation {
+    name: &'static str,
+    silence: Silence,
+}
+
+/// What a call without an answer says of the provider.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Silence {
+    /// Nothing: it may be the one charge that takes long. The enquiry that follows tells.
+    MayBeTheCharge,
+    /// It does not work.
+    IsAFailure,
+}
+
+const CHARGE: Operation = Operation { name: "charge", silence: Silence::MayBeTheCharge };
+const LOOKUP: Operation = Operation { name: "lookup", silence: Silence::IsAFailure };
+const CANCEL: Operation = Operation { name: "cancel", silence: Silence::IsAFailure };
+const REFUND: Operation = Operation { name: "refund", silence: Silence::IsAFailure };
+const LOOKUP_REFUND: Operation = Operation { name: "lookup_refund", silence: Silence::IsAFailure };
 
 /// No hurry: waits for a permit as long as it takes.
 pub(crate) const UNTIL_DONE: Option<Instant> = None;
@@ -60,7 +97,8 @@ impl Calls {
             consecutive_failures(settings.breaker.failures, Doubling::new(&settings.breaker));
         Self {
             provider,
-            permits: Semaphore::new(settings.concurrent_calls.max(1) as usize),
+            charges: Semaphore::new(settings.concurrent_charges.max(1) as usize),
+            enquiries: Semaphore::new(settings.concurrent_enquiries.max(1) as usize),
             breaker: Config::new().failure_policy(policy).instrument(CircuitGauge).build(),
             call_timeout: settings.call_timeout(),
         }
@@ -72,7 +110,7 @@ impl Calls {
         request: &ChargeRequest,
         until: Option<Instant>,
     ) -> Result<ChargeOutcome, CallError> {
-        self.call("charge", until, self.provider.charge(request), charge_label).await
+        self.call(&CHARGE, until, self.provider.charge(request), charge_label).await
     }
 
     /// What became of a charge; gives up waiting at `until`.
@@ -81,17 +119,17 @@ impl Calls {
         idempotency_key: Uuid,
         until: Option<Instant>,
     ) -> Result<ChargeStatus, CallError> {
-        self.call("lookup", until, self.provider.lookup(idempotency_key), status_label).await
+        self.call(&LOOKUP, until, self.provider.lookup(idempotency_key), status_label).await
     }
 
     /// Makes sure that a charge takes nothing, unless it has.
     pub(crate) async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, CallError> {
-        self.call("cancel", UNTIL_DONE, self.provider.cancel(idempotency_key), cancel_label).await
+        self.call(&CANCEL, UNTIL_DONE, self.provider.cancel(idempotency_key), cancel_label).await
     }
 
     /// Gives money back.
     pub(crate) async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, CallError> {
-        self.call("refund", UNTIL_DONE, self.provider.refund(request), refund_label).await
+        self.call(&REFUND, UNTIL_DONE, self.provider.refund(request), refund_label).await
     }
 
     /// What became of a refund.
@@ -100,17 +138,20 @@ impl Calls {
         idempotency_key: Uuid,
     ) -> Result<RefundStatus, CallError> {
         let enquiry = self.provider.lookup_refund(idempotency_key);
-        self.call("lookup_refund", UNTIL_DONE, enquiry, refund_status_label).await
+        self.call(&LOOKUP_REFUND, UNTIL_DONE, enquiry, refund_status_label).await
     }
 
     async fn call<T>(
         &self,
-        operation: &'static str,
+        &Operation { name, silence }: &Operation,
         until: Option<Instant>,
         call: impl Future<Output = Result<T, ProviderError>>,
         label: fn(&T) -> &'static str,
     ) -> Result<T, CallError> {
-        let permit = self.permits.acquire();
+        let permit = match silence {
+            Silence::MayBeTheCharge => self.charges.acquire(),
+            Silence::IsAFailure => self.enquiries.acquire(),
+        };
         let permit = match until {
             Some(until) => timeout_at(until, permit).await.map_err(|_| CallError::NotCalled)?,
             None => permit.await,
@@ -118,7 +159,7 @@ impl Calls {
         // The semaphore is never closed; were it, calls would go on unbounded rather than stop.
         let _permit = permit.ok();
         if !self.breaker.is_call_permitted() {
-            count(operation, "not_called");
+            count(name, "not_called");
             return Err(CallError::NotCalled);
         }
         let left = until.map_or(self.call_timeout, |until| {
@@ -127,26 +168,26 @@ impl Calls {
         match timeout(left, call).await {
             Ok(Ok(answer)) => {
                 self.breaker.on_success();
-                count(operation, label(&answer));
+                count(name, label(&answer));
                 Ok(answer)
             }
             // It works, so this is no reason to stop calling it for everybody.
             Ok(Err(error @ ProviderError::RateLimited { .. })) => {
                 self.breaker.on_success();
-                count(operation, "rate_limited");
+                count(name, "rate_limited");
                 Err(error.into())
             }
             Ok(Err(error @ ProviderError::Unavailable(_))) => {
                 self.breaker.on_error();
-                count(operation, "unavailable");
+                count(name, "unavailable");
                 Err(error.into())
             }
             Err(_) => {
                 // Cut short by a deadline of ours, it says nothing about the provider.
-                if left == self.call_timeout {
+                if silence == Silence::IsAFailure && left == self.call_timeout {
                     self.breaker.on_error();
                 }
-                count(operation, "timed_out");
+                count(name, "timed_out");
                 Err(CallError::TimedOut)
             }
         }

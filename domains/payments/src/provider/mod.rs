@@ -19,7 +19,7 @@ use payments_contract::PaymentId;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-pub(crate) use calls::{CallError, Calls};
+pub(crate) use calls::Calls;
 pub use sandbox::{STATEMENTS as SANDBOX_STATEMENTS, Sandbox, SandboxCharge, SandboxSettings};
 
 /// Money to be taken.

@@ -1,6 +1,7 @@
 //! Outcomes that are unknown at first, and money that came too late.
 
 use kernel::checkpoint::SubscriptionStore as _;
+use payments::{BreakerSettings, PaymentsSettings};
 use payments_contract::{
     PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired, PaymentRefunded,
     PaymentRequested, RefundRequested,
@@ -8,7 +9,7 @@ use payments_contract::{
 use serde_json::json;
 
 use crate::scripted::{Does, Scripted};
-use crate::world::World;
+use crate::world::{World, settings};
 
 #[actix_web::test]
 async fn money_taken_while_the_payment_was_cancelled_goes_back() {
@@ -87,6 +88,61 @@ async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
     assert_eq!(provider.operations(), ["charge", "lookup", "charge"]);
     let keys: Vec<_> = provider.calls().into_iter().map(|(_, key)| key).collect();
     assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_charge_that_fails_is_enquired_of_so_that_its_failures_alone_open_no_circuit() {
+    let world = World::new();
+    let provider = Scripted::new([("charge", Does::Fails), ("charge", Does::Fails)]);
+    // Open, the circuit would stay so for longer than this waits.
+    let breaker =
+        BreakerSettings { failures: 2, first_pause_ms: 3_600_000, longest_pause_ms: 3_600_000 };
+    let settings = PaymentsSettings { breaker, ..settings() };
+    let running = world.start_as(provider.clone(), settings).await;
+    let payment = world.issue("card").await;
+    world.until::<PaymentCaptured>(payment).await;
+    assert_eq!(provider.operations(), ["charge", "lookup", "charge", "lookup", "charge"]);
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn payments_without_an_answer_keep_no_other_waiting() {
+    let world = World::new();
+    let provider = Scripted::new([]);
+    provider.always("charge", Does::Hangs);
+    // As it is by default, but nobody gives up waiting for an answer.
+    let settings = PaymentsSettings { call_timeout_ms: 600_000, ..PaymentsSettings::default() };
+    let running = world.start_as(provider.clone(), settings).await;
+    for _ in 0..300 {
+        world.issue("card").await;
+    }
+    provider.called("charge", 300).await;
+    provider.always("charge", Does::Works);
+    let payment = world.issue("card").await;
+    world.until::<PaymentCaptured>(payment).await;
+    assert_eq!(provider.operations(), ["charge"; 301], "all the others still wait");
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn payments_that_are_not_decided_keep_no_other_waiting() {
+    let world = World::new();
+    let provider = Scripted::new([]);
+    provider.always("charge", Does::Hangs);
+    provider.always("lookup", Does::Defers);
+    // Fewer at once than there are, and a circuit that a single failure would open for good.
+    let breaker =
+        BreakerSettings { failures: 1, first_pause_ms: 3_600_000, longest_pause_ms: 3_600_000 };
+    let settings = PaymentsSettings { breaker, call_timeout_ms: 10, ..settings() };
+    let running = world.start_as(provider.clone(), settings).await;
+    for _ in 0..30 {
+        world.issue("card").await;
+    }
+    provider.called("charge", 30).await;
+    provider.always("charge", Does::Works);
+    let payment = world.issue("card").await;
+    world.until::<PaymentCaptured>(payment).await;
     running.stop().await;
 }
 

@@ -3,29 +3,24 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderMap;
-use actix_web::{App, test};
+use actix_web::test::TestRequest;
 use billing_contract::{InvoiceIssued, InvoiceVoided, VoidReason};
 use chrono::{DateTime, Utc};
 use event_contract::Published;
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
-use kernel::codec::{Codec, EventSet as _};
-use kernel::event::{NewEvent, RecordedEvent, StreamName};
-use kernel::execution::{Environment, ORIGIN};
-use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::memory::MemoryStore;
+use kernel::event::{RecordedEvent, StreamName};
+use kernel::execution::Environment;
 use kernel::seams::{Clock, SystemClock, new_id};
-use kernel::store::{AppendRequest, ExpectedRevision};
 use kernel::sync::SyncTarget;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::modules::{environment, record};
+use testkit::{Answer, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
 use crate::scripted::Scripted;
@@ -60,7 +55,8 @@ pub(crate) fn settings() -> PaymentsSettings {
         call_timeout_ms: 100,
         first_pause_ms: 2,
         longest_pause_ms: 10,
-        concurrent_calls: 8,
+        concurrent_charges: 8,
+        concurrent_enquiries: 8,
         breaker: BreakerSettings { failures: 50, first_pause_ms: 10, longest_pause_ms: 20 },
         sandbox: SandboxSettings { slow_answer_after_ms: 60_000 },
     }
@@ -69,12 +65,7 @@ pub(crate) fn settings() -> PaymentsSettings {
 impl World {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(MovedClock(Mutex::default()));
-        let environment = Environment {
-            store: Arc::new(MemoryStore::new(clock.clone())),
-            codec: Codec::new(Arc::new(MemoryKeyVault::default())),
-            clock: clock.clone(),
-            lookup_key: SecretKey::generate().unwrap(),
-        };
+        let environment = environment(clock.clone(), Arc::default());
         Self { folder: TempDir::new().unwrap(), clock, environment }
     }
 
@@ -96,8 +87,17 @@ impl World {
 
     /// Starts the module on a provider of the test.
     pub(crate) async fn start_with(&self, provider: Arc<dyn PaymentProvider>) -> Running {
+        self.start_as(provider, settings()).await
+    }
+
+    /// Starts the module on a provider of the test, with other settings than usual.
+    pub(crate) async fn start_as(
+        &self,
+        provider: Arc<dyn PaymentProvider>,
+        settings: PaymentsSettings,
+    ) -> Running {
         let (environment, database) = (self.environment.clone(), self.url("payments.db"));
-        let module = payments::open_with(environment, &database, provider, settings()).await;
+        let module = payments::open_with(environment, &database, provider, settings).await;
         Running::new(module.unwrap())
     }
 
@@ -152,25 +152,7 @@ impl World {
     }
 
     async fn publish(&self, invoice_id: Uuid, event: Billing) {
-        let id = new_id();
-        let metadata = kernel::event::Metadata {
-            correlation_id: new_id(),
-            causation_id: None,
-            traceparent: None,
-            actor: "test".to_owned(),
-            origin_system: ORIGIN.to_owned(),
-            occurred_at: self.environment.clock.now(),
-        };
-        let event = NewEvent {
-            id,
-            event_type: event.event_type().into(),
-            data: self.environment.codec.encode(&event, id).await.unwrap(),
-            metadata,
-        };
-        let stream = StreamName::of("invoice", invoice_id);
-        let request =
-            AppendRequest { stream, expected: ExpectedRevision::Any, events: vec![event] };
-        self.environment.store.append(request).await.unwrap();
+        record(&self.environment, "invoice", invoice_id, event).await;
     }
 
     /// Everything that happened to a payment.
@@ -290,48 +272,29 @@ impl Running {
     }
 
     /// The answer to a request.
-    pub(crate) async fn call(&self, request: test::TestRequest) -> Answer {
-        let app = App::new().into_utoipa_app();
-        let app = app.configure(|config| (self.module.configure)(config));
-        let (app, document) = app.split_for_parts();
-        let app = test::init_service(http::finish(app, &document)).await;
-        let response = test::call_service(&app, request.to_request()).await;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = test::read_body(response).await;
-        Answer { status, headers, body: serde_json::from_slice(&body).unwrap_or_default() }
+    pub(crate) async fn call(&self, request: TestRequest) -> Answer {
+        Client::of(&self.module).send(request).await
     }
 
     /// The payment as it is shown once everything recorded so far is visible.
     pub(crate) async fn view(&self, world: &World, payment: Uuid) -> Value {
         let answer = self.get(world, &format!("/{payment}")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body
     }
 
     pub(crate) async fn get(&self, world: &World, path: &str) -> Answer {
         let head = world.environment.store.head().await.unwrap();
-        let request = test::TestRequest::get().uri(&format!("/api/v1/payments{path}"));
+        let request = TestRequest::get().uri(&format!("/api/v1/payments{path}"));
         self.call(request.insert_header(("Bascule-Min-Position", head.to_string()))).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Option<Value>) -> Answer {
-        let request = test::TestRequest::post().uri(&format!("/api/v1/payments{path}"));
+        let request = TestRequest::post().uri(&format!("/api/v1/payments{path}"));
         let request = match body {
             Some(body) => request.set_json(body),
             None => request,
         };
         self.call(request).await
-    }
-}
-
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Value,
-}
-
-impl Answer {
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

@@ -14,7 +14,7 @@ enum Mood {
     Silent,
 }
 
-/// A provider whose enquiries behave as told. Nothing else is called here.
+/// A provider whose charges and enquiries behave as told. Nothing else is called here.
 struct Moody {
     mood: Mutex<Mood>,
     calls: AtomicUsize,
@@ -32,19 +32,12 @@ impl Moody {
     fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
-}
 
-#[async_trait]
-impl PaymentProvider for Moody {
-    async fn charge(&self, _: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
-        unreachable!("only enquiries here")
-    }
-
-    async fn lookup(&self, _: Uuid) -> Result<ChargeStatus, ProviderError> {
+    async fn answer<T>(&self, works: T) -> Result<T, ProviderError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mood = *self.mood.lock().unwrap();
         match mood {
-            Mood::Working => Ok(ChargeStatus::Pending),
+            Mood::Working => Ok(works),
             Mood::Failing => Err(ProviderError::Unavailable("down".into())),
             Mood::Limiting => {
                 Err(ProviderError::RateLimited { retry_after: Some(Duration::from_secs(7)) })
@@ -52,17 +45,28 @@ impl PaymentProvider for Moody {
             Mood::Silent => std::future::pending().await,
         }
     }
+}
+
+#[async_trait]
+impl PaymentProvider for Moody {
+    async fn charge(&self, _: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
+        self.answer(ChargeOutcome::Pending).await
+    }
+
+    async fn lookup(&self, _: Uuid) -> Result<ChargeStatus, ProviderError> {
+        self.answer(ChargeStatus::Pending).await
+    }
 
     async fn cancel(&self, _: Uuid) -> Result<CancelOutcome, ProviderError> {
-        unreachable!("only enquiries here")
+        unreachable!("only charges and enquiries here")
     }
 
     async fn refund(&self, _: &RefundRequest) -> Result<RefundOutcome, ProviderError> {
-        unreachable!("only enquiries here")
+        unreachable!("only charges and enquiries here")
     }
 
     async fn lookup_refund(&self, _: Uuid) -> Result<RefundStatus, ProviderError> {
-        unreachable!("only enquiries here")
+        unreachable!("only charges and enquiries here")
     }
 }
 
@@ -74,8 +78,29 @@ fn settings(failures: u32) -> PaymentsSettings {
     }
 }
 
+/// One charge and one enquiry under way at most, and they may take long.
+fn one_at_a_time() -> PaymentsSettings {
+    PaymentsSettings {
+        concurrent_charges: 1,
+        concurrent_enquiries: 1,
+        call_timeout_ms: 60_000,
+        ..settings(10)
+    }
+}
+
 async fn ask(calls: &Calls) -> Result<ChargeStatus, CallError> {
     calls.lookup(Uuid::nil(), UNTIL_DONE).await
+}
+
+async fn charge(calls: &Calls) -> Result<ChargeOutcome, CallError> {
+    let request = ChargeRequest {
+        idempotency_key: Uuid::nil(),
+        payment_id: Uuid::nil(),
+        amount: "1".parse().unwrap(),
+        currency: "EUR".to_owned(),
+        method: "card".to_owned(),
+    };
+    calls.charge(&request, UNTIL_DONE).await
 }
 
 #[tokio::test]
@@ -136,6 +161,20 @@ async fn silence_is_a_time_out_and_counts_as_a_failure() {
 }
 
 #[tokio::test]
+async fn charges_that_stay_unanswered_open_no_circuit_but_refused_ones_do() {
+    let provider = Moody::new(Mood::Silent);
+    let calls = Calls::new(provider.clone(), &settings(1));
+    for _ in 0..3 {
+        assert!(matches!(charge(&calls).await, Err(CallError::TimedOut)));
+    }
+    assert_eq!(provider.calls(), 3, "every one was made");
+    provider.becomes(Mood::Failing);
+    assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
+    assert!(matches!(charge(&calls).await, Err(CallError::NotCalled)));
+    assert_eq!(provider.calls(), 4);
+}
+
+#[tokio::test]
 async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() {
     let provider = Moody::new(Mood::Silent);
     let calls = Calls::new(provider.clone(), &settings(1));
@@ -148,9 +187,7 @@ async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() 
 #[tokio::test]
 async fn no_more_calls_are_under_way_than_allowed() {
     let provider = Moody::new(Mood::Silent);
-    let settings =
-        PaymentsSettings { concurrent_calls: 1, call_timeout_ms: 60_000, ..settings(10) };
-    let calls = Calls::new(provider.clone(), &settings);
+    let calls = Calls::new(provider.clone(), &one_at_a_time());
     let soon = Some(Instant::now() + Duration::from_millis(20));
     let second = tokio::select! {
         biased;
@@ -162,4 +199,29 @@ async fn no_more_calls_are_under_way_than_allowed() {
     // The permit went with the call.
     provider.becomes(Mood::Working);
     assert!(ask(&calls).await.is_ok());
+}
+
+#[tokio::test]
+async fn charges_and_enquiries_do_not_wait_for_each_other() {
+    let provider = Moody::new(Mood::Silent);
+    let calls = Calls::new(provider.clone(), &one_at_a_time());
+    let answered = tokio::select! {
+        biased;
+        first = charge(&calls) => panic!("the charge was answered: {first:?}"),
+        answered = async {
+            provider.becomes(Mood::Working);
+            ask(&calls).await
+        } => answered,
+    };
+    assert!(answered.is_ok(), "{answered:?}");
+    provider.becomes(Mood::Silent);
+    let answered = tokio::select! {
+        biased;
+        first = ask(&calls) => panic!("the enquiry was answered: {first:?}"),
+        answered = async {
+            provider.becomes(Mood::Working);
+            charge(&calls).await
+        } => answered,
+    };
+    assert!(answered.is_ok(), "{answered:?}");
 }
