@@ -67,7 +67,10 @@ impl Default for Configuration {
             modules: Vec::new(),
             master_key: None,
             master_key_file: None,
-            log: Log { filter: "info,actix_server=warn".to_owned(), format: LogFormat::Auto },
+            log: Log {
+                filter: "info,actix_server=warn,actix_http=off".to_owned(),
+                format: LogFormat::Auto,
+            },
             billing: billing::BillingSettings::default(),
             payments: payments::PaymentsSettings::default(),
         }
@@ -77,8 +80,8 @@ impl Default for Configuration {
 /// Read from the current folder when no other is named.
 const CONFIGURATION_FILE: &str = "bascule.toml";
 
-/// Environment variables of ours that are not configuration.
-const NOT_CONFIGURATION: &[&str] = &["address_file", "config", "crash_at"];
+/// Environment variables of ours that are no configuration, or are read apart from it.
+const READ_APART: &[&str] = &["address_file", "config", "crash_at", "master_key"];
 
 impl Configuration {
     /// Reads the configuration. `overrides` are the options of the command line.
@@ -94,12 +97,17 @@ impl Configuration {
             }
             None => figment,
         };
-        let environment = Env::prefixed("BASCULE_").ignore(NOT_CONFIGURATION).split("__");
-        figment
+        let environment = Env::prefixed("BASCULE_").ignore(READ_APART).split("__");
+        let mut configuration: Self = figment
             .merge(environment)
             .merge(Serialized::defaults(overrides))
             .extract()
-            .context("the configuration cannot be understood")
+            .context("the configuration cannot be understood")?;
+        // As text: a key of digits alone would be taken for a number, and shown in the complaint.
+        if let Ok(key) = std::env::var("BASCULE_MASTER_KEY") {
+            configuration.master_key = Some(key);
+        }
+        Ok(configuration)
     }
 
     /// The configuration as TOML, secrets left out.

@@ -120,8 +120,9 @@ fn only_server(configuration: &Configuration) -> anyhow::Result<File> {
             "another server runs on the store {}; stop it first, or choose another with --store",
             configuration.store
         ),
-        Err(TryLockError::Error(error)) => Err(error)
-            .with_context(|| format!("the file {} cannot be locked", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("the file {} cannot be locked", path.display()))
+        }
     }
 }
 

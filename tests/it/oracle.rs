@@ -118,9 +118,9 @@ fn compare_flags(
     }
     let mut shared = 0;
     for (key, customer) in customers {
-        let open = customer["email"].as_str().map_or(0, |email| {
-            addresses.get(&email.trim().to_lowercase()).copied().unwrap_or(0)
-        });
+        let open = customer["email"]
+            .as_str()
+            .map_or(0, |email| addresses.get(&email.trim().to_lowercase()).copied().unwrap_or(0));
         let others = open - usize::from(open > 0 && customer["status"] == "open");
         assert_eq!(flagged(customer, "email_shared"), others > 0, "party {key}");
         shared += usize::from(others > 0);

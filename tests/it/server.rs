@@ -160,11 +160,21 @@ impl Server {
 
     /// Asks the second listener again and again until it answers 200 and what is wanted.
     pub(crate) async fn until_admin(&self, path: &str, wanted: impl Fn(&str) -> bool) {
+        self.until_admin_is(path, 200, wanted).await;
+    }
+
+    /// Asks the second listener again and again until it answers as wanted.
+    pub(crate) async fn until_admin_is(
+        &self,
+        path: &str,
+        wanted_status: u16,
+        wanted: impl Fn(&str) -> bool,
+    ) {
         let begun = Instant::now();
         let mut looks = tokio::time::interval(BETWEEN_LOOKS);
         loop {
             let (status, body) = self.admin(path).await;
-            if status == 200 && wanted(&body) {
+            if status == wanted_status && wanted(&body) {
                 return;
             }
             assert!(begun.elapsed() < PATIENCE, "GET {path}: still {status} {body}");

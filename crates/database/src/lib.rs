@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::{Connection as _, SqlitePool};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{Connection as _, SqlitePool};
 
 /// Why a database could not be opened or used.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +125,33 @@ pub fn sqlite_options(
         .busy_timeout(BUSY_TIMEOUT))
 }
 
+/// How often migrations are tried: two processes that make the same database at once get into each
+/// other's way, and the slower one finds the work done.
+const MIGRATION_ATTEMPTS: u32 = 5;
+
+/// Brings the tables of one set of migrations up to date.
+pub async fn migrate(
+    pool: &SqlitePool,
+    migrations: &Migrator,
+    module: &'static str,
+) -> Result<(), DatabaseError> {
+    let set = Migrator {
+        migrations: migrations.migrations.clone(),
+        ignore_missing: true,
+        ..Migrator::DEFAULT
+    };
+    let mut attempts = 1;
+    while let Err(source) = set.run(pool).await {
+        if attempts == MIGRATION_ATTEMPTS {
+            return Err(DatabaseError::Migration { module, source });
+        }
+        tracing::debug!(module, error = &source as &dyn std::error::Error, "migrating again");
+        tokio::time::sleep(Duration::from_millis(100) * attempts).await;
+        attempts += 1;
+    }
+    Ok(())
+}
+
 /// A module's database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -149,18 +176,10 @@ impl Database {
             })
             .connect_with(options.clone())
             .await?;
-        let migration = |source| DatabaseError::Migration { module, source };
-        let mut connection = writer.acquire().await?;
         // Both sets of migrations share one table of what was applied.
         for set in [&BOOKKEEPING, migrations] {
-            let set = Migrator {
-                migrations: set.migrations.clone(),
-                ignore_missing: true,
-                ..Migrator::DEFAULT
-            };
-            set.run(&mut *connection).await.map_err(migration)?;
+            migrate(&writer, set, module).await?;
         }
-        drop(connection);
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)

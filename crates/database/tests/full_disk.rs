@@ -4,7 +4,8 @@
 use database::{Database, DatabaseError, is_unavailable};
 use sqlx::migrate::Migrator;
 
-static NO_TABLES: Migrator = Migrator { migrations: std::borrow::Cow::Borrowed(&[]), ..Migrator::DEFAULT };
+static NO_TABLES: Migrator =
+    Migrator { migrations: std::borrow::Cow::Borrowed(&[]), ..Migrator::DEFAULT };
 
 const INSERT: &str = "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
      VALUES (randomblob(16), zeroblob($1), '2026-01-01')";

@@ -82,12 +82,16 @@ impl AllowedMethods {
 }
 
 async fn surround<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let context = RequestContext::of(request.headers());
     let method = method_name(request.method());
+    if request.method() == Method::HEAD {
+        // As GET, without the body, which the server leaves out by itself (RFC 9110 §9.3.2).
+        request.head_mut().method = Method::GET;
+    }
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let span = tracing::info_span!(
         "request",

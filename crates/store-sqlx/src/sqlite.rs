@@ -97,10 +97,7 @@ pub(crate) async fn open(
         .connect_with(connect.clone())
         .await
         .map_err(DatabaseError::Sql)?;
-    MIGRATIONS
-        .run(&keys)
-        .await
-        .map_err(|source| DatabaseError::Migration { module: "event_store", source })?;
+    database::migrate(&keys, &MIGRATIONS, "event_store").await?;
     let log_id = identify(&keys, master_key, clock.now()).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
