@@ -22,8 +22,8 @@ use uuid::Uuid;
 use crate::domain::Payment;
 use crate::handlers::{Outcome, Payments};
 use crate::provider::{
-    Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome,
-    RefundRequest, RefundStatus,
+    Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome, RefundRequest,
+    RefundStatus,
 };
 use crate::settings::PaymentsSettings;
 
