@@ -24,6 +24,17 @@ impl ParkedKeys {
     }
 }
 
+/// An error's text, followed by the texts of what caused it.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
 impl ParkedEvent {
     /// An event that could not be handled.
     pub(crate) fn failed(
@@ -32,17 +43,11 @@ impl ParkedEvent {
         error: &BoxError,
         attempts: u32,
     ) -> Self {
-        let mut text = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            text = format!("{text}: {inner}");
-            source = inner.source();
-        }
         Self {
             position: event.position,
             event_id: event.id,
             key: key.to_owned(),
-            error: text,
+            error: with_sources(&**error),
             attempts,
         }
     }

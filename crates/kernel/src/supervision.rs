@@ -11,6 +11,7 @@ use crate::backoff;
 use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStore};
 use crate::event::Position;
 use crate::execution::Environment;
+use crate::parking::with_sources;
 use crate::store::ReadError;
 use crate::subscription::SubscriptionState;
 
@@ -115,7 +116,7 @@ impl Supervisor {
         );
         metrics::counter!("subscription_interruptions_total", "subscription" => name.to_owned())
             .increment(1);
-        self.state.send_replace(SubscriptionState::Interrupted(interruption.to_string()));
+        self.state.send_replace(SubscriptionState::Interrupted(with_sources(interruption)));
         tokio::select! {
             () = shutdown.cancelled() => false,
             () = tokio::time::sleep(pause) => true,
