@@ -142,6 +142,9 @@ impl Billing {
     async fn try_void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
         let credit_note_id = credit_note_of(id);
         let mut work = UnitOfWork::new(&self.environment, cause);
+        // Before the invoice: both are recorded at once, so whoever sees a credit note of this
+        // invoice then sees the invoice voided, and has nothing left to decide about either.
+        let credit_note = self.environment.load::<InvoiceDecider>(credit_note_id).await?;
         let invoice = self.environment.load::<InvoiceDecider>(id).await?;
         if work.was_done_in(&invoice) {
             return Ok(invoice.unchanged());
@@ -153,7 +156,6 @@ impl Billing {
         let Some(voids) = invoice.state.document().filter(|_| !events.is_empty()).cloned() else {
             return Ok(invoice.unchanged());
         };
-        let credit_note = self.environment.load::<InvoiceDecider>(credit_note_id).await?;
         let note = CreditNote { credit_note_id, number: (&taken).into(), voids };
         let issued = decide(&credit_note, Command::Credit(Box::new(note)), &work)?;
         work.record(&invoice, &events).await?;

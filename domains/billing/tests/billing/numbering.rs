@@ -165,6 +165,55 @@ async fn whoever_comes_second_takes_the_next_number_at_once() {
     assert_without_a_hole(&environment, 2026, 3).await;
 }
 
+/// Whichever of what this process reads is out of date: what another one did meanwhile, for the
+/// same trigger or for another one, is found done and never refused.
+#[tokio::test]
+async fn what_another_process_does_meanwhile_is_found_done() {
+    for same_trigger in [true, false] {
+        // Reads of this process: the credit note, the invoice, the series.
+        for reads in 1..=3 {
+            let clock = SetClock::at(NOON);
+            let store = Unreliable::racing(MemoryStore::new(clock.clone()));
+            let environment = environment_on(store.clone(), clock);
+            let folder = tempfile::tempdir().unwrap();
+            let billing = process(&environment, &folder).await;
+            let other = process(&environment, &folder).await;
+            let order = order_of(new_id());
+            let id = invoice_of(order.order_id);
+            issue(&billing, &order).await;
+
+            let cause = cause_of(id);
+            let others = if same_trigger { cause.clone() } else { cause_of(new_id()) };
+            store.after_reads(reads, async move {
+                let voided = other.void(id, VoidReason::OrderCancelled, &others).await;
+                assert!(voided.as_ref().is_ok_and(|done| done.recorded), "{voided:?}");
+            });
+            let outcome = billing.void(id, VoidReason::OrderCancelled, &cause).await;
+            assert!(outcome.is_ok(), "{reads}, {same_trigger}: {outcome:?}");
+            assert_without_a_hole(&environment, 2026, 2).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_that_another_process_issues_meanwhile_is_found_issued() {
+    // Reads of this process: the invoice, the series.
+    for reads in 1..=2 {
+        let clock = SetClock::at(NOON);
+        let store = Unreliable::racing(MemoryStore::new(clock.clone()));
+        let environment = environment_on(store.clone(), clock);
+        let folder = tempfile::tempdir().unwrap();
+        let billing = process(&environment, &folder).await;
+        let other = process(&environment, &folder).await;
+        let order = order_of(new_id());
+        let same = order.clone();
+        store.after_reads(reads, async move { issue(&other, &same).await });
+        let outcome = billing.issue(&order, None, &cause_of(order.order_id)).await;
+        assert!(outcome.is_ok(), "{reads}: {outcome:?}");
+        assert_without_a_hole(&environment, 2026, 1).await;
+    }
+}
+
 #[tokio::test]
 async fn days_of_issue_never_go_back_when_the_clock_does() {
     let clock = SetClock::at(NOON);

@@ -1,7 +1,8 @@
 //! Event stores that fail now and then, as stores behind a network do.
 
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
@@ -17,7 +18,11 @@ pub struct Unreliable {
     appends: Option<AtomicUsize>,
     /// Whether the next read of a last event shall miss it.
     misses: AtomicBool,
+    /// What another process does after so many more reads.
+    meanwhile: Mutex<Option<(usize, BoxFuture)>>,
 }
+
+type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Unreliable {
     /// Every third append fails before anything is written; every fifth is written, but the answer
@@ -25,12 +30,36 @@ impl Unreliable {
     /// reach, as if it had been killed before it could learn better.
     pub fn failing(inner: MemoryStore) -> Arc<Self> {
         let (appends, misses) = (Some(AtomicUsize::new(0)), AtomicBool::new(false));
-        Arc::new(Self { inner, appends, misses })
+        Arc::new(Self { inner, appends, misses, meanwhile: Mutex::default() })
     }
 
-    /// One that does as it should until [`Self::miss_the_last_event`].
+    /// One that does as it should until [`Self::miss_the_last_event`] or [`Self::after_reads`].
     pub fn racing(inner: MemoryStore) -> Arc<Self> {
-        Arc::new(Self { inner, appends: None, misses: AtomicBool::new(false) })
+        let misses = AtomicBool::new(false);
+        Arc::new(Self { inner, appends: None, misses, meanwhile: Mutex::default() })
+    }
+
+    /// Once, after so many more reads of streams and before the last of them is answered, another
+    /// process does something: what was read is out of date when it is looked at.
+    pub fn after_reads(&self, count: usize, deed: impl Future<Output = ()> + Send + 'static) {
+        *self.meanwhile.lock().unwrap() = Some((count, Box::pin(deed)));
+    }
+
+    /// Counts a read, and lets the other process do its deed when it is time.
+    async fn was_read(&self) {
+        let deed = {
+            let mut meanwhile = self.meanwhile.lock().unwrap();
+            match &mut *meanwhile {
+                Some((count, _)) if *count > 1 => {
+                    *count -= 1;
+                    None
+                }
+                due => due.take(),
+            }
+        };
+        if let Some((_, deed)) = deed {
+            deed.await;
+        }
     }
 
     /// The next read of a last event comes just before it is written, as when another process is
@@ -75,7 +104,9 @@ impl EventStore for Unreliable {
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         // Tasks take turns here, as they would at a real store.
         tokio::task::yield_now().await;
-        self.inner.read_stream(stream, from, limit).await
+        let events = self.inner.read_stream(stream, from, limit).await;
+        self.was_read().await;
+        events
     }
 
     async fn read_last(
@@ -87,6 +118,7 @@ impl EventStore for Unreliable {
         }
         let last = self.inner.read_last(stream).await;
         tokio::task::yield_now().await;
+        self.was_read().await;
         last
     }
 
