@@ -1,10 +1,10 @@
 //! How the provider is called: so many at once, each for so long, and not at all for a while when
 //! it fails again and again.
 //!
-//! Whether it fails is not judged by charges that stay unanswered: a bank or a card holder may be
-//! slow while the provider is well. The enquiry that follows such a charge tells: its answer shows
-//! that the provider works, its silence counts as a failure. An answer in between begins the count
-//! anew.
+//! Whether it fails is not judged by charges: one may stay unanswered or fail because of the bank
+//! or the card behind it, and many such may come at once, while the provider is well. The enquiry
+//! that follows tells: its answer shows that the provider works, its silence or failure counts, as
+//! does that of a cancellation or refund. An answer in between begins the count anew.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,23 +70,24 @@ pub(crate) struct Calls {
 /// What is done at the provider.
 struct Operation {
     name: &'static str,
-    silence: Silence,
+    failure: Failure,
 }
 
 /// What a call without an answer says of the provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Silence {
-    /// Nothing: it may be the one charge that takes long. The enquiry that follows tells.
-    MayBeTheCharge,
+enum Failure {
+    /// Nothing: it may be for what is charged. The enquiry that follows tells.
+    MayBeOfThisCharge,
     /// It does not work.
-    IsAFailure,
+    IsOfTheProvider,
 }
 
-const CHARGE: Operation = Operation { name: "charge", silence: Silence::MayBeTheCharge };
-const LOOKUP: Operation = Operation { name: "lookup", silence: Silence::IsAFailure };
-const CANCEL: Operation = Operation { name: "cancel", silence: Silence::IsAFailure };
-const REFUND: Operation = Operation { name: "refund", silence: Silence::IsAFailure };
-const LOOKUP_REFUND: Operation = Operation { name: "lookup_refund", silence: Silence::IsAFailure };
+const CHARGE: Operation = Operation { name: "charge", failure: Failure::MayBeOfThisCharge };
+const LOOKUP: Operation = Operation { name: "lookup", failure: Failure::IsOfTheProvider };
+const CANCEL: Operation = Operation { name: "cancel", failure: Failure::IsOfTheProvider };
+const REFUND: Operation = Operation { name: "refund", failure: Failure::IsOfTheProvider };
+const LOOKUP_REFUND: Operation =
+    Operation { name: "lookup_refund", failure: Failure::IsOfTheProvider };
 
 /// No hurry: waits for a permit as long as it takes.
 pub(crate) const UNTIL_DONE: Option<Instant> = None;
@@ -143,14 +144,14 @@ impl Calls {
 
     async fn call<T>(
         &self,
-        &Operation { name, silence }: &Operation,
+        &Operation { name, failure }: &Operation,
         until: Option<Instant>,
         call: impl Future<Output = Result<T, ProviderError>>,
         label: fn(&T) -> &'static str,
     ) -> Result<T, CallError> {
-        let permit = match silence {
-            Silence::MayBeTheCharge => self.charges.acquire(),
-            Silence::IsAFailure => self.enquiries.acquire(),
+        let permit = match failure {
+            Failure::MayBeOfThisCharge => self.charges.acquire(),
+            Failure::IsOfTheProvider => self.enquiries.acquire(),
         };
         let permit = match until {
             Some(until) => timeout_at(until, permit).await.map_err(|_| CallError::NotCalled)?,
@@ -178,13 +179,15 @@ impl Calls {
                 Err(error.into())
             }
             Ok(Err(error @ ProviderError::Unavailable(_))) => {
-                self.breaker.on_error();
+                if failure == Failure::IsOfTheProvider {
+                    self.breaker.on_error();
+                }
                 count(name, "unavailable");
                 Err(error.into())
             }
             Err(_) => {
                 // Cut short by a deadline of ours, it says nothing about the provider.
-                if silence == Silence::IsAFailure && left == self.call_timeout {
+                if failure == Failure::IsOfTheProvider && left == self.call_timeout {
                     self.breaker.on_error();
                 }
                 count(name, "timed_out");

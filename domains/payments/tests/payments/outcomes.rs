@@ -92,12 +92,12 @@ async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
 }
 
 #[actix_web::test]
-async fn a_charge_that_fails_is_enquired_of_so_that_its_failures_alone_open_no_circuit() {
+async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others() {
     let world = World::new();
     let provider = Scripted::new([("charge", Does::Fails), ("charge", Does::Fails)]);
     // Open, the circuit would stay so for longer than this waits.
     let breaker =
-        BreakerSettings { failures: 2, first_pause_ms: 3_600_000, longest_pause_ms: 3_600_000 };
+        BreakerSettings { failures: 1, first_pause_ms: 3_600_000, longest_pause_ms: 3_600_000 };
     let settings = PaymentsSettings { breaker, ..settings() };
     let running = world.start_as(provider.clone(), settings).await;
     let payment = world.issue("card").await;

@@ -161,17 +161,25 @@ async fn silence_is_a_time_out_and_counts_as_a_failure() {
 }
 
 #[tokio::test]
-async fn charges_that_stay_unanswered_open_no_circuit_but_refused_ones_do() {
+async fn charges_without_an_answer_open_no_circuit_unless_the_enquiry_fails_too() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider.clone(), &settings(1));
-    for _ in 0..3 {
+    let calls = Calls::new(provider.clone(), &settings(2));
+    for _ in 0..5 {
         assert!(matches!(charge(&calls).await, Err(CallError::TimedOut)));
     }
-    assert_eq!(provider.calls(), 3, "every one was made");
     provider.becomes(Mood::Failing);
-    assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
+    for _ in 0..5 {
+        assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
+    }
+    assert_eq!(provider.calls(), 10, "every one was made");
+    // Refused connections: whatever is called fails.
+    for _ in 0..2 {
+        assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
+        assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
+    }
     assert!(matches!(charge(&calls).await, Err(CallError::NotCalled)));
-    assert_eq!(provider.calls(), 4);
+    assert!(matches!(ask(&calls).await, Err(CallError::NotCalled)));
+    assert_eq!(provider.calls(), 14);
 }
 
 #[tokio::test]
