@@ -1,7 +1,7 @@
 //! A payment as clients see it.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use http::Owner;
+use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,7 +73,7 @@ pub struct PaymentView {
     /// Where it comes from, if from a legacy system.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    legacy: Option<PaymentLegacyView>,
+    legacy: Option<Legacy>,
     /// When it was asked for or, from a legacy system, imported.
     requested_at: DateTime<Utc>,
     /// Counts its events, from 0.
@@ -95,23 +95,6 @@ pub struct RefundView {
     reference: Option<String>,
 }
 
-/// Where an imported payment comes from.
-// Not `http::Legacy`: payments have always left the flags out where there are none.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[schema(as = PaymentLegacy)]
-pub struct PaymentLegacyView {
-    /// The legacy system.
-    #[schema(example = "tryton")]
-    source: String,
-    /// Its key there.
-    #[schema(example = "7")]
-    id: String,
-    /// What is irregular about it there.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    flags: Vec<String>,
-}
-
 impl From<PaymentRow> for PaymentView {
     fn from(row: PaymentRow) -> Self {
         let details = row.details;
@@ -130,11 +113,7 @@ impl From<PaymentRow> for PaymentView {
             date: details.date,
             reconciled: details.reconciled,
             owner: row.owner,
-            legacy: legacy.map(|(source, id)| PaymentLegacyView {
-                source,
-                id,
-                flags: details.flags,
-            }),
+            legacy: legacy.map(|(source, id)| Legacy { source, id, flags: details.flags }),
             requested_at: details.requested_at,
             revision: row.revision,
         }
