@@ -15,21 +15,27 @@ mod serve;
 mod telemetry;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
+const SHUTDOWN: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(cli::run(cli)),
-        Err(error) => Err(anyhow::anyhow!("the runtime cannot be started: {error}")),
-    };
-    match outcome {
-        Ok(code) => code,
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&error);
-            ExitCode::from(cli::FAILED)
+            output::complain(&anyhow::anyhow!("the runtime cannot be started: {error}"));
+            return ExitCode::from(cli::FAILED);
         }
-    }
+    };
+    let code = runtime.block_on(cli::run(cli)).unwrap_or_else(|error| {
+        output::complain(&error);
+        ExitCode::from(cli::FAILED)
+    });
+    // Everything was closed in order by now, or the command failed: whatever still runs in the
+    // background must not keep the process.
+    runtime.shutdown_timeout(SHUTDOWN);
+    code
 }

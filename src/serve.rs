@@ -51,6 +51,12 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let projections: Vec<(String, Progress)> =
         system.modules.iter().flat_map(|module| module.projections.clone()).collect();
     let (api, address) = api_server(&configuration, &system)?;
+    for open_to_others in [address, admin_address].iter().filter(|one| !one.ip().is_loopback()) {
+        tracing::warn!(
+            address = %open_to_others,
+            "this listener can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
+        );
+    }
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
     probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
@@ -299,6 +305,7 @@ fn welcome(api: &str, admin: &str) -> String {
   API      {api}/api/v1
   docs     {api}/docs/
   metrics  {admin}/metrics
+  probes   {admin}/readyz
 
 Place an order and watch it being confirmed and paid:
 

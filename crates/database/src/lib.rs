@@ -23,7 +23,7 @@ use sqlx::{Connection as _, SqlitePool};
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// The URL names no database this build can use.
-    #[error("`{url}` is not a database URL: expected sqlite:<path of a file>")]
+    #[error("`{url}` is not a database this build can use: expected sqlite:<path of a file>")]
     UnknownUrl {
         /// The URL as given.
         url: String,

@@ -90,7 +90,10 @@ impl<P: Projection> ProjectionRunner<P> {
     /// A runner, and where to see how far it has come.
     pub fn new(projection: P, environment: Environment, store: P::Store) -> (Self, Progress) {
         let (progress, receiver) = watch::channel(0);
-        (Self { projection, environment, store, progress, supervisor: Supervisor::new() }, Progress(receiver))
+        (
+            Self { projection, environment, store, progress, supervisor: Supervisor::new() },
+            Progress(receiver),
+        )
     }
 
     fn subscription_name(&self) -> String {

@@ -228,6 +228,7 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
                 }
                 let grew = page.scanned_to > run.scanned_to;
                 run.scanned_to = page.scanned_to;
+                self.report_lag(run);
                 self.supervisor.running();
                 if grew {
                     continue;
@@ -246,7 +247,11 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
     }
 
     /// Starts handling an event, or queues it behind an earlier one of its key.
-    async fn take(&self, run: &mut Run<R, S>, event: Arc<RecordedEvent>) -> Result<(), Interruption> {
+    async fn take(
+        &self,
+        run: &mut Run<R, S>,
+        event: Arc<RecordedEvent>,
+    ) -> Result<(), Interruption> {
         let key = self.reaction.key(&event);
         if run.parked.holds(&key) {
             return self.park(run, ParkedEvent::waiting(&event, &key)).await;
@@ -299,9 +304,14 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
             run.waiting.remove(&key);
         }
         run.unfinished.remove(&event.position);
-        let lag = self.environment.store.watch_head().borrow().saturating_sub(run.finished_to());
-        metrics::gauge!("reaction_lag_events", "subscription" => run.name).set(lag as f64);
+        self.report_lag(run);
         Ok(())
+    }
+
+    fn report_lag(&self, run: &Run<R, S>) {
+        let head = *self.environment.store.watch_head().borrow();
+        metrics::gauge!("reaction_lag_events", "subscription" => run.name)
+            .set(head.saturating_sub(run.finished_to()) as f64);
     }
 
     async fn park(&self, run: &mut Run<R, S>, event: ParkedEvent) -> Result<(), Interruption> {

@@ -54,11 +54,7 @@ pub(crate) async fn checkpoint_at(
     position: Position,
 ) -> Result<Checkpoint, ReadError> {
     let log = &environment.store;
-    Ok(Checkpoint {
-        log_id: log.log_id(),
-        position,
-        event_id: log.event_id_at(position).await?,
-    })
+    Ok(Checkpoint { log_id: log.log_id(), position, event_id: log.event_id_at(position).await? })
 }
 
 /// Tells how a subscription is, and what follows an interruption.

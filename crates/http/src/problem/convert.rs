@@ -89,6 +89,10 @@ impl From<DatabaseError> for Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if database::is_unavailable(&error) { Self::unavailable(error) } else { Self::internal(error) }
+        if database::is_unavailable(&error) {
+            Self::unavailable(error)
+        } else {
+            Self::internal(error)
+        }
     }
 }
