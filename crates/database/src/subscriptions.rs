@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use kernel::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore};
 use kernel::event::Position;
 use kernel::seams::{Clock as _, SystemClock};
+use kernel::store::BoxError;
 use uuid::Uuid;
 
 use crate::{Database, DatabaseError, Transaction};
@@ -37,6 +38,16 @@ fn now() -> DateTime<Utc> {
 #[async_trait]
 impl SubscriptionStore for Database {
     type Transaction = Transaction;
+
+    fn is_unavailable(error: &BoxError) -> bool {
+        if let Some(DatabaseError::Sql(error)) = error.downcast_ref() {
+            return crate::is_unavailable(error);
+        }
+        if let Some(CheckpointError::Unavailable(_)) = error.downcast_ref() {
+            return true;
+        }
+        error.downcast_ref().is_some_and(crate::is_unavailable)
+    }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
         let row: Option<(Uuid, i64, Option<Uuid>)> = sqlx::query_as(CHECKPOINT)

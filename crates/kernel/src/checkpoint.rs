@@ -52,6 +52,10 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// An open transaction: what a projection writes and the checkpoint move in it together.
     type Transaction: Send;
 
+    /// Whether an error says that the database cannot be used now, rather than that an event
+    /// cannot be handled: a healthy event must not be parked because the disk was full.
+    fn is_unavailable(error: &BoxError) -> bool;
+
     /// The stored checkpoint of a subscription.
     async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError>;
 

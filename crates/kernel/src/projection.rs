@@ -194,7 +194,9 @@ impl<P: Projection> ProjectionRunner<P> {
                 if let Some(CheckpointError::Moved { .. }) = error.downcast_ref() {
                     return Err(CheckpointError::Moved { subscription: name.to_owned() }.into());
                 }
-                if error.downcast_ref().is_some_and(CodecError::is_transient) {
+                if error.downcast_ref().is_some_and(CodecError::is_transient)
+                    || P::Store::is_unavailable(&error)
+                {
                     return Err(CheckpointError::Unavailable(error).into());
                 }
                 attempts += 1;

@@ -1,4 +1,6 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,9 +15,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::lamp::{Command, LampDecider, LampEvent, RestoredStore, house, house_on};
-use crate::subscriptions::{Content, MemoryDatabase};
+use crate::subscriptions::{Content, DISK_FULL, MemoryDatabase};
 
-struct Names;
+#[derive(Default)]
+struct Names {
+    /// How often the disk is full before it is not.
+    full: AtomicU32,
+}
 
 #[async_trait]
 impl Projection for Names {
@@ -37,6 +43,10 @@ impl Projection for Names {
     ) -> Result<(), BoxError> {
         let LampEvent::Lit(lit) = &event.event else { return Ok(()) };
         let name = lit.by.known().cloned().unwrap_or_default();
+        let full = self.full.try_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if full.is_ok() {
+            return Err(DISK_FULL.into());
+        }
         if name == "poison" {
             return Err("cannot be projected".into());
         }
@@ -51,7 +61,8 @@ fn start(
     environment: &Environment,
     database: &MemoryDatabase,
 ) -> (Progress, CancellationToken, JoinHandle<()>) {
-    let (runner, progress) = ProjectionRunner::new(Names, environment.clone(), database.clone());
+    let (runner, progress) =
+        ProjectionRunner::new(Names::default(), environment.clone(), database.clone());
     let shutdown = CancellationToken::new();
     let task = tokio::spawn(Box::new(runner).run(shutdown.clone()));
     (progress, shutdown, task)
@@ -145,11 +156,32 @@ async fn a_store_restored_to_an_earlier_state_stops_the_subscription_though_it_h
     for _ in 0..3 {
         light(&environment, new_id(), "Eve").await;
     }
-    let (runner, _) = ProjectionRunner::new(Names, environment.clone(), database.clone());
+    let (runner, _) =
+        ProjectionRunner::new(Names::default(), environment.clone(), database.clone());
     let state = runner.state();
     // It ends by itself.
     Box::new(runner).run(CancellationToken::new()).await;
     let SubscriptionState::Stopped(why) = state.borrow().clone() else { panic!("{state:?}") };
     assert!(why.contains("remove this module's database"), "{why}");
     assert_eq!(database.content().rows, ["Ada", "Grace"]);
+}
+
+#[tokio::test]
+async fn a_full_disk_parks_nothing_however_long_it_lasts() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let position = light(&environment, new_id(), "Ada").await;
+    let names = Names { full: AtomicU32::new(12) };
+    let (runner, progress) = ProjectionRunner::new(names, environment.clone(), database.clone());
+    let mut state = runner.state();
+    tokio::spawn(Box::new(runner).run(CancellationToken::new()));
+    let interrupted = state
+        .wait_for(|state| matches!(state, SubscriptionState::Interrupted(_)))
+        .await
+        .unwrap()
+        .clone();
+    assert!(format!("{interrupted:?}").contains(DISK_FULL), "{interrupted:?}");
+    assert!(progress.reached(position, ENOUGH).await);
+    state.wait_for(|state| *state == SubscriptionState::Running).await.unwrap();
+    assert_eq!(database.content().rows, ["Ada"]);
+    assert!(database.content().parked.is_empty());
 }

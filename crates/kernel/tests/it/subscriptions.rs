@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kernel::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore};
 use kernel::event::Position;
+use kernel::store::BoxError;
 use tokio::sync::watch;
+
+/// How this database says that it cannot be used now.
+pub const DISK_FULL: &str = "the disk is full";
 
 #[derive(Debug, Clone, Default)]
 pub struct Content {
@@ -46,6 +50,10 @@ impl MemoryDatabase {
 #[async_trait]
 impl SubscriptionStore for MemoryDatabase {
     type Transaction = Content;
+
+    fn is_unavailable(error: &BoxError) -> bool {
+        error.to_string() == DISK_FULL
+    }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
         Ok(self.content().checkpoints.get(subscription).copied())
