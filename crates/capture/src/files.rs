@@ -47,8 +47,7 @@ pub enum ReadError {
         file: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
-        #[source]
+        /// What is wrong with it. Part of the text above, so no source beside it.
         problem: LineError,
     },
 }
@@ -76,6 +75,11 @@ pub(crate) struct Head {
 /// The beginning of a file's content.
 #[derive(Debug)]
 pub(crate) struct Beginning(Vec<u8>);
+
+/// Whether a file can be read at all.
+pub(crate) fn readable(path: &Path) -> Result<(), ReadError> {
+    open(path, &Arc::default()).map(drop)
+}
 
 impl Beginning {
     pub(crate) fn read(path: &Path) -> Result<Self, ReadError> {

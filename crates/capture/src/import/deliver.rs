@@ -1,43 +1,53 @@
-//! Sends `Sync…` commands: many at once, so that the store can commit them as a group, but those
-//! of one aggregate one after the other.
+//! Sends `Sync…` commands: many at once, so that the store can commit them as a group, but never
+//! two of one aggregate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt as _;
 use futures::stream;
-use kernel::sync::{LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
+use futures::{StreamExt as _, TryStreamExt as _};
+use kernel::sync::{SyncError, SyncOutcome, SyncRequest, SyncTarget};
+use uuid::Uuid;
 
 use crate::mapping::AggregateId;
+use crate::mirror::Root;
 
 /// Commands on their way at the same time.
 const AT_ONCE: usize = 256;
 /// How often a command is tried.
 const TRIES: usize = 6;
 
-/// A command to send.
+/// What a command says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stated {
+    /// The state, as JSON. It is read from this text whenever the command is sent, so that it is
+    /// the same each time.
+    Present(String),
+    /// The aggregate is absent, and why.
+    Absent(String),
+}
+
+/// A command to send, as the outbox keeps it.
 #[derive(Debug)]
 pub(super) struct Command {
-    pub(super) aggregate: AggregateId,
-    pub(super) key: String,
+    /// Its place in the outbox.
+    pub(super) seq: i64,
+    pub(super) root: Root,
     pub(super) mark: i64,
+    pub(super) occurred_ms: i64,
+    pub(super) correlation: Uuid,
     /// Keyed digest of the state.
     pub(super) digest: String,
-    pub(super) request: SyncRequest,
+    pub(super) stated: Stated,
 }
 
 /// A command that was answered.
 #[derive(Debug)]
 pub(super) struct Answered {
-    pub(super) aggregate: AggregateId,
-    pub(super) key: String,
-    pub(super) mark: i64,
-    pub(super) digest: String,
+    pub(super) command: Command,
     /// What the module says, or why it does not understand.
     pub(super) outcome: Result<SyncOutcome, String>,
-    /// Why the aggregate is absent, if it is.
-    pub(super) absent: Option<String>,
 }
 
 /// A command that could not be carried out.
@@ -50,48 +60,45 @@ pub(super) struct NotDelivered {
 /// The targets, per aggregate.
 pub(super) type Targets = Arc<Vec<Arc<dyn SyncTarget>>>;
 
-/// Sends commands; answers come in the order of each aggregate.
+/// Cuts commands into rounds: of each aggregate its first command, then its second one and so on.
 ///
-/// Aggregates begin in the order given, and each one's commands follow each other.
-pub(super) async fn deliver(
-    targets: Targets,
-    commands: Vec<Command>,
-) -> Result<Vec<Answered>, NotDelivered> {
-    let mut chains: Vec<Vec<Command>> = Vec::new();
-    let mut known: HashMap<(AggregateId, String), usize> = HashMap::new();
+/// A round is sent when the answers to the one before are durable. A command that is repeated
+/// after a crash therefore never follows a later one of its aggregate: where it was carried out
+/// before, it changes nothing.
+pub(super) fn rounds(commands: Vec<Command>) -> Vec<Vec<Command>> {
+    let mut rounds: Vec<Vec<Command>> = Vec::new();
+    let mut before: HashMap<Root, usize> = HashMap::new();
     for command in commands {
-        let root = (command.aggregate, command.key.clone());
-        let chain = *known.entry(root).or_insert(chains.len());
-        match chains.get_mut(chain) {
-            Some(chain) => chain.push(command),
-            None => chains.push(vec![command]),
+        let before = before.entry(command.root.clone()).or_default();
+        if rounds.len() == *before {
+            rounds.push(Vec::new());
         }
+        rounds[*before].push(command);
+        *before += 1;
     }
-    let mut running = stream::iter(chains)
-        .map(|chain| {
-            let targets = targets.clone();
-            async move {
-                let mut answers = Vec::with_capacity(chain.len());
-                for command in chain {
-                    answers.push(send(&*targets[command.aggregate], command).await?);
-                }
-                Ok::<_, NotDelivered>(answers)
-            }
-        })
-        .buffer_unordered(AT_ONCE);
-    let mut answered = Vec::new();
-    while let Some(answers) = running.next().await {
-        answered.extend(answers?);
-    }
-    Ok(answered)
+    rounds
 }
 
-async fn send(target: &dyn SyncTarget, command: Command) -> Result<Answered, NotDelivered> {
-    let Command { aggregate, key, mark, digest, request } = command;
-    let absent = match &request.state {
-        LegacyState::Absent { reason } => Some(reason.clone()),
-        LegacyState::Present(_) => None,
-    };
+/// Sends a round. Commands begin in the order given.
+pub(super) async fn deliver(
+    targets: Targets,
+    round: Vec<(Command, SyncRequest)>,
+) -> Result<Vec<Answered>, NotDelivered> {
+    stream::iter(round)
+        .map(|(command, request)| {
+            let target = targets[command.root.0].clone();
+            async move { send(&*target, command, request).await }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await
+}
+
+async fn send(
+    target: &dyn SyncTarget,
+    command: Command,
+    request: SyncRequest,
+) -> Result<Answered, NotDelivered> {
     let mut pauses =
         kernel::backoff::endless(Duration::from_millis(20), Duration::from_secs(2)).take(TRIES - 1);
     loop {
@@ -104,9 +111,9 @@ async fn send(target: &dyn SyncTarget, command: Command) -> Result<Answered, Not
                     tokio::time::sleep(pause).await;
                     continue;
                 }
-                None => return Err(NotDelivered { aggregate, source }),
+                None => return Err(NotDelivered { aggregate: command.root.0, source }),
             },
         };
-        return Ok(Answered { aggregate, key, mark, digest, outcome, absent });
+        return Ok(Answered { command, outcome });
     }
 }

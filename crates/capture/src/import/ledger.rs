@@ -1,12 +1,14 @@
-//! What the import knows beside the mirror: how far it is, what is dirty, what was delivered and
-//! what is in quarantine. All in the mirror's database, so that it moves in one transaction with
+//! What the import knows beside the mirror: how far it is, what is dirty, what is to be sent, what
+//! was delivered and what is in quarantine. All in the mirror's database, so that it moves in one transaction with
 //! the rows.
 
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
+use uuid::Uuid;
 
+use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
 use crate::files::{Head, Place};
@@ -34,12 +36,26 @@ const MARK: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms
      SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE true \
      ON CONFLICT (source, aggregate, key) DO UPDATE SET \
      mark = excluded.mark, occurred_ms = excluded.occurred_ms";
-/// A mark goes only if it is still the one that was worked on.
-const UNMARK: &str = "DELETE FROM dirty WHERE (source, aggregate, key, mark) IN \
-     (SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2))";
+/// A mark goes unless it is newer than what was worked on.
+const UNMARK: &str = "DELETE FROM dirty WHERE (source, aggregate, key) IN \
+     (SELECT dirty.source, dirty.aggregate, dirty.key FROM json_each($2) AS done CROSS JOIN dirty \
+     ON dirty.source = $1 AND dirty.aggregate = done.value ->> 0 AND dirty.key = done.value ->> 1 \
+     WHERE dirty.mark <= done.value ->> 2)";
+const POST: &str = "INSERT INTO outbox (source, seq, aggregate, key, mark, occurred_ms, \
+     correlation, digest, state, absent) SELECT $1, value ->> 0, value ->> 1, value ->> 2, \
+     value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8 \
+     FROM json_each($2)";
+const POSTED: &str = "SELECT seq, aggregate, key, mark, occurred_ms, correlation, digest, state, \
+     absent FROM outbox WHERE source = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+const LAST_SEQ: &str = "SELECT coalesce(max(seq), 0) FROM outbox WHERE source = $1";
+const ANSWERED: &str = "DELETE FROM outbox WHERE (source, seq) IN \
+     (SELECT $1, value FROM json_each($2))";
+const HOLDS: &str = "SELECT count(*) FROM capture_source WHERE source = $1 AND run = $2";
 const DIRTY: &str = "SELECT key, mark, occurred_ms FROM dirty \
      WHERE source = $1 AND aggregate = $2 AND key > $3 ORDER BY key LIMIT $4";
-const DIRTY_COUNT: &str = "SELECT count(*) FROM dirty WHERE source = $1";
+const DIRTY_COUNT: &str = "SELECT count(*) FROM \
+     (SELECT source, aggregate, key FROM dirty UNION SELECT source, aggregate, key FROM outbox) \
+     WHERE source = $1";
 const DIGESTS: &str = "SELECT key, digest FROM delivered \
      WHERE source = $1 AND aggregate = $2 AND key IN (SELECT value FROM json_each($3))";
 const DELIVERED: &str = "INSERT INTO delivered (source, aggregate, key, digest, ignored) \
@@ -48,11 +64,15 @@ const DELIVERED: &str = "INSERT INTO delivered (source, aggregate, key, digest, 
      digest = excluded.digest, ignored = excluded.ignored";
 const IGNORED: &str = "SELECT aggregate, ignored, count(*) FROM delivered \
      WHERE source = $1 AND ignored IS NOT NULL GROUP BY aggregate, ignored ORDER BY aggregate, ignored";
-const QUARANTINE: &str = "INSERT INTO quarantine (source, aggregate, key, reason, since) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2, $3 FROM json_each($2) WHERE true \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET reason = excluded.reason";
+/// What is newer stays, whenever an answer comes.
+const QUARANTINE: &str = "INSERT INTO quarantine (source, aggregate, key, mark, reason, since) \
+     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, $3 FROM json_each($2) \
+     WHERE true ON CONFLICT (source, aggregate, key) DO UPDATE SET \
+     reason = excluded.reason, mark = excluded.mark WHERE excluded.mark >= quarantine.mark";
 const RELEASE: &str = "DELETE FROM quarantine WHERE (source, aggregate, key) IN \
-     (SELECT $1, value ->> 0, value ->> 1 FROM json_each($2))";
+     (SELECT q.source, q.aggregate, q.key FROM json_each($2) AS done CROSS JOIN quarantine AS q \
+     ON q.source = $1 AND q.aggregate = done.value ->> 0 AND q.key = done.value ->> 1 \
+     WHERE q.mark <= done.value ->> 2)";
 const QUARANTINED: &str = "SELECT count(*) FROM quarantine WHERE source = $1";
 const QUARANTINE_LIST: &str = "SELECT aggregate, key, reason, since FROM quarantine \
      WHERE source = $1 ORDER BY aggregate, key";
@@ -85,6 +105,39 @@ pub(super) struct KnownFile {
     pub(super) id: i64,
     pub(super) head: Head,
     pub(super) place: Place,
+}
+
+/// A row of the outbox.
+#[derive(sqlx::FromRow)]
+struct PostedRow {
+    seq: i64,
+    aggregate: String,
+    key: String,
+    mark: i64,
+    occurred_ms: i64,
+    correlation: String,
+    digest: String,
+    state: Option<String>,
+    absent: Option<String>,
+}
+
+impl PostedRow {
+    fn command(self) -> Result<(Command, String)> {
+        let damaged = |error| sqlx::Error::Decode(Box::new(error));
+        let command = Command {
+            seq: self.seq,
+            root: (0, self.key),
+            mark: self.mark,
+            occurred_ms: self.occurred_ms,
+            correlation: Uuid::parse_str(&self.correlation).map_err(damaged)?,
+            digest: self.digest,
+            stated: match self.state {
+                Some(state) => Stated::Present(state),
+                None => Stated::Absent(self.absent.unwrap_or_default()),
+            },
+        };
+        Ok((command, self.aggregate))
+    }
 }
 
 /// The statements of one source's bookkeeping.
@@ -261,6 +314,74 @@ impl Ledger {
         self.list(connection, UNMARK, entries).await
     }
 
+    /// Puts commands, each with the name of its aggregate, into the outbox.
+    pub(super) async fn post(
+        &self,
+        connection: &mut SqliteConnection,
+        commands: impl Iterator<Item = (&str, &Command)>,
+    ) -> Result<()> {
+        let entry = |(aggregate, command): (&str, &Command)| {
+            let Command { seq, root, mark, occurred_ms, correlation, digest, stated } = command;
+            let (state, absent) = match stated {
+                Stated::Present(state) => (Some(state), None),
+                Stated::Absent(why) => (None, Some(why)),
+            };
+            json!([
+                seq,
+                aggregate,
+                root.1,
+                mark,
+                occurred_ms,
+                correlation.to_string(),
+                digest,
+                state,
+                absent
+            ])
+        };
+        self.list(connection, POST, commands.map(entry).collect()).await
+    }
+
+    /// A page of the outbox after a place in it: commands with the names of their aggregates,
+    /// whose ids are to be filled in.
+    pub(super) async fn posted(
+        &self,
+        connection: &mut SqliteConnection,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<(Command, String)>> {
+        let rows: Vec<PostedRow> = sqlx::query_as(POSTED)
+            .bind(&self.source)
+            .bind(after)
+            .bind(limit as i64)
+            .fetch_all(connection)
+            .await?;
+        rows.into_iter().map(PostedRow::command).collect()
+    }
+
+    /// The last place in the outbox that is taken.
+    pub(super) async fn last_seq(&self, connection: &mut SqliteConnection) -> Result<i64> {
+        sqlx::query_scalar(LAST_SEQ).bind(&self.source).fetch_one(connection).await
+    }
+
+    /// Takes commands out of the outbox.
+    pub(super) async fn answered(
+        &self,
+        connection: &mut SqliteConnection,
+        commands: impl Iterator<Item = i64>,
+    ) -> Result<()> {
+        self.list(connection, ANSWERED, commands.map(Value::from).collect()).await
+    }
+
+    /// Whether this run still is the one that writes.
+    pub(super) async fn holds(&self, connection: &mut SqliteConnection) -> Result<bool> {
+        let runs: i64 = sqlx::query_scalar(HOLDS)
+            .bind(&self.source)
+            .bind(&self.run)
+            .fetch_one(connection)
+            .await?;
+        Ok(runs == 1)
+    }
+
     /// A page of dirty roots of one kind, after a key.
     pub(super) async fn dirty(
         &self,
@@ -325,10 +446,10 @@ impl Ledger {
     pub(super) async fn quarantine(
         &self,
         connection: &mut SqliteConnection,
-        entries: impl Iterator<Item = (&str, &str, &str)>,
+        entries: impl Iterator<Item = (&str, &str, i64, &str)>,
         since: &str,
     ) -> Result<()> {
-        let entry = |(aggregate, key, reason)| json!([aggregate, key, reason]);
+        let entry = |(aggregate, key, mark, reason)| json!([aggregate, key, mark, reason]);
         let entries: Vec<Value> = entries.map(entry).collect();
         if !entries.is_empty() {
             sqlx::query(QUARANTINE)
@@ -344,9 +465,9 @@ impl Ledger {
     pub(super) async fn release(
         &self,
         connection: &mut SqliteConnection,
-        roots: impl Iterator<Item = (&str, &str)>,
+        roots: impl Iterator<Item = (&str, &str, i64)>,
     ) -> Result<()> {
-        let entries = roots.map(|(aggregate, key)| json!([aggregate, key])).collect();
+        let entries = roots.map(|(aggregate, key, mark)| json!([aggregate, key, mark])).collect();
         self.list(connection, RELEASE, entries).await
     }
 

@@ -1,9 +1,10 @@
 //! The import: reads changes, keeps the mirror, assembles what they touched and sends it to the
 //! modules.
 //!
-//! Rows, dirty marks and progress move in one transaction, *before* the commands they lead to are
-//! sent; a mark goes when its command is acknowledged. So whatever moment the process is killed
-//! at, the next run repeats work and loses none, and the final state is the same.
+//! Rows, the commands they lead to and progress move in one transaction, *before* those commands
+//! are sent; a command leaves the outbox when it is acknowledged, and the next one of its aggregate
+//! is sent only then. So whatever moment the process is killed at, the next run repeats work and
+//! loses none, and the modules are told what they would have been told without it.
 
 mod deliver;
 mod feed;
@@ -13,13 +14,14 @@ mod summary;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
 use kernel::keys::SecretKey;
 use kernel::seams::{SharedClock, SystemClock};
 use kernel::sync::SyncTarget;
+use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::files::ReadError;
@@ -29,7 +31,13 @@ use deliver::Targets;
 use session::Session;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
+/// The mirror's tables, and beside them this crate's own.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mirror: Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
+    let own: Migrator = sqlx::migrate!("./migrations");
+    let migrations = mirror.iter().chain(own.iter()).cloned().collect();
+    Migrator { migrations, ..Migrator::DEFAULT }
+});
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +145,11 @@ impl Import {
         Database::open(url, "capture", &MIGRATIONS).await
     }
 
+    /// Whether files can be read: to be asked before anything is made.
+    pub fn check_files(files: &[PathBuf]) -> Result<(), ReadError> {
+        files.iter().try_for_each(|file| crate::files::readable(file))
+    }
+
     /// An import by a mapping into modules. `key` digests what the mapping hashes; it must stay
     /// the same from run to run. `targets` are by command name.
     pub fn new(
@@ -161,7 +174,9 @@ impl Import {
 
     /// Imports files, in the order given, from where an earlier run stopped.
     ///
-    /// Cancelling ends the run after what is being done, with a [`Summary`] that says so.
+    /// Cancelling ends the run when the modules have answered what they were told, with a
+    /// [`Summary`] that says so. Mapping programs are not waited for; their work is repeated by
+    /// the next run.
     pub async fn run(
         &self,
         files: &[PathBuf],

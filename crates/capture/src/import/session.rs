@@ -2,6 +2,13 @@
 //!
 //! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of
 //! the turn before are on their way; their answers are recorded in it.
+//!
+//! A turn takes changes into the mirror together with the commands they lead to: those wait in the
+//! *outbox* until they are answered. The next run sends what it finds there before it looks at
+//! anything else. So the modules are told the same states in the same order wherever an import was
+//! cut, also states that are over by then (a customer who came and went), which the mirror's
+//! latest rows could not say any more. What is *dirty* are only aggregates without a command yet:
+//! those of a transaction too large for the memory, and those that wait for a row.
 
 mod answers;
 mod decide;
@@ -16,7 +23,7 @@ use kernel::seams::new_id;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::deliver::{Answered, Command, NotDelivered, deliver};
+use super::deliver::{Answered, Command, NotDelivered};
 use super::feed::{Cursor, Feed, Segment};
 use super::ledger::{Ledger, Mark, State};
 use super::summary::{Progress, Snapshot, Summary};
@@ -25,7 +32,7 @@ use crate::assembly::{Assembled, assemble};
 use crate::files::{Beginning, Place};
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
-use crate::mirror::{Mirror, Root};
+use crate::mirror::{ChangeCounts, Mirror, Root};
 
 /// An aggregate to send, as it is at one moment.
 struct Work {
@@ -41,10 +48,10 @@ struct Turn {
     work: Vec<Work>,
     /// Marks to write.
     dirty: HashMap<Root, Mark>,
-    /// Marks to take away: nothing new to say, or in quarantine.
-    done: Vec<(Root, i64)>,
-    quarantined: Vec<(Root, String)>,
-    released: Vec<Root>,
+    /// Aggregates that were decided on, and at which mark at the latest: older marks go.
+    done: HashMap<Root, i64>,
+    quarantined: Vec<(Root, i64, String)>,
+    released: Vec<(Root, i64)>,
     commands: Vec<Command>,
     read_to: Vec<(usize, Place)>,
     /// Whether commands of one mark come from one source transaction and share a correlation.
@@ -53,11 +60,34 @@ struct Turn {
     last: bool,
 }
 
-/// Commands on their way.
-struct Flight {
-    answers: AbortOnDropHandle<Result<Vec<Answered>, NotDelivered>>,
-    /// The last state of each aggregate among them.
-    digests: HashMap<Root, String>,
+impl Turn {
+    /// Marks an aggregate dirty, unless it is so for something newer.
+    fn wait(&mut self, root: Root, mark: i64, occurred_ms: i64) {
+        if self.dirty.get(&root).is_none_or(|known| known.mark < mark) {
+            let mark = Mark { key: root.1.clone(), mark, occurred_ms };
+            self.dirty.insert(root, mark);
+        }
+    }
+
+    /// An aggregate was decided on as it was at a mark: only newer marks stay.
+    fn decided(&mut self, root: &Root, mark: i64) {
+        if self.dirty.get(root).is_some_and(|known| known.mark <= mark) {
+            self.dirty.remove(root);
+        }
+        let done = self.done.entry(root.clone()).or_insert(mark);
+        *done = mark.max(*done);
+    }
+}
+
+/// A round of commands on their way.
+struct Flight(AbortOnDropHandle<Result<Vec<Answered>, NotDelivered>>);
+
+/// What the last turn that was committed led to.
+#[derive(Debug, Clone)]
+struct Committed {
+    state: State,
+    changes: ChangeCounts,
+    transactions: u64,
 }
 
 pub(super) struct Session<'i> {
@@ -67,10 +97,14 @@ pub(super) struct Session<'i> {
     ledger: Ledger,
     mirror: Mirror,
     state: State,
+    committed: Committed,
     flight: Option<Flight>,
-    /// Marks at which aggregates went into quarantine in this run: the answer to an older command
-    /// does not get them out.
-    broken: HashMap<Root, i64>,
+    /// Commands to send when those on their way are answered.
+    rounds: VecDeque<Vec<Command>>,
+    /// Digests of the last state of each aggregate that is on its way or in a round.
+    pending: HashMap<Root, String>,
+    /// The next free place in the outbox.
+    next_seq: i64,
     /// The files' ids in the ledger, and how they begin.
     files: Vec<(i64, Beginning)>,
     summary: Summary,
@@ -104,7 +138,10 @@ impl<'i> Session<'i> {
             }
         }
         ledger.advance(&mut transaction, &state).await?;
+        let next_seq = ledger.last_seq(&mut transaction).await? + 1;
         transaction.commit().await?;
+        let committed =
+            Committed { state: state.clone(), changes: ChangeCounts::default(), transactions: 0 };
         let summary = Summary { source: mapping.source.clone(), ..Summary::default() };
         Ok(Self {
             import,
@@ -113,8 +150,11 @@ impl<'i> Session<'i> {
             ledger,
             mirror: Mirror::new(mapping.clone()),
             state,
+            committed,
             flight: None,
-            broken: HashMap::new(),
+            rounds: VecDeque::new(),
+            pending: HashMap::new(),
+            next_seq,
             files: Vec::new(),
             summary,
             snapshot: Snapshot::default(),
@@ -128,6 +168,7 @@ impl<'i> Session<'i> {
         options: Options,
     ) -> Result<Summary, ImportError> {
         let places = self.recognise(files, options).await?;
+        self.redeliver().await?;
         if !self.state.spilled {
             // Left over from a run that was killed, or marked because the mapping changed.
             self.drain(false).await?;
@@ -161,12 +202,14 @@ impl<'i> Session<'i> {
     }
 
     pub(super) async fn replay(mut self) -> Result<Summary, ImportError> {
+        self.redeliver().await?;
         let mut transaction = self.import.database.begin().await?;
         self.state.last_mark += 1;
         let now = self.import.clock.now().timestamp_millis();
         self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
+        self.committed.state = self.state.clone();
         if !self.state.spilled {
             self.drain(true).await?;
         }
@@ -217,12 +260,13 @@ impl<'i> Session<'i> {
             self.count(&segment);
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
-            for root in &roots {
-                let mark = Mark { key: root.1.clone(), mark, occurred_ms };
-                turn.dirty.insert(root.clone(), mark);
-            }
             turn.read_to.extend(segment.read_to);
             self.state.spilled |= !segment.ended || roots.len() > self.import.sizes.page;
+            if self.state.spilled {
+                for root in &roots {
+                    turn.wait(root.clone(), mark, occurred_ms);
+                }
+            }
             self.state.cursor = if segment.ended { Cursor::default() } else { cursor };
             if !segment.ended {
                 continue;
@@ -279,29 +323,36 @@ impl<'i> Session<'i> {
     }
 
     /// Runs the programs of a turn, commits it together with the answers to the commands before,
-    /// and sends its own.
+    /// and sends its own. When cancelled meanwhile, it is as if the turn had never begun.
     async fn close(
         &mut self,
         mut transaction: Transaction,
         mut turn: Turn,
     ) -> Result<(), ImportError> {
-        self.decide(&mut transaction, &mut turn).await?;
-        for (root, _) in &turn.quarantined {
-            self.broken.insert(root.clone(), self.state.last_mark);
+        if !self.decide(&mut transaction, &mut turn).await? {
+            let Committed { state, changes, transactions } = self.committed.clone();
+            self.state = state;
+            (self.summary.changes, self.summary.transactions) = (changes, transactions);
+            return Ok(());
         }
-        self.record_answers(&mut transaction).await?;
+        // First, because what the turn says is newer; and nothing of the turn is written yet.
+        let mut transaction = self.record_answers(transaction).await?;
         self.mirror.flush(&mut transaction).await?;
         let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
-        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
-        self.ledger.mark(&mut transaction, marks).await?;
         let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.unmark(&mut transaction, done).await?;
-        let released = turn.released.iter().map(|root| (name(root), root.1.as_str()));
-        self.ledger.release(&mut transaction, released).await?;
+        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
+        self.ledger.mark(&mut transaction, marks).await?;
         let entries = turn.quarantined.iter();
-        let entries = entries.map(|(root, why)| (name(root), root.1.as_str(), why.as_str()));
+        let entries =
+            entries.map(|(root, mark, why)| (name(root), root.1.as_str(), *mark, why.as_str()));
         let now = self.now();
         self.ledger.quarantine(&mut transaction, entries, &now).await?;
+        let released = turn.released.iter();
+        let released = released.map(|(root, mark)| (name(root), root.1.as_str(), *mark));
+        self.ledger.release(&mut transaction, released).await?;
+        let commands = turn.commands.iter().map(|command| (name(&command.root), command));
+        self.ledger.post(&mut transaction, commands).await?;
         let read_to: HashMap<usize, Place> = turn.read_to.into_iter().collect();
         for (file, place) in read_to {
             let (id, beginning) = &self.files[file];
@@ -310,25 +361,24 @@ impl<'i> Session<'i> {
         }
         self.advance(&mut transaction).await?;
         transaction.commit().await?;
-        if !turn.commands.is_empty() {
-            self.snapshot.commands += turn.commands.len() as u64;
-            self.summary.commands.sent += turn.commands.len() as u64;
-            let digest = |command: &Command| {
-                ((command.aggregate, command.key.clone()), command.digest.clone())
-            };
-            let digests = turn.commands.iter().map(digest).collect();
-            let delivery = deliver(self.import.targets.clone(), turn.commands);
-            let answers = AbortOnDropHandle::new(tokio::spawn(delivery));
-            self.flight = Some(Flight { answers, digests });
-        }
-        Ok(())
+        self.committed = Committed {
+            state: self.state.clone(),
+            changes: self.summary.changes.clone(),
+            transactions: self.summary.transactions,
+        };
+        self.next_seq += turn.commands.len() as i64;
+        self.dispatch(turn.commands)
     }
 
     async fn advance(&self, transaction: &mut Transaction) -> Result<(), ImportError> {
         if self.ledger.advance(transaction, &self.state).await? {
             return Ok(());
         }
-        Err(ImportError::Superseded { source_name: self.ledger.source.clone() })
+        Err(self.superseded())
+    }
+
+    fn superseded(&self) -> ImportError {
+        ImportError::Superseded { source_name: self.ledger.source.clone() }
     }
 
     async fn finish(mut self) -> Result<Summary, ImportError> {

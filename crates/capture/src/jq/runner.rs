@@ -72,7 +72,10 @@ fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((job, sender)) = task else { return };
-        // The import may be gone: then nobody waits for the answer.
+        // The import may be gone or cancelled: then nobody waits for the answer.
+        if sender.is_closed() {
+            continue;
+        }
         let _ = sender.send(job.program.run(job.input, STACK));
     }
 }

@@ -1,33 +1,129 @@
-//! What modules answered: marks go, digests are remembered, quarantine is entered and left.
+//! What goes to the modules and what they answer: commands leave the outbox, digests are
+//! remembered, quarantine is entered and left.
 
-use std::collections::HashMap;
-
+use chrono::DateTime;
 use database::Transaction;
-use kernel::sync::SyncOutcome;
+use kernel::execution::Cause;
+use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::ImportError;
-use super::super::deliver::Answered;
-use super::Session;
-use crate::mapping::AggregateId;
+use super::super::deliver::{Answered, Command, Stated, deliver, rounds};
+use super::{Flight, Session};
+use crate::ids::aggregate_id;
 
 impl Session<'_> {
-    /// Waits for the commands on their way and records their answers.
-    pub(super) async fn record_answers(
-        &mut self,
-        transaction: &mut Transaction,
-    ) -> Result<(), ImportError> {
-        let Some(flight) = self.flight.take() else {
+    /// Sends what an earlier run left in the outbox, before anything newer is looked at.
+    pub(super) async fn redeliver(&mut self) -> Result<(), ImportError> {
+        let mut after = i64::MIN;
+        while !self.cancel.is_cancelled() {
+            let mut connection = self.import.database.readers().acquire().await?;
+            let page = self.import.sizes.page;
+            let posted = self.ledger.posted(&mut connection, after, page).await?;
+            drop(connection);
+            let Some((last, _)) = posted.last() else { break };
+            after = last.seq;
+            // What the mapping no longer has stays until it has it again.
+            let aggregates = &self.import.mapping.aggregates;
+            let known = posted.into_iter().filter_map(|(mut command, name)| {
+                command.root.0 = aggregates.iter().position(|one| one.name == name)?;
+                Some(command)
+            });
+            let known = known.collect();
+            self.dispatch(known)?;
+            self.settle().await?;
+            self.report();
+        }
+        Ok(())
+    }
+
+    /// Sends commands that are in the outbox. Nothing else may be on its way.
+    pub(super) fn dispatch(&mut self, commands: Vec<Command>) -> Result<(), ImportError> {
+        let state = |command: &Command| (command.root.clone(), command.digest.clone());
+        self.pending = commands.iter().map(state).collect();
+        self.rounds = rounds(commands).into();
+        self.send_round()
+    }
+
+    /// Sends the next round, if there is one. After a cancellation it stays in the outbox.
+    fn send_round(&mut self) -> Result<(), ImportError> {
+        if self.cancel.is_cancelled() {
+            return Ok(());
+        }
+        let Some(round) = self.rounds.pop_front() else {
             return Ok(());
         };
+        self.snapshot.commands += round.len() as u64;
+        self.summary.commands.sent += round.len() as u64;
+        let requests = round.into_iter().map(|command| {
+            let request = self.request(&command)?;
+            Ok((command, request))
+        });
+        let requests = requests.collect::<Result<Vec<_>, ImportError>>()?;
+        let delivery = deliver(self.import.targets.clone(), requests);
+        self.flight = Some(Flight(AbortOnDropHandle::new(tokio::spawn(delivery))));
+        Ok(())
+    }
+
+    fn request(&self, command: &Command) -> Result<SyncRequest, ImportError> {
         let mapping = &self.import.mapping;
-        let answers = flight.answers.await.map_err(|_| ImportError::Panicked)?;
+        let source = &mapping.source;
+        let (aggregate, key) = &command.root;
+        let table = &mapping.tables[mapping.aggregates[*aggregate].root].name;
+        let state = match &command.stated {
+            Stated::Absent(reason) => LegacyState::Absent { reason: reason.clone() },
+            Stated::Present(text) => {
+                let damaged = |error| sqlx::Error::Decode(Box::new(error));
+                LegacyState::Present(serde_json::from_str(text).map_err(damaged)?)
+            }
+        };
+        let mut cause = Cause::request(command.correlation, "import");
+        cause.origin_system.clone_from(source);
+        cause.occurred_at = DateTime::from_timestamp_millis(command.occurred_ms);
+        Ok(SyncRequest {
+            id: aggregate_id(source, table, key),
+            legacy: LegacyReference { source: source.clone(), id: key.clone() },
+            state,
+            cause,
+        })
+    }
+
+    /// Waits for the commands on their way, round by round, and records their answers; those of
+    /// the last round in the transaction given back. Nothing else may have been written in the
+    /// one given.
+    pub(super) async fn record_answers(
+        &mut self,
+        mut transaction: Transaction,
+    ) -> Result<Transaction, ImportError> {
+        while let Some(flight) = self.flight.take() {
+            self.record_round(&mut transaction, flight).await?;
+            if self.rounds.is_empty() || self.cancel.is_cancelled() {
+                break;
+            }
+            if !self.ledger.holds(&mut transaction).await? {
+                return Err(self.superseded());
+            }
+            transaction.commit().await?;
+            self.send_round()?;
+            transaction = self.import.database.begin().await?;
+        }
+        if self.rounds.is_empty() {
+            self.pending.clear();
+        }
+        Ok(transaction)
+    }
+
+    async fn record_round(
+        &mut self,
+        transaction: &mut Transaction,
+        flight: Flight,
+    ) -> Result<(), ImportError> {
+        let mapping = &self.import.mapping;
+        let answers = flight.0.await.map_err(|_| ImportError::Panicked)?;
         let answers = answers.map_err(|failed| ImportError::NotDelivered {
             aggregate: mapping.aggregates[failed.aggregate].name.clone(),
             source: failed.source,
         })?;
-        let name = |answered: &Answered| mapping.aggregates[answered.aggregate].name.as_str();
-        // Answers of one aggregate are in order: the last one counts.
-        let mut last: HashMap<(AggregateId, &str), &Answered> = HashMap::new();
         for answered in &answers {
             let counts = &mut self.summary.commands;
             let (counter, label) = match &answered.outcome {
@@ -39,30 +135,28 @@ impl Session<'_> {
                 Err(_) => (&mut counts.not_understood, "not_understood"),
             };
             *counter += 1;
-            let command = mapping.aggregates[answered.aggregate].command.clone();
+            let command = mapping.aggregates[answered.command.root.0].command.clone();
             metrics::counter!("import_commands_total", "command" => command, "outcome" => label)
                 .increment(1);
-            last.insert((answered.aggregate, answered.key.as_str()), answered);
         }
-        let marks = answers.iter().map(|one| (name(one), one.key.as_str(), one.mark));
-        self.ledger.unmark(transaction, marks).await?;
-        let understood = || last.values().filter(|answered| answered.outcome.is_ok());
-        let states = understood().map(|one| {
-            let ignored = one.outcome == Ok(SyncOutcome::Ignored);
-            let why = one.absent.as_deref().filter(|_| ignored);
-            (name(one), one.key.as_str(), one.digest.as_str(), why)
+        let name = |command: &Command| mapping.aggregates[command.root.0].name.as_str();
+        self.ledger.answered(transaction, answers.iter().map(|one| one.command.seq)).await?;
+        let understood = || answers.iter().filter(|one| one.outcome.is_ok());
+        let states = understood().map(|Answered { command, outcome }| {
+            let ignored = *outcome == Ok(SyncOutcome::Ignored);
+            let why = match &command.stated {
+                Stated::Absent(why) if ignored => Some(why.as_str()),
+                _ => None,
+            };
+            (name(command), command.root.1.as_str(), command.digest.as_str(), why)
         });
         self.ledger.delivered(transaction, states).await?;
-        let broken = &self.broken;
-        let released = understood().filter(|one| {
-            let root = (one.aggregate, one.key.clone());
-            broken.get(&root).is_none_or(|mark| *mark < one.mark)
-        });
-        let released = released.map(|one| (name(one), one.key.as_str()));
+        let released = understood()
+            .map(|Answered { command, .. }| (name(command), command.root.1.as_str(), command.mark));
         self.ledger.release(transaction, released).await?;
-        let refused = last.values().filter_map(|one| {
-            let why = one.outcome.as_ref().err()?;
-            Some((name(one), one.key.as_str(), why.as_str()))
+        let refused = answers.iter().filter_map(|Answered { command, outcome }| {
+            let why = outcome.as_ref().err()?;
+            Some((name(command), command.root.1.as_str(), command.mark, why.as_str()))
         });
         let now = self.now();
         self.ledger.quarantine(transaction, refused, &now).await?;
@@ -74,8 +168,8 @@ impl Session<'_> {
         if self.flight.is_none() {
             return Ok(());
         }
-        let mut transaction = self.import.database.begin().await?;
-        self.record_answers(&mut transaction).await?;
+        let transaction = self.import.database.begin().await?;
+        let mut transaction = self.record_answers(transaction).await?;
         self.advance(&mut transaction).await?;
         Ok(transaction.commit().await?)
     }

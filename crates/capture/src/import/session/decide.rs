@@ -2,19 +2,16 @@
 
 use std::collections::HashMap;
 
-use chrono::DateTime;
 use database::Transaction;
-use kernel::execution::Cause;
 use kernel::seams::new_id;
-use kernel::sync::{LegacyReference, LegacyState, SyncRequest};
+use kernel::sync::LegacyState;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::ImportError;
-use super::super::deliver::Command;
+use super::super::deliver::{Command, Stated};
 use super::{Session, Turn, Work};
 use crate::assembly::Assembled;
-use crate::ids::aggregate_id;
 use crate::jq::Job;
 use crate::mirror::Root;
 
@@ -22,12 +19,13 @@ use crate::mirror::Root;
 const PURPOSE: &str = "capture.delivered";
 
 impl Session<'_> {
-    /// Turns documents into states and those that say something new into commands.
+    /// Turns documents into states and those that say something new into commands; `false` when
+    /// the import was cancelled meanwhile.
     pub(super) async fn decide(
         &self,
         transaction: &mut Transaction,
         turn: &mut Turn,
-    ) -> Result<(), ImportError> {
+    ) -> Result<bool, ImportError> {
         let mapping = &self.import.mapping;
         let mut work = std::mem::take(&mut turn.work);
         let mut jobs = Vec::new();
@@ -37,15 +35,23 @@ impl Session<'_> {
                 jobs.push(Job { program, input: std::mem::take(input) });
             }
         }
-        let results = self.import.runner.run(jobs).await.map_err(|_| ImportError::ProgramStuck)?;
-        let mut results = results.into_iter();
+        let results = tokio::select! {
+            biased;
+            results = self.import.runner.run(jobs) => results,
+            () = self.cancel.cancelled() => return Ok(false),
+        };
+        let mut results = results.map_err(|_| ImportError::ProgramStuck)?.into_iter();
         let stored = self.stored_digests(transaction, &work).await?;
-        let mut sent: HashMap<Root, usize> = HashMap::new();
+        // What was last decided of each aggregate in this turn: a state, or that it has none.
+        let mut latest: HashMap<Root, Option<String>> = HashMap::new();
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
         for Work { root, mark, occurred_ms, assembled } in work {
             let state = match assembled {
                 Assembled::Deleted => Ok(LegacyState::Absent { reason: "deleted".to_owned() }),
-                Assembled::Waiting(_) if !turn.last => continue,
+                Assembled::Waiting(_) if !turn.last => {
+                    turn.wait(root, mark, occurred_ms);
+                    continue;
+                }
                 Assembled::Waiting(why) => Err(why),
                 Assembled::Document(_) => match results.next() {
                     Some(Ok(value)) => state_of(value),
@@ -53,63 +59,46 @@ impl Session<'_> {
                     None => return Err(ImportError::ProgramStuck),
                 },
             };
+            turn.decided(&root, mark);
             let state = match state {
                 Ok(state) => state,
                 Err(why) => {
-                    turn.done.push((root.clone(), mark));
-                    turn.quarantined.push((root, why));
+                    latest.insert(root.clone(), None);
+                    turn.quarantined.push((root, mark, why));
                     continue;
                 }
             };
             let digest = self.digest(&state);
-            let flying = self.flight.as_ref().and_then(|flight| flight.digests.get(&root));
-            if let Some(&before) = sent.get(&root) {
-                let before = &mut turn.commands[before];
-                if before.digest == digest {
-                    // Its acknowledgement is that of this mark too.
-                    before.mark = mark;
+            let sent = latest.get(&root).map(Option::as_ref);
+            match sent.or_else(|| self.pending.get(&root).map(Some)) {
+                // Its answer decides on this one too.
+                Some(sent) if sent == Some(&digest) => continue,
+                Some(_) => {}
+                None if stored.get(&root) == Some(&digest) => {
+                    turn.released.push((root, mark));
                     continue;
                 }
-            } else if let Some(flying) = flying {
-                if *flying == digest {
-                    // The mark that goes with the command on its way stays until that is answered.
-                    turn.dirty.remove(&root);
-                    continue;
-                }
-            } else if stored.get(&root) == Some(&digest) {
-                turn.done.push((root.clone(), mark));
-                turn.quarantined.retain(|(broken, _)| *broken != root);
-                turn.released.push(root);
-                continue;
+                None => {}
             }
             let correlation =
                 if turn.one_cause { *causes.entry(mark).or_insert_with(new_id) } else { new_id() };
-            sent.insert(root.clone(), turn.commands.len());
-            let request = self.request(&root, state, correlation, occurred_ms);
-            turn.commands.push(Command { aggregate: root.0, key: root.1, mark, digest, request });
+            latest.insert(root.clone(), Some(digest.clone()));
+            let stated = match state {
+                LegacyState::Present(value) => Stated::Present(value.to_string()),
+                LegacyState::Absent { reason } => Stated::Absent(reason),
+            };
+            let seq = self.next_seq + turn.commands.len() as i64;
+            turn.commands.push(Command {
+                seq,
+                root,
+                mark,
+                occurred_ms,
+                correlation,
+                digest,
+                stated,
+            });
         }
-        Ok(())
-    }
-
-    fn request(
-        &self,
-        root: &Root,
-        state: LegacyState,
-        correlation: Uuid,
-        occurred_ms: i64,
-    ) -> SyncRequest {
-        let mapping = &self.import.mapping;
-        let source = &mapping.source;
-        let table = &mapping.tables[mapping.aggregates[root.0].root].name;
-        let mut cause = Cause::request(correlation, "import");
-        cause.origin_system.clone_from(source);
-        cause.occurred_at = DateTime::from_timestamp_millis(occurred_ms);
-        SyncRequest {
-            id: aggregate_id(source, table, &root.1),
-            legacy: LegacyReference { source: source.clone(), id: root.1.clone() },
-            state,
-            cause,
-        }
+        Ok(true)
     }
 
     fn digest(&self, state: &LegacyState) -> String {

@@ -30,6 +30,34 @@ pub(super) struct Module {
     cancel: Mutex<Option<(usize, CancellationToken)>>,
     pub(super) refuse: Mutex<Option<String>>,
     busy: Mutex<BTreeSet<String>>,
+    /// The states each aggregate went through, one after the other.
+    went: Mutex<BTreeMap<String, Vec<Result<Value, String>>>>,
+    fuse: Arc<Mutex<Option<Fuse>>>,
+}
+
+/// Where in the course of a command a crash comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before the module records anything.
+    Before,
+    /// The module recorded it, and never answers.
+    Recorded,
+    /// The module answered; nothing is done with the answer.
+    Answered,
+}
+
+/// A crash to come: after it no module does or answers anything.
+pub(super) struct Fuse {
+    /// How many commands are recorded before the one at which it happens.
+    left: usize,
+    moment: Moment,
+    crashed: CancellationToken,
+}
+
+/// A crash happens, or has happened.
+async fn crash(crashed: &CancellationToken) {
+    crashed.cancel();
+    std::future::pending().await
 }
 
 /// A command being carried out, until it is done or given up.
@@ -59,6 +87,7 @@ impl SyncTarget for Module {
         let busy = Busy::with(&self.busy, &key);
         tokio::task::yield_now().await;
         drop(busy);
+        self.unless_crashed().await;
         if self.refuse.lock().unwrap().as_deref() == Some(key.as_str()) {
             return Err(SyncError::NotUnderstood("refused by the test".to_owned()));
         }
@@ -67,30 +96,56 @@ impl SyncTarget for Module {
             *self.failing.lock().unwrap() = left;
             return Err(SyncError::Failed("the store is away".into()));
         }
-        let mut told = self.told.lock().unwrap();
-        told.push(request.clone());
-        if let Some((after, cancel)) = &*self.cancel.lock().unwrap()
-            && told.len() >= *after
         {
-            cancel.cancel();
+            let mut told = self.told.lock().unwrap();
+            told.push(request.clone());
+            if let Some((after, cancel)) = &*self.cancel.lock().unwrap()
+                && told.len() >= *after
+            {
+                cancel.cancel();
+            }
         }
         let new = match request.state {
             LegacyState::Present(state) => Ok(state),
             LegacyState::Absent { reason } => Err(reason),
         };
-        let mut held = self.held.lock().unwrap();
-        Ok(match (held.get(&key), &new) {
+        let outcome = match (self.held.lock().unwrap().get(&key), &new) {
             (None, Err(_)) => return Ok(SyncOutcome::Ignored),
             (Some(known), _) if *known == new => return Ok(SyncOutcome::Unchanged),
-            (None, Ok(_)) => {
-                held.insert(key, new);
-                SyncOutcome::Imported
-            }
-            (Some(_), _) => {
-                held.insert(key, new);
-                SyncOutcome::Revised(vec!["state".to_owned()])
-            }
-        })
+            (None, Ok(_)) => SyncOutcome::Imported,
+            (Some(_), _) => SyncOutcome::Revised(vec!["state".to_owned()]),
+        };
+        let (moment, crashed) = self.burn();
+        if moment == Some(Moment::Before) {
+            crash(&crashed).await;
+        }
+        self.held.lock().unwrap().insert(key.clone(), new.clone());
+        self.went.lock().unwrap().entry(key).or_default().push(new);
+        match moment {
+            Some(Moment::Recorded) => crash(&crashed).await,
+            Some(_) => crashed.cancel(),
+            None => {}
+        }
+        Ok(outcome)
+    }
+}
+
+impl Module {
+    /// One command more is about to be recorded: whether that is where the crash comes.
+    fn burn(&self) -> (Option<Moment>, CancellationToken) {
+        let mut fuse = self.fuse.lock().unwrap();
+        let Some(fuse) = &mut *fuse else { return (None, CancellationToken::new()) };
+        let left = fuse.left.checked_sub(1);
+        fuse.left = left.unwrap_or_default();
+        (left.is_none().then_some(fuse.moment), fuse.crashed.clone())
+    }
+
+    /// Waits for ever once the crash has come.
+    async fn unless_crashed(&self) {
+        let crashed = self.fuse.lock().unwrap().as_ref().map(|fuse| fuse.crashed.clone());
+        if let Some(crashed) = crashed.filter(CancellationToken::is_cancelled) {
+            crash(&crashed).await;
+        }
     }
 }
 
@@ -99,7 +154,7 @@ pub(super) struct World {
     pub(super) folder: TempDir,
     pub(super) modules: HashMap<&'static str, Arc<Module>>,
     mapping: Arc<Mapping>,
-    key: SecretKey,
+    pub(super) key: SecretKey,
     pub(super) sizes: Sizes,
 }
 
@@ -112,6 +167,7 @@ impl World {
             key: SecretKey::generate().unwrap(),
             sizes: Sizes::default(),
         };
+        let fuse = Arc::new(Mutex::new(None));
         for command in COMMANDS {
             let module = Module {
                 command,
@@ -121,6 +177,8 @@ impl World {
                 cancel: Mutex::default(),
                 refuse: Mutex::default(),
                 busy: Mutex::default(),
+                went: Mutex::default(),
+                fuse: fuse.clone(),
             };
             world.modules.insert(command, Arc::new(module));
         }
@@ -188,6 +246,43 @@ impl World {
         summary
     }
 
+    /// Runs until the process crashes after so many commands, at a moment of the next one;
+    /// whether it came to that. What the process had in memory is lost; what it had written and
+    /// what the modules recorded stays.
+    pub(super) async fn run_and_crash(
+        &self,
+        files: &[PathBuf],
+        commands: usize,
+        moment: Moment,
+    ) -> bool {
+        let crashed = CancellationToken::new();
+        let fuse = Fuse { left: commands, moment, crashed: crashed.clone() };
+        let shared = self.modules[COMMANDS[0]].fuse.clone();
+        *shared.lock().unwrap() = Some(fuse);
+        let import = self.import().await;
+        let never = CancellationToken::new();
+        tokio::select! {
+            biased;
+            () = crashed.cancelled() => {}
+            result = import.run(files, Options::default(), &NoProgress, &never) => {
+                result.unwrap();
+            }
+        }
+        import.database.close().await;
+        *shared.lock().unwrap() = None;
+        crashed.is_cancelled()
+    }
+
+    /// The states each aggregate of every module went through, in their order.
+    pub(super) fn went(&self) -> BTreeMap<(&'static str, String), Vec<Result<Value, String>>> {
+        let of = |(command, module): (&&'static str, &Arc<Module>)| {
+            let went = module.went.lock().unwrap().clone();
+            let command = *command;
+            went.into_iter().map(move |(key, states)| ((command, key), states)).collect::<Vec<_>>()
+        };
+        self.modules.iter().flat_map(of).collect()
+    }
+
     pub(super) fn held(&self, command: &str) -> Held {
         self.modules[command].held.lock().unwrap().clone()
     }
@@ -199,7 +294,7 @@ impl World {
     /// The states of the aggregates that are there, of every module: what an import leads to.
     ///
     /// An aggregate that came and went is left out: whether it was seen in between depends on
-    /// where an import was cut.
+    /// the order of the records.
     pub(super) fn outcome(&self) -> BTreeMap<(&'static str, String), Value> {
         let mut outcome = BTreeMap::new();
         for (command, module) in &self.modules {

@@ -113,6 +113,55 @@ async fn killed_and_resumed() {
     assert_eq!(world.outcome(), expected);
 }
 
+/// Numbers that are the same every time (Lehmer, 1951).
+fn numbers(seed: u64) -> impl FnMut(u64) -> usize {
+    let mut state = seed;
+    move |below| {
+        state = state.wrapping_mul(48_271) % 0x7fff_ffff;
+        (state % below) as usize
+    }
+}
+
+/// Whatever the moments it crashes at, every aggregate goes through the same states in the same
+/// order, also those that came and went.
+#[tokio::test]
+async fn crashed_again_and_again() {
+    let whole = whole_feed().await;
+    let lines = feed_lines();
+    for seed in [3, 1_789, 65_537] {
+        let mut number = numbers(seed);
+        let mut world = World::tryton();
+        let files = [world.write("feed.jsonl", &lines)];
+        let mut crashes = 0;
+        loop {
+            let least = [20, 300, 1_000][number(3)];
+            world.sizes = Sizes { least, most: 4 + number(400), page: 3 + number(100) };
+            let moment = [Moment::Before, Moment::Recorded, Moment::Answered][number(3)];
+            if !world.run_and_crash(&files, number(30), moment).await {
+                break;
+            }
+            crashes += 1;
+        }
+        assert!(crashes > 50, "only {crashes} crashes");
+        let summary = world.run(&[&files[0]]).await;
+        assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (0, 0, 0));
+        assert_eq!(world.went(), whole.went(), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn interrupted_wherever_customers_come_and_go() {
+    let whole = whole_feed().await;
+    let gone = |world: &World| {
+        world.held("customers.SyncCustomer").values().filter(|state| state.is_err()).count()
+    };
+    assert!(gone(&whole) > 0);
+    let world = World::tryton();
+    while world.run_until("customers.SyncCustomer", 15, &[&feed()]).await.cancelled {}
+    assert_eq!(gone(&world), gone(&whole));
+    assert_eq!(world.went(), whole.went());
+}
+
 #[tokio::test]
 async fn cut_files_are_read_on_when_they_have_grown() {
     let expected = whole_feed().await.outcome();
