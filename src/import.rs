@@ -47,6 +47,10 @@ pub async fn import(
     arguments: &Arguments,
 ) -> anyhow::Result<ExitCode> {
     let Format::Debezium = arguments.format;
+    let unusable = || format!("the mapping {} cannot be used", arguments.mapping.display());
+    // Before the store, its folder and its key are made for an import that cannot begin.
+    Mapping::check(&arguments.mapping).with_context(unusable)?;
+    Import::check_files(&arguments.files)?;
     let system = compose::open(configuration).await?;
     let targets: HashMap<String, Arc<dyn SyncTarget>> = system
         .modules
@@ -55,8 +59,7 @@ pub async fn import(
         .map(|target| (target.command().to_owned(), Arc::clone(target)))
         .collect();
     let commands: BTreeSet<String> = targets.keys().cloned().collect();
-    let mapping = Mapping::load(&arguments.mapping, &commands)
-        .with_context(|| format!("the mapping {} cannot be used", arguments.mapping.display()))?;
+    let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
     let mirror = database::module_url(&configuration.store, "capture")?;
     let mirror = Import::open_database(&mirror).await.context("the mirror cannot be opened")?;
     let key = configuration.master_key()?.derive("capture");
@@ -76,7 +79,7 @@ pub async fn import(
     drop((import, targets));
     mirror.close().await;
     system.close().await;
-    let summary = outcome.context("the import stopped; run it again to go on")?;
+    let summary = outcome.context("the import stopped; what was done until then stays done")?;
 
     if arguments.json {
         output::line(serde_json::to_string(&summary)?)?;
@@ -97,6 +100,12 @@ async fn cancel_when_interrupted(cancel: CancellationToken) {
 
 fn print_summary(summary: &Summary) -> anyhow::Result<()> {
     let changes = &summary.changes;
+    if changes.read == 0 && !summary.cancelled {
+        return output::line(format_args!(
+            "Nothing new of {}: it was imported before",
+            summary.source
+        ));
+    }
     output::line(format_args!(
         "{} {} changes of {} in {:.1} s: {:.0} changes/s",
         if summary.cancelled { "Interrupted after" } else { "Imported" },

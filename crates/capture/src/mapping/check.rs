@@ -18,13 +18,13 @@ const DEEPEST: usize = 8;
 
 pub(super) struct Check<'c> {
     text: &'c str,
-    commands: &'c BTreeSet<String>,
+    commands: Option<&'c BTreeSet<String>>,
 }
 
 type Checked<T> = Result<T, MappingError>;
 
 impl<'c> Check<'c> {
-    pub(super) fn new(text: &'c str, commands: &'c BTreeSet<String>) -> Self {
+    pub(super) fn new(text: &'c str, commands: Option<&'c BTreeSet<String>>) -> Self {
         Self { text, commands }
     }
 
@@ -150,8 +150,8 @@ impl<'c> Check<'c> {
             let problem = format!("`{}` is the root of another aggregate already", file.root);
             return self.fail(at, &place, problem);
         }
-        if !self.commands.contains(&file.command) {
-            let known: Vec<&str> = self.commands.iter().map(String::as_str).collect();
+        if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
+            let known: Vec<&str> = commands.iter().map(String::as_str).collect();
             let problem =
                 format!("there is no command `{}`; there are {}", file.command, known.join(", "));
             return self.fail(at, &place, problem);

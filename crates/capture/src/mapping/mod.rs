@@ -168,15 +168,20 @@ pub(crate) enum Direction {
 impl Mapping {
     /// Reads and checks a mapping file. `commands` are the `Sync…` commands there are.
     pub fn load(path: &Path, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
-        let text = std::fs::read_to_string(path).map_err(|source| MappingError::Unreadable {
-            file: path.display().to_string(),
-            source,
-        })?;
-        Self::parse(&text, commands)
+        Self::parse(&read(path)?, commands)
+    }
+
+    /// Checks a mapping file without knowing which commands there are: everything but those.
+    pub fn check(path: &Path) -> Result<(), MappingError> {
+        Self::parse_with(&read(path)?, None).map(drop)
     }
 
     /// Checks the text of a mapping file.
     pub fn parse(text: &str, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
+        Self::parse_with(text, Some(commands))
+    }
+
+    fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {
         let file = toml::from_str(text)
             .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))?;
         check::Check::new(text, commands).mapping(file)
@@ -200,4 +205,9 @@ impl Mapping {
         let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
         format!("{}.{column}{prefix}", self.tables[*table].name)
     }
+}
+
+fn read(path: &Path) -> Result<String, MappingError> {
+    std::fs::read_to_string(path)
+        .map_err(|source| MappingError::Unreadable { file: path.display().to_string(), source })
 }

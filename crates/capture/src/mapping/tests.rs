@@ -111,6 +111,18 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
 }
 
 #[test]
+fn a_file_is_checked_before_it_is_known_which_commands_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mapping.toml");
+    let unreadable = Mapping::check(&file).unwrap_err();
+    assert!(matches!(unreadable, MappingError::Unreadable { .. }), "{unreadable}");
+    std::fs::write(&file, GOOD).unwrap();
+    Mapping::check(&file).unwrap();
+    std::fs::write(&file, GOOD.replacen("uid(\"sale\")", "uid(\"sales\")", 1)).unwrap();
+    assert!(matches!(Mapping::check(&file).unwrap_err(), MappingError::Invalid { .. }));
+}
+
+#[test]
 fn two_aggregates_cannot_share_a_root_or_a_command() {
     let second = |root: &str, command: &str| {
         format!(
