@@ -92,7 +92,7 @@ enum EventsCommand {
         #[command(flatten)]
         form: events::Form,
     },
-    /// Print the events of one stream, such as order-<uuid>
+    /// Print the events of one stream, such as order-UUID
     Show {
         /// The stream's name
         stream: String,
