@@ -207,3 +207,22 @@ async fn head_answers_as_get_without_a_body() {
     assert!(response.headers()["Content-Length"].to_str().unwrap().parse::<u64>().unwrap() > 0);
     assert!(response.bytes().await.unwrap().is_empty());
 }
+
+#[test]
+fn an_import_that_cannot_begin_leaves_nothing_behind() {
+    let data = Data::new();
+    let mapping =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/tryton/mapping.toml");
+    let mapping = mapping.to_str().unwrap();
+    for (mapping, file, named) in
+        [("nowhere.toml", "feed.jsonl", "nowhere.toml"), (mapping, "feed.jsonl", "feed.jsonl")]
+    {
+        let output = data.run(&["import", "--mapping", mapping, "--format", "debezium", file]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(named), "{told}");
+        for made in ["bascule.db", "bascule.key"] {
+            assert!(!data.path(made).exists(), "{made}");
+        }
+    }
+}

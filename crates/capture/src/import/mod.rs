@@ -14,7 +14,7 @@ mod summary;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
@@ -31,13 +31,8 @@ use deliver::Targets;
 use session::Session;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
-/// The mirror's tables, and beside them this crate's own.
-static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
-    let mirror: Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
-    let own: Migrator = sqlx::migrate!("./migrations");
-    let migrations = mirror.iter().chain(own.iter()).cloned().collect();
-    Migrator { migrations, ..Migrator::DEFAULT }
-});
+/// The tables of mirror, outbox and quarantine.
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy)]
