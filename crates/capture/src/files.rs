@@ -86,7 +86,7 @@ impl Beginning {
         let (mut content, _) = open(path, &Arc::default())?;
         let mut bytes = Vec::new();
         // A damaged or short file gets its error when it is read.
-        let _ = content.by_ref().take(HEAD as u64).read_to_end(&mut bytes);
+        drop(content.by_ref().take(HEAD as u64).read_to_end(&mut bytes));
         Ok(Self(bytes))
     }
 

@@ -560,7 +560,8 @@ async fn cancelling_does_not_wait_for_expensive_programs() {
     }
     let file = world.write("feed.jsonl", &shop.lines);
     let cancel = CancellationToken::new();
-    let begun = std::time::Instant::now();
+    // All the programs together take seconds: this is in the midst of them. Were they waited for,
+    // the changes would have been read and the commands sent.
     let soon = async {
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         cancel.cancel();
@@ -569,7 +570,7 @@ async fn cancelling_does_not_wait_for_expensive_programs() {
     let run = world.run_with(&files, Options::default(), &cancel);
     let (summary, ()) = tokio::join!(run, soon);
     let summary = summary.unwrap();
-    assert!(summary.cancelled && begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(summary.cancelled);
     // As if the turn had never begun.
     assert_eq!((summary.changes.read, summary.commands.sent, summary.dirty), (0, 0, 0));
     world.remap(MAPPING);
