@@ -192,13 +192,15 @@ async fn an_order_of_an_unknown_or_closed_customer_is_refused() {
     let unknown = crate::server::order("0190b5a0-0000-7000-8000-000000000000", "sandbox:ok");
     let (status, problem) = server.post("/api/v1/orders", &unknown).await;
     assert_eq!(status, 409, "{problem}");
-    let customer = server.register_customer("ada@exemple.fr").await;
-    server
-        .post_ok(&format!("/api/v1/customers/{customer}/close"), &json!({"reason": "moved away"}))
-        .await;
-    let (status, problem) =
-        server.post("/api/v1/orders", &crate::server::order(&customer, "sandbox:ok")).await;
-    assert_eq!(status, 409, "{problem}");
+    // At once, again and again: orders learns of it only by its events.
+    for round in 0..20 {
+        let customer = server.register_customer(&format!("ada{round}@exemple.fr")).await;
+        let reason = json!({"reason": "moved away"});
+        server.post_ok(&format!("/api/v1/customers/{customer}/close"), &reason).await;
+        let order = crate::server::order(&customer, "sandbox:ok");
+        let (status, problem) = server.post("/api/v1/orders", &order).await;
+        assert_eq!(status, 409, "{problem}");
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use crate::queries;
 /// How long an order for somebody unknown waits for the known customers to catch up.
 const CATCH_UP: Duration = Duration::from_secs(5);
 
+/// How long an order waits for it before it is accepted. Usually it takes a millisecond.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// The orders of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Orders {
@@ -97,9 +100,13 @@ impl Orders {
         self.environment.execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected).await
     }
 
-    /// Whether a customer may order. The read model may lag behind a registration that the client
-    /// has just seen succeed: before it refuses it must have caught up with the log.
+    /// Whether a customer may order. The read model may lag behind what the client has just seen
+    /// succeed. Before it accepts it is given a moment, so that a customer who was closed cannot
+    /// order, but no more: one that stands still must not stop the shop. Before it refuses it must
+    /// have caught up with the log.
     async fn check_customer(&self, customer_id: Uuid) -> Result<(), PlaceError> {
+        let seen = *self.environment.store.watch_head().borrow();
+        self.known_customers.reached(seen, MOMENT).await;
         if self.customer_may_order(customer_id).await.is_ok() {
             return Ok(());
         }
