@@ -32,6 +32,11 @@ impl MemoryStore {
         Self { log_id: new_id(), clock, log: Mutex::default(), head: watch::channel(0).0 }
     }
 
+    /// The same store under the id of another log: what a restored backup looks like.
+    pub fn with_log_id(self, log_id: Uuid) -> Self {
+        Self { log_id, ..self }
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,20 +2,16 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use event_contract::{Personal, Published};
 use kernel::codec::Codec;
 use kernel::decider::{Context, Decider};
-use kernel::event::{EventFilter, NewEvent, Position, RecordedEvent, Revision, StreamName};
+use kernel::event::{EventFilter, NewEvent};
 use kernel::execution::Environment;
 use kernel::keys::{MemoryKeyVault, SecretKey};
 use kernel::memory::MemoryStore;
 use kernel::seams::SystemClock;
-use kernel::store::{
-    AppendError, AppendRequest, Appended, EventStore, ExpectedRevision, LogPage, ReadError,
-};
+use kernel::store::{AppendRequest, EventStore, ExpectedRevision};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,87 +104,21 @@ pub fn house_on(store: Arc<dyn EventStore>) -> House {
     House { environment, vault }
 }
 
-/// A store that has the id of another log and its first events, as a restored backup has.
-pub struct RestoredStore {
-    log_id: Uuid,
-    inner: MemoryStore,
-}
-
-impl RestoredStore {
-    pub async fn of(environment: &Environment, first: usize) -> Self {
-        let inner = MemoryStore::new(Arc::new(SystemClock));
-        let page = environment.store.read_log(0, &EventFilter::all(), first).await.unwrap();
-        for recorded in page.events {
-            let event = NewEvent {
-                id: recorded.id,
-                event_type: recorded.event_type.clone(),
-                data: recorded.data.clone(),
-                metadata: recorded.metadata.clone(),
-            };
-            let stream = recorded.stream.clone();
-            let expected = ExpectedRevision::Any;
-            inner.append(AppendRequest { stream, expected, events: vec![event] }).await.unwrap();
-        }
-        Self { log_id: environment.store.log_id(), inner }
+/// A store with the id of a house's log and its first events, as a restored backup has them.
+pub async fn restored(environment: &Environment, first: usize) -> MemoryStore {
+    let log_id = environment.store.log_id();
+    let restored = MemoryStore::new(Arc::new(SystemClock)).with_log_id(log_id);
+    let page = environment.store.read_log(0, &EventFilter::all(), first).await.unwrap();
+    for recorded in page.events {
+        let event = NewEvent {
+            id: recorded.id,
+            event_type: recorded.event_type.clone(),
+            data: recorded.data.clone(),
+            metadata: recorded.metadata.clone(),
+        };
+        let stream = recorded.stream.clone();
+        let expected = ExpectedRevision::Any;
+        restored.append(AppendRequest { stream, expected, events: vec![event] }).await.unwrap();
     }
-}
-
-#[async_trait]
-impl EventStore for RestoredStore {
-    fn log_id(&self) -> Uuid {
-        self.log_id
-    }
-
-    async fn append_many(
-        &self,
-        requests: Vec<AppendRequest>,
-    ) -> Result<Vec<Appended>, AppendError> {
-        self.inner.append_many(requests).await
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Revision,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_stream(stream, from, limit).await
-    }
-
-    async fn read_last(
-        &self,
-        stream: &StreamName,
-    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_last(stream).await
-    }
-
-    async fn read_log(
-        &self,
-        after: Position,
-        filter: &EventFilter,
-        limit: usize,
-    ) -> Result<LogPage, ReadError> {
-        self.inner.read_log(after, filter, limit).await
-    }
-
-    async fn read_correlation(
-        &self,
-        correlation_id: Uuid,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_correlation(correlation_id, after, limit).await
-    }
-
-    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
-        self.inner.event_id_at(position).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.inner.head().await
-    }
-
-    fn watch_head(&self) -> watch::Receiver<Position> {
-        self.inner.watch_head()
-    }
+    restored
 }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::lamp::{Command, LampDecider, LampEvent, RestoredStore, house, house_on};
+use crate::lamp::{Command, LampDecider, LampEvent, house, house_on, restored};
 use crate::subscriptions::{Content, DISK_FULL, MemoryDatabase};
 
 #[derive(Default)]
@@ -151,8 +151,7 @@ async fn a_store_restored_to_an_earlier_state_stops_the_subscription_though_it_h
     task.await.unwrap();
 
     // The backup had the first event only; since then others were written over the second.
-    let restored = Arc::new(RestoredStore::of(&environment, 1).await);
-    let environment = house_on(restored).environment;
+    let environment = house_on(Arc::new(restored(&environment, 1).await)).environment;
     for _ in 0..3 {
         light(&environment, new_id(), "Eve").await;
     }
