@@ -147,30 +147,64 @@ pub struct RecordedEvent {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// Which events a reader wants: all, or those of some types.
+/// The family of a versioned event type: `orders.OrderPlaced.v2` is of `orders.OrderPlaced`. `None`
+/// for a type that has no version.
+pub fn family(event_type: &str) -> Option<&str> {
+    let unnumbered = event_type.trim_end_matches(|digit: char| digit.is_ascii_digit());
+    let family = unnumbered.strip_suffix(".v")?;
+    (unnumbered.len() < event_type.len()).then_some(family)
+}
+
+/// Which events a reader wants: all, or those of some families.
+///
+/// Not of some *types*: a reader that knows version 1 of an event must meet version 2 and say that
+/// it does not know it, never skip it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
-    types: Option<BTreeSet<Cow<'static, str>>>,
+    families: Option<BTreeSet<Cow<'static, str>>>,
 }
 
 impl EventFilter {
     /// Every event of the log.
     pub fn all() -> Self {
-        Self { types: None }
+        Self { families: None }
     }
 
-    /// The events of these types.
-    pub fn types<T: Into<Cow<'static, str>>>(types: impl IntoIterator<Item = T>) -> Self {
-        Self { types: Some(types.into_iter().map(Into::into).collect()) }
+    /// The events of the families that these types are of, whatever their version.
+    pub fn families_of(types: impl IntoIterator<Item = &'static str>) -> Self {
+        Self::families(types.into_iter().filter_map(family))
     }
 
-    /// The wanted types, `None` for all.
-    pub fn wanted_types(&self) -> Option<&BTreeSet<Cow<'static, str>>> {
-        self.types.as_ref()
+    /// The events of these families, such as `orders.OrderPlaced`.
+    pub fn families<F: Into<Cow<'static, str>>>(families: impl IntoIterator<Item = F>) -> Self {
+        Self { families: Some(families.into_iter().map(Into::into).collect()) }
+    }
+
+    /// The wanted families, `None` for all.
+    pub fn wanted_families(&self) -> Option<&BTreeSet<Cow<'static, str>>> {
+        self.families.as_ref()
     }
 
     /// Whether an event of this type is wanted.
     pub fn matches(&self, event_type: &str) -> bool {
-        self.types.as_ref().is_none_or(|types| types.contains(event_type))
+        self.families.as_ref().is_none_or(|families| {
+            family(event_type).is_some_and(|family| families.contains(family))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_of_a_wanted_event_is_wanted() {
+        let filter = EventFilter::families_of(["orders.OrderPlaced.v1"]);
+        assert!(filter.matches("orders.OrderPlaced.v1"));
+        assert!(filter.matches("orders.OrderPlaced.v12"));
+        for other in ["orders.OrderPlaced", "orders.OrderPlaced.v", "orders.OrderPlacedX.v1", "v1"]
+        {
+            assert!(!filter.matches(other), "{other}");
+        }
     }
 }

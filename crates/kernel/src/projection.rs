@@ -130,7 +130,7 @@ impl<P: Projection> ProjectionRunner<P> {
         let checkpoint = checkpoint_of_this_log(&self.environment, &self.store, name).await?;
         let mut from = checkpoint.map(|checkpoint| checkpoint.position);
         let mut parked = ParkedKeys::new(self.store.parked_keys(name).await?);
-        let filter = EventFilter::types(P::Event::types());
+        let filter = EventFilter::families_of(P::Event::types());
         let log = Arc::clone(&self.environment.store);
         let mut reader = LogReader::new(log, from.unwrap_or(0), filter);
         self.progress.send_replace(from.unwrap_or(0));

@@ -213,7 +213,7 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
         run.scanned_to = run.stored.unwrap_or(0);
         run.parked = ParkedKeys::new(self.store.parked_keys(run.name).await?);
         run.loaded = true;
-        let filter = EventFilter::types(R::Event::types());
+        let filter = EventFilter::families_of(R::Event::types());
         let log = Arc::clone(&self.environment.store);
         let mut reader = LogReader::new(log, run.scanned_to, filter);
         let mut saving = tokio::time::interval(CHECKPOINT_EVERY);

@@ -46,7 +46,7 @@ pub const STATEMENTS: &[&str] = &[
     reading::STREAM,
     reading::LAST,
     reading::LOG,
-    reading::LOG_OF_TYPES,
+    reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
     writing::REVISIONS,
     writing::KNOWN,

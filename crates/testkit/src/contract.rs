@@ -333,17 +333,17 @@ pub async fn the_log_is_read_filtered_and_in_pages(test: TestStore) {
     }
     // From memory as well as from the disk.
     let test = {
-        let rare = EventFilter::types(["testing.Rare.v1"]);
+        let rare = EventFilter::families_of(["testing.Rare.v1"]);
         assert_eq!(positions(store, 0, &rare, 2).await, ([1, 11].to_vec(), 11));
         test.restarted().await
     };
     let store = &test.store;
-    let rare = EventFilter::types(["testing.Rare.v1"]);
+    let rare = EventFilter::families_of(["testing.Rare.v1"]);
     assert_eq!(positions(store, 0, &rare, 2).await, ([1, 11].to_vec(), 11));
     // The end is reached though nothing there is wanted: an idle subscriber moves on.
     assert_eq!(positions(store, 11, &rare, 2).await, ([21].to_vec(), 30));
     assert_eq!(positions(store, 30, &rare, 2).await, ([].to_vec(), 30));
-    let nothing = EventFilter::types(["testing.Never.v1"]);
+    let nothing = EventFilter::families_of(["testing.Never.v1"]);
     assert_eq!(positions(store, 0, &nothing, 2).await, ([].to_vec(), 30));
 }
 

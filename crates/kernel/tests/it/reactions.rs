@@ -104,7 +104,7 @@ async fn light(environment: &Environment, id: Uuid, by: &'static str) -> u64 {
 }
 
 async fn counted(environment: &Environment) -> Vec<Arc<RecordedEvent>> {
-    let filter = kernel::event::EventFilter::types(["house.LampCounted.v1"]);
+    let filter = kernel::event::EventFilter::families_of(["house.LampCounted.v1"]);
     environment.store.read_log(0, &filter, 100).await.unwrap().events
 }
 

@@ -25,9 +25,10 @@ pub(super) const STREAM: &str =
 pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
 pub(super) const LOG: &str =
     select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
-pub(super) const LOG_OF_TYPES: &str = select_events!(
+pub(super) const LOG_OF_FAMILIES: &str = select_events!(
     "WHERE e.position > $1 AND e.position <= $2 \
-     AND e.type IN (SELECT value FROM json_each($4)) ORDER BY e.position LIMIT $3"
+     AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each($4)) \
+     ORDER BY e.position LIMIT $3"
 );
 pub(super) const CORRELATION: &str =
     select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
@@ -126,12 +127,13 @@ pub(super) async fn log(
     limit: usize,
 ) -> Result<LogPage, ReadError> {
     let to = head.min(after.saturating_add(SCAN));
-    let query = sqlx::query_as(if filter.wanted_types().is_some() { LOG_OF_TYPES } else { LOG })
-        .bind(after.cast_signed())
-        .bind(to.cast_signed())
-        .bind(count(limit));
-    let query = match filter.wanted_types() {
-        Some(types) => query.bind(serde_json::json!(types).to_string()),
+    let query =
+        sqlx::query_as(if filter.wanted_families().is_some() { LOG_OF_FAMILIES } else { LOG })
+            .bind(after.cast_signed())
+            .bind(to.cast_signed())
+            .bind(count(limit));
+    let query = match filter.wanted_families() {
+        Some(families) => query.bind(serde_json::json!(families).to_string()),
         None => query,
     };
     let events = all_recorded(query.fetch_all(pool).await.map_err(unavailable)?)?;

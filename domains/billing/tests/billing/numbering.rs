@@ -75,7 +75,8 @@ async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, Naiv
 
 /// What stands on the documents: number and day by id. Every number is there once.
 async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
-    let filter = EventFilter::types(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
+    let filter =
+        EventFilter::families_of(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
     let page = environment.store.read_log(0, &filter, 10_000).await.unwrap();
     let mut documents = BTreeMap::new();
     for event in page.events {

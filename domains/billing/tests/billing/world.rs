@@ -228,7 +228,7 @@ impl World {
 
     /// Waits until the log holds an event that passes, and gives it.
     pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> (Event, Arc<RecordedEvent>) {
-        let filter = EventFilter::types(Event::types());
+        let filter = EventFilter::families_of(Event::types());
         let store = Arc::clone(&self.environment.store);
         let mut reader = LogReader::new(store, 0, filter);
         let search = async {
@@ -287,7 +287,7 @@ impl World {
 
     /// How many events of a type the log has.
     pub async fn count(&self, event_type: &'static str) -> usize {
-        let filter = EventFilter::types([event_type]);
+        let filter = EventFilter::families_of([event_type]);
         self.environment.store.read_log(0, &filter, 1000).await.unwrap().events.len()
     }
 

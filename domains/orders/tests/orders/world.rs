@@ -97,7 +97,7 @@ impl World {
 
     /// Waits until the log holds an event that passes, and gives it.
     pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> Arc<RecordedEvent> {
-        let filter = EventFilter::types(Event::types());
+        let filter = EventFilter::families_of(Event::types());
         let store = Arc::clone(&self.environment.store);
         let mut reader = LogReader::new(store, 0, filter);
         let search = async {
