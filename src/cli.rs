@@ -48,7 +48,7 @@ struct Overrides {
     admin_listen: Option<SocketAddr>,
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    modules: Option<Vec<String>>,
+    run: Option<Vec<String>>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -121,7 +121,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Serve { listen, admin_listen, modules, .. } = &cli.command {
         overrides.listen = *listen;
         overrides.admin_listen = *admin_listen;
-        overrides.modules.clone_from(modules);
+        overrides.run.clone_from(modules);
     }
     if matches!(cli.command, Command::Openapi) {
         output::line(openapi::document().to_pretty_json()?)?;

@@ -38,7 +38,7 @@ pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened>
 
 /// Opens the event store and the configured modules.
 pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
-    for name in &configuration.modules {
+    for name in configuration.run.iter().chain(configuration.modules.keys()) {
         anyhow::ensure!(
             MODULES.contains(&name.as_str()),
             "there is no module `{name}`; the modules are {}",
@@ -59,7 +59,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     };
     let mut modules = Vec::new();
     for name in MODULES {
-        if configuration.modules.is_empty() || configuration.modules.iter().any(|one| one == name) {
+        if configuration.run.is_empty() || configuration.run.iter().any(|one| one == name) {
             let module = open_module(name, &environment, configuration);
             modules
                 .push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
@@ -74,8 +74,7 @@ async fn open_module(
     configuration: &Configuration,
 ) -> anyhow::Result<Module> {
     let environment = environment.clone();
-    let url = |part: &str| database::module_url(&configuration.store, part);
-    let database = url(name)?;
+    let database = configuration.database_url(name)?;
     Ok(match name {
         customers::NAME => customers::open(environment, &database).await?,
         orders::NAME => orders::open(environment, &database).await?,
@@ -83,7 +82,7 @@ async fn open_module(
             billing::open(environment, &database, configuration.billing.clone()).await?
         }
         payments::NAME => {
-            let sandbox = url("sandbox")?;
+            let sandbox = database::module_url(&configuration.store, "sandbox")?;
             let settings = configuration.payments.clone();
             payments::open(environment, &database, &sandbox, settings).await?
         }

@@ -1,10 +1,12 @@
 //! Configuration: defaults, then `bascule.toml`, then the environment (`BASCULE_…`, nested names
 //! with two underscores), then the command line.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use database::DatabaseError;
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kernel::keys::SecretKey;
@@ -14,14 +16,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
-    /// Where the events are: `sqlite:<path>`. The modules' databases lie beside it.
+    /// Where the events are: `sqlite:<path>`, or `postgres://…`. The modules' tables are beside them
+    /// unless [`Self::modules`] says otherwise.
     pub store: String,
     /// Where the public API listens.
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
     /// The modules to run; all when empty.
-    pub modules: Vec<String>,
+    pub run: Vec<String>,
+    /// What is set for single modules, by name.
+    pub modules: BTreeMap<String, ModuleSettings>,
     /// The master key that wraps the keys of personal data, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key: Option<String>,
@@ -34,6 +39,15 @@ pub struct Configuration {
     pub billing: billing::BillingSettings,
     /// The payments module.
     pub payments: payments::PaymentsSettings,
+}
+
+/// What can be set for one module.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModuleSettings {
+    /// Where its own tables are, when not beside the event store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// How the program logs.
@@ -64,7 +78,8 @@ impl Default for Configuration {
             store: "sqlite:./data/bascule.db".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
-            modules: Vec::new(),
+            run: Vec::new(),
+            modules: BTreeMap::new(),
             master_key: None,
             master_key_file: None,
             log: Log {
@@ -108,6 +123,14 @@ impl Configuration {
             configuration.master_key = Some(key);
         }
         Ok(configuration)
+    }
+
+    /// Where a part of the system keeps its tables: a module, or one of the parts beside them.
+    pub fn database_url(&self, part: &str) -> Result<String, DatabaseError> {
+        match self.modules.get(part).and_then(|module| module.database.as_ref()) {
+            Some(url) => Ok(url.clone()),
+            None => database::module_url(&self.store, part),
+        }
     }
 
     /// The configuration as TOML, secrets left out.
