@@ -38,15 +38,24 @@ impl Runner {
     /// Starts the threads. `patience` is how long to wait for a run that its own limits did not
     /// stop.
     pub(crate) fn start(patience: Duration) -> std::io::Result<Self> {
+        Self::observed(patience, || ())
+    }
+
+    /// As [`Self::start`]; `begins` is called on a program's thread right before it runs.
+    pub(crate) fn observed(
+        patience: Duration,
+        begins: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let begins = Arc::new(begins);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let (tasks, queue) = mpsc::channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads {
-            let queue = queue.clone();
+            let (queue, begins) = (queue.clone(), begins.clone());
             std::thread::Builder::new()
                 .name(format!("mapping-{number}"))
                 .stack_size(STACK)
-                .spawn(move || work(&queue))?;
+                .spawn(move || work(&queue, &*begins))?;
         }
         Ok(Self { tasks, patience })
     }
@@ -68,7 +77,7 @@ impl Runner {
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
+fn work(queue: &Mutex<mpsc::Receiver<Task>>, begins: &dyn Fn()) {
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((job, sender)) = task else { return };
@@ -76,6 +85,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
         if sender.is_closed() {
             continue;
         }
+        begins();
         let _ = sender.send(job.program.run(job.input, STACK));
     }
 }
