@@ -1,6 +1,8 @@
 //! From event structs to stored bytes and back: sealing personal values on the way in, opening
 //! them on the way out.
 
+mod event_set;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,76 +11,9 @@ use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::event::RecordedEvent;
+pub use self::event_set::EventSet;
+use crate::event::{RecordedEvent, family};
 use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
-
-/// A closed set of event types, as an aggregate writes them or a subscription reads them. Made by
-/// [`event_set!`](crate::event_set).
-pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
-    /// The stored names of all events of the set.
-    fn types() -> Vec<&'static str>;
-
-    /// The stored name of this event.
-    fn event_type(&self) -> &'static str;
-
-    /// The person whose key seals this event's personal values.
-    fn data_subject(&self) -> Option<Uuid>;
-
-    /// The data as JSON, personal values in the clear behind their marker.
-    fn to_json(&self) -> Result<Value, serde_json::Error>;
-
-    /// Reads the data of an event of this type; `None` when the type is not of this set.
-    fn from_json(event_type: &str, data: Value) -> Result<Option<Self>, serde_json::Error>;
-}
-
-/// Declares a set of published events.
-///
-/// ```
-/// # use serde::{Serialize, Deserialize};
-/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit {}
-/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v1"; }
-/// kernel::event_set! {
-///     /// What happens to a lamp.
-///     pub enum LampEvent { Lit(LampLit) }
-/// }
-/// ```
-#[macro_export]
-macro_rules! event_set {
-    ($(#[$meta:meta])* $visibility:vis enum $name:ident { $($variant:ident($event:ty)),+ $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Debug, Clone)]
-        #[allow(missing_docs, reason = "each variant is documented on the event it holds")]
-        $visibility enum $name { $($variant($event)),+ }
-
-        impl $crate::codec::EventSet for $name {
-            fn types() -> Vec<&'static str> {
-                vec![$(<$event as $crate::codec::Published>::TYPE),+]
-            }
-            fn event_type(&self) -> &'static str {
-                match self { $(Self::$variant(_) => <$event as $crate::codec::Published>::TYPE),+ }
-            }
-            fn data_subject(&self) -> Option<$crate::codec::DataSubject> {
-                match self { $(Self::$variant(event) => $crate::codec::Published::data_subject(event)),+ }
-            }
-            fn to_json(&self) -> Result<$crate::codec::Json, $crate::codec::JsonError> {
-                match self { $(Self::$variant(event) => $crate::codec::to_json(event)),+ }
-            }
-            fn from_json(
-                event_type: &str,
-                data: $crate::codec::Json,
-            ) -> Result<Option<Self>, $crate::codec::JsonError> {
-                $(if event_type == <$event as $crate::codec::Published>::TYPE {
-                    return $crate::codec::from_json(data).map(|event| Some(Self::$variant(event)));
-                })+
-                Ok(None)
-            }
-        }
-
-        $(impl From<$event> for $name {
-            fn from(event: $event) -> Self { Self::$variant(event) }
-        })+
-    };
-}
 
 // What the macro refers to, so that its users need no such dependencies of their own.
 #[doc(hidden)]
@@ -119,6 +54,15 @@ pub enum CodecError {
         /// The event's type.
         event_type: String,
     },
+    /// The event's family is known, but not in this version: a newer release wrote it. It must
+    /// neither be skipped nor parked; a replica of that release can handle it.
+    #[error("this release reads {}, but not {event_type}", known.join(", "))]
+    UnknownVersion {
+        /// The event's type.
+        event_type: String,
+        /// The types of its family that can be read.
+        known: Vec<&'static str>,
+    },
     /// An event has personal values but its contract names no data subject.
     #[error("{event_type} has personal values but names no data subject")]
     NoDataSubject {
@@ -131,9 +75,26 @@ pub enum CodecError {
 }
 
 impl CodecError {
-    /// Whether trying again later may help.
+    /// Whether trying again later may help: the keys are out of reach, or the event is of a newer
+    /// release, which another replica has and this one will have.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Key(KeyError::Unavailable(_)))
+        matches!(self, Self::Key(KeyError::Unavailable(_))) || self.is_of_newer_release()
+    }
+
+    /// Whether the event is one that only a newer release reads.
+    pub fn is_of_newer_release(&self) -> bool {
+        matches!(self, Self::UnknownType { .. } | Self::UnknownVersion { .. })
+    }
+
+    fn unreadable<E: EventSet>(event_type: &str) -> Self {
+        let mut known = E::readable_types();
+        known.retain(|known| family(known).is_some() && family(known) == family(event_type));
+        let event_type = event_type.to_owned();
+        if known.is_empty() {
+            Self::UnknownType { event_type }
+        } else {
+            Self::UnknownVersion { event_type, known }
+        }
     }
 }
 
@@ -193,9 +154,7 @@ impl Codec {
                 event_type: recorded.event_type.to_string(),
                 source,
             })?
-            .ok_or_else(|| CodecError::UnknownType {
-                event_type: recorded.event_type.to_string(),
-            })?;
+            .ok_or_else(|| CodecError::unreadable::<E>(&recorded.event_type))?;
         Ok(Envelope { event, recorded })
     }
 

@@ -52,12 +52,8 @@ impl From<ReadError> for Problem {
 
 impl From<CodecError> for Problem {
     fn from(error: CodecError) -> Self {
-        match error {
-            // Written by a newer release: another replica can answer, and soon this one.
-            CodecError::UnknownType { .. } => Self::unavailable(error),
-            _ if error.is_transient() => Self::unavailable(error),
-            _ => Self::internal(error),
-        }
+        // What a newer release wrote is transient, too: another replica can answer, soon this one.
+        if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
 

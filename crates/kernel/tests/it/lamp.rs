@@ -56,6 +56,7 @@ pub enum Command {
 #[error("the lamp is worn out")]
 pub struct WornOut;
 
+#[derive(Debug)]
 pub struct LampDecider;
 
 impl Decider for LampDecider {

@@ -7,3 +7,4 @@ mod lamp;
 mod projections;
 mod reactions;
 mod subscriptions;
+mod upcasting;

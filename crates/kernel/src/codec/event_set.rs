@@ -1,0 +1,153 @@
+//! Closed sets of events, and the older versions of them that can still be read.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A closed set of event types, as an aggregate writes them or a subscription reads them. Made by
+/// [`event_set!`](crate::event_set).
+pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
+    /// The stored names under which events of the set are written.
+    fn types() -> Vec<&'static str>;
+
+    /// The stored names that can be read: those written, and every other version with an upcaster.
+    fn readable_types() -> Vec<&'static str>;
+
+    /// The stored name this event is written under.
+    fn event_type(&self) -> &'static str;
+
+    /// The person whose key seals this event's personal values.
+    fn data_subject(&self) -> Option<Uuid>;
+
+    /// The data as JSON, personal values in the clear behind their marker.
+    fn to_json(&self) -> Result<Value, serde_json::Error>;
+
+    /// Reads the data of an event of this type, an older version through its upcasters; `None` when
+    /// the type is not of this set.
+    fn from_json(event_type: &str, data: Value) -> Result<Option<Self>, serde_json::Error>;
+}
+
+/// Declares a set of published events.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit {}
+/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v1"; }
+/// kernel::event_set! {
+///     /// What happens to a lamp.
+///     pub enum LampEvent { Lit(LampLit) }
+/// }
+/// ```
+///
+/// # Older versions
+///
+/// `from [V1, V2]` names the older versions of an event, oldest first. Each is turned into the next
+/// one by `From`, the last of them into the newest: an *upcaster* is one small pure function
+/// between neighbours, and no version needs to know all the others.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLitV1 {}
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit { lumens: Option<u32> }
+/// # impl event_contract::Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
+/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v2"; }
+/// impl From<LampLitV1> for LampLit {
+///     fn from(_: LampLitV1) -> Self { Self { lumens: None } }
+/// }
+/// kernel::event_set! {
+///     pub enum LampEvent { Lit(LampLit) from [LampLitV1] }
+/// }
+/// ```
+///
+/// # Read one release before it is written
+///
+/// While two releases run side by side, the older one must be able to read what the newer writes.
+/// So a new version is first published with `written as` the version before it, which the newest
+/// must then be convertible into; the release after that drops the two words.
+///
+/// ```
+/// # use serde::{Serialize, Deserialize};
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLitV1 {}
+/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit { lumens: Option<u32> }
+/// # impl event_contract::Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
+/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v2"; }
+/// # impl From<LampLitV1> for LampLit { fn from(_: LampLitV1) -> Self { Self { lumens: None } } }
+/// impl From<LampLit> for LampLitV1 {
+///     fn from(_: LampLit) -> Self { Self {} }
+/// }
+/// kernel::event_set! {
+///     pub enum LampEvent { Lit(LampLit) from [LampLitV1] written as LampLitV1 }
+/// }
+/// ```
+#[macro_export]
+macro_rules! event_set {
+    ($(#[$meta:meta])* $visibility:vis enum $name:ident {
+        $($variant:ident($event:ty) $(from [$($older:ty),+ $(,)?])? $(written as $written:ty)?),+
+        $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        #[allow(missing_docs, reason = "each variant is documented on the event it holds")]
+        $visibility enum $name { $($variant($event)),+ }
+
+        impl $crate::codec::EventSet for $name {
+            fn types() -> Vec<&'static str> {
+                vec![$($crate::event_set!(@type $event $(, $written)?)),+]
+            }
+            fn readable_types() -> Vec<&'static str> {
+                vec![$(
+                    $($(<$older as $crate::codec::Published>::TYPE,)+)?
+                    <$event as $crate::codec::Published>::TYPE,
+                )+]
+            }
+            fn event_type(&self) -> &'static str {
+                match self {
+                    $(Self::$variant(_) => $crate::event_set!(@type $event $(, $written)?)),+
+                }
+            }
+            fn data_subject(&self) -> Option<$crate::codec::DataSubject> {
+                match self { $(Self::$variant(event) => $crate::codec::Published::data_subject(event)),+ }
+            }
+            fn to_json(&self) -> Result<$crate::codec::Json, $crate::codec::JsonError> {
+                match self {
+                    $(Self::$variant(event) => $crate::event_set!(@to_json event $(, $written)?)),+
+                }
+            }
+            fn from_json(
+                event_type: &str,
+                data: $crate::codec::Json,
+            ) -> Result<Option<Self>, $crate::codec::JsonError> {
+                $(
+                    $($crate::event_set!(@read event_type, data, Self::$variant, $event, [$($older),+]);)?
+                    if event_type == <$event as $crate::codec::Published>::TYPE {
+                        return $crate::codec::from_json(data)
+                            .map(|event| Some(Self::$variant(event)));
+                    }
+                )+
+                Ok(None)
+            }
+        }
+
+        $(impl From<$event> for $name {
+            fn from(event: $event) -> Self { Self::$variant(event) }
+        })+
+    };
+
+    (@type $event:ty) => { <$event as $crate::codec::Published>::TYPE };
+    (@type $event:ty, $written:ty) => { <$written as $crate::codec::Published>::TYPE };
+
+    (@to_json $value:ident) => { $crate::codec::to_json($value) };
+    (@to_json $value:ident, $written:ty) => {
+        $crate::codec::to_json(<$written as From<_>>::from($value.clone()))
+    };
+
+    // The oldest of the list, through every one after it, up to the newest; then the others.
+    (@read $type:ident, $data:ident, $variant:path, $newest:ty, [$oldest:ty $(, $later:ty)*]) => {
+        if $type == <$oldest as $crate::codec::Published>::TYPE {
+            let event = $crate::codec::from_json::<$oldest>($data)?;
+            $(let event = <$later as From<_>>::from(event);)*
+            return Ok(Some($variant(<$newest as From<_>>::from(event))));
+        }
+        $crate::event_set!(@read $type, $data, $variant, $newest, [$($later),*]);
+    };
+    (@read $type:ident, $data:ident, $variant:path, $newest:ty, []) => {};
+}

@@ -1,0 +1,147 @@
+//! Older versions of an event are read through their upcasters; versions of a newer release are
+//! recognised as such.
+
+use event_contract::Published;
+use kernel::codec::{CodecError, EventSet};
+use kernel::event::{Metadata, NewEvent, StreamName};
+use kernel::execution::{Cause, ExecuteError, LoadError};
+use kernel::seams::{Clock as _, SystemClock, new_id};
+use kernel::store::{AppendRequest, ExpectedRevision};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::lamp::{Command, House, LampDecider, house};
+
+/// First it was watts, as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct BulbSoldV1 {
+    watts: String,
+}
+
+/// Then a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct BulbSoldV2 {
+    watts: u32,
+}
+
+/// Then light, as people understood at last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct BulbSold {
+    lumens: u32,
+}
+
+impl Published for BulbSoldV1 {
+    const TYPE: &'static str = "house.BulbSold.v1";
+}
+
+impl Published for BulbSoldV2 {
+    const TYPE: &'static str = "house.BulbSold.v2";
+}
+
+impl Published for BulbSold {
+    const TYPE: &'static str = "house.BulbSold.v3";
+}
+
+impl From<BulbSoldV1> for BulbSoldV2 {
+    fn from(old: BulbSoldV1) -> Self {
+        Self { watts: old.watts.parse().unwrap_or(0) }
+    }
+}
+
+impl From<BulbSoldV2> for BulbSold {
+    fn from(old: BulbSoldV2) -> Self {
+        Self { lumens: old.watts * 12 }
+    }
+}
+
+impl From<BulbSold> for BulbSoldV2 {
+    fn from(new: BulbSold) -> Self {
+        Self { watts: new.lumens / 12 }
+    }
+}
+
+kernel::event_set! {
+    enum Sale { Bulb(BulbSold) from [BulbSoldV1, BulbSoldV2] }
+}
+
+kernel::event_set! {
+    /// The release before: version 3 is read, and not written yet.
+    enum SaleBefore { Bulb(BulbSold) from [BulbSoldV1, BulbSoldV2] written as BulbSoldV2 }
+}
+
+#[track_caller]
+fn lumens(event_type: &str, data: serde_json::Value) -> u32 {
+    let Sale::Bulb(sold) = Sale::from_json(event_type, data).unwrap().unwrap();
+    sold.lumens
+}
+
+#[test]
+fn every_version_is_read_as_the_newest() {
+    assert_eq!(lumens("house.BulbSold.v1", json!({ "watts": "60" })), 720);
+    assert_eq!(lumens("house.BulbSold.v2", json!({ "watts": 40 })), 480);
+    assert_eq!(lumens("house.BulbSold.v3", json!({ "lumens": 800 })), 800);
+    assert!(Sale::from_json("house.BulbSold.v4", json!({})).unwrap().is_none());
+    assert!(Sale::from_json("house.BulbSold.v1", json!({ "lumens": 800 })).is_err());
+}
+
+#[test]
+fn the_newest_version_is_written() {
+    let sold = Sale::from(BulbSold { lumens: 800 });
+    assert_eq!(sold.event_type(), "house.BulbSold.v3");
+    assert_eq!(sold.to_json().unwrap(), json!({ "lumens": 800 }));
+    assert_eq!(Sale::types(), ["house.BulbSold.v3"]);
+    let readable = ["house.BulbSold.v1", "house.BulbSold.v2", "house.BulbSold.v3"];
+    assert_eq!(Sale::readable_types(), readable);
+}
+
+#[test]
+fn a_version_can_be_read_one_release_before_it_is_written() {
+    let sold = SaleBefore::from(BulbSold { lumens: 480 });
+    assert_eq!(sold.event_type(), "house.BulbSold.v2");
+    assert_eq!(sold.to_json().unwrap(), json!({ "watts": 40 }));
+    assert_eq!(SaleBefore::types(), ["house.BulbSold.v2"]);
+    assert!(
+        SaleBefore::from_json("house.BulbSold.v3", json!({ "lumens": 800 })).unwrap().is_some()
+    );
+}
+
+/// Adds an event of this type to a lamp, as a newer release may.
+async fn happens(house: &House, lamp: uuid::Uuid, event_type: &'static str) {
+    let metadata = Metadata {
+        correlation_id: new_id(),
+        causation_id: None,
+        traceparent: None,
+        actor: "a newer release".to_owned(),
+        origin_system: "bascule".to_owned(),
+        occurred_at: SystemClock.now(),
+    };
+    let data = b"{}".to_vec();
+    let event = NewEvent { id: new_id(), event_type: event_type.into(), data, metadata };
+    let (stream, expected) = (StreamName::of("lamp", lamp), ExpectedRevision::Any);
+    let request = AppendRequest { stream, expected, events: vec![event] };
+    house.environment.store.append(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_version_is_recognised_and_a_command_on_it_may_succeed_elsewhere() {
+    let (house, lamp) = (house(), new_id());
+    happens(&house, lamp, "house.LampLit.v2").await;
+    let error = house.environment.load::<LampDecider>(lamp).await.unwrap_err();
+    let LoadError::Codec(CodecError::UnknownVersion { event_type, known }) = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(event_type, "house.LampLit.v2");
+    assert_eq!(known, &["house.LampLit.v1"]);
+    let cause = Cause::request(new_id(), "test");
+    let executed = house.environment.execute::<LampDecider>(lamp, Command::Count, &cause, None);
+    let error = executed.await.unwrap_err();
+    assert!(matches!(error, ExecuteError::Load(_)) && error.is_transient(), "{error}");
+}
+
+#[tokio::test]
+async fn an_event_of_no_known_family_is_told_apart() {
+    let (house, lamp) = (house(), new_id());
+    happens(&house, lamp, "house.LampSwallowed.v1").await;
+    let error = house.environment.load::<LampDecider>(lamp).await.unwrap_err();
+    assert!(matches!(error, LoadError::Codec(CodecError::UnknownType { .. })), "{error}");
+}
