@@ -46,13 +46,13 @@ test-run: ## do what `make run` does with the built server, place an order, stop
 
 test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
 	@printf '\n==> Rust tests\n'
-	@cargo nextest run $(CARGO_SET) $(T)
+	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) $(T)
 
 check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
 	@printf '\n==> Checking the workspace\n'
 	@cargo check $(CARGO_SET) --all-targets
 	@printf '\n==> Unit tests beside the code\n'
-	@cargo nextest run $(CARGO_SET) --lib --bins
+	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --lib --bins
 
 lint: ## format, lints, licences, documentation, generated files
 	@scripts/install-dev-tools.sh deny

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the OpenAPI linter need beside Rust, where it is missing:
-#   Debian packages  curl, jq, python3, python3-venv
+#   Debian packages  curl, jq, python3, python3-venv, postgresql-15
 #   .venv            schemathesis from PyPI, pinned; Node.js too if the machine's is missing or old
 #   node_modules     the OpenAPI linter from npm, pinned
 # Run again it changes nothing and takes no time.
@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 . scripts/lib/install.sh
+. scripts/lib/postgres.sh
 
 missing=()
 command -v curl >/dev/null || missing+=(curl)
@@ -15,6 +16,8 @@ command -v jq >/dev/null || missing+=(jq)
 command -v python3 >/dev/null || missing+=(python3)
 # Debian's python3 without python3-venv has the module venv, but cannot put pip into it.
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# For its binaries: scripts/with-postgres.sh starts servers of its own.
+postgres_bin >/dev/null || missing+=(postgresql-15)
 [ ${#missing[@]} -eq 0 ] || install_debian_packages "${missing[@]}"
 
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||

@@ -1,10 +1,11 @@
-//! What tests are made of: the event store's contract suite, throwaway stores, and what a
-//! module's tests open it on and call it with. A development dependency only.
+//! What tests are made of: the event store's contract suite, throwaway stores and PostgreSQL servers,
+//! and what a module's tests open it on and call it with. A development dependency only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is for tests only")]
 
 pub mod client;
 pub mod contract;
 pub mod modules;
+pub mod postgres;
 pub mod stores;
 
 pub use client::{Answer, Client};
