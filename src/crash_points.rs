@@ -48,7 +48,7 @@ impl EventStore for CrashingStore {
         let here = requests
             .iter()
             .flat_map(|request| &request.events)
-            .any(|event| event.event_type == self.event_type);
+            .any(|event| event.event_type == *self.event_type);
         if here && self.moment == Moment::Before {
             std::process::abort();
         }

@@ -146,8 +146,8 @@ async fn entry(environment: &Environment, event: &RecordedEvent) -> Result<Histo
         occurred_at: metadata.occurred_at,
         correlation_id: metadata.correlation_id,
         causation_id: metadata.causation_id,
-        actor: metadata.actor,
-        origin_system: metadata.origin_system,
+        actor: metadata.actor.to_string(),
+        origin_system: metadata.origin_system.to_string(),
         traceparent: metadata.traceparent,
         data,
     })

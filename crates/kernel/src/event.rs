@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::shared_text::SharedText;
+
 /// Place of an event in the log of the whole store: 1 for the first, dense, in commit order.
 /// As "read from after here", 0 is the beginning.
 pub type Position = u64;
@@ -99,9 +101,9 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// Who asked for it.
-    pub actor: String,
+    pub actor: SharedText,
     /// The system in which it happened: `bascule`, or the name of a legacy system.
-    pub origin_system: String,
+    pub origin_system: SharedText,
     /// When it happened there.
     pub occurred_at: DateTime<Utc>,
 }
@@ -112,7 +114,7 @@ pub struct NewEvent {
     /// Identifies the event within its stream: appending it again changes nothing.
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
-    pub event_type: Cow<'static, str>,
+    pub event_type: SharedText,
     /// The event's data as JSON text, personal values sealed.
     pub data: Vec<u8>,
     /// What travels with it.
@@ -138,7 +140,7 @@ pub struct RecordedEvent {
     /// Its id, unique within the stream.
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
-    pub event_type: Cow<'static, str>,
+    pub event_type: SharedText,
     /// JSON text, personal values sealed.
     pub data: Vec<u8>,
     /// What travels with it.

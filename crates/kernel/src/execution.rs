@@ -123,8 +123,8 @@ impl Cause {
             correlation_id: self.correlation_id,
             causation_id: self.causation_id,
             traceparent: self.traceparent.clone(),
-            actor: self.actor.clone(),
-            origin_system: self.origin_system.clone(),
+            actor: self.actor.as_str().into(),
+            origin_system: self.origin_system.as_str().into(),
             occurred_at: self.occurred_at.unwrap_or(now),
         }
     }

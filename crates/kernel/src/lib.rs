@@ -18,6 +18,7 @@ pub mod planning;
 pub mod projection;
 pub mod reaction;
 pub mod seams;
+pub mod shared_text;
 pub mod store;
 pub mod subscription;
 mod supervision;

@@ -62,8 +62,8 @@ pub fn event_with_id(id: Uuid, correlation_id: Uuid) -> NewEvent {
             correlation_id,
             causation_id: None,
             traceparent: None,
-            actor: "test".to_owned(),
-            origin_system: "bascule".to_owned(),
+            actor: "test".into(),
+            origin_system: "bascule".into(),
             occurred_at: DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap(),
         },
     }
@@ -477,7 +477,7 @@ pub async fn what_was_written_is_read_back_whole(test: TestStore) {
     written.metadata.causation_id = Some(kernel::seams::new_id());
     written.metadata.traceparent =
         Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
-    written.metadata.actor = "José « le comptable »".to_owned();
+    written.metadata.actor = "José « le comptable »".into();
     let name = "rue-de l’Église/№ 5";
     append(&test.store, name, ExpectedRevision::NoStream, vec![written.clone()]).await.unwrap();
     for test in [test.restarted().await] {

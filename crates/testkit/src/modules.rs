@@ -33,8 +33,8 @@ pub async fn record<E: EventSet>(
         correlation_id: new_id(),
         causation_id: None,
         traceparent: None,
-        actor: "test".to_owned(),
-        origin_system: ORIGIN.to_owned(),
+        actor: "test".into(),
+        origin_system: ORIGIN.into(),
         occurred_at: environment.clock.now(),
     };
     let event = NewEvent {

@@ -111,8 +111,8 @@ async fn happens(house: &House, lamp: uuid::Uuid, event_type: &'static str) {
         correlation_id: new_id(),
         causation_id: None,
         traceparent: None,
-        actor: "a newer release".to_owned(),
-        origin_system: "bascule".to_owned(),
+        actor: "a newer release".into(),
+        origin_system: "bascule".into(),
         occurred_at: SystemClock.now(),
     };
     let data = b"{}".to_vec();

@@ -235,7 +235,7 @@ async fn write_events(
                 .bind(*stream_id)
                 .bind(revision.cast_signed())
                 .bind(event.id)
-                .bind(event.event_type.as_ref())
+                .bind(event.event_type.as_str())
                 .bind(event.data.as_slice())
                 .bind(serde_json::to_vec(&event.metadata)?)
                 .bind(event.metadata.correlation_id)
