@@ -1,11 +1,20 @@
 //! What event contracts are written in: the [`Published`] trait that ties an event struct to its
 //! stored name, and the [`Personal`] marker for data about a person.
 //!
+//! An event of which several versions were stored names its [`Upcaster`]; a contract lists all its
+//! versions in a catalogue of [`PublishedEvent`]s.
+//!
 //! Nothing else belongs here. Contract crates depend on this crate and on plain data types, so
 //! that another service can compile them without pulling in a database or a web server.
 
+mod catalogue;
+mod versions;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use catalogue::PublishedEvent;
+pub use versions::{Upcaster, read, readable_types, reads};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -17,9 +26,12 @@ use uuid::Uuid;
 ///
 /// Once a name is stored it never changes meaning. Within a version only optional fields may be
 /// added; anything else is a new version with an upcaster from every older one.
-pub trait Published {
+pub trait Published: Sized {
     /// `<module>.<Event>.v<N>`, for example `orders.OrderPlaced.v1`.
     const TYPE: &'static str;
+
+    /// How the version before this one is read as this one; `None` of the first.
+    const UPCASTER: Option<Upcaster<Self>> = None;
 
     /// The person whose key encrypts this event's [`Personal`] fields, `None` when it has none.
     ///

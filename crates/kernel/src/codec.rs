@@ -17,7 +17,7 @@ use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, Subject
 
 // What the macro refers to, so that its users need no such dependencies of their own.
 #[doc(hidden)]
-pub use event_contract::Published;
+pub use event_contract::{Published, read, readable_types, reads};
 #[doc(hidden)]
 pub type JsonError = serde_json::Error;
 #[doc(hidden)]
@@ -25,7 +25,7 @@ pub type Json = Value;
 #[doc(hidden)]
 pub type DataSubject = Uuid;
 #[doc(hidden)]
-pub use serde_json::{from_value as from_json, to_value as to_json};
+pub use serde_json::to_value as to_json;
 
 /// An event of a set, together with how it was recorded.
 #[derive(Debug, Clone)]

@@ -38,25 +38,8 @@ pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
 /// }
 /// ```
 ///
-/// # Older versions
-///
-/// `from [V1, V2]` names the older versions of an event, oldest first. Each is turned into the next
-/// one by `From`, the last of them into the newest: an *upcaster* is one small pure function
-/// between neighbours, and no version needs to know all the others.
-///
-/// ```
-/// # use serde::{Serialize, Deserialize};
-/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLitV1 {}
-/// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit { lumens: Option<u32> }
-/// # impl event_contract::Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
-/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v2"; }
-/// impl From<LampLitV1> for LampLit {
-///     fn from(_: LampLitV1) -> Self { Self { lumens: None } }
-/// }
-/// kernel::event_set! {
-///     pub enum LampEvent { Lit(LampLit) from [LampLitV1] }
-/// }
-/// ```
+/// Every version that a contract's [`UPCASTER`](event_contract::Published::UPCASTER) leads from is
+/// read, too: whoever lists an event need not know that it had other versions.
 ///
 /// # Read one release before it is written
 ///
@@ -65,24 +48,27 @@ pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
 /// must then be convertible into; the release after that drops the two words.
 ///
 /// ```
+/// # use event_contract::{Published, Upcaster};
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLitV1 {}
 /// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit { lumens: Option<u32> }
-/// # impl event_contract::Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
-/// # impl event_contract::Published for LampLit { const TYPE: &'static str = "house.LampLit.v2"; }
+/// # impl Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
 /// # impl From<LampLitV1> for LampLit { fn from(_: LampLitV1) -> Self { Self { lumens: None } } }
+/// impl Published for LampLit {
+///     const TYPE: &'static str = "house.LampLit.v2";
+///     const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+/// }
 /// impl From<LampLit> for LampLitV1 {
 ///     fn from(_: LampLit) -> Self { Self {} }
 /// }
 /// kernel::event_set! {
-///     pub enum LampEvent { Lit(LampLit) from [LampLitV1] written as LampLitV1 }
+///     pub enum LampEvent { Lit(LampLit) written as LampLitV1 }
 /// }
 /// ```
 #[macro_export]
 macro_rules! event_set {
     ($(#[$meta:meta])* $visibility:vis enum $name:ident {
-        $($variant:ident($event:ty) $(from [$($older:ty),+ $(,)?])? $(written as $written:ty)?),+
-        $(,)?
+        $($variant:ident($event:ty) $(written as $written:ty)?),+ $(,)?
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone)]
@@ -94,10 +80,7 @@ macro_rules! event_set {
                 vec![$($crate::event_set!(@type $event $(, $written)?)),+]
             }
             fn readable_types() -> Vec<&'static str> {
-                vec![$(
-                    $($(<$older as $crate::codec::Published>::TYPE,)+)?
-                    <$event as $crate::codec::Published>::TYPE,
-                )+]
+                [$($crate::codec::readable_types::<$event>()),+].concat()
             }
             fn event_type(&self) -> &'static str {
                 match self {
@@ -116,13 +99,10 @@ macro_rules! event_set {
                 event_type: &str,
                 data: $crate::codec::Json,
             ) -> Result<Option<Self>, $crate::codec::JsonError> {
-                $(
-                    $($crate::event_set!(@read event_type, data, Self::$variant, $event, [$($older),+]);)?
-                    if event_type == <$event as $crate::codec::Published>::TYPE {
-                        return $crate::codec::from_json(data)
-                            .map(|event| Some(Self::$variant(event)));
-                    }
-                )+
+                $(if $crate::codec::reads::<$event>(event_type) {
+                    let event = $crate::codec::read::<$event>(event_type, data)?;
+                    return Ok(event.map(Self::$variant));
+                })+
                 Ok(None)
             }
         }
@@ -139,15 +119,4 @@ macro_rules! event_set {
     (@to_json $value:ident, $written:ty) => {
         $crate::codec::to_json(<$written as From<_>>::from($value.clone()))
     };
-
-    // The oldest of the list, through every one after it, up to the newest; then the others.
-    (@read $type:ident, $data:ident, $variant:path, $newest:ty, [$oldest:ty $(, $later:ty)*]) => {
-        if $type == <$oldest as $crate::codec::Published>::TYPE {
-            let event = $crate::codec::from_json::<$oldest>($data)?;
-            $(let event = <$later as From<_>>::from(event);)*
-            return Ok(Some($variant(<$newest as From<_>>::from(event))));
-        }
-        $crate::event_set!(@read $type, $data, $variant, $newest, [$($later),*]);
-    };
-    (@read $type:ident, $data:ident, $variant:path, $newest:ty, []) => {};
 }

@@ -1,7 +1,7 @@
 //! Older versions of an event are read through their upcasters; versions of a newer release are
 //! recognised as such.
 
-use event_contract::Published;
+use event_contract::{Published, Upcaster};
 use kernel::codec::{CodecError, EventSet};
 use kernel::event::{Metadata, NewEvent, StreamName};
 use kernel::execution::{Cause, ExecuteError, LoadError};
@@ -36,10 +36,12 @@ impl Published for BulbSoldV1 {
 
 impl Published for BulbSoldV2 {
     const TYPE: &'static str = "house.BulbSold.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<BulbSoldV1>());
 }
 
 impl Published for BulbSold {
     const TYPE: &'static str = "house.BulbSold.v3";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<BulbSoldV2>());
 }
 
 impl From<BulbSoldV1> for BulbSoldV2 {
@@ -61,12 +63,12 @@ impl From<BulbSold> for BulbSoldV2 {
 }
 
 kernel::event_set! {
-    enum Sale { Bulb(BulbSold) from [BulbSoldV1, BulbSoldV2] }
+    enum Sale { Bulb(BulbSold) }
 }
 
 kernel::event_set! {
     /// The release before: version 3 is read, and not written yet.
-    enum SaleBefore { Bulb(BulbSold) from [BulbSoldV1, BulbSoldV2] written as BulbSoldV2 }
+    enum SaleBefore { Bulb(BulbSold) written as BulbSoldV2 }
 }
 
 #[track_caller]
