@@ -7,10 +7,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
-use tokio::sync::watch;
-use uuid::Uuid;
+use kernel::decorator::Decorator;
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
@@ -36,9 +34,9 @@ pub fn armed(inner: Arc<dyn EventStore>) -> anyhow::Result<Arc<dyn EventStore>> 
 }
 
 #[async_trait]
-impl EventStore for CrashingStore {
-    fn log_id(&self) -> Uuid {
-        self.inner.log_id()
+impl Decorator for CrashingStore {
+    fn inner(&self) -> &dyn EventStore {
+        &*self.inner
     }
 
     async fn append_many(
@@ -48,7 +46,7 @@ impl EventStore for CrashingStore {
         let here = requests
             .iter()
             .flat_map(|request| &request.events)
-            .any(|event| event.event_type == *self.event_type);
+            .any(|event| event.event_type.as_str() == self.event_type);
         if here && self.moment == Moment::Before {
             std::process::abort();
         }
@@ -57,51 +55,5 @@ impl EventStore for CrashingStore {
             std::process::abort();
         }
         appended
-    }
-
-    async fn read_stream(
-        &self,
-        stream: &StreamName,
-        from: Revision,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_stream(stream, from, limit).await
-    }
-
-    async fn read_last(
-        &self,
-        stream: &StreamName,
-    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_last(stream).await
-    }
-
-    async fn read_log(
-        &self,
-        after: Position,
-        filter: &EventFilter,
-        limit: usize,
-    ) -> Result<LogPage, ReadError> {
-        self.inner.read_log(after, filter, limit).await
-    }
-
-    async fn read_correlation(
-        &self,
-        correlation_id: Uuid,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_correlation(correlation_id, after, limit).await
-    }
-
-    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
-        self.inner.event_id_at(position).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.inner.head().await
-    }
-
-    fn watch_head(&self) -> watch::Receiver<Position> {
-        self.inner.watch_head()
     }
 }

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod checkpoint;
 pub mod codec;
 pub mod decider;
+pub mod decorator;
 pub mod event;
 pub mod execution;
 pub mod keys;

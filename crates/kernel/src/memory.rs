@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use crate::planning::{MAX_EVENT_BYTES, Plan, validate};
 use crate::seams::{SharedClock, new_id};
-use crate::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
+use crate::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
 
 #[derive(Debug, Default)]
 struct Log {
@@ -42,6 +42,10 @@ impl MemoryStore {
     }
 }
 
+fn place_of(event: &RecordedEvent) -> Place {
+    Place { revision: event.revision, position: event.position }
+}
+
 #[async_trait]
 impl EventStore for MemoryStore {
     fn log_id(&self) -> Uuid {
@@ -62,10 +66,7 @@ impl EventStore for MemoryStore {
             revisions.insert(request.stream.clone(), (places.len() as Revision).checked_sub(1));
             for place in places {
                 let event = &log.events[*place];
-                known.insert(
-                    (request.stream.clone(), event.id),
-                    Appended { revision: event.revision, position: event.position },
-                );
+                known.insert((request.stream.clone(), event.id), place_of(event));
             }
         }
         let mut plan = Plan::new(log.events.len() as Position, revisions, known);
@@ -108,6 +109,17 @@ impl EventStore for MemoryStore {
         let log = self.log();
         let place = log.streams.get(stream).and_then(|places| places.last());
         Ok(place.map(|place| Arc::clone(&log.events[*place])))
+    }
+
+    async fn find_in_stream(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError> {
+        let log = self.log();
+        let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let mut events = places.iter().map(|place| &log.events[*place]);
+        Ok(events.find(|event| event.id == event_id).map(|event| place_of(event)))
     }
 
     async fn read_log(

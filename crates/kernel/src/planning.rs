@@ -7,13 +7,13 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::event::{NewEvent, Position, Revision, StreamName};
-use crate::store::{AppendError, AppendRequest, Appended};
+use crate::store::{AppendError, AppendRequest, Appended, Place};
 
 /// Largest event by default, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// Where an event id already stands in its stream.
-pub type KnownEvents = HashMap<(StreamName, Uuid), Appended>;
+pub type KnownEvents = HashMap<(StreamName, Uuid), Place>;
 
 /// Checks what can be checked without looking at the store.
 pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<(), AppendError> {
@@ -123,19 +123,23 @@ impl Plan {
         let mut unknown = None;
         let mut known = None;
         for request in requests {
-            let mut last: Option<Appended> = None;
+            let mut last: Option<Place> = None;
             for event in &request.events {
-                let place = (request.stream.clone(), event.id);
-                match self.known.get(&place) {
+                let named = (request.stream.clone(), event.id);
+                match self.known.get(&named) {
                     Some(found) if last.is_none_or(|last| last.revision + 1 == found.revision) => {
                         last = Some(*found);
-                        known = Some(place);
+                        known = Some(named);
                     }
-                    Some(_) => return Err(mismatch(place)),
-                    None => unknown = Some(place),
+                    Some(_) => return Err(mismatch(named)),
+                    None => unknown = Some(named),
                 }
             }
-            results.extend(last);
+            results.extend(last.map(|Place { revision, position }| Appended {
+                revision,
+                position,
+                repeated: true,
+            }));
         }
         match (known, unknown) {
             (None, _) => Ok(None),
@@ -150,8 +154,8 @@ impl Plan {
             let next = revision.map_or(0, |revision| revision + 1);
             revision = Some(next);
             self.head += 1;
-            let appended = Appended { revision: next, position: self.head };
-            self.known.insert((request.stream.clone(), event.id), appended);
+            let place = Place { revision: next, position: self.head };
+            self.known.insert((request.stream.clone(), event.id), place);
             self.events.push(PlannedEvent {
                 stream: request.stream.clone(),
                 revision: next,
@@ -160,7 +164,7 @@ impl Plan {
             });
         }
         self.revisions.insert(request.stream, revision);
-        Appended { revision: revision.unwrap_or(0), position: self.head }
+        Appended { revision: revision.unwrap_or(0), position: self.head, repeated: false }
     }
 }
 

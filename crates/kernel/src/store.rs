@@ -65,6 +65,15 @@ pub struct AppendRequest {
     pub events: Vec<NewEvent>,
 }
 
+/// Where an event stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// In its stream.
+    pub revision: Revision,
+    /// In the log.
+    pub position: Position,
+}
+
 /// Where an append ended up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
@@ -72,6 +81,9 @@ pub struct Appended {
     pub revision: Revision,
     /// Position of the last event of the request.
     pub position: Position,
+    /// Whether events of these ids stood there already, so that nothing was written. What they say
+    /// may differ from what this request would have written.
+    pub repeated: bool,
 }
 
 /// Why an append was not carried out. Nothing was written unless it says otherwise.
@@ -183,6 +195,14 @@ pub trait EventStore: Send + Sync + 'static {
     /// The last event of a stream.
     async fn read_last(&self, stream: &StreamName)
     -> Result<Option<Arc<RecordedEvent>>, ReadError>;
+
+    /// Where the event of this id stands in a stream, `None` when it is not in it. However long
+    /// the stream, this is one look-up.
+    async fn find_in_stream(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError>;
 
     /// Up to `limit` wanted events after a position, in the order of the log.
     async fn read_log(

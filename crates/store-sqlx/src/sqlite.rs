@@ -14,7 +14,7 @@ use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::{KeyError, SecretKey};
 use kernel::planning::validate;
 use kernel::seams::{SharedClock, new_id};
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
@@ -45,6 +45,7 @@ pub const STATEMENTS: &[&str] = &[
     reading::ID_AT,
     reading::STREAM,
     reading::LAST,
+    reading::FIND,
     reading::LOG,
     reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
@@ -205,6 +206,14 @@ impl EventStore for SqliteStore {
         stream: &StreamName,
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
         reading::last(&self.readers, stream).await
+    }
+
+    async fn find_in_stream(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError> {
+        reading::find(&self.readers, stream, event_id).await
     }
 
     async fn read_log(

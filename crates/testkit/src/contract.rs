@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use kernel::event::{EventFilter, Metadata, NewEvent, Position, RecordedEvent, StreamName};
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, ExpectedRevision};
+use kernel::event::{
+    EventFilter, Metadata, NewEvent, Position, RecordedEvent, Revision, StreamName,
+};
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, ExpectedRevision, Place};
 use kernel::subscription::{Delivery, LogReader};
 use uuid::Uuid;
 
@@ -32,6 +34,7 @@ macro_rules! event_store_contract {
                 an_id_may_stand_in_two_streams,
                 streams_are_read_in_pages,
                 the_last_event_of_a_stream_is_found,
+                an_event_is_found_in_its_stream_by_its_id,
                 the_log_is_read_filtered_and_in_pages,
                 correlations_are_found_in_order,
                 a_position_tells_the_event_that_stands_there,
@@ -94,6 +97,11 @@ async fn append(
     events: Vec<NewEvent>,
 ) -> Result<Appended, AppendError> {
     store.append(request(name, expected, events)).await
+}
+
+/// What an append answers whose last event was written here.
+fn written(revision: Revision, position: Position) -> Appended {
+    Appended { revision, position, repeated: false }
 }
 
 async fn whole_log(store: &Arc<dyn EventStore>) -> Vec<Arc<RecordedEvent>> {
@@ -171,10 +179,7 @@ pub async fn several_streams_are_all_or_nothing(test: TestStore) {
         ])
         .await
         .unwrap();
-    assert_eq!(
-        appended,
-        [Appended { revision: 1, position: 3 }, Appended { revision: 1, position: 4 }]
-    );
+    assert_eq!(appended, [written(1, 3), written(1, 4)]);
     assert_dense(&whole_log(store).await);
 }
 
@@ -186,7 +191,7 @@ pub async fn acknowledged_events_survive_a_restart(test: TestStore) {
     assert_eq!(whole_log(&test.store).await, before);
     let appended =
         append(&test.store, "a-1", ExpectedRevision::Revision(2), events(1)).await.unwrap();
-    assert_eq!(appended, Appended { revision: 3, position: 4 });
+    assert_eq!(appended, written(3, 4));
 }
 
 /// Promise 3: dense revisions and positions.
@@ -252,8 +257,10 @@ pub async fn repeated_ids_answer_with_the_first_result(test: TestStore) {
     for expected in
         [ExpectedRevision::Revision(0), ExpectedRevision::Any, ExpectedRevision::NoStream]
     {
-        assert_eq!(append(store, "a-1", expected, repeated.clone()).await.unwrap(), first);
+        let again = append(store, "a-1", expected, repeated.clone()).await.unwrap();
+        assert_eq!(again, Appended { repeated: true, ..first });
     }
+    assert_eq!(first, written(2, 3));
     assert_eq!(whole_log(store).await.len(), 4);
 }
 
@@ -281,8 +288,9 @@ pub async fn concurrent_repetitions_are_written_once(test: TestStore) {
             append(&store, "a-1", ExpectedRevision::NoStream, repeated).await.unwrap()
         });
     }
-    let first = Appended { revision: 2, position: 3 };
-    assert!(tasks.join_all().await.into_iter().all(|appended| appended == first));
+    let answers = tasks.join_all().await;
+    assert!(answers.iter().all(|answer| (answer.revision, answer.position) == (2, 3)));
+    assert_eq!(answers.iter().filter(|answer| !answer.repeated).count(), 1);
     assert_eq!(whole_log(&test.store).await.len(), 3);
 }
 
@@ -318,6 +326,21 @@ pub async fn the_last_event_of_a_stream_is_found(test: TestStore) {
     append(store, "a-2", ExpectedRevision::NoStream, events(2)).await.unwrap();
     let last = store.read_last(&stream("a-1")).await.unwrap().unwrap();
     assert_eq!((last.stream.as_str(), last.revision), ("a-1", 6));
+}
+
+/// Finding one event of a stream, for whoever has not read it from the beginning.
+pub async fn an_event_is_found_in_its_stream_by_its_id(test: TestStore) {
+    let written = events(3);
+    append(&test.store, "a-1", ExpectedRevision::NoStream, events(2)).await.unwrap();
+    append(&test.store, "a-2", ExpectedRevision::NoStream, written.clone()).await.unwrap();
+    let store = &test.store;
+    for (place, event) in (0..).zip(&written) {
+        let found = store.find_in_stream(&stream("a-2"), event.id).await.unwrap();
+        assert_eq!(found, Some(Place { revision: place, position: place + 3 }));
+        assert_eq!(store.find_in_stream(&stream("a-1"), event.id).await.unwrap(), None);
+        assert_eq!(store.find_in_stream(&stream("a-3"), event.id).await.unwrap(), None);
+    }
+    assert_eq!(store.find_in_stream(&stream("a-2"), event().id).await.unwrap(), None);
 }
 
 /// Reading the log.

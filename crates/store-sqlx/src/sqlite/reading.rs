@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::DateTime;
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{BoxError, LogPage, ReadError};
+use kernel::store::{BoxError, LogPage, Place, ReadError};
 use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
@@ -23,6 +23,8 @@ pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
 pub(super) const STREAM: &str =
     select_events!("WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
 pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
+pub(super) const FIND: &str = "SELECT e.revision, e.position FROM event e \
+     JOIN stream s ON s.id = e.stream_id WHERE e.id = $1 AND s.name = $2";
 pub(super) const LOG: &str =
     select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
 pub(super) const LOG_OF_FAMILIES: &str = select_events!(
@@ -116,6 +118,23 @@ pub(super) async fn last(
         .await
         .map_err(unavailable)?;
     row.map(recorded).transpose()
+}
+
+pub(super) async fn find(
+    pool: &SqlitePool,
+    stream: &StreamName,
+    event_id: Uuid,
+) -> Result<Option<Place>, ReadError> {
+    let row: Option<(i64, i64)> = sqlx::query_as(FIND)
+        .bind(event_id)
+        .bind(stream.as_str())
+        .fetch_optional(pool)
+        .await
+        .map_err(unavailable)?;
+    Ok(row.map(|(revision, position)| Place {
+        revision: revision.cast_unsigned(),
+        position: position.cast_unsigned(),
+    }))
 }
 
 /// `head` is a position known to be written: everything up to it is visible.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use kernel::event::{Position, RecordedEvent, Revision, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
 use kernel::seams::SharedClock;
-use kernel::store::{AppendError, Appended, BoxError};
+use kernel::store::{AppendError, Appended, BoxError, Place};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -197,9 +197,9 @@ async fn plan(connection: &mut SqliteConnection, group: &[Job]) -> Result<Plan, 
         sqlx::query_as(KNOWN).bind(ids.to_string()).fetch_all(&mut *connection).await?;
     let mut known = KnownEvents::new();
     for (name, id, revision, position) in rows {
-        let appended =
-            Appended { revision: revision.cast_unsigned(), position: position.cast_unsigned() };
-        known.insert((StreamName::new(name)?, id), appended);
+        let place =
+            Place { revision: revision.cast_unsigned(), position: position.cast_unsigned() };
+        known.insert((StreamName::new(name)?, id), place);
     }
     Ok(Plan::new(head, revisions, known))
 }

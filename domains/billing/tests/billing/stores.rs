@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::decorator::Decorator;
+use kernel::event::{RecordedEvent, Revision, StreamName};
 use kernel::memory::MemoryStore;
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, ReadError};
-use tokio::sync::watch;
-use uuid::Uuid;
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, ReadError};
 
 /// A store in memory that misbehaves as it is told to.
 pub struct Unreliable {
@@ -70,9 +69,9 @@ impl Unreliable {
 }
 
 #[async_trait]
-impl EventStore for Unreliable {
-    fn log_id(&self) -> Uuid {
-        self.inner.log_id()
+impl Decorator for Unreliable {
+    fn inner(&self) -> &dyn EventStore {
+        &self.inner
     }
 
     async fn append_many(
@@ -120,35 +119,5 @@ impl EventStore for Unreliable {
         tokio::task::yield_now().await;
         self.was_read().await;
         last
-    }
-
-    async fn read_log(
-        &self,
-        after: Position,
-        filter: &EventFilter,
-        limit: usize,
-    ) -> Result<LogPage, ReadError> {
-        self.inner.read_log(after, filter, limit).await
-    }
-
-    async fn read_correlation(
-        &self,
-        correlation_id: Uuid,
-        after: Position,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner.read_correlation(correlation_id, after, limit).await
-    }
-
-    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
-        self.inner.event_id_at(position).await
-    }
-
-    async fn head(&self) -> Result<Position, ReadError> {
-        self.inner.head().await
-    }
-
-    fn watch_head(&self) -> watch::Receiver<Position> {
-        self.inner.watch_head()
     }
 }
