@@ -126,6 +126,26 @@ impl NewEvent {
     pub fn size(&self) -> usize {
         self.data.len() + self.event_type.len()
     }
+
+    /// The event as it stands in the log once it was written there.
+    pub fn recorded(
+        self,
+        position: Position,
+        stream: StreamName,
+        revision: Revision,
+        recorded_at: DateTime<Utc>,
+    ) -> RecordedEvent {
+        RecordedEvent {
+            position,
+            stream,
+            revision,
+            id: self.id,
+            event_type: self.event_type,
+            data: self.data,
+            metadata: self.metadata,
+            recorded_at,
+        }
+    }
 }
 
 /// An event as it stands in the log.

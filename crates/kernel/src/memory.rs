@@ -70,20 +70,18 @@ impl EventStore for MemoryStore {
             }
         }
         let mut plan = Plan::new(log.events.len() as Position, revisions, known);
-        let appended = plan.add(requests)?;
-        for planned in plan.events {
-            let place = log.events.len();
-            log.streams.entry(planned.stream.clone()).or_default().push(place);
-            log.events.push(Arc::new(RecordedEvent {
-                position: planned.position,
-                stream: planned.stream,
-                revision: planned.revision,
-                id: planned.event.id,
-                event_type: planned.event.event_type,
-                data: planned.event.data,
-                metadata: planned.event.metadata,
-                recorded_at,
-            }));
+        let appended = plan.add(&requests)?;
+        let places: Vec<_> =
+            plan.events.iter().map(|event| (event.position, event.revision)).collect();
+        let mut places = places.into_iter();
+        for request in requests {
+            let placed = request.events.into_iter().zip(&mut places);
+            for (event, (position, revision)) in placed {
+                let place = log.events.len();
+                log.streams.entry(request.stream.clone()).or_default().push(place);
+                let stream = request.stream.clone();
+                log.events.push(Arc::new(event.recorded(position, stream, revision, recorded_at)));
+            }
         }
         self.head.send_replace(log.events.len() as Position);
         Ok(appended)

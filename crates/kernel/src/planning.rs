@@ -51,29 +51,29 @@ pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<()
 
 /// An event with its place in the log.
 #[derive(Debug)]
-pub struct PlannedEvent {
+pub struct PlannedEvent<'a> {
     /// The stream it goes to.
-    pub stream: StreamName,
+    pub stream: &'a StreamName,
     /// Its revision there.
     pub revision: Revision,
     /// Its position.
     pub position: Position,
     /// The event.
-    pub event: NewEvent,
+    pub event: &'a NewEvent,
 }
 
 /// What is known of the log while a group of appends is planned, one after the other.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub struct Plan<'a> {
     head: Position,
     /// The last revision of every stream of the group, `None` when it has no event.
     revisions: HashMap<StreamName, Option<Revision>>,
     known: KnownEvents,
     /// What is to be written, in order.
-    pub events: Vec<PlannedEvent>,
+    pub events: Vec<PlannedEvent<'a>>,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// A plan on top of a log: its head, the revisions of every stream of the group (a stream that
     /// is missing has no event), and which of the group's event ids are there already.
     pub fn new(
@@ -94,13 +94,14 @@ impl Plan {
         self.revisions.iter().filter_map(|(stream, revision)| Some((stream, (*revision)?)))
     }
 
-    /// Plans one `append_many`, all or nothing. An error leaves the plan as it was, so that one
-    /// conflict fails one request and no other of the group.
-    pub fn add(&mut self, requests: Vec<AppendRequest>) -> Result<Vec<Appended>, AppendError> {
-        if let Some(first_time) = self.repetition(&requests)? {
+    /// Plans one `append_many`, all or nothing: either all of its events are new and are added to
+    /// the plan, or all are there already and nothing is. An error leaves the plan as it was, so
+    /// that one conflict fails one request and no other of the group.
+    pub fn add(&mut self, requests: &'a [AppendRequest]) -> Result<Vec<Appended>, AppendError> {
+        if let Some(first_time) = self.repetition(requests)? {
             return Ok(first_time);
         }
-        for request in &requests {
+        for request in requests {
             let actual = self.revision(&request.stream);
             if !request.expected.is_met_by(actual) {
                 return Err(AppendError::WrongExpectedRevision {
@@ -110,7 +111,7 @@ impl Plan {
                 });
             }
         }
-        Ok(requests.into_iter().map(|request| self.place(request)).collect())
+        Ok(requests.iter().map(|request| self.place(request)).collect())
     }
 
     fn revision(&self, stream: &StreamName) -> Option<Revision> {
@@ -148,22 +149,22 @@ impl Plan {
         }
     }
 
-    fn place(&mut self, request: AppendRequest) -> Appended {
+    fn place(&mut self, request: &'a AppendRequest) -> Appended {
         let mut revision = self.revision(&request.stream);
-        for event in request.events {
+        for event in &request.events {
             let next = revision.map_or(0, |revision| revision + 1);
             revision = Some(next);
             self.head += 1;
             let place = Place { revision: next, position: self.head };
             self.known.insert((request.stream.clone(), event.id), place);
             self.events.push(PlannedEvent {
-                stream: request.stream.clone(),
+                stream: &request.stream,
                 revision: next,
                 position: self.head,
                 event,
             });
         }
-        self.revisions.insert(request.stream, revision);
+        self.revisions.insert(request.stream.clone(), revision);
         Appended { revision: revision.unwrap_or(0), position: self.head, repeated: false }
     }
 }

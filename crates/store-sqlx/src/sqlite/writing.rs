@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use kernel::event::{Position, RecordedEvent, Revision, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
 use kernel::seams::SharedClock;
-use kernel::store::{AppendError, Appended, BoxError, Place};
+use kernel::store::{AppendError, AppendRequest, Appended, BoxError, Place};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
@@ -90,8 +90,7 @@ impl SqliteWriter {
         let now = self.clock.now();
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut plan = plan(&mut transaction, group).await?;
-        let answers: Answers =
-            group.iter_mut().map(|job| plan.add(std::mem::take(&mut job.requests))).collect();
+        let answers: Answers = group.iter().map(|job| plan.add(&job.requests)).collect();
         let head = plan.head();
         if plan.events.is_empty() {
             transaction.rollback().await?;
@@ -102,7 +101,9 @@ impl SqliteWriter {
         write_events(&mut transaction, &plan.events, &stream_ids, now).await?;
         transaction.commit().await.map_err(|error| Failure::AtCommit(error.into()))?;
         self.connection = Some(connection);
-        self.recent.extend(plan.events.into_iter().map(|planned| recorded(planned, now)));
+        let places: Vec<_> =
+            plan.events.iter().map(|event| (event.position, event.revision)).collect();
+        self.recent.extend(recorded(group, &answers, places, now));
         raise(&self.head, head);
         Ok(answers)
     }
@@ -179,7 +180,7 @@ fn count(answer: &Result<Vec<Appended>, AppendError>) {
     metrics::counter!("event_store_appends_total", "outcome" => outcome).increment(1);
 }
 
-async fn plan(connection: &mut SqliteConnection, group: &[Job]) -> Result<Plan, Failure> {
+async fn plan<'a>(connection: &mut SqliteConnection, group: &[Job]) -> Result<Plan<'a>, Failure> {
     let requests = || group.iter().flat_map(|job| &job.requests);
     let head = reading::head_within(connection).await?;
     let names: Value = requests().map(|request| request.stream.as_str()).collect();
@@ -206,7 +207,7 @@ async fn plan(connection: &mut SqliteConnection, group: &[Job]) -> Result<Plan, 
 
 async fn write_streams(
     connection: &mut SqliteConnection,
-    plan: &Plan,
+    plan: &Plan<'_>,
 ) -> Result<HashMap<String, i64>, Failure> {
     let streams: Value =
         plan.revisions().map(|(name, revision)| json!([name.as_str(), revision])).collect();
@@ -217,7 +218,7 @@ async fn write_streams(
 
 async fn write_events(
     connection: &mut SqliteConnection,
-    events: &[PlannedEvent],
+    events: &[PlannedEvent<'_>],
     stream_ids: &HashMap<String, i64>,
     now: DateTime<Utc>,
 ) -> Result<(), Failure> {
@@ -246,15 +247,26 @@ async fn write_events(
     Ok(())
 }
 
-fn recorded(planned: PlannedEvent, recorded_at: DateTime<Utc>) -> Arc<RecordedEvent> {
-    Arc::new(RecordedEvent {
-        position: planned.position,
-        stream: planned.stream,
-        revision: planned.revision,
-        id: planned.event.id,
-        event_type: planned.event.event_type,
-        data: planned.event.data,
-        metadata: planned.event.metadata,
-        recorded_at,
-    })
+/// The events of a group that were written, each with its position and revision.
+fn recorded(
+    group: &mut [Job],
+    answers: &Answers,
+    places: Vec<(Position, Revision)>,
+    recorded_at: DateTime<Utc>,
+) -> Vec<Arc<RecordedEvent>> {
+    let is_new = |answer: &Result<Vec<Appended>, AppendError>| {
+        answer.as_ref().is_ok_and(|appended| appended.iter().all(|appended| !appended.repeated))
+    };
+    let written = group.iter_mut().zip(answers).filter(|(_, answer)| is_new(answer));
+    let events = written.flat_map(|(job, _)| std::mem::take(&mut job.requests)).flat_map(
+        |AppendRequest { stream, events, .. }| {
+            events.into_iter().map(move |event| (stream.clone(), event))
+        },
+    );
+    let placed = events.zip(places);
+    placed
+        .map(|((stream, event), (position, revision))| {
+            Arc::new(event.recorded(position, stream, revision, recorded_at))
+        })
+        .collect()
 }
