@@ -5,6 +5,7 @@
 //! engine.
 
 mod appender;
+mod interning;
 mod recent;
 mod sqlite;
 
@@ -15,7 +16,7 @@ use database::DatabaseError;
 use kernel::keys::{KeyError, KeyVault, SecretKey};
 use kernel::planning::MAX_EVENT_BYTES;
 use kernel::seams::SharedClock;
-use kernel::store::EventStore;
+use kernel::store::{EventStore, ReadError};
 
 pub use sqlite::STATEMENTS as SQLITE_STATEMENTS;
 
@@ -25,6 +26,9 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The master key does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),

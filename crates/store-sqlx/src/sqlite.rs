@@ -1,6 +1,7 @@
 //! The event store in a SQLite file. WAL with `synchronous=FULL`: a commit is on the disk before
 //! it is acknowledged.
 
+mod connection;
 mod keys;
 mod reading;
 mod writing;
@@ -22,13 +23,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::connection::Readers;
 use crate::appender::Queue;
 use crate::recent::Recent;
 use crate::{OpenError, Opened, StoreOptions};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
 
-const READERS: u32 = 4;
+/// Connections that read keys; those that read events are apart.
+const KEY_READERS: u32 = 2;
 const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
 const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
      VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
@@ -49,15 +52,17 @@ pub const STATEMENTS: &[&str] = &[
     reading::LOG,
     reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
-    writing::REVISIONS,
-    writing::KNOWN,
-    writing::STREAMS,
+    writing::FIND_STREAM,
+    writing::FIND_EVENT,
+    writing::NEW_STREAM,
+    writing::GROW_STREAM,
+    writing::NEW_EVENT,
 ];
 
 /// The event store in a SQLite file.
 struct SqliteStore {
     log_id: Uuid,
-    readers: SqlitePool,
+    readers: Readers,
     queue: Queue,
     recent: Arc<Recent>,
     head: watch::Receiver<Position>,
@@ -69,6 +74,7 @@ pub(crate) struct Closing {
     appender: JoinHandle<()>,
     poller: JoinHandle<()>,
     stop: tokio_util::sync::CancellationToken,
+    readers: Readers,
     pools: Vec<SqlitePool>,
 }
 
@@ -80,6 +86,7 @@ impl Closing {
                 tracing::error!(%error, "a task of the event store ended badly");
             }
         }
+        self.readers.close().await;
         for pool in self.pools {
             pool.close().await;
         }
@@ -92,7 +99,8 @@ pub(crate) async fn open(
     clock: SharedClock,
     options: StoreOptions,
 ) -> Result<Opened, OpenError> {
-    let connect = sqlite_options(&sqlite_path(url)?, SqliteSynchronous::Full)?;
+    let path = sqlite_path(url)?;
+    let connect = sqlite_options(&path, SqliteSynchronous::Full)?;
     let keys = SqlitePoolOptions::new()
         .max_connections(1)
         .connect_with(connect.clone())
@@ -100,16 +108,17 @@ pub(crate) async fn open(
         .map_err(DatabaseError::Sql)?;
     database::migrate(&keys, &MIGRATIONS, "event_store").await?;
     let log_id = identify(&keys, master_key, clock.now()).await?;
-    let readers = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .connect_lazy_with(connect.clone().read_only(true));
-    let at = reading::head(&readers).await.map_err(DatabaseError::Sql)?;
+    let key_readers = SqlitePoolOptions::new()
+        .max_connections(KEY_READERS)
+        .connect_lazy_with(connect.read_only(true));
+    let readers = Readers::new(path.clone());
+    let at = readers.head().await?;
     let (head_sender, head) = watch::channel(at);
     let head_sender = Arc::new(head_sender);
     let recent = Arc::new(Recent::default());
     let stop = tokio_util::sync::CancellationToken::new();
     let writer = writing::SqliteWriter::new(
-        connect,
+        path,
         clock.clone(),
         Arc::clone(&recent),
         Arc::clone(&head_sender),
@@ -117,8 +126,10 @@ pub(crate) async fn open(
     let (queue, appender) =
         Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
-    let vault = keys::SqliteKeyVault::new(keys.clone(), readers.clone(), master_key.clone(), clock);
-    let closing = Closing { appender, poller, stop, pools: vec![readers.clone(), keys] };
+    let vault =
+        keys::SqliteKeyVault::new(keys.clone(), key_readers.clone(), master_key.clone(), clock);
+    let pools = vec![key_readers, keys];
+    let closing = Closing { appender, poller, stop, readers: readers.clone(), pools };
     let max_event_bytes = options.max_event_bytes;
     let store = SqliteStore { log_id, readers, queue, recent, head, max_event_bytes };
     Ok(Opened { store: Arc::new(store), vault: Arc::new(vault), closing })
@@ -148,7 +159,7 @@ async fn identify(
 
 /// Looks for what other processes wrote into the same file.
 async fn poll_head(
-    readers: SqlitePool,
+    readers: Readers,
     head: Arc<watch::Sender<Position>>,
     every: std::time::Duration,
     stop: tokio_util::sync::CancellationToken,
@@ -160,7 +171,7 @@ async fn poll_head(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match reading::head(&readers).await {
+        match readers.head().await {
             Ok(found) => raise(&head, found),
             Err(error) => tracing::warn!(%error, "the head of the log could not be read"),
         }
@@ -198,14 +209,14 @@ impl EventStore for SqliteStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        reading::stream(&self.readers, stream, from, limit).await
+        self.readers.stream(stream, from, limit).await
     }
 
     async fn read_last(
         &self,
         stream: &StreamName,
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        reading::last(&self.readers, stream).await
+        self.readers.last(stream).await
     }
 
     async fn find_in_stream(
@@ -213,7 +224,7 @@ impl EventStore for SqliteStore {
         stream: &StreamName,
         event_id: Uuid,
     ) -> Result<Option<Place>, ReadError> {
-        reading::find(&self.readers, stream, event_id).await
+        self.readers.find(stream, event_id).await
     }
 
     async fn read_log(
@@ -228,7 +239,7 @@ impl EventStore for SqliteStore {
         }
         match self.recent.page(after, filter, limit) {
             Some(page) => Ok(page),
-            None => reading::log(&self.readers, after, head, filter, limit).await,
+            None => self.readers.log(after, head, filter, limit).await,
         }
     }
 
@@ -238,18 +249,18 @@ impl EventStore for SqliteStore {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        reading::correlation(&self.readers, correlation_id, after, limit).await
+        self.readers.correlation(correlation_id, after, limit).await
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
         match self.recent.id_at(position) {
             Some(id) => Ok(Some(id)),
-            None => reading::event_id_at(&self.readers, position).await,
+            None => self.readers.event_id_at(position).await,
         }
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        reading::head(&self.readers).await.map_err(reading::unavailable)
+        self.readers.head().await
     }
 
     fn watch_head(&self) -> watch::Receiver<Position> {

@@ -9,6 +9,7 @@ CREATE TABLE log (
 ) STRICT;
 
 CREATE TABLE stream (
+    -- The position of the stream's first event.
     id       INTEGER PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
     -- Of the last event.
@@ -25,14 +26,18 @@ CREATE TABLE event (
     type           TEXT NOT NULL,
     -- JSON text, personal values sealed.
     data           BLOB NOT NULL,
-    metadata       BLOB NOT NULL,
     correlation_id BLOB NOT NULL,
+    causation_id   BLOB,
+    traceparent    TEXT,
+    actor          TEXT NOT NULL,
+    origin_system  TEXT NOT NULL,
     -- Microseconds since 1970-01-01 UTC.
+    occurred_at    INTEGER NOT NULL,
     recorded_at    INTEGER NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);
-CREATE UNIQUE INDEX event_by_id ON event (id, stream_id);
+CREATE UNIQUE INDEX event_by_id ON event (stream_id, id);
 CREATE INDEX event_in_correlation ON event (correlation_id, position);
 
 -- Keys of personal data, wrapped by the master key. A deleted row is an erased person.

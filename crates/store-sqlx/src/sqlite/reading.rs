@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use chrono::DateTime;
-use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use chrono::{DateTime, Utc};
+use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
 use kernel::store::{BoxError, LogPage, Place, ReadError};
-use sqlx::{SqliteConnection, SqlitePool};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use uuid::Uuid;
+
+use super::connection::{Reader, Readers, unavailable};
+use crate::interning::Interner;
 
 macro_rules! select_events {
     ($rest:literal) => {
         concat!(
-            "SELECT e.position, s.name, e.revision, e.id, e.type, e.data, e.metadata, \
+            "SELECT e.position, s.name, e.revision, e.id, e.type, e.data, e.correlation_id, \
+             e.causation_id, e.traceparent, e.actor, e.origin_system, e.occurred_at, \
              e.recorded_at FROM event e JOIN stream s ON s.id = e.stream_id ",
             $rest
         )
@@ -19,162 +23,189 @@ macro_rules! select_events {
 }
 
 pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
-pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
+pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = ?1";
 pub(super) const STREAM: &str =
-    select_events!("WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
-pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
+    select_events!("WHERE s.name = ?1 AND e.revision >= ?2 ORDER BY e.revision LIMIT ?3");
+pub(super) const LAST: &str = select_events!("WHERE s.name = ?1 AND e.revision = s.revision");
 pub(super) const FIND: &str = "SELECT e.revision, e.position FROM event e \
-     JOIN stream s ON s.id = e.stream_id WHERE e.id = $1 AND s.name = $2";
+     JOIN stream s ON s.id = e.stream_id WHERE s.name = ?1 AND e.id = ?2";
 pub(super) const LOG: &str =
-    select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
+    select_events!("WHERE e.position > ?1 AND e.position <= ?2 ORDER BY e.position LIMIT ?3");
 pub(super) const LOG_OF_FAMILIES: &str = select_events!(
-    "WHERE e.position > $1 AND e.position <= $2 \
-     AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each($4)) \
-     ORDER BY e.position LIMIT $3"
+    "WHERE e.position > ?1 AND e.position <= ?2 \
+     AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each(?4)) \
+     ORDER BY e.position LIMIT ?3"
 );
 pub(super) const CORRELATION: &str =
-    select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
+    select_events!("WHERE e.correlation_id = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3");
 
 /// How much of the log one page looks at when few of its events are wanted.
 const SCAN: Position = 20_000;
 
-type Row = (i64, String, i64, Uuid, String, Vec<u8>, Vec<u8>, i64);
-
-pub(super) fn unavailable(error: sqlx::Error) -> ReadError {
-    ReadError::Unavailable(Box::new(error))
+impl Reader {
+    /// The events that one of the statements above selects.
+    fn events(
+        &mut self,
+        statement: &str,
+        parameters: impl Params,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let mut statement = self.connection.prepare_cached(statement).map_err(unavailable)?;
+        let mut rows = statement.query(parameters).map_err(unavailable)?;
+        let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
+        while let Some(row) = rows.next().map_err(unavailable)? {
+            let position = row.get(0).map(i64::cast_unsigned).map_err(unavailable)?;
+            let stream = events.last().map(|event| &event.stream);
+            let event = recorded(position, row, stream, &mut self.texts)
+                .map_err(|source| ReadError::Damaged { position, source })?;
+            events.push(Arc::new(event));
+        }
+        Ok(events)
+    }
 }
 
-fn recorded(row: Row) -> Result<Arc<RecordedEvent>, ReadError> {
-    let (position, stream, revision, id, event_type, data, metadata, recorded_at) = row;
-    let position = position.cast_unsigned();
-    let damaged = |source: BoxError| ReadError::Damaged { position, source };
-    Ok(Arc::new(RecordedEvent {
+/// The event in a row. Neighbours are often of the same stream: they share its name.
+fn recorded(
+    position: Position,
+    row: &Row<'_>,
+    neighbour: Option<&StreamName>,
+    texts: &mut Interner,
+) -> Result<RecordedEvent, BoxError> {
+    let stream = row.get_ref(1)?.as_str()?;
+    Ok(RecordedEvent {
         position,
-        stream: StreamName::new(stream).map_err(|error| damaged(error.into()))?,
-        revision: revision.cast_unsigned(),
-        id,
-        event_type: event_type.into(),
-        data,
-        metadata: serde_json::from_slice(&metadata).map_err(|error| damaged(error.into()))?,
-        recorded_at: DateTime::from_timestamp_micros(recorded_at)
-            .ok_or_else(|| damaged("a time out of range".into()))?,
-    }))
+        stream: match neighbour {
+            Some(name) if name.as_str() == stream => name.clone(),
+            _ => StreamName::new(stream)?,
+        },
+        revision: row.get(2).map(i64::cast_unsigned)?,
+        id: row.get(3)?,
+        event_type: texts.share(row.get_ref(4)?.as_str()?),
+        data: row.get_ref(5)?.as_blob()?.to_vec(),
+        metadata: Metadata {
+            correlation_id: row.get(6)?,
+            causation_id: row.get(7)?,
+            traceparent: row.get(8)?,
+            actor: texts.share(row.get_ref(9)?.as_str()?),
+            origin_system: texts.share(row.get_ref(10)?.as_str()?),
+            occurred_at: moment(row.get(11)?)?,
+        },
+        recorded_at: moment(row.get(12)?)?,
+    })
 }
 
-fn all_recorded(rows: Vec<Row>) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-    rows.into_iter().map(recorded).collect()
+fn moment(microseconds: i64) -> Result<DateTime<Utc>, BoxError> {
+    DateTime::from_timestamp_micros(microseconds).ok_or_else(|| "a time out of range".into())
 }
 
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-pub(super) async fn head(pool: &SqlitePool) -> Result<Position, sqlx::Error> {
-    let head: i64 = sqlx::query_scalar(HEAD).fetch_one(pool).await?;
-    Ok(head.cast_unsigned())
+pub(super) fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place {
+        revision: row.get(0).map(i64::cast_unsigned)?,
+        position: row.get(1).map(i64::cast_unsigned)?,
+    })
 }
 
-pub(super) async fn head_within(
-    connection: &mut SqliteConnection,
-) -> Result<Position, sqlx::Error> {
-    let head: i64 = sqlx::query_scalar(HEAD).fetch_one(connection).await?;
-    Ok(head.cast_unsigned())
+pub(super) fn head_within(connection: &Connection) -> rusqlite::Result<Position> {
+    connection.prepare_cached(HEAD)?.query_row([], |row| row.get(0)).map(i64::cast_unsigned)
 }
 
-pub(super) async fn event_id_at(
-    pool: &SqlitePool,
-    position: Position,
-) -> Result<Option<Uuid>, ReadError> {
-    sqlx::query_scalar(ID_AT)
-        .bind(position.cast_signed())
-        .fetch_optional(pool)
-        .await
+/// The first row of a result, if there is one.
+fn first<T>(
+    connection: &Connection,
+    statement: &str,
+    parameters: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, ReadError> {
+    let statement = connection.prepare_cached(statement);
+    statement
+        .and_then(|mut statement| statement.query_row(parameters, read).optional())
         .map_err(unavailable)
 }
 
-pub(super) async fn stream(
-    pool: &SqlitePool,
-    stream: &StreamName,
-    from: Revision,
-    limit: usize,
-) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-    let rows = sqlx::query_as(STREAM)
-        .bind(stream.as_str())
-        .bind(from.cast_signed())
-        .bind(count(limit))
-        .fetch_all(pool)
-        .await
-        .map_err(unavailable)?;
-    all_recorded(rows)
-}
+impl Readers {
+    pub(super) async fn head(&self) -> Result<Position, ReadError> {
+        self.read(|reader| head_within(&reader.connection).map_err(unavailable)).await
+    }
 
-pub(super) async fn last(
-    pool: &SqlitePool,
-    stream: &StreamName,
-) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-    let row: Option<Row> = sqlx::query_as(LAST)
-        .bind(stream.as_str())
-        .fetch_optional(pool)
-        .await
-        .map_err(unavailable)?;
-    row.map(recorded).transpose()
-}
+    pub(super) async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        let position = position.cast_signed();
+        self.read(move |reader| first(&reader.connection, ID_AT, [position], |row| row.get(0)))
+            .await
+    }
 
-pub(super) async fn find(
-    pool: &SqlitePool,
-    stream: &StreamName,
-    event_id: Uuid,
-) -> Result<Option<Place>, ReadError> {
-    let row: Option<(i64, i64)> = sqlx::query_as(FIND)
-        .bind(event_id)
-        .bind(stream.as_str())
-        .fetch_optional(pool)
+    pub(super) async fn stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let stream = stream.clone();
+        self.read(move |reader| {
+            reader.events(STREAM, params![stream.as_str(), from.cast_signed(), count(limit)])
+        })
         .await
-        .map_err(unavailable)?;
-    Ok(row.map(|(revision, position)| Place {
-        revision: revision.cast_unsigned(),
-        position: position.cast_unsigned(),
-    }))
-}
+    }
 
-/// `head` is a position known to be written: everything up to it is visible.
-pub(super) async fn log(
-    pool: &SqlitePool,
-    after: Position,
-    head: Position,
-    filter: &EventFilter,
-    limit: usize,
-) -> Result<LogPage, ReadError> {
-    let to = head.min(after.saturating_add(SCAN));
-    let query =
-        sqlx::query_as(if filter.wanted_families().is_some() { LOG_OF_FAMILIES } else { LOG })
-            .bind(after.cast_signed())
-            .bind(to.cast_signed())
-            .bind(count(limit));
-    let query = match filter.wanted_families() {
-        Some(families) => query.bind(serde_json::json!(families).to_string()),
-        None => query,
-    };
-    let events = all_recorded(query.fetch_all(pool).await.map_err(unavailable)?)?;
-    let scanned_to = match events.last() {
-        Some(last) if events.len() == limit => last.position,
-        _ => to,
-    };
-    Ok(LogPage { events, scanned_to })
-}
+    pub(super) async fn last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        let stream = stream.clone();
+        self.read(move |reader| Ok(reader.events(LAST, [stream.as_str()])?.pop())).await
+    }
 
-pub(super) async fn correlation(
-    pool: &SqlitePool,
-    correlation_id: Uuid,
-    after: Position,
-    limit: usize,
-) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-    let rows = sqlx::query_as(CORRELATION)
-        .bind(correlation_id)
-        .bind(after.cast_signed())
-        .bind(count(limit))
-        .fetch_all(pool)
+    pub(super) async fn find(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError> {
+        let stream = stream.clone();
+        self.read(move |reader| {
+            first(&reader.connection, FIND, params![stream.as_str(), event_id], place)
+        })
         .await
-        .map_err(unavailable)?;
-    all_recorded(rows)
+    }
+
+    /// `head` is a position known to be written: everything up to it is visible.
+    pub(super) async fn log(
+        &self,
+        after: Position,
+        head: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let to = head.min(after.saturating_add(SCAN));
+        let families =
+            filter.wanted_families().map(|families| serde_json::json!(families).to_string());
+        self.read(move |reader| {
+            let (from, until) = (after.cast_signed(), to.cast_signed());
+            let events = match families {
+                None => reader.events(LOG, params![from, until, count(limit)]),
+                Some(families) => {
+                    reader.events(LOG_OF_FAMILIES, params![from, until, count(limit), families])
+                }
+            }?;
+            let scanned_to = match events.last() {
+                Some(last) if events.len() == limit => last.position,
+                _ => to,
+            };
+            Ok(LogPage { events, scanned_to })
+        })
+        .await
+    }
+
+    pub(super) async fn correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.read(move |reader| {
+            reader.events(CORRELATION, params![correlation_id, after.cast_signed(), count(limit)])
+        })
+        .await
+    }
 }

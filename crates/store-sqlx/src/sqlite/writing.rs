@@ -1,57 +1,43 @@
 //! Writing a group of appends into a SQLite file: one transaction, one fsync.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::event::{Position, RecordedEvent, Revision, StreamName};
+use kernel::event::{Position, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
 use kernel::seams::SharedClock;
-use kernel::store::{AppendError, AppendRequest, Appended, BoxError, Place};
-use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use kernel::store::{AppendError, Appended, BoxError};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
-use uuid::Uuid;
 
+use super::connection::open_writer;
 use super::{raise, reading};
 use crate::appender::{GroupWriter, Job};
 use crate::recent::Recent;
 
-pub(super) const REVISIONS: &str =
-    "SELECT s.name, s.revision FROM json_each($1) j JOIN stream s ON s.name = j.value";
-pub(super) const KNOWN: &str = "SELECT s.name, e.id, e.revision, e.position \
-     FROM json_each($1) j JOIN event e ON e.id = unhex(j.value) JOIN stream s ON s.id = e.stream_id";
-// `WHERE true` tells SQLite's parser that ON begins the conflict clause.
-pub(super) const STREAMS: &str = "INSERT INTO stream (name, revision) \
-     SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true \
-     ON CONFLICT (name) DO UPDATE SET revision = excluded.revision RETURNING name, id";
-
-const COLUMNS: usize = 9;
-/// Statements for 1, 2, 4 … 64 rows: few enough to stay prepared.
-static INSERTS: LazyLock<Vec<String>> =
-    LazyLock::new(|| (0..=6).map(|power| insert_statement(1 << power)).collect());
-
-fn insert_statement(rows: usize) -> String {
-    let row = |row: usize| {
-        let places: Vec<_> =
-            (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    let rows: Vec<_> = (0..rows).map(row).collect();
-    format!(
-        "INSERT INTO event \
-         (position, stream_id, revision, id, type, data, metadata, correlation_id, recorded_at) \
-         VALUES {}",
-        rows.join(", ")
-    )
-}
+pub(super) const FIND_STREAM: &str = "SELECT id, revision FROM stream WHERE name = ?1";
+pub(super) const FIND_EVENT: &str =
+    "SELECT revision, position FROM event WHERE stream_id = ?1 AND id = ?2";
+pub(super) const NEW_STREAM: &str = "INSERT INTO stream (id, name, revision) VALUES (?1, ?2, ?3)";
+pub(super) const GROW_STREAM: &str = "UPDATE stream SET revision = ?2 WHERE id = ?1";
+pub(super) const NEW_EVENT: &str = "INSERT INTO event \
+     (position, stream_id, revision, id, type, data, correlation_id, causation_id, traceparent, \
+     actor, origin_system, occurred_at, recorded_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
 /// Writes groups on a connection of its own, opened again after a failure.
 pub(super) struct SqliteWriter {
-    connect: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
+    writing: Arc<Writing>,
+    connection: Option<Connection>,
+}
+
+/// What a group is written with.
+struct Writing {
+    path: PathBuf,
     clock: SharedClock,
     recent: Arc<Recent>,
     head: Arc<watch::Sender<Position>>,
@@ -74,84 +60,108 @@ type Answers = Vec<Result<Vec<Appended>, AppendError>>;
 
 impl SqliteWriter {
     pub(super) fn new(
-        connect: SqliteConnectOptions,
+        path: PathBuf,
         clock: SharedClock,
         recent: Arc<Recent>,
         head: Arc<watch::Sender<Position>>,
     ) -> Self {
-        Self { connect, connection: None, clock, recent, head }
-    }
-
-    async fn write_group(&mut self, group: &mut [Job]) -> Result<Answers, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => self.connect.connect().await?,
-        };
-        let now = self.clock.now();
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mut plan = plan(&mut transaction, group).await?;
-        let answers: Answers = group.iter().map(|job| plan.add(&job.requests)).collect();
-        let head = plan.head();
-        if plan.events.is_empty() {
-            transaction.rollback().await?;
-            self.connection = Some(connection);
-            return Ok(answers);
-        }
-        let stream_ids = write_streams(&mut transaction, &plan).await?;
-        write_events(&mut transaction, &plan.events, &stream_ids, now).await?;
-        transaction.commit().await.map_err(|error| Failure::AtCommit(error.into()))?;
-        self.connection = Some(connection);
-        let places: Vec<_> =
-            plan.events.iter().map(|event| (event.position, event.revision)).collect();
-        self.recent.extend(recorded(group, &answers, places, now));
-        raise(&self.head, head);
-        Ok(answers)
+        Self { writing: Arc::new(Writing { path, clock, recent, head }), connection: None }
     }
 }
 
 #[async_trait]
 impl GroupWriter for SqliteWriter {
-    async fn write(&mut self, mut group: Vec<Job>) {
-        match self.write_group(&mut group).await {
-            Ok(answers) => {
-                for (job, answer) in group.into_iter().zip(answers) {
-                    count(&answer);
-                    // A caller that went away does not want the answer.
-                    drop(job.reply.send(answer));
-                }
-            }
-            // The connection was not put back: the next group opens another.
-            Err(failure) => {
-                let (error, at_commit) = match failure {
-                    Failure::Before(error) => (error, false),
-                    Failure::AtCommit(error) => (error, true),
-                };
-                tracing::error!(
-                    error = &*error as &dyn std::error::Error,
-                    at_commit,
-                    "a group of appends failed"
-                );
-                let shared: Arc<dyn std::error::Error + Send + Sync> = error.into();
-                for job in group {
-                    let error = Box::new(SharedError(Arc::clone(&shared)));
-                    let answer = Err(if at_commit {
-                        AppendError::OutcomeUnknown(error)
-                    } else {
-                        AppendError::Unavailable(error)
-                    });
-                    count(&answer);
-                    drop(job.reply.send(answer));
-                }
-            }
+    async fn write(&mut self, group: Vec<Job>) {
+        let writing = Arc::clone(&self.writing);
+        let connection = self.connection.take();
+        // The callers are answered over there: one thread less to wake before they go on.
+        let work = tokio::task::spawn_blocking(move || writing.write(connection, group));
+        match work.await {
+            Ok(connection) => self.connection = connection,
+            // Its callers were told that the outcome is unknown.
+            Err(error) => tracing::error!(%error, "writing a group of appends ended badly"),
         }
     }
 
     async fn close(self) {
         if let Some(connection) = self.connection
-            && let Err(error) = connection.close().await
+            && let Err((_, error)) = connection.close()
         {
             tracing::warn!(%error, "the connection that writes could not be closed in order");
         }
+    }
+}
+
+impl Writing {
+    /// Writes a group and answers every job of it. Gives the connection back if it can be used
+    /// again.
+    fn write(&self, connection: Option<Connection>, group: Vec<Job>) -> Option<Connection> {
+        let connection = match connection {
+            Some(connection) => Ok(connection),
+            None => open_writer(&self.path).map_err(Failure::from),
+        };
+        let written = connection.and_then(|mut connection| {
+            self.write_group(&mut connection, &group).map(|answers| (connection, answers))
+        });
+        match written {
+            Ok((connection, answers)) => {
+                for (job, answer) in group.into_iter().zip(answers) {
+                    count(&answer);
+                    // A caller that went away does not want the answer.
+                    drop(job.reply.send(answer));
+                }
+                Some(connection)
+            }
+            Err(failure) => {
+                fail(group, failure);
+                None
+            }
+        }
+    }
+
+    fn write_group(&self, connection: &mut Connection, group: &[Job]) -> Result<Answers, Failure> {
+        let now = self.clock.now();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (mut plan, mut stream_ids) = plan(&transaction, group)?;
+        let answers = group.iter().map(|job| plan.add(&job.requests)).collect();
+        if plan.events.is_empty() {
+            transaction.rollback()?;
+            return Ok(answers);
+        }
+        write_streams(&transaction, &plan, &mut stream_ids)?;
+        write_events(&transaction, &plan.events, &stream_ids, now)?;
+        transaction.commit().map_err(|error| Failure::AtCommit(error.into()))?;
+        self.recent.extend(plan.events.iter().map(|planned| {
+            let PlannedEvent { stream, revision, position, event } = planned;
+            let event = (*event).clone();
+            Arc::new(event.recorded(*position, (*stream).clone(), *revision, now))
+        }));
+        raise(&self.head, plan.head());
+        Ok(answers)
+    }
+}
+
+/// Tells every caller of a group why nothing came of it.
+fn fail(group: Vec<Job>, failure: Failure) {
+    let (error, at_commit) = match failure {
+        Failure::Before(error) => (error, false),
+        Failure::AtCommit(error) => (error, true),
+    };
+    tracing::error!(
+        error = &*error as &dyn std::error::Error,
+        at_commit,
+        "a group of appends failed"
+    );
+    let shared: Arc<dyn std::error::Error + Send + Sync> = error.into();
+    for job in group {
+        let error = Box::new(SharedError(Arc::clone(&shared)));
+        let answer = Err(if at_commit {
+            AppendError::OutcomeUnknown(error)
+        } else {
+            AppendError::Unavailable(error)
+        });
+        count(&answer);
+        drop(job.reply.send(answer));
     }
 }
 
@@ -180,93 +190,87 @@ fn count(answer: &Result<Vec<Appended>, AppendError>) {
     metrics::counter!("event_store_appends_total", "outcome" => outcome).increment(1);
 }
 
-async fn plan<'a>(connection: &mut SqliteConnection, group: &[Job]) -> Result<Plan<'a>, Failure> {
-    let requests = || group.iter().flat_map(|job| &job.requests);
-    let head = reading::head_within(connection).await?;
-    let names: Value = requests().map(|request| request.stream.as_str()).collect();
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as(REVISIONS).bind(names.to_string()).fetch_all(&mut *connection).await?;
-    let mut revisions: HashMap<StreamName, Option<Revision>> = HashMap::new();
-    for (name, revision) in rows {
-        revisions.insert(StreamName::new(name)?, Some(revision.cast_unsigned()));
-    }
-    let ids: Value = requests()
-        .flat_map(|request| &request.events)
-        .map(|event| event.id.simple().to_string())
-        .collect();
-    let rows: Vec<(String, Uuid, i64, i64)> =
-        sqlx::query_as(KNOWN).bind(ids.to_string()).fetch_all(&mut *connection).await?;
+/// The ids of the streams that exist. A stream's id is the position of its first event.
+type StreamIds = HashMap<StreamName, i64>;
+
+/// Looks up what the streams and event ids of a group are now. They stay so: nobody else can write
+/// until the transaction ends.
+fn plan<'a>(
+    transaction: &Transaction<'_>,
+    group: &[Job],
+) -> Result<(Plan<'a>, StreamIds), rusqlite::Error> {
+    let mut find_stream = transaction.prepare_cached(FIND_STREAM)?;
+    let mut find_event = transaction.prepare_cached(FIND_EVENT)?;
+    let mut stream_ids = StreamIds::new();
+    let mut revisions = HashMap::new();
     let mut known = KnownEvents::new();
-    for (name, id, revision, position) in rows {
-        let place =
-            Place { revision: revision.cast_unsigned(), position: position.cast_unsigned() };
-        known.insert((StreamName::new(name)?, id), place);
-    }
-    Ok(Plan::new(head, revisions, known))
-}
-
-async fn write_streams(
-    connection: &mut SqliteConnection,
-    plan: &Plan<'_>,
-) -> Result<HashMap<String, i64>, Failure> {
-    let streams: Value =
-        plan.revisions().map(|(name, revision)| json!([name.as_str(), revision])).collect();
-    let rows: Vec<(String, i64)> =
-        sqlx::query_as(STREAMS).bind(streams.to_string()).fetch_all(connection).await?;
-    Ok(rows.into_iter().collect())
-}
-
-async fn write_events(
-    connection: &mut SqliteConnection,
-    events: &[PlannedEvent<'_>],
-    stream_ids: &HashMap<String, i64>,
-    now: DateTime<Utc>,
-) -> Result<(), Failure> {
-    let mut rest = events;
-    while !rest.is_empty() {
-        let power = rest.len().ilog2().min(6);
-        let (rows, after) = rest.split_at(1 << power);
-        rest = after;
-        let statement = &INSERTS[power as usize];
-        let mut query = sqlx::query(AssertSqlSafe(statement.as_str()));
-        for PlannedEvent { stream, revision, position, event } in rows {
-            let stream_id = stream_ids.get(stream.as_str()).ok_or("a stream got no id")?;
-            query = query
-                .bind(position.cast_signed())
-                .bind(*stream_id)
-                .bind(revision.cast_signed())
-                .bind(event.id)
-                .bind(event.event_type.as_str())
-                .bind(event.data.as_slice())
-                .bind(serde_json::to_vec(&event.metadata)?)
-                .bind(event.metadata.correlation_id)
-                .bind(now.timestamp_micros());
+    for request in group.iter().flat_map(|job| &job.requests) {
+        if let Entry::Vacant(unknown) = revisions.entry(request.stream.clone()) {
+            let found: Option<(i64, i64)> = find_stream
+                .query_row([request.stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            unknown.insert(found.map(|(_, revision)| revision.cast_unsigned()));
+            stream_ids.extend(found.map(|(id, _)| (request.stream.clone(), id)));
         }
-        query.execute(&mut *connection).await?;
+        let Some(stream_id) = stream_ids.get(&request.stream) else { continue };
+        for event in &request.events {
+            let place =
+                find_event.query_row(params![stream_id, event.id], reading::place).optional()?;
+            known.extend(place.map(|place| ((request.stream.clone(), event.id), place)));
+        }
+    }
+    Ok((Plan::new(reading::head_within(transaction)?, revisions, known), stream_ids))
+}
+
+/// Writes how far the streams of the new events reach, and adds the ids of the new ones.
+fn write_streams(
+    transaction: &Transaction<'_>,
+    plan: &Plan<'_>,
+    stream_ids: &mut StreamIds,
+) -> Result<(), rusqlite::Error> {
+    let mut new_stream = transaction.prepare_cached(NEW_STREAM)?;
+    let mut grow_stream = transaction.prepare_cached(GROW_STREAM)?;
+    let mut revisions: HashMap<_, _> =
+        plan.events.iter().map(|planned| (planned.stream, planned.revision)).collect();
+    for planned in &plan.events {
+        let Some(revision) = revisions.remove(planned.stream) else { continue };
+        let revision = revision.cast_signed();
+        match stream_ids.get(planned.stream) {
+            Some(id) => grow_stream.execute([*id, revision])?,
+            None => {
+                let id = planned.position.cast_signed();
+                stream_ids.insert(planned.stream.clone(), id);
+                new_stream.execute(params![id, planned.stream.as_str(), revision])?
+            }
+        };
     }
     Ok(())
 }
 
-/// The events of a group that were written, each with its position and revision.
-fn recorded(
-    group: &mut [Job],
-    answers: &Answers,
-    places: Vec<(Position, Revision)>,
-    recorded_at: DateTime<Utc>,
-) -> Vec<Arc<RecordedEvent>> {
-    let is_new = |answer: &Result<Vec<Appended>, AppendError>| {
-        answer.as_ref().is_ok_and(|appended| appended.iter().all(|appended| !appended.repeated))
-    };
-    let written = group.iter_mut().zip(answers).filter(|(_, answer)| is_new(answer));
-    let events = written.flat_map(|(job, _)| std::mem::take(&mut job.requests)).flat_map(
-        |AppendRequest { stream, events, .. }| {
-            events.into_iter().map(move |event| (stream.clone(), event))
-        },
-    );
-    let placed = events.zip(places);
-    placed
-        .map(|((stream, event), (position, revision))| {
-            Arc::new(event.recorded(position, stream, revision, recorded_at))
-        })
-        .collect()
+fn write_events(
+    transaction: &Transaction<'_>,
+    events: &[PlannedEvent<'_>],
+    stream_ids: &StreamIds,
+    now: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let mut new_event = transaction.prepare_cached(NEW_EVENT)?;
+    for PlannedEvent { stream, revision, position, event } in events {
+        let metadata = &event.metadata;
+        new_event.execute(params![
+            position.cast_signed(),
+            stream_ids.get(*stream).ok_or("a stream got no id")?,
+            revision.cast_signed(),
+            event.id,
+            event.event_type.as_str(),
+            event.data,
+            metadata.correlation_id,
+            metadata.causation_id,
+            metadata.traceparent,
+            metadata.actor.as_str(),
+            metadata.origin_system.as_str(),
+            metadata.occurred_at.timestamp_micros(),
+            now.timestamp_micros(),
+        ])?;
+    }
+    Ok(())
 }
