@@ -1,11 +1,14 @@
-//! What tests are made of: the event store's contract suite, throwaway stores and PostgreSQL servers,
-//! and what a module's tests open it on and call it with. A development dependency only.
+//! What tests are made of: the event store's contract suite, histories and their checkers, throwaway
+//! stores and PostgreSQL servers, and what a module's tests open it on and call it with. A
+//! development dependency only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is for tests only")]
 
 pub mod client;
 pub mod contract;
+pub mod history;
 pub mod modules;
 pub mod postgres;
+pub mod random;
 pub mod stores;
 
 pub use client::{Answer, Client};

@@ -1,0 +1,234 @@
+//! The whole log as one object: its positions are the order in which everything was written, and
+//! every answer is right for some lengths of the log. Time must be able to pass through them
+//! without going back.
+
+use std::collections::HashMap;
+
+use kernel::event::{Position, Revision};
+use uuid::Uuid;
+
+use super::{Answer, Call, Moment, Operation, Place, Seen, Violation};
+
+/// How long the log may have been when an operation took effect, by its last position.
+#[derive(Clone, Copy)]
+struct Span {
+    least: Position,
+    /// The position that would make the answer wrong.
+    wrong_at: Position,
+    /// What the log was at least once the operation had taken effect.
+    leaves: Position,
+}
+
+/// Checks a history, across all streams, against the log as it stands in the end.
+pub fn in_log_order(history: &[Operation], log: &[Seen]) -> Result<(), Violation> {
+    let log = Log::new(log)?;
+    let wholes = log.wholes(history)?;
+    let spans = history
+        .iter()
+        .map(|operation| {
+            let span = log.span(operation);
+            span.map_err(|why| Violation::Contradiction { operation: operation.to_string(), why })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    pass_through(history, &spans, &wholes)
+}
+
+/// The log in the end, to look things up in.
+struct Log<'l> {
+    events: &'l [Seen],
+    /// The positions of each stream's events, by revision.
+    streams: HashMap<&'l str, Vec<Position>>,
+    places: HashMap<(&'l str, Uuid), Position>,
+}
+
+impl<'l> Log<'l> {
+    fn new(events: &'l [Seen]) -> Result<Self, Violation> {
+        let mut streams: HashMap<&str, Vec<Position>> = HashMap::new();
+        let mut places = HashMap::new();
+        for (seen, position) in events.iter().zip(1..) {
+            let stream = streams.entry(&seen.stream).or_default();
+            let expected = Place { position, revision: stream.len() as Revision };
+            if seen.place != expected {
+                return Err(Violation::NotDense(format!("expected {expected:?}, found {seen:?}")));
+            }
+            stream.push(position);
+            if places.insert((seen.stream.as_str(), seen.id), position).is_some() {
+                return Err(Violation::NotDense(format!("{seen:?} is there twice")));
+            }
+        }
+        Ok(Self { events, streams, places })
+    }
+
+    /// The position of an event of a stream, the end of time where there is none.
+    fn position(&self, stream: &str, revision: Revision) -> Position {
+        let positions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
+        let revision = usize::try_from(revision).unwrap_or(usize::MAX);
+        positions.get(revision).copied().unwrap_or(Position::MAX)
+    }
+
+    fn at(&self, position: Position) -> Option<&Seen> {
+        self.events.get(usize::try_from(position.checked_sub(1)?).ok()?)
+    }
+
+    /// For each position, where what was written together with it ends: nobody may have seen a part
+    /// of it. Fails if a part is all there is of an append, or if nobody asked for an event.
+    fn wholes(&self, history: &[Operation]) -> Result<HashMap<Position, Position>, Violation> {
+        let mut wholes = HashMap::new();
+        let mut parts = HashMap::new();
+        for operation in history {
+            let Call::Append(writes) = &operation.call else { continue };
+            if !matches!(operation.answer(), Answer::Appended { .. } | Answer::Unknown) {
+                continue;
+            }
+            let asked = writes
+                .iter()
+                .flat_map(|write| write.events.iter().map(|id| (write.stream.as_str(), *id)));
+            let found: Vec<_> = asked.map(|id| self.places.get(&id).copied()).collect();
+            let there = found.iter().flatten().copied();
+            match there.clone().max() {
+                Some(end) if found.iter().all(Option::is_some) => {
+                    wholes.extend(there.map(|position| (position, end)));
+                }
+                // Right if another append has written them: the same ids for something else.
+                _ => parts.extend(there.map(|position| (position, operation))),
+            }
+        }
+        match (1..).zip(self.events).find(|(position, _)| !wholes.contains_key(position)) {
+            None => Ok(wholes),
+            Some((position, seen)) => Err(match parts.get(&position) {
+                None => Violation::NotDense(format!("nobody was to write {seen:?}")),
+                Some(operation) => Violation::Contradiction {
+                    operation: operation.to_string(),
+                    why: "only a part of it was written".to_owned(),
+                },
+            }),
+        }
+    }
+
+    /// For which lengths of the log an answer is right; why it is wrong for all.
+    fn span(&self, operation: &Operation) -> Result<Span, String> {
+        match (&operation.call, operation.answer()) {
+            (Call::Append(writes), Answer::Appended { last, repeated }) => {
+                let mut positions = Vec::new();
+                for (write, last) in writes.iter().zip(last) {
+                    if self.position(&write.stream, last.revision) != last.position {
+                        return Err("its last event stands elsewhere".to_owned());
+                    }
+                    let before = (last.revision + 1).checked_sub(write.events.len() as Revision);
+                    let first = before.ok_or("its revision is too low")?;
+                    for (id, revision) in write.events.iter().zip(first..) {
+                        let position = self.position(&write.stream, revision);
+                        if self.at(position).is_none_or(|seen| seen.id != *id) {
+                            return Err(format!("{id} is not {}@{revision}", write.stream));
+                        }
+                        positions.push(position);
+                    }
+                }
+                let first = positions.iter().copied().min().unwrap_or(1);
+                let end = positions.iter().copied().max().unwrap_or(0);
+                Ok(if *repeated {
+                    Span { least: end, wrong_at: Position::MAX, leaves: end }
+                } else {
+                    Span { least: first - 1, wrong_at: first, leaves: end }
+                })
+            }
+            (_, Answer::WrongRevision { stream, actual }) => {
+                let least = actual.map_or(0, |actual| self.position(stream, actual));
+                if least == Position::MAX {
+                    return Err("the stream never had this revision".to_owned());
+                }
+                let next = actual.map_or(0, |actual| actual + 1);
+                Ok(Span { least, wrong_at: self.position(stream, next), leaves: least })
+            }
+            (Call::ReadStream { stream, from, limit }, Answer::Events(events)) => {
+                self.compare(events)?;
+                let next = from + events.len() as Revision;
+                if !events.iter().map(|seen| seen.place.revision).eq(*from..next)
+                    || events.iter().any(|seen| seen.stream != *stream)
+                    || events.len() > *limit
+                {
+                    return Err("these are not the events that were asked for".to_owned());
+                }
+                let full = events.len() == *limit;
+                let wrong_at = if full { Position::MAX } else { self.position(stream, next) };
+                let least = events.last().map_or(0, |last| last.place.position);
+                Ok(Span { least, wrong_at, leaves: least })
+            }
+            (Call::ReadLast { stream }, Answer::Events(events)) => {
+                self.compare(events)?;
+                let last = events.last().map(|seen| seen.place);
+                let wrong_at = self.position(stream, last.map_or(0, |last| last.revision + 1));
+                let least = last.map_or(0, |last| last.position);
+                Ok(Span { least, wrong_at, leaves: least })
+            }
+            (Call::ReadLog { after, limit }, Answer::Page { events, scanned_to }) => {
+                self.compare(events)?;
+                if !events.iter().map(|seen| seen.place.position).eq(after + 1..=*scanned_to)
+                    || events.len() > *limit
+                {
+                    return Err("the page has a hole or is too long".to_owned());
+                }
+                let least = events.last().map_or(0, |last| last.place.position);
+                // How far the log reaches is what its store has heard of so far.
+                Ok(Span { least, wrong_at: Position::MAX, leaves: least })
+            }
+            _ => Ok(Span { least: 0, wrong_at: Position::MAX, leaves: 0 }),
+        }
+    }
+
+    fn compare(&self, events: &[Seen]) -> Result<(), String> {
+        let other = events.iter().find(|seen| self.at(seen.place.position) != Some(*seen));
+        other.map_or(Ok(()), |seen| Err(format!("something else stands in the place of {seen:?}")))
+    }
+}
+
+/// Gives every operation the shortest log that its answer and all that was known before its call
+/// allow. A shorter one is never worse for the others: where this fails, every choice does.
+fn pass_through(
+    history: &[Operation],
+    spans: &[Span],
+    wholes: &HashMap<Position, Position>,
+) -> Result<(), Violation> {
+    // Calls before returns of the same moment: whoever is in doubt overlaps.
+    const CALL: u8 = 0;
+    const RETURN: u8 = 1;
+    let mut turns: Vec<(Moment, u8, usize)> = Vec::with_capacity(history.len() * 2);
+    for (number, operation) in history.iter().enumerate() {
+        turns.push((operation.called, CALL, number));
+        turns.push((operation.done_by(), RETURN, number));
+    }
+    turns.sort_unstable();
+    let mut known: Position = 0;
+    let mut known_to_store: HashMap<u64, Position> = HashMap::new();
+    let mut when_called = vec![(0, 0); history.len()];
+    for (_, turn, number) in turns {
+        let operation = &history[number];
+        let in_store = known_to_store.entry(operation.store).or_default();
+        if turn == CALL {
+            when_called[number] = (known, *in_store);
+            continue;
+        }
+        let Span { least, wrong_at, leaves } = spans[number];
+        let (known_before, in_store_before) = when_called[number];
+        let length = least.max(known_before);
+        let length = wholes.get(&length).map_or(length, |end| *end);
+        if length >= wrong_at {
+            let operation = operation.to_string();
+            return Err(Violation::WentBack { operation, seen: length, right_until: wrong_at });
+        }
+        known = known.max(length).max(leaves);
+        match (&operation.call, operation.answer()) {
+            (Call::ReadLog { limit, .. }, Answer::Page { events, scanned_to }) => {
+                if events.len() < *limit && *scanned_to < in_store_before {
+                    let operation = operation.to_string();
+                    let why = format!("its store had known the log up to {in_store_before}");
+                    return Err(Violation::Contradiction { operation, why });
+                }
+                *in_store = leaves.max(*in_store);
+            }
+            (_, Answer::Appended { repeated: false, .. }) => *in_store = leaves.max(*in_store),
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! Noting what is called and answered, in memory and, for other processes to read, in a file.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Mutex;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Call, Moment, Operation};
+
+/// The time now.
+fn now() -> Moment {
+    let time = clock_gettime(ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
+}
+
+/// A line of a file. What was called stands there before the call is made: a process that is killed
+/// leaves behind that its outcome is unknown.
+#[derive(Serialize, Deserialize)]
+enum Line {
+    Called { number: usize, operation: Operation },
+    Answered { number: usize, at: Moment, answer: Answer },
+}
+
+/// Notes what the clients of one process do.
+#[derive(Default)]
+pub struct Recorder(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    operations: Vec<Operation>,
+    file: Option<File>,
+}
+
+impl Notes {
+    fn write(&mut self, line: &Line) {
+        if let Some(file) = &mut self.file {
+            // One call of the system per line, so that a line is whole or missing.
+            let text = serde_json::to_string(line).unwrap() + "\n";
+            file.write_all(text.as_bytes()).unwrap();
+        }
+    }
+}
+
+impl Recorder {
+    /// Notes in memory and in a file.
+    pub fn into_file(path: &Path) -> Self {
+        let file = Some(File::create(path).unwrap());
+        Self(Mutex::new(Notes { operations: Vec::new(), file }))
+    }
+
+    /// Carries out an operation and notes when it was called and when it answered what. Dropped
+    /// before it answers it is an operation that never did.
+    pub async fn note(
+        &self,
+        (store, client): (u64, u64),
+        call: Call,
+        doing: impl Future<Output = Answer>,
+    ) -> Answer {
+        let number = {
+            let mut notes = self.0.lock().unwrap();
+            let number = notes.operations.len();
+            // Under the lock and so before the call; the time that takes only widens the span in
+            // which the operation may have taken effect.
+            let operation = Operation { store, client, called: now(), call, answered: None };
+            notes.write(&Line::Called { number, operation: operation.clone() });
+            notes.operations.push(operation);
+            number
+        };
+        let answer = doing.await;
+        let at = now();
+        let mut notes = self.0.lock().unwrap();
+        notes.write(&Line::Answered { number, at, answer: answer.clone() });
+        notes.operations[number].answered = Some((at, answer.clone()));
+        answer
+    }
+
+    /// What happened so far.
+    pub fn history(&self) -> Vec<Operation> {
+        self.0.lock().unwrap().operations.clone()
+    }
+}
+
+/// What another process wrote into a file.
+pub fn read_lines(path: &Path) -> Vec<Operation> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut operations = Vec::new();
+    let mut answers = HashMap::new();
+    for line in text.lines() {
+        match serde_json::from_str(line).unwrap() {
+            Line::Called { operation, .. } => operations.push(operation),
+            Line::Answered { number, at, answer } => drop(answers.insert(number, (at, answer))),
+        }
+    }
+    for (number, operation) in operations.iter_mut().enumerate() {
+        operation.answered = answers.remove(&number);
+    }
+    operations
+}

@@ -1,0 +1,262 @@
+//! Clients that get into each other's way.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::store::{AppendError, AppendRequest, EventStore, ExpectedRevision, ReadError};
+use kernel::subscription::LogReader;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::{Answer, Call, Place, Recorder, Seen, Write};
+use crate::contract::event_with_id;
+use crate::random::Random;
+
+/// What clients do, many at once, on few streams.
+#[derive(Debug, Clone, Copy)]
+pub struct Workload {
+    /// How many streams there are.
+    pub streams: u64,
+    /// How many clients there are.
+    pub clients: u64,
+    /// How many operations each carries out.
+    pub operations: usize,
+    /// What their choices derive from.
+    pub seed: u64,
+    /// Tells this process's clients and stores from those of others.
+    pub process: u64,
+}
+
+/// Numbers of stores and clients are apart by this much from process to process.
+const PER_PROCESS: u64 = 1_000;
+
+impl Workload {
+    /// Lets all clients do their work, each on one of the stores in turn.
+    pub async fn run(self, stores: &[Arc<dyn EventStore>], recorder: &Arc<Recorder>) {
+        let mut clients = JoinSet::new();
+        let base = self.process * PER_PROCESS;
+        for (number, (place, store)) in
+            (0..self.clients).zip((0..).zip(stores).collect::<Vec<_>>().into_iter().cycle())
+        {
+            let client = Client {
+                workload: self,
+                who: (base + place, base + number),
+                store: Arc::clone(store),
+                recorder: Arc::clone(recorder),
+                random: Random::of(self.seed, base + number),
+                known: HashMap::new(),
+                sent: Vec::new(),
+                read_to: 0,
+            };
+            clients.spawn(client.work());
+        }
+        clients.join_all().await;
+    }
+}
+
+struct Client {
+    workload: Workload,
+    who: (u64, u64),
+    store: Arc<dyn EventStore>,
+    recorder: Arc<Recorder>,
+    random: Random,
+    /// The last revision it knows of each stream.
+    known: HashMap<String, Option<Revision>>,
+    /// What it sent before, to send it again.
+    sent: Vec<Vec<Write>>,
+    read_to: Position,
+}
+
+impl Client {
+    async fn work(mut self) {
+        for _ in 0..self.workload.operations {
+            match self.random.below(100) {
+                0..50 => self.append().await,
+                50..60 => self.append_again().await,
+                60..75 => self.read_stream().await,
+                75..85 => self.read_last().await,
+                _ => self.read_log().await,
+            }
+        }
+    }
+
+    fn stream(&mut self) -> String {
+        format!("hot-{}", self.random.below(self.workload.streams))
+    }
+
+    /// Mostly what it knows, so that some writer wins; sometimes something else.
+    fn expected(&mut self, stream: &str) -> ExpectedRevision {
+        let known = self.known.get(stream).copied().flatten();
+        match self.random.below(100) {
+            0..70 => ExpectedRevision::exactly(known),
+            70..75 => ExpectedRevision::Revision(known.unwrap_or(0) + 1),
+            75..80 => ExpectedRevision::NoStream,
+            80..88 => ExpectedRevision::Exists,
+            _ => ExpectedRevision::Any,
+        }
+    }
+
+    fn write(&mut self, stream: String) -> Write {
+        let expected = self.expected(&stream);
+        let count = 1 + self.random.below(3);
+        let events = (0..count).map(|_| kernel::seams::new_id()).collect();
+        Write { stream, expected, events }
+    }
+
+    async fn append(&mut self) {
+        let first = self.stream();
+        let mut writes = vec![self.write(first.clone())];
+        let second = self.stream();
+        if self.random.percent(15) && second != first {
+            writes.push(self.write(second));
+        }
+        self.sent.push(writes.clone());
+        self.send(writes).await;
+    }
+
+    /// The same again, as after an unknown outcome, or the same ids for something else.
+    async fn append_again(&mut self) {
+        if self.sent.is_empty() {
+            return;
+        }
+        let mut writes = self.random.one_of(&self.sent).clone();
+        if self.random.percent(30) {
+            let write = &mut writes[0];
+            write.expected = ExpectedRevision::Any;
+            write.events.push(kernel::seams::new_id());
+        }
+        self.send(writes).await;
+    }
+
+    async fn send(&mut self, writes: Vec<Write>) {
+        let requests = writes.iter().map(request).collect();
+        let store = Arc::clone(&self.store);
+        let doing = async move { appended(store.append_many(requests).await) };
+        let noted = self.recorder.note(self.who, Call::Append(writes.clone()), doing);
+        // Some clients are gone before the answer comes: what they sent may be done all the same.
+        let patience = if self.random.percent(4) { self.random.below(3_000) } else { 60_000_000 };
+        let answer = tokio::time::timeout(Duration::from_micros(patience), noted).await;
+        match answer {
+            Ok(Answer::Appended { last, .. }) => {
+                for (write, place) in writes.iter().zip(last) {
+                    self.known.insert(write.stream.clone(), Some(place.revision));
+                }
+            }
+            Ok(Answer::WrongRevision { stream, actual }) => {
+                self.known.insert(stream, actual);
+            }
+            _ => {}
+        }
+    }
+
+    async fn read_stream(&mut self) {
+        let stream = self.stream();
+        let known = self.known.get(&stream).copied().flatten().unwrap_or(0);
+        // Mostly the end: that is where things happen.
+        let from = known.saturating_sub(self.random.below(4));
+        let limit = *self.random.one_of(&[1, 5, 1000]);
+        let name = StreamName::new(&stream).unwrap();
+        let store = Arc::clone(&self.store);
+        let doing = async move { events(store.read_stream(&name, from, limit).await) };
+        let call = Call::ReadStream { stream: stream.clone(), from, limit };
+        self.learn(&stream, self.recorder.note(self.who, call, doing).await);
+    }
+
+    async fn read_last(&mut self) {
+        let stream = self.stream();
+        let name = StreamName::new(&stream).unwrap();
+        let store = Arc::clone(&self.store);
+        let doing = async move {
+            events(store.read_last(&name).await.map(|last| last.into_iter().collect()))
+        };
+        let call = Call::ReadLast { stream: stream.clone() };
+        self.learn(&stream, self.recorder.note(self.who, call, doing).await);
+    }
+
+    fn learn(&mut self, stream: &str, answer: Answer) {
+        if let Answer::Events(events) = answer
+            && let Some(last) = events.last()
+        {
+            self.known.insert(stream.to_owned(), Some(last.place.revision));
+        }
+    }
+
+    async fn read_log(&mut self) {
+        let after = if self.random.percent(80) { self.read_to } else { 0 };
+        let limit = *self.random.one_of(&[1, 10, 500]);
+        let doing = page(Arc::clone(&self.store), after, limit);
+        let call = Call::ReadLog { after, limit };
+        if let Answer::Page { scanned_to, .. } = self.recorder.note(self.who, call, doing).await {
+            self.read_to = self.read_to.max(scanned_to);
+        }
+    }
+}
+
+fn request(write: &Write) -> AppendRequest {
+    let events = write.events.iter().map(|id| event_with_id(*id, Uuid::nil())).collect();
+    let stream = StreamName::new(&write.stream).unwrap();
+    AppendRequest { stream, expected: write.expected, events }
+}
+
+fn appended(outcome: Result<Vec<kernel::store::Appended>, AppendError>) -> Answer {
+    match outcome {
+        Ok(appended) => Answer::Appended {
+            repeated: appended.iter().any(|one| one.repeated),
+            last: appended
+                .iter()
+                .map(|one| Place { revision: one.revision, position: one.position })
+                .collect(),
+        },
+        Err(AppendError::WrongExpectedRevision { stream, actual, .. }) => {
+            Answer::WrongRevision { stream: stream.as_str().to_owned(), actual }
+        }
+        Err(AppendError::IdempotencyMismatch { .. }) => Answer::Mismatch,
+        Err(AppendError::OutcomeUnknown(_)) => Answer::Unknown,
+        Err(AppendError::Overloaded | AppendError::Unavailable(_)) => Answer::Refused,
+        Err(error) => panic!("nobody asked for that: {error}"),
+    }
+}
+
+fn seen(event: &RecordedEvent) -> Seen {
+    let place = Place { revision: event.revision, position: event.position };
+    Seen { stream: event.stream.as_str().to_owned(), place, id: event.id }
+}
+
+fn events(outcome: Result<Vec<Arc<RecordedEvent>>, ReadError>) -> Answer {
+    match outcome {
+        Ok(events) => Answer::Events(events.iter().map(|event| seen(event)).collect()),
+        Err(ReadError::Unavailable(_)) => Answer::Refused,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn page(store: Arc<dyn EventStore>, after: Position, limit: usize) -> Answer {
+    match store.read_log(after, &EventFilter::all(), limit).await {
+        Ok(page) => Answer::Page {
+            events: page.events.iter().map(|event| seen(event)).collect(),
+            scanned_to: page.scanned_to,
+        },
+        Err(ReadError::Unavailable(_)) => Answer::Refused,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The whole log as it is now, whoever wrote it.
+pub async fn read_all(store: &Arc<dyn EventStore>) -> Vec<Seen> {
+    let head = store.head().await.unwrap();
+    let mut reader = LogReader::new(Arc::clone(store), 0, EventFilter::all());
+    let mut log = Vec::new();
+    let mut read_to = 0;
+    while read_to < head {
+        let page = reader.page(500).await.unwrap();
+        if page.events.is_empty() {
+            // This store has not heard of it yet.
+            reader.wait().await;
+        }
+        read_to = page.scanned_to;
+        log.extend(page.events.iter().map(|event| seen(event)));
+    }
+    log
+}
