@@ -97,6 +97,12 @@ fn moment(microseconds: i64) -> Result<DateTime<Utc>, BoxError> {
     DateTime::from_timestamp_micros(microseconds).ok_or_else(|| "a time out of range".into())
 }
 
+/// A position or revision asked for. No event stands beyond the largest that SQL knows; as a signed
+/// number it would be before the first.
+fn place_asked(place: u64) -> i64 {
+    i64::try_from(place).unwrap_or(i64::MAX)
+}
+
 fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -131,7 +137,7 @@ impl Readers {
     }
 
     pub(super) async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
-        let position = position.cast_signed();
+        let position = place_asked(position);
         self.read(move |reader| first(&reader.connection, ID_AT, [position], |row| row.get(0)))
             .await
     }
@@ -144,7 +150,7 @@ impl Readers {
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         let stream = stream.clone();
         self.read(move |reader| {
-            reader.events(STREAM, params![stream.as_str(), from.cast_signed(), count(limit)])
+            reader.events(STREAM, params![stream.as_str(), place_asked(from), count(limit)])
         })
         .await
     }
@@ -181,7 +187,7 @@ impl Readers {
         let families =
             filter.wanted_families().map(|families| serde_json::json!(families).to_string());
         self.read(move |reader| {
-            let (from, until) = (after.cast_signed(), to.cast_signed());
+            let (from, until) = (place_asked(after), place_asked(to));
             let events = match families {
                 None => reader.events(LOG, params![from, until, count(limit)]),
                 Some(families) => {
@@ -204,7 +210,7 @@ impl Readers {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         self.read(move |reader| {
-            reader.events(CORRELATION, params![correlation_id, after.cast_signed(), count(limit)])
+            reader.events(CORRELATION, params![correlation_id, place_asked(after), count(limit)])
         })
         .await
     }
