@@ -71,32 +71,42 @@ impl<'l> Log<'l> {
     }
 
     /// For each position, where what was written together with it ends: nobody may have seen a part
-    /// of it. Fails if a part is all there is of an append, or if nobody asked for an event.
+    /// of it. Fails if a part is all there is of an append, or if nobody wrote an event.
     fn wholes(&self, history: &[Operation]) -> Result<HashMap<Position, Position>, Violation> {
-        let mut wholes = HashMap::new();
+        let mut written = HashMap::new();
+        let mut perhaps: HashMap<Position, Position> = HashMap::new();
         let mut parts = HashMap::new();
         for operation in history {
             let Call::Append(writes) = &operation.call else { continue };
-            if !matches!(operation.answer(), Answer::Appended { .. } | Answer::Unknown) {
-                continue;
-            }
             let asked = writes
                 .iter()
                 .flat_map(|write| write.events.iter().map(|id| (write.stream.as_str(), *id)));
             let found: Vec<_> = asked.map(|id| self.places.get(&id).copied()).collect();
             let there = found.iter().flatten().copied();
-            match there.clone().max() {
-                Some(end) if found.iter().all(Option::is_some) => {
-                    wholes.extend(there.map(|position| (position, end)));
+            let Some(end) = there.clone().max() else { continue };
+            match operation.answer() {
+                Answer::Appended { repeated: false, .. } => {
+                    written.extend(there.map(|position| (position, end)));
                 }
-                // Right if another append has written them: the same ids for something else.
-                _ => parts.extend(there.map(|position| (position, operation))),
+                Answer::Unknown if found.iter().all(Option::is_some) => {
+                    for position in there {
+                        // Which of two it was nobody knows: then it may have come alone.
+                        let whole = perhaps
+                            .get(&position)
+                            .map_or(end, |other| if *other == end { end } else { position });
+                        perhaps.insert(position, whole);
+                    }
+                }
+                // Right if other appends have written them: the same ids for something else.
+                Answer::Unknown => parts.extend(there.map(|position| (position, operation))),
+                _ => {}
             }
         }
-        match (1..).zip(self.events).find(|(position, _)| !wholes.contains_key(position)) {
-            None => Ok(wholes),
+        perhaps.extend(written);
+        match (1..).zip(self.events).find(|(position, _)| !perhaps.contains_key(position)) {
+            None => Ok(perhaps),
             Some((position, seen)) => Err(match parts.get(&position) {
-                None => Violation::NotDense(format!("nobody was to write {seen:?}")),
+                None => Violation::NotDense(format!("nobody wrote {seen:?}")),
                 Some(operation) => Violation::Contradiction {
                     operation: operation.to_string(),
                     why: "only a part of it was written".to_owned(),

@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub use log::in_log_order;
 pub use record::{Recorder, read_lines};
 pub use streams::linearizable;
-pub use workload::{Workload, read_all};
+pub use workload::{Workload, append, read_all};
 
 /// Nanoseconds of the machine's monotonic clock, the same for all its processes.
 pub type Moment = u64;

@@ -131,10 +131,7 @@ impl Client {
     }
 
     async fn send(&mut self, writes: Vec<Write>) {
-        let requests = writes.iter().map(request).collect();
-        let store = Arc::clone(&self.store);
-        let doing = async move { appended(store.append_many(requests).await) };
-        let noted = self.recorder.note(self.who, Call::Append(writes.clone()), doing);
+        let noted = append(&self.recorder, self.who, &self.store, writes.clone());
         // Some clients are gone before the answer comes: what they sent may be done all the same.
         let patience = if self.random.percent(4) { self.random.below(3_000) } else { 60_000_000 };
         let answer = tokio::time::timeout(Duration::from_micros(patience), noted).await;
@@ -192,6 +189,18 @@ impl Client {
             self.read_to = self.read_to.max(scanned_to);
         }
     }
+}
+
+/// Appends and notes it: on which store, by which client.
+pub async fn append(
+    recorder: &Recorder,
+    who: (u64, u64),
+    store: &Arc<dyn EventStore>,
+    writes: Vec<Write>,
+) -> Answer {
+    let requests = writes.iter().map(request).collect();
+    let doing = async { appended(store.append_many(requests).await) };
+    recorder.note(who, Call::Append(writes), doing).await
 }
 
 fn request(write: &Write) -> AppendRequest {
