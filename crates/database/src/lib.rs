@@ -1,230 +1,265 @@
-//! The database of one module: a pool, transactions, migrations, and the bookkeeping of its
-//! subscriptions. What projections and queries are written against.
+//! The database of one module, on SQLite or PostgreSQL: connections, transactions, statements,
+//! migrations, and the bookkeeping of its subscriptions. What projections and queries are written
+//! against, and where they see nothing of the engine beneath.
 //!
-//! On SQLite every module has a file of its own beside the event store: one connection writes,
-//! several read. Its content derives from the log, so a commit need not reach the disk at once
-//! (`synchronous=NORMAL`): after a power cut rows and checkpoint go back together and the
-//! projection catches up.
+//! A statement is a static text, the same for both engines wherever that is possible; values are
+//! bound and rows are read once, in Rust:
+//!
+//! ```
+//! use database::{DatabaseError, Executor, Statement, Transaction};
+//! use uuid::Uuid;
+//!
+//! const OPEN: Statement = Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
+//! const CLOSE: Statement =
+//!     Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
+//!
+//! /// Whether a customer may order; asked of the database or within a transaction.
+//! async fn is_open<'c>(of: impl Executor<'c>, id: Uuid) -> Result<Option<bool>, DatabaseError> {
+//!     of.query(&OPEN).bind(id).scalar_optional().await
+//! }
+//!
+//! /// `false` when there is no such customer.
+//! async fn close(transaction: &mut Transaction, id: Uuid) -> Result<bool, DatabaseError> {
+//!     Ok(transaction.query(&CLOSE).bind(id).execute().await? == 1)
+//! }
+//! ```
+//!
+//! On SQLite every module has a file of its own beside the event store. Its content derives from
+//! the log, so a commit need not reach the disk at once (`synchronous=NORMAL`): after a power cut
+//! rows and checkpoint go back together and the projection catches up. On PostgreSQL every module
+//! has a schema of its own, and only what derives from the log is committed in that way
+//! ([`Database::begin_derived`]). Connections are the module's own for as long as they are open: a
+//! pooler between must be one per session.
 
+mod beside;
+mod error;
+mod migrations;
+mod place;
+mod postgres;
+mod row;
+mod sqlite;
+mod statement;
 mod subscriptions;
+mod tables;
+mod transaction;
 
-use std::ops::{Deref, DerefMut};
-use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Connection as _, SqlitePool};
+use sqlx::{Executor as _, SqlSafeStr as _};
 
-/// Why a database could not be opened or used.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// The URL names no database this build can use.
-    #[error("`{url}` is not a database this build can use: expected sqlite:<path of a file>")]
-    UnknownUrl {
-        /// The URL as given.
-        url: String,
-    },
-    /// The folder of the database file cannot be made.
-    #[error("the folder {folder} cannot be created")]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A migration failed.
-    #[error("the tables of {module} could not be brought up to date")]
-    Migration {
-        /// The module.
-        module: &'static str,
-        /// What went wrong.
-        #[source]
-        source: sqlx::migrate::MigrateError,
-    },
-    /// A statement failed.
-    #[error("the database failed")]
-    Sql(#[from] sqlx::Error),
+pub use beside::Scratch;
+pub use error::{DatabaseError, is_unavailable};
+use migrations::BOOKKEEPING;
+pub use migrations::{HasMigrations, Migrations};
+pub use place::{Engine, module_url, redacted, sqlite_path};
+use postgres::PostgresPools;
+pub use postgres::{migrate_postgres, postgres_options};
+pub use row::{FromSql, Row};
+use sqlite::SqlitePools;
+pub use sqlite::{migrate, sqlite_options};
+use statement::Connections;
+pub use statement::{Executor, Query, Statement, ToSql};
+pub use subscriptions::STATEMENTS;
+pub use tables::TableRow;
+pub use transaction::Transaction;
+
+/// How the connections of one module in one process are used.
+///
+/// The numbers hold for PostgreSQL, whose server usually takes 100: four modules in three replicas
+/// need at most 60 and leave the rest to the event store. On SQLite one connection writes.
+#[derive(Debug, Clone)]
+pub struct DatabaseOptions {
+    /// Most connections that write.
+    pub writers: u32,
+    /// Most connections that read.
+    pub readers: u32,
+    /// How long to wait for a connection that is free before the database counts as unavailable.
+    pub acquire_timeout: Duration,
+    /// After how long unused a connection is closed.
+    pub idle_timeout: Duration,
+    /// How long a statement may run on PostgreSQL.
+    pub statement_timeout: Duration,
+    /// How long a transaction on PostgreSQL may do nothing: a process that was paused must not
+    /// hold its locks for ever.
+    pub idle_in_transaction_timeout: Duration,
 }
 
-/// Whether a statement failed because the database cannot be used now (busy, its disk full or
-/// unreadable) rather than because of the statement. Codes: <https://www.sqlite.org/rescode.html>.
-pub fn is_unavailable(error: &sqlx::Error) -> bool {
-    const BUSY: i32 = 5;
-    const LOCKED: i32 = 6;
-    const NOMEM: i32 = 7;
-    const READONLY: i32 = 8;
-    const IOERR: i32 = 10;
-    const FULL: i32 = 13;
-    const CANTOPEN: i32 = 14;
-    match error {
-        sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::Io(_)
-        | sqlx::Error::InvalidSavePointStatement
-        | sqlx::Error::BeginFailed => true,
-        // The primary result code is in the low byte.
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            .map(|code| code & 0xff)
-            .is_some_and(|code| {
-                [BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN].contains(&code)
-            }),
-        _ => false,
-    }
-}
-
-/// How long a writer waits for another process's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const READERS: u32 = 4;
-
-static BOOKKEEPING: Migrator = sqlx::migrate!("../../migrations/sqlite/database");
-
-/// Where a module's database lies, given the event store's URL: `sqlite:data/bascule.db` has its
-/// orders in `sqlite:data/bascule.orders.db`.
-pub fn module_url(store_url: &str, module: &str) -> Result<String, DatabaseError> {
-    let path = sqlite_path(store_url)?;
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("bascule");
-    let file = path.with_file_name(format!("{stem}.{module}.db"));
-    Ok(format!("sqlite:{}", file.display()))
-}
-
-/// The file that a `sqlite:` URL names.
-pub fn sqlite_path(url: &str) -> Result<PathBuf, DatabaseError> {
-    let unknown = || DatabaseError::UnknownUrl { url: url.to_owned() };
-    let rest = url.strip_prefix("sqlite:").ok_or_else(unknown)?;
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() || path.contains(":memory:") || path.contains('?') {
-        return Err(unknown());
-    }
-    Ok(PathBuf::from(path))
-}
-
-/// How connections to a SQLite file are opened, for the event store as for the modules: WAL, so
-/// that readers never wait for the writer.
-pub fn sqlite_options(
-    path: &Path,
-    synchronous: SqliteSynchronous,
-) -> Result<SqliteConnectOptions, DatabaseError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| DatabaseError::Folder { folder: folder.to_owned(), source })?;
-    }
-    Ok(SqliteConnectOptions::from_str("sqlite:")?
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(synchronous)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT))
-}
-
-/// How often migrations are tried: two processes that make the same database at once get into each
-/// other's way, and the slower one finds the work done.
-const MIGRATION_ATTEMPTS: u32 = 5;
-
-/// Brings the tables of one set of migrations up to date.
-pub async fn migrate(
-    pool: &SqlitePool,
-    migrations: &Migrator,
-    module: &'static str,
-) -> Result<(), DatabaseError> {
-    let set = Migrator {
-        migrations: migrations.migrations.clone(),
-        ignore_missing: true,
-        ..Migrator::DEFAULT
-    };
-    let mut attempts = 1;
-    while let Err(source) = set.run(pool).await {
-        if attempts == MIGRATION_ATTEMPTS {
-            return Err(DatabaseError::Migration { module, source });
+impl Default for DatabaseOptions {
+    fn default() -> Self {
+        Self {
+            writers: 2,
+            readers: 3,
+            acquire_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            statement_timeout: Duration::from_secs(30),
+            idle_in_transaction_timeout: Duration::from_secs(10),
         }
-        tracing::debug!(module, error = &source as &dyn std::error::Error, "migrating again");
-        tokio::time::sleep(Duration::from_millis(100) * attempts).await;
-        attempts += 1;
     }
-    Ok(())
 }
 
 /// A module's database. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Database {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pools: Pools,
+    source: Arc<Source>,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite(SqlitePools),
+    Postgres(PostgresPools),
+}
+
+/// What the tables are made from.
+struct Source {
+    module: &'static str,
+    migrations: &'static dyn HasMigrations,
+    options: DatabaseOptions,
+}
+
+/// Shows nothing of how it is connected: that has a password.
+impl fmt::Debug for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Database")
+            .field("module", &self.source.module)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    fn on_sqlite(&self) -> [&'static sqlx::migrate::Migrator; 2] {
+        [&BOOKKEEPING.sqlite, self.migrations.sqlite()]
+    }
+
+    fn on_postgres(&self) -> Result<[&'static sqlx::migrate::Migrator; 2], DatabaseError> {
+        let (module, engine) = (self.module, Engine::Postgres);
+        let own = self.migrations.postgres();
+        let own = own.ok_or(DatabaseError::UnsupportedEngine { module, engine })?;
+        Ok([&BOOKKEEPING.postgres, own])
+    }
 }
 
 impl Database {
-    /// Opens the database at `url`, making it if need be, and brings its tables up to date.
+    /// Opens the database at `url`, making it if need be, and brings its tables up to date. On
+    /// PostgreSQL the tables are in a schema named after the module.
     pub async fn open(
         url: &str,
         module: &'static str,
-        migrations: &'static Migrator,
+        migrations: &'static impl HasMigrations,
     ) -> Result<Self, DatabaseError> {
-        let options = sqlite_options(&sqlite_path(url)?, SqliteSynchronous::Normal)?;
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .before_acquire(|connection, _| {
-                // After a full disk SQLite has rolled back by itself and sqlx still counts a
-                // transaction: such a connection takes no further one and is replaced.
-                Box::pin(async move { Ok(!connection.is_in_transaction()) })
-            })
-            .connect_with(options.clone())
-            .await?;
-        // Both sets of migrations share one table of what was applied.
-        for set in [&BOOKKEEPING, migrations] {
-            migrate(&writer, set, module).await?;
+        Self::open_with(url, module, migrations, DatabaseOptions::default()).await
+    }
+
+    /// Opens it with other limits than the usual ones.
+    pub async fn open_with(
+        url: &str,
+        module: &'static str,
+        migrations: &'static impl HasMigrations,
+        options: DatabaseOptions,
+    ) -> Result<Self, DatabaseError> {
+        let source = Source { module, migrations, options };
+        let pools = match Engine::of(url)? {
+            Engine::Sqlite => {
+                let (path, sets) = (sqlite_path(url)?, source.on_sqlite());
+                Pools::Sqlite(SqlitePools::open(path, module, sets, &source.options).await?)
+            }
+            Engine::Postgres => {
+                let sets = source.on_postgres()?;
+                Pools::Postgres(PostgresPools::open(url, module, sets, &source.options).await?)
+            }
+        };
+        Ok(Self { pools, source: Arc::new(source) })
+    }
+
+    /// Begins a statement that reads.
+    pub fn query(&self, statement: &Statement) -> Query<'_> {
+        match &self.pools {
+            Pools::Sqlite(pools) => Query::on_sqlite(Connections::Pool(&pools.readers), statement),
+            Pools::Postgres(pools) => {
+                Query::on_postgres(Connections::Pool(&pools.readers), statement)
+            }
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(0)
-            .idle_timeout(Duration::from_secs(60))
-            .connect_lazy_with(options.read_only(true));
-        Ok(Self { writer, readers })
     }
 
-    /// Connections that read.
-    pub fn readers(&self) -> &SqlitePool {
-        &self.readers
+    /// Begins a statement that writes and is a transaction by itself: one round trip, not three.
+    pub fn write(&self, statement: &Statement) -> Query<'_> {
+        match &self.pools {
+            Pools::Sqlite(pools) => Query::on_sqlite(Connections::Pool(&pools.writer), statement),
+            Pools::Postgres(pools) => {
+                Query::on_postgres(Connections::Pool(&pools.writers), statement)
+            }
+        }
     }
 
-    /// Opens a transaction on the connection that writes, waiting for its turn.
+    /// Opens a transaction. On SQLite it waits for its turn to write.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
-        Ok(Transaction(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => pools.writer.begin_with("BEGIN IMMEDIATE").await?.into(),
+            Pools::Postgres(pools) => pools.writers.begin().await?.into(),
+        })
+    }
+
+    /// Opens a transaction for what derives from the log, rows together with their checkpoint: its
+    /// commit does not wait for the disk. After a crash of the server both may be as they were
+    /// before, and are made again.
+    /// See <https://www.postgresql.org/docs/current/wal-async-commit.html>.
+    pub async fn begin_derived(&self) -> Result<Transaction, DatabaseError> {
+        const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+        Ok(match &self.pools {
+            Pools::Sqlite(_) => self.begin().await?,
+            Pools::Postgres(pools) => pools.writers.begin_with(BEGIN).await?.into(),
+        })
+    }
+
+    /// Opens a transaction that reads one state of the database, for however long.
+    pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
+        const BEGIN: &str =
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
+        Ok(match &self.pools {
+            Pools::Sqlite(pools) => pools.readers.begin().await?.into(),
+            Pools::Postgres(pools) => pools.readers.begin_with(BEGIN).await?.into(),
+        })
+    }
+
+    /// Has the engine understand a statement without running it. For tests: a statement that
+    /// cannot be prepared would fail only when it is needed.
+    pub async fn prepare(&self, statement: &Statement) -> Result<(), DatabaseError> {
+        match &self.pools {
+            Pools::Sqlite(pools) => {
+                let text = statement.text(Engine::Sqlite).into_sql_str();
+                pools.writer.acquire().await?.prepare(text).await?;
+            }
+            Pools::Postgres(pools) => {
+                let text = statement.text(Engine::Postgres).into_sql_str();
+                pools.writers.acquire().await?.prepare(text).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes what is open and closes every connection.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        match &self.pools {
+            Pools::Sqlite(pools) => pools.close().await,
+            Pools::Postgres(pools) => pools.close().await,
+        }
+    }
+
+    /// TRANSITIONAL, for modules whose statements are not on the layer yet: their databases are
+    /// SQLite.
+    pub fn readers(&self) -> &sqlx::SqlitePool {
+        match &self.pools {
+            Pools::Sqlite(pools) => &pools.readers,
+            Pools::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
+        }
     }
 }
 
-/// An open transaction; dropped without [`Self::commit`] it changes nothing.
-#[derive(Debug)]
-pub struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
-
-impl Transaction {
-    /// Makes the changes visible.
-    pub async fn commit(self) -> Result<(), DatabaseError> {
-        Ok(self.0.commit().await?)
-    }
-}
-
-impl Deref for Transaction {
-    type Target = SqliteConnection;
-    fn deref(&self) -> &SqliteConnection {
-        &self.0
-    }
-}
-
-impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.0
+impl<'c> Executor<'c> for &'c Database {
+    fn query(self, statement: &Statement) -> Query<'c> {
+        Database::query(self, statement)
     }
 }

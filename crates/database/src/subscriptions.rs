@@ -6,29 +6,34 @@ use kernel::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionS
 use kernel::event::Position;
 use kernel::seams::{Clock as _, SystemClock};
 use kernel::store::BoxError;
-use uuid::Uuid;
 
-use crate::{Database, DatabaseError, Transaction};
+use crate::{Database, DatabaseError, Statement, Transaction};
 
-const CHECKPOINT: &str =
-    "SELECT log_id, position, event_id FROM checkpoint WHERE subscription = $1";
-const FIRST: &str = "INSERT INTO checkpoint (subscription, log_id, position, event_id, updated_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subscription) DO NOTHING";
-const ADVANCE: &str = "UPDATE checkpoint SET position = $3, event_id = $4, updated_at = $5 \
-     WHERE subscription = $1 AND log_id = $2 AND position = $6";
-const PARK: &str = "INSERT INTO parked_event \
+const CHECKPOINT: Statement =
+    Statement::Same("SELECT log_id, position, event_id FROM checkpoint WHERE subscription = $1");
+const FIRST: Statement = Statement::Same(
+    "INSERT INTO checkpoint (subscription, log_id, position, event_id, updated_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subscription) DO NOTHING",
+);
+const ADVANCE: Statement = Statement::Same(
+    "UPDATE checkpoint SET position = $3, event_id = $4, updated_at = $5 \
+     WHERE subscription = $1 AND log_id = $2 AND position = $6",
+);
+const PARK: Statement = Statement::Same(
+    "INSERT INTO parked_event \
      (subscription, position, event_id, key, error, attempts, parked_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subscription, position) DO NOTHING";
-const PARKED_KEYS: &str = "SELECT DISTINCT key FROM parked_event WHERE subscription = $1";
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subscription, position) DO NOTHING",
+);
+const PARKED_KEYS: Statement =
+    Statement::Same("SELECT DISTINCT key FROM parked_event WHERE subscription = $1");
+
+/// Every statement of this file, for a test that prepares them all.
+pub const STATEMENTS: &[Statement] = &[CHECKPOINT, FIRST, ADVANCE, PARK, PARKED_KEYS];
 
 impl From<DatabaseError> for CheckpointError {
     fn from(error: DatabaseError) -> Self {
         Self::Unavailable(Box::new(error))
     }
-}
-
-fn unavailable(error: sqlx::Error) -> CheckpointError {
-    CheckpointError::Unavailable(Box::new(error))
 }
 
 fn now() -> DateTime<Utc> {
@@ -40,8 +45,8 @@ impl SubscriptionStore for Database {
     type Transaction = Transaction;
 
     fn is_unavailable(error: &BoxError) -> bool {
-        if let Some(DatabaseError::Sql(error)) = error.downcast_ref() {
-            return crate::is_unavailable(error);
+        if let Some(error) = error.downcast_ref::<DatabaseError>() {
+            return error.is_unavailable();
         }
         if let Some(CheckpointError::Unavailable(_)) = error.downcast_ref() {
             return true;
@@ -50,20 +55,18 @@ impl SubscriptionStore for Database {
     }
 
     async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
-        let row: Option<(Uuid, i64, Option<Uuid>)> = sqlx::query_as(CHECKPOINT)
-            .bind(subscription)
-            .fetch_optional(self.readers())
-            .await
-            .map_err(unavailable)?;
-        Ok(row.map(|(log_id, position, event_id)| Checkpoint {
-            log_id,
-            position: position.cast_unsigned(),
-            event_id,
+        let Some(row) = self.query(&CHECKPOINT).bind(subscription).fetch_optional().await? else {
+            return Ok(None);
+        };
+        Ok(Some(Checkpoint {
+            log_id: row.get("log_id")?,
+            position: row.get::<i64>("position")?.cast_unsigned(),
+            event_id: row.get("event_id")?,
         }))
     }
 
     async fn begin(&self) -> Result<Transaction, CheckpointError> {
-        Ok(Self::begin(self).await?)
+        Ok(self.begin_derived().await?)
     }
 
     async fn advance(
@@ -73,7 +76,8 @@ impl SubscriptionStore for Database {
         from: Option<Position>,
         to: Checkpoint,
     ) -> Result<(), CheckpointError> {
-        let statement = sqlx::query(if from.is_some() { ADVANCE } else { FIRST })
+        let statement = transaction
+            .query(if from.is_some() { &ADVANCE } else { &FIRST })
             .bind(subscription)
             .bind(to.log_id)
             .bind(to.position.cast_signed())
@@ -83,8 +87,7 @@ impl SubscriptionStore for Database {
             Some(from) => statement.bind(from.cast_signed()),
             None => statement,
         };
-        let moved = statement.execute(&mut *transaction).await.map_err(unavailable)?;
-        if moved.rows_affected() != 1 {
+        if statement.execute().await? != 1 {
             return Err(CheckpointError::Moved { subscription: subscription.to_owned() });
         }
         Ok(transaction.commit().await?)
@@ -96,25 +99,21 @@ impl SubscriptionStore for Database {
         subscription: &str,
         event: &ParkedEvent,
     ) -> Result<(), CheckpointError> {
-        sqlx::query(PARK)
+        transaction
+            .query(&PARK)
             .bind(subscription)
             .bind(event.position.cast_signed())
             .bind(event.event_id)
             .bind(&event.key)
             .bind(&event.error)
-            .bind(event.attempts)
+            .bind(i64::from(event.attempts))
             .bind(now())
-            .execute(&mut **transaction)
-            .await
-            .map_err(unavailable)?;
+            .execute()
+            .await?;
         Ok(())
     }
 
     async fn parked_keys(&self, subscription: &str) -> Result<Vec<String>, CheckpointError> {
-        sqlx::query_scalar(PARKED_KEYS)
-            .bind(subscription)
-            .fetch_all(self.readers())
-            .await
-            .map_err(unavailable)
+        Ok(self.query(&PARKED_KEYS).bind(subscription).scalars().await?)
     }
 }

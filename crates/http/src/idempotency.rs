@@ -11,7 +11,7 @@ use actix_web::dev::Payload as Stream;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, TimeDelta, Utc};
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Statement};
 use kernel::event::{Revision, StreamName};
 use kernel::execution::{Cause, Environment, Executed};
 use kernel::seams::new_id;
@@ -34,11 +34,18 @@ const LONGEST_KEY: usize = 255;
 /// The namespace of the ids that derive from keys (RFC 9562 §5.5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x5d0c_51b6_97d3_4b8e_9f6b_2d27_c1d4_0a6e);
 
-const INSERT: &str = "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
-     VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING";
-const FIND: &str = "SELECT fingerprint, status, resource_id FROM idempotency WHERE key_hash = $1";
-const FINISH: &str = "UPDATE idempotency SET status = $2, resource_id = $3 WHERE key_hash = $1";
-const PRUNE: &str = "DELETE FROM idempotency WHERE created_at < $1";
+const INSERT: Statement = Statement::Same(
+    "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
+     VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING",
+);
+const FIND: Statement =
+    Statement::Same("SELECT fingerprint, status, resource_id FROM idempotency WHERE key_hash = $1");
+const FINISH: Statement =
+    Statement::Same("UPDATE idempotency SET status = $2, resource_id = $3 WHERE key_hash = $1");
+const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
+
+/// Every statement of this file, for a test that prepares them all.
+pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE];
 
 /// A request to change something. An extractor.
 #[derive(Debug, Clone)]
@@ -151,24 +158,27 @@ impl Kept {
         database: &Database,
         environment: &Environment,
     ) -> Result<Recognised, Problem> {
-        let mut transaction = database.begin().await?;
-        let inserted = sqlx::query(INSERT)
+        let inserted = database
+            .write(&INSERT)
             .bind(&self.key_hash)
             .bind(&self.fingerprint)
             .bind(environment.clock.now())
-            .execute(&mut *transaction)
+            .execute()
             .await?;
-        if inserted.rows_affected() == 1 {
-            transaction.commit().await?;
+        if inserted == 1 {
             return Ok(Recognised::New);
         }
-        let (fingerprint, status, id): (Vec<u8>, Option<u16>, Option<Uuid>) =
-            sqlx::query_as(FIND).bind(&self.key_hash).fetch_one(&mut *transaction).await?;
+        let Some(row) = database.query(&FIND).bind(&self.key_hash).fetch_optional().await? else {
+            // Forgotten between the two statements.
+            return Ok(Recognised::New);
+        };
+        let fingerprint: &[u8] = row.get("fingerprint")?;
         if fingerprint != self.fingerprint {
             return Err(Problem::idempotency_mismatch());
         }
-        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
-        Ok(match status.zip(id) {
+        let status: Option<i64> = row.get("status")?;
+        let status = status.and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
+        Ok(match status.zip(row.get("resource_id")?) {
             Some((status, id)) => Recognised::Done { status, id },
             // Under way at this moment, or cut off.
             None => Recognised::New,
@@ -176,14 +186,14 @@ impl Kept {
     }
 
     async fn finish(&self, database: &Database, done: &Done) -> Result<(), DatabaseError> {
-        let mut transaction = database.begin().await?;
-        sqlx::query(FINISH)
+        database
+            .write(&FINISH)
             .bind(&self.key_hash)
-            .bind(done.status.as_u16())
+            .bind(i64::from(done.status.as_u16()))
             .bind(done.acknowledgement.id)
-            .execute(&mut *transaction)
+            .execute()
             .await?;
-        transaction.commit().await
+        Ok(())
     }
 }
 
@@ -211,10 +221,7 @@ async fn replay(
 /// Forgets keys older than a time; how many. The composition root calls it now and then with
 /// [`REMEMBERED`] before now.
 pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64, DatabaseError> {
-    let mut transaction = database.begin().await?;
-    let pruned = sqlx::query(PRUNE).bind(older_than).execute(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(pruned.rows_affected())
+    database.write(&PRUNE).bind(older_than).execute().await
 }
 
 impl FromRequest for CommandRequest {

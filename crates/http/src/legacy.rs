@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// Whose word counts: this system's, or that of the legacy system it was imported from.
+// TRANSITIONAL: `sqlx::Type` is for modules whose statements are not on `database`'s layer yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(rename_all = "snake_case")]
@@ -13,6 +14,16 @@ pub enum Owner {
     Bascule,
     /// Changed in the legacy system only.
     Legacy,
+}
+
+impl Owner {
+    /// The name it has in the API and in read models.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bascule => "bascule",
+            Self::Legacy => "legacy",
+        }
+    }
 }
 
 /// Where something imported comes from, and what is irregular about it.

@@ -136,7 +136,7 @@
 //!     read: ReadRequest,
 //! ) -> Result<HttpResponse, Problem> {
 //!     read.wait_for(&orders.environment, &orders.progress).await?;
-//!     let order = queries::order(&orders.database, *id).await?; // sqlx::Error → Problem
+//!     let order = queries::order(&orders.database, *id).await?; // DatabaseError → Problem
 //!     let order = order.ok_or_else(|| Problem::not_found("There is no such order."))?;
 //!     Ok(read.found(order.revision, &OrderView::from(order)))
 //! }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod contract;
+pub mod engines;
 pub mod history;
 pub mod modules;
 pub mod postgres;

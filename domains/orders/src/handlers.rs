@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use database::Database;
+use database::{Database, DatabaseError};
 use kernel::event::{Position, Revision};
 use kernel::execution::{Cause, Environment, ExecuteError, Executed, LoadError};
 use kernel::projection::Progress;
@@ -53,7 +53,7 @@ pub enum PlaceError {
     Load(#[from] LoadError),
     /// The known customers could not be read.
     #[error("the known customers cannot be read")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
     /// The order itself says no, or could not be stored.
     #[error(transparent)]
     Execute(#[from] ExecuteError<Refusal>),
@@ -118,7 +118,7 @@ impl Orders {
     }
 
     async fn customer_may_order(&self, customer_id: Uuid) -> Result<(), PlaceError> {
-        match queries::customer_is_open(self.database.readers(), customer_id).await? {
+        match queries::customer_is_open(&self.database, customer_id).await? {
             Some(true) => Ok(()),
             Some(false) => Err(PlaceError::CustomerClosed),
             None => Err(PlaceError::CustomerUnknown),

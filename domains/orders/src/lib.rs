@@ -25,11 +25,10 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
-use sqlx::migrate::Migrator;
 
 pub use self::http::routes;
 use handlers::Orders;
@@ -41,7 +40,10 @@ use sync::SyncOrder;
 pub const NAME: &str = "orders";
 
 /// The tables of the module's read models.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/orders");
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/orders"),
+    postgres: sqlx::migrate!("../../migrations/postgres/orders"),
+};
 
 /// Opens the module on its database, making it if need be.
 pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {

@@ -76,19 +76,13 @@ impl From<AppendError> for Problem {
 
 impl From<DatabaseError> for Problem {
     fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Sql(error) => error.into(),
-            _ => Self::internal(error),
-        }
+        if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
 
+/// TRANSITIONAL, for modules whose statements are not on `database`'s layer yet.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        if database::is_unavailable(&error) {
-            Self::unavailable(error)
-        } else {
-            Self::internal(error)
-        }
+        DatabaseError::from(error).into()
     }
 }

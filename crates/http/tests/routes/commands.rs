@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use actix_web::web::Data;
 use chrono::TimeDelta;
+use database::Statement;
 use uuid::Uuid;
 
 use crate::sample::{Answer, Call, House};
@@ -151,13 +152,13 @@ async fn young_keys_are_kept() {
 async fn nothing_of_the_body_or_the_key_is_kept() {
     let house = House::new().await;
     light(&house, "secret-key", r#"{"place":"secret place"}"#).await;
-    let rows: Vec<(Vec<u8>, Vec<u8>, Option<i64>)> =
-        sqlx::query_as("SELECT key_hash, fingerprint, status FROM idempotency")
-            .fetch_all(house.database.readers())
-            .await
-            .unwrap();
-    let [(key, fingerprint, status)] = rows.as_slice() else { panic!("{rows:?}") };
-    assert_eq!((key.len(), fingerprint.len(), *status), (32, 32, Some(201)));
+    let statement = Statement::Same("SELECT key_hash, fingerprint, status FROM idempotency");
+    let rows = house.database.query(&statement).fetch_all().await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let (key, fingerprint): (&[u8], &[u8]) =
+        (rows[0].get("key_hash").unwrap(), rows[0].get("fingerprint").unwrap());
+    assert_eq!((key.len(), fingerprint.len()), (32, 32));
+    assert_eq!(rows[0].get::<i64>("status").unwrap(), 201);
     assert_ne!(key, fingerprint);
 }
 

@@ -11,7 +11,7 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpResponse, get, post};
 use async_trait::async_trait;
-use database::{Database, Transaction};
+use database::{Database, Migrations, Transaction};
 use event_contract::Published;
 use http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
@@ -29,7 +29,6 @@ use kernel::seams::SystemClock;
 use kernel::store::BoxError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::migrate::Migrator;
 use tempfile::TempDir;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::AppExt as _;
@@ -138,13 +137,13 @@ pub struct House {
     _folder: TempDir,
 }
 
-static NO_MIGRATIONS: Migrator = Migrator::DEFAULT;
+static NO_TABLES: Migrations = Migrations::NONE;
 
 impl House {
     pub async fn new() -> Data<Self> {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("house.db").display());
-        let database = Database::open(&url, "house", &NO_MIGRATIONS).await.unwrap();
+        let database = Database::open(&url, "house", &NO_TABLES).await.unwrap();
         let environment = Environment {
             store: Arc::new(MemoryStore::new(Arc::new(SystemClock))),
             codec: Codec::new(Arc::new(MemoryKeyVault::default())),

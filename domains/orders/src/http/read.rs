@@ -37,7 +37,7 @@ pub(super) async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
-    let order = queries::order(orders.database.readers(), *id).await?.ok_or_else(no_such_order)?;
+    let order = queries::order(&orders.database, *id).await?.ok_or_else(no_such_order)?;
     Ok(read.found(order.revision, &order))
 }
 
@@ -99,8 +99,7 @@ pub(super) async fn list(
         currency: query.currency.clone(),
         legacy_id: query.legacy_id.clone(),
     };
-    let readers = orders.database.readers();
-    let rows = queries::orders(readers, &filter, paging.before(), paging.rows()).await?;
+    let rows = queries::orders(&orders.database, &filter, paging.before(), paging.rows()).await?;
     Ok(read.page(paging, rows))
 }
 

@@ -86,8 +86,7 @@ async fn change(
     id: OrderId,
     change: impl FnOnce(OrderView) -> OrderView + Send,
 ) -> Result<(), BoxError> {
-    let view =
-        queries::order(&mut **transaction, id).await?.ok_or(Unknown { what: "order", id })?;
+    let view = queries::order(&mut *transaction, id).await?.ok_or(Unknown { what: "order", id })?;
     queries::update_order(transaction, &change(view)).await?;
     Ok(())
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use database::{Database, Engine};
 use kernel::codec::EventSet as _;
 use orders::domain::Event;
 use serde_json::Value;
+use testkit::engines::TestPlace;
 
 #[test]
 fn every_golden_event_is_read_and_written_unchanged() {
@@ -23,15 +25,17 @@ fn every_golden_event_is_read_and_written_unchanged() {
     assert_eq!(seen, Event::types().into_iter().map(str::to_owned).collect());
 }
 
+#[rstest::rstest]
 #[tokio::test]
-async fn every_statement_can_be_prepared() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("orders.db").display());
-    let database = database::Database::open(&url, orders::NAME, &orders::MIGRATIONS).await.unwrap();
-    let mut transaction = database.begin().await.unwrap();
+async fn every_statement_can_be_prepared(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let opened = Database::open(place.url(), orders::NAME, &orders::MIGRATIONS);
+    let database = opened.await.unwrap();
     for statement in orders::queries::STATEMENTS {
-        let prepared =
-            sqlx::Executor::prepare(&mut *transaction, sqlx::SqlStr::from_static(statement));
-        prepared.await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let prepared = database.prepare(statement).await;
+        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }
+    database.close().await;
 }

@@ -7,6 +7,7 @@ use customers_contract::{
     CustomerClosed, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
     ImportedCustomer,
 };
+use database::Statement;
 use event_contract::LegacyReference;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
@@ -140,9 +141,8 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
     };
     let first = client.send(keyed()).await.is(201);
     // What the process kept of the request is lost, as if it had been killed before.
-    let mut transaction = world.module.database.begin().await.unwrap();
-    sqlx::query("DELETE FROM idempotency").execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
+    let forget = Statement::Same("DELETE FROM idempotency");
+    world.module.database.write(&forget).execute().await.unwrap();
     let closed = CustomerClosed { customer_id, reason: "moved".to_owned() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use database::Statement;
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
@@ -92,7 +93,7 @@ impl World {
             self.progress("orders.orders").reached(head, PATIENCE).await,
             "the views stand still"
         );
-        queries::order(self.module.database.readers(), id).await.unwrap()
+        queries::order(&self.module.database, id).await.unwrap()
     }
 
     /// Waits until the log holds an event that passes, and gives it.
@@ -135,12 +136,8 @@ impl World {
         let search = async {
             loop {
                 let statement = "SELECT error FROM parked_event WHERE subscription = $1";
-                let error: Option<String> = sqlx::query_scalar(statement)
-                    .bind(subscription)
-                    .fetch_optional(self.module.database.readers())
-                    .await
-                    .unwrap();
-                match error {
+                let error = self.module.database.query(&Statement::Same(statement));
+                match error.bind(subscription).scalar_optional().await.unwrap() {
                     Some(error) => return error,
                     None => tokio::task::yield_now().await,
                 }

@@ -1,0 +1,116 @@
+//! The same module's tables at another place: where a projection is folded afresh, to compare with
+//! the rows that are served or to replace them.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
+
+use crate::place::{beside, checked_name};
+use crate::sqlite::{SqlitePools, sqlite_options};
+use crate::tables::Table;
+use crate::{Database, DatabaseError, Pools, Transaction};
+
+/// What the other file is called within a transaction on the main one.
+const ATTACHED: &str = "scratch";
+
+/// A module's tables at another place, beside those that are served: in PostgreSQL the schema
+/// `<module>_<suffix>`, on SQLite the file `<stem>.<suffix>.db`. Used like the database it is
+/// beside.
+#[derive(Debug)]
+pub struct Scratch {
+    database: Database,
+    main: Database,
+}
+
+impl Deref for Scratch {
+    type Target = Database;
+    fn deref(&self) -> &Database {
+        &self.database
+    }
+}
+
+impl Database {
+    /// Opens the same tables at another place. What an earlier run left there is there still: to
+    /// begin afresh, [`Scratch::remove`] it and open it again.
+    pub async fn beside(&self, suffix: &str) -> Result<Scratch, DatabaseError> {
+        checked_name(suffix)?;
+        let source = Arc::clone(&self.source);
+        let pools = match &self.pools {
+            Pools::Sqlite(pools) => {
+                let (path, sets) = (beside(&pools.path, suffix), source.on_sqlite());
+                let opened = SqlitePools::open(path, source.module, sets, &source.options);
+                Pools::Sqlite(opened.await?)
+            }
+            Pools::Postgres(pools) => {
+                let (schema, sets) = (format!("{}_{suffix}", pools.schema), source.on_postgres()?);
+                let opened = pools.open_other(schema, source.module, sets, &source.options);
+                Pools::Postgres(opened.await?)
+            }
+        };
+        Ok(Scratch { database: Self { pools, source }, main: self.clone() })
+    }
+
+    /// What the schema of its tables is called in a statement.
+    fn schema<'a>(&'a self, on_sqlite: &'a str) -> &'a str {
+        match &self.pools {
+            Pools::Sqlite(_) => on_sqlite,
+            Pools::Postgres(pools) => &pools.schema,
+        }
+    }
+}
+
+impl Scratch {
+    /// Opens a transaction on the served tables that can take rows from here. It commits
+    /// synchronously.
+    pub async fn begin_replacing(&self) -> Result<Transaction, DatabaseError> {
+        match &self.main.pools {
+            Pools::Sqlite(pools) => self.begin_attached(pools).await,
+            Pools::Postgres(pools) => {
+                // Moving a whole table may take long, and is not a process that hangs.
+                const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0";
+                Ok(pools.writers.begin_with(BEGIN).await?.into())
+            }
+        }
+    }
+
+    /// Replaces the rows of a served table by those it has here, in a transaction opened with
+    /// [`Self::begin_replacing`]; how many they are. Readers see the old ones until the commit.
+    pub async fn replace_rows(
+        &self,
+        transaction: &mut Transaction,
+        table: &str,
+    ) -> Result<u64, DatabaseError> {
+        let columns = Table::of(transaction, table).await?.columns();
+        let (main, scratch) = (self.main.schema("main"), self.database.schema(ATTACHED));
+        transaction.execute(format!("DELETE FROM \"{main}\".\"{table}\"")).await?;
+        let insert = format!(
+            "INSERT INTO \"{main}\".\"{table}\" ({columns}) \
+             SELECT {columns} FROM \"{scratch}\".\"{table}\""
+        );
+        transaction.execute(insert).await
+    }
+
+    /// Takes it away with everything in it.
+    pub async fn remove(self) -> Result<(), DatabaseError> {
+        match self.database.pools {
+            Pools::Sqlite(pools) => pools.remove().await,
+            Pools::Postgres(pools) => pools.remove().await,
+        }
+    }
+
+    /// A transaction on a connection of its own, closed with it: a file can be attached only before
+    /// a transaction begins, and must not stay attached to the connection that writes.
+    async fn begin_attached(&self, main: &SqlitePools) -> Result<Transaction, DatabaseError> {
+        let options = sqlite_options(&main.path, SqliteSynchronous::Normal)?;
+        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        if let Pools::Sqlite(scratch) = &self.database.pools {
+            let attach = format!("ATTACH $1 AS {ATTACHED}");
+            sqlx::query(sqlx::AssertSqlSafe(attach))
+                .bind(scratch.path.to_string_lossy())
+                .execute(&pool)
+                .await?;
+        }
+        Ok(pool.begin_with("BEGIN IMMEDIATE").await?.into())
+    }
+}

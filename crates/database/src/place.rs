@@ -1,0 +1,148 @@
+//! Where tables are: URLs, and the names that derive from them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::DatabaseError;
+
+/// A database engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// Embedded, in a file.
+    Sqlite,
+    /// PostgreSQL 15 or newer.
+    Postgres,
+}
+
+impl Engine {
+    /// The engine that a URL is for.
+    pub fn of(url: &str) -> Result<Self, DatabaseError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres);
+        }
+        sqlite_path(url).map(|_| Self::Sqlite)
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// Where a module's database lies, given the event store's URL: `sqlite:data/bascule.db` has its
+/// orders in `sqlite:data/bascule.orders.db`. In PostgreSQL it is the same database: a module's
+/// tables are in a schema named after it.
+pub fn module_url(store_url: &str, module: &str) -> Result<String, DatabaseError> {
+    if Engine::of(store_url)? == Engine::Postgres {
+        return Ok(store_url.to_owned());
+    }
+    let file = beside(&sqlite_path(store_url)?, module);
+    Ok(format!("sqlite:{}", file.display()))
+}
+
+/// The file beside another one: `bascule.db` has `bascule.orders.db`.
+pub(crate) fn beside(path: &Path, name: &str) -> PathBuf {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("bascule");
+    path.with_file_name(format!("{stem}.{name}.db"))
+}
+
+/// The file that a `sqlite:` URL names.
+pub fn sqlite_path(url: &str) -> Result<PathBuf, DatabaseError> {
+    let unknown = || DatabaseError::UnknownUrl { url: redacted(url) };
+    let rest = url.strip_prefix("sqlite:").ok_or_else(unknown)?;
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(":memory:") || path.contains('?') {
+        return Err(unknown());
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// A URL as it may be shown and logged: without the password, and without parameters, which may
+/// hold another.
+pub fn redacted(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), url),
+    };
+    // The last one: a password that was not escaped may hold a slash or an @ itself.
+    let Some((user_info, place)) = rest.rsplit_once('@') else {
+        return match rest.split_once('?') {
+            Some((place, _)) => format!("{scheme}{place}"),
+            None => url.to_owned(),
+        };
+    };
+    let place = place.split_once('?').map_or(place, |(place, _)| place);
+    let (user, hidden) = match user_info.split_once(':') {
+        Some((user, _)) => (user, ":***"),
+        None => (user_info, ""),
+    };
+    if user.contains(['/', '?']) {
+        // It was no user: the @ was part of a parameter.
+        return format!("{scheme}***@{place}");
+    }
+    format!("{scheme}{user}{hidden}@{place}")
+}
+
+/// A name that can stand in a schema's or a file's name as it is.
+pub(crate) fn checked_name(name: &str) -> Result<&str, DatabaseError> {
+    let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+        // PostgreSQL cuts longer ones, and keeps these for itself.
+        && name.len() < 64
+        && !name.starts_with("pg_");
+    if is_name { Ok(name) } else { Err(DatabaseError::InvalidName { name: name.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_beside_the_store_or_in_the_same_database() {
+        assert_eq!(
+            module_url("sqlite:data/bascule.db", "orders").unwrap(),
+            "sqlite:data/bascule.orders.db"
+        );
+        for url in ["postgres://host/bascule", "postgresql://host/bascule"] {
+            assert_eq!(module_url(url, "orders").unwrap(), url);
+        }
+        for url in ["mysql://host/bascule", "sqlite::memory:", "data/bascule.db", ""] {
+            assert!(module_url(url, "orders").is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, shown) in [
+            (
+                "postgres://ada:swordfish@host:5432/b?sslmode=require",
+                "postgres://ada:***@host:5432/b",
+            ),
+            ("postgres://ada:sword/fi@sh@host/b", "postgres://ada:***@host/b"),
+            ("postgres://host/b?user=ada&password=swordfish", "postgres://host/b"),
+            ("postgres://host/b?password=sword@fish", "postgres://***@fish"),
+            ("mysql://ada:swordfish@host/b", "mysql://ada:***@host/b"),
+            ("ada:swordfish@host", "ada:***@host"),
+            ("postgres://ada@host/b", "postgres://ada@host/b"),
+            ("sqlite:./data/bascule.db", "sqlite:./data/bascule.db"),
+        ] {
+            let text = redacted(url);
+            assert!(!text.contains("sword"), "{text}");
+            assert_eq!(text, shown);
+        }
+        let error = module_url("mysql://ada:swordfish@host/b", "orders").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("swordfish"), "{error:?}");
+    }
+
+    #[test]
+    fn names_of_schemas_are_plain() {
+        assert!(checked_name("orders_scratch_2").is_ok());
+        for name in ["", "Orders", "orders;", "a\"b", "../orders", "pg_orders", "1a", "_a"] {
+            assert!(checked_name(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A module's database in PostgreSQL: a schema of its own in the database that the URL names.
+
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use crate::migrations::{Attempts, complete};
+use crate::place::checked_name;
+use crate::{DatabaseError, DatabaseOptions};
+
+const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
+
+/// How long a migration waits for a lock of others before it is tried again.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After how long unused a connection is tried before it is used again: a server that restarted
+/// has closed it. A busy connection is not asked every time, which would cost a round trip.
+const TRIED_AFTER: Duration = Duration::from_secs(1);
+
+/// The pools of one schema.
+#[derive(Clone)]
+pub(crate) struct PostgresPools {
+    pub(crate) schema: String,
+    pub(crate) writers: PgPool,
+    pub(crate) readers: PgPool,
+    /// How connections to other schemas of the same database are opened.
+    pub(crate) connect: PgConnectOptions,
+}
+
+/// How connections to a schema are opened: tables are found there and nowhere else, and the server
+/// knows who it is.
+pub fn postgres_options(
+    url: &str,
+    schema: &str,
+    application_name: &str,
+) -> Result<PgConnectOptions, DatabaseError> {
+    // The parser's complaint names no part of the URL.
+    let options: PgConnectOptions = url.parse()?;
+    Ok(in_schema(options, checked_name(schema)?).application_name(application_name))
+}
+
+fn in_schema(options: PgConnectOptions, schema: &str) -> PgConnectOptions {
+    options.options([("search_path", format!("\"{schema}\""))])
+}
+
+/// Makes a schema if need be and brings the tables of some sets of migrations up to date in it.
+/// Several processes may do so at once.
+pub async fn migrate_postgres(
+    options: &PgConnectOptions,
+    schema: &str,
+    sets: &[&Migrator],
+    module: &'static str,
+) -> Result<(), DatabaseError> {
+    let timeout = format!("{}ms", LOCK_TIMEOUT.as_millis());
+    // Work on a large table may take long; waiting for others may not.
+    let options =
+        options.clone().options([("statement_timeout", "0"), ("lock_timeout", timeout.as_str())]);
+    let mut attempts = Attempts::new(module);
+    while let Err(error) = try_migrating(&options, schema, sets).await {
+        attempts.again_after(error).await?;
+    }
+    Ok(())
+}
+
+async fn try_migrating(
+    options: &PgConnectOptions,
+    schema: &str,
+    sets: &[&Migrator],
+) -> Result<(), MigrateError> {
+    // A connection of its own: when it is dropped after an error, so is sqlx's lock.
+    let mut connection = options.connect().await?;
+    // Asked first because CREATE SCHEMA wants the right to, even where IF NOT EXISTS finds it.
+    if !sqlx::query_scalar(SCHEMA_EXISTS).bind(schema).fetch_one(&mut connection).await? {
+        let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+        sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
+    }
+    for set in sets {
+        complete(set).run(&mut connection).await?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+impl PostgresPools {
+    pub(crate) async fn open(
+        url: &str,
+        module: &'static str,
+        migrations: [&Migrator; 2],
+        options: &DatabaseOptions,
+    ) -> Result<Self, DatabaseError> {
+        let connect = postgres_options(url, module, &format!("bascule-{module}"))?;
+        Self::open_schema(connect, module.to_owned(), module, migrations, options).await
+    }
+
+    /// Another schema of the same database with the same tables.
+    pub(crate) async fn open_other(
+        &self,
+        schema: String,
+        module: &'static str,
+        migrations: [&Migrator; 2],
+        options: &DatabaseOptions,
+    ) -> Result<Self, DatabaseError> {
+        let connect = in_schema(self.connect.clone(), checked_name(&schema)?);
+        Self::open_schema(connect, schema, module, migrations, options).await
+    }
+
+    async fn open_schema(
+        connect: PgConnectOptions,
+        schema: String,
+        module: &'static str,
+        migrations: [&Migrator; 2],
+        options: &DatabaseOptions,
+    ) -> Result<Self, DatabaseError> {
+        migrate_postgres(&connect, &schema, &migrations, module).await?;
+        let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
+        let limited = connect.clone().options([
+            ("statement_timeout", milliseconds(options.statement_timeout)),
+            (
+                "idle_in_transaction_session_timeout",
+                milliseconds(options.idle_in_transaction_timeout),
+            ),
+        ]);
+        let pool = |most| {
+            PgPoolOptions::new()
+                .max_connections(most)
+                .min_connections(0)
+                .acquire_timeout(options.acquire_timeout)
+                .idle_timeout(options.idle_timeout)
+                .test_before_acquire(false)
+                .before_acquire(|connection: &mut PgConnection, seen| {
+                    Box::pin(async move {
+                        if seen.idle_for > TRIED_AFTER {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .connect_lazy_with(limited.clone())
+        };
+        Ok(Self { schema, writers: pool(options.writers), readers: pool(options.readers), connect })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writers.close().await;
+    }
+
+    /// Drops the schema with everything in it.
+    pub(crate) async fn remove(self) -> Result<(), DatabaseError> {
+        self.close().await;
+        let mut connection = self.connect.connect().await?;
+        let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema);
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+}

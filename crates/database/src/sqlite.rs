@@ -1,0 +1,110 @@
+//! A module's database in a SQLite file: one connection writes, several read.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
+
+use crate::migrations::{Attempts, complete};
+use crate::{DatabaseError, DatabaseOptions};
+
+/// How long a writer waits for another process's write.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pools of one file.
+#[derive(Clone)]
+pub(crate) struct SqlitePools {
+    pub(crate) path: PathBuf,
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+}
+
+/// How connections to a SQLite file are opened, for the event store as for the modules: WAL, so
+/// that readers never wait for the writer.
+pub fn sqlite_options(
+    path: &Path,
+    synchronous: SqliteSynchronous,
+) -> Result<SqliteConnectOptions, DatabaseError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| DatabaseError::Folder { folder: folder.to_owned(), source })?;
+    }
+    Ok(SqliteConnectOptions::from_str("sqlite:")?
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT))
+}
+
+/// Brings the tables of one set of migrations up to date.
+pub async fn migrate(
+    pool: &SqlitePool,
+    migrations: &Migrator,
+    module: &'static str,
+) -> Result<(), DatabaseError> {
+    let set = complete(migrations);
+    let mut attempts = Attempts::new(module);
+    while let Err(error) = set.run(pool).await {
+        attempts.again_after(error).await?;
+    }
+    Ok(())
+}
+
+impl SqlitePools {
+    pub(crate) async fn open(
+        path: PathBuf,
+        module: &'static str,
+        migrations: [&Migrator; 2],
+        options: &DatabaseOptions,
+    ) -> Result<Self, DatabaseError> {
+        // What derives from the log need not reach the disk at once.
+        let connect = sqlite_options(&path, SqliteSynchronous::Normal)?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .before_acquire(|connection, _| {
+                // After a full disk SQLite has rolled back by itself and sqlx still counts a
+                // transaction: such a connection takes no further one and is replaced.
+                Box::pin(async move { Ok(!connection.is_in_transaction()) })
+            })
+            .connect_with(connect.clone())
+            .await?;
+        // Both sets of migrations share one table of what was applied.
+        for set in migrations {
+            migrate(&writer, set, module).await?;
+        }
+        let readers = SqlitePoolOptions::new()
+            .max_connections(options.readers)
+            .min_connections(0)
+            .acquire_timeout(options.acquire_timeout)
+            .idle_timeout(options.idle_timeout)
+            .connect_lazy_with(connect.read_only(true));
+        Ok(Self { path, writer, readers })
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// Deletes the file and what belongs to it.
+    pub(crate) async fn remove(self) -> Result<(), DatabaseError> {
+        self.close().await;
+        for suffix in ["", "-wal", "-shm"] {
+            let mut file = self.path.clone().into_os_string();
+            file.push(suffix);
+            match std::fs::remove_file(&file) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(DatabaseError::File { file: file.into(), source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,211 @@
+//! Statements: static SQL, and the values bound to it once for both engines.
+
+use serde::Serialize;
+use sqlx::postgres::Postgres;
+use sqlx::query::Query as SqlxQuery;
+use sqlx::sqlite::Sqlite;
+use sqlx::{Arguments as _, Encode, IntoArguments, Pool, Type};
+
+use crate::row::{FromSql, Row};
+use crate::{DatabaseError, Engine};
+
+/// One SQL statement. Parameters are `$1`, `$2`, … on both engines. Each gets its type from where
+/// it first stands, so that the text can be prepared without values: `(status = $1 OR $1 IS NULL)`,
+/// in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statement {
+    /// A text that both engines understand.
+    Same(&'static str),
+    /// One text per engine, with the same parameters and columns.
+    PerEngine {
+        /// For SQLite.
+        sqlite: &'static str,
+        /// For PostgreSQL.
+        postgres: &'static str,
+    },
+}
+
+impl Statement {
+    /// The text for an engine.
+    pub const fn text(&self, engine: Engine) -> &'static str {
+        match (self, engine) {
+            (Self::Same(text), _) => text,
+            (Self::PerEngine { sqlite, .. }, Engine::Sqlite) => sqlite,
+            (Self::PerEngine { postgres, .. }, Engine::Postgres) => postgres,
+        }
+    }
+}
+
+/// A value that both engines take as a parameter: text, bytes, `bool`, `i16`, `i32`, `i64`, `f64`,
+/// [`uuid::Uuid`], [`chrono::DateTime`] (to the microsecond), and options of and references to
+/// these.
+pub trait ToSql<'q>:
+    Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres>
+{
+}
+impl<'q, T> ToSql<'q> for T where
+    T: Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres>
+{
+}
+
+/// Where a statement can run: a [`&Database`](crate::Database), whose connections read, or a
+/// [`&mut Transaction`](crate::Transaction). For functions that serve both.
+pub trait Executor<'c>: Send {
+    /// Begins a statement.
+    fn query(self, statement: &Statement) -> Query<'c>;
+}
+
+/// A statement with its values so far, and where it will run. Prepared once per connection.
+#[must_use = "a statement does nothing until it is executed or fetched"]
+pub struct Query<'c> {
+    bound: Bound<'c>,
+    /// Of the first value that could not be encoded.
+    error: Option<sqlx::Error>,
+}
+
+enum Bound<'c> {
+    Sqlite(BoundOn<'c, Sqlite>),
+    Postgres(BoundOn<'c, Postgres>),
+}
+
+impl<'c> Query<'c> {
+    pub(crate) fn on_sqlite(on: Connections<'c, Sqlite>, statement: &Statement) -> Self {
+        let text = statement.text(Engine::Sqlite);
+        let bound = BoundOn { on, text, arguments: Default::default() };
+        Self { bound: Bound::Sqlite(bound), error: None }
+    }
+
+    pub(crate) fn on_postgres(on: Connections<'c, Postgres>, statement: &Statement) -> Self {
+        let text = statement.text(Engine::Postgres);
+        let bound = BoundOn { on, text, arguments: Default::default() };
+        Self { bound: Bound::Postgres(bound), error: None }
+    }
+
+    /// Gives the next parameter its value.
+    pub fn bind<'q, T: ToSql<'q>>(mut self, value: T) -> Self {
+        let added = match &mut self.bound {
+            Bound::Sqlite(bound) => bound.arguments.add(value),
+            Bound::Postgres(bound) => bound.arguments.add(value),
+        };
+        if let Err(error) = added {
+            self.error.get_or_insert(sqlx::Error::Encode(error));
+        }
+        self
+    }
+
+    /// Gives the next parameter a value as JSON text: a document for a column, or the entries of a
+    /// statement over many (`FROM json_each($1)`, where `atom` is an entry that is a text or a
+    /// number, and `value ->> 0` the first part of one that is an array). `None` is `NULL`.
+    pub fn bind_json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        match serde_json::to_string(value) {
+            Ok(text) if text == "null" => self.bind(None::<&str>),
+            Ok(text) => self.bind(text),
+            Err(error) => {
+                self.error.get_or_insert(sqlx::Error::Encode(error.into()));
+                self
+            }
+        }
+    }
+
+    /// Runs it; how many rows it changed.
+    pub async fn execute(self) -> Result<u64, DatabaseError> {
+        Ok(match self.complete()? {
+            Bound::Sqlite(bound) => bound.execute().await?.rows_affected(),
+            Bound::Postgres(bound) => bound.execute().await?.rows_affected(),
+        })
+    }
+
+    /// The first row, if there is one.
+    pub async fn fetch_optional(self) -> Result<Option<Row>, DatabaseError> {
+        Ok(match self.complete()? {
+            Bound::Sqlite(bound) => bound.fetch_optional().await?.map(Row::from),
+            Bound::Postgres(bound) => bound.fetch_optional().await?.map(Row::from),
+        })
+    }
+
+    /// The row that is always there.
+    pub async fn fetch_one(self) -> Result<Row, DatabaseError> {
+        self.fetch_optional().await?.ok_or(DatabaseError::Sql(sqlx::Error::RowNotFound))
+    }
+
+    /// Every row.
+    pub async fn fetch_all(self) -> Result<Vec<Row>, DatabaseError> {
+        Ok(match self.complete()? {
+            Bound::Sqlite(bound) => bound.fetch_all().await?.into_iter().map(Row::from).collect(),
+            Bound::Postgres(bound) => bound.fetch_all().await?.into_iter().map(Row::from).collect(),
+        })
+    }
+
+    /// The first column of the first row, if there is one.
+    pub async fn scalar_optional<T: for<'r> FromSql<'r>>(self) -> Result<Option<T>, DatabaseError> {
+        self.fetch_optional().await?.map(|row| row.at(0)).transpose()
+    }
+
+    /// The first column of the row that is always there.
+    pub async fn scalar<T: for<'r> FromSql<'r>>(self) -> Result<T, DatabaseError> {
+        self.fetch_one().await?.at(0)
+    }
+
+    /// The first column of every row.
+    pub async fn scalars<T: for<'r> FromSql<'r>>(self) -> Result<Vec<T>, DatabaseError> {
+        self.fetch_all().await?.iter().map(|row| row.at(0)).collect()
+    }
+
+    fn complete(self) -> Result<Bound<'c>, sqlx::Error> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.bound),
+        }
+    }
+}
+
+/// What a statement runs on.
+pub(crate) enum Connections<'c, DB: sqlx::Database> {
+    /// The next one that is free.
+    Pool(&'c Pool<DB>),
+    /// That of a transaction, and whether a statement of it has failed.
+    Transaction(&'c mut DB::Connection, &'c mut bool),
+}
+
+struct BoundOn<'c, DB: sqlx::Database> {
+    on: Connections<'c, DB>,
+    text: &'static str,
+    arguments: DB::Arguments,
+}
+
+/// Runs one of sqlx's methods. A transaction counts as failed while a statement runs, so that one
+/// that was cut off counts too.
+macro_rules! run {
+    ($bound:ident, $method:ident) => {{
+        let query: SqlxQuery<'_, DB, DB::Arguments> =
+            sqlx::query_with($bound.text, $bound.arguments);
+        match $bound.on {
+            Connections::Pool(pool) => query.$method(pool).await,
+            Connections::Transaction(connection, has_failed) => {
+                let had_failed = std::mem::replace(has_failed, true);
+                let outcome = query.$method(connection).await;
+                *has_failed = had_failed || outcome.is_err();
+                outcome
+            }
+        }
+    }};
+}
+
+impl<DB> BoundOn<'_, DB>
+where
+    DB: sqlx::Database,
+    DB::Arguments: IntoArguments<DB>,
+    for<'e> &'e mut DB::Connection: sqlx::Executor<'e, Database = DB>,
+{
+    async fn execute(self) -> Result<DB::QueryResult, sqlx::Error> {
+        run!(self, execute)
+    }
+
+    async fn fetch_optional(self) -> Result<Option<DB::Row>, sqlx::Error> {
+        run!(self, fetch_optional)
+    }
+
+    async fn fetch_all(self) -> Result<Vec<DB::Row>, sqlx::Error> {
+        run!(self, fetch_all)
+    }
+}

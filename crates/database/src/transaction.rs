@@ -1,0 +1,96 @@
+//! Transactions on either engine.
+
+use sqlx::postgres::Postgres;
+use sqlx::sqlite::Sqlite;
+
+use crate::DatabaseError;
+use crate::statement::{Connections, Executor, Query, Statement};
+
+/// An open transaction; dropped without [`Self::commit`] it changes nothing.
+#[derive(Debug)]
+pub struct Transaction {
+    pub(crate) open: Open,
+    /// Whether a statement of it has failed. PostgreSQL would answer COMMIT with ROLLBACK then, and
+    /// nobody would notice.
+    has_failed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Open {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+impl From<sqlx::Transaction<'static, Sqlite>> for Transaction {
+    fn from(open: sqlx::Transaction<'static, Sqlite>) -> Self {
+        Self { open: Open::Sqlite(open), has_failed: false }
+    }
+}
+
+impl From<sqlx::Transaction<'static, Postgres>> for Transaction {
+    fn from(open: sqlx::Transaction<'static, Postgres>) -> Self {
+        Self { open: Open::Postgres(open), has_failed: false }
+    }
+}
+
+impl Transaction {
+    /// Begins a statement within the transaction.
+    pub fn query(&mut self, statement: &Statement) -> Query<'_> {
+        let has_failed = &mut self.has_failed;
+        match &mut self.open {
+            Open::Sqlite(open) => {
+                Query::on_sqlite(Connections::Transaction(&mut **open, has_failed), statement)
+            }
+            Open::Postgres(open) => {
+                Query::on_postgres(Connections::Transaction(&mut **open, has_failed), statement)
+            }
+        }
+    }
+
+    /// Makes the changes visible. Fails, and keeps nothing, when a statement had failed.
+    pub async fn commit(self) -> Result<(), DatabaseError> {
+        if self.has_failed {
+            return Err(DatabaseError::Aborted);
+        }
+        match self.open {
+            Open::Sqlite(open) => open.commit().await?,
+            Open::Postgres(open) => open.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// Undoes everything, and waits until that is done.
+    pub async fn rollback(self) -> Result<(), DatabaseError> {
+        match self.open {
+            Open::Sqlite(open) => open.rollback().await?,
+            Open::Postgres(open) => open.rollback().await?,
+        }
+        Ok(())
+    }
+}
+
+impl<'c> Executor<'c> for &'c mut Transaction {
+    fn query(self, statement: &Statement) -> Query<'c> {
+        Transaction::query(self, statement)
+    }
+}
+
+/// TRANSITIONAL, for modules whose statements are not on the layer yet: their databases are SQLite.
+impl std::ops::Deref for Transaction {
+    type Target = sqlx::SqliteConnection;
+    fn deref(&self) -> &sqlx::SqliteConnection {
+        match &self.open {
+            Open::Sqlite(open) => open,
+            Open::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
+        }
+    }
+}
+
+impl std::ops::DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut sqlx::SqliteConnection {
+        match &mut self.open {
+            Open::Sqlite(open) => open,
+            Open::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The layer on both engines, and what becomes of it when an engine fails.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod full_disk;
+mod places;
+mod server;
+mod statements;
+mod tables;

@@ -1,0 +1,11 @@
+-- A column of every kind.
+CREATE TABLE thing (
+    id      INTEGER PRIMARY KEY,
+    other   BLOB,
+    name    TEXT,
+    note    TEXT,
+    bytes   BLOB,
+    flag    INTEGER,
+    share   REAL,
+    made_at TEXT
+) STRICT;

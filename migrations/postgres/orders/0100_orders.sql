@@ -1,0 +1,26 @@
+-- The orders module's read models.
+
+-- Every order: columns for what is filtered and paged by, the whole representation in `document`.
+CREATE TABLE order_view (
+    id            uuid PRIMARY KEY,
+    -- Where the order began in the log: lists are in this order.
+    position      bigint NOT NULL UNIQUE,
+    -- The last revision of its stream that is shown here.
+    revision      bigint NOT NULL,
+    status        text NOT NULL,
+    customer_id   uuid,
+    currency      text NOT NULL,
+    owner         text NOT NULL,
+    legacy_source text,
+    legacy_id     text,
+    document      text NOT NULL
+);
+CREATE INDEX order_view_customer ON order_view (customer_id, position);
+CREATE INDEX order_view_legacy ON order_view (legacy_id) WHERE legacy_id IS NOT NULL;
+
+-- Who may order: as much of the customers module's events as an order depends on, and nothing
+-- about the person.
+CREATE TABLE known_customer (
+    customer_id uuid PRIMARY KEY,
+    open        boolean NOT NULL
+);
