@@ -128,4 +128,8 @@ impl<D: Decorator> EventStore for D {
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.inner().watch_head()
     }
+
+    async fn check_writable(&self) -> Result<(), AppendError> {
+        self.inner().check_writable().await
+    }
 }

@@ -228,4 +228,10 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The position of the last event as far as this process knows, changing as the log grows.
     fn watch_head(&self) -> watch::Receiver<Position>;
+
+    /// Whether appends can succeed now, as far as that can be told without one: an error says why
+    /// not. For probes; an append may fail all the same.
+    async fn check_writable(&self) -> Result<(), AppendError> {
+        Ok(())
+    }
 }

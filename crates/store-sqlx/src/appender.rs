@@ -1,18 +1,96 @@
 //! Group commit: one task takes concurrent appends from a bounded queue and hands them to the
 //! engine in groups.
 
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use kernel::store::{AppendError, AppendRequest, Appended};
+use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// What became of an `append_many`.
+pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
+
 /// One caller's `append_many`.
 pub(crate) struct Job {
     pub(crate) requests: Vec<AppendRequest>,
-    pub(crate) reply: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
+    reply: oneshot::Sender<Answer>,
+    health: Arc<Health>,
+}
+
+impl Job {
+    /// Tells the caller what became of it.
+    pub(crate) fn answer(self, answer: Answer) {
+        let outcome = match &answer {
+            Ok(_) => "appended",
+            Err(AppendError::WrongExpectedRevision { .. }) => "conflict",
+            Err(_) => "failed",
+        };
+        metrics::counter!("event_store_appends_total", "outcome" => outcome).increment(1);
+        match &answer {
+            // What was there already says nothing of writing.
+            Ok(appended) if appended.iter().any(|appended| !appended.repeated) => {
+                self.health.writes();
+            }
+            Err(error @ (AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_))) => {
+                self.health.fails(error);
+            }
+            _ => {}
+        }
+        // A caller that went away does not want the answer.
+        drop(self.reply.send(answer));
+    }
+}
+
+/// One error that several callers are told.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl SharedError {
+    pub(crate) fn new(error: impl Into<BoxError>) -> Self {
+        Self(error.into().into())
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Whether the last write failed: so it stands until a write succeeds.
+#[derive(Debug, Default)]
+struct Health {
+    failing: AtomicBool,
+}
+
+impl Health {
+    fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    fn writes(&self) {
+        if self.is_failing() && self.failing.swap(false, Ordering::Relaxed) {
+            tracing::info!("the event store can be written to again");
+        }
+    }
+
+    fn fails(&self, error: &AppendError) {
+        if !self.failing.swap(true, Ordering::Relaxed) {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(error, "the event store cannot be written to");
+        }
+    }
 }
 
 /// What writes a group in one transaction and answers every job of it.
@@ -21,6 +99,9 @@ pub(crate) trait GroupWriter: Send + 'static {
     /// Writes a group. Every job is answered, whatever happens.
     async fn write(&mut self, group: Vec<Job>);
 
+    /// Finds out whether it can write again after a failure, by a write that changes nothing.
+    async fn probe(&mut self) -> Result<(), BoxError>;
+
     /// Nothing more will come.
     async fn close(self);
 }
@@ -28,11 +109,17 @@ pub(crate) trait GroupWriter: Send + 'static {
 const MAX_JOBS: usize = 256;
 const MAX_EVENTS: usize = 2048;
 
+enum Task {
+    Append(Job),
+    Probe(oneshot::Sender<Result<(), AppendError>>),
+}
+
 /// The callers' end of the queue.
 #[derive(Clone)]
 pub(crate) struct Queue {
-    jobs: mpsc::Sender<Job>,
+    tasks: mpsc::Sender<Task>,
     deadline: Duration,
+    health: Arc<Health>,
 }
 
 impl Queue {
@@ -43,28 +130,45 @@ impl Queue {
         deadline: Duration,
         stop: CancellationToken,
     ) -> (Self, JoinHandle<()>) {
-        let (jobs, receiver) = mpsc::channel(capacity);
-        (Self { jobs, deadline }, tokio::spawn(write_groups(writer, receiver, stop)))
+        let (tasks, receiver) = mpsc::channel(capacity);
+        let health = Arc::new(Health::default());
+        let appender =
+            Appender { writer, tasks: receiver, health: Arc::clone(&health), probes: Vec::new() };
+        (Self { tasks, deadline, health }, tokio::spawn(appender.run(stop)))
     }
 
     /// Queues an append and waits for its result.
-    pub(crate) async fn append(
-        &self,
-        requests: Vec<AppendRequest>,
-    ) -> Result<Vec<Appended>, AppendError> {
+    pub(crate) async fn append(&self, requests: Vec<AppendRequest>) -> Answer {
         let (reply, result) = oneshot::channel();
-        let place = match tokio::time::timeout(self.deadline, self.jobs.reserve()).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) => return Err(closed()),
-            Err(_) => {
-                metrics::counter!("event_store_overloaded_total").increment(1);
-                return Err(AppendError::Overloaded);
-            }
-        };
-        place.send(Job { requests, reply });
+        let job = Job { requests, reply, health: Arc::clone(&self.health) };
+        self.send(Task::Append(job)).await?;
         result
             .await
             .unwrap_or_else(|_| Err(AppendError::OutcomeUnknown("the appender ended".into())))
+    }
+
+    /// Whether the last append could be written; after a failure, whether one could be now.
+    pub(crate) async fn check(&self) -> Result<(), AppendError> {
+        if !self.health.is_failing() {
+            return Ok(());
+        }
+        let (reply, result) = oneshot::channel();
+        self.send(Task::Probe(reply)).await?;
+        result.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn send(&self, task: Task) -> Result<(), AppendError> {
+        match tokio::time::timeout(self.deadline, self.tasks.reserve()).await {
+            Ok(Ok(place)) => {
+                place.send(task);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(closed()),
+            Err(_) => {
+                metrics::counter!("event_store_overloaded_total").increment(1);
+                Err(AppendError::Overloaded)
+            }
+        }
     }
 }
 
@@ -72,38 +176,81 @@ fn closed() -> AppendError {
     AppendError::Unavailable("the event store is closed".into())
 }
 
-/// Ends when it is stopped, having written what was queued by then, or when nobody can append.
-async fn write_groups(
-    mut writer: impl GroupWriter,
-    mut jobs: mpsc::Receiver<Job>,
-    stop: CancellationToken,
-) {
-    loop {
-        let first = tokio::select! {
-            biased;
-            first = jobs.recv() => first,
-            () = stop.cancelled(), if !jobs.is_closed() => {
-                jobs.close();
-                continue;
-            }
-        };
-        let Some(first) = first else { break };
-        let mut events = event_count(&first);
-        let mut group = vec![first];
-        while group.len() < MAX_JOBS && events < MAX_EVENTS {
-            let Ok(job) = jobs.try_recv() else { break };
-            events += event_count(&job);
-            group.push(job);
-        }
-        metrics::histogram!("event_store_batch_appends").record(group.len() as f64);
-        metrics::histogram!("event_store_batch_events").record(events as f64);
-        let started = Instant::now();
-        writer.write(group).await;
-        metrics::histogram!("event_store_batch_seconds").record(started.elapsed().as_secs_f64());
-    }
-    writer.close().await;
+struct Appender<W> {
+    writer: W,
+    tasks: mpsc::Receiver<Task>,
+    health: Arc<Health>,
+    probes: Vec<oneshot::Sender<Result<(), AppendError>>>,
 }
 
-fn event_count(job: &Job) -> usize {
-    job.requests.iter().map(|request| request.events.len()).sum()
+impl<W: GroupWriter> Appender<W> {
+    /// Ends when it is stopped, having written what was queued by then, or when nobody can append.
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let task = tokio::select! {
+                biased;
+                task = self.tasks.recv() => task,
+                () = stop.cancelled(), if !self.tasks.is_closed() => {
+                    self.tasks.close();
+                    continue;
+                }
+            };
+            let Some(task) = task else { break };
+            let group = self.gather(task);
+            if !group.is_empty() {
+                let started = Instant::now();
+                self.writer.write(group).await;
+                metrics::histogram!("event_store_batch_seconds")
+                    .record(started.elapsed().as_secs_f64());
+            }
+            self.answer_probes().await;
+        }
+        self.writer.close().await;
+    }
+
+    /// What is queued now, as far as it fits into one group.
+    fn gather(&mut self, first: Task) -> Vec<Job> {
+        let mut group = Vec::new();
+        let mut events = 0;
+        let mut next = Some(first);
+        while let Some(task) = next {
+            match task {
+                Task::Append(job) => {
+                    events +=
+                        job.requests.iter().map(|request| request.events.len()).sum::<usize>();
+                    group.push(job);
+                }
+                Task::Probe(reply) => self.probes.push(reply),
+            }
+            let is_full = group.len() == MAX_JOBS || events >= MAX_EVENTS;
+            next = if is_full { None } else { self.tasks.try_recv().ok() };
+        }
+        if !group.is_empty() {
+            metrics::histogram!("event_store_batch_appends").record(group.len() as f64);
+            metrics::histogram!("event_store_batch_events").record(events as f64);
+        }
+        group
+    }
+
+    async fn answer_probes(&mut self) {
+        if self.probes.is_empty() {
+            return;
+        }
+        let failure = if self.health.is_failing() {
+            self.writer.probe().await.err().map(SharedError::new)
+        } else {
+            None
+        };
+        if failure.is_none() {
+            self.health.writes();
+        }
+        for probe in self.probes.drain(..) {
+            let answer = match &failure {
+                None => Ok(()),
+                Some(error) => Err(AppendError::Unavailable(Box::new(error.clone()))),
+            };
+            // Whoever asked may have gone away.
+            drop(probe.send(answer));
+        }
+    }
 }

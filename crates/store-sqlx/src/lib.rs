@@ -6,18 +6,25 @@
 
 mod appender;
 mod interning;
+mod keys;
+mod postgres;
 mod recent;
 mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::DatabaseError;
+use chrono::{DateTime, Utc};
+use database::{DatabaseError, Engine};
+use kernel::event::Position;
 use kernel::keys::{KeyError, KeyVault, SecretKey};
 use kernel::planning::MAX_EVENT_BYTES;
-use kernel::seams::SharedClock;
+use kernel::seams::{SharedClock, new_id};
 use kernel::store::{EventStore, ReadError};
+use tokio::sync::watch;
+use uuid::Uuid;
 
+pub use postgres::STATEMENTS as POSTGRES_STATEMENTS;
 pub use sqlite::STATEMENTS as SQLITE_STATEMENTS;
 
 /// Why a store could not be opened.
@@ -43,8 +50,15 @@ pub struct StoreOptions {
     pub queue_deadline: Duration,
     /// Largest event, in bytes.
     pub max_event_bytes: usize,
-    /// How often the log is looked at for what other processes wrote.
+    /// How often the log is looked at for what other processes wrote, if none of them says so.
     pub poll: Duration,
+    /// Connections to PostgreSQL that read. Besides, a process needs up to four.
+    pub readers: u32,
+    /// How long a statement may take on PostgreSQL.
+    pub statement_timeout: Duration,
+    /// How long appends wait for PostgreSQL to come back before they fail as unavailable. Once they
+    /// have, the next ones fail at once until it is back.
+    pub patience: Duration,
 }
 
 impl Default for StoreOptions {
@@ -54,6 +68,9 @@ impl Default for StoreOptions {
             queue_deadline: Duration::from_secs(2),
             max_event_bytes: MAX_EVENT_BYTES,
             poll: Duration::from_millis(200),
+            readers: 8,
+            statement_timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -64,22 +81,73 @@ pub struct Opened {
     pub store: Arc<dyn EventStore>,
     /// The keys of personal data.
     pub vault: Arc<dyn KeyVault>,
-    closing: sqlite::Closing,
+    closing: Closing,
+}
+
+/// What ends with a store.
+enum Closing {
+    Sqlite(sqlite::Closing),
+    Postgres(postgres::Closing),
 }
 
 impl Opened {
     /// Finishes what is queued and closes every connection.
     pub async fn close(self) {
-        self.closing.close().await;
+        match self.closing {
+            Closing::Sqlite(closing) => closing.close().await,
+            Closing::Postgres(closing) => closing.close().await,
+        }
     }
 }
 
-/// Opens the store at a URL, making it if need be.
+/// Opens the store at a URL, making it if need be: `sqlite:<path of a file>`, or
+/// `postgres://…/<database>`, where it is in the schema `event_store`.
 pub async fn open(
     url: &str,
     master_key: &SecretKey,
     clock: SharedClock,
     options: StoreOptions,
 ) -> Result<Opened, OpenError> {
-    sqlite::open(url, master_key, clock, options).await
+    match Engine::of(url)? {
+        Engine::Sqlite => sqlite::open(url, master_key, clock, options).await,
+        Engine::Postgres => postgres::open(url, master_key, clock, options).await,
+    }
+}
+
+const KEY_CHECK: &[u8] = b"bascule master key";
+const KEY_CHECK_CONTEXT: &[u8] = b"master key check";
+
+/// What identifies a log, kept in it from its making.
+struct Identity {
+    log_id: Uuid,
+    /// A known text sealed with the master key.
+    master_key_check: Vec<u8>,
+    created_at: DateTime<Utc>,
+}
+
+impl Identity {
+    /// Of a log that is made now.
+    fn new(master_key: &SecretKey, clock: &SharedClock) -> Result<Self, KeyError> {
+        let master_key_check = master_key.seal(KEY_CHECK, KEY_CHECK_CONTEXT)?;
+        Ok(Self { log_id: new_id(), master_key_check, created_at: clock.now() })
+    }
+}
+
+/// Refuses another master key than the one the log was made with.
+fn check_master_key(master_key: &SecretKey, check: &[u8]) -> Result<(), KeyError> {
+    match master_key.open(check, KEY_CHECK_CONTEXT) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(KeyError::WrongMasterKey),
+    }
+}
+
+/// Publishes a head, unless a later one is known.
+fn raise(head: &watch::Sender<Position>, found: Position) {
+    head.send_if_modified(|known| {
+        let later = found > *known;
+        if later {
+            *known = found;
+        }
+        later
+    });
 }

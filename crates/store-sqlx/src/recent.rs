@@ -1,7 +1,7 @@
 //! The tail of the log in memory, so that subscribers that are up to date read no database.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::store::LogPage;
@@ -12,12 +12,34 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// Positions without a gap.
+    /// Positions without a gap, up to `end`.
     events: VecDeque<Arc<RecordedEvent>>,
     bytes: usize,
+    end: Position,
 }
 
-/// The last events this process wrote, as far as they fit.
+impl Tail {
+    fn restart_at(&mut self, end: Position) {
+        self.events.clear();
+        self.bytes = 0;
+        self.end = end;
+    }
+
+    fn push(&mut self, event: Arc<RecordedEvent>) {
+        self.end = event.position;
+        self.bytes += weight(&event);
+        self.events.push_back(event);
+    }
+
+    fn shrink(&mut self) {
+        while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
+            let Some(dropped) = self.events.pop_front() else { break };
+            self.bytes -= weight(&dropped);
+        }
+    }
+}
+
+/// The last events that this process wrote or read, as far as they fit.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(RwLock<Tail>);
 
@@ -27,28 +49,65 @@ fn weight(event: &RecordedEvent) -> usize {
 }
 
 impl Recent {
+    /// The tail of a log that ends here.
+    pub(crate) fn starting_at(end: Position) -> Self {
+        Self(RwLock::new(Tail { end, ..Tail::default() }))
+    }
+
+    fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tail_mut(&self) -> RwLockWriteGuard<'_, Tail> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last position it has come to.
+    pub(crate) fn end(&self) -> Position {
+        self.tail().end
+    }
+
+    /// Goes on behind a position further on, having nothing of what is before it.
+    pub(crate) fn skip_to(&self, end: Position) {
+        let mut tail = self.tail_mut();
+        if end > tail.end {
+            tail.restart_at(end);
+        }
+    }
+
+    /// Adds events of the log, in order and without a gap. Those that are there already are left
+    /// out; `false`, and nothing is added, if any is missing before them.
+    pub(crate) fn follow(&self, events: &[Arc<RecordedEvent>]) -> bool {
+        let mut tail = self.tail_mut();
+        let Some(first) = events.first() else { return true };
+        if first.position > tail.end + 1 {
+            return false;
+        }
+        for event in events {
+            if event.position > tail.end {
+                tail.push(Arc::clone(event));
+            }
+        }
+        tail.shrink();
+        true
+    }
+
     /// Adds events that were just committed, in order.
     pub(crate) fn extend(&self, events: impl IntoIterator<Item = Arc<RecordedEvent>>) {
-        let mut tail = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = self.tail_mut();
         for event in events {
-            let follows = |last: &Arc<RecordedEvent>| last.position + 1 == event.position;
-            if !tail.events.back().is_none_or(follows) {
+            if event.position != tail.end + 1 {
                 // Another process wrote in between.
-                tail.events.clear();
-                tail.bytes = 0;
+                tail.restart_at(event.position - 1);
             }
-            tail.bytes += weight(&event);
-            tail.events.push_back(event);
+            tail.push(event);
         }
-        while tail.events.len() > MAX_EVENTS || tail.bytes > MAX_BYTES {
-            let Some(dropped) = tail.events.pop_front() else { break };
-            tail.bytes -= weight(&dropped);
-        }
+        tail.shrink();
     }
 
     /// The id of the event at a position, if it is in memory.
     pub(crate) fn id_at(&self, position: Position) -> Option<Uuid> {
-        let tail = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let tail = self.tail();
         let place = position.checked_sub(tail.events.front()?.position)?;
         tail.events.get(usize::try_from(place).ok()?).map(|event| event.id)
     }
@@ -61,7 +120,7 @@ impl Recent {
         filter: &EventFilter,
         limit: usize,
     ) -> Option<LogPage> {
-        let tail = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let tail = self.tail();
         let first = tail.events.front()?.position;
         let last = tail.events.back()?.position;
         if after + 1 < first || after >= last {

@@ -9,12 +9,11 @@ mod writing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use database::{DatabaseError, sqlite_options, sqlite_path};
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use kernel::keys::{KeyError, SecretKey};
+use kernel::keys::SecretKey;
 use kernel::planning::validate;
-use kernel::seams::{SharedClock, new_id};
+use kernel::seams::SharedClock;
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
@@ -25,8 +24,11 @@ use uuid::Uuid;
 
 use self::connection::Readers;
 use crate::appender::Queue;
+use crate::keys::SqlKeyVault;
 use crate::recent::Recent;
-use crate::{OpenError, Opened, StoreOptions};
+use crate::{
+    Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, check_master_key, raise,
+};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
 
@@ -35,7 +37,6 @@ const KEY_READERS: u32 = 2;
 const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
 const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
      VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
-const KEY_CHECK: &[u8] = b"bascule master key";
 
 /// Every static statement, for the test that prepares them.
 pub const STATEMENTS: &[&str] = &[
@@ -52,6 +53,7 @@ pub const STATEMENTS: &[&str] = &[
     reading::LOG,
     reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
+    writing::PROBE,
     writing::FIND_STREAM,
     writing::FIND_EVENT,
     writing::NEW_STREAM,
@@ -107,7 +109,7 @@ pub(crate) async fn open(
         .await
         .map_err(DatabaseError::Sql)?;
     database::migrate(&keys, &MIGRATIONS, "event_store").await?;
-    let log_id = identify(&keys, master_key, clock.now()).await?;
+    let log_id = identify(&keys, master_key, &clock).await?;
     let key_readers = SqlitePoolOptions::new()
         .max_connections(KEY_READERS)
         .connect_lazy_with(connect.read_only(true));
@@ -126,12 +128,13 @@ pub(crate) async fn open(
     let (queue, appender) =
         Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
-    let vault =
-        keys::SqliteKeyVault::new(keys.clone(), key_readers.clone(), master_key.clone(), clock);
+    let table = keys::SqliteKeys { writer: keys.clone(), readers: key_readers.clone() };
+    let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
     let pools = vec![key_readers, keys];
     let closing = Closing { appender, poller, stop, readers: readers.clone(), pools };
     let max_event_bytes = options.max_event_bytes;
     let store = SqliteStore { log_id, readers, queue, recent, head, max_event_bytes };
+    let closing = AnyClosing::Sqlite(closing);
     Ok(Opened { store: Arc::new(store), vault: Arc::new(vault), closing })
 }
 
@@ -139,22 +142,20 @@ pub(crate) async fn open(
 async fn identify(
     pool: &SqlitePool,
     master_key: &SecretKey,
-    now: DateTime<Utc>,
+    clock: &SharedClock,
 ) -> Result<Uuid, OpenError> {
-    let check = master_key.seal(KEY_CHECK, b"master key check")?;
+    let new = Identity::new(master_key, clock)?;
     sqlx::query(CREATE_LOG)
-        .bind(new_id())
-        .bind(check)
-        .bind(now.timestamp_micros())
+        .bind(new.log_id)
+        .bind(new.master_key_check)
+        .bind(new.created_at.timestamp_micros())
         .execute(pool)
         .await
         .map_err(DatabaseError::Sql)?;
     let (log_id, check): (Uuid, Vec<u8>) =
         sqlx::query_as(FIND_LOG).fetch_one(pool).await.map_err(DatabaseError::Sql)?;
-    match master_key.open(&check, b"master key check") {
-        Ok(_) => Ok(log_id),
-        Err(_) => Err(KeyError::WrongMasterKey.into()),
-    }
+    check_master_key(master_key, &check)?;
+    Ok(log_id)
 }
 
 /// Looks for what other processes wrote into the same file.
@@ -176,17 +177,6 @@ async fn poll_head(
             Err(error) => tracing::warn!(%error, "the head of the log could not be read"),
         }
     }
-}
-
-/// Publishes a head, unless a later one is known.
-pub(crate) fn raise(head: &watch::Sender<Position>, found: Position) {
-    head.send_if_modified(|known| {
-        let later = found > *known;
-        if later {
-            *known = found;
-        }
-        later
-    });
 }
 
 #[async_trait]
@@ -265,5 +255,9 @@ impl EventStore for SqliteStore {
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.head.clone()
+    }
+
+    async fn check_writable(&self) -> Result<(), AppendError> {
+        self.queue.check().await
     }
 }

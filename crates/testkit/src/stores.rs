@@ -9,6 +9,8 @@ use kernel::store::EventStore;
 use store_sqlx::{Opened, StoreOptions};
 use tempfile::TempDir;
 
+use crate::postgres::TestDatabase;
+
 /// A store under test, and what must live as long as it does.
 pub struct TestStore {
     /// The store.
@@ -17,10 +19,25 @@ pub struct TestStore {
 }
 
 struct Reopening {
-    folder: TempDir,
+    place: Place,
     key: SecretKey,
     options: StoreOptions,
     opened: Opened,
+}
+
+/// Where a durable store is, removed with it.
+enum Place {
+    File(TempDir),
+    Database(TestDatabase),
+}
+
+impl Place {
+    fn url(&self) -> String {
+        match self {
+            Self::File(folder) => format!("sqlite:{}", folder.path().join("log.db").display()),
+            Self::Database(database) => database.url().to_owned(),
+        }
+    }
 }
 
 impl TestStore {
@@ -36,40 +53,53 @@ impl TestStore {
 
     /// A store in a SQLite file of its own, opened in a certain way.
     pub async fn sqlite_with(options: StoreOptions) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let key = SecretKey::generate().unwrap();
-        Self::open(folder, key, options).await
+        let place = Place::File(tempfile::tempdir().unwrap());
+        Self::open(place, SecretKey::generate().unwrap(), options).await
     }
 
-    async fn open(folder: TempDir, key: SecretKey, options: StoreOptions) -> Self {
-        let url = format!("sqlite:{}", folder.path().join("log.db").display());
-        let opened =
-            store_sqlx::open(&url, &key, Arc::new(SystemClock), options.clone()).await.unwrap();
+    /// A store in a PostgreSQL database of its own.
+    pub async fn postgres() -> Self {
+        Self::postgres_with(StoreOptions::default()).await
+    }
+
+    /// A store in a PostgreSQL database of its own, opened in a certain way.
+    pub async fn postgres_with(options: StoreOptions) -> Self {
+        Self::in_database(TestDatabase::create().await, options).await
+    }
+
+    /// A store in a certain PostgreSQL database.
+    pub async fn in_database(database: TestDatabase, options: StoreOptions) -> Self {
+        Self::open(Place::Database(database), SecretKey::generate().unwrap(), options).await
+    }
+
+    async fn open(place: Place, key: SecretKey, options: StoreOptions) -> Self {
+        let url = place.url();
+        let opened = store_sqlx::open(&url, &key, Arc::new(SystemClock), options.clone());
+        let opened = opened.await.unwrap();
         let store = Arc::clone(&opened.store);
-        Self { store, reopening: Some(Reopening { folder, key, options, opened }) }
+        Self { store, reopening: Some(Reopening { place, key, options, opened }) }
     }
 
     /// The URL of a durable store.
     pub fn url(&self) -> Option<String> {
-        let folder = self.reopening.as_ref()?.folder.path().join("log.db");
-        Some(format!("sqlite:{}", folder.display()))
+        Some(self.reopening.as_ref()?.place.url())
     }
 
     /// Another connection to a durable store, as another process would have it.
     pub async fn beside(&self) -> Option<Opened> {
-        let reopening = self.reopening.as_ref()?;
-        let url = self.url()?;
-        let options = reopening.options.clone();
-        Some(store_sqlx::open(&url, &reopening.key, Arc::new(SystemClock), options).await.unwrap())
+        let Reopening { place, key, options, .. } = self.reopening.as_ref()?;
+        let opened =
+            store_sqlx::open(&place.url(), key, Arc::new(SystemClock), options.clone()).await;
+        Some(opened.unwrap())
     }
 
     /// Closes and opens a durable store; one in memory stays as it is.
     pub async fn restarted(self) -> Self {
-        let Some(Reopening { folder, key, options, opened }) = self.reopening else {
+        let Some(Reopening { place, key, options, opened }) = self.reopening else {
             return self;
         };
         drop(self.store);
         opened.close().await;
-        Self::open(folder, key, options).await
+        Self::open(place, key, options).await
     }
 }

@@ -3,3 +3,4 @@
 
 testkit::event_store_contract!(memory, testkit::stores::TestStore::memory());
 testkit::event_store_contract!(sqlite, testkit::stores::TestStore::sqlite());
+testkit::event_store_contract!(postgres, testkit::stores::TestStore::postgres());

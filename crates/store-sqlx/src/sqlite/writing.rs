@@ -10,15 +10,18 @@ use chrono::{DateTime, Utc};
 use kernel::event::{Position, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
 use kernel::seams::SharedClock;
-use kernel::store::{AppendError, Appended, BoxError};
+use kernel::store::{AppendError, BoxError};
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 use tokio::sync::watch;
 
 use super::connection::open_writer;
-use super::{raise, reading};
-use crate::appender::{GroupWriter, Job};
+use super::reading;
+use crate::appender::{Answer, GroupWriter, Job, SharedError};
+use crate::raise;
 use crate::recent::Recent;
 
+/// A write that changes nothing.
+pub(super) const PROBE: &str = "UPDATE log SET created_at = created_at";
 pub(super) const FIND_STREAM: &str = "SELECT id, revision FROM stream WHERE name = ?1";
 pub(super) const FIND_EVENT: &str =
     "SELECT revision, position FROM event WHERE stream_id = ?1 AND id = ?2";
@@ -56,7 +59,7 @@ impl<E: Into<BoxError>> From<E> for Failure {
 }
 
 /// What became of each job of a group.
-type Answers = Vec<Result<Vec<Appended>, AppendError>>;
+type Answers = Vec<Answer>;
 
 impl SqliteWriter {
     pub(super) fn new(
@@ -83,6 +86,18 @@ impl GroupWriter for SqliteWriter {
         }
     }
 
+    async fn probe(&mut self) -> Result<(), BoxError> {
+        let path = self.writing.path.clone();
+        let connection = self.connection.take();
+        let probe = move || -> rusqlite::Result<Connection> {
+            let connection = connection.map_or_else(|| open_writer(&path), Ok)?;
+            connection.execute(PROBE, [])?;
+            Ok(connection)
+        };
+        self.connection = Some(tokio::task::spawn_blocking(probe).await??);
+        Ok(())
+    }
+
     async fn close(self) {
         if let Some(connection) = self.connection
             && let Err((_, error)) = connection.close()
@@ -106,9 +121,7 @@ impl Writing {
         match written {
             Ok((connection, answers)) => {
                 for (job, answer) in group.into_iter().zip(answers) {
-                    count(&answer);
-                    // A caller that went away does not want the answer.
-                    drop(job.reply.send(answer));
+                    job.answer(answer);
                 }
                 Some(connection)
             }
@@ -152,42 +165,15 @@ fn fail(group: Vec<Job>, failure: Failure) {
         at_commit,
         "a group of appends failed"
     );
-    let shared: Arc<dyn std::error::Error + Send + Sync> = error.into();
+    let error = SharedError::new(error);
     for job in group {
-        let error = Box::new(SharedError(Arc::clone(&shared)));
-        let answer = Err(if at_commit {
+        let error = Box::new(error.clone());
+        job.answer(Err(if at_commit {
             AppendError::OutcomeUnknown(error)
         } else {
             AppendError::Unavailable(error)
-        });
-        count(&answer);
-        drop(job.reply.send(answer));
+        }));
     }
-}
-
-/// One error that several callers are told.
-#[derive(Debug)]
-struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
-
-impl std::fmt::Display for SharedError {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl std::error::Error for SharedError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source()
-    }
-}
-
-fn count(answer: &Result<Vec<Appended>, AppendError>) {
-    let outcome = match answer {
-        Ok(_) => "appended",
-        Err(AppendError::WrongExpectedRevision { .. }) => "conflict",
-        Err(_) => "failed",
-    };
-    metrics::counter!("event_store_appends_total", "outcome" => outcome).increment(1);
 }
 
 /// The ids of the streams that exist. A stream's id is the position of its first event.

@@ -1,0 +1,69 @@
+//! The keys of personal data, beside the events, wrapped by the master key.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kernel::keys::{KeyError, KeyHolder, KeyVault, SecretKey, SubjectKey};
+use kernel::seams::{SharedClock, new_id};
+use uuid::Uuid;
+
+/// Where an engine keeps wrapped keys.
+#[async_trait]
+pub(crate) trait KeyTable: Send + Sync + 'static {
+    /// The id and the wrapped key of a holder, as of what was last written.
+    async fn find(&self, holder: &KeyHolder) -> Result<Option<(Uuid, Vec<u8>)>, sqlx::Error>;
+
+    /// Keeps a new key, unless the holder has one. Durable when it returns.
+    async fn create(
+        &self,
+        id: Uuid,
+        holder: &KeyHolder,
+        wrapped: Vec<u8>,
+        now: DateTime<Utc>,
+    ) -> Result<(), sqlx::Error>;
+
+    /// The wrapped key of this id.
+    async fn open(&self, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error>;
+}
+
+/// A key vault in a table.
+pub(crate) struct SqlKeyVault<T> {
+    pub(crate) table: T,
+    pub(crate) master_key: SecretKey,
+    pub(crate) clock: SharedClock,
+}
+
+fn unavailable(error: sqlx::Error) -> KeyError {
+    KeyError::Unavailable(Box::new(error))
+}
+
+impl<T: KeyTable> SqlKeyVault<T> {
+    async fn find(&self, holder: &KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
+        let row = self.table.find(holder).await.map_err(unavailable)?;
+        row.map(|(id, wrapped)| {
+            Ok(SubjectKey { id, key: self.master_key.unwrap(&wrapped, id.as_bytes())? })
+        })
+        .transpose()
+    }
+}
+
+#[async_trait]
+impl<T: KeyTable> KeyVault for SqlKeyVault<T> {
+    async fn sealing_key(&self, holder: &KeyHolder) -> Result<SubjectKey, KeyError> {
+        if let Some(found) = self.find(holder).await? {
+            return Ok(found);
+        }
+        let id = new_id();
+        let wrapped = self.master_key.wrap(&SecretKey::generate()?, id.as_bytes())?;
+        let now = self.clock.now();
+        self.table.create(id, holder, wrapped, now).await.map_err(unavailable)?;
+        // Read back: another writer may have been faster.
+        self.find(holder)
+            .await?
+            .ok_or_else(|| KeyError::Unavailable("a key vanished as it was made".into()))
+    }
+
+    async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError> {
+        let wrapped = self.table.open(key_id).await.map_err(unavailable)?;
+        wrapped.map(|wrapped| self.master_key.unwrap(&wrapped, key_id.as_bytes())).transpose()
+    }
+}

@@ -1,0 +1,285 @@
+//! The event store in PostgreSQL, for any number of processes at once. A commit is on the disk
+//! before it is acknowledged (`synchronous_commit=on`).
+
+mod batch;
+mod connecting;
+mod facts;
+mod failure;
+mod following;
+mod keys;
+mod reading;
+mod streams;
+mod tail;
+mod writing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use database::DatabaseError;
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::keys::SecretKey;
+use kernel::planning::validate;
+use kernel::seams::{SharedClock, new_id};
+use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPool;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::connecting::{durable, pool, reading as for_reading};
+use self::following::Follower;
+use self::reading::Readers;
+use self::streams::Streams;
+use self::tail::Tail;
+use crate::appender::Queue;
+use crate::keys::SqlKeyVault;
+use crate::{Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, check_master_key};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres/event_store");
+
+const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
+const CREATE_LOG: &str = "INSERT INTO log (log_id, master_key_check, created_at) \
+     VALUES ($1, $2, $3) ON CONFLICT (one) DO NOTHING";
+
+/// Every statement, for the test that prepares them.
+pub const STATEMENTS: &[&str] = &[
+    FIND_LOG,
+    CREATE_LOG,
+    batch::WRITE,
+    batch::WRITE_WHAT_FITS,
+    connecting::WHO_AM_I,
+    connecting::END_BACKEND,
+    facts::LOOK_UP,
+    following::NOTIFY,
+    keys::FIND,
+    keys::CREATE,
+    keys::OPEN,
+    reading::HEAD,
+    reading::IS_READ_ONLY,
+    reading::ID_AT,
+    reading::STREAM,
+    reading::LAST,
+    reading::FIND,
+    reading::LOG,
+    reading::LOG_OF_FAMILIES,
+    reading::CORRELATION,
+    writing::PROBE,
+];
+
+/// The event store in PostgreSQL.
+struct PostgresStore {
+    log_id: Uuid,
+    readers: Readers,
+    queue: Queue,
+    tail: Arc<Tail>,
+    max_event_bytes: usize,
+}
+
+/// What ends with the store.
+pub(crate) struct Closing {
+    appender: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    pools: Vec<PgPool>,
+}
+
+impl Closing {
+    pub(crate) async fn close(self) {
+        self.stop.cancel();
+        // Closed last, the pools end whoever waits for them.
+        wait_for(self.appender).await;
+        for pool in self.pools {
+            pool.close().await;
+        }
+        for task in self.others {
+            wait_for(task).await;
+        }
+    }
+}
+
+async fn wait_for(task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "a task of the event store ended badly");
+    }
+}
+
+pub(crate) async fn open(
+    url: &str,
+    master_key: &SecretKey,
+    clock: SharedClock,
+    options: StoreOptions,
+) -> Result<Opened, OpenError> {
+    let connect = connecting::connect_options(url, &options)?;
+    database::migrate_postgres(&connect, connecting::SCHEMA, &[&MIGRATIONS], connecting::SCHEMA)
+        .await?;
+    let streams = Streams::new();
+    let readers = Readers {
+        pool: pool(for_reading(&connect), options.readers),
+        timeout: options.statement_timeout + Duration::from_secs(1),
+        streams: streams.clone(),
+    };
+    let key_writers = pool(durable(&connect), 1);
+    let listeners = pool(for_reading(&connect), 1);
+    let log_id = identify(&key_writers, master_key, &clock).await?;
+    let tail = Arc::new(Tail::starting_at(readers.head().await?));
+    let stop = CancellationToken::new();
+
+    let writer = writing::PostgresWriter {
+        connect: durable(&connect),
+        session: None,
+        clock: clock.clone(),
+        streams: streams.clone(),
+        tail: Arc::clone(&tail),
+        options: options.clone(),
+        failing: false,
+    };
+    let (queue, appender) =
+        Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
+    let follower =
+        Follower { tail: Arc::clone(&tail), readers: readers.clone(), streams, poll: options.poll };
+    let own = new_id();
+    let others = vec![
+        tokio::spawn(follower.run(stop.clone())),
+        tokio::spawn(following::listen(Arc::clone(&tail), listeners.clone(), own)),
+        tokio::spawn(following::notify(Arc::clone(&tail), readers.pool.clone(), own, stop.clone())),
+    ];
+    let table = keys::PostgresKeys { writers: key_writers.clone(), readers: readers.pool.clone() };
+    let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
+    let pools = vec![listeners, key_writers, readers.pool.clone()];
+    let closing = Closing { appender, others, stop, pools };
+    let max_event_bytes = options.max_event_bytes;
+    let store = PostgresStore { log_id, readers, queue, tail, max_event_bytes };
+    Ok(Opened {
+        store: Arc::new(store),
+        vault: Arc::new(vault),
+        closing: AnyClosing::Postgres(closing),
+    })
+}
+
+/// The log's id, made at the first opening; refuses another master key than the first one.
+async fn identify(
+    pool: &PgPool,
+    master_key: &SecretKey,
+    clock: &SharedClock,
+) -> Result<Uuid, OpenError> {
+    let new = Identity::new(master_key, clock)?;
+    sqlx::query(CREATE_LOG)
+        .bind(new.log_id)
+        .bind(new.master_key_check)
+        .bind(new.created_at)
+        .execute(pool)
+        .await
+        .map_err(DatabaseError::Sql)?;
+    let (log_id, check): (Uuid, Vec<u8>) =
+        sqlx::query_as(FIND_LOG).fetch_one(pool).await.map_err(DatabaseError::Sql)?;
+    check_master_key(master_key, &check)?;
+    Ok(log_id)
+}
+
+/// PostgreSQL's texts have no NUL.
+fn check_texts(requests: &[AppendRequest]) -> Result<(), AppendError> {
+    for event in requests.iter().flat_map(|request| &request.events) {
+        let metadata = &event.metadata;
+        let texts = [event.event_type.as_str(), &metadata.actor, &metadata.origin_system];
+        let traceparent = metadata.traceparent.as_deref();
+        if texts.into_iter().chain(traceparent).any(|text| text.contains('\0')) {
+            let problem = format!("a text of event {} contains NUL", event.id);
+            return Err(AppendError::Invalid(problem));
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl EventStore for PostgresStore {
+    fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    async fn append_many(
+        &self,
+        requests: Vec<AppendRequest>,
+    ) -> Result<Vec<Appended>, AppendError> {
+        validate(&requests, self.max_event_bytes)?;
+        check_texts(&requests)?;
+        self.queue.append(requests).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.readers.stream(stream, from, limit).await
+    }
+
+    async fn read_last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        self.readers.last(stream).await
+    }
+
+    async fn find_in_stream(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError> {
+        self.readers.find(stream, event_id).await
+    }
+
+    async fn read_log(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let known = self.tail.known();
+        if known <= after {
+            return Ok(LogPage { events: Vec::new(), scanned_to: after });
+        }
+        match self.tail.recent.page(after, filter, limit) {
+            Some(page) => Ok(page),
+            None => self.readers.log(after, known, filter, limit).await,
+        }
+    }
+
+    async fn read_correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.readers.correlation(correlation_id, after, limit).await
+    }
+
+    async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        match self.tail.recent.id_at(position) {
+            Some(id) => Ok(Some(id)),
+            None => self.readers.event_id_at(position).await,
+        }
+    }
+
+    async fn head(&self) -> Result<Position, ReadError> {
+        let head = self.readers.head().await?;
+        self.tail.seen(head);
+        Ok(head)
+    }
+
+    fn watch_head(&self) -> watch::Receiver<Position> {
+        self.tail.subscribe()
+    }
+
+    async fn check_writable(&self) -> Result<(), AppendError> {
+        self.queue.check().await?;
+        match self.readers.is_read_only().await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(AppendError::Unavailable("the database is read-only".into())),
+            Err(error) => Err(AppendError::Unavailable(Box::new(error))),
+        }
+    }
+}

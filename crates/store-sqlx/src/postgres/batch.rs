@@ -1,0 +1,269 @@
+//! The statements that write a batch, and how the events of a batch become their arguments.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use kernel::event::{Revision, StreamName};
+use kernel::planning::PlannedEvent;
+use kernel::store::{AppendRequest, Appended, ExpectedRevision};
+use sqlx::FromRow;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::facts::Facts;
+use super::streams::{StreamHead, Streams};
+
+/// Writes a batch in one statement that believes what it was told of the streams, and fails as a
+/// whole where that is wrong.
+///
+/// The head is locked first, since all else joins it. A stream that is not at the assumed revision
+/// is not updated, which `require_fit` then refuses; streams and events that are there already
+/// violate their unique keys. That the statement's snapshot is older than its lock does no harm:
+/// updates look at the latest version of a row, unique keys at what was committed.
+pub(super) const WRITE: &str = "\
+WITH locked AS (
+    UPDATE head SET position = position + $1 RETURNING position - $1 AS base
+), created AS (
+    INSERT INTO stream (id, name, revision)
+    SELECT locked.base + new.first, new.name, new.revision
+    FROM locked, unnest($2::bigint[], $3::text[], $4::bigint[]) AS new (first, name, revision)
+), grown AS (
+    UPDATE stream SET revision = old.after
+    FROM locked, unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS old (id, before, after)
+    WHERE stream.id = old.id AND stream.revision = old.before
+    RETURNING stream.id
+), written AS (
+    INSERT INTO event (
+        position, stream_id, revision, occurred_at, recorded_at, id, correlation_id, causation_id,
+        type, actor, origin_system, traceparent, data
+    )
+    SELECT
+        locked.base + new.ordinal,
+        CASE WHEN new.stream > 0 THEN new.stream ELSE locked.base - new.stream END,
+        new.revision, new.occurred_at, $19, new.id, new.correlation_id, new.causation_id,
+        new.type, new.actor, new.origin_system, new.traceparent, new.data
+    FROM locked, unnest(
+        $8::bigint[], $9::bigint[], $10::uuid[], $11::text[], $12::bytea[], $13::uuid[],
+        $14::uuid[], $15::text[], $16::text[], $17::text[], $18::bigint[]
+    ) WITH ORDINALITY AS new (
+        stream, revision, id, type, data, correlation_id, causation_id, traceparent, actor,
+        origin_system, occurred_at, ordinal
+    )
+)
+SELECT base, require_fit((SELECT count(*) FROM grown) = cardinality($5::bigint[])) FROM locked";
+
+/// Writes what fits, see the migration.
+pub(super) const WRITE_WHAT_FITS: &str = "\
+SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+
+/// An append of a batch.
+pub(super) struct PlannedAppend<'a> {
+    pub(super) requests: &'a [AppendRequest],
+    /// Where its requests end up; positions count from the base of the batch.
+    pub(super) places: Vec<Appended>,
+}
+
+/// Planned appends that are written in one statement.
+pub(super) struct Batch<'a> {
+    pub(super) appends: Vec<PlannedAppend<'a>>,
+    /// Their events, in the same order.
+    pub(super) events: &'a [PlannedEvent<'a>],
+    pub(super) recorded_at: DateTime<Utc>,
+}
+
+/// Where the requests of an append ended up; `None` when it did not fit.
+pub(super) type Fitted = Option<Vec<Appended>>;
+
+/// The columns of events that are to be written.
+#[derive(Default)]
+struct Columns<'a> {
+    ids: Vec<Uuid>,
+    types: Vec<&'a str>,
+    datas: Vec<&'a [u8]>,
+    correlations: Vec<Uuid>,
+    causations: Vec<Option<Uuid>>,
+    traceparents: Vec<Option<&'a str>>,
+    actors: Vec<&'a str>,
+    origins: Vec<&'a str>,
+    occurrences: Vec<i64>,
+}
+
+/// A stream that a batch writes to.
+struct Touched {
+    /// Its head as assumed, `None` when it is new.
+    before: Option<StreamHead>,
+    /// Place in the batch of its first event there, from 1.
+    first: i64,
+    /// Of its last event.
+    after: Revision,
+}
+
+/// A part of an append that was written, see the migration.
+#[derive(FromRow)]
+struct WrittenPart {
+    part: i32,
+    stream_id: i64,
+    last_revision: i64,
+    last_position: i64,
+}
+
+impl<'a> Batch<'a> {
+    /// Writes all of it on top of what is assumed of its streams, or fails.
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        assumed: &Facts,
+        known: &Streams,
+    ) -> Result<Vec<Fitted>, sqlx::Error> {
+        let mut touched: HashMap<&StreamName, Touched> = HashMap::new();
+        // A new stream has no id yet: it will be the position of its first event.
+        let mut streams = Vec::with_capacity(self.events.len());
+        for event in self.events {
+            let stream = touched.entry(event.stream).or_insert_with(|| Touched {
+                before: assumed.heads.get(event.stream).copied().flatten(),
+                first: event.position.cast_signed(),
+                after: event.revision,
+            });
+            stream.after = event.revision;
+            streams.push(stream.before.map_or(-stream.first, |head| head.id));
+        }
+        let (mut firsts, mut names, mut revisions) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ids, mut befores, mut afters) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, stream) in &touched {
+            match stream.before {
+                None => {
+                    firsts.push(stream.first);
+                    names.push(name.as_str());
+                    revisions.push(stream.after.cast_signed());
+                }
+                Some(head) => {
+                    ids.push(head.id);
+                    befores.push(head.revision.cast_signed());
+                    afters.push(stream.after.cast_signed());
+                }
+            }
+        }
+        let columns = self.columns();
+        let base: i64 = sqlx::query_scalar(WRITE)
+            .bind(i64::try_from(self.events.len()).unwrap_or(i64::MAX))
+            .bind(firsts)
+            .bind(names)
+            .bind(revisions)
+            .bind(ids)
+            .bind(befores)
+            .bind(afters)
+            .bind(streams)
+            .bind(self.events.iter().map(|event| event.revision.cast_signed()).collect::<Vec<_>>())
+            .bind(columns.ids)
+            .bind(columns.types)
+            .bind(columns.datas)
+            .bind(columns.correlations)
+            .bind(columns.causations)
+            .bind(columns.traceparents)
+            .bind(columns.actors)
+            .bind(columns.origins)
+            .bind(columns.occurrences)
+            .bind(self.recorded_at.timestamp_micros())
+            .fetch_one(connection)
+            .await?;
+        for (name, stream) in touched {
+            let id = stream.before.map_or(base + stream.first, |head| head.id);
+            known.put(name.clone(), StreamHead { id, revision: stream.after });
+        }
+        let base = base.cast_unsigned();
+        let moved = |place: &Appended| Appended { position: base + place.position, ..*place };
+        Ok(self
+            .appends
+            .iter()
+            .map(|append| Some(append.places.iter().map(moved).collect()))
+            .collect())
+    }
+
+    /// Writes those appends that fit the log as it is found under the lock. They follow one another
+    /// there in their order.
+    pub(super) async fn write_what_fits(
+        &self,
+        connection: &mut PgConnection,
+        known: &Streams,
+    ) -> Result<Vec<Fitted>, sqlx::Error> {
+        let parts: Vec<(i32, &AppendRequest)> = (0..)
+            .zip(&self.appends)
+            .flat_map(|(number, append)| append.requests.iter().map(move |part| (number, part)))
+            .collect();
+        let (mut numbers, mut places) = (Vec::new(), Vec::new());
+        for (part, (_, request)) in (1_i32..).zip(&parts) {
+            for (place, _) in (0_i32..).zip(&request.events) {
+                numbers.push(part);
+                places.push(place);
+            }
+        }
+        let count =
+            |request: &AppendRequest| i32::try_from(request.events.len()).unwrap_or(i32::MAX);
+        let columns = self.columns();
+        let rows: Vec<WrittenPart> = sqlx::query_as(WRITE_WHAT_FITS)
+            .bind(parts.iter().map(|(append, _)| *append).collect::<Vec<_>>())
+            .bind(parts.iter().map(|(_, part)| part.stream.as_str()).collect::<Vec<_>>())
+            .bind(parts.iter().map(|(_, part)| expectation(part.expected)).collect::<Vec<_>>())
+            .bind(parts.iter().map(|(_, part)| count(part)).collect::<Vec<_>>())
+            .bind(numbers)
+            .bind(places)
+            .bind(columns.ids)
+            .bind(columns.types)
+            .bind(columns.datas)
+            .bind(columns.correlations)
+            .bind(columns.causations)
+            .bind(columns.traceparents)
+            .bind(columns.actors)
+            .bind(columns.origins)
+            .bind(columns.occurrences)
+            .bind(self.recorded_at.timestamp_micros())
+            .fetch_all(connection)
+            .await?;
+        let written: HashMap<i32, WrittenPart> =
+            rows.into_iter().map(|row| (row.part, row)).collect();
+        let mut part = 0;
+        let fitted = self.appends.iter().map(|append| {
+            let first = part + 1;
+            part += i32::try_from(append.requests.len()).unwrap_or(i32::MAX);
+            (first..)
+                .zip(append.requests)
+                .map(|(part, request)| {
+                    let row = written.get(&part)?;
+                    let revision = row.last_revision.cast_unsigned();
+                    known.put(request.stream.clone(), StreamHead { id: row.stream_id, revision });
+                    let position = row.last_position.cast_unsigned();
+                    Some(Appended { revision, position, repeated: false })
+                })
+                .collect()
+        });
+        Ok(fitted.collect())
+    }
+
+    fn columns(&self) -> Columns<'a> {
+        let mut columns = Columns::default();
+        for PlannedEvent { event, .. } in self.events {
+            let metadata = &event.metadata;
+            columns.ids.push(event.id);
+            columns.types.push(&event.event_type);
+            columns.datas.push(&event.data);
+            columns.correlations.push(metadata.correlation_id);
+            columns.causations.push(metadata.causation_id);
+            columns.traceparents.push(metadata.traceparent.as_deref());
+            columns.actors.push(&metadata.actor);
+            columns.origins.push(&metadata.origin_system);
+            columns.occurrences.push(metadata.occurred_at.timestamp_micros());
+        }
+        columns
+    }
+}
+
+/// How the function in the migration is told what must be there.
+fn expectation(expected: ExpectedRevision) -> i64 {
+    match expected {
+        ExpectedRevision::Revision(revision) => revision.cast_signed(),
+        ExpectedRevision::NoStream => -1,
+        ExpectedRevision::Exists => -2,
+        ExpectedRevision::Any => -3,
+    }
+}

@@ -1,0 +1,131 @@
+//! What a group of appends is planned on: what is assumed of its streams, or was looked up.
+
+use std::collections::{HashMap, HashSet};
+
+use kernel::event::{Revision, StreamName};
+use kernel::planning::KnownEvents;
+use kernel::store::{AppendRequest, ExpectedRevision, Place};
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::streams::{StreamHead, Streams};
+use super::writing::Pending;
+
+/// What is there of the streams and events of some appends, in one snapshot: a row per event whose
+/// stream exists.
+pub(super) const LOOK_UP: &str = "\
+SELECT given.ordinal, stream.id, stream.revision, event.revision, event.position
+FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS given (name, id, ordinal)
+JOIN stream ON stream.name = given.name
+LEFT JOIN event ON event.stream_id = stream.id AND event.id = given.id";
+
+type Row = (i64, i64, i64, Option<i64>, Option<i64>);
+
+/// What is believed or known of streams.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// `None` for a stream that is not there.
+    pub(super) heads: HashMap<StreamName, Option<StreamHead>>,
+    /// Which of the events are there already, as far as that was looked up.
+    pub(super) events: KnownEvents,
+    looked_up: HashSet<StreamName>,
+}
+
+impl Facts {
+    /// Beliefs about the streams of some appends; what nothing is believed of is looked up.
+    pub(super) async fn guess(
+        appends: &[Pending],
+        streams: &Streams,
+        connection: &mut PgConnection,
+    ) -> Result<Self, sqlx::Error> {
+        let mut facts = Self::default();
+        let mut unknown = HashSet::new();
+        for request in requests_of(appends) {
+            match (streams.get(&request.stream), request.expected) {
+                (Some(head), _) => {
+                    facts.heads.insert(request.stream.clone(), Some(head));
+                }
+                (None, ExpectedRevision::NoStream) => {
+                    facts.heads.entry(request.stream.clone()).or_insert(None);
+                }
+                (None, _) => {
+                    unknown.insert(&request.stream);
+                }
+            }
+        }
+        if !unknown.is_empty() {
+            let unknown = requests_of(appends).filter(|request| unknown.contains(&request.stream));
+            let found = Self::look_up_streams(unknown, streams, connection).await?;
+            facts.heads.extend(found.heads);
+            facts.events = found.events;
+            facts.looked_up = found.looked_up;
+        }
+        Ok(facts)
+    }
+
+    /// What is there now. No lock is taken: it was so at one moment, and may have changed.
+    pub(super) async fn look_up(
+        appends: &[Pending],
+        streams: &Streams,
+        connection: &mut PgConnection,
+    ) -> Result<Self, sqlx::Error> {
+        Self::look_up_streams(requests_of(appends), streams, connection).await
+    }
+
+    async fn look_up_streams(
+        requests: impl Iterator<Item = &AppendRequest>,
+        streams: &Streams,
+        connection: &mut PgConnection,
+    ) -> Result<Self, sqlx::Error> {
+        let mut facts = Self::default();
+        let mut asked: Vec<(&StreamName, Uuid)> = Vec::new();
+        for request in requests {
+            facts.heads.insert(request.stream.clone(), None);
+            facts.looked_up.insert(request.stream.clone());
+            asked.extend(request.events.iter().map(|event| (&request.stream, event.id)));
+        }
+        let rows: Vec<Row> = sqlx::query_as(LOOK_UP)
+            .bind(asked.iter().map(|(stream, _)| stream.as_str()).collect::<Vec<_>>())
+            .bind(asked.iter().map(|(_, id)| *id).collect::<Vec<_>>())
+            .fetch_all(connection)
+            .await?;
+        for (ordinal, id, last, revision, position) in rows {
+            let place = usize::try_from(ordinal).ok().and_then(|ordinal| ordinal.checked_sub(1));
+            let Some((stream, event)) = place.and_then(|place| asked.get(place)) else { continue };
+            let head = StreamHead { id, revision: last.cast_unsigned() };
+            facts.heads.insert((*stream).clone(), Some(head));
+            if let (Some(revision), Some(position)) = (revision, position) {
+                let place = Place {
+                    revision: revision.cast_unsigned(),
+                    position: position.cast_unsigned(),
+                };
+                facts.events.insert(((*stream).clone(), *event), place);
+            }
+        }
+        for (stream, head) in &facts.heads {
+            match head {
+                Some(head) => streams.put(stream.clone(), *head),
+                None => streams.forget(stream),
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The last revision of every stream, as planning wants it.
+    pub(super) fn revisions(&self) -> HashMap<StreamName, Option<Revision>> {
+        self.heads
+            .iter()
+            .map(|(stream, head)| (stream.clone(), head.map(|head| head.revision)))
+            .collect()
+    }
+
+    /// Whether all that concerns these requests was looked up, so that what follows from it is an
+    /// answer, not a guess.
+    pub(super) fn are_certain_of(&self, requests: &[AppendRequest]) -> bool {
+        requests.iter().all(|request| self.looked_up.contains(&request.stream))
+    }
+}
+
+fn requests_of(appends: &[Pending]) -> impl Iterator<Item = &AppendRequest> {
+    appends.iter().flat_map(|pending| &pending.job.requests)
+}

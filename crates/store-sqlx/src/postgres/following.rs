@@ -1,0 +1,129 @@
+//! Following what other processes write: their notifications wake this one, and it looks by itself
+//! every now and then, because notifications can be lost with their connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kernel::backoff;
+use kernel::event::Position;
+use kernel::store::ReadError;
+use sqlx::postgres::{PgListener, PgPool};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::reading::Readers;
+use super::streams::Streams;
+use super::tail::Tail;
+
+const CHANNEL: &str = "event_store";
+pub(super) const NOTIFY: &str = "SELECT pg_notify('event_store', $1)";
+
+/// Notifications are at least this far apart: under load one stands for many batches.
+const BETWEEN_NOTIFICATIONS: Duration = Duration::from_millis(10);
+/// Pauses between attempts to listen again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+const PAGE: usize = 1000;
+/// So far behind, what is missing would not stay in memory anyway.
+const TOO_FAR: Position = 4096;
+
+/// Brings what others wrote into memory, once for all subscribers of this process.
+pub(super) struct Follower {
+    pub(super) tail: Arc<Tail>,
+    pub(super) readers: Readers,
+    pub(super) streams: Streams,
+    pub(super) poll: Duration,
+}
+
+impl Follower {
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(self.poll);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut reads = true;
+        loop {
+            let followed = tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.tail.behind.notified() => self.catch_up().await,
+                _ = ticks.tick() => self.look().await,
+            };
+            match followed {
+                Ok(()) => reads = true,
+                // Said once: it is looked for every time again.
+                Err(error) if reads => {
+                    reads = false;
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "what others write cannot be followed");
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), ReadError> {
+        let head = self.readers.head().await?;
+        if head > self.tail.recent.end() { self.catch_up().await } else { Ok(()) }
+    }
+
+    async fn catch_up(&self) -> Result<(), ReadError> {
+        loop {
+            let end = self.tail.recent.end();
+            let events = self.readers.after(end, PAGE).await?;
+            for event in &events {
+                self.streams.grown(&event.stream, event.revision);
+            }
+            self.tail.add(&events);
+            if events.len() < PAGE {
+                return Ok(());
+            }
+            let head = self.readers.head().await?;
+            if head > self.tail.recent.end() + TOO_FAR {
+                self.tail.skip_to(head);
+            }
+        }
+    }
+}
+
+/// Tells other processes that this one has written.
+pub(super) async fn notify(tail: Arc<Tail>, pool: PgPool, own: Uuid, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tail.wrote.notified() => {}
+        }
+        let notified = sqlx::query(NOTIFY).bind(own.to_string()).execute(&pool).await;
+        if let Err(error) = notified {
+            tracing::debug!(%error, "other processes were not notified; they will look themselves");
+        }
+        tokio::time::sleep(BETWEEN_NOTIFICATIONS).await;
+    }
+}
+
+/// Sends for the follower when another process says that it has written. The pool is for this
+/// connection alone; closing it ends the task.
+pub(super) async fn listen(tail: Arc<Tail>, pool: PgPool, own: Uuid) {
+    let own = own.to_string();
+    let mut pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
+    while !pool.is_closed() {
+        let listening = async {
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(CHANNEL).await?;
+            pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
+            // What was written while nobody listened.
+            tail.behind.notify_one();
+            loop {
+                match listener.try_recv().await? {
+                    Some(notification) if notification.payload() == own => {}
+                    // Another's; or the connection was lost, and notifications with it.
+                    _ => tail.behind.notify_one(),
+                }
+            }
+        };
+        let ended: Result<std::convert::Infallible, sqlx::Error> = listening.await;
+        let Err(error) = ended;
+        if !pool.is_closed() {
+            tracing::debug!(%error, "listening again soon; until then this process looks itself");
+            tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Reading events from PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt as _;
+use kernel::backoff;
+use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
+use kernel::store::{BoxError, LogPage, Place, ReadError};
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::{Postgres, Row as _};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::connecting::within;
+use super::failure::lost_connection;
+use super::streams::{StreamHead, Streams};
+use crate::interning::Interner;
+
+macro_rules! select_events {
+    ($rest:literal) => {
+        select_events!("", $rest)
+    };
+    ($more:literal, $rest:literal) => {
+        concat!(
+            "SELECT e.position, s.name, e.revision, e.id, e.type, e.data, e.correlation_id, \
+             e.causation_id, e.traceparent, e.actor, e.origin_system, e.occurred_at, \
+             e.recorded_at",
+            $more,
+            " FROM event e JOIN stream s ON s.id = e.stream_id ",
+            $rest
+        )
+    };
+}
+
+pub(super) const HEAD: &str = "SELECT position FROM head";
+pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
+/// Whoever reads a stream is likely to append to it: its head comes along.
+pub(super) const STREAM: &str = select_events!(
+    ", s.id, s.revision",
+    "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3"
+);
+pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
+pub(super) const FIND: &str = "SELECT e.revision, e.position FROM stream s \
+     JOIN event e ON e.stream_id = s.id WHERE s.name = $1 AND e.id = $2";
+pub(super) const LOG: &str =
+    select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
+pub(super) const LOG_OF_FAMILIES: &str = select_events!(
+    "WHERE e.position > $1 AND e.position <= $2 \
+     AND rtrim(e.type, '0123456789') = ANY ($4) ORDER BY e.position LIMIT $3"
+);
+pub(super) const CORRELATION: &str =
+    select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
+pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
+
+/// Columns of an event; behind them there may be the head of its stream.
+const EVENT_COLUMNS: usize = 13;
+/// How much of the log one page looks at when few of its events are wanted.
+const SCAN: Position = 20_000;
+/// How long a read is tried on other connections when those it got were lost.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+type Events = Vec<Arc<RecordedEvent>>;
+
+/// Connections that read.
+#[derive(Debug, Clone)]
+pub(super) struct Readers {
+    pub(super) pool: PgPool,
+    /// How long an answer is waited for.
+    pub(super) timeout: Duration,
+    pub(super) streams: Streams,
+}
+
+fn unavailable(error: sqlx::Error) -> ReadError {
+    ReadError::Unavailable(Box::new(error))
+}
+
+impl Readers {
+    /// Reads, on another connection if need be: after a restart of the server all that are open are
+    /// lost.
+    async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, ReadError>
+    where
+        F: Future<Output = Result<T, sqlx::Error>>,
+    {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pauses = backoff::endless(Duration::from_millis(5), Duration::from_millis(200));
+        loop {
+            match within(self.timeout, read()).await {
+                Err(error) if lost_connection(&error) && Instant::now() < deadline => {
+                    tracing::debug!(%error, "reading again on another connection");
+                    tokio::time::sleep(pauses.next().unwrap_or(PATIENCE)).await;
+                }
+                result => return result.map_err(unavailable),
+            }
+        }
+    }
+
+    /// The events that one of the statements above selects.
+    async fn events<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments>,
+    ) -> Result<Events, ReadError> {
+        self.read(|| self.collect(query())).await?
+    }
+
+    async fn collect(
+        &self,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<Result<Events, ReadError>, sqlx::Error> {
+        let mut rows = query.fetch(&self.pool);
+        let mut texts = Interner::default();
+        let mut events: Events = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let stream = events.last().map(|event| &event.stream);
+            let event = match recorded(&row, stream, &mut texts) {
+                Ok(event) => event,
+                Err(source) => {
+                    let position = row.try_get::<i64, _>(0)?.cast_unsigned();
+                    return Ok(Err(ReadError::Damaged { position, source }));
+                }
+            };
+            if events.is_empty() && row.len() > EVENT_COLUMNS {
+                let (id, revision) = (row.try_get(13)?, row.try_get::<i64, _>(14)?);
+                let revision = revision.cast_unsigned();
+                self.streams.seen(&event.stream, StreamHead { id, revision });
+            }
+            events.push(Arc::new(event));
+        }
+        Ok(Ok(events))
+    }
+
+    pub(super) async fn head(&self) -> Result<Position, ReadError> {
+        let head: i64 = self.read(|| sqlx::query_scalar(HEAD).fetch_one(&self.pool)).await?;
+        Ok(head.cast_unsigned())
+    }
+
+    pub(super) async fn is_read_only(&self) -> Result<bool, ReadError> {
+        self.read(|| sqlx::query_scalar(IS_READ_ONLY).fetch_one(&self.pool)).await
+    }
+
+    pub(super) async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
+        let Ok(position) = i64::try_from(position) else { return Ok(None) };
+        self.read(|| sqlx::query_scalar(ID_AT).bind(position).fetch_optional(&self.pool)).await
+    }
+
+    pub(super) async fn stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Events, ReadError> {
+        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        self.events(|| sqlx::query(STREAM).bind(stream.as_str()).bind(from).bind(count(limit)))
+            .await
+    }
+
+    pub(super) async fn last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        Ok(self.events(|| sqlx::query(LAST).bind(stream.as_str())).await?.pop())
+    }
+
+    pub(super) async fn find(
+        &self,
+        stream: &StreamName,
+        event_id: Uuid,
+    ) -> Result<Option<Place>, ReadError> {
+        let row: Option<(i64, i64)> = self
+            .read(|| {
+                let query = sqlx::query_as(FIND).bind(stream.as_str()).bind(event_id);
+                query.fetch_optional(&self.pool)
+            })
+            .await?;
+        Ok(row.map(|(revision, position)| Place {
+            revision: revision.cast_unsigned(),
+            position: position.cast_unsigned(),
+        }))
+    }
+
+    /// Everything up to `head` is known to be written, and so is visible.
+    pub(super) async fn log(
+        &self,
+        after: Position,
+        head: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let families: Option<Vec<String>> = filter
+            .wanted_families()
+            .map(|families| families.iter().map(|family| format!("{family}.v")).collect());
+        let to = match families {
+            Some(_) => head.min(after.saturating_add(SCAN)),
+            None => head,
+        };
+        let page = |statement| {
+            let (after, to) = (after.cast_signed(), to.cast_signed());
+            sqlx::query(statement).bind(after).bind(to).bind(count(limit))
+        };
+        let events = match &families {
+            Some(families) => self.events(|| page(LOG_OF_FAMILIES).bind(families)).await,
+            None => self.events(|| page(LOG)).await,
+        }?;
+        let scanned_to = match events.last() {
+            Some(last) if events.len() == limit => last.position,
+            _ => to,
+        };
+        Ok(LogPage { events, scanned_to })
+    }
+
+    /// The next events of the log, whatever is known of its head.
+    pub(super) async fn after(&self, after: Position, limit: usize) -> Result<Events, ReadError> {
+        let after = after.cast_signed();
+        self.events(|| sqlx::query(LOG).bind(after).bind(i64::MAX).bind(count(limit))).await
+    }
+
+    pub(super) async fn correlation(
+        &self,
+        correlation_id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Events, ReadError> {
+        let Ok(after) = i64::try_from(after) else { return Ok(Vec::new()) };
+        self.events(|| sqlx::query(CORRELATION).bind(correlation_id).bind(after).bind(count(limit)))
+            .await
+    }
+}
+
+fn count(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// The event in a row. Neighbours are often of the same stream: they share its name.
+fn recorded(
+    row: &PgRow,
+    neighbour: Option<&StreamName>,
+    texts: &mut Interner,
+) -> Result<RecordedEvent, BoxError> {
+    let stream: &str = row.try_get(1)?;
+    Ok(RecordedEvent {
+        position: row.try_get(0).map(i64::cast_unsigned)?,
+        stream: match neighbour {
+            Some(name) if name.as_str() == stream => name.clone(),
+            _ => StreamName::new(stream)?,
+        },
+        revision: row.try_get(2).map(i64::cast_unsigned)?,
+        id: row.try_get(3)?,
+        event_type: texts.share(row.try_get(4)?),
+        data: row.try_get(5)?,
+        metadata: Metadata {
+            correlation_id: row.try_get(6)?,
+            causation_id: row.try_get(7)?,
+            traceparent: row.try_get(8)?,
+            actor: texts.share(row.try_get(9)?),
+            origin_system: texts.share(row.try_get(10)?),
+            occurred_at: moment(row.try_get(11)?)?,
+        },
+        recorded_at: moment(row.try_get(12)?)?,
+    })
+}
+
+fn moment(microseconds: i64) -> Result<DateTime<Utc>, BoxError> {
+    DateTime::from_timestamp_micros(microseconds).ok_or_else(|| "a time out of range".into())
+}

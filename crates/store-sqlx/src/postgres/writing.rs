@@ -1,0 +1,339 @@
+//! Writing groups of appends.
+//!
+//! A group is written in rounds. The first one plans it on what this process believes of the
+//! streams and writes it with one optimistic statement: usually that is all. What does not fit, or
+//! would be refused because of a mere belief, is looked up: conflicts and repetitions are answered
+//! from that, for it was so at one moment between question and answer. What is left goes through a
+//! function that checks it under the log's lock and writes what fits; an append that is passed over
+//! there had another one written in its way.
+//!
+//! The lock is never held while this process is waited for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use kernel::backoff;
+use kernel::event::{RecordedEvent, StreamName};
+use kernel::planning::Plan;
+use kernel::seams::SharedClock;
+use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+use super::batch::{Batch, Fitted, PlannedAppend};
+use super::connecting::{Backend, Session, within};
+use super::facts::Facts;
+use super::failure::{Failure, blames_values};
+use super::streams::Streams;
+use super::tail::Tail;
+use crate::StoreOptions;
+use crate::appender::{GroupWriter, Job, SharedError};
+
+/// A write that changes nothing.
+pub(super) const PROBE: &str = "UPDATE head SET position = position";
+
+/// Pauses between attempts to reach the database again.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Rounds that nothing comes of: more than any contention explains.
+const MOST_FRUITLESS: u32 = 100;
+
+/// Writes groups on a connection of its own, opened again after a failure.
+pub(super) struct PostgresWriter {
+    pub(super) connect: PgConnectOptions,
+    pub(super) session: Option<Session>,
+    pub(super) clock: SharedClock,
+    pub(super) streams: Streams,
+    pub(super) tail: Arc<Tail>,
+    pub(super) options: StoreOptions,
+    /// Whether the last group met a database that could not be used: the next one fails at once
+    /// if that is still so, rather than be patient in its turn.
+    pub(super) failing: bool,
+}
+
+#[async_trait]
+impl GroupWriter for PostgresWriter {
+    async fn write(&mut self, group: Vec<Job>) {
+        let mut group = Group::new(group);
+        let patience = if self.failing { Duration::ZERO } else { self.options.patience };
+        let deadline = Instant::now() + patience;
+        let mut pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
+        while !group.is_done() {
+            match self.round(&mut group).await {
+                Ok(()) if group.fruitless == MOST_FRUITLESS => {
+                    group.give_up("others always write to the same streams first");
+                }
+                Ok(()) => self.failing = false,
+                Err(Failure::Unfit(error)) => {
+                    tracing::debug!(%error, "a group of appends is looked up and checked");
+                }
+                Err(Failure::Refused(error)) => group.refuse(error),
+                Err(Failure::Unavailable(error) | Failure::Unknown(error)) => {
+                    self.session = None;
+                    let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                    if Instant::now() + pause > deadline {
+                        self.failing = true;
+                        group.give_up(error);
+                    } else {
+                        tracing::warn!(%error, "a group of appends is tried again");
+                        tokio::time::sleep(pause).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn probe(&mut self) -> Result<(), BoxError> {
+        let timeout = self.answer_timeout();
+        let probed = match self.connection(&mut None).await {
+            Ok(connection) => within(timeout, sqlx::query(PROBE).execute(connection)).await,
+            Err(error) => Err(error),
+        };
+        self.failing = probed.is_err();
+        if self.failing {
+            self.session = None;
+        }
+        probed?;
+        Ok(())
+    }
+
+    async fn close(self) {
+        if let Some(session) = self.session
+            && let Err(error) = session.connection.close().await
+        {
+            tracing::warn!(%error, "the connection that writes could not be closed in order");
+        }
+    }
+}
+
+impl PostgresWriter {
+    /// How long an answer is waited for: a server that is alive has given up before.
+    fn answer_timeout(&self) -> Duration {
+        self.options.statement_timeout + Duration::from_secs(1)
+    }
+
+    /// The open connection, or a new one; by then a server process that was lost before has ended,
+    /// so that what it was doing is decided.
+    async fn connection(
+        &mut self,
+        lost: &mut Option<Backend>,
+    ) -> Result<&mut PgConnection, sqlx::Error> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.connect).await?,
+        };
+        let session = self.session.insert(session);
+        if let Some(backend) = lost {
+            backend.end(&mut session.connection).await?;
+            *lost = None;
+        }
+        Ok(&mut session.connection)
+    }
+
+    /// Answers what can be answered now, and writes what can be written.
+    async fn round(&mut self, group: &mut Group) -> Result<(), Failure> {
+        let timeout = self.answer_timeout();
+        let (streams, recorded_at) = (self.streams.clone(), self.clock.now());
+        let connection = self.connection(&mut group.lost).await.map_err(Failure::Unavailable)?;
+        let is_first = group.start_round();
+        let appends = group.considered();
+        let mut facts = if is_first {
+            within(timeout, Facts::guess(appends, &streams, connection)).await
+        } else {
+            within(timeout, Facts::look_up(appends, &streams, connection)).await
+        }
+        .map_err(Failure::Unavailable)?;
+        let known = std::mem::take(&mut facts.events);
+        let mut plan = Plan::new(0, facts.revisions(), known);
+        let (verdicts, planned) = judge(&mut plan, &facts, appends);
+        let batch = Batch { appends: planned, events: &plan.events, recorded_at };
+        let written = if batch.appends.is_empty() {
+            Ok(Vec::new())
+        } else if is_first {
+            within(timeout, batch.write(connection, &facts, &streams)).await.map_err(Failure::of)
+        } else {
+            let write = batch.write_what_fits(connection, &streams);
+            within(timeout, write).await.map_err(Failure::of_checked)
+        };
+        if let Err(Failure::Unknown(_)) = written {
+            group.lost = self.session.as_ref().map(|session| session.backend);
+        }
+        let (fitted, result) = match written {
+            Ok(fitted) => (fitted, Ok(())),
+            Err(failure) => (Vec::new(), Err(failure)),
+        };
+        group.settle(verdicts, fitted, recorded_at, &self.tail);
+        result
+    }
+}
+
+/// What a plan says of one append.
+enum Verdict {
+    /// It is part of the batch.
+    Write,
+    /// This is certain.
+    Answer(Result<Vec<Appended>, AppendError>),
+    /// It depends on what is only believed, or not written yet.
+    Later,
+}
+
+fn judge<'a>(
+    plan: &mut Plan<'a>,
+    facts: &Facts,
+    appends: &'a [Pending],
+) -> (Vec<Verdict>, Vec<PlannedAppend<'a>>) {
+    let mut planned = Vec::new();
+    let mut touched: HashSet<&StreamName> = HashSet::new();
+    let verdicts = appends.iter().map(|Pending { job, .. }| {
+        let requests = &job.requests;
+        let names = || requests.iter().map(|request| &request.stream);
+        let is_certain =
+            facts.are_certain_of(requests) && names().all(|stream| !touched.contains(stream));
+        match plan.add(requests) {
+            Ok(places) if places.iter().all(|place| !place.repeated) => {
+                touched.extend(names());
+                planned.push(PlannedAppend { requests, places });
+                Verdict::Write
+            }
+            answer if is_certain => Verdict::Answer(answer),
+            _ => Verdict::Later,
+        }
+    });
+    (verdicts.collect(), planned)
+}
+
+/// A group on its way.
+struct Group {
+    pending: Vec<Pending>,
+    rounds: u32,
+    /// Rounds since one of the group was answered.
+    fruitless: u32,
+    /// Whether its appends are written one at a time, because one of them is refused.
+    one_by_one: bool,
+    /// The server process that was lost while it may have been writing.
+    lost: Option<Backend>,
+}
+
+/// An append that was not answered yet.
+pub(super) struct Pending {
+    pub(super) job: Job,
+    /// Whether it was in a batch of which nobody knows what has become.
+    sent: bool,
+}
+
+impl Group {
+    fn new(jobs: Vec<Job>) -> Self {
+        let pending = jobs.into_iter().map(|job| Pending { job, sent: false }).collect();
+        Self { pending, rounds: 0, fruitless: 0, one_by_one: false, lost: None }
+    }
+
+    fn is_done(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether it is the first one: nothing of the group was tried yet.
+    fn start_round(&mut self) -> bool {
+        self.rounds += 1;
+        self.fruitless += 1;
+        self.rounds == 1
+    }
+
+    /// What the next round is about.
+    fn considered(&self) -> &[Pending] {
+        if self.one_by_one { &self.pending[..1] } else { &self.pending }
+    }
+
+    /// Answers what a round has decided. `fitted` has the appends that were to be written, in their
+    /// order; none at all if the batch was not, or not certainly, written.
+    fn settle(
+        &mut self,
+        verdicts: Vec<Verdict>,
+        fitted: Vec<Fitted>,
+        recorded_at: DateTime<Utc>,
+        tail: &Tail,
+    ) {
+        let mut fitted = fitted.into_iter();
+        let mut answers = Vec::new();
+        let mut events = Vec::new();
+        let rest = self.pending.split_off(verdicts.len());
+        for (mut pending, verdict) in std::mem::take(&mut self.pending).into_iter().zip(verdicts) {
+            let answer = match verdict {
+                Verdict::Answer(answer) => Some(answer),
+                Verdict::Later => None,
+                Verdict::Write => {
+                    pending.sent = self.lost.is_some();
+                    fitted.next().flatten().map(|written| {
+                        let requests = std::mem::take(&mut pending.job.requests);
+                        events.extend(recorded(requests, &written, recorded_at));
+                        Ok(written)
+                    })
+                }
+            };
+            match answer {
+                Some(answer) => answers.push((pending.job, answer)),
+                None => self.pending.push(pending),
+            }
+        }
+        self.pending.extend(rest);
+        if !answers.is_empty() {
+            self.fruitless = 0;
+        }
+        // First, so that whoever is answered finds the events.
+        tail.written_here(&events);
+        for (job, answer) in answers {
+            job.answer(answer);
+        }
+    }
+
+    /// The database refuses something of what was to be written.
+    fn refuse(&mut self, error: sqlx::Error) {
+        if !self.one_by_one && self.pending.len() > 1 {
+            self.one_by_one = true;
+            return;
+        }
+        let answer = if blames_values(&error) {
+            AppendError::Invalid(format!("the database refuses it: {error}"))
+        } else {
+            AppendError::Unavailable(Box::new(error))
+        };
+        if !self.pending.is_empty() {
+            self.pending.remove(0).job.answer(Err(answer));
+        }
+    }
+
+    fn give_up(&mut self, error: impl Into<BoxError>) {
+        let error = SharedError::new(error);
+        for Pending { job, sent } in self.pending.drain(..) {
+            let error = Box::new(error.clone());
+            job.answer(Err(if sent {
+                AppendError::OutcomeUnknown(error)
+            } else {
+                AppendError::Unavailable(error)
+            }));
+        }
+    }
+}
+
+/// The events of an append as they now stand in the log. Those of one request follow one another.
+fn recorded(
+    requests: Vec<AppendRequest>,
+    written: &[Appended],
+    recorded_at: DateTime<Utc>,
+) -> impl Iterator<Item = Arc<RecordedEvent>> {
+    requests.into_iter().zip(written).flat_map(move |(request, last)| {
+        let AppendRequest { stream, events, .. } = request;
+        let before = events.len() as u64;
+        let (position, revision) = (last.position + 1 - before, last.revision + 1 - before);
+        events.into_iter().zip(0..).map(move |(event, place)| {
+            Arc::new(event.recorded(
+                position + place,
+                stream.clone(),
+                revision + place,
+                recorded_at,
+            ))
+        })
+    })
+}
