@@ -63,12 +63,13 @@ fmt: ## format the code
 	@printf '\n==> Formatting\n'
 	@cargo fmt --all
 
-openapi: ## write openapi/bascule.openapi.json from the code
-	@printf '\n==> Writing openapi/bascule.openapi.json\n'
+openapi: ## write openapi/ from the code: the description of the API, the schemas of new events
+	@printf '\n==> Writing openapi/\n'
 	@mkdir -p openapi
 	@cargo build $(CARGO_SET) --all-targets
 	@target/debug/bascule openapi > openapi/bascule.openapi.json.new
 	@mv openapi/bascule.openapi.json.new openapi/bascule.openapi.json
+	@target/debug/bascule contracts export
 
 figures: ## measure the release binary: import rate, cold start, memory, latency of orders
 	@cargo build --locked --release

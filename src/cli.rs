@@ -9,7 +9,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::configuration::Configuration;
-use crate::{events, import, openapi, output, serve, telemetry};
+use crate::contracts::ContractsCommand;
+use crate::{contracts, events, import, openapi, output, serve, telemetry};
 
 /// The work failed.
 pub const FAILED: u8 = 1;
@@ -77,6 +78,11 @@ enum Command {
     },
     /// Print the OpenAPI description of the public API
     Openapi,
+    /// Look after the schemas of the events that the modules publish
+    Contracts {
+        #[command(subcommand)]
+        command: ContractsCommand,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -127,6 +133,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         output::line(openapi::document().to_pretty_json()?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    if let Command::Contracts { command } = &cli.command {
+        return contracts::run(command);
+    }
     let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
     if !matches!(cli.command, Command::Serve { .. })
         && std::env::var_os("BASCULE_LOG__FILTER").is_none()
@@ -156,6 +165,6 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Openapi => Ok(ExitCode::SUCCESS),
+        Command::Openapi | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -4,6 +4,7 @@
 mod cli;
 mod compose;
 mod configuration;
+mod contracts;
 #[cfg(feature = "crash-points")]
 mod crash_points;
 mod events;

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod command_line;
+mod contracts;
 mod crashes;
 mod oracle;
 mod saga;

@@ -1,7 +1,7 @@
 //! The seam between an anti-corruption layer and the modules: a `Sync…` command carries the state
 //! that the legacy system has, and the module records what is new in it.
 //!
-//! Imported facts trigger no policy: `…Imported.v1` and `…Revised.v1` are for projections only.
+//! Imported facts trigger no policy: `…Imported` and `…Revised` are for projections only.
 
 mod entrance;
 mod reading;

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod contract;
 pub mod engines;
+pub mod golden;
 pub mod history;
 pub mod modules;
 pub mod postgres;

@@ -297,7 +297,7 @@ impl InvoiceView {
             number: state.number.clone(),
             kind: state.kind.into(),
             status: state.status.into(),
-            voided_reason: state.voided_reason.clone(),
+            voided_reason: state.voided_reason.as_ref().and_then(Personal::known).cloned(),
             order_ids: state.order_ids.clone(),
             customer_id: state.customer_id,
             bill_to: None,

@@ -1,33 +1,34 @@
-//! Every stored event version has a sample, kept for ever: it must be read, and written as it was.
+//! The stored form of every event version, kept for ever.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use kernel::codec::EventSet;
-use serde_json::Value;
+use testkit::golden;
 
+use crate::NAME;
 use crate::domain::Event;
 use crate::domain::email::EmailEvent;
 
-#[track_caller]
-fn reads_and_writes_its_samples<E: EventSet>(folder: &str) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    for event_type in E::types() {
-        let name = event_type.strip_prefix("customers.").expect("the module's own event");
-        let path = folder.join(format!("{name}.json"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| panic!("no sample {path:?}"));
-        let sample: Value = serde_json::from_str(&text).unwrap();
-        let event = E::from_json(event_type, sample.clone()).unwrap().expect("a known type");
-        assert_eq!(event.to_json().unwrap(), sample, "{event_type}");
-        assert_eq!(event.event_type(), event_type);
-    }
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 #[test]
-fn published_events_read_and_write_their_samples() {
-    reads_and_writes_its_samples::<Event>("contract/golden");
+fn published_events_keep_their_format() {
+    let folder = folder("contract/golden");
+    golden::keeps_published_formats::<Event>(NAME, customers_contract::CATALOGUE, &folder);
 }
 
 #[test]
-fn internal_events_read_and_write_their_samples() {
-    reads_and_writes_its_samples::<EmailEvent>("golden");
+fn internal_events_keep_their_format() {
+    golden::keeps_internal_formats::<EmailEvent>(NAME, &folder("golden"));
+}
+
+#[test]
+fn reasons_once_stored_in_the_clear_are_read_as_personal_values() {
+    let pairs = [
+        ("CustomerClosed.v1", "CustomerClosed.v2"),
+        ("CustomerImported.v1", "CustomerImported.v2"),
+        ("CustomerRevised.v1", "CustomerRevised.v2"),
+    ];
+    golden::upcasts::<Event>(NAME, &folder("contract/golden"), &pairs);
 }

@@ -69,7 +69,7 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        self.execute(id, Command::Close { reason }, cause, expected).await
+        self.execute(id, Command::Close { reason: reason.into() }, cause, expected).await
     }
 
     /// Load, decide, append, over the customer and every e-mail address it takes or gives up: all

@@ -79,7 +79,7 @@ impl From<&CancellationReason> for Cancellation {
     fn from(reason: &CancellationReason) -> Self {
         match reason {
             CancellationReason::Requested { reason } => {
-                Self { cause: CancellationCause::Requested, reason: Some(reason.clone()) }
+                Self { cause: CancellationCause::Requested, reason: reason.known().cloned() }
             }
             CancellationReason::PaymentDeclined => {
                 Self { cause: CancellationCause::PaymentDeclined, reason: None }
@@ -275,7 +275,7 @@ impl OrderView {
         let status = state.status.into();
         let cancellation = (status == OrderStatus::Cancelled).then(|| Cancellation {
             cause: CancellationCause::Legacy,
-            reason: state.cancelled_reason.clone(),
+            reason: known(state.cancelled_reason.as_ref()),
         });
         Self {
             id,
@@ -289,14 +289,19 @@ impl OrderView {
             total_vat: state.total_vat,
             total: state.total,
             number: state.number.clone(),
-            reference: state.reference.clone(),
+            reference: known(state.reference.as_ref()),
             date: state.date,
-            note: state.note.as_ref().and_then(Personal::known).cloned(),
-            comments: state.comments.as_ref().and_then(Personal::known).cloned(),
+            note: known(state.note.as_ref()),
+            comments: known(state.comments.as_ref()),
             owner: Owner::Legacy,
             legacy: Some(Legacy::new(legacy, &state.flags)),
             placed_at,
             revision,
         }
     }
+}
+
+/// The value, unless there is none or it was erased.
+fn known<T: Clone>(value: Option<&Personal<T>>) -> Option<T> {
+    value.and_then(Personal::known).cloned()
 }

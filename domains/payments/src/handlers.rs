@@ -61,7 +61,7 @@ impl Payments {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Outcome {
-        self.execute(id, Command::Refund { reason }, cause, expected).await
+        self.execute(id, Command::Refund { reason: reason.into() }, cause, expected).await
     }
 
     /// Makes sure that no money of a void invoice stays here.
@@ -84,7 +84,7 @@ impl Payments {
         reason: String,
         cause: &Cause,
     ) -> Outcome {
-        self.execute(id, Command::RecordDecline { reason }, cause, None).await
+        self.execute(id, Command::RecordDecline { reason: reason.into() }, cause, None).await
     }
 
     pub(crate) async fn expire(&self, id: PaymentId, cause: &Cause) -> Outcome {

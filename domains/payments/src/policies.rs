@@ -49,6 +49,7 @@ impl Reaction for Collection {
                     currency: invoice.currency.clone(),
                     method: invoice.payment_method.clone(),
                     deadline: deadline_after(&trigger.recorded, self.patience),
+                    customer_id: Some(invoice.customer_id),
                 };
                 // No refusal is expected: a payment is asked for once.
                 settle(self.payments.request(request, &cause).await, |_| None)

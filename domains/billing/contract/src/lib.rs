@@ -1,11 +1,28 @@
 //! What the billing module publishes: its events and ids, nothing else.
 
+mod older;
+
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use older::{ImportedInvoiceV1, InvoiceImportedV1, InvoiceRevisedV1};
+
+/// Every version of every event that this module publishes or ever published.
+pub const CATALOGUE: &[PublishedEvent] = &[
+    PublishedEvent::of::<InvoiceIssued>(),
+    PublishedEvent::of::<InvoicePaid>(),
+    PublishedEvent::of::<InvoiceVoided>(),
+    PublishedEvent::of::<CreditNoteIssued>(),
+    PublishedEvent::of::<InvoiceRefunded>(),
+    PublishedEvent::of::<InvoiceImportedV1>(),
+    PublishedEvent::of::<InvoiceImported>(),
+    PublishedEvent::of::<InvoiceRevisedV1>(),
+    PublishedEvent::of::<InvoiceRevised>(),
+];
 
 /// Identifies an invoice or a credit note.
 pub type InvoiceId = Uuid;
@@ -223,7 +240,7 @@ pub struct ImportedInvoice {
     pub status: DocumentStatus,
     /// Why it is voided, where the legacy system took it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub voided_reason: Option<String>,
+    pub voided_reason: Option<Personal<String>>,
     /// Invoice or credit note.
     pub kind: DocumentKind,
     /// Its number in the legacy system.
@@ -275,7 +292,11 @@ pub struct InvoiceImported {
 }
 
 impl Published for InvoiceImported {
-    const TYPE: &'static str = "billing.InvoiceImported.v1";
+    const TYPE: &'static str = "billing.InvoiceImported.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceImportedV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.state.customer_id.unwrap_or(self.invoice_id))
+    }
 }
 
 /// An imported document changed in the legacy system. For projections only.
@@ -292,5 +313,9 @@ pub struct InvoiceRevised {
 }
 
 impl Published for InvoiceRevised {
-    const TYPE: &'static str = "billing.InvoiceRevised.v1";
+    const TYPE: &'static str = "billing.InvoiceRevised.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceRevisedV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.state.customer_id.unwrap_or(self.invoice_id))
+    }
 }

@@ -104,7 +104,11 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
 
 /// What was a document and is none any more, deleted or back to a draft, is voided.
 fn take_back(known: &ImportedInvoice, reason: String) -> ImportedInvoice {
-    ImportedInvoice { status: DocumentStatus::Voided, voided_reason: Some(reason), ..known.clone() }
+    ImportedInvoice {
+        status: DocumentStatus::Voided,
+        voided_reason: Some(reason.into()),
+        ..known.clone()
+    }
 }
 
 /// What is said, over what is known.

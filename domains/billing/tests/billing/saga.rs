@@ -14,7 +14,7 @@ use orders_contract::{CancellationReason, OrderPlaced};
 use crate::world::{World, address, order_of, payment_of};
 
 fn requested() -> CancellationReason {
-    CancellationReason::Requested { reason: "changed my mind".to_owned() }
+    CancellationReason::Requested { reason: "changed my mind".to_owned().into() }
 }
 
 #[tokio::test]

@@ -162,7 +162,8 @@ impl World {
     }
 
     pub async fn cancelled(&self, order_id: Uuid, reason: CancellationReason) {
-        self.happened("order", order_id, OrderCancelled { order_id, reason }).await;
+        let cancelled = OrderCancelled { order_id, customer_id: Some(new_id()), reason };
+        self.happened("order", order_id, cancelled).await;
     }
 
     pub async fn captured(&self, invoice_id: Uuid, amount: &str) {
@@ -189,9 +190,10 @@ impl World {
 
     pub async fn declined(&self, invoice_id: Uuid) {
         let payment_id = payment_of(invoice_id);
-        let reason = "no funds".to_owned();
-        self.happened("payment", payment_id, PaymentDeclined { payment_id, invoice_id, reason })
-            .await;
+        let reason = "no funds".to_owned().into();
+        let customer_id = Some(new_id());
+        let declined = PaymentDeclined { payment_id, invoice_id, customer_id, reason };
+        self.happened("payment", payment_id, declined).await;
     }
 
     pub async fn expired(&self, invoice_id: Uuid) {

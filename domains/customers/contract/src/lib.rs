@@ -1,9 +1,26 @@
 //! What the customers module publishes: its events and ids, nothing else.
 
-use event_contract::{LegacyReference, Personal, Published};
+mod older;
+
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use older::{CustomerClosedV1, CustomerImportedV1, CustomerRevisedV1, ImportedCustomerV1};
+
+/// Every version of every event that this module publishes or ever published.
+pub const CATALOGUE: &[PublishedEvent] = &[
+    PublishedEvent::of::<CustomerRegistered>(),
+    PublishedEvent::of::<CustomerContactChanged>(),
+    PublishedEvent::of::<CustomerAddressChanged>(),
+    PublishedEvent::of::<CustomerClosedV1>(),
+    PublishedEvent::of::<CustomerClosed>(),
+    PublishedEvent::of::<CustomerImportedV1>(),
+    PublishedEvent::of::<CustomerImported>(),
+    PublishedEvent::of::<CustomerRevisedV1>(),
+    PublishedEvent::of::<CustomerRevised>(),
+];
 
 /// Identifies a customer.
 pub type CustomerId = Uuid;
@@ -117,12 +134,16 @@ impl Published for CustomerAddressChanged {
 pub struct CustomerClosed {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Why.
-    pub reason: String,
+    /// Why, in somebody's words: they may speak of the person.
+    pub reason: Personal<String>,
 }
 
 impl Published for CustomerClosed {
-    const TYPE: &'static str = "customers.CustomerClosed.v1";
+    const TYPE: &'static str = "customers.CustomerClosed.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerClosedV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id)
+    }
 }
 
 /// A customer as a legacy system has it.
@@ -134,7 +155,7 @@ pub struct ImportedCustomer {
     pub status: CustomerStatus,
     /// Why it is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closed_reason: Option<String>,
+    pub closed_reason: Option<Personal<String>>,
     /// The number people know the customer by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
@@ -170,7 +191,8 @@ pub struct CustomerImported {
 }
 
 impl Published for CustomerImported {
-    const TYPE: &'static str = "customers.CustomerImported.v1";
+    const TYPE: &'static str = "customers.CustomerImported.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerImportedV1>());
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }
@@ -190,7 +212,8 @@ pub struct CustomerRevised {
 }
 
 impl Published for CustomerRevised {
-    const TYPE: &'static str = "customers.CustomerRevised.v1";
+    const TYPE: &'static str = "customers.CustomerRevised.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerRevisedV1>());
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }

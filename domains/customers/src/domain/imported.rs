@@ -28,7 +28,8 @@ pub struct LegacyCustomer {
     /// Open or closed.
     pub status: Patch<CustomerStatus>,
     /// Why it is closed.
-    pub closed_reason: Patch<String>,
+    #[serde(deserialize_with = "personal")]
+    pub closed_reason: Patch<Personal<String>>,
     /// The number people know the customer by.
     pub number: Patch<String>,
     /// Name.
@@ -103,7 +104,7 @@ pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Even
 fn withdrawn(known: &ImportedCustomer, reason: String) -> ImportedCustomer {
     let mut state = known.clone();
     state.status = CustomerStatus::Closed;
-    state.closed_reason = Some(reason);
+    state.closed_reason = Some(reason.into());
     if !is_withdrawn(&state) {
         state.flags.push(ABSENT.to_owned());
     }

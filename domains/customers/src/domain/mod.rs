@@ -74,8 +74,8 @@ pub enum Command {
     ChangeAddress(Personal<Address>),
     /// Stop being a customer.
     Close {
-        /// Why, for people.
-        reason: String,
+        /// Why, in somebody's words.
+        reason: Personal<String>,
     },
     /// Be as a legacy system says.
     Sync(Box<LegacyReport>),
@@ -236,7 +236,7 @@ fn change_address(customer: &Customer, address: Personal<Address>) -> Result<Vec
     Ok(vec![CustomerAddressChanged { customer_id, address }.into()])
 }
 
-fn close(customer: &Customer, reason: String) -> Result<Vec<Event>, Refusal> {
+fn close(customer: &Customer, reason: Personal<String>) -> Result<Vec<Event>, Refusal> {
     if let Customer::Closed(_) = customer {
         return Ok(vec![]); // closing twice changes nothing
     }

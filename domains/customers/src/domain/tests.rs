@@ -76,11 +76,11 @@ fn registered() -> Event {
 }
 
 fn closed() -> Event {
-    CustomerClosed { customer_id: ADA, reason: "moved away".to_owned() }.into()
+    CustomerClosed { customer_id: ADA, reason: "moved away".to_owned().into() }.into()
 }
 
 fn close() -> Command {
-    Command::Close { reason: "moved away".to_owned() }
+    Command::Close { reason: "moved away".to_owned().into() }
 }
 
 fn contact(email: &str) -> ContactChange {
@@ -262,7 +262,7 @@ fn absent_and_never_seen_is_nothing() {
 fn a_customer_gone_from_the_legacy_is_closed_once_and_reopens_when_it_is_back() {
     let gone = given([imported()]).when(absent("deleted")).revised();
     assert_eq!(gone.state.status, CustomerStatus::Closed);
-    assert_eq!(gone.state.closed_reason.as_deref(), Some("deleted"));
+    assert_eq!(gone.state.closed_reason, Some("deleted".to_owned().into()));
     assert_eq!(gone.state.name, imported_state().name);
     assert_eq!(gone.state.flags, ["email_missing", ABSENT]);
 

@@ -100,7 +100,7 @@ impl Projection for Directory {
             }
             Event::Closed(event) => (
                 event.customer_id,
-                of(CLOSE, event.customer_id, recorded).bind(event.reason.clone()),
+                of(CLOSE, event.customer_id, recorded).bind(known(Some(&event.reason)).cloned()),
             ),
         };
         let changed = statement.execute(&mut **transaction).await?;
@@ -160,7 +160,7 @@ impl Directory {
         Ok(of(sql, id, recorded)
             .bind(Kind::from(state.kind))
             .bind(Status::from(state.status))
-            .bind(state.closed_reason.clone())
+            .bind(known(state.closed_reason.as_ref()).cloned())
             .bind(state.number.clone())
             .bind(known(state.name.as_ref()).cloned())
             .bind(email.cloned())

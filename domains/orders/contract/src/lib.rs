@@ -1,11 +1,30 @@
 //! What the orders module publishes: its events and ids, nothing else.
 
+mod older;
+
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use older::{
+    CancellationReasonV1, ImportedOrderV1, OrderCancelledV1, OrderImportedV1, OrderRevisedV1,
+};
+
+/// Every version of every event that this module publishes or ever published.
+pub const CATALOGUE: &[PublishedEvent] = &[
+    PublishedEvent::of::<OrderPlaced>(),
+    PublishedEvent::of::<OrderConfirmed>(),
+    PublishedEvent::of::<OrderFulfilled>(),
+    PublishedEvent::of::<OrderCancelledV1>(),
+    PublishedEvent::of::<OrderCancelled>(),
+    PublishedEvent::of::<OrderImportedV1>(),
+    PublishedEvent::of::<OrderImported>(),
+    PublishedEvent::of::<OrderRevisedV1>(),
+    PublishedEvent::of::<OrderRevised>(),
+];
 
 /// Identifies an order.
 pub type OrderId = Uuid;
@@ -78,8 +97,8 @@ impl Published for OrderFulfilled {
 pub enum CancellationReason {
     /// Somebody asked for it.
     Requested {
-        /// In their words.
-        reason: String,
+        /// In their words, which may speak of the customer.
+        reason: Personal<String>,
     },
     /// The payment was declined.
     PaymentDeclined,
@@ -92,12 +111,19 @@ pub enum CancellationReason {
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
+    /// Who had ordered; not stated where it was stored as version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
     /// Why.
     pub reason: CancellationReason,
 }
 
 impl Published for OrderCancelled {
-    const TYPE: &'static str = "orders.OrderCancelled.v1";
+    const TYPE: &'static str = "orders.OrderCancelled.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderCancelledV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        self.customer_id
+    }
 }
 
 /// Where an imported order stands.
@@ -141,13 +167,13 @@ pub struct ImportedOrder {
     pub status: ImportedOrderStatus,
     /// Why it is cancelled, where the legacy system took it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancelled_reason: Option<String>,
+    pub cancelled_reason: Option<Personal<String>>,
     /// The number people know it by; an order cancelled early may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
     /// The customer's own reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
+    pub reference: Option<Personal<String>>,
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
@@ -191,7 +217,8 @@ pub struct OrderImported {
 }
 
 impl Published for OrderImported {
-    const TYPE: &'static str = "orders.OrderImported.v1";
+    const TYPE: &'static str = "orders.OrderImported.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderImportedV1>());
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.order_id))
     }
@@ -211,7 +238,8 @@ pub struct OrderRevised {
 }
 
 impl Published for OrderRevised {
-    const TYPE: &'static str = "orders.OrderRevised.v1";
+    const TYPE: &'static str = "orders.OrderRevised.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderRevisedV1>());
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.order_id))
     }

@@ -111,7 +111,7 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
 fn take_back(known: &ImportedOrder, reason: String) -> ImportedOrder {
     ImportedOrder {
         status: ImportedOrderStatus::Cancelled,
-        cancelled_reason: Some(reason),
+        cancelled_reason: Some(reason.into()),
         ..known.clone()
     }
 }
@@ -137,7 +137,7 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
         status: required_status.ok_or_else(missing("status"))?,
         cancelled_reason,
         number: said.number.over(known.number),
-        reference: said.reference.over(known.reference),
+        reference: said.reference.map(Personal::Known).over(known.reference),
         date: said.date.over(known.date),
         note: said.note.map(Personal::Known).over(known.note),
         customer_id: said.customer_id.over(known.customer_id),

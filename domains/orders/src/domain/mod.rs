@@ -11,6 +11,7 @@ use orders_contract::{
     CancellationReason, ImportedOrder, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderId,
     OrderImported, OrderPlaced, OrderRevised,
 };
+use uuid::Uuid;
 
 pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
@@ -34,15 +35,24 @@ pub enum Order {
     #[default]
     NotPlaced,
     /// Placed here; its invoice is not paid yet.
-    AwaitingPayment(OrderId),
+    AwaitingPayment(PlacedHere),
     /// Paid, or confirmed by hand: will be carried out.
-    Confirmed(OrderId),
+    Confirmed(PlacedHere),
     /// Everything was delivered.
-    Fulfilled(OrderId),
+    Fulfilled(PlacedHere),
     /// Will not be carried out.
-    Cancelled(OrderId),
+    Cancelled(PlacedHere),
     /// Imported, and decided upon by the legacy system.
     OwnedByLegacy(Box<ImportedHere>),
+}
+
+/// What later decisions need to know of an order placed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacedHere {
+    /// The order.
+    pub order_id: OrderId,
+    /// Who ordered.
+    pub customer_id: Uuid,
 }
 
 /// An imported order as it was last reported.
@@ -128,12 +138,15 @@ impl Decider for OrderDecider {
         }
     }
 
-    fn evolve(_: Order, event: &Event) -> Order {
+    fn evolve(order: Order, event: &Event) -> Order {
         match event {
-            Event::Placed(placed) => Order::AwaitingPayment(placed.order_id),
-            Event::Confirmed(confirmed) => Order::Confirmed(confirmed.order_id),
-            Event::Fulfilled(fulfilled) => Order::Fulfilled(fulfilled.order_id),
-            Event::Cancelled(cancelled) => Order::Cancelled(cancelled.order_id),
+            Event::Placed(OrderPlaced { order_id, customer_id, .. }) => {
+                let (order_id, customer_id) = (*order_id, *customer_id);
+                Order::AwaitingPayment(PlacedHere { order_id, customer_id })
+            }
+            Event::Confirmed(_) => order.becomes(Order::Confirmed),
+            Event::Fulfilled(_) => order.becomes(Order::Fulfilled),
+            Event::Cancelled(_) => order.becomes(Order::Cancelled),
             Event::Imported(OrderImported { legacy, state, .. })
             | Event::Revised(OrderRevised { legacy, state, .. }) => {
                 let (legacy, state) = (legacy.clone(), state.clone());
@@ -143,9 +156,24 @@ impl Decider for OrderDecider {
     }
 }
 
+impl Order {
+    /// The next stage of an order placed here; anything else stays what it is.
+    fn becomes(self, next: impl FnOnce(PlacedHere) -> Self) -> Self {
+        match self {
+            Self::AwaitingPayment(placed)
+            | Self::Confirmed(placed)
+            | Self::Fulfilled(placed)
+            | Self::Cancelled(placed) => next(placed),
+            other @ (Self::NotPlaced | Self::OwnedByLegacy(_)) => other,
+        }
+    }
+}
+
 fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::AwaitingPayment(order_id) => Ok(vec![OrderConfirmed { order_id: *order_id }.into()]),
+        Order::AwaitingPayment(placed) => {
+            Ok(vec![OrderConfirmed { order_id: placed.order_id }.into()])
+        }
         // It was confirmed before: asking twice changes nothing.
         Order::Confirmed(_) | Order::Fulfilled(_) => Ok(vec![]),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
@@ -156,7 +184,7 @@ fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
 
 fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::Confirmed(order_id) => Ok(vec![OrderFulfilled { order_id: *order_id }.into()]),
+        Order::Confirmed(placed) => Ok(vec![OrderFulfilled { order_id: placed.order_id }.into()]),
         Order::Fulfilled(_) => Ok(vec![]),
         Order::AwaitingPayment(_) => Err(Refusal::NotConfirmed),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
@@ -167,8 +195,9 @@ fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
 
 fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refusal> {
     match order {
-        Order::AwaitingPayment(order_id) | Order::Confirmed(order_id) => {
-            Ok(vec![OrderCancelled { order_id: *order_id, reason }.into()])
+        Order::AwaitingPayment(placed) | Order::Confirmed(placed) => {
+            let PlacedHere { order_id, customer_id } = *placed;
+            Ok(vec![OrderCancelled { order_id, customer_id: Some(customer_id), reason }.into()])
         }
         // The first reason stands.
         Order::Cancelled(_) => Ok(vec![]),

@@ -101,11 +101,11 @@ fn fulfilled() -> Event {
 }
 
 fn cancelled(reason: CancellationReason) -> Event {
-    OrderCancelled { order_id: ORDER, reason }.into()
+    OrderCancelled { order_id: ORDER, customer_id: Some(CUSTOMER), reason }.into()
 }
 
 fn on_request() -> CancellationReason {
-    CancellationReason::Requested { reason: "changed my mind".to_owned() }
+    CancellationReason::Requested { reason: "changed my mind".to_owned().into() }
 }
 
 fn report(state: LegacyState<LegacyOrder>) -> Command {
@@ -333,7 +333,7 @@ fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
     let (taken_back, changed) = revision(&[imported()], absent("state draft"));
     assert_eq!(changed, ["cancelled_reason", "status"]);
     assert_eq!(taken_back.status, ImportedOrderStatus::Cancelled);
-    assert_eq!(taken_back.cancelled_reason.as_deref(), Some("state draft"));
+    assert_eq!(taken_back.cancelled_reason, Some("state draft".to_owned().into()));
 
     let history = [imported(), given(&[imported()]).when(absent("state draft")).only_event()];
     given(&history).when(absent("state draft")).then(&[]);

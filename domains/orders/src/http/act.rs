@@ -60,7 +60,7 @@ pub(super) async fn cancel(
     let (id, expected) = (*id, command.if_match());
     command
         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
-            let reason = CancellationReason::Requested { reason: body.reason.clone() };
+            let reason = CancellationReason::Requested { reason: body.reason.clone().into() };
             let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
             Ok(Done::changed(id, cancelled.map_err(not_done)?))
         })

@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod golden;
 mod imports;
 mod placing;
 mod reading;

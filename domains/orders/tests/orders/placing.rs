@@ -82,7 +82,7 @@ async fn only_known_and_open_customers_may_order() {
 
     let customer_id = customer(&world).await;
     client.place(customer_id).await.is(201);
-    let closed = CustomerClosed { customer_id, reason: "moved".to_owned() };
+    let closed = CustomerClosed { customer_id, reason: "moved".to_owned().into() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     client.place(customer_id).await.problem(409, "refused/customer-closed");
@@ -143,7 +143,7 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
     // What the process kept of the request is lost, as if it had been killed before.
     let forget = Statement::Same("DELETE FROM idempotency");
     world.module.database.write(&forget).execute().await.unwrap();
-    let closed = CustomerClosed { customer_id, reason: "moved".to_owned() };
+    let closed = CustomerClosed { customer_id, reason: "moved".to_owned().into() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     let second = client.send(keyed()).await.is(201);

@@ -120,8 +120,9 @@ async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
 async fn a_payment_for_a_cancelled_order_is_billings_business() {
     let world = World::new().await;
     let order_id = placed(&world).await;
-    let reason = CancellationReason::Requested { reason: "twice".to_owned() };
-    world.happened("order", order_id, Event::from(OrderCancelled { order_id, reason })).await;
+    let reason = CancellationReason::Requested { reason: "twice".to_owned().into() };
+    let cancelled = OrderCancelled { order_id, customer_id: Some(new_id()), reason };
+    world.happened("order", order_id, Event::from(cancelled)).await;
     paid(&world, &[order_id]).await;
     world.settled(POLICY).await;
     let view = world.order(order_id).await.unwrap();

@@ -1,11 +1,35 @@
 //! What the payments module publishes: its events and ids, nothing else.
+//!
+//! Reasons in somebody's words are personal data of the customer who is to pay. Imported payments
+//! do not say whose they are, so there is nobody whose key could seal a text about them: a mapping
+//! must put no words about people into their reasons.
+
+mod older;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use event_contract::{LegacyReference, Published};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use older::{PaymentDeclinedV1, RefundReasonV1, RefundRequestedV1};
+
+/// Every version of every event that this module publishes or ever published.
+pub const CATALOGUE: &[PublishedEvent] = &[
+    PublishedEvent::of::<PaymentRequested>(),
+    PublishedEvent::of::<PaymentCaptured>(),
+    PublishedEvent::of::<PaymentDeclinedV1>(),
+    PublishedEvent::of::<PaymentDeclined>(),
+    PublishedEvent::of::<PaymentExpired>(),
+    PublishedEvent::of::<PaymentCancelled>(),
+    PublishedEvent::of::<PaymentCapturedLate>(),
+    PublishedEvent::of::<RefundRequestedV1>(),
+    PublishedEvent::of::<RefundRequested>(),
+    PublishedEvent::of::<PaymentRefunded>(),
+    PublishedEvent::of::<PaymentImported>(),
+    PublishedEvent::of::<PaymentRevised>(),
+];
 
 /// Identifies a payment.
 pub type PaymentId = Uuid;
@@ -25,6 +49,9 @@ pub struct PaymentRequested {
     pub method: String,
     /// After this moment the payment is given up.
     pub deadline: DateTime<Utc>,
+    /// Who is to pay; absent in requests made before this was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
 }
 
 impl Published for PaymentRequested {
@@ -57,12 +84,19 @@ pub struct PaymentDeclined {
     pub payment_id: PaymentId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
+    /// Who was to pay, where the request says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
     /// What the provider said.
-    pub reason: String,
+    pub reason: Personal<String>,
 }
 
 impl Published for PaymentDeclined {
-    const TYPE: &'static str = "payments.PaymentDeclined.v1";
+    const TYPE: &'static str = "payments.PaymentDeclined.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<PaymentDeclinedV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id.unwrap_or(self.payment_id))
+    }
 }
 
 /// The deadline passed; the provider confirmed that nothing was taken.
@@ -121,8 +155,8 @@ pub enum RefundReason {
     CapturedLate,
     /// Somebody asked for it.
     Requested {
-        /// In their words.
-        reason: String,
+        /// In their words, which may speak of the customer.
+        reason: Personal<String>,
     },
 }
 
@@ -133,6 +167,9 @@ pub struct RefundRequested {
     pub payment_id: PaymentId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
+    /// Who paid, where the request says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
     /// What is to go back.
     pub amount: Decimal,
     /// ISO 4217 code.
@@ -142,7 +179,11 @@ pub struct RefundRequested {
 }
 
 impl Published for RefundRequested {
-    const TYPE: &'static str = "payments.RefundRequested.v1";
+    const TYPE: &'static str = "payments.RefundRequested.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<RefundRequestedV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id.unwrap_or(self.payment_id))
+    }
 }
 
 /// The provider gave the money back.
@@ -179,7 +220,7 @@ pub enum ImportedPaymentStatus {
 pub struct ImportedPayment {
     /// Where it stands.
     pub status: ImportedPaymentStatus,
-    /// Why it was taken back.
+    /// Why it was taken back, in words that speak of nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_reason: Option<String>,
     /// The invoice it is for.

@@ -1,5 +1,6 @@
 //! From the request to the provider's last word.
 
+use event_contract::Personal;
 use kernel::decider::Context;
 use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired,
@@ -88,12 +89,16 @@ pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec
 }
 
 /// The provider refused.
-pub(super) fn record_decline(payment: &Payment, reason: String) -> Result<Vec<Event>, Refusal> {
+pub(super) fn record_decline(
+    payment: &Payment,
+    reason: Personal<String>,
+) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![
             PaymentDeclined {
                 payment_id: request.payment_id,
                 invoice_id: request.invoice_id,
+                customer_id: request.customer_id,
                 reason,
             }
             .into(),

@@ -12,7 +12,7 @@ mod refund;
 mod tests;
 
 use chrono::{DateTime, Utc};
-use event_contract::LegacyReference;
+use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
 use payments_contract::{
     ImportedPayment, PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined,
@@ -86,7 +86,7 @@ pub enum Command {
     /// Somebody wants the money back.
     Refund {
         /// In their words.
-        reason: String,
+        reason: Personal<String>,
     },
     /// The invoice is void: collect nothing, or give back what was collected.
     Withdraw,
@@ -98,7 +98,7 @@ pub enum Command {
     /// The provider says that it refuses.
     RecordDecline {
         /// What it says.
-        reason: String,
+        reason: Personal<String>,
     },
     /// The deadline passed and the provider has confirmed that nothing was taken.
     Expire,

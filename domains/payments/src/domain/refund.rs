@@ -1,11 +1,12 @@
 //! Money that goes back, always in full.
 
+use event_contract::Personal;
 use payments_contract::{PaymentRefunded, RefundReason, RefundRequested};
 
 use super::{Event, Payment, Refusal, Taken};
 
 /// Somebody wants the money back. Asking twice changes nothing.
-pub(super) fn ask_back(payment: &Payment, reason: String) -> Result<Vec<Event>, Refusal> {
+pub(super) fn ask_back(payment: &Payment, reason: Personal<String>) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Captured(taken) => Ok(vec![give_back(taken, RefundReason::Requested { reason })]),
         Payment::RefundPending(_) | Payment::Refunded(_) => Ok(vec![]),
@@ -47,6 +48,7 @@ pub(super) fn give_back(Taken { request, .. }: &Taken, reason: RefundReason) -> 
     RefundRequested {
         payment_id: request.payment_id,
         invoice_id: request.invoice_id,
+        customer_id: request.customer_id,
         amount: request.amount,
         currency: request.currency.clone(),
         reason,

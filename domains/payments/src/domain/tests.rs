@@ -55,6 +55,7 @@ impl When {
 
 const ID: Uuid = Uuid::from_u128(1);
 const INVOICE: Uuid = Uuid::from_u128(2);
+const CUSTOMER: Uuid = Uuid::from_u128(3);
 
 fn deadline() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 15, 0).unwrap()
@@ -72,6 +73,7 @@ fn the_request() -> PaymentRequested {
         currency: "EUR".to_owned(),
         method: "sandbox:ok".to_owned(),
         deadline: deadline(),
+        customer_id: Some(CUSTOMER),
     }
 }
 
@@ -92,7 +94,13 @@ fn captured_late() -> Event {
 }
 
 fn declined() -> Event {
-    PaymentDeclined { payment_id: ID, invoice_id: INVOICE, reason: "no funds".to_owned() }.into()
+    PaymentDeclined {
+        payment_id: ID,
+        invoice_id: INVOICE,
+        customer_id: Some(CUSTOMER),
+        reason: "no funds".to_owned().into(),
+    }
+    .into()
 }
 
 fn expired() -> Event {
@@ -104,8 +112,9 @@ fn cancelled() -> Event {
 }
 
 fn refund_requested(reason: RefundReason) -> Event {
-    let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
-    RefundRequested { payment_id, invoice_id, amount, currency, reason }.into()
+    let PaymentRequested { payment_id, invoice_id, amount, currency, customer_id, .. } =
+        the_request();
+    RefundRequested { payment_id, invoice_id, customer_id, amount, currency, reason }.into()
 }
 
 fn refunded() -> Event {
@@ -123,11 +132,11 @@ fn record_capture(reference: &str) -> Command {
 }
 
 fn record_decline() -> Command {
-    Command::RecordDecline { reason: "no funds".to_owned() }
+    Command::RecordDecline { reason: "no funds".to_owned().into() }
 }
 
 fn refund() -> Command {
-    Command::Refund { reason: "broken".to_owned() }
+    Command::Refund { reason: "broken".to_owned().into() }
 }
 
 fn record_refund() -> Command {
@@ -205,7 +214,7 @@ fn only_a_pending_payment_is_cancelled() {
 
 #[test]
 fn only_captured_money_goes_back() {
-    let reason = RefundReason::Requested { reason: "broken".to_owned() };
+    let reason = RefundReason::Requested { reason: "broken".to_owned().into() };
     given([requested(), captured()]).when(refund()).then([refund_requested(reason)]);
     given([requested(), captured(), refund_requested(voided())]).when(refund()).then_nothing();
     for (events, stage) in [

@@ -216,7 +216,7 @@ fn apply(row: &mut PaymentRow, event: &Event) {
         }
         Event::Declined(declined) => {
             row.status = Status::Declined;
-            row.details.reason = Some(declined.reason.clone());
+            row.details.reason = declined.reason.known().cloned();
         }
         Event::Expired(_) => row.status = Status::Expired,
         Event::Cancelled(_) => row.status = Status::Cancelled,

@@ -169,11 +169,11 @@ impl World {
         self.events(payment).await.iter().map(name).collect()
     }
 
-    /// The data of the one event of this type of a payment.
+    /// The data of the one event of this type of a payment, as people read it.
     pub(crate) async fn data<E: Published>(&self, payment: Uuid) -> Value {
         let events = self.events(payment).await;
         let event = events.iter().find(|event| event.event_type == E::TYPE).unwrap();
-        serde_json::from_slice(&event.data).unwrap()
+        self.environment.codec.readable_data(event).await.unwrap()
     }
 
     /// Waits until an event of this type has happened to a payment.

@@ -159,7 +159,7 @@ fn what_never_was_a_document_is_ignored() {
 fn what_is_a_document_no_more_is_voided_with_the_reason() {
     let taken_back = ImportedInvoice {
         status: DocumentStatus::Voided,
-        voided_reason: Some("deleted".to_owned()),
+        voided_reason: Some("deleted".to_owned().into()),
         ..state()
     };
     match given(&[imported(state())]).when(absent("deleted")).only_event() {

@@ -1,0 +1,342 @@
+//! What may change in an event's schema within a version: texts for people, and new optional fields.
+//! Whatever else changes is a breach, told with who would suffer from it.
+//!
+//! Both directions count. Events stored long ago must be readable by the type of today, and events
+//! written today by readers of the release before and by services elsewhere.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// Keywords for people.
+const TEXTS: &[&str] = &["$comment", "$schema", "description", "examples", "title"];
+
+/// A change that somebody would not survive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The field, as a path such as `state.lines[].sku`; empty for the event itself.
+    path: String,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    Removed,
+    AddedAsRequired,
+    NowRequired,
+    NowOptional,
+    ChoiceRemoved(String),
+    ChoiceAdded(String),
+    Otherwise { keyword: String, before: String, after: String },
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = if self.path.is_empty() { "the event" } else { &self.path };
+        let readers = "readers of the release before, and services elsewhere,";
+        match &self.what {
+            What::Removed => write!(
+                formatter,
+                "`{path}` is gone: stored events still have it and would lose it, and {readers} \
+                 may need it"
+            ),
+            What::AddedAsRequired => write!(
+                formatter,
+                "`{path}` is new and required: stored events do not have it and could no longer \
+                 be read (make it optional, with #[serde(default)])"
+            ),
+            What::NowRequired => write!(
+                formatter,
+                "`{path}` was optional and is required: stored events without it could no longer \
+                 be read"
+            ),
+            What::NowOptional => write!(
+                formatter,
+                "`{path}` was required and is optional: {readers} could not read events without it"
+            ),
+            What::ChoiceRemoved(choice) => write!(
+                formatter,
+                "`{path}` can no longer be {choice}: stored events that say so could no longer be \
+                 read"
+            ),
+            What::ChoiceAdded(choice) => write!(
+                formatter,
+                "`{path}` can be {choice}: {readers} could not read events that say so"
+            ),
+            What::Otherwise { keyword, before, after } => write!(
+                formatter,
+                "`{path}`: its `{keyword}` was {before} and is {after}: stored events, or {readers} \
+                 take it for something else"
+            ),
+        }
+    }
+}
+
+/// What of a published schema the present one breaks.
+pub fn breaches(published: &Value, present: &Value) -> Vec<Breach> {
+    let mut comparison = Comparison { breaches: Vec::new() };
+    comparison.schemas("", published, present);
+    comparison.breaches
+}
+
+struct Comparison {
+    breaches: Vec<Breach>,
+}
+
+impl Comparison {
+    fn breach(&mut self, path: &str, what: What) {
+        self.breaches.push(Breach { path: path.to_owned(), what });
+    }
+
+    fn schemas(&mut self, path: &str, published: &Value, present: &Value) {
+        let (Value::Object(before), Value::Object(after)) = (published, present) else {
+            return self.otherwise(path, "schema", Some(published), Some(present));
+        };
+        self.fields(path, before, after);
+        let keywords: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for keyword in keywords {
+            match (keyword.as_str(), before.get(keyword), after.get(keyword)) {
+                ("properties" | "required", ..) => {}
+                (text, ..) if TEXTS.contains(&text) => {}
+                ("items", Some(before), Some(after)) => {
+                    self.schemas(&format!("{path}[]"), before, after);
+                }
+                ("oneOf" | "anyOf", Some(Value::Array(before)), Some(Value::Array(after))) => {
+                    self.choices(path, before, after);
+                }
+                ("enum", Some(Value::Array(before)), Some(Value::Array(after))) => {
+                    self.listed(path, before, after);
+                }
+                (keyword, before, after) => self.otherwise(path, keyword, before, after),
+            }
+        }
+    }
+
+    fn fields(&mut self, path: &str, before: &Map<String, Value>, after: &Map<String, Value>) {
+        let (fields_before, fields_after) = (fields(before), fields(after));
+        let names: BTreeSet<&String> = fields_before.keys().chain(fields_after.keys()).collect();
+        for name in names {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let (was_required, is_required) = (requires(before, name), requires(after, name));
+            match (fields_before.get(name), fields_after.get(name)) {
+                (Some(_), None) => self.breach(&path, What::Removed),
+                (None, Some(_)) if is_required => self.breach(&path, What::AddedAsRequired),
+                (None, _) => {}
+                (Some(before), Some(after)) => {
+                    match (was_required, is_required) {
+                        (false, true) => self.breach(&path, What::NowRequired),
+                        (true, false) => self.breach(&path, What::NowOptional),
+                        _ => {}
+                    }
+                    self.schemas(&path, before, after);
+                }
+            }
+        }
+    }
+
+    /// Alternatives are matched by what tells them apart, or else by their place.
+    fn choices(&mut self, path: &str, before: &[Value], after: &[Value]) {
+        let label = |(place, choice): (usize, &Value)| {
+            label(choice).unwrap_or_else(|| format!("alternative {}", place + 1))
+        };
+        let before: Vec<(String, &Value)> =
+            before.iter().enumerate().map(|choice| (label(choice), choice.1)).collect();
+        let after: Vec<(String, &Value)> =
+            after.iter().enumerate().map(|choice| (label(choice), choice.1)).collect();
+        for (label, choice) in &before {
+            match after.iter().find(|(other, _)| other == label) {
+                Some((_, present)) => self.schemas(path, choice, present),
+                None => self.breach(path, What::ChoiceRemoved(label.clone())),
+            }
+        }
+        for (label, _) in after {
+            if !before.iter().any(|(other, _)| *other == label) {
+                self.breach(path, What::ChoiceAdded(label));
+            }
+        }
+    }
+
+    fn listed(&mut self, path: &str, before: &[Value], after: &[Value]) {
+        for value in before.iter().filter(|value| !after.contains(value)) {
+            self.breach(path, What::ChoiceRemoved(value.to_string()));
+        }
+        for value in after.iter().filter(|value| !before.contains(value)) {
+            self.breach(path, What::ChoiceAdded(value.to_string()));
+        }
+    }
+
+    fn otherwise(
+        &mut self,
+        path: &str,
+        keyword: &str,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) {
+        if before != after {
+            let told = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
+            let (before, after) = (told(before), told(after));
+            let keyword = keyword.to_owned();
+            self.breach(path, What::Otherwise { keyword, before, after });
+        }
+    }
+}
+
+fn fields(schema: &Map<String, Value>) -> Map<String, Value> {
+    schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+}
+
+fn requires(schema: &Map<String, Value>, field: &str) -> bool {
+    let required = schema.get("required").and_then(Value::as_array);
+    required.is_some_and(|required| required.iter().any(|name| name == field))
+}
+
+/// What tells an alternative apart: the value it stands for, or that of its tag.
+fn label(choice: &Value) -> Option<String> {
+    if let Some(value) = choice.get("const") {
+        return Some(value.to_string());
+    }
+    if choice.get("type").is_some_and(|kind| kind == "null") {
+        return Some("null".to_owned());
+    }
+    let tags = choice.get("properties")?.as_object()?.iter();
+    let mut tags = tags.filter_map(|(name, field)| Some((name, field.get("const")?)));
+    tags.next().map(|(name, value)| format!("{name} {value}"))
+}
+
+#[cfg(test)]
+#[allow(dead_code, reason = "of most types here only the schema is looked at")]
+mod tests {
+    use schemars::{JsonSchema, Schema, schema_for};
+    use serde::Serialize;
+
+    use super::*;
+
+    #[track_caller]
+    fn told(published: Schema, present: Schema) -> Vec<String> {
+        let breaches = breaches(&published.to_value(), &present.to_value());
+        breaches.iter().map(ToString::to_string).collect()
+    }
+
+    mod published {
+        use super::*;
+
+        /// A boat was sold.
+        #[derive(JsonSchema, Serialize)]
+        pub struct BoatSold {
+            pub name: String,
+            pub length: Option<u32>,
+            pub crew: Vec<Sailor>,
+            pub rig: Rig,
+            pub end: End,
+        }
+
+        #[derive(JsonSchema, Serialize)]
+        pub struct Sailor {
+            pub share: String,
+        }
+
+        #[derive(JsonSchema, Serialize)]
+        pub enum Rig {
+            Sloop,
+            Ketch,
+        }
+
+        #[derive(JsonSchema, Serialize)]
+        #[serde(tag = "cause")]
+        pub enum End {
+            Sunk { depth: u32 },
+            Scrapped,
+        }
+    }
+
+    use published::{BoatSold, End, Rig, Sailor};
+
+    #[test]
+    fn what_is_the_same_but_for_its_words_is_no_breach() {
+        /// Somebody bought a boat.
+        #[derive(JsonSchema, Serialize)]
+        struct Reworded {
+            /// What is painted on it.
+            name: String,
+            length: Option<u32>,
+            crew: Vec<Sailor>,
+            rig: Rig,
+            end: End,
+        }
+        assert!(told(schema_for!(BoatSold), schema_for!(Reworded)).is_empty());
+    }
+
+    #[test]
+    fn new_optional_fields_are_no_breach_at_any_depth() {
+        #[derive(JsonSchema, Serialize)]
+        struct Extended {
+            name: String,
+            length: Option<u32>,
+            beam: Option<u32>,
+            crew: Vec<Sailor>,
+            rig: Rig,
+            end: End,
+            #[serde(default)]
+            flags: Vec<String>,
+        }
+        assert!(told(schema_for!(BoatSold), schema_for!(Extended)).is_empty());
+    }
+
+    #[test]
+    fn a_breach_names_the_field_and_who_would_suffer() {
+        #[derive(JsonSchema, Serialize)]
+        struct Broken {
+            name: u32,
+            length: u32,
+            crew: Vec<Landlubber>,
+            rig: OtherRig,
+            end: OtherEnd,
+            price: String,
+        }
+        #[derive(JsonSchema, Serialize)]
+        struct Landlubber {
+            share: Option<String>,
+        }
+        #[derive(JsonSchema, Serialize)]
+        enum OtherRig {
+            Ketch,
+            Yawl,
+        }
+        #[derive(JsonSchema, Serialize)]
+        #[serde(tag = "cause")]
+        enum OtherEnd {
+            Sunk {},
+            Scrapped,
+        }
+        let settings = schemars::generate::SchemaSettings::draft2020_12()
+            .with(|settings| settings.inline_subschemas = true);
+        let published = settings.clone().into_generator().into_root_schema_for::<BoatSold>();
+        let present = settings.into_generator().into_root_schema_for::<Broken>();
+        let told = told(published, present);
+        let expected = [
+            "`crew[].share` was required and is optional: readers",
+            "`crew[].share`: its `type` was \"string\" and is [\"string\",\"null\"]",
+            "`end.depth` is gone: stored events",
+            "`length` was optional and is required: stored events",
+            "`length`: its `type` was [\"integer\",\"null\"] and is \"integer\"",
+            "`name`: its `type` was \"string\" and is \"integer\"",
+            "`price` is new and required: stored events",
+            "`rig` can no longer be \"Sloop\": stored events",
+            "`rig` can be \"Yawl\": readers",
+        ];
+        for (told, expected) in told.iter().filter(|told| !is_format(told)).zip(expected) {
+            assert!(told.starts_with(expected), "{told} is not {expected}");
+        }
+        assert_eq!(
+            told.iter().filter(|told| !is_format(told)).count(),
+            expected.len(),
+            "{told:#?}"
+        );
+    }
+
+    /// A number has a format and a minimum besides its type.
+    fn is_format(told: &str) -> bool {
+        told.contains("`format`") || told.contains("`minimum`")
+    }
+}
