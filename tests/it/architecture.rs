@@ -28,7 +28,8 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
 ];
 
 /// What a contract may use from outside the workspace: whoever reads our events takes these along.
-const CONTRACTS_MAY_USE: &[&str] = &["chrono", "rust_decimal", "schemars", "serde", "serde_json", "uuid"];
+const CONTRACTS_MAY_USE: &[&str] =
+    &["chrono", "rust_decimal", "schemars", "serde", "serde_json", "uuid"];
 
 /// What the kernel must not know: which database and which web server there is.
 const KERNEL_MUST_NOT_USE: &[&str] = &["sqlx", "actix"];
