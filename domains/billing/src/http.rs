@@ -51,7 +51,7 @@ async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&billing.environment, &billing.views).await?;
-    let invoice = queries::invoice(billing.database.readers(), *id)
+    let invoice = queries::invoice(&billing.database, *id)
         .await?
         .ok_or_else(|| Problem::not_found("There is no such invoice."))?;
     Ok(read.found(invoice.revision, &invoice))
@@ -127,8 +127,8 @@ async fn list(
         owner: query.owner,
         legacy_id: query.legacy_id.clone(),
     };
-    let readers = billing.database.readers();
-    let rows = queries::invoices(readers, &filter, paging.before(), paging.rows()).await?;
+    let database = &billing.database;
+    let rows = queries::invoices(database, &filter, paging.before(), paging.rows()).await?;
     Ok(read.page(paging, rows))
 }
 

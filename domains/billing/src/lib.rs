@@ -32,11 +32,10 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
-use sqlx::migrate::Migrator;
 
 pub use self::http::routes;
 pub use settings::BillingSettings;
@@ -50,7 +49,10 @@ use sync::SyncInvoice;
 pub const NAME: &str = "billing";
 
 /// The tables of the module's read models.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/billing");
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/billing"),
+    postgres: sqlx::migrate!("../../migrations/postgres/billing"),
+};
 
 /// Opens the module on its database, making it if need be.
 pub async fn open(

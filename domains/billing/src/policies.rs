@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billing_contract::{BillTo, VoidReason};
 use customers_contract::CustomerId;
+use database::DatabaseError;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
@@ -90,7 +91,7 @@ impl Invoicing {
         if !self.0.known_customers.reached(known_at, CATCH_UP).await {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
-        let known = queries::known_customer(self.0.database.readers(), customer)
+        let known = queries::known_customer(&self.0.database, customer)
             .await
             .map_err(unreadable)?
             .ok_or_else(|| ReactionError::Permanent(InvoicingError::CustomerUnknown.into()))?;
@@ -101,13 +102,12 @@ impl Invoicing {
     }
 }
 
-/// A database that does not answer will again; a damaged row stays damaged.
-fn unreadable(error: sqlx::Error) -> ReactionError {
-    match error {
-        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
-            ReactionError::Permanent(error.into())
-        }
-        _ => ReactionError::Transient(error.into()),
+/// A database that does not answer now will again; a damaged row stays damaged.
+fn unreadable(error: DatabaseError) -> ReactionError {
+    if error.is_unavailable() {
+        ReactionError::Transient(error.into())
+    } else {
+        ReactionError::Permanent(error.into())
     }
 }
 

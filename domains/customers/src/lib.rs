@@ -28,10 +28,9 @@ pub mod sync;
 use std::sync::Arc;
 
 use ::http::Module;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
-use sqlx::migrate::Migrator;
 
 pub use crate::http::routes;
 use handlers::Customers;
@@ -42,7 +41,10 @@ use sync::SyncCustomer;
 pub const NAME: &str = "customers";
 
 /// The tables of the module's read models.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/customers");
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/customers"),
+    postgres: sqlx::migrate!("../../migrations/postgres/customers"),
+};
 
 /// Opens the module's database and puts the module together, ready to run.
 pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {

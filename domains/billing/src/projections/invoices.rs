@@ -80,7 +80,7 @@ async fn update(
     change: impl FnOnce(InvoiceView) -> InvoiceView + Send,
 ) -> Result<(), BoxError> {
     let view =
-        queries::invoice(&mut **transaction, id).await?.ok_or(Unknown { what: "document", id })?;
+        queries::invoice(&mut *transaction, id).await?.ok_or(Unknown { what: "document", id })?;
     let view = InvoiceView { revision, ..change(view) };
     queries::update_invoice(transaction, &view).await?;
     Ok(())

@@ -7,5 +7,6 @@ mod imports;
 mod numbering;
 mod reading;
 mod saga;
+mod statements;
 mod stores;
 mod world;

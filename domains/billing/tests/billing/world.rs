@@ -10,6 +10,7 @@ use billing::queries::{self, InvoiceFilter};
 use billing::view::InvoiceView;
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerRegistered};
+use database::Statement;
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::{Codec, EventSet};
@@ -216,15 +217,15 @@ impl World {
     /// The view of a document once everything that was recorded so far shows.
     pub async fn view(&self, id: Uuid) -> InvoiceView {
         self.views_caught_up().await;
-        let view = queries::invoice(self.module.database.readers(), id).await.unwrap();
+        let view = queries::invoice(&self.module.database, id).await.unwrap();
         view.expect("there is no such document")
     }
 
     /// The ids of the documents that pass a filter, newest first.
     pub async fn list(&self, filter: InvoiceFilter) -> Vec<Uuid> {
         self.views_caught_up().await;
-        let readers = self.module.database.readers();
-        let rows = queries::invoices(readers, &filter, i64::MAX, 100).await.unwrap();
+        let database = &self.module.database;
+        let rows = queries::invoices(database, &filter, i64::MAX, 100).await.unwrap();
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 
@@ -270,8 +271,8 @@ impl World {
 
     /// Why the policy has parked events: nothing when it has none.
     pub async fn all_parked(&self) -> Vec<String> {
-        let statement = "SELECT error FROM parked_event";
-        sqlx::query_scalar(statement).fetch_all(self.module.database.readers()).await.unwrap()
+        let errors = Statement::Same("SELECT error FROM parked_event");
+        self.module.database.query(&errors).scalars().await.unwrap()
     }
 
     /// Waits until a policy has parked an event, and gives the reason.

@@ -34,7 +34,7 @@ pub(super) async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.environment, &api.progress).await?;
-    let customer = queries::find(api.database.readers(), *id).await?;
+    let customer = queries::find(&api.database, *id).await?;
     let customer = customer.ok_or_else(|| Problem::not_found("There is no such customer."))?;
     Ok(read.found(customer.revision, &customer))
 }
@@ -94,8 +94,8 @@ pub(super) async fn list(
         email,
         legacy_id: query.legacy_id,
     };
-    let readers = api.database.readers();
-    let found = queries::list(readers, &filter, paging.before(), paging.rows()).await?;
+    let database = &api.database;
+    let found = queries::list(database, &filter, paging.before(), paging.rows()).await?;
     let rows = found.into_iter().map(|customer| (customer.position, customer)).collect();
     Ok(read.page(paging, rows))
 }

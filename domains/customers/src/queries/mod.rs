@@ -1,7 +1,7 @@
 //! What the read models answer.
 
-mod sqlite;
+mod directory;
 mod view;
 
-pub use sqlite::{Filter, STATEMENTS, find, list};
+pub use directory::{Filter, INDEXED_LISTS, STATEMENTS, find, list};
 pub use view::{CustomerView, Kind, PostalAddress, Status};

@@ -9,15 +9,24 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// A natural person or a firm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(rename_all = "snake_case")]
 #[schema(as = CustomerKind)]
 pub enum Kind {
     /// A natural person.
     Person,
     /// A firm or another legal person.
     Company,
+}
+
+impl Kind {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Company => "company",
+        }
+    }
 }
 
 impl From<CustomerKind> for Kind {
@@ -39,15 +48,24 @@ impl From<Kind> for CustomerKind {
 }
 
 /// Whether a customer can still order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(rename_all = "snake_case")]
 #[schema(as = CustomerStatus)]
 pub enum Status {
     /// Can order.
     Open,
     /// Can no longer order.
     Closed,
+}
+
+impl Status {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl From<CustomerStatus> for Status {

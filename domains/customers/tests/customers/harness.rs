@@ -72,7 +72,7 @@ impl Running {
     /// The customer as the directory shows it once it has caught up.
     pub async fn view(&self, id: Uuid) -> CustomerView {
         self.shown(self.environment.store.head().await.unwrap()).await;
-        queries::find(self.module.database.readers(), id).await.unwrap().expect("a customer")
+        queries::find(&self.module.database, id).await.unwrap().expect("a customer")
     }
 
     /// The types of all events of the log, in order, without the module's name.

@@ -161,8 +161,8 @@ async fn customers_are_found_by_what_they_are() {
     running.view(ada_id).await;
 
     let found = async |filter: Filter| {
-        let readers = running.module.database.readers();
-        let page = queries::list(readers, &filter, i64::MAX, 10).await.unwrap();
+        let database = &running.module.database;
+        let page = queries::list(database, &filter, i64::MAX, 10).await.unwrap();
         page.into_iter().map(|view| view.id).collect::<Vec<_>>()
     };
     let all = Filter::default();
@@ -176,5 +176,5 @@ async fn customers_are_found_by_what_they_are() {
     assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id, SECOND]);
     let legacy_id = Some("party_party/2".to_owned());
     assert_eq!(found(Filter { legacy_id, ..all }).await, [SECOND]);
-    assert!(queries::find(running.module.database.readers(), new_id()).await.unwrap().is_none());
+    assert!(queries::find(&running.module.database, new_id()).await.unwrap().is_none());
 }

@@ -7,3 +7,4 @@ mod harness;
 mod http_commands;
 mod http_reads;
 mod imports;
+mod statements;

@@ -1,0 +1,257 @@
+//! The statements over the module's read models. They are the same on both engines.
+
+use billing_contract::InvoiceId;
+use customers_contract::CustomerId;
+use database::{DatabaseError, Executor, Query, Statement, Transaction};
+use http::Owner;
+use kernel::event::Position;
+use orders_contract::OrderId;
+use uuid::Uuid;
+
+use crate::view::{InvoiceView, Kind, Status};
+
+const INSERT_INVOICE: Statement = Statement::Same(
+    "INSERT INTO invoice_view (id, revision, kind, status, number, customer_id, owner, \
+     legacy_source, legacy_id, document, position) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+);
+const UPDATE_INVOICE: Statement = Statement::Same(
+    "UPDATE invoice_view SET revision = $2, kind = $3, status = $4, number = $5, \
+     customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, document = $10 \
+     WHERE id = $1",
+);
+const FORGET_ORDERS: Statement = Statement::Same("DELETE FROM invoice_order WHERE invoice_id = $1");
+const ADD_ORDER: Statement = Statement::Same(
+    "INSERT INTO invoice_order (order_id, invoice_id) VALUES ($1, $2) \
+     ON CONFLICT (order_id, invoice_id) DO NOTHING",
+);
+const INVOICE: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
+
+/// A list by every filter there is, with one of them first. `… OR $n IS NULL` alone would read the
+/// whole table for what an index finds at once.
+macro_rules! invoices_by {
+    ($narrowest:literal) => {
+        Statement::Same(concat!(
+            "SELECT position, document FROM invoice_view WHERE ",
+            $narrowest,
+            " AND (status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
+             AND (customer_id = $3 OR $3 IS NULL) \
+             AND (id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4) OR $4 IS NULL) \
+             AND (number = $5 OR $5 IS NULL) AND (owner = $6 OR $6 IS NULL) \
+             AND (legacy_id = $7 OR $7 IS NULL) AND position < $8 \
+             ORDER BY position DESC LIMIT $9"
+        ))
+    };
+}
+
+const INVOICES: Statement = invoices_by!("TRUE");
+const INVOICES_BY_CUSTOMER: Statement = invoices_by!("customer_id = $3");
+const INVOICES_BY_ORDER: Statement =
+    invoices_by!("id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)");
+const INVOICES_BY_NUMBER: Statement = invoices_by!("number = $5");
+const INVOICES_BY_LEGACY_ID: Statement = invoices_by!("legacy_id = $7");
+
+const REMEMBER_CUSTOMER: Statement = Statement::Same(
+    "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
+     VALUES ($1, $2, $3, $4)",
+);
+const CHANGE_CUSTOMER: Statement = Statement::Same(
+    "UPDATE known_customer SET name = $2, address_lines = $3, vat_number = $4 \
+     WHERE customer_id = $1",
+);
+const KNOWN_CUSTOMER: Statement = Statement::Same(
+    "SELECT name, address_lines, vat_number FROM known_customer WHERE customer_id = $1",
+);
+
+/// Every statement of this file, for a test that prepares them all.
+pub const STATEMENTS: &[Statement] = &[
+    INSERT_INVOICE,
+    UPDATE_INVOICE,
+    FORGET_ORDERS,
+    ADD_ORDER,
+    INVOICE,
+    INVOICES,
+    INVOICES_BY_CUSTOMER,
+    INVOICES_BY_ORDER,
+    INVOICES_BY_NUMBER,
+    INVOICES_BY_LEGACY_ID,
+    REMEMBER_CUSTOMER,
+    CHANGE_CUSTOMER,
+    KNOWN_CUSTOMER,
+];
+
+/// The lists that an index must serve, for the test that asks SQLite's planner.
+pub const NARROW_LISTS: &[Statement] =
+    &[INVOICES_BY_CUSTOMER, INVOICES_BY_ORDER, INVOICES_BY_NUMBER, INVOICES_BY_LEGACY_ID];
+
+/// Which documents are wanted; what is not said does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct InvoiceFilter {
+    /// In this status.
+    pub status: Option<Status>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Of this customer.
+    pub customer_id: Option<CustomerId>,
+    /// For this order.
+    pub order_id: Option<OrderId>,
+    /// With this number, ours or a legacy system's.
+    pub number: Option<String>,
+    /// Owned by this system.
+    pub owner: Option<Owner>,
+    /// Imported under this id: the key there.
+    pub legacy_id: Option<String>,
+}
+
+impl InvoiceFilter {
+    /// The statement that begins with the filter that leaves the fewest documents.
+    fn statement(&self) -> &'static Statement {
+        if self.legacy_id.is_some() {
+            &INVOICES_BY_LEGACY_ID
+        } else if self.number.is_some() {
+            &INVOICES_BY_NUMBER
+        } else if self.order_id.is_some() {
+            &INVOICES_BY_ORDER
+        } else if self.customer_id.is_some() {
+            &INVOICES_BY_CUSTOMER
+        } else {
+            &INVOICES
+        }
+    }
+}
+
+/// Adds a document that began at a position of the log.
+pub async fn insert_invoice(
+    transaction: &mut Transaction,
+    view: &InvoiceView,
+    position: Position,
+) -> Result<(), DatabaseError> {
+    let insert = bind_invoice(transaction.query(&INSERT_INVOICE), view);
+    insert.bind(position.cast_signed()).execute().await?;
+    add_orders(transaction, view).await
+}
+
+/// Replaces the view of a document that is there.
+pub async fn update_invoice(
+    transaction: &mut Transaction,
+    view: &InvoiceView,
+) -> Result<(), DatabaseError> {
+    bind_invoice(transaction.query(&UPDATE_INVOICE), view).execute().await?;
+    transaction.query(&FORGET_ORDERS).bind(view.id).execute().await?;
+    add_orders(transaction, view).await
+}
+
+fn bind_invoice<'c>(statement: Query<'c>, view: &InvoiceView) -> Query<'c> {
+    statement
+        .bind(view.id)
+        .bind(view.revision.cast_signed())
+        .bind(view.kind.as_str())
+        .bind(view.status.as_str())
+        .bind(&view.number)
+        .bind(view.customer_id)
+        .bind(view.owner.as_str())
+        .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
+        .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
+        .bind_json(view)
+}
+
+async fn add_orders(
+    transaction: &mut Transaction,
+    view: &InvoiceView,
+) -> Result<(), DatabaseError> {
+    for order_id in &view.order_ids {
+        transaction.query(&ADD_ORDER).bind(order_id).bind(view.id).execute().await?;
+    }
+    Ok(())
+}
+
+/// One document.
+pub async fn invoice<'c>(
+    of: impl Executor<'c>,
+    id: InvoiceId,
+) -> Result<Option<InvoiceView>, DatabaseError> {
+    let row = of.query(&INVOICE).bind(id).fetch_optional().await?;
+    row.map(|row| row.json("document")).transpose()
+}
+
+/// Up to `rows` documents, newest first, each with its place for paging. Those at and after the
+/// place `before` are left out.
+pub async fn invoices<'c>(
+    of: impl Executor<'c>,
+    filter: &InvoiceFilter,
+    before: i64,
+    rows: i64,
+) -> Result<Vec<(i64, InvoiceView)>, DatabaseError> {
+    let page = of
+        .query(filter.statement())
+        .bind(filter.status.map(Status::as_str))
+        .bind(filter.kind.map(Kind::as_str))
+        .bind(filter.customer_id)
+        .bind(filter.order_id)
+        .bind(&filter.number)
+        .bind(filter.owner.map(Owner::as_str))
+        .bind(&filter.legacy_id)
+        .bind(before)
+        .bind(rows);
+    let rows = page.fetch_all().await?;
+    rows.iter().map(|row| Ok((row.get("position")?, row.json("document")?))).collect()
+}
+
+/// What is known of a customer. Personal: it has no form for logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownCustomer {
+    /// Name of the person or firm.
+    pub name: Option<String>,
+    /// Lines of the postal address.
+    pub address_lines: Option<Vec<String>>,
+    /// VAT identification number.
+    pub vat_number: Option<String>,
+}
+
+/// Remembers a new customer.
+pub async fn remember_customer(
+    transaction: &mut Transaction,
+    id: CustomerId,
+    customer: &KnownCustomer,
+) -> Result<(), DatabaseError> {
+    write_customer(transaction.query(&REMEMBER_CUSTOMER), id, customer).await
+}
+
+/// Replaces what is known of a customer.
+pub async fn change_customer(
+    transaction: &mut Transaction,
+    id: CustomerId,
+    customer: &KnownCustomer,
+) -> Result<(), DatabaseError> {
+    write_customer(transaction.query(&CHANGE_CUSTOMER), id, customer).await
+}
+
+async fn write_customer(
+    statement: Query<'_>,
+    id: Uuid,
+    customer: &KnownCustomer,
+) -> Result<(), DatabaseError> {
+    statement
+        .bind(id)
+        .bind(&customer.name)
+        .bind_json(&customer.address_lines)
+        .bind(&customer.vat_number)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// What is known of a customer, `None` when there is none of this id.
+pub async fn known_customer<'c>(
+    of: impl Executor<'c>,
+    id: CustomerId,
+) -> Result<Option<KnownCustomer>, DatabaseError> {
+    let Some(row) = of.query(&KNOWN_CUSTOMER).bind(id).fetch_optional().await? else {
+        return Ok(None);
+    };
+    Ok(Some(KnownCustomer {
+        name: row.get("name")?,
+        address_lines: row.json("address_lines")?,
+        vat_number: row.get("vat_number")?,
+    }))
+}
