@@ -25,7 +25,7 @@ pub struct System {
 
 /// Opens the event store alone.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
-    let master_key = configuration.master_key()?;
+    let master_key = configuration.master_key().await?;
     store_sqlx::open(
         &configuration.store,
         &master_key,
@@ -33,7 +33,9 @@ pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened>
         StoreOptions::default(),
     )
     .await
-    .with_context(|| format!("the event store {} cannot be opened", configuration.store))
+    .with_context(|| {
+        format!("the event store {} cannot be opened", database::redacted(&configuration.store))
+    })
 }
 
 /// Opens the event store and the configured modules.
@@ -45,7 +47,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             MODULES.join(", ")
         );
     }
-    let master_key = configuration.master_key()?;
+    let master_key = configuration.master_key().await?;
     let opened = open_store(configuration).await?;
     #[cfg(feature = "crash-points")]
     let store = crate::crash_points::armed(Arc::clone(&opened.store))?;

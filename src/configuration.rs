@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use database::DatabaseError;
+use database::{DatabaseError, Engine};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kernel::keys::SecretKey;
@@ -30,7 +30,8 @@ pub struct Configuration {
     /// The master key that wraps the keys of personal data, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key: Option<String>,
-    /// The file the master key is in; by default beside the store, made at the first start.
+    /// The file the master key is in, made at the first start. By default beside an embedded store,
+    /// `./data/bascule.key` otherwise: replicas must be given the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
     /// How the program logs.
@@ -137,25 +138,32 @@ impl Configuration {
     pub fn dump(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
         shown.master_key = shown.master_key.map(|_| "(hidden)".to_owned());
+        shown.store = database::redacted(&shown.store);
+        for module in shown.modules.values_mut() {
+            module.database = module.database.as_deref().map(database::redacted);
+        }
         toml::to_string_pretty(&shown).context("the configuration cannot be shown")
     }
 
     /// The master key: configured, or from its file, which is made when neither it nor the store
     /// is there yet.
-    pub fn master_key(&self) -> anyhow::Result<SecretKey> {
+    pub async fn master_key(&self) -> anyhow::Result<SecretKey> {
         if let Some(text) = &self.master_key {
             return Ok(SecretKey::from_hex(text)?);
         }
-        let store = database::sqlite_path(&self.store)?;
-        let file = self.master_key_file.clone().unwrap_or_else(|| store.with_extension("key"));
+        let file = match &self.master_key_file {
+            Some(file) => file.clone(),
+            None => self.usual_key_file()?,
+        };
         match std::fs::read_to_string(&file) {
             Ok(text) => SecretKey::from_hex(&text)
                 .with_context(|| format!("the master key in {}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let store = database::redacted(&self.store);
+                let is_there = store_sqlx::exists(&self.store).await;
                 anyhow::ensure!(
-                    !store.exists(),
-                    "the store {} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
-                    store.display(),
+                    !is_there.with_context(|| format!("the store {store} cannot be reached"))?,
+                    "the store {store} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
                     file.display()
                 );
                 create_master_key(&file)
@@ -163,6 +171,14 @@ impl Configuration {
             Err(error) => Err(error)
                 .with_context(|| format!("the master key {} cannot be read", file.display())),
         }
+    }
+
+    /// Beside an embedded store; in `./data` when the store is on a server.
+    fn usual_key_file(&self) -> Result<PathBuf, DatabaseError> {
+        Ok(match Engine::of(&self.store)? {
+            Engine::Sqlite => database::sqlite_path(&self.store)?.with_extension("key"),
+            Engine::Postgres => PathBuf::from("data/bascule.key"),
+        })
     }
 }
 

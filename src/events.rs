@@ -84,11 +84,10 @@ async fn open(
     configuration: &Configuration,
     form: Form,
 ) -> anyhow::Result<(Arc<dyn EventStore>, store_sqlx::Opened, Printer)> {
-    let path = database::sqlite_path(&configuration.store)?;
     anyhow::ensure!(
-        path.exists(),
+        store_sqlx::exists(&configuration.store).await?,
         "there is no store at {}; name one with --store",
-        path.display()
+        database::redacted(&configuration.store)
     );
     let opened = compose::open_store(configuration).await?;
     let printer = Printer { codec: Codec::new(Arc::clone(&opened.vault)), form };

@@ -62,7 +62,7 @@ pub async fn import(
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
     let mirror = database::module_url(&configuration.store, "capture")?;
     let mirror = Import::open_database(&mirror).await.context("the mirror cannot be opened")?;
-    let key = configuration.master_key()?.derive("capture");
+    let key = configuration.master_key().await?.derive("capture");
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
     let cancel = CancellationToken::new();

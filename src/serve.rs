@@ -278,7 +278,7 @@ fn announce(
     tracing::info!(
         api,
         admin,
-        store = configuration.store,
+        store = database::redacted(&configuration.store),
         started_in_ms = milliseconds,
         resident_mib = memory,
         caught_up,

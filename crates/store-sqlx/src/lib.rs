@@ -114,6 +114,14 @@ pub async fn open(
     }
 }
 
+/// Whether a store is there already, without making one.
+pub async fn exists(url: &str) -> Result<bool, OpenError> {
+    Ok(match Engine::of(url)? {
+        Engine::Sqlite => database::sqlite_path(url)?.exists(),
+        Engine::Postgres => postgres::exists(url).await?,
+    })
+}
+
 const KEY_CHECK: &[u8] = b"bascule master key";
 const KEY_CHECK_CONTEXT: &[u8] = b"master key check";
 

@@ -24,6 +24,7 @@ use kernel::seams::{SharedClock, new_id};
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,12 +41,14 @@ use crate::{Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, ch
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres/event_store");
 
+const IS_THERE: &str = "SELECT to_regclass('event_store.log') IS NOT NULL";
 const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
 const CREATE_LOG: &str = "INSERT INTO log (log_id, master_key_check, created_at) \
      VALUES ($1, $2, $3) ON CONFLICT (one) DO NOTHING";
 
 /// Every statement, for the test that prepares them.
 pub const STATEMENTS: &[&str] = &[
+    IS_THERE,
     FIND_LOG,
     CREATE_LOG,
     batch::WRITE,
@@ -104,6 +107,15 @@ async fn wait_for(task: JoinHandle<()>) {
     if let Err(error) = task.await {
         tracing::error!(%error, "a task of the event store ended badly");
     }
+}
+
+/// Whether the database has a log.
+pub(crate) async fn exists(url: &str) -> Result<bool, DatabaseError> {
+    let connect = connecting::connect_options(url, &StoreOptions::default())?;
+    let mut connection = connect.connect().await?;
+    let is_there = sqlx::query_scalar(IS_THERE).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(is_there)
 }
 
 pub(crate) async fn open(
