@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
 use crate::Engine;
@@ -57,7 +58,7 @@ pub enum DatabaseError {
         module: &'static str,
         /// What went wrong.
         #[source]
-        source: sqlx::migrate::MigrateError,
+        source: MigrateError,
     },
     /// A statement failed.
     #[error("the database failed")]
@@ -88,11 +89,10 @@ impl DatabaseError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Sql(error) => is_unavailable(error),
-            Self::Migration { source, .. } => match source {
-                sqlx::migrate::MigrateError::Execute(error)
-                | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => is_unavailable(error),
-                _ => false,
-            },
+            Self::Migration {
+                source: MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
+                ..
+            } => is_unavailable(error),
             _ => false,
         }
     }

@@ -25,8 +25,6 @@ pub(crate) struct PostgresPools {
     pub(crate) schema: String,
     pub(crate) writers: PgPool,
     pub(crate) readers: PgPool,
-    /// How connections to other schemas of the same database are opened.
-    pub(crate) connect: PgConnectOptions,
 }
 
 /// How connections to a schema are opened: tables are found there and nowhere else, and the server
@@ -102,7 +100,8 @@ impl PostgresPools {
         migrations: [&Migrator; 2],
         options: &DatabaseOptions,
     ) -> Result<Self, DatabaseError> {
-        let connect = in_schema(self.connect.clone(), checked_name(&schema)?);
+        let here = PgConnectOptions::clone(&self.writers.connect_options());
+        let connect = in_schema(here, checked_name(&schema)?);
         Self::open_schema(connect, schema, module, migrations, options).await
     }
 
@@ -115,7 +114,7 @@ impl PostgresPools {
     ) -> Result<Self, DatabaseError> {
         migrate_postgres(&connect, &schema, &migrations, module).await?;
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
-        let limited = connect.clone().options([
+        let limited = connect.options([
             ("statement_timeout", milliseconds(options.statement_timeout)),
             (
                 "idle_in_transaction_session_timeout",
@@ -139,7 +138,7 @@ impl PostgresPools {
                 })
                 .connect_lazy_with(limited.clone())
         };
-        Ok(Self { schema, writers: pool(options.writers), readers: pool(options.readers), connect })
+        Ok(Self { schema, writers: pool(options.writers), readers: pool(options.readers) })
     }
 
     pub(crate) async fn close(&self) {
@@ -150,7 +149,8 @@ impl PostgresPools {
     /// Drops the schema with everything in it.
     pub(crate) async fn remove(self) -> Result<(), DatabaseError> {
         self.close().await;
-        let mut connection = self.connect.connect().await?;
+        let options = PgConnectOptions::clone(&self.writers.connect_options());
+        let mut connection = options.options([("statement_timeout", "0")]).connect().await?;
         let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema);
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;
         Ok(connection.close().await?)
