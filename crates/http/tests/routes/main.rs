@@ -7,3 +7,4 @@ mod context;
 mod openapi;
 mod reads;
 mod sample;
+mod statements;

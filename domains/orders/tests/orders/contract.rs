@@ -1,9 +1,10 @@
 //! Every statement of the module is one that its database understands.
 
 use database::{Database, Engine};
+use rstest::rstest;
 use testkit::engines::TestPlace;
 
-#[rstest::rstest]
+#[rstest]
 #[tokio::test]
 async fn every_statement_can_be_prepared(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,

@@ -1,11 +1,13 @@
 //! Orders of the legacy system.
 
+use database::Engine;
 use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders::domain::Event;
 use orders::view::{Cancellation, CancellationCause, OrderStatus};
 use orders_contract::OrderPlaced;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::world::World;
@@ -32,9 +34,12 @@ pub fn legacy_order() -> LegacyState {
     }))
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_imported_order_is_shown_as_it_is() {
-    let world = World::new().await;
+async fn an_imported_order_is_shown_as_it_is(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     assert_eq!(world.sync(id, legacy_order()).await.unwrap(), SyncOutcome::Imported);
 
@@ -66,18 +71,24 @@ async fn an_imported_order_is_shown_as_it_is() {
     );
 }
 
+#[rstest]
 #[tokio::test]
-async fn notes_and_comments_are_sealed_in_the_log() {
-    let world = World::new().await;
+async fn notes_and_comments_are_sealed_in_the_log(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     world.sync(new_id(), legacy_order()).await.unwrap();
     let imported = world.eventually(|event| matches!(event, Event::Imported(_))).await;
     let stored = String::from_utf8(imported.data.clone()).unwrap();
     assert!(!stored.contains("Martin") && !stored.contains("Sonner"), "{stored}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_same_word_twice_changes_nothing() {
-    let world = World::new().await;
+async fn the_same_word_twice_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     let head = world.head().await;
@@ -85,9 +96,12 @@ async fn the_same_word_twice_changes_nothing() {
     assert_eq!(world.head().await, head);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_revision_shows_and_keeps_when_it_began() {
-    let world = World::new().await;
+async fn a_revision_shows_and_keeps_when_it_began(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     let before = world.order(id).await.unwrap();
@@ -102,9 +116,12 @@ async fn a_revision_shows_and_keeps_when_it_began() {
     assert_eq!(after.placed_at, before.placed_at);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_gone_is_cancelled_and_may_come_back() {
-    let world = World::new().await;
+async fn what_is_gone_is_cancelled_and_may_come_back(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     let gone = || LegacyState::Absent { reason: "state draft".to_owned() };
     assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
@@ -124,9 +141,12 @@ async fn what_is_gone_is_cancelled_and_may_come_back() {
     assert_eq!((view.status, view.cancellation), (OrderStatus::Confirmed, None));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_placed_here_is_a_conflict() {
-    let world = World::new().await;
+async fn what_was_placed_here_is_a_conflict(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = new_id();
     let event = OrderPlaced {
         order_id,
@@ -143,9 +163,12 @@ async fn what_was_placed_here_is_a_conflict() {
     assert_eq!(world.head().await, 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_word_without_a_status_is_not_understood() {
-    let world = World::new().await;
+async fn a_word_without_a_status_is_not_understood(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let said = LegacyState::Present(json!({ "currency": "EUR" }));
     let error = world.sync(new_id(), said).await.unwrap_err();
     assert!(

@@ -1,5 +1,5 @@
-//! Scenarios of the orders module on a real SQLite database: given events, when a command, then
-//! eventually the view.
+//! Scenarios of the orders module on real databases, SQLite and PostgreSQL: given events, when a
+//! command, then eventually the view.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod client;

@@ -7,19 +7,23 @@ use customers_contract::{
     CustomerClosed, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
     ImportedCustomer,
 };
-use database::Statement;
+use database::{Engine, Statement};
 use event_contract::LegacyReference;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::client::{Orders, customer, order_of};
 use crate::imports::legacy_order;
 use crate::world::World;
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_is_placed_confirmed_and_fulfilled() {
-    let world = World::new().await;
+async fn an_order_is_placed_confirmed_and_fulfilled(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
 
@@ -60,9 +64,12 @@ async fn an_order_is_placed_confirmed_and_fulfilled() {
     refused.problem(409, "refused/already-fulfilled");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_is_cancelled_with_its_reason() {
-    let world = World::new().await;
+async fn an_order_is_cancelled_with_its_reason(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     let cancel = format!("/api/v1/orders/{id}/cancel");
@@ -74,9 +81,12 @@ async fn an_order_is_cancelled_with_its_reason() {
     client.act(id, "confirm").await.problem(409, "refused/already-cancelled");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn only_known_and_open_customers_may_order() {
-    let world = World::new().await;
+async fn only_known_and_open_customers_may_order(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     client.place(new_id()).await.problem(409, "refused/customer-unknown");
 
@@ -88,9 +98,12 @@ async fn only_known_and_open_customers_may_order() {
     client.place(customer_id).await.problem(409, "refused/customer-closed");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_waits_for_its_customer_to_be_known_here() {
-    let mut world = World::with(|name| name != "orders.known-customers.v1").await;
+async fn an_order_waits_for_its_customer_to_be_known_here(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::with(engine, |name| name != "orders.known-customers.v1").await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let mut placing = Box::pin(client.place(customer_id));
@@ -100,17 +113,21 @@ async fn an_order_waits_for_its_customer_to_be_known_here() {
     placing.await.is(201);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_for_somebody_who_stays_unknown_is_not_refused_for_good() {
-    let world = World::with(|name| name != "orders.known-customers.v1").await;
+async fn an_order_for_somebody_who_stays_unknown_is_not_refused_for_good(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::with(engine, |name| name != "orders.known-customers.v1").await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     client.place(customer_id).await.problem(503, "stale-read");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn the_same_key_places_one_order() {
-    let world = World::new().await;
+async fn the_same_key_places_one_order(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let keyed = |body: Value| {
@@ -128,9 +145,12 @@ async fn the_same_key_places_one_order() {
     assert_eq!(world.head().await, 2, "the registration and one order");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_since() {
-    let world = World::new().await;
+async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_since(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let keyed = || {
@@ -151,9 +171,12 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
     assert_eq!(second.header("etag"), "\"0\"");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_change_that_expects_another_revision_is_refused() {
-    let world = World::new().await;
+async fn a_change_that_expects_another_revision_is_refused(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     let act = |action: &str, tag: &'static str| {
@@ -174,9 +197,12 @@ async fn a_change_that_expects_another_revision_is_refused() {
     stale.problem(412, "precondition-failed");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_the_legacy_owns_is_shown_and_not_changed() {
-    let world = World::new().await;
+async fn what_the_legacy_owns_is_shown_and_not_changed(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
@@ -186,9 +212,12 @@ async fn what_the_legacy_owns_is_shown_and_not_changed() {
     client.act(id, "confirm").await.problem(409, "owned-by-legacy");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn imported_customers_may_order_while_they_are_open() {
-    let world = World::new().await;
+async fn imported_customers_may_order_while_they_are_open(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = new_id();
     let legacy = || LegacyReference { source: "tryton".to_owned(), id: "party_party/5".to_owned() };

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use database::Engine;
 use kernel::seams::new_id;
+use rstest::rstest;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
@@ -12,9 +14,12 @@ use crate::client::{Orders, customer};
 use crate::imports::legacy_order;
 use crate::world::World;
 
+#[rstest]
 #[actix_web::test]
-async fn orders_are_listed_newest_first_in_pages_and_filtered() {
-    let world = World::new().await;
+async fn orders_are_listed_newest_first_in_pages_and_filtered(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let (ada, bob) = (customer(&world).await, customer(&world).await);
     let first = client.place(ada).await.is(201).id();
@@ -51,9 +56,12 @@ async fn orders_are_listed_newest_first_in_pages_and_filtered() {
     assert_eq!(ids(page), [first]);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_orders_history_tells_who_and_why() {
-    let world = World::new().await;
+async fn an_orders_history_tells_who_and_why(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let id = client.place(customer(&world).await).await.is(201).id();
     client.act(id, "confirm").await.is(200);
@@ -64,9 +72,12 @@ async fn an_orders_history_tells_who_and_why() {
     client.get(&format!("/api/v1/orders/{}/history", new_id())).await.problem(404, "not-found");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_is_not_there_is_not_found() {
-    let world = World::new().await;
+async fn what_is_not_there_is_not_found(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     client.get(&format!("/api/v1/orders/{}", new_id())).await.problem(404, "not-found");
     client.act(new_id(), "confirm").await.problem(404, "not-found");

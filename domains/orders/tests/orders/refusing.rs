@@ -1,13 +1,18 @@
 //! Bodies that are refused over HTTP.
 
+use database::Engine;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::client::{Orders, customer, order_of};
 use crate::world::World;
 
+#[rstest]
 #[actix_web::test]
-async fn a_field_that_is_wrong_is_named() {
-    let world = World::new().await;
+async fn a_field_that_is_wrong_is_named(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     for (pointer, value, field) in [
@@ -39,9 +44,12 @@ async fn a_field_that_is_wrong_is_named() {
     assert_eq!(world.head().await, 1, "nothing but the customer was recorded");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_order_that_cannot_be_paid_is_refused() {
-    let world = World::new().await;
+async fn an_order_that_cannot_be_paid_is_refused(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = customer(&world).await;
     let priced = |quantity: &str, unit_price: &str| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
+use database::{Engine, Statement};
 use kernel::event::RecordedEvent;
 use kernel::seams::new_id;
 use orders::domain::Event;
@@ -11,6 +12,7 @@ use orders::view::{Cancellation, CancellationCause, OrderStatus};
 use orders_contract::{
     CancellationReason, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderPlaced,
 };
+use rstest::rstest;
 use uuid::Uuid;
 
 use crate::imports::legacy_order;
@@ -68,16 +70,17 @@ async fn cancellation(world: &World, id: Uuid) {
 }
 
 async fn nothing_parked(world: &World) {
-    let parked: i64 = sqlx::query_scalar("SELECT count(*) FROM parked_event")
-        .fetch_one(world.module.database.readers())
-        .await
-        .unwrap();
+    let parked = Statement::Same("SELECT count(*) FROM parked_event");
+    let parked: i64 = world.module.database.query(&parked).scalar().await.unwrap();
     assert_eq!(parked, 0);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_paid_invoice_confirms_its_orders() {
-    let world = World::new().await;
+async fn a_paid_invoice_confirms_its_orders(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (first, second) = (placed(&world).await, placed(&world).await);
     let trigger = paid(&world, &[first, second]).await;
 
@@ -90,9 +93,12 @@ async fn a_paid_invoice_confirms_its_orders() {
     assert_eq!((view.status, view.revision), (OrderStatus::Confirmed, 1));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_payment_that_failed_cancels_the_order() {
-    let world = World::new().await;
+async fn a_payment_that_failed_cancels_the_order(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     for (reason, cause) in [
         (VoidReason::PaymentDeclined, CancellationCause::PaymentDeclined),
         (VoidReason::PaymentExpired, CancellationCause::PaymentExpired),
@@ -106,9 +112,12 @@ async fn a_payment_that_failed_cancels_the_order() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
-    let world = World::new().await;
+async fn an_invoice_voided_for_a_cancellation_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = placed(&world).await;
     voided(&world, order_id, VoidReason::OrderCancelled).await;
     world.settled(POLICY).await;
@@ -116,9 +125,12 @@ async fn an_invoice_voided_for_a_cancellation_changes_nothing() {
     nothing_parked(&world).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_payment_for_a_cancelled_order_is_billings_business() {
-    let world = World::new().await;
+async fn a_payment_for_a_cancelled_order_is_billings_business(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = placed(&world).await;
     let reason = CancellationReason::Requested { reason: "twice".to_owned().into() };
     let cancelled = OrderCancelled { order_id, customer_id: Some(new_id()), reason };
@@ -130,9 +142,12 @@ async fn a_payment_for_a_cancelled_order_is_billings_business() {
     nothing_parked(&world).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_delivered_is_not_cancelled_for_want_of_payment() {
-    let world = World::new().await;
+async fn what_was_delivered_is_not_cancelled_for_want_of_payment(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = placed(&world).await;
     world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
     world.happened("order", order_id, Event::from(OrderFulfilled { order_id })).await;
@@ -142,9 +157,12 @@ async fn what_was_delivered_is_not_cancelled_for_want_of_payment() {
     nothing_parked(&world).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_the_legacy_owns_is_left_alone() {
-    let world = World::new().await;
+async fn what_the_legacy_owns_is_left_alone(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = new_id();
     world.sync(order_id, legacy_order()).await.unwrap();
     paid(&world, &[order_id]).await;
@@ -154,16 +172,22 @@ async fn what_the_legacy_owns_is_left_alone() {
     nothing_parked(&world).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_payment_for_an_order_that_does_not_exist_is_parked() {
-    let world = World::new().await;
+async fn a_payment_for_an_order_that_does_not_exist_is_parked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     paid(&world, &[new_id()]).await;
     assert_eq!(world.parked(POLICY).await, "there is no such order");
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_event_of_an_order_that_was_never_placed_is_parked() {
-    let world = World::new().await;
+async fn an_event_of_an_order_that_was_never_placed_is_parked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order_id = new_id();
     world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
     assert_eq!(

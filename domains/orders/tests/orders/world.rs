@@ -1,9 +1,9 @@
-//! The module at work on a store in memory, with its database in a throwaway folder.
+//! The module at work on a store in memory, with its tables at a throwaway place.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::Statement;
+use database::{Engine, Statement};
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
@@ -16,6 +16,7 @@ use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncReq
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
+use testkit::engines::TestPlace;
 use testkit::modules::{environment, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ pub struct World {
     pub module: Module,
     held: Vec<Box<dyn Subscription>>,
     shutdown: CancellationToken,
-    _folder: tempfile::TempDir,
+    _place: TestPlace,
 }
 
 impl Drop for World {
@@ -39,16 +40,15 @@ impl Drop for World {
 
 impl World {
     /// The module with everything of it running.
-    pub async fn new() -> Self {
-        Self::with(|_| true).await
+    pub async fn new(engine: Engine) -> Self {
+        Self::with(engine, |_| true).await
     }
 
     /// The module with only those subscriptions running whose name passes.
-    pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
+    pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("orders.db").display());
-        let mut module = orders::open(environment.clone(), &url).await.unwrap();
+        let place = TestPlace::on(engine).await;
+        let mut module = orders::open(environment.clone(), place.url()).await.unwrap();
         let shutdown = CancellationToken::new();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()
@@ -56,7 +56,7 @@ impl World {
         for subscription in running {
             tokio::spawn(subscription.run(shutdown.clone()));
         }
-        Self { environment, module, held, shutdown, _folder: folder }
+        Self { environment, module, held, shutdown, _place: place }
     }
 
     /// Starts what was held back.

@@ -1,0 +1,20 @@
+//! The statements about idempotency keys, on both engines.
+
+use database::{Database, Engine, Migrations};
+use rstest::rstest;
+use testkit::engines::TestPlace;
+
+static NO_TABLES: Migrations = Migrations::NONE;
+
+#[rstest]
+#[tokio::test]
+async fn every_statement_can_be_prepared(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let database = Database::open(place.url(), "house", &NO_TABLES).await.unwrap();
+    for statement in http::idempotency::STATEMENTS {
+        let prepared = database.prepare(statement).await;
+        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
+    }
+}
