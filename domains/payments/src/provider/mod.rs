@@ -20,7 +20,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 pub(crate) use calls::Calls;
-pub use sandbox::{STATEMENTS as SANDBOX_STATEMENTS, Sandbox, SandboxCharge, SandboxSettings};
+pub use sandbox::{Sandbox, SandboxCharge, SandboxSettings};
 
 /// Money to be taken.
 #[derive(Debug, Clone, PartialEq)]

@@ -15,12 +15,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Migrations, Row, Statement, Transaction};
 use kernel::seams::SharedClock;
 use payments_contract::PaymentId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 use super::{
@@ -28,33 +27,51 @@ use super::{
     RefundOutcome, RefundRequest, RefundStatus,
 };
 
-static LEDGER: Migrator = sqlx::migrate!("../../migrations/sqlite/payments/sandbox");
+/// What its books are called: a schema on PostgreSQL. Part of the URL on SQLite.
+const NAME: &str = "sandbox";
+
+static LEDGER: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/payments/sandbox"),
+    postgres: sqlx::migrate!("../../migrations/postgres/payments/sandbox"),
+};
 
 /// Calls per charge that `sandbox:flaky` fails.
 const FLAKY_FAILURES: i64 = 2;
 
-const CHARGE: &str = "SELECT status, reason, attempts FROM charge WHERE idempotency_key = $1";
-const RECORD_CHARGE: &str = "INSERT INTO charge \
-     (idempotency_key, payment_id, amount, currency, status, reason, attempts, captured_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, 1, $7) \
-     ON CONFLICT (idempotency_key) DO UPDATE SET status = excluded.status, \
-     reason = excluded.reason, attempts = attempts + 1, \
-     captured_at = coalesce(captured_at, excluded.captured_at)";
-const CANCEL: &str = "INSERT INTO charge (idempotency_key, status, attempts) \
-     VALUES ($1, 'cancelled', 0) \
-     ON CONFLICT (idempotency_key) DO UPDATE SET status = 'cancelled'";
-const REFUND: &str = "SELECT idempotency_key FROM refund WHERE idempotency_key = $1";
-const REFUND_OF_CHARGE: &str = "SELECT idempotency_key FROM refund WHERE charge_key = $1";
-const RECORD_REFUND: &str = "INSERT INTO refund (idempotency_key, charge_key, amount, refunded_at) \
-     VALUES ($1, $2, $3, $4)";
-const CHARGES: &str = "SELECT charge.idempotency_key, payment_id, charge.amount, currency, status, \
-     attempts, refund.idempotency_key IS NOT NULL \
+const CHARGE: Statement =
+    Statement::Same("SELECT status, reason, attempts FROM charge WHERE idempotency_key = $1");
+/// The charge as it stands, or as one that nobody heard of, held until the transaction ends: of a
+/// charge and a cancellation that arrive together one comes after the other.
+const HOLD_CHARGE: Statement = Statement::Same(
+    "INSERT INTO charge (idempotency_key, status, attempts) VALUES ($1, 'received', 0) \
+     ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
+     RETURNING status, reason, attempts",
+);
+const RECORD_CHARGE: Statement = Statement::Same(
+    "UPDATE charge SET payment_id = $2, amount = $3, currency = $4, status = $5, reason = $6, \
+     attempts = attempts + 1, captured_at = coalesce(captured_at, $7) WHERE idempotency_key = $1",
+);
+const CANCEL: Statement =
+    Statement::Same("UPDATE charge SET status = 'cancelled' WHERE idempotency_key = $1");
+const REFUND: Statement =
+    Statement::Same("SELECT idempotency_key FROM refund WHERE idempotency_key = $1");
+const REFUND_OF_CHARGE: Statement =
+    Statement::Same("SELECT idempotency_key FROM refund WHERE charge_key = $1");
+const RECORD_REFUND: Statement = Statement::Same(
+    "INSERT INTO refund (idempotency_key, charge_key, amount, refunded_at) \
+     VALUES ($1, $2, $3, $4)",
+);
+const CHARGES: Statement = Statement::Same(
+    "SELECT charge.idempotency_key, payment_id, charge.amount, currency, status, attempts, \
+     refund.idempotency_key IS NOT NULL AS refunded \
      FROM charge LEFT JOIN refund ON charge_key = charge.idempotency_key \
-     ORDER BY payment_id, charge.idempotency_key";
+     ORDER BY payment_id NULLS FIRST, charge.idempotency_key",
+);
 
-/// Every statement on the ledger.
-pub const STATEMENTS: &[&str] =
-    &[CHARGE, RECORD_CHARGE, CANCEL, REFUND, REFUND_OF_CHARGE, RECORD_REFUND, CHARGES];
+/// Every statement on the ledger, for a test that prepares them all.
+#[cfg(test)]
+const STATEMENTS: &[Statement] =
+    &[CHARGE, HOLD_CHARGE, RECORD_CHARGE, CANCEL, REFUND, REFUND_OF_CHARGE, RECORD_REFUND, CHARGES];
 
 /// Settings of the sandbox. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +108,23 @@ pub struct SandboxCharge {
     pub refunded: bool,
 }
 
+impl SandboxCharge {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        let status: &str = row.get("status")?;
+        let amount: Option<&str> = row.get("amount")?;
+        Ok(Self {
+            idempotency_key: row.get("idempotency_key")?,
+            payment_id: row.get("payment_id")?,
+            amount: amount.and_then(|amount| amount.parse().ok()),
+            currency: row.get("currency")?,
+            captured: status == "captured",
+            cancelled: status == "cancelled",
+            attempts: row.get::<i64>("attempts")?.cast_unsigned(),
+            refunded: row.get("refunded")?,
+        })
+    }
+}
+
 /// The sandbox provider.
 #[derive(Clone)]
 pub struct Sandbox {
@@ -106,58 +140,40 @@ impl Sandbox {
         clock: SharedClock,
         settings: SandboxSettings,
     ) -> Result<Self, DatabaseError> {
-        let ledger = Database::open(url, "payments-sandbox", &LEDGER).await?;
+        let ledger = Database::open(url, NAME, &LEDGER).await?;
         Ok(Self { ledger, clock, settings })
     }
 
     /// Its books: every charge it has heard of.
     pub async fn charges(&self) -> Result<Vec<SandboxCharge>, DatabaseError> {
-        type Row = (Uuid, Option<Uuid>, Option<String>, Option<String>, String, i64, bool);
-        let rows: Vec<Row> = sqlx::query_as(CHARGES).fetch_all(self.ledger.readers()).await?;
-        Ok(rows
-            .into_iter()
-            .map(|(idempotency_key, payment_id, amount, currency, status, attempts, refunded)| {
-                SandboxCharge {
-                    idempotency_key,
-                    payment_id,
-                    amount: amount.and_then(|amount| amount.parse().ok()),
-                    currency,
-                    captured: status == "captured",
-                    cancelled: status == "cancelled",
-                    attempts: attempts.cast_unsigned(),
-                    refunded,
-                }
-            })
-            .collect())
+        let rows = self.ledger.query(&CHARGES).fetch_all().await?;
+        rows.iter().map(SandboxCharge::read).collect()
     }
 
     /// Decides a charge and writes the decision into the books.
     async fn decide(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
         let mut books = self.ledger.begin().await?;
-        let known = find(&mut books, request.idempotency_key).await?;
-        let attempts = known.as_ref().map_or(0, |known| known.attempts) + 1;
-        let decision = match known.map(|known| (known.status, known.reason)) {
-            Some((status, reason)) if status == "declined" => {
-                Decision::declined(reason.as_deref().unwrap_or("declined"))
-            }
-            Some((status, _)) if status == "captured" => Decision::captured(),
-            Some((status, _)) if status == "cancelled" => {
+        let known = hold(&mut books, request.idempotency_key).await?;
+        let decision = match known.status.as_str() {
+            "declined" => Decision::declined(known.reason.as_deref().unwrap_or("declined")),
+            "captured" => Decision::captured(),
+            "cancelled" => {
                 // Stays cancelled: nothing is written but that it was asked for.
                 let reason = Some("the charge was cancelled".to_owned());
                 Decision { status: "cancelled", reason, answer: Answer::AtOnce }
             }
-            _ => Decision::by_method(&request.method, attempts),
+            _ => Decision::by_method(&request.method, known.attempts + 1),
         };
-        sqlx::query(RECORD_CHARGE)
+        let record = books
+            .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
             .bind(request.payment_id)
             .bind(request.amount.to_string())
             .bind(&request.currency)
             .bind(decision.status)
             .bind(&decision.reason)
-            .bind((decision.status == "captured").then(|| self.clock.now()))
-            .execute(&mut *books)
-            .await?;
+            .bind((decision.status == "captured").then(|| self.clock.now()));
+        record.execute().await?;
         books.commit().await?;
         Ok(decision)
     }
@@ -165,25 +181,21 @@ impl Sandbox {
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
         let mut books = self.ledger.begin().await?;
         let refused = |code: &str| Ok(RefundOutcome::Refused { code: code.to_owned() });
-        let charge = find(&mut books, request.charge_key).await?;
-        if charge.is_none_or(|charge| charge.status != "captured") {
+        if hold(&mut books, request.charge_key).await?.status != "captured" {
             return refused("charge_not_captured");
         }
-        let refund: Option<Uuid> = sqlx::query_scalar(REFUND_OF_CHARGE)
-            .bind(request.charge_key)
-            .fetch_optional(&mut *books)
-            .await?;
-        match refund {
+        let refund = books.query(&REFUND_OF_CHARGE).bind(request.charge_key);
+        match refund.scalar_optional::<Uuid>().await? {
             Some(known) if known != request.idempotency_key => return refused("already_refunded"),
             Some(_) => {}
             None => {
-                sqlx::query(RECORD_REFUND)
+                let record = books
+                    .query(&RECORD_REFUND)
                     .bind(request.idempotency_key)
                     .bind(request.charge_key)
                     .bind(request.amount.to_string())
-                    .bind(self.clock.now())
-                    .execute(&mut *books)
-                    .await?;
+                    .bind(self.clock.now());
+                record.execute().await?;
                 books.commit().await?;
             }
         }
@@ -192,24 +204,25 @@ impl Sandbox {
 
     async fn settle_cancel(&self, key: Uuid) -> Result<CancelOutcome, DatabaseError> {
         let mut books = self.ledger.begin().await?;
-        match find(&mut books, key).await? {
-            Some(known) if known.status == "captured" => {
+        let known = hold(&mut books, key).await?;
+        match known.status.as_str() {
+            "captured" => {
                 return Ok(CancelOutcome::AlreadyCaptured { reference: charge_reference(key) });
             }
-            Some(Charge { status, reason, .. }) if status == "declined" => {
-                let reason = reason.unwrap_or_else(|| "declined".to_owned());
+            "declined" => {
+                let reason = known.reason.unwrap_or_else(|| "declined".to_owned());
                 return Ok(CancelOutcome::AlreadyDeclined { reason });
             }
             _ => {}
         }
-        sqlx::query(CANCEL).bind(key).execute(&mut *books).await?;
+        books.query(&CANCEL).bind(key).execute().await?;
         books.commit().await?;
         Ok(CancelOutcome::Cancelled)
     }
 
     async fn status(&self, key: Uuid) -> Result<ChargeStatus, DatabaseError> {
-        let mut books = self.ledger.readers().acquire().await?;
-        let Some(charge) = find(&mut books, key).await? else {
+        let found = self.ledger.query(&CHARGE).bind(key).fetch_optional().await?;
+        let Some(charge) = found.as_ref().map(Charge::read).transpose()? else {
             return Ok(ChargeStatus::NotFound);
         };
         Ok(match charge.status.as_str() {
@@ -225,9 +238,8 @@ impl Sandbox {
     }
 
     async fn refund_status(&self, key: Uuid) -> Result<RefundStatus, DatabaseError> {
-        let found: Option<Uuid> =
-            sqlx::query_scalar(REFUND).bind(key).fetch_optional(self.ledger.readers()).await?;
-        Ok(match found {
+        let found = self.ledger.query(&REFUND).bind(key);
+        Ok(match found.scalar_optional::<Uuid>().await? {
             Some(key) => RefundStatus::Refunded { reference: refund_reference(key) },
             None => RefundStatus::NotFound,
         })
@@ -235,18 +247,22 @@ impl Sandbox {
 }
 
 /// A charge as it stands in the books.
-#[derive(sqlx::FromRow)]
 struct Charge {
     status: String,
     reason: Option<String>,
     attempts: i64,
 }
 
-async fn find(
-    books: &mut sqlx::SqliteConnection,
-    key: Uuid,
-) -> Result<Option<Charge>, DatabaseError> {
-    Ok(sqlx::query_as(CHARGE).bind(key).fetch_optional(books).await?)
+impl Charge {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        let (status, reason) = (row.get("status")?, row.get("reason")?);
+        Ok(Self { status, reason, attempts: row.get("attempts")? })
+    }
+}
+
+/// A charge that stays as it is until the transaction ends, unless that changes it.
+async fn hold(books: &mut Transaction, key: Uuid) -> Result<Charge, DatabaseError> {
+    Charge::read(&books.query(&HOLD_CHARGE).bind(key).fetch_one().await?)
 }
 
 /// What is written into the books, and how it is answered.

@@ -1,14 +1,15 @@
 use std::sync::Arc;
 
+use database::Engine;
 use kernel::seams::SystemClock;
-use tempfile::TempDir;
+use rstest::rstest;
+use testkit::engines::TestPlace;
 
 use super::*;
 
-async fn sandbox(folder: &TempDir) -> Sandbox {
-    let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+async fn sandbox(place: &TestPlace) -> Sandbox {
     let settings = SandboxSettings { slow_answer_after_ms: 0 };
-    Sandbox::open(&url, Arc::new(SystemClock), settings).await.unwrap()
+    Sandbox::open(place.url(), Arc::new(SystemClock), settings).await.unwrap()
 }
 
 fn charge(key: u128, method: &str) -> ChargeRequest {
@@ -34,21 +35,26 @@ fn captured(key: u128) -> ChargeOutcome {
     ChargeOutcome::Captured { reference: charge_reference(Uuid::from_u128(key)) }
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_statement_can_be_prepared() {
-    use sqlx::{Executor as _, SqlSafeStr as _};
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
-    let mut books = sandbox.ledger.begin().await.unwrap();
-    for &statement in STATEMENTS {
-        (*books).prepare(statement.into_sql_str()).await.unwrap();
+async fn every_statement_can_be_prepared(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
+    for statement in STATEMENTS {
+        let prepared = sandbox.ledger.prepare(statement).await;
+        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_method_decides_and_the_same_key_takes_money_once() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn the_method_decides_and_the_same_key_takes_money_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     for _ in 0..2 {
         assert_eq!(sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap(), captured(1));
         assert_eq!(sandbox.charge(&charge(2, "sandbox:slow")).await.unwrap(), captured(2));
@@ -63,10 +69,13 @@ async fn the_method_decides_and_the_same_key_takes_money_once() {
     assert_eq!(captures, [(true, 2), (true, 2), (false, 2), (false, 2), (false, 2)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn flaky_fails_twice_for_each_charge() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn flaky_fails_twice_for_each_charge(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     for key in [1, 2] {
         let request = charge(key, "sandbox:flaky");
         for _ in 0..2 {
@@ -78,10 +87,13 @@ async fn flaky_fails_twice_for_each_charge() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn never_neither_answers_nor_decides_and_can_be_cancelled() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn never_neither_answers_nor_decides_and_can_be_cancelled(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     let request = charge(1, "sandbox:never");
     // Polled once it has written its books at the latest when the enquiry sees it.
     let enquiry = async {
@@ -102,10 +114,13 @@ async fn never_neither_answers_nor_decides_and_can_be_cancelled() {
     assert_eq!(status, ChargeStatus::Cancelled);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     let request = charge(1, "sandbox:ok");
     let cancelled = sandbox.cancel(request.idempotency_key).await.unwrap();
     assert_eq!(cancelled, CancelOutcome::Cancelled);
@@ -114,10 +129,55 @@ async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards() {
     assert!(!sandbox.charges().await.unwrap()[0].captured);
 }
 
+/// Whichever comes first: what is said to be cancelled takes nothing.
+#[rstest]
 #[tokio::test]
-async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn of_a_charge_and_its_cancellation_at_once_one_comes_first(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
+    for key in 0..20 {
+        let request = charge(key, "sandbox:ok");
+        let (charged, cancelled) =
+            tokio::join!(ours.charge(&request), theirs.cancel(request.idempotency_key));
+        let captured = charged.unwrap() == captured(key);
+        let cancelled = cancelled.unwrap() == CancelOutcome::Cancelled;
+        assert_ne!(captured, cancelled, "{key}");
+        let status = ours.lookup(request.idempotency_key).await.unwrap();
+        assert_eq!(status == ChargeStatus::Cancelled, cancelled, "{key}: {status:?}");
+    }
+}
+
+/// A transaction reads what it decides by and holds it until it has decided.
+#[tokio::test]
+async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
+    let place = TestPlace::on(Engine::Postgres).await;
+    let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
+    let request = charge(1, "sandbox:ok");
+    let mut books = ours.ledger.begin().await.unwrap();
+    hold(&mut books, request.idempotency_key).await.unwrap();
+    let captured = async {
+        let waiting = Statement::Same(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        while ours.ledger.query(&waiting).scalar::<i64>().await.unwrap() == 0 {}
+        let capture = Statement::Same("UPDATE charge SET status = 'captured'");
+        books.query(&capture).execute().await.unwrap();
+        books.commit().await.unwrap();
+    };
+    let (cancelled, ()) = tokio::join!(theirs.cancel(request.idempotency_key), captured);
+    assert!(matches!(cancelled.unwrap(), CancelOutcome::AlreadyCaptured { .. }));
+}
+
+#[rstest]
+#[tokio::test]
+async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap();
     let reference = charge_reference(Uuid::from_u128(1));
     let cancelled = sandbox.cancel(Uuid::from_u128(1)).await.unwrap();
@@ -137,10 +197,13 @@ async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once() {
     assert!(sandbox.charges().await.unwrap()[0].refunded);
 }
 
+#[rstest]
 #[tokio::test]
-async fn nothing_goes_back_of_what_was_not_taken() {
-    let folder = TempDir::new().unwrap();
-    let sandbox = sandbox(&folder).await;
+async fn nothing_goes_back_of_what_was_not_taken(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let sandbox = sandbox(&place).await;
     sandbox.charge(&charge(1, "sandbox:declined")).await.unwrap();
     for charge_key in [1, 2] {
         let outcome = sandbox.refund(&refund(9, charge_key)).await.unwrap();
@@ -148,13 +211,16 @@ async fn nothing_goes_back_of_what_was_not_taken() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn it_remembers_across_a_restart_of_ours() {
-    let folder = TempDir::new().unwrap();
-    let first = sandbox(&folder).await;
+async fn it_remembers_across_a_restart_of_ours(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let first = sandbox(&place).await;
     first.charge(&charge(1, "sandbox:ok")).await.unwrap();
     first.ledger.close().await;
-    let second = sandbox(&folder).await;
+    let second = sandbox(&place).await;
     let reference = charge_reference(Uuid::from_u128(1));
     let status = second.lookup(Uuid::from_u128(1)).await.unwrap();
     assert_eq!(status, ChargeStatus::Captured { reference });
