@@ -140,7 +140,7 @@ async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.payments.environment, &api.progress).await?;
-    let payment = queries::sqlite::by_id(api.database.readers(), *id).await?;
+    let payment = queries::by_id(&api.database, *id).await?;
     let payment = payment.ok_or_else(|| Problem::not_found(NO_SUCH_PAYMENT))?;
     Ok(read.found(payment.revision, &PaymentView::from(payment)))
 }
@@ -191,7 +191,7 @@ async fn list(
         owner: query.owner,
         legacy_id: query.legacy_id,
     };
-    let rows = queries::sqlite::list(api.database.readers(), &filter, paging).await?;
+    let rows = queries::list(&api.database, &filter, paging).await?;
     let rows = rows.into_iter().map(|row| (row.position, PaymentView::from(row))).collect();
     Ok(read.page(paging, rows))
 }

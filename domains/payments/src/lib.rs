@@ -37,12 +37,11 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::ProjectionRunner;
 use kernel::reaction::ReactionRunner;
 use kernel::subscription::Subscription;
-use sqlx::migrate::Migrator;
 
 pub use handlers::{Payments, payment_of};
 pub use http::{PaymentView, routes};
@@ -54,7 +53,11 @@ use provider::{Calls, PaymentProvider, Sandbox};
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "payments";
 
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/payments");
+/// The tables of the module's read model.
+pub static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/payments"),
+    postgres: sqlx::migrate!("../../migrations/postgres/payments"),
+};
 
 /// Opens the module on the built-in sandbox, whose books are in a database of their own: it plays
 /// a service outside, which remembers what it took whatever becomes of this module's tables.

@@ -14,8 +14,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::queries::PaymentRow;
-use crate::queries::sqlite::{find, insert, update};
+use crate::queries::{PaymentRow, by_id, insert, update};
 
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -133,7 +132,8 @@ impl Projection for PaymentsProjection {
             return Ok(insert(transaction, &row).await?);
         }
         let id = payment_id(&envelope.event);
-        let mut row = find(transaction, id).await?.ok_or(Unknown { what: "payment", id })?;
+        let found = by_id(&mut *transaction, id).await?;
+        let mut row = found.ok_or(Unknown { what: "payment", id })?;
         apply(&mut row, &envelope.event);
         row.revision = envelope.recorded.revision;
         Ok(update(transaction, &row).await?)

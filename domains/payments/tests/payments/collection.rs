@@ -1,17 +1,19 @@
 //! Every method of the sandbox, from the invoice to its end.
 
+use database::Engine;
 use payments::PaymentsSettings;
 use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
     PaymentRequested,
 };
+use rstest::rstest;
 use serde_json::json;
 
 use crate::world::{World, settings};
 
 #[actix_web::test]
 async fn an_invoice_is_collected_once() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -40,7 +42,7 @@ async fn an_invoice_is_collected_once() {
 
 #[actix_web::test]
 async fn what_follows_carries_the_correlation_and_names_its_cause() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -58,7 +60,7 @@ async fn what_follows_carries_the_correlation_and_names_its_cause() {
 
 #[actix_web::test]
 async fn what_the_provider_declines_is_declined_with_its_reason() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     for (method, reason) in [
         ("sandbox:declined", "insufficient funds"),
@@ -76,7 +78,7 @@ async fn what_the_provider_declines_is_declined_with_its_reason() {
 
 #[actix_web::test]
 async fn a_flaky_provider_is_asked_until_it_works_and_charges_once() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:flaky").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -88,7 +90,7 @@ async fn a_flaky_provider_is_asked_until_it_works_and_charges_once() {
 
 #[actix_web::test]
 async fn a_slow_provider_is_enquired_of_and_not_charged_again() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:slow").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -98,9 +100,12 @@ async fn a_slow_provider_is_enquired_of_and_not_charged_again() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken() {
-    let world = World::new();
+async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(PaymentsSettings { deadline_ms: 300, ..settings() }).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentExpired>(payment).await;
@@ -118,7 +123,7 @@ async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken() {
 
 #[actix_web::test]
 async fn an_invoice_voided_before_the_capture_is_not_collected() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentRequested>(payment).await;
@@ -136,9 +141,12 @@ async fn an_invoice_voided_before_the_capture_is_not_collected() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_invoice_voided_after_the_capture_is_refunded_once() {
-    let world = World::new();
+async fn an_invoice_voided_after_the_capture_is_refunded_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -159,7 +167,7 @@ async fn an_invoice_voided_after_the_capture_is_refunded_once() {
 
 #[actix_web::test]
 async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let declined = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(declined).await;

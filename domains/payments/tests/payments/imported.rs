@@ -1,9 +1,11 @@
 //! Payments of a legacy system.
 
+use database::Engine;
 use kernel::execution::Cause;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use payments_contract::PaymentCaptured;
+use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -38,9 +40,12 @@ fn state() -> Value {
     })
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_legacy_payment_is_shown_as_the_legacy_has_it() {
-    let world = World::new();
+async fn a_legacy_payment_is_shown_as_the_legacy_has_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     assert_eq!(absent(&running).await.unwrap(), SyncOutcome::Ignored);
     assert_eq!(sync(&running, state()).await.unwrap(), SyncOutcome::Imported);
@@ -64,9 +69,12 @@ async fn a_legacy_payment_is_shown_as_the_legacy_has_it() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it_returns() {
-    let world = World::new();
+async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it_returns(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     sync(&running, state()).await.unwrap();
     assert!(matches!(absent(&running).await.unwrap(), SyncOutcome::Revised(_)));
@@ -81,7 +89,7 @@ async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it
 
 #[actix_web::test]
 async fn what_cannot_be_understood_is_said_and_records_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     for (bad, named) in [
         (json!({"status": "captured", "currency": "EUR"}), "amount"),
@@ -100,7 +108,7 @@ async fn what_cannot_be_understood_is_said_and_records_nothing() {
 
 #[actix_web::test]
 async fn imported_facts_move_no_money_and_take_no_commands() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     sync(&running, state()).await.unwrap();
     for (action, body) in [("cancel", None), ("refund", Some(json!({"reason": "x"})))] {
@@ -118,7 +126,7 @@ async fn imported_facts_move_no_money_and_take_no_commands() {
 
 #[actix_web::test]
 async fn the_legacys_word_does_not_count_for_what_was_made_here() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;

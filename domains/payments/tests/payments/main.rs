@@ -1,5 +1,5 @@
-//! The payments module as a whole: its events, its calls to the provider, its routes. On a real
-//! SQLite database and an event store in memory.
+//! The payments module as a whole: its events, its calls to the provider, its routes. On real
+//! databases and an event store in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod collection;
@@ -8,4 +8,5 @@ mod outcomes;
 mod restarts;
 mod routes;
 mod scripted;
+mod statements;
 mod world;

@@ -13,7 +13,7 @@ use crate::world::{World, settings};
 
 #[actix_web::test]
 async fn money_taken_while_the_payment_was_cancelled_goes_back() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("charge", Does::WorksSilently), ("refund", Does::Defers)]);
     provider.always("lookup_refund", Does::Defers);
     let running = world.start_with(provider.clone()).await;
@@ -48,7 +48,7 @@ async fn money_taken_while_the_payment_was_cancelled_goes_back() {
 
 #[actix_web::test]
 async fn money_taken_before_we_gave_up_counts_as_paid() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("charge", Does::WorksSilently)]);
     // Undecided in every enquiry: only the cancellation tells.
     provider.always("lookup", Does::Defers);
@@ -63,7 +63,7 @@ async fn money_taken_before_we_gave_up_counts_as_paid() {
 
 #[actix_web::test]
 async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
-    let world = World::new();
+    let world = World::new().await;
     let provider =
         Scripted::new([("charge", Does::Hangs), ("cancel", Does::Fails), ("cancel", Does::Hangs)]);
     provider.always("lookup", Does::Defers);
@@ -80,7 +80,7 @@ async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
 
 #[actix_web::test]
 async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("charge", Does::Hangs)]);
     let running = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
@@ -93,7 +93,7 @@ async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
 
 #[actix_web::test]
 async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("charge", Does::Fails), ("charge", Does::Fails)]);
     // Open, the circuit would stay so for longer than this waits.
     let breaker =
@@ -108,7 +108,7 @@ async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others(
 
 #[actix_web::test]
 async fn payments_without_an_answer_keep_no_other_waiting() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([]);
     provider.always("charge", Does::Hangs);
     // As it is by default, but nobody gives up waiting for an answer.
@@ -127,7 +127,7 @@ async fn payments_without_an_answer_keep_no_other_waiting() {
 
 #[actix_web::test]
 async fn payments_that_are_not_decided_keep_no_other_waiting() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([]);
     provider.always("charge", Does::Hangs);
     provider.always("lookup", Does::Defers);
@@ -149,7 +149,7 @@ async fn payments_that_are_not_decided_keep_no_other_waiting() {
 #[actix_web::test]
 async fn a_charge_that_is_decided_later_is_enquired_of() {
     for (later, is_captured) in [(Does::Works, true), (Does::Refuses, false)] {
-        let world = World::new();
+        let world = World::new().await;
         let provider = Scripted::new([
             ("charge", Does::Hangs),
             ("lookup", Does::Fails),
@@ -175,7 +175,7 @@ async fn a_charge_that_is_decided_later_is_enquired_of() {
 #[actix_web::test]
 async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
     for first in [Does::WorksSilently, Does::Hangs, Does::Fails, Does::Defers] {
-        let world = World::new();
+        let world = World::new().await;
         let provider = Scripted::new([("refund", first)]);
         let running = world.start_with(provider.clone()).await;
         let payment = world.issue("card").await;
@@ -202,7 +202,7 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
 
 #[actix_web::test]
 async fn a_refund_that_the_provider_refuses_is_parked_for_somebody_to_look_into() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("refund", Does::Refuses)]);
     let running = world.start_with(provider).await;
     let payment = world.issue("card").await;
@@ -226,7 +226,7 @@ async fn a_refund_that_the_provider_refuses_is_parked_for_somebody_to_look_into(
 
 #[actix_web::test]
 async fn the_deadline_counts_from_the_invoice_not_from_when_we_got_to_it() {
-    let world = World::new();
+    let world = World::new().await;
     let payment = world.issue("card").await;
     let all = kernel::event::EventFilter::all();
     let issued_at = world.environment.store.read_log(0, &all, 1);

@@ -1,15 +1,20 @@
 //! The module is stopped or killed in the middle of things, and started again.
 
+use database::Engine;
 use payments::PaymentsSettings;
 use payments_contract::{PaymentCaptured, PaymentExpired, PaymentRefunded};
+use rstest::rstest;
 use serde_json::json;
 
 use crate::scripted::{Does, Scripted};
 use crate::world::{World, settings};
 
+#[rstest]
 #[actix_web::test]
-async fn killed_during_the_charge_it_charges_once() {
-    let world = World::new();
+async fn killed_during_the_charge_it_charges_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let first = world.start(PaymentsSettings { call_timeout_ms: 60_000, ..settings() }).await;
     let payment = world.issue("sandbox:slow").await;
     world
@@ -28,9 +33,12 @@ async fn killed_during_the_charge_it_charges_once() {
     second.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn killed_during_a_refund_it_refunds_once() {
-    let world = World::new();
+async fn killed_during_a_refund_it_refunds_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let provider = Scripted::new([("refund", Does::WorksSilently)]);
     let first = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
@@ -48,9 +56,12 @@ async fn killed_during_a_refund_it_refunds_once() {
     second.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart() {
-    let world = World::new();
+async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let first = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world
@@ -66,9 +77,12 @@ async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart() {
     second.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn everything_handled_again_from_the_beginning_changes_nothing() {
-    let world = World::new();
+async fn everything_handled_again_from_the_beginning_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let first = world.start(settings()).await;
     let captured = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(captured).await;
@@ -79,7 +93,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing() {
     first.stop().await;
     let (charges, head) = (world.charges().await, world.environment.store.head().await.unwrap());
 
-    world.forget_read_models();
+    world.forget_read_models().await;
     let second = world.start(settings()).await;
     // Each in order per payment: once these are done, what came before is done too.
     let marker = world.issue("sandbox:ok").await;
@@ -107,7 +121,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing() {
 
 #[actix_web::test]
 async fn many_payments_go_on_beside_a_silent_one() {
-    let world = World::new();
+    let world = World::new().await;
     let provider = Scripted::new([("charge", Does::Hangs)]);
     let running = world.start_with(provider.clone()).await;
     let silent = world.issue("card").await;

@@ -2,8 +2,10 @@
 
 use actix_web::App;
 use actix_web::test::TestRequest;
+use database::Engine;
 use kernel::seams::new_id;
 use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentRequested};
+use rstest::rstest;
 use serde_json::{Value, json};
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
@@ -29,7 +31,7 @@ async fn list(running: &Running, world: &World, query: &str) -> Vec<Uuid> {
 
 #[actix_web::test]
 async fn what_does_not_exist_is_not_found() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let unknown = new_id();
     let refund = Some(json!({"reason": "x"}));
@@ -46,9 +48,12 @@ async fn what_does_not_exist_is_not_found() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn lists_are_filtered_and_paged_newest_first() {
-    let world = World::new();
+async fn lists_are_filtered_and_paged_newest_first(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     let mut all = Vec::new();
     for _ in 0..3 {
@@ -82,9 +87,12 @@ async fn lists_are_filtered_and_paged_newest_first() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_refund_is_asked_for_once_per_key() {
-    let world = World::new();
+async fn a_refund_is_asked_for_once_per_key(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let ask = |reason: &str| {
@@ -117,7 +125,7 @@ async fn a_refund_is_asked_for_once_per_key() {
 
 #[actix_web::test]
 async fn commands_honour_the_revision_the_caller_expects() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let ask = |revision: &str| {
@@ -134,7 +142,7 @@ async fn commands_honour_the_revision_the_caller_expects() {
 
 #[actix_web::test]
 async fn refusals_say_what_is_in_the_way() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let answer = running.post(&format!("/{payment}/cancel"), None).await;
@@ -152,7 +160,7 @@ async fn refusals_say_what_is_in_the_way() {
 
 #[actix_web::test]
 async fn bad_bodies_are_named_field_by_field() {
-    let world = World::new();
+    let world = World::new().await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let path = format!("/{payment}/refund");
@@ -173,9 +181,12 @@ async fn bad_bodies_are_named_field_by_field() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn one_payment_has_a_tag_and_a_history() {
-    let world = World::new();
+async fn one_payment_has_a_tag_and_a_history(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let answer = running.get(&world, &format!("/{payment}")).await;

@@ -1,4 +1,4 @@
-//! An event store, a clock and a folder, in which the module is started, stopped and started again.
+//! An event store, a clock and a place for tables, with which the module is started, stopped and started again.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::test::TestRequest;
 use billing_contract::{InvoiceIssued, InvoiceVoided, VoidReason};
 use chrono::{DateTime, Utc};
+use database::Engine;
 use event_contract::Published;
 use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
@@ -16,7 +17,7 @@ use kernel::sync::SyncTarget;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
 use serde_json::Value;
-use tempfile::TempDir;
+use testkit::engines::TestPlace;
 use testkit::modules::{environment, record};
 use testkit::{Answer, Client};
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ impl Clock for MovedClock {
 }
 
 pub(crate) struct World {
-    folder: TempDir,
+    place: TestPlace,
     clock: Arc<MovedClock>,
     pub(crate) environment: Environment,
 }
@@ -63,10 +64,15 @@ pub(crate) fn settings() -> PaymentsSettings {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    /// A world whose databases are on SQLite.
+    pub(crate) async fn new() -> Self {
+        Self::on(Engine::Sqlite).await
+    }
+
+    pub(crate) async fn on(engine: Engine) -> Self {
         let clock = Arc::new(MovedClock(Mutex::default()));
         let environment = environment(clock.clone(), Arc::default());
-        Self { folder: TempDir::new().unwrap(), clock, environment }
+        Self { place: TestPlace::on(engine).await, clock, environment }
     }
 
     /// Lets time pass.
@@ -75,12 +81,12 @@ impl World {
     }
 
     fn url(&self, name: &str) -> String {
-        format!("sqlite:{}", self.folder.path().join(name).display())
+        database::module_url(self.place.url(), name).unwrap()
     }
 
     /// Starts the module on the sandbox.
     pub(crate) async fn start(&self, settings: PaymentsSettings) -> Running {
-        let (database, ledger) = (self.url("payments.db"), self.url("sandbox.db"));
+        let (database, ledger) = (self.url(payments::NAME), self.url("sandbox"));
         let environment = self.environment.clone();
         Running::new(payments::open(environment, &database, &ledger, settings).await.unwrap())
     }
@@ -96,23 +102,31 @@ impl World {
         provider: Arc<dyn PaymentProvider>,
         settings: PaymentsSettings,
     ) -> Running {
-        let (environment, database) = (self.environment.clone(), self.url("payments.db"));
+        let (environment, database) = (self.environment.clone(), self.url(payments::NAME));
         let module = payments::open_with(environment, &database, provider, settings).await;
         Running::new(module.unwrap())
     }
 
     /// Forgets the module's own database, checkpoints included.
-    pub(crate) fn forget_read_models(&self) {
-        for suffix in ["", "-wal", "-shm"] {
-            let file = self.folder.path().join(format!("payments.db{suffix}"));
-            let _ = std::fs::remove_file(file);
+    pub(crate) async fn forget_read_models(&self) {
+        let url = self.url(payments::NAME);
+        match Engine::of(&url).unwrap() {
+            Engine::Postgres => {
+                testkit::postgres::execute(&url, "DROP SCHEMA payments CASCADE").await
+            }
+            Engine::Sqlite => {
+                let file = database::sqlite_path(&url).unwrap();
+                for suffix in ["", "-wal", "-shm"] {
+                    drop(std::fs::remove_file(format!("{}{suffix}", file.display())));
+                }
+            }
         }
     }
 
     /// The sandbox's books, as another process would read them.
     pub(crate) async fn charges(&self) -> Vec<SandboxCharge> {
         let clock = self.environment.clock.clone();
-        let url = self.url("sandbox.db");
+        let url = self.url("sandbox");
         let sandbox = Sandbox::open(&url, clock, SandboxSettings::default()).await.unwrap();
         sandbox.charges().await.unwrap()
     }
@@ -200,7 +214,7 @@ impl World {
 
     /// The keys of every subscription that have parked events.
     pub(crate) async fn parked(&self) -> Vec<String> {
-        let (environment, url) = (self.environment.clone(), self.url("payments.db"));
+        let (environment, url) = (self.environment.clone(), self.url(payments::NAME));
         let provider = Scripted::new([]);
         let module = payments::open_with(environment, &url, provider, settings()).await;
         let database = module.unwrap().database;

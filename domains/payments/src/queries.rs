@@ -1,0 +1,176 @@
+//! The statements over the module's read model. They are the same on both engines.
+
+use database::{DatabaseError, Executor, Row, Statement, Transaction};
+use http::{Owner, Paging};
+use payments_contract::PaymentId;
+use uuid::Uuid;
+
+use crate::projections::{Details, Status};
+
+macro_rules! columns {
+    () => {
+        "SELECT id, position, revision, status, invoice_id, owner, legacy_source, legacy_id, \
+         document FROM payment "
+    };
+}
+
+/// A page of the list. What narrows it most is stated plainly, so that its index is used.
+macro_rules! page {
+    ($narrowed_by:literal) => {
+        Statement::Same(concat!(
+            columns!(),
+            "WHERE ",
+            $narrowed_by,
+            " (status = $1 OR $1 IS NULL) AND (owner = $2 OR $2 IS NULL) \
+             AND (invoice_id = $3 OR $3 IS NULL) AND (legacy_id = $4 OR $4 IS NULL) \
+             AND position < $5 ORDER BY position DESC LIMIT $6"
+        ))
+    };
+}
+
+const BY_ID: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
+const LIST: Statement = page!("");
+const LIST_BY_STATUS: Statement = page!("status = $1 AND");
+const LIST_BY_OWNER: Statement = page!("owner = $2 AND");
+const LIST_BY_INVOICE: Statement = page!("invoice_id = $3 AND");
+const LIST_BY_LEGACY_ID: Statement = page!("legacy_id = $4 AND");
+const INSERT: Statement = Statement::Same(
+    "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
+     legacy_id, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+);
+const UPDATE: Statement = Statement::Same(
+    "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5 WHERE id = $1",
+);
+
+/// Every statement of this file, for a test that prepares them all.
+pub const STATEMENTS: &[Statement] = &[
+    BY_ID,
+    LIST,
+    LIST_BY_STATUS,
+    LIST_BY_OWNER,
+    LIST_BY_INVOICE,
+    LIST_BY_LEGACY_ID,
+    INSERT,
+    UPDATE,
+];
+
+/// A payment as it is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PaymentRow {
+    /// Its id.
+    pub id: PaymentId,
+    /// Where its first event stands in the log.
+    pub position: u64,
+    /// The last revision of its stream.
+    pub revision: u64,
+    /// Where it stands.
+    pub status: Status,
+    /// The invoice it is for, where known.
+    pub invoice_id: Option<Uuid>,
+    /// Who decides over it.
+    pub owner: Owner,
+    /// The legacy system it comes from.
+    pub legacy_source: Option<String>,
+    /// Its key there.
+    pub legacy_id: Option<String>,
+    /// Everything else about it.
+    pub details: Details,
+}
+
+impl PaymentRow {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: row.get("id")?,
+            position: row.get::<i64>("position")?.cast_unsigned(),
+            revision: row.get::<i64>("revision")?.cast_unsigned(),
+            status: row.name("status")?,
+            invoice_id: row.get("invoice_id")?,
+            owner: row.name("owner")?,
+            legacy_source: row.get("legacy_source")?,
+            legacy_id: row.get("legacy_id")?,
+            details: row.json("document")?,
+        })
+    }
+}
+
+/// Which payments are wanted; `None` stands for any.
+#[derive(Debug, Clone, Default)]
+pub struct PaymentFilter {
+    /// Where they stand.
+    pub status: Option<Status>,
+    /// The invoice they are for.
+    pub invoice_id: Option<Uuid>,
+    /// Who decides over them.
+    pub owner: Option<Owner>,
+    /// Their key in the legacy system.
+    pub legacy_id: Option<String>,
+}
+
+/// A payment by its id.
+pub async fn by_id<'c>(
+    of: impl Executor<'c>,
+    id: PaymentId,
+) -> Result<Option<PaymentRow>, DatabaseError> {
+    let row = of.query(&BY_ID).bind(id).fetch_optional().await?;
+    row.as_ref().map(PaymentRow::read).transpose()
+}
+
+/// The wanted payments, newest first, one page and a row more.
+pub async fn list<'c>(
+    of: impl Executor<'c>,
+    filter: &PaymentFilter,
+    paging: Paging,
+) -> Result<Vec<PaymentRow>, DatabaseError> {
+    let statement = match filter {
+        PaymentFilter { legacy_id: Some(_), .. } => &LIST_BY_LEGACY_ID,
+        PaymentFilter { invoice_id: Some(_), .. } => &LIST_BY_INVOICE,
+        PaymentFilter { status: Some(_), .. } => &LIST_BY_STATUS,
+        PaymentFilter { owner: Some(_), .. } => &LIST_BY_OWNER,
+        PaymentFilter { status: None, invoice_id: None, owner: None, legacy_id: None } => &LIST,
+    };
+    let page = of
+        .query(statement)
+        .bind(filter.status.map(Status::name))
+        .bind(filter.owner.map(Owner::as_str))
+        .bind(filter.invoice_id)
+        .bind(&filter.legacy_id)
+        .bind(paging.before())
+        .bind(paging.rows());
+    page.fetch_all().await?.iter().map(PaymentRow::read).collect()
+}
+
+/// Adds a payment.
+pub(crate) async fn insert(
+    transaction: &mut Transaction,
+    row: &PaymentRow,
+) -> Result<(), DatabaseError> {
+    let insert = transaction
+        .query(&INSERT)
+        .bind(row.id)
+        .bind(row.position.cast_signed())
+        .bind(row.revision.cast_signed())
+        .bind(row.status.name())
+        .bind(row.invoice_id)
+        .bind(row.owner.as_str())
+        .bind(&row.legacy_source)
+        .bind(&row.legacy_id)
+        .bind_json(&row.details);
+    insert.execute().await?;
+    Ok(())
+}
+
+/// Replaces what may change of a payment that is there.
+pub(crate) async fn update(
+    transaction: &mut Transaction,
+    row: &PaymentRow,
+) -> Result<(), DatabaseError> {
+    let update = transaction
+        .query(&UPDATE)
+        .bind(row.id)
+        .bind(row.revision.cast_signed())
+        .bind(row.status.name())
+        .bind(row.invoice_id)
+        .bind_json(&row.details);
+    update.execute().await?;
+    Ok(())
+}

@@ -1,0 +1,18 @@
+-- Payments as they are shown: what is filtered and sorted by as columns, the rest as a document.
+CREATE TABLE payment (
+    id            uuid PRIMARY KEY,
+    -- Where its first event stands in the log: unique, and newest is highest.
+    position      bigint NOT NULL UNIQUE,
+    revision      bigint NOT NULL,
+    status        text NOT NULL,
+    invoice_id    uuid,
+    owner         text NOT NULL,
+    legacy_source text,
+    legacy_id     text,
+    document      text NOT NULL
+);
+
+CREATE INDEX payment_status ON payment (status, position);
+CREATE INDEX payment_invoice ON payment (invoice_id, position);
+CREATE INDEX payment_owner ON payment (owner, position);
+CREATE INDEX payment_legacy_id ON payment (legacy_id, position);
