@@ -72,8 +72,13 @@ fn assert_consistent(events: &str, once: &[&str]) {
     assert_eq!(numbers, documents);
 }
 
-async fn crash_while_ordering(moment: &str, step: &str, method: &str, ends: &str, once: &[&str]) {
-    let data = Data::new();
+async fn crash_while_ordering(
+    data: Data,
+    (moment, step): (&str, &str),
+    method: &str,
+    ends: &str,
+    once: &[&str],
+) {
     let mut server = data.serve();
     let customer = server.register_customer("ada@exemple.fr").await;
     assert!(server.stop().success());
@@ -91,7 +96,8 @@ async fn crash_while_ordering(moment: &str, step: &str, method: &str, ends: &str
 async fn killed_at_every_step_of_a_paid_order_it_ends_confirmed_and_paid_once() {
     for step in STEPS {
         for moment in ["before", "after"] {
-            crash_while_ordering(moment, step, "sandbox:ok", "confirmed", STEPS).await;
+            let at = (moment, *step);
+            crash_while_ordering(Data::new(), at, "sandbox:ok", "confirmed", STEPS).await;
         }
     }
 }
@@ -107,7 +113,8 @@ async fn killed_at_every_step_of_a_declined_order_it_ends_cancelled_with_one_cre
     ];
     for step in DECLINING.iter().chain(&["orders.OrderCancelled.v2"]) {
         for moment in ["before", "after"] {
-            crash_while_ordering(moment, step, "sandbox:declined", "cancelled", &once).await;
+            let at = (moment, *step);
+            crash_while_ordering(Data::new(), at, "sandbox:declined", "cancelled", &once).await;
         }
     }
 }
@@ -117,14 +124,8 @@ async fn killed_at_the_deadline_it_expires_once() {
     let once =
         ["payments.PaymentExpired.v1", "billing.InvoiceVoided.v1", "orders.OrderCancelled.v2"];
     for moment in ["before", "after"] {
-        crash_while_ordering(
-            moment,
-            "payments.PaymentExpired.v1",
-            "sandbox:never",
-            "cancelled",
-            &once,
-        )
-        .await;
+        let (data, at) = (Data::with_short_deadline(), (moment, "payments.PaymentExpired.v1"));
+        crash_while_ordering(data, at, "sandbox:never", "cancelled", &once).await;
     }
 }
 

@@ -6,5 +6,6 @@ mod command_line;
 mod contracts;
 mod crashes;
 mod oracle;
+mod proofs;
 mod saga;
 mod server;

@@ -102,7 +102,7 @@ async fn a_declined_payment_gives_a_credit_note_and_cancels_the_order() {
 
 #[tokio::test]
 async fn an_unanswered_payment_expires_at_its_deadline() {
-    let data = Data::new();
+    let data = Data::with_short_deadline();
     let server = data.serve();
     let customer = server.register_customer("ada@exemple.fr").await;
     let id = server.place_order(&customer, "sandbox:never").await;
@@ -126,7 +126,7 @@ async fn a_flaky_or_slow_provider_is_paid_all_the_same() {
 #[tokio::test]
 async fn cancelling_before_the_capture_takes_no_money() {
     let data = Data::new();
-    let server = data.serve_with(&[("BASCULE_PAYMENTS__DEADLINE_MS", "600000")]);
+    let server = data.serve();
     let customer = server.register_customer("ada@exemple.fr").await;
     let id = server.place_order(&customer, "sandbox:never").await;
     let invoice = invoice_of(&server, &id).await;

@@ -1,10 +1,12 @@
 //! The real binary on throwaway data: started on free ports, stopped by pid, killed when the test
 //! ends.
 
-use std::path::{Path, PathBuf};
+use std::cell::Cell;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -16,11 +18,25 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// A server's data, which outlives its process.
 pub(crate) struct Data {
     folder: TempDir,
+    payment_deadline_ms: u64,
+    /// Servers so far: each tells its addresses in a file of its own.
+    servers: Cell<usize>,
 }
 
 impl Data {
+    /// Payments have all the time they need, however busy the machine is.
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self::with_payment_deadline(600_000)
+    }
+
+    /// Payments expire soon: for tests of what is never paid.
+    pub(crate) fn with_short_deadline() -> Self {
+        Self::with_payment_deadline(1_500)
+    }
+
+    fn with_payment_deadline(payment_deadline_ms: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, payment_deadline_ms, servers: Cell::new(0) }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -31,6 +47,22 @@ impl Data {
         format!("sqlite:{}", self.path("bascule.db").display())
     }
 
+    /// The same log and keys, and nothing that was made of them. No server may be running.
+    pub(crate) fn copy_of_log(&self) -> Self {
+        let copy = Self::new();
+        for file in ["bascule.db", "bascule.db-wal", "bascule.key"] {
+            if self.path(file).exists() {
+                std::fs::copy(self.path(file), copy.path(file)).unwrap();
+            }
+        }
+        copy
+    }
+
+    /// What the servers wrote into their log.
+    pub(crate) fn server_log(&self) -> String {
+        std::fs::read_to_string(self.path("server.log")).unwrap_or_default()
+    }
+
     /// The binary with this data's store, to be given a command.
     pub(crate) fn bascule(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bascule"));
@@ -38,8 +70,7 @@ impl Data {
             .current_dir(self.folder.path())
             .env_clear()
             .env("BASCULE_STORE", self.store())
-            // Short enough that a test of what is never paid does not take long.
-            .env("BASCULE_PAYMENTS__DEADLINE_MS", "1500")
+            .env("BASCULE_PAYMENTS__DEADLINE_MS", self.payment_deadline_ms.to_string())
             .env("BASCULE_PAYMENTS__CALL_TIMEOUT_MS", "300")
             .env("BASCULE_PAYMENTS__FIRST_PAUSE_MS", "20")
             .env("BASCULE_PAYMENTS__LONGEST_PAUSE_MS", "200");
@@ -74,66 +105,96 @@ impl Data {
     }
 
     pub(crate) fn serve(&self) -> Server {
-        Server::start(self, &[])
+        self.serve_with(&[])
     }
 
     pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Server {
-        Server::start(self, environment)
+        self.start(environment).until_serving()
+    }
+
+    /// Starts a server without waiting for it.
+    pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Starting {
+        self.servers.set(self.servers.get() + 1);
+        let addresses = self.path(&format!("addresses-{}.json", self.servers.get()));
+        let log = self.path("server.log");
+        let writer = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let child = self
+            .bascule()
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .env("BASCULE_ADDRESS_FILE", &addresses)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(writer)
+            .spawn()
+            .unwrap();
+        Starting { process: Process(child), addresses, log }
+    }
+}
+
+/// A server's process, which does not outlive the test.
+struct Process(Child);
+
+impl Process {
+    /// As `kill -9` does it.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// A server that does not serve yet.
+pub(crate) struct Starting {
+    process: Process,
+    addresses: PathBuf,
+    log: PathBuf,
+}
+
+impl Starting {
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    pub(crate) fn until_serving(mut self) -> Server {
+        let begun = Instant::now();
+        loop {
+            if let Ok(text) = std::fs::read_to_string(&self.addresses) {
+                let found: Value = serde_json::from_str(&text).unwrap();
+                return Server {
+                    process: self.process,
+                    http: found["http"].as_str().unwrap().to_owned(),
+                    admin: found["admin"].as_str().unwrap().to_owned(),
+                    client: reqwest::Client::new(),
+                };
+            }
+            let ended = self.process.0.try_wait().unwrap();
+            let told = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", told());
+            assert!(begun.elapsed() < PATIENCE, "the server did not start\n{}", told());
+            std::thread::park_timeout(BETWEEN_LOOKS);
+        }
     }
 }
 
 /// A running server.
 pub(crate) struct Server {
-    child: Child,
+    process: Process,
     pub(crate) http: String,
     pub(crate) admin: String,
     client: reqwest::Client,
 }
 
 impl Server {
-    fn start(data: &Data, environment: &[(&str, &str)]) -> Self {
-        let addresses = data.path("addresses.json");
-        drop(std::fs::remove_file(&addresses));
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(data.path("server.log"))
-            .unwrap();
-        let child = data
-            .bascule()
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
-            .env("BASCULE_ADDRESS_FILE", &addresses)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut server = Self {
-            child,
-            http: String::new(),
-            admin: String::new(),
-            client: reqwest::Client::new(),
-        };
-        let found = server.wait_for_addresses(&addresses, &data.path("server.log"));
-        server.http = found["http"].as_str().unwrap().to_owned();
-        server.admin = found["admin"].as_str().unwrap().to_owned();
-        server
-    }
-
-    fn wait_for_addresses(&mut self, file: &Path, log: &Path) -> Value {
-        let begun = Instant::now();
-        loop {
-            if let Ok(text) = std::fs::read_to_string(file) {
-                return serde_json::from_str(&text).unwrap();
-            }
-            let ended = self.child.try_wait().unwrap();
-            let told = || std::fs::read_to_string(log).unwrap_or_default();
-            assert!(ended.is_none(), "the server ended: {ended:?}\n{}", told());
-            assert!(begun.elapsed() < PATIENCE, "the server did not start\n{}", told());
-            std::thread::park_timeout(BETWEEN_LOOKS);
-        }
-    }
-
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
         let status = response.status().as_u16();
@@ -142,7 +203,20 @@ impl Server {
 
     /// One page of a list, and the path of the next.
     pub(crate) async fn get_page(&self, path: &str) -> (Value, Option<String>) {
-        let response = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
+        self.get_page_at(path, 0).await
+    }
+
+    async fn get_page_at(&self, path: &str, position: u64) -> (Value, Option<String>) {
+        let begun = Instant::now();
+        let response = loop {
+            let request = self.client.get(format!("{}{path}", self.http));
+            let request = request.header("Bascule-Min-Position", position);
+            let response = request.send().await.unwrap();
+            // It waits by itself, for a while.
+            if response.status() != 503 || begun.elapsed() > PATIENCE {
+                break response;
+            }
+        };
         assert_eq!(response.status(), 200, "GET {path}");
         let link = response.headers().get("Link").map(|link| {
             let link = link.to_str().unwrap();
@@ -151,6 +225,24 @@ impl Server {
             url.strip_prefix(&self.http).unwrap_or(url).to_owned()
         });
         (response.json().await.unwrap(), link)
+    }
+
+    /// The position of the last event in the log.
+    pub(crate) async fn head(&self) -> u64 {
+        let (_, ready) = self.admin("/readyz").await;
+        serde_json::from_str::<Value>(&ready).unwrap()["head"].as_u64().unwrap()
+    }
+
+    /// Everything that a list shows once it shows what stands at a position of the log.
+    pub(crate) async fn all_of(&self, list: &str, position: u64) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut next = Some(format!("/api/v1/{list}?limit=200"));
+        while let Some(path) = next {
+            let (page, link) = self.get_page_at(&path, position).await;
+            items.extend(page["items"].as_array().unwrap().iter().cloned());
+            next = link;
+        }
+        items
     }
 
     /// Waits until the read models show what the log holds.
@@ -249,15 +341,14 @@ impl Server {
 
     /// As `kill -9` does it.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.process.kill();
     }
 
     /// Waits until the process ends by itself.
     pub(crate) fn wait_for_end(&mut self) -> std::process::ExitStatus {
         let begun = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.process.0.try_wait().unwrap() {
                 return status;
             }
             assert!(begun.elapsed() < PATIENCE, "the server goes on");
@@ -267,16 +358,8 @@ impl Server {
 
     /// Asks it to stop and waits for its end.
     pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.process.signal(Signal::TERM);
         self.wait_for_end()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
