@@ -53,12 +53,10 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     let store = crate::crash_points::armed(Arc::clone(&opened.store))?;
     #[cfg(not(feature = "crash-points"))]
     let store = Arc::clone(&opened.store);
-    let environment = Environment {
-        store,
-        codec: Codec::new(Arc::clone(&opened.vault)),
-        clock: Arc::new(SystemClock),
-        lookup_key: master_key.derive("lookup"),
-    };
+    let codec = Codec::new(Arc::clone(&opened.vault));
+    let environment =
+        Environment::new(store, codec, Arc::new(SystemClock), master_key.derive("lookup"))
+            .with_cache(configuration.cache);
     let mut modules = Vec::new();
     for name in MODULES {
         if configuration.run.is_empty() || configuration.run.iter().any(|one| one == name) {

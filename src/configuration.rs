@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use database::{DatabaseError, Engine};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use kernel::cache::CacheOptions;
 use kernel::keys::SecretKey;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub master_key_file: Option<PathBuf>,
     /// How the program logs.
     pub log: Log,
+    /// What is kept in memory: under `aggregates`, how many recently used ones. 0 turns it off.
+    pub cache: CacheOptions,
     /// The billing module.
     pub billing: billing::BillingSettings,
     /// The payments module.
@@ -87,6 +90,7 @@ impl Default for Configuration {
                 filter: "info,actix_server=warn,actix_http=off".to_owned(),
                 format: LogFormat::Auto,
             },
+            cache: CacheOptions::default(),
             billing: billing::BillingSettings::default(),
             payments: payments::PaymentsSettings::default(),
         }

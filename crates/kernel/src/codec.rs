@@ -132,15 +132,28 @@ impl Codec {
         let malformed =
             |source| CodecError::Malformed { event_type: event_type.to_owned(), source };
         let mut data = event.to_json().map_err(malformed)?;
-        if contains_clear_value(&data) {
+        let holder = || {
             let subject = event
                 .data_subject()
                 .ok_or_else(|| CodecError::NoDataSubject { event_type: event_type.to_owned() })?;
-            let purpose = event_type.split('.').next().unwrap_or(event_type).to_owned();
-            let key = self.sealing_key(KeyHolder { subject, purpose }).await?;
-            seal_values(&mut data, &key, id)?;
-        }
+            Ok(KeyHolder { subject, purpose: purpose_of(event_type).to_owned() })
+        };
+        self.seal(&mut data, holder, id).await?;
         serde_json::to_vec(&data).map_err(malformed)
+    }
+
+    /// Seals the personal values of a document, if it has any, for the one place they stand in.
+    pub(crate) async fn seal(
+        &self,
+        data: &mut Value,
+        holder: impl FnOnce() -> Result<KeyHolder, CodecError>,
+        place: Uuid,
+    ) -> Result<(), CodecError> {
+        if !contains_clear_value(data) {
+            return Ok(());
+        }
+        let key = self.sealing_key(holder()?).await?;
+        seal_values(data, &key, place)
     }
 
     /// Reads an event of a known set, its personal values opened or erased.
@@ -169,16 +182,21 @@ impl Codec {
         let mut data: Value = serde_json::from_slice(&recorded.data).map_err(|source| {
             CodecError::Malformed { event_type: recorded.event_type.to_string(), source }
         })?;
+        self.open(&mut data, recorded.id).await?;
+        Ok(data)
+    }
+
+    /// Opens the sealed values of a document in their place; those whose key is gone are erased.
+    pub(crate) async fn open(&self, data: &mut Value, place: Uuid) -> Result<(), CodecError> {
         let mut key_ids = Vec::new();
-        collect_key_ids(&data, &mut key_ids)?;
+        collect_key_ids(data, &mut key_ids)?;
         let mut keys = Vec::with_capacity(key_ids.len());
         for key_id in key_ids {
             if let Some(key) = self.opening_key(key_id).await? {
                 keys.push((key_id, key));
             }
         }
-        open_values(&mut data, &keys, recorded.id)?;
-        Ok(data)
+        open_values(data, &keys, place)
     }
 
     async fn sealing_key(&self, holder: KeyHolder) -> Result<SubjectKey, KeyError> {
@@ -200,6 +218,11 @@ impl Codec {
         }
         Ok(key)
     }
+}
+
+/// What an event's personal values are needed for: the module, first part of its type.
+pub(crate) fn purpose_of(event_type: &str) -> &str {
+    event_type.split('.').next().unwrap_or(event_type)
 }
 
 /// The only member's value, when an object is a marker of this kind.

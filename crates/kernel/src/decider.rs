@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::codec::EventSet;
+use crate::snapshot::SnapshotRule;
 
 /// What a decision may know besides the state: everything else would make it unrepeatable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,4 +34,10 @@ pub trait Decider: Send + Sync + 'static {
 
     /// The state after an event. Never panics, never fails.
     fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
+
+    /// How its state is kept beside the log, for a stream that grows long. `None`: every load
+    /// reads the stream from its beginning, which is best while streams are short.
+    fn snapshots() -> Option<SnapshotRule<Self::State>> {
+        None
+    }
 }

@@ -5,6 +5,7 @@
 //! [`keys::KeyVault`], [`checkpoint::SubscriptionStore`]).
 
 pub mod backoff;
+pub mod cache;
 pub mod checkpoint;
 pub mod codec;
 pub mod decider;
@@ -20,6 +21,7 @@ pub mod projection;
 pub mod reaction;
 pub mod seams;
 pub mod shared_text;
+pub mod snapshot;
 pub mod store;
 pub mod subscription;
 mod supervision;

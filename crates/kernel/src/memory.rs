@@ -1,6 +1,7 @@
 //! An event store in memory, for tests: the same promises, but nothing is durable.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -24,12 +25,44 @@ pub struct MemoryStore {
     clock: SharedClock,
     log: Mutex<Log>,
     head: watch::Sender<Position>,
+    stream_reads: AtomicUsize,
+    stream_events: AtomicUsize,
+}
+
+/// What was read of single streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamReads {
+    /// How often.
+    pub reads: usize,
+    /// How many events that gave.
+    pub events: usize,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new(clock: SharedClock) -> Self {
-        Self { log_id: new_id(), clock, log: Mutex::default(), head: watch::channel(0).0 }
+        Self {
+            log_id: new_id(),
+            clock,
+            log: Mutex::default(),
+            head: watch::channel(0).0,
+            stream_reads: AtomicUsize::new(0),
+            stream_events: AtomicUsize::new(0),
+        }
+    }
+
+    /// What was read of single streams since it was last asked: how a test sees what a command
+    /// costs.
+    pub fn take_stream_reads(&self) -> StreamReads {
+        StreamReads {
+            reads: self.stream_reads.swap(0, Ordering::Relaxed),
+            events: self.stream_events.swap(0, Ordering::Relaxed),
+        }
+    }
+
+    fn count_read(&self, events: usize) {
+        self.stream_reads.fetch_add(1, Ordering::Relaxed);
+        self.stream_events.fetch_add(events, Ordering::Relaxed);
     }
 
     /// The same store under the id of another log: what a restored backup looks like.
@@ -97,7 +130,9 @@ impl EventStore for MemoryStore {
         let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let from = usize::try_from(from).unwrap_or(usize::MAX);
         let wanted = places.iter().skip(from).take(limit);
-        Ok(wanted.map(|place| Arc::clone(&log.events[*place])).collect())
+        let events: Vec<_> = wanted.map(|place| Arc::clone(&log.events[*place])).collect();
+        self.count_read(events.len());
+        Ok(events)
     }
 
     async fn read_last(
@@ -106,6 +141,7 @@ impl EventStore for MemoryStore {
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
         let log = self.log();
         let place = log.streams.get(stream).and_then(|places| places.last());
+        self.count_read(place.iter().count());
         Ok(place.map(|place| Arc::clone(&log.events[*place])))
     }
 
@@ -117,6 +153,7 @@ impl EventStore for MemoryStore {
         let log = self.log();
         let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let mut events = places.iter().map(|place| &log.events[*place]);
+        self.count_read(0);
         Ok(events.find(|event| event.id == event_id).map(|event| place_of(event)))
     }
 

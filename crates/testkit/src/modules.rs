@@ -13,12 +13,8 @@ use uuid::Uuid;
 
 /// An environment of its own, with everything in memory and the keys in `vault`.
 pub fn environment(clock: SharedClock, vault: Arc<MemoryKeyVault>) -> Environment {
-    Environment {
-        store: Arc::new(MemoryStore::new(Arc::clone(&clock))),
-        codec: Codec::new(vault),
-        clock,
-        lookup_key: SecretKey::generate().unwrap(),
-    }
+    let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+    Environment::new(store, Codec::new(vault), clock, SecretKey::generate().unwrap())
 }
 
 /// Records an event of any module as if that module had. Its id.

@@ -8,7 +8,7 @@ use database::Database;
 use event_contract::Personal;
 use kernel::decider::Decider as _;
 use kernel::event::StreamName;
-use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, Retries, UnitOfWork};
+use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, UnitOfWork};
 use kernel::projection::Progress;
 use kernel::store::AppendError;
 use orders_contract::{OrderId, OrderPlaced};
@@ -17,8 +17,7 @@ use uuid::Uuid;
 
 use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
 use crate::domain::{
-    Command, CreditNote, Event, InvoiceDecider, IssueInvoice, Receipt, Refusal, Repayment,
-    VoidInvoice,
+    Command, CreditNote, InvoiceDecider, IssueInvoice, Receipt, Refusal, Repayment, VoidInvoice,
 };
 use crate::settings::BillingSettings;
 
@@ -49,6 +48,9 @@ pub fn invoice_of(order_id: OrderId) -> InvoiceId {
 pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
     Uuid::new_v5(&invoice_id, b"credit-note")
 }
+
+/// The document that was decided on.
+type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
 
 /// A document that needs a number.
 enum Numbered<'a> {
@@ -95,111 +97,84 @@ impl Billing {
         self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
     }
 
-    /// Decides and numbers a document, again when another process took the number.
+    /// Decides and numbers a document.
     async fn number(&self, document: Numbered<'_>, cause: &Cause) -> Outcome {
         let _turn = self.numbering.lock().await;
-        let mut retries = Retries::default();
-        loop {
-            let outcome = match &document {
-                Numbered::Invoice { order, bill_to } => {
-                    self.try_issue(order, bill_to.clone(), cause).await
-                }
-                Numbered::CreditNote { voids, reason } => {
-                    self.try_void(*voids, *reason, cause).await
-                }
-            };
-            match outcome {
-                Err(error) if error.is_conflict() => {
-                    if !retries.again().await {
-                        return Err(ExecuteError::Contention);
+        let document = &document;
+        let attempt = self.environment.in_unit(cause, |work| {
+            Box::pin(async move {
+                match document {
+                    Numbered::Invoice { order, bill_to } => {
+                        self.record_issue(work, order, bill_to.clone()).await
+                    }
+                    Numbered::CreditNote { voids, reason } => {
+                        self.record_void(work, *voids, *reason).await
                     }
                 }
-                settled => return settled,
-            }
-        }
+            })
+        });
+        let (document, committed) = attempt.await?;
+        Ok(committed.executed(&document))
     }
 
-    async fn try_issue(
+    async fn record_issue(
         &self,
+        work: &mut UnitOfWork<'_>,
         order: &OrderPlaced,
         bill_to: Option<Personal<BillTo>>,
-        cause: &Cause,
-    ) -> Outcome {
+    ) -> Decided {
         let invoice_id = invoice_of(order.order_id);
-        let mut work = UnitOfWork::new(&self.environment, cause);
-        let invoice = self.environment.load::<InvoiceDecider>(invoice_id).await?;
-        if work.was_done_in(&invoice) {
-            return Ok(invoice.unchanged());
-        }
-        let (series, taken) = self.next_number(&work, invoice_id).await?;
+        let invoice = work.load_new::<InvoiceDecider>(invoice_id).await?;
+        let (series, taken) = self.next_number(work, invoice_id).await?;
         let order = order.clone();
         let request = IssueInvoice { invoice_id, number: (&taken).into(), order, bill_to };
-        let events = decide(&invoice, Command::Issue(Box::new(request)), &work)?;
-        work.record(&invoice, &events).await?;
-        finish(work, &invoice, &events, &series, taken).await
+        let events = work.decide(&invoice, &Command::Issue(Box::new(request)), None).await?;
+        if !events.is_empty() {
+            work.record(&series, &[taken.into()]).await?;
+        }
+        Ok(invoice)
     }
 
-    async fn try_void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
+    async fn record_void(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        id: InvoiceId,
+        reason: VoidReason,
+    ) -> Decided {
         let credit_note_id = credit_note_of(id);
-        let mut work = UnitOfWork::new(&self.environment, cause);
         // Before the invoice: both are recorded at once, so whoever sees a credit note of this
         // invoice then sees the invoice voided, and has nothing left to decide about either.
-        let credit_note = self.environment.load::<InvoiceDecider>(credit_note_id).await?;
-        let invoice = self.environment.load::<InvoiceDecider>(id).await?;
-        if work.was_done_in(&invoice) {
-            return Ok(invoice.unchanged());
-        }
-        let (series, taken) = self.next_number(&work, credit_note_id).await?;
+        let credit_note = work.load_new::<InvoiceDecider>(credit_note_id).await?;
+        let invoice = work.load::<InvoiceDecider>(id).await?;
+        let (series, taken) = self.next_number(work, credit_note_id).await?;
         let credit_note_number = taken.number.clone();
         let request = VoidInvoice { reason, credit_note_id, credit_note_number };
-        let events = decide(&invoice, Command::Void(request), &work)?;
+        let events = work.decide(&invoice, &Command::Void(request), None).await?;
         let Some(voids) = invoice.state.document().filter(|_| !events.is_empty()).cloned() else {
-            return Ok(invoice.unchanged());
+            return Ok(invoice);
         };
         let note = CreditNote { credit_note_id, number: (&taken).into(), voids };
-        let issued = decide(&credit_note, Command::Credit(Box::new(note)), &work)?;
-        work.record(&invoice, &events).await?;
+        let command = Command::Credit(Box::new(note));
+        let issued = InvoiceDecider::decide(&credit_note.state, command, &work.context)
+            .map_err(ExecuteError::Refused)?;
         work.record(&credit_note, &issued).await?;
-        finish(work, &invoice, &events, &series, taken).await
+        work.record(&series, &[taken.into()]).await?;
+        Ok(invoice)
     }
 
     /// The number a document would take now. Nothing is taken before the unit is committed.
     async fn next_number(
         &self,
-        work: &UnitOfWork<'_>,
+        work: &mut UnitOfWork<'_>,
         invoice_id: InvoiceId,
-    ) -> Result<(Loaded<SeriesDecider>, NumberTaken), ExecuteError<Refusal>> {
+    ) -> Result<(Arc<Loaded<SeriesDecider>>, NumberTaken), ExecuteError<Refusal>> {
         let today = self.settings.day_of(work.context.now);
         let year = today.year();
         let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
             .map_err(|error| AppendError::Invalid(error.to_string()))?;
-        let series = self.environment.load_last::<SeriesDecider>(stream).await?;
+        let series = work.load_last::<SeriesDecider>(stream).await?;
         let request = TakeNumber { year, last_revision: series.revision, today, invoice_id };
         let taken = take(&series.state, request);
         Ok((series, taken))
     }
-}
-
-fn decide(
-    document: &Loaded<InvoiceDecider>,
-    command: Command,
-    work: &UnitOfWork<'_>,
-) -> Result<Vec<Event>, ExecuteError<Refusal>> {
-    InvoiceDecider::decide(&document.state, command, &work.context).map_err(ExecuteError::Refused)
-}
-
-/// Takes the number and appends everything at once. The document was recorded before: its stream
-/// is the one in which a repetition is recognised.
-async fn finish(
-    mut work: UnitOfWork<'_>,
-    document: &Loaded<InvoiceDecider>,
-    events: &[Event],
-    series: &Loaded<SeriesDecider>,
-    taken: NumberTaken,
-) -> Outcome {
-    if events.is_empty() {
-        return Ok(document.unchanged());
-    }
-    work.record(series, &[taken.into()]).await?;
-    Ok(document.after(events, work.commit().await?))
 }

@@ -6,9 +6,8 @@ use event_contract::Personal;
 use kernel::decider::Decider as _;
 use kernel::event::Revision;
 use kernel::execution::{
-    Cause, Environment, ExecuteError, Executed, LoadError, Retries, UnitOfWork,
+    Cause, Environment, ExecuteError, Executed, LoadError, Loaded, UnitOfWork,
 };
-use kernel::store::AppendError;
 
 use crate::domain::email::{EmailCommand, EmailDecider};
 use crate::domain::{Command, ContactChange, Customer, CustomerDecider, Refusal, Registration};
@@ -72,8 +71,7 @@ impl Customers {
         self.execute(id, Command::Close { reason: reason.into() }, cause, expected).await
     }
 
-    /// Load, decide, append, over the customer and every e-mail address it takes or gives up: all
-    /// or nothing, decided again when another writer was faster.
+    /// Decides over the customer and every e-mail address it takes or gives up: all or nothing.
     async fn execute(
         &self,
         id: CustomerId,
@@ -81,32 +79,22 @@ impl Customers {
         cause: &Cause,
         expected: Option<Revision>,
     ) -> Result<Executed, Error> {
-        let mut retries = Retries::default();
-        loop {
-            let mut work = UnitOfWork::new(&self.environment, cause);
-            let loaded = self.environment.load::<CustomerDecider>(id).await?;
-            if work.was_done_in(&loaded) {
-                return Ok(loaded.unchanged());
-            }
-            if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
-                return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
-            }
-            let events = CustomerDecider::decide(&loaded.state, command.clone(), &work.context)
-                .map_err(ExecuteError::Refused)?;
-            // The customer first: a repetition is recognised by the first event's id.
-            work.record(&loaded, &events).await?;
-            let after = events.iter().fold(loaded.state.clone(), CustomerDecider::evolve);
-            self.record_claims(&mut work, id, &loaded.state, &after).await?;
-            match work.commit().await {
-                Ok(position) => return Ok(loaded.after(&events, position)),
-                Err(AppendError::WrongExpectedRevision { .. }) => {
-                    if !retries.again().await {
-                        return Err(ExecuteError::Contention);
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let command = &command;
+        let attempt = self.environment.in_unit(cause, |work| {
+            Box::pin(async move {
+                let customer = match command {
+                    Command::Register(_) => work.load_new::<CustomerDecider>(id).await?,
+                    _ => work.load(id).await?,
+                };
+                // The customer first: a repetition is recognised by the first event's id.
+                let events = work.decide(&customer, command, expected).await?;
+                let after = events.iter().fold(customer.state.clone(), CustomerDecider::evolve);
+                self.record_claims(work, id, &customer.state, &after).await?;
+                Ok(customer)
+            })
+        });
+        let (customer, committed) = attempt.await?;
+        Ok(committed.executed(&customer))
     }
 
     /// Claims the address that the customer has afterwards and releases the one it had before.
@@ -123,15 +111,27 @@ impl Customers {
         if before == after {
             return Ok(());
         }
-        let commands = [(after, EmailCommand::Claim(id)), (before, EmailCommand::Release(id))];
-        for (key, command) in commands {
-            let Some(key) = key else { continue };
+        if let Some(key) = after {
+            // Hardly any address was ever claimed before.
             let stream = key.stream().map_err(LoadError::from)?;
-            let email = self.environment.load_stream::<EmailDecider>(stream).await?;
-            let events = EmailDecider::decide(&email.state, command, &work.context)
-                .map_err(ExecuteError::Refused)?;
-            work.record(&email, &events).await?;
+            let email = work.load_new_stream::<EmailDecider>(stream).await?;
+            record_claim(work, &email, EmailCommand::Claim(id)).await?;
+        }
+        if let Some(key) = before {
+            let stream = key.stream().map_err(LoadError::from)?;
+            let email = work.load_stream::<EmailDecider>(stream).await?;
+            record_claim(work, &email, EmailCommand::Release(id)).await?;
         }
         Ok(())
     }
+}
+
+async fn record_claim(
+    work: &mut UnitOfWork<'_>,
+    email: &Loaded<EmailDecider>,
+    command: EmailCommand,
+) -> Result<(), Error> {
+    let events = EmailDecider::decide(&email.state, command, &work.context)
+        .map_err(ExecuteError::Refused)?;
+    Ok(work.record(email, &events).await?)
 }

@@ -73,10 +73,7 @@ impl Orders {
                 return Err(refusal);
             }
         }
-        Ok(self
-            .environment
-            .execute::<OrderDecider>(id, Command::Place(request), cause, None)
-            .await?)
+        Ok(self.environment.create::<OrderDecider>(id, Command::Place(request), cause).await?)
     }
 
     /// Confirms an order.

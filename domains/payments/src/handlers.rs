@@ -40,7 +40,8 @@ impl Payments {
 
     /// Asks for a payment.
     pub async fn request(&self, request: PaymentRequested, cause: &Cause) -> Outcome {
-        self.execute(request.payment_id, Command::Request(request), cause, None).await
+        let id = request.payment_id;
+        self.environment.create::<PaymentDecider>(id, Command::Request(request), cause).await
     }
 
     /// Gives up a payment that is still pending.

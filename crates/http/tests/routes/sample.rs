@@ -144,12 +144,12 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("house.db").display());
         let database = Database::open(&url, "house", &NO_TABLES).await.unwrap();
-        let environment = Environment {
-            store: Arc::new(MemoryStore::new(Arc::new(SystemClock))),
-            codec: Codec::new(Arc::new(MemoryKeyVault::default())),
-            clock: Arc::new(SystemClock),
-            lookup_key: SecretKey::generate().unwrap(),
-        };
+        let environment = Environment::new(
+            Arc::new(MemoryStore::new(Arc::new(SystemClock))),
+            Codec::new(Arc::new(MemoryKeyVault::default())),
+            Arc::new(SystemClock),
+            SecretKey::generate().unwrap(),
+        );
         let (runner, progress) =
             ProjectionRunner::new(StillLamps, environment.clone(), database.clone());
         Data::new(Self {

@@ -1,10 +1,10 @@
 use event_contract::Personal;
-use kernel::codec::{Codec, CodecError};
+use kernel::codec::CodecError;
 use kernel::event::StreamName;
-use kernel::execution::{Cause, UnitOfWork};
+use kernel::execution::{Cause, ExecuteError};
 use kernel::seams::new_id;
 
-use crate::lamp::{Command, LampDecider, LampEvent, LampLit, house};
+use crate::lamp::{Command, LampDecider, LampEvent, LampLit, WornOut, house};
 
 #[tokio::test]
 async fn personal_values_are_stored_sealed_and_read_in_the_clear() {
@@ -31,10 +31,8 @@ async fn a_destroyed_key_reads_as_erased() {
     let cause = Cause::request(new_id(), "test");
     house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
     house.vault.destroy(id);
-    // Another codec: this one may keep keys for a minute.
-    let mut environment = house.environment.clone();
-    environment.codec = Codec::new(house.vault.clone());
-    let lamp = environment.load::<LampDecider>(id).await.unwrap().state;
+    // Another process: this one may keep keys and states for a minute.
+    let lamp = house.beside().load::<LampDecider>(id).await.unwrap().state;
     assert_eq!(lamp.by, Some(Personal::Erased));
     assert_eq!(lamp.times, 1);
 }
@@ -43,11 +41,15 @@ async fn a_destroyed_key_reads_as_erased() {
 async fn personal_values_without_a_data_subject_are_refused() {
     let house = house();
     let cause = Cause::request(new_id(), "test");
-    let mut work = UnitOfWork::new(&house.environment, &cause);
-    let loaded = house.environment.load::<LampDecider>(new_id()).await.unwrap();
-    let event: LampEvent = LampLit { lamp_id: None, by: "Ada".to_owned().into() }.into();
-    let error = work.record(&loaded, &[event]).await.unwrap_err();
-    assert!(matches!(error, CodecError::NoDataSubject { .. }), "{error}");
+    let attempt = house.environment.in_unit::<_, WornOut>(&cause, |work| {
+        Box::pin(async move {
+            let loaded = work.load_new::<LampDecider>(new_id()).await?;
+            let event: LampEvent = LampLit { lamp_id: None, by: "Ada".to_owned().into() }.into();
+            Ok(work.record(&loaded, &[event]).await?)
+        })
+    });
+    let error = attempt.await.unwrap_err();
+    assert!(matches!(error, ExecuteError::Codec(CodecError::NoDataSubject { .. })), "{error}");
 }
 
 #[test]

@@ -90,19 +90,22 @@ pub struct House {
     pub vault: Arc<MemoryKeyVault>,
 }
 
+impl House {
+    /// What another process works with on the same log: nothing in memory, no key at hand.
+    pub fn beside(&self) -> Environment {
+        let Environment { store, clock, lookup_key, .. } = self.environment.clone();
+        Environment::new(store, Codec::new(self.vault.clone()), clock, lookup_key)
+    }
+}
+
 pub fn house() -> House {
     house_on(Arc::new(MemoryStore::new(Arc::new(SystemClock))))
 }
 
 pub fn house_on(store: Arc<dyn EventStore>) -> House {
     let vault = Arc::new(MemoryKeyVault::default());
-    let environment = Environment {
-        store,
-        codec: Codec::new(vault.clone()),
-        clock: Arc::new(SystemClock),
-        lookup_key: SecretKey::generate().unwrap(),
-    };
-    House { environment, vault }
+    let (codec, key) = (Codec::new(vault.clone()), SecretKey::generate().unwrap());
+    House { environment: Environment::new(store, codec, Arc::new(SystemClock), key), vault }
 }
 
 /// A store with the id of a house's log and its first events, as a restored backup has them.

@@ -2,9 +2,13 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod codec;
+mod door;
+mod equivalence;
 mod execution;
+mod hot;
 mod lamp;
 mod projections;
 mod reactions;
+mod snapshots;
 mod subscriptions;
 mod upcasting;

@@ -68,12 +68,8 @@ impl Clock for SetClock {
 }
 
 pub fn environment_on(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Environment {
-    Environment {
-        store,
-        codec: Codec::new(Arc::new(MemoryKeyVault::default())),
-        clock,
-        lookup_key: SecretKey::generate().unwrap(),
-    }
+    let codec = Codec::new(Arc::new(MemoryKeyVault::default()));
+    Environment::new(store, codec, clock, SecretKey::generate().unwrap())
 }
 
 pub struct World {

@@ -1,0 +1,306 @@
+//! A unit of work: what is decided at once over one or several aggregates, and how it is appended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::loaded::Extent;
+use super::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
+use crate::codec::{CodecError, EventSet as _};
+use crate::decider::{Context, Decider};
+use crate::event::{NewEvent, Position, Revision, StreamName};
+use crate::store::{AppendError, AppendRequest, Appended, ExpectedRevision};
+
+/// What the aggregates of a unit are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This process's memory where it has them. They may be out of date.
+    Memory,
+    /// The log as it is now.
+    Log,
+}
+
+/// One decision over one or several aggregates, appended all or nothing. Made by
+/// [`Environment::in_unit`].
+pub struct UnitOfWork<'a> {
+    environment: &'a Environment,
+    cause: &'a Cause,
+    source: Source,
+    /// Whether an aggregate was taken from memory, or was believed to be new.
+    assumes: bool,
+    /// The stream of which only an append can tell whether the cause's events are in it.
+    undetermined: Option<StreamName>,
+    changes: Vec<Change>,
+    recorded: usize,
+    /// What the decisions of this unit may know.
+    pub context: Context,
+}
+
+/// An aggregate's new events, and what is to be remembered once they are in the log.
+struct Change {
+    request: AppendRequest,
+    remember: Remember,
+}
+
+type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
+
+impl<'a> UnitOfWork<'a> {
+    pub(super) fn new(environment: &'a Environment, cause: &'a Cause, source: Source) -> Self {
+        Self {
+            environment,
+            cause,
+            source,
+            assumes: false,
+            undetermined: None,
+            changes: Vec::new(),
+            recorded: 0,
+            context: Context { now: environment.clock.now() },
+        }
+    }
+
+    /// An aggregate to decide on.
+    pub async fn load<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.load_stream(StreamName::of(D::CATEGORY, id)).await
+    }
+
+    /// An aggregate to decide on, of a stream that is not named by a UUID.
+    pub async fn load_stream<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.take(stream, Extent::Whole).await
+    }
+
+    /// An aggregate to decide on whose every event says all that the next decision needs: only the
+    /// last one is read. However long the stream, this takes one read.
+    pub async fn load_last<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.take(stream, Extent::LastEvent).await
+    }
+
+    /// An aggregate that should not be there yet, for a command that makes it: nothing is read
+    /// unless it turns out to be there after all.
+    pub async fn load_new<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.load_new_stream(StreamName::of(D::CATEGORY, id)).await
+    }
+
+    /// [`Self::load_new`] for a stream that is not named by a UUID.
+    pub async fn load_new_stream<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        let known = self.environment.remembered::<D>(&stream, Extent::Whole).is_some();
+        if known || self.source == Source::Log {
+            return self.load_stream(stream).await;
+        }
+        self.assumes = true;
+        Ok(Arc::new(Loaded::empty(stream, Extent::Whole)))
+    }
+
+    async fn take<D: Decider>(
+        &mut self,
+        stream: StreamName,
+        extent: Extent,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        if self.source == Source::Memory && !self.environment.aggregates.is_off() {
+            let known = self.environment.remembered(&stream, extent);
+            let outcome = if known.is_some() { "hit" } else { "miss" };
+            metrics::counter!(
+                "aggregate_cache_lookups_total", "category" => D::CATEGORY, "outcome" => outcome
+            )
+            .increment(1);
+            if let Some(known) = known {
+                self.assumes = true;
+                return Ok(known);
+            }
+        }
+        self.environment.read(stream, extent).await
+    }
+
+    /// Whether the first event of this cause is in the aggregate's stream already. The first
+    /// aggregate recorded in a unit is the one to ask: the cause's first event goes there.
+    pub async fn was_done_in<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
+        let Some(id) = self.cause.first_event_id() else { return Ok(false) };
+        match loaded.has(id) {
+            Some(true) => Ok(true),
+            // It may have come since. If it has, the append meets its id there; and where nothing
+            // is appended, the log is asked.
+            _ if self.assumes => {
+                self.undetermined.get_or_insert_with(|| loaded.stream.clone());
+                Ok(false)
+            }
+            Some(false) => Ok(false),
+            None => {
+                let found = self.environment.store.find_in_stream(&loaded.stream, id).await?;
+                Ok(found.is_some())
+            }
+        }
+    }
+
+    /// Decides on an aggregate and records what follows, unless the cause was carried out before.
+    /// What was recorded.
+    pub async fn decide<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        command: &D::Command,
+        expected: Option<Revision>,
+    ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
+        if self.was_done_in(loaded).await? {
+            return Ok(Vec::new());
+        }
+        if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
+            return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
+        }
+        let events = D::decide(&loaded.state, command.clone(), &self.context)
+            .map_err(ExecuteError::Refused)?;
+        self.record(loaded, &events).await?;
+        Ok(events)
+    }
+
+    /// Adds an aggregate's new events. The aggregate must still be as it was loaded when the unit
+    /// is committed.
+    pub async fn record<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        events: &[D::Event],
+    ) -> Result<(), CodecError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut new_events = Vec::with_capacity(events.len());
+        for event in events {
+            let id = self.cause.event_id(self.recorded);
+            self.recorded += 1;
+            new_events.push(NewEvent {
+                id,
+                event_type: event.event_type().into(),
+                data: self.environment.codec.encode(event, id).await?,
+                metadata: self.cause.metadata(self.context.now),
+            });
+        }
+        let evolved =
+            self.environment.remembers::<D>().then(|| loaded.evolved(events, &new_events));
+        let remember = move |environment: &Environment, appended: Appended| {
+            if let Some(mut evolved) = evolved {
+                evolved.position = appended.position;
+                environment.remember(evolved);
+            }
+        };
+        self.changes.push(Change {
+            request: AppendRequest {
+                stream: loaded.stream.clone(),
+                expected: ExpectedRevision::exactly(loaded.revision),
+                events: new_events,
+            },
+            remember: Box::new(remember),
+        });
+        Ok(())
+    }
+
+    /// Whether what it came to rests on memory alone, so that it has to be decided on what the log
+    /// says before it is answered.
+    pub(super) fn is_unproven(&self) -> bool {
+        let proves = |change: &Change| {
+            self.undetermined.as_ref().is_none_or(|asked| *asked == change.request.stream)
+        };
+        self.assumes && !self.changes.first().is_some_and(proves)
+    }
+
+    /// Whether any of it was taken from memory.
+    pub(super) fn assumes(&self) -> bool {
+        self.assumes
+    }
+
+    /// Appends everything recorded, all or nothing.
+    ///
+    /// An append whose outcome is unknown is settled here: the same ids are appended again.
+    pub(super) async fn commit(self) -> Result<Committed, AppendError> {
+        let Self { environment, changes, .. } = self;
+        if changes.is_empty() {
+            return Ok(Committed::default());
+        }
+        let store = &environment.store;
+        let (requests, remember): (Vec<_>, Vec<_>) =
+            changes.into_iter().map(|change| (change.request, change.remember)).unzip();
+        let mut retries = Retries::default();
+        let mut was_unknown = false;
+        let mut appended = loop {
+            let outcome = match <[AppendRequest; 1]>::try_from(requests.clone()) {
+                Ok([request]) => store.append(request).await.map(|appended| vec![appended]),
+                Err(requests) => store.append_many(requests).await,
+            };
+            match outcome {
+                Ok(appended) => break appended,
+                Err(AppendError::OutcomeUnknown(_)) if retries.again().await => was_unknown = true,
+                Err(error) => return Err(error),
+            }
+        };
+        for (appended, remember) in appended.iter_mut().zip(remember) {
+            // After an unknown outcome it is most likely our own that stands there already. What
+            // it says may still be another's, who decided otherwise: it is read when it is needed.
+            if !appended.repeated {
+                remember(environment, *appended);
+            } else if was_unknown {
+                appended.repeated = false;
+            }
+        }
+        let streams = requests.into_iter().map(|request| request.stream);
+        Ok(Committed(streams.zip(appended).collect()))
+    }
+}
+
+/// What a unit appended.
+#[derive(Debug, Clone, Default)]
+pub struct Committed(Vec<(StreamName, Appended)>);
+
+impl Committed {
+    /// What it did to one of the unit's aggregates.
+    pub fn executed<D: Decider>(&self, loaded: &Loaded<D>) -> Executed {
+        let of_it = self.0.iter().find(|(stream, _)| *stream == loaded.stream);
+        of_it.map_or_else(
+            || loaded.unchanged(),
+            |(_, appended)| Executed {
+                revision: Some(appended.revision),
+                position: self.position().unwrap_or(appended.position),
+                recorded: !appended.repeated,
+            },
+        )
+    }
+
+    /// The position of the last event, `None` when there was nothing to append.
+    pub fn position(&self) -> Option<Position> {
+        self.0.iter().map(|(_, appended)| appended.position).max()
+    }
+
+    /// Whether the same ids stood there already.
+    pub(super) fn is_repetition(&self) -> bool {
+        self.0.iter().any(|(_, appended)| appended.repeated)
+    }
+}
+
+/// A bounded number of tries, with growing pauses in between.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    tried: u32,
+}
+
+impl Retries {
+    const MOST: u32 = 12;
+
+    /// Waits before the next try; `false` when there were enough.
+    pub(super) async fn again(&mut self) -> bool {
+        self.tried += 1;
+        if self.tried >= Self::MOST {
+            return false;
+        }
+        // The first two come at once: most conflicts are between two writers.
+        let pause = Duration::from_millis(1) * (1 << self.tried.saturating_sub(2).min(6));
+        if self.tried > 2 {
+            tokio::time::sleep(crate::backoff::jittered(pause)).await;
+        }
+        true
+    }
+}
