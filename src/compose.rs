@@ -56,7 +56,8 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     let codec = Codec::new(Arc::clone(&opened.vault));
     let environment =
         Environment::new(store, codec, Arc::new(SystemClock), master_key.derive("lookup"))
-            .with_cache(configuration.cache);
+            .with_cache(configuration.cache)
+            .with_snapshots(Arc::clone(&opened.snapshots));
     let mut modules = Vec::new();
     for name in MODULES {
         if configuration.run.is_empty() || configuration.run.iter().any(|one| one == name) {
@@ -97,6 +98,7 @@ impl System {
         for module in modules {
             module.database.close().await;
         }
+        environment.finish().await;
         drop(environment);
         opened.close().await;
     }

@@ -1,4 +1,4 @@
-//! The event store and the key vault on SQL databases.
+//! The event store, the key vault and the snapshots on SQL databases.
 //!
 //! One appender task per process gathers concurrent appends and commits them as one group: one
 //! transaction and one fsync per batch, not per event. SQL is plain and static, one file per
@@ -9,6 +9,7 @@ mod interning;
 mod keys;
 mod postgres;
 mod recent;
+mod snapshots;
 mod sqlite;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use kernel::event::Position;
 use kernel::keys::{KeyError, KeyVault, SecretKey};
 use kernel::planning::MAX_EVENT_BYTES;
 use kernel::seams::{SharedClock, new_id};
+use kernel::snapshot::SnapshotStore;
 use kernel::store::{EventStore, ReadError};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -81,6 +83,8 @@ pub struct Opened {
     pub store: Arc<dyn EventStore>,
     /// The keys of personal data.
     pub vault: Arc<dyn KeyVault>,
+    /// States of aggregates whose streams are long.
+    pub snapshots: Arc<dyn SnapshotStore>,
     closing: Closing,
 }
 

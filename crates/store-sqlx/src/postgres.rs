@@ -30,13 +30,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::connecting::{durable, pool, reading as for_reading};
+use self::connecting::{durable, not_durable, pool};
 use self::following::Follower;
 use self::reading::Readers;
 use self::streams::Streams;
 use self::tail::Tail;
 use crate::appender::Queue;
 use crate::keys::SqlKeyVault;
+use crate::snapshots::{self, SqlSnapshots};
 use crate::{Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, check_master_key};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres/event_store");
@@ -60,6 +61,9 @@ pub const STATEMENTS: &[&str] = &[
     keys::FIND,
     keys::CREATE,
     keys::OPEN,
+    snapshots::LOAD,
+    snapshots::SAVE,
+    snapshots::FORGET,
     reading::HEAD,
     reading::IS_READ_ONLY,
     reading::ID_AT,
@@ -129,12 +133,12 @@ pub(crate) async fn open(
         .await?;
     let streams = Streams::new();
     let readers = Readers {
-        pool: pool(for_reading(&connect), options.readers),
+        pool: pool(not_durable(&connect), options.readers),
         timeout: options.statement_timeout + Duration::from_secs(1),
         streams: streams.clone(),
     };
     let key_writers = pool(durable(&connect), 1);
-    let listeners = pool(for_reading(&connect), 1);
+    let listeners = pool(not_durable(&connect), 1);
     let log_id = identify(&key_writers, master_key, &clock).await?;
     let tail = Arc::new(Tail::starting_at(readers.head().await?));
     let stop = CancellationToken::new();
@@ -160,13 +164,17 @@ pub(crate) async fn open(
     ];
     let table = keys::PostgresKeys { writers: key_writers.clone(), readers: readers.pool.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    let pools = vec![listeners, key_writers, readers.pool.clone()];
+    // What is lost of them in a crash is written again.
+    let snapshots =
+        SqlSnapshots { writers: pool(not_durable(&connect), 1), readers: readers.pool.clone() };
+    let pools = vec![listeners, key_writers, snapshots.writers.clone(), readers.pool.clone()];
     let closing = Closing { appender, others, stop, pools };
     let max_event_bytes = options.max_event_bytes;
     let store = PostgresStore { log_id, readers, queue, tail, max_event_bytes };
     Ok(Opened {
         store: Arc::new(store),
         vault: Arc::new(vault),
+        snapshots: Arc::new(snapshots),
         closing: AnyClosing::Postgres(closing),
     })
 }

@@ -26,14 +26,15 @@ use self::connection::Readers;
 use crate::appender::Queue;
 use crate::keys::SqlKeyVault;
 use crate::recent::Recent;
+use crate::snapshots::{self, SqlSnapshots};
 use crate::{
     Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, check_master_key, raise,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
 
-/// Connections that read keys; those that read events are apart.
-const KEY_READERS: u32 = 2;
+/// Connections that read keys and snapshots; those that read events are apart.
+const SIDE_READERS: u32 = 2;
 const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
 const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
      VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
@@ -45,6 +46,9 @@ pub const STATEMENTS: &[&str] = &[
     keys::FIND,
     keys::CREATE,
     keys::OPEN,
+    snapshots::LOAD,
+    snapshots::SAVE,
+    snapshots::FORGET,
     reading::HEAD,
     reading::ID_AT,
     reading::STREAM,
@@ -110,9 +114,12 @@ pub(crate) async fn open(
         .map_err(DatabaseError::Sql)?;
     database::migrate(&keys, &MIGRATIONS, "event_store").await?;
     let log_id = identify(&keys, master_key, &clock).await?;
-    let key_readers = SqlitePoolOptions::new()
-        .max_connections(KEY_READERS)
+    let side_readers = SqlitePoolOptions::new()
+        .max_connections(SIDE_READERS)
         .connect_lazy_with(connect.read_only(true));
+    let snapshot_writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(sqlite_options(&path, SqliteSynchronous::Normal)?);
     let readers = Readers::new(path.clone());
     let at = readers.head().await?;
     let (head_sender, head) = watch::channel(at);
@@ -128,14 +135,20 @@ pub(crate) async fn open(
     let (queue, appender) =
         Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
-    let table = keys::SqliteKeys { writer: keys.clone(), readers: key_readers.clone() };
+    let table = keys::SqliteKeys { writer: keys.clone(), readers: side_readers.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    let pools = vec![key_readers, keys];
+    let snapshots =
+        SqlSnapshots { writers: snapshot_writer.clone(), readers: side_readers.clone() };
+    let pools = vec![side_readers, snapshot_writer, keys];
     let closing = Closing { appender, poller, stop, readers: readers.clone(), pools };
     let max_event_bytes = options.max_event_bytes;
     let store = SqliteStore { log_id, readers, queue, recent, head, max_event_bytes };
-    let closing = AnyClosing::Sqlite(closing);
-    Ok(Opened { store: Arc::new(store), vault: Arc::new(vault), closing })
+    Ok(Opened {
+        store: Arc::new(store),
+        vault: Arc::new(vault),
+        snapshots: Arc::new(snapshots),
+        closing: AnyClosing::Sqlite(closing),
+    })
 }
 
 /// The log's id, made at the first opening; refuses another master key than the first one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kernel::keys::SecretKey;
 use kernel::memory::MemoryStore;
 use kernel::seams::SystemClock;
+use kernel::snapshot::{MemorySnapshots, SnapshotStore};
 use kernel::store::EventStore;
 use store_sqlx::{Opened, StoreOptions};
 use tempfile::TempDir;
@@ -15,6 +16,8 @@ use crate::postgres::TestDatabase;
 pub struct TestStore {
     /// The store.
     pub store: Arc<dyn EventStore>,
+    /// The snapshots beside it.
+    pub snapshots: Arc<dyn SnapshotStore>,
     reopening: Option<Reopening>,
 }
 
@@ -43,7 +46,8 @@ impl Place {
 impl TestStore {
     /// A store in memory.
     pub async fn memory() -> Self {
-        Self { store: Arc::new(MemoryStore::new(Arc::new(SystemClock))), reopening: None }
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        Self { store, snapshots: Arc::new(MemorySnapshots::default()), reopening: None }
     }
 
     /// A store in a SQLite file of its own.
@@ -76,8 +80,8 @@ impl TestStore {
         let url = place.url();
         let opened = store_sqlx::open(&url, &key, Arc::new(SystemClock), options.clone());
         let opened = opened.await.unwrap();
-        let store = Arc::clone(&opened.store);
-        Self { store, reopening: Some(Reopening { place, key, options, opened }) }
+        let (store, snapshots) = (Arc::clone(&opened.store), Arc::clone(&opened.snapshots));
+        Self { store, snapshots, reopening: Some(Reopening { place, key, options, opened }) }
     }
 
     /// The URL of a durable store.
@@ -98,7 +102,7 @@ impl TestStore {
         let Some(Reopening { place, key, options, opened }) = self.reopening else {
             return self;
         };
-        drop(self.store);
+        drop((self.store, self.snapshots));
         opened.close().await;
         Self::open(place, key, options).await
     }

@@ -46,8 +46,8 @@ pub(super) fn durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "on")])
 }
 
-/// The same for connections that only read, and notify: that needs no disk.
-pub(super) fn reading(connect: &PgConnectOptions) -> PgConnectOptions {
+/// The same for connections that read, notify and keep snapshots: that needs no disk.
+pub(super) fn not_durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "off")])
 }
 
