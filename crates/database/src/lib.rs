@@ -214,6 +214,17 @@ impl Database {
         })
     }
 
+    /// Opens a transaction whose statements take lists: PostgreSQL plans each for the tables as
+    /// they are now. The plan it would keep from when they were small reads all of a table that has
+    /// grown since, until statistics are next gathered.
+    pub async fn begin_bulk(&self) -> Result<Transaction, DatabaseError> {
+        const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan";
+        Ok(match &self.pools {
+            Pools::Sqlite(_) => self.begin().await?,
+            Pools::Postgres(pools) => pools.writers.begin_with(BEGIN).await?.into(),
+        })
+    }
+
     /// Opens a transaction that reads one state of the database, for however long.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         const BEGIN: &str =
