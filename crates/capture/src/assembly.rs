@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use database::{DatabaseError, Transaction};
 use jaq_json::Val;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::jq::{from_json, object};
 use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId};
@@ -34,14 +34,14 @@ struct Instance {
 /// Assembles aggregates of one kind, reading the rows of each place at once.
 pub(crate) async fn assemble(
     mirror: &mut Mirror,
-    connection: &mut SqliteConnection,
+    reading: &mut Transaction,
     mapping: &Arc<Mapping>,
     id: AggregateId,
     keys: &[String],
-) -> sqlx::Result<Vec<Assembled>> {
+) -> Result<Vec<Assembled>, DatabaseError> {
     let aggregate = &mapping.aggregates[id];
     let root_table = &mapping.tables[aggregate.root].name;
-    mirror.load_rows(connection, keys.iter().map(|key| (aggregate.root, key.clone()))).await?;
+    mirror.load_rows(reading, keys.iter().map(|key| (aggregate.root, key.clone()))).await?;
     let mut documents: Vec<Assembled> = Vec::with_capacity(keys.len());
     let mut instances: Vec<Instance> = Vec::new();
     let mut at: Vec<Vec<usize>> = vec![Vec::new(); aggregate.nodes.len()];
@@ -70,7 +70,7 @@ pub(crate) async fn assemble(
             Direction::Many => {
                 let named =
                     parents.iter().map(|&parent| (edge.link, instances[parent].key.clone()));
-                mirror.load_links(connection, named.collect()).await?;
+                mirror.load_links(reading, named.collect()).await?;
                 for parent in parents {
                     let named = (edge.link, instances[parent].key.clone());
                     let mut keys: Vec<String> = mirror.naming(&named).cloned().collect();
@@ -88,7 +88,7 @@ pub(crate) async fn assemble(
         }
         let ids = below.iter().flat_map(|(_, keys)| keys).map(|key| (place.table, key.clone()));
         let ids: Vec<RowId> = ids.collect();
-        mirror.load_rows(connection, ids).await?;
+        mirror.load_rows(reading, ids).await?;
         for (parent, keys) in below {
             let document = instances[parent].document;
             let mut found = Vec::with_capacity(keys.len());

@@ -1,86 +1,24 @@
 //! What the import knows beside the mirror: how far it is, what is dirty, what is to be sent, what
-//! was delivered and what is in quarantine. All in the mirror's database, so that it moves in one transaction with
-//! the rows.
+//! was delivered and what is in quarantine. All in the mirror's database, so that it moves in one
+//! transaction with the rows.
+
+pub(super) mod statements;
 
 use std::collections::HashMap;
 
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
+use chrono::{DateTime, Utc};
+use database::{DatabaseError, Executor, Row, Statement, Transaction};
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::Quarantined;
 use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
 use crate::files::{Head, Place};
+use statements as sql;
 
-const BEGIN: &str = "INSERT INTO capture_source \
-     (source, run, mirror_fingerprint, open_transaction, in_snapshot, spilled, last_mark) \
-     VALUES ($1, $2, $3, NULL, 0, 0, 0) ON CONFLICT (source) DO UPDATE SET run = excluded.run \
-     RETURNING mirror_fingerprint, open_transaction, in_snapshot, spilled, last_mark";
-const ADVANCE: &str = "UPDATE capture_source SET open_transaction = $3, in_snapshot = $4, \
-     spilled = $5, last_mark = $6 WHERE source = $1 AND run = $2";
-const FINGERPRINT: &str =
-    "SELECT fingerprint FROM capture_aggregate WHERE source = $1 AND aggregate = $2";
-const SET_FINGERPRINT: &str = "INSERT INTO capture_aggregate (source, aggregate, fingerprint) \
-     VALUES ($1, $2, $3) ON CONFLICT (source, aggregate) DO UPDATE SET fingerprint = excluded.fingerprint";
-const MARK_ALL: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
-     SELECT source, $2, key, $4, $5 FROM mirror_row WHERE source = $1 AND tbl = $3 \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark";
-const FILES: &str = "SELECT id, head_length, head_digest, read_to, line, tail_length, \
-     tail_checksum FROM capture_file WHERE source = $1 ORDER BY read_to DESC";
-const NEW_FILE: &str = "INSERT INTO capture_file (source, name, head_length, head_digest, \
-     read_to, line, tail_length, tail_checksum) VALUES ($1, $2, 0, '', 0, 0, 0, 0) RETURNING id";
-const READ_TO: &str = "UPDATE capture_file SET read_to = $2, line = $3, tail_length = $4, \
-     tail_checksum = $5, head_length = $6, head_digest = $7 WHERE id = $1";
-const MARK: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE true \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET \
-     mark = excluded.mark, occurred_ms = excluded.occurred_ms";
-/// A mark goes unless it is newer than what was worked on.
-const UNMARK: &str = "DELETE FROM dirty WHERE (source, aggregate, key) IN \
-     (SELECT dirty.source, dirty.aggregate, dirty.key FROM json_each($2) AS done CROSS JOIN dirty \
-     ON dirty.source = $1 AND dirty.aggregate = done.value ->> 0 AND dirty.key = done.value ->> 1 \
-     WHERE dirty.mark <= done.value ->> 2)";
-const POST: &str = "INSERT INTO outbox (source, seq, aggregate, key, mark, occurred_ms, \
-     correlation, digest, state, absent) SELECT $1, value ->> 0, value ->> 1, value ->> 2, \
-     value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8 \
-     FROM json_each($2)";
-const POSTED: &str = "SELECT seq, aggregate, key, mark, occurred_ms, correlation, digest, state, \
-     absent FROM outbox WHERE source = $1 AND seq > $2 ORDER BY seq LIMIT $3";
-const LAST_SEQ: &str = "SELECT coalesce(max(seq), 0) FROM outbox WHERE source = $1";
-const ANSWERED: &str = "DELETE FROM outbox WHERE (source, seq) IN \
-     (SELECT $1, value FROM json_each($2))";
-const HOLDS: &str = "SELECT count(*) FROM capture_source WHERE source = $1 AND run = $2";
-const DIRTY: &str = "SELECT key, mark, occurred_ms FROM dirty \
-     WHERE source = $1 AND aggregate = $2 AND key > $3 ORDER BY key LIMIT $4";
-const DIRTY_COUNT: &str = "SELECT count(*) FROM \
-     (SELECT source, aggregate, key FROM dirty UNION SELECT source, aggregate, key FROM outbox) \
-     WHERE source = $1";
-const DIGESTS: &str = "SELECT key, digest FROM delivered \
-     WHERE source = $1 AND aggregate = $2 AND key IN (SELECT value FROM json_each($3))";
-const DELIVERED: &str = "INSERT INTO delivered (source, aggregate, key, digest, ignored) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each($2) WHERE true \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET \
-     digest = excluded.digest, ignored = excluded.ignored";
-const IGNORED: &str = "SELECT aggregate, ignored, count(*) FROM delivered \
-     WHERE source = $1 AND ignored IS NOT NULL GROUP BY aggregate, ignored ORDER BY aggregate, ignored";
-/// What is newer stays, whenever an answer comes.
-const QUARANTINE: &str = "INSERT INTO quarantine (source, aggregate, key, mark, reason, since) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, $3 FROM json_each($2) \
-     WHERE true ON CONFLICT (source, aggregate, key) DO UPDATE SET \
-     reason = excluded.reason, mark = excluded.mark WHERE excluded.mark >= quarantine.mark";
-const RELEASE: &str = "DELETE FROM quarantine WHERE (source, aggregate, key) IN \
-     (SELECT q.source, q.aggregate, q.key FROM json_each($2) AS done CROSS JOIN quarantine AS q \
-     ON q.source = $1 AND q.aggregate = done.value ->> 0 AND q.key = done.value ->> 1 \
-     WHERE q.mark <= done.value ->> 2)";
-const QUARANTINED: &str = "SELECT count(*) FROM quarantine WHERE source = $1";
-const QUARANTINE_LIST: &str = "SELECT aggregate, key, reason, since FROM quarantine \
-     WHERE source = $1 ORDER BY aggregate, key";
-const REPLAY: &str = "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
-     SELECT source, aggregate, key, $2, $3 FROM quarantine WHERE source = $1 \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark";
-
-type Result<T> = sqlx::Result<T>;
+type Result<T> = std::result::Result<T, DatabaseError>;
 
 /// How far an import is, beside the files.
 #[derive(Debug, Clone, Default)]
@@ -107,37 +45,58 @@ pub(super) struct KnownFile {
     pub(super) place: Place,
 }
 
-/// A row of the outbox.
-#[derive(sqlx::FromRow)]
-struct PostedRow {
-    seq: i64,
-    aggregate: String,
-    key: String,
-    mark: i64,
-    occurred_ms: i64,
-    correlation: String,
-    digest: String,
-    state: Option<String>,
-    absent: Option<String>,
+impl KnownFile {
+    fn read(row: &Row) -> Result<Self> {
+        let length: i64 = row.get("head_length")?;
+        let number = |column| Ok::<u64, DatabaseError>(row.get::<i64>(column)?.cast_unsigned());
+        Ok(Self {
+            id: row.get("id")?,
+            head: Head {
+                length: usize::try_from(length).unwrap_or_default(),
+                digest: row.get("head_digest")?,
+            },
+            place: Place {
+                offset: number("read_to")?,
+                line: number("line")?,
+                tail_length: number("tail_length")?,
+                tail_checksum: u32::try_from(number("tail_checksum")?).unwrap_or_default(),
+            },
+        })
+    }
 }
 
-impl PostedRow {
-    fn command(self) -> Result<(Command, String)> {
-        let damaged = |error| sqlx::Error::Decode(Box::new(error));
-        let command = Command {
-            seq: self.seq,
-            root: (0, self.key),
-            mark: self.mark,
-            occurred_ms: self.occurred_ms,
-            correlation: Uuid::parse_str(&self.correlation).map_err(damaged)?,
-            digest: self.digest,
-            stated: match self.state {
-                Some(state) => Stated::Present(state),
-                None => Stated::Absent(self.absent.unwrap_or_default()),
-            },
-        };
-        Ok((command, self.aggregate))
-    }
+/// A command of the outbox with the name of its aggregate, whose id is to be filled in.
+fn posted(row: &Row) -> Result<(Command, String)> {
+    let command = Command {
+        seq: row.get("seq")?,
+        root: (0, row.get("key")?),
+        mark: row.get("mark")?,
+        occurred_ms: row.get("occurred_ms")?,
+        correlation: row.get("correlation")?,
+        digest: row.get("digest")?,
+        stated: match row.get("state")? {
+            Some(state) => Stated::Present(state),
+            None => Stated::Absent(row.get::<Option<String>>("absent")?.unwrap_or_default()),
+        },
+    };
+    Ok((command, row.get("aggregate")?))
+}
+
+/// What is in quarantine of a source.
+pub(super) async fn quarantine_list<'c>(
+    of: impl Executor<'c>,
+    source: &str,
+) -> Result<Vec<Quarantined>> {
+    let rows = of.query(&sql::QUARANTINE_LIST).bind(source).fetch_all().await?;
+    let entry = |row: &Row| {
+        Ok(Quarantined {
+            aggregate: row.get("aggregate")?,
+            key: row.get("key")?,
+            reason: row.get("reason")?,
+            since: row.get("since")?,
+        })
+    };
+    rows.iter().map(entry).collect()
 }
 
 /// The statements of one source's bookkeeping.
@@ -145,7 +104,7 @@ impl PostedRow {
 pub(super) struct Ledger {
     pub(super) source: String,
     /// Names this run, so that two runs cannot both write.
-    pub(super) run: String,
+    pub(super) run: Uuid,
 }
 
 impl Ledger {
@@ -153,350 +112,267 @@ impl Ledger {
     /// was filled with.
     pub(super) async fn begin(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         fingerprint: &str,
     ) -> Result<(State, String)> {
-        let (stored, transaction, in_snapshot, spilled, last_mark) =
-            sqlx::query_as::<_, (String, Option<i64>, bool, bool, i64)>(BEGIN)
-                .bind(&self.source)
-                .bind(&self.run)
-                .bind(fingerprint)
-                .fetch_one(connection)
-                .await?;
-        let cursor = Cursor { transaction, in_snapshot };
-        Ok((State { cursor, spilled, last_mark }, stored))
+        let begin = transaction.query(&sql::BEGIN).bind(&self.source).bind(self.run);
+        let row = begin.bind(fingerprint).fetch_one().await?;
+        let cursor = Cursor {
+            transaction: row.get("open_transaction")?,
+            in_snapshot: row.get("in_snapshot")?,
+        };
+        let (spilled, last_mark) = (row.get("spilled")?, row.get("last_mark")?);
+        Ok((State { cursor, spilled, last_mark }, row.get("mirror_fingerprint")?))
     }
 
-    /// Stores how far the import is; `false` when another run took over.
+    /// Stores how far the import is; `false` when another run took over. Until the transaction
+    /// ends none can.
     pub(super) async fn advance(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         state: &State,
     ) -> Result<bool> {
-        let done = sqlx::query(ADVANCE)
+        let advance = transaction
+            .query(&sql::ADVANCE)
             .bind(&self.source)
-            .bind(&self.run)
+            .bind(self.run)
             .bind(state.cursor.transaction)
             .bind(state.cursor.in_snapshot)
             .bind(state.spilled)
-            .bind(state.last_mark)
-            .execute(connection)
-            .await?;
-        Ok(done.rows_affected() == 1)
+            .bind(state.last_mark);
+        Ok(advance.execute().await? == 1)
     }
 
     /// Whether an aggregate's documents or program changed since the last run; remembers them.
     pub(super) async fn is_new(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         aggregate: &str,
         fingerprint: &str,
     ) -> Result<bool> {
-        let stored: Option<String> = sqlx::query_scalar(FINGERPRINT)
-            .bind(&self.source)
-            .bind(aggregate)
-            .fetch_optional(&mut *connection)
-            .await?;
-        sqlx::query(SET_FINGERPRINT)
-            .bind(&self.source)
-            .bind(aggregate)
-            .bind(fingerprint)
-            .execute(connection)
-            .await?;
+        let stored = transaction.query(&sql::FINGERPRINT).bind(&self.source).bind(aggregate);
+        let stored: Option<String> = stored.scalar_optional().await?;
+        let set = transaction.query(&sql::SET_FINGERPRINT).bind(&self.source).bind(aggregate);
+        set.bind(fingerprint).execute().await?;
         Ok(stored.as_deref() != Some(fingerprint))
     }
 
     /// Marks every aggregate of a kind dirty.
     pub(super) async fn mark_all(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         aggregate: &str,
         table: &str,
         mark: i64,
         occurred_ms: i64,
     ) -> Result<()> {
-        sqlx::query(MARK_ALL)
-            .bind(&self.source)
-            .bind(aggregate)
-            .bind(table)
-            .bind(mark)
-            .bind(occurred_ms)
-            .execute(connection)
-            .await?;
+        let mark_all = transaction.query(&sql::MARK_ALL).bind(&self.source).bind(aggregate);
+        mark_all.bind(table).bind(mark).bind(occurred_ms).execute().await?;
         Ok(())
     }
 
-    pub(super) async fn files(&self, connection: &mut SqliteConnection) -> Result<Vec<KnownFile>> {
-        let files: Vec<(i64, i64, String, i64, i64, i64, i64)> =
-            sqlx::query_as(FILES).bind(&self.source).fetch_all(connection).await?;
-        let known = |(id, length, digest, offset, line, tail_length, checksum): (
-            i64,
-            i64,
-            String,
-            i64,
-            i64,
-            i64,
-            i64,
-        )| KnownFile {
-            id,
-            head: Head { length: usize::try_from(length).unwrap_or_default(), digest },
-            place: Place {
-                offset: offset.cast_unsigned(),
-                line: line.cast_unsigned(),
-                tail_length: tail_length.cast_unsigned(),
-                tail_checksum: u32::try_from(checksum).unwrap_or_default(),
-            },
-        };
-        Ok(files.into_iter().map(known).collect())
+    pub(super) async fn files(&self, transaction: &mut Transaction) -> Result<Vec<KnownFile>> {
+        let rows = transaction.query(&sql::FILES).bind(&self.source).fetch_all().await?;
+        rows.iter().map(KnownFile::read).collect()
     }
 
     /// Begins to remember a file that was not read before.
-    pub(super) async fn new_file(
-        &self,
-        connection: &mut SqliteConnection,
-        name: &str,
-    ) -> Result<i64> {
-        sqlx::query_scalar(NEW_FILE).bind(&self.source).bind(name).fetch_one(connection).await
+    pub(super) async fn new_file(&self, transaction: &mut Transaction, name: &str) -> Result<i64> {
+        transaction.query(&sql::NEW_FILE).bind(&self.source).bind(name).scalar().await
     }
 
     /// Remembers how far a file was read, and how it begins.
     pub(super) async fn read_to(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         file: i64,
         place: Place,
         head: &Head,
     ) -> Result<()> {
-        sqlx::query(READ_TO)
+        let read_to = transaction
+            .query(&sql::READ_TO)
             .bind(file)
             .bind(place.offset.cast_signed())
             .bind(place.line.cast_signed())
             .bind(place.tail_length.cast_signed())
             .bind(i64::from(place.tail_checksum))
             .bind(head.length as i64)
-            .bind(&head.digest)
-            .execute(connection)
-            .await?;
+            .bind(&head.digest);
+        read_to.execute().await?;
         Ok(())
     }
 
     /// Runs one of the statements that take a list.
-    async fn list(
+    async fn list<T: Serialize>(
         &self,
-        connection: &mut SqliteConnection,
-        statement: &'static str,
-        entries: Vec<Value>,
+        transaction: &mut Transaction,
+        statement: &Statement,
+        entries: &[T],
     ) -> Result<()> {
         if !entries.is_empty() {
-            let entries = Value::Array(entries).to_string();
-            sqlx::query(statement).bind(&self.source).bind(entries).execute(connection).await?;
+            let query = transaction.query(statement).bind(&self.source).bind_json(entries);
+            query.execute().await?;
         }
         Ok(())
     }
 
     pub(super) async fn mark(
         &self,
-        connection: &mut SqliteConnection,
-        marks: impl Iterator<Item = (&str, Mark)>,
+        transaction: &mut Transaction,
+        marks: impl Iterator<Item = (&str, &Mark)>,
     ) -> Result<()> {
-        let entry = |(aggregate, mark): (&str, Mark)| {
-            json!([aggregate, mark.key, mark.mark, mark.occurred_ms])
-        };
-        self.list(connection, MARK, marks.map(entry).collect()).await
+        let entries = marks.map(|(aggregate, Mark { key, mark, occurred_ms })| {
+            (aggregate, key, mark, occurred_ms)
+        });
+        self.list(transaction, &sql::MARK, &entries.collect::<Vec<_>>()).await
     }
 
     pub(super) async fn unmark(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         marks: impl Iterator<Item = (&str, &str, i64)>,
     ) -> Result<()> {
-        let entries = marks.map(|(aggregate, key, mark)| json!([aggregate, key, mark])).collect();
-        self.list(connection, UNMARK, entries).await
+        self.list(transaction, &sql::UNMARK, &marks.collect::<Vec<_>>()).await
     }
 
     /// Puts commands, each with the name of its aggregate, into the outbox.
     pub(super) async fn post(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         commands: impl Iterator<Item = (&str, &Command)>,
     ) -> Result<()> {
-        let entry = |(aggregate, command): (&str, &Command)| {
+        let entries = commands.map(|(aggregate, command)| {
             let Command { seq, root, mark, occurred_ms, correlation, digest, stated } = command;
             let (state, absent) = match stated {
                 Stated::Present(state) => (Some(state), None),
                 Stated::Absent(why) => (None, Some(why)),
             };
-            json!([
-                seq,
-                aggregate,
-                root.1,
-                mark,
-                occurred_ms,
-                correlation.to_string(),
-                digest,
-                state,
-                absent
-            ])
-        };
-        self.list(connection, POST, commands.map(entry).collect()).await
+            let correlation = correlation.simple().to_string();
+            (seq, aggregate, &root.1, mark, occurred_ms, correlation, digest, state, absent)
+        });
+        self.list(transaction, &sql::POST, &entries.collect::<Vec<_>>()).await
     }
 
     /// A page of the outbox after a place in it: commands with the names of their aggregates,
     /// whose ids are to be filled in.
-    pub(super) async fn posted(
+    pub(super) async fn posted<'c>(
         &self,
-        connection: &mut SqliteConnection,
+        of: impl Executor<'c>,
         after: i64,
         limit: usize,
     ) -> Result<Vec<(Command, String)>> {
-        let rows: Vec<PostedRow> = sqlx::query_as(POSTED)
-            .bind(&self.source)
-            .bind(after)
-            .bind(limit as i64)
-            .fetch_all(connection)
-            .await?;
-        rows.into_iter().map(PostedRow::command).collect()
+        let page = of.query(&sql::POSTED).bind(&self.source).bind(after).bind(limit as i64);
+        page.fetch_all().await?.iter().map(posted).collect()
     }
 
     /// The last place in the outbox that is taken.
-    pub(super) async fn last_seq(&self, connection: &mut SqliteConnection) -> Result<i64> {
-        sqlx::query_scalar(LAST_SEQ).bind(&self.source).fetch_one(connection).await
+    pub(super) async fn last_seq(&self, transaction: &mut Transaction) -> Result<i64> {
+        transaction.query(&sql::LAST_SEQ).bind(&self.source).scalar().await
     }
 
     /// Takes commands out of the outbox.
     pub(super) async fn answered(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         commands: impl Iterator<Item = i64>,
     ) -> Result<()> {
-        self.list(connection, ANSWERED, commands.map(Value::from).collect()).await
-    }
-
-    /// Whether this run still is the one that writes.
-    pub(super) async fn holds(&self, connection: &mut SqliteConnection) -> Result<bool> {
-        let runs: i64 = sqlx::query_scalar(HOLDS)
-            .bind(&self.source)
-            .bind(&self.run)
-            .fetch_one(connection)
-            .await?;
-        Ok(runs == 1)
+        self.list(transaction, &sql::ANSWERED, &commands.collect::<Vec<_>>()).await
     }
 
     /// A page of dirty roots of one kind, after a key.
-    pub(super) async fn dirty(
+    pub(super) async fn dirty<'c>(
         &self,
-        connection: &mut SqliteConnection,
+        of: impl Executor<'c>,
         aggregate: &str,
         after: &str,
         limit: usize,
     ) -> Result<Vec<Mark>> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(DIRTY)
-            .bind(&self.source)
-            .bind(aggregate)
-            .bind(after)
-            .bind(limit as i64)
-            .fetch_all(connection)
-            .await?;
-        let mark = |(key, mark, occurred_ms)| Mark { key, mark, occurred_ms };
-        Ok(rows.into_iter().map(mark).collect())
+        let page = of.query(&sql::DIRTY).bind(&self.source).bind(aggregate).bind(after);
+        let rows = page.bind(limit as i64).fetch_all().await?;
+        let mark = |row: &Row| {
+            let (key, mark) = (row.get("key")?, row.get("mark")?);
+            Ok(Mark { key, mark, occurred_ms: row.get("occurred_ms")? })
+        };
+        rows.iter().map(mark).collect()
     }
 
-    pub(super) async fn dirty_count(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar(DIRTY_COUNT).bind(&self.source).fetch_one(connection).await?;
+    pub(super) async fn dirty_count<'c>(&self, of: impl Executor<'c>) -> Result<u64> {
+        self.count(of, &sql::DIRTY_COUNT).await
+    }
+
+    async fn count<'c>(&self, of: impl Executor<'c>, statement: &Statement) -> Result<u64> {
+        let count: i64 = of.query(statement).bind(&self.source).scalar().await?;
         Ok(count.cast_unsigned())
     }
 
     /// Digests of the states last delivered.
-    pub(super) async fn digests(
+    pub(super) async fn digests<'c>(
         &self,
-        connection: &mut SqliteConnection,
+        of: impl Executor<'c>,
         aggregate: &str,
         keys: &[&str],
     ) -> Result<HashMap<String, String>> {
-        let rows: Vec<(String, String)> = sqlx::query_as(DIGESTS)
-            .bind(&self.source)
-            .bind(aggregate)
-            .bind(json!(keys).to_string())
-            .fetch_all(connection)
-            .await?;
-        Ok(rows.into_iter().collect())
+        let digests = of.query(&sql::DIGESTS).bind(&self.source).bind(aggregate).bind_json(keys);
+        let rows = digests.fetch_all().await?;
+        rows.iter().map(|row| Ok((row.get("key")?, row.get("digest")?))).collect()
     }
 
     pub(super) async fn delivered(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         states: impl Iterator<Item = (&str, &str, &str, Option<&str>)>,
     ) -> Result<()> {
-        let entry = |(aggregate, key, digest, ignored)| json!([aggregate, key, digest, ignored]);
-        self.list(connection, DELIVERED, states.map(entry).collect()).await
+        self.list(transaction, &sql::DELIVERED, &states.collect::<Vec<_>>()).await
     }
 
-    pub(super) async fn ignored(&self, connection: &mut SqliteConnection) -> Result<Vec<Ignored>> {
-        let rows: Vec<(String, String, i64)> =
-            sqlx::query_as(IGNORED).bind(&self.source).fetch_all(connection).await?;
-        let ignored = |(aggregate, reason, roots): (String, String, i64)| Ignored {
-            aggregate,
-            reason,
-            roots: roots.cast_unsigned(),
+    pub(super) async fn ignored<'c>(&self, of: impl Executor<'c>) -> Result<Vec<Ignored>> {
+        let rows = of.query(&sql::IGNORED).bind(&self.source).fetch_all().await?;
+        let ignored = |row: &Row| {
+            Ok(Ignored {
+                aggregate: row.get("aggregate")?,
+                reason: row.get("ignored")?,
+                roots: row.get::<i64>("roots")?.cast_unsigned(),
+            })
         };
-        Ok(rows.into_iter().map(ignored).collect())
+        rows.iter().map(ignored).collect()
     }
 
+    /// Puts aggregates into quarantine, each once.
     pub(super) async fn quarantine(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         entries: impl Iterator<Item = (&str, &str, i64, &str)>,
-        since: &str,
+        since: DateTime<Utc>,
     ) -> Result<()> {
-        let entry = |(aggregate, key, mark, reason)| json!([aggregate, key, mark, reason]);
-        let entries: Vec<Value> = entries.map(entry).collect();
+        let entries: Vec<_> = entries.collect();
         if !entries.is_empty() {
-            sqlx::query(QUARANTINE)
-                .bind(&self.source)
-                .bind(Value::Array(entries).to_string())
-                .bind(since)
-                .execute(connection)
-                .await?;
+            let query = transaction.query(&sql::QUARANTINE).bind(&self.source).bind_json(&entries);
+            query.bind(since).execute().await?;
         }
         Ok(())
     }
 
     pub(super) async fn release(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         roots: impl Iterator<Item = (&str, &str, i64)>,
     ) -> Result<()> {
-        let entries = roots.map(|(aggregate, key, mark)| json!([aggregate, key, mark])).collect();
-        self.list(connection, RELEASE, entries).await
+        self.list(transaction, &sql::RELEASE, &roots.collect::<Vec<_>>()).await
     }
 
-    pub(super) async fn quarantined(&self, connection: &mut SqliteConnection) -> Result<u64> {
-        let count: i64 =
-            sqlx::query_scalar(QUARANTINED).bind(&self.source).fetch_one(connection).await?;
-        Ok(count.cast_unsigned())
-    }
-
-    pub(super) async fn quarantine_list(
-        &self,
-        connection: &mut SqliteConnection,
-    ) -> Result<Vec<(String, String, String, String)>> {
-        sqlx::query_as(QUARANTINE_LIST).bind(&self.source).fetch_all(connection).await
+    pub(super) async fn quarantined<'c>(&self, of: impl Executor<'c>) -> Result<u64> {
+        self.count(of, &sql::QUARANTINED).await
     }
 
     /// Marks what is in quarantine dirty again.
     pub(super) async fn replay(
         &self,
-        connection: &mut SqliteConnection,
+        transaction: &mut Transaction,
         mark: i64,
         occurred_ms: i64,
     ) -> Result<()> {
-        sqlx::query(REPLAY)
-            .bind(&self.source)
-            .bind(mark)
-            .bind(occurred_ms)
-            .execute(connection)
-            .await?;
+        let replay = transaction.query(&sql::REPLAY).bind(&self.source).bind(mark);
+        replay.bind(occurred_ms).execute().await?;
         Ok(())
     }
 }

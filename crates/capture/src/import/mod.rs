@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use database::{Database, DatabaseError};
+use chrono::{DateTime, Utc};
+use database::{Database, DatabaseError, DatabaseOptions, Migrations};
 use kernel::keys::SecretKey;
 use kernel::seams::{SharedClock, SystemClock};
 use kernel::sync::SyncTarget;
-use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::files::ReadError;
@@ -32,7 +32,13 @@ use session::Session;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
 /// The tables of mirror, outbox and quarantine.
-static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/capture");
+static MIGRATIONS: Migrations = Migrations {
+    sqlite: sqlx::migrate!("../../migrations/sqlite/capture"),
+    postgres: sqlx::migrate!("../../migrations/postgres/capture"),
+};
+
+/// How long a statement may run on PostgreSQL: a new mapping marks all rows of a mirror with one.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy)]
@@ -58,11 +64,8 @@ pub enum ImportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The mirror's database failed.
-    #[error(transparent)]
+    #[error("the mirror cannot be read or written")]
     Database(#[from] DatabaseError),
-    /// A statement on the mirror failed.
-    #[error("the mirror's database failed")]
-    Sql(#[from] sqlx::Error),
     /// A command of the mapping has no module.
     #[error("no module takes the command `{0}`")]
     NoTarget(String),
@@ -119,8 +122,8 @@ pub struct Quarantined {
     pub key: String,
     /// Why, without data.
     pub reason: String,
-    /// Since when, RFC 3339.
-    pub since: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
 }
 
 /// Imports files of changes of one legacy system.
@@ -137,7 +140,9 @@ pub struct Import {
 impl Import {
     /// Opens the mirror's database, making it if need be.
     pub async fn open_database(url: &str) -> Result<Database, DatabaseError> {
-        Database::open(url, "capture", &MIGRATIONS).await
+        let options =
+            DatabaseOptions { statement_timeout: STATEMENT_TIMEOUT, ..DatabaseOptions::default() };
+        Database::open_with(url, "capture", &MIGRATIONS, options).await
     }
 
     /// Whether files can be read: to be asked before anything is made.
@@ -194,11 +199,7 @@ impl Import {
 
     /// What is in quarantine.
     pub async fn quarantine(&self) -> Result<Vec<Quarantined>, ImportError> {
-        let ledger = ledger::Ledger { source: self.mapping.source.clone(), run: String::new() };
-        let mut connection = self.database.readers().acquire().await?;
-        let list = ledger.quarantine_list(&mut connection).await?;
-        let entry = |(aggregate, key, reason, since)| Quarantined { aggregate, key, reason, since };
-        Ok(list.into_iter().map(entry).collect())
+        Ok(ledger::quarantine_list(&self.database, &self.mapping.source).await?)
     }
 }
 

@@ -1,7 +1,9 @@
 //! One run of an import.
 //!
 //! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of
-//! the turn before are on their way; their answers are recorded in it.
+//! the turn before are on their way; their answers are recorded in it. Preparing it only reads, and
+//! the transaction begins when everything it writes is known: nothing is locked while programs run
+//! or modules are waited for. Whether the source is still this run's is checked as it begins.
 //!
 //! A turn takes changes into the mirror together with the commands they lead to: those wait in the
 //! *outbox* until they are answered. The next run sends what it finds there before it looks at
@@ -17,7 +19,6 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chrono::SecondsFormat;
 use database::Transaction;
 use kernel::seams::new_id;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,8 @@ struct Turn {
     dirty: HashMap<Root, Mark>,
     /// Aggregates that were decided on, and at which mark at the latest: older marks go.
     done: HashMap<Root, i64>,
-    quarantined: Vec<(Root, i64, String)>,
+    /// Since which mark, and why.
+    quarantined: HashMap<Root, (i64, String)>,
     released: Vec<(Root, i64)>,
     commands: Vec<Command>,
     read_to: Vec<(usize, Place)>,
@@ -96,7 +98,7 @@ pub(super) struct Session<'i> {
     cancel: &'i CancellationToken,
     ledger: Ledger,
     mirror: Mirror,
-    state: State,
+    pub(super) state: State,
     committed: Committed,
     flight: Option<Flight>,
     /// Commands to send when those on their way are answered.
@@ -120,8 +122,8 @@ impl<'i> Session<'i> {
         cancel: &'i CancellationToken,
     ) -> Result<Self, ImportError> {
         let mapping = &import.mapping;
-        let ledger = Ledger { source: mapping.source.clone(), run: new_id().to_string() };
-        let mut transaction = import.database.begin().await?;
+        let ledger = Ledger { source: mapping.source.clone(), run: new_id() };
+        let mut transaction = import.database.begin_bulk().await?;
         let (mut state, fingerprint) =
             ledger.begin(&mut transaction, &mapping.mirror_fingerprint).await?;
         if fingerprint != mapping.mirror_fingerprint {
@@ -203,11 +205,10 @@ impl<'i> Session<'i> {
 
     pub(super) async fn replay(mut self) -> Result<Summary, ImportError> {
         self.redeliver().await?;
-        let mut transaction = self.import.database.begin().await?;
         self.state.last_mark += 1;
+        let mut transaction = self.open(&self.state).await?;
         let now = self.import.clock.now().timestamp_millis();
         self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
-        self.advance(&mut transaction).await?;
         transaction.commit().await?;
         self.committed.state = self.state.clone();
         if !self.state.spilled {
@@ -222,7 +223,7 @@ impl<'i> Session<'i> {
         files: &[PathBuf],
         options: Options,
     ) -> Result<Vec<(PathBuf, Option<Place>)>, ImportError> {
-        let mut transaction = self.import.database.begin().await?;
+        let mut transaction = self.open(&self.committed.state).await?;
         let mut known = self.ledger.files(&mut transaction).await?;
         let mut places = Vec::with_capacity(files.len());
         for path in files {
@@ -251,12 +252,12 @@ impl<'i> Session<'i> {
         cursor: Cursor,
     ) -> Result<(), ImportError> {
         let mapping = self.import.mapping.clone();
-        let mut transaction = self.import.database.begin().await?;
+        let mut reading = self.import.database.snapshot().await?;
         let mut turn = Turn { one_cause: true, ..Turn::default() };
         let mut drain = false;
         while let Some(segment) = segments.pop_front() {
             let counts = &mut self.summary.changes;
-            let roots = self.mirror.apply(&mut transaction, &segment.changes, counts).await?;
+            let roots = self.mirror.apply(&mut reading, &segment.changes, counts).await?;
             self.count(&segment);
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
@@ -279,7 +280,7 @@ impl<'i> Session<'i> {
             }
             for (id, keys) in by_aggregate(roots) {
                 let assembled =
-                    assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
+                    assemble(&mut self.mirror, &mut reading, &mapping, id, &keys).await?;
                 turn.work.extend(keys.into_iter().zip(assembled).map(|(key, assembled)| Work {
                     root: (id, key),
                     mark,
@@ -288,7 +289,7 @@ impl<'i> Session<'i> {
                 }));
             }
         }
-        self.close(transaction, turn).await?;
+        self.close(reading, turn).await?;
         if drain { self.drain(false).await } else { Ok(()) }
     }
 
@@ -299,15 +300,14 @@ impl<'i> Session<'i> {
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {
             let mut after = String::new();
             while !self.cancel.is_cancelled() {
-                let mut transaction = self.import.database.begin().await?;
+                let mut reading = self.import.database.snapshot().await?;
                 let page = self.import.sizes.page;
-                let marks =
-                    self.ledger.dirty(&mut transaction, &aggregate.name, &after, page).await?;
+                let marks = self.ledger.dirty(&mut reading, &aggregate.name, &after, page).await?;
                 let Some(end) = marks.last() else { break };
                 after.clone_from(&end.key);
                 let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
                 let assembled =
-                    assemble(&mut self.mirror, &mut transaction, &mapping, id, &keys).await?;
+                    assemble(&mut self.mirror, &mut reading, &mapping, id, &keys).await?;
                 let work = marks.into_iter().zip(assembled).map(|(mark, assembled)| Work {
                     root: (id, mark.key),
                     mark: mark.mark,
@@ -315,7 +315,7 @@ impl<'i> Session<'i> {
                     assembled,
                 });
                 let turn = Turn { work: work.collect(), last, ..Turn::default() };
-                self.close(transaction, turn).await?;
+                self.close(reading, turn).await?;
                 self.report();
             }
         }
@@ -324,30 +324,30 @@ impl<'i> Session<'i> {
 
     /// Runs the programs of a turn, commits it together with the answers to the commands before,
     /// and sends its own. When cancelled meanwhile, it is as if the turn had never begun.
-    async fn close(
-        &mut self,
-        mut transaction: Transaction,
-        mut turn: Turn,
-    ) -> Result<(), ImportError> {
-        if !self.decide(&mut transaction, &mut turn).await? {
+    async fn close(&mut self, mut reading: Transaction, mut turn: Turn) -> Result<(), ImportError> {
+        let delivered = self.delivered(&mut reading, &turn.work).await?;
+        reading.rollback().await?;
+        if !self.decide(&delivered, &mut turn).await? {
             let Committed { state, changes, transactions } = self.committed.clone();
             self.state = state;
             (self.summary.changes, self.summary.transactions) = (changes, transactions);
             return Ok(());
         }
-        // First, because what the turn says is newer; and nothing of the turn is written yet.
-        let mut transaction = self.record_answers(transaction).await?;
+        let answers = self.answers().await?;
+        let mut transaction = self.open(&self.state).await?;
+        // First, because what the turn says is newer.
+        self.record(&mut transaction, &answers).await?;
         self.mirror.flush(&mut transaction).await?;
         let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
         let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.unmark(&mut transaction, done).await?;
-        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark.clone()));
+        let marks = turn.dirty.iter().map(|(root, mark)| (name(root), mark));
         self.ledger.mark(&mut transaction, marks).await?;
         let entries = turn.quarantined.iter();
         let entries =
-            entries.map(|(root, mark, why)| (name(root), root.1.as_str(), *mark, why.as_str()));
-        let now = self.now();
-        self.ledger.quarantine(&mut transaction, entries, &now).await?;
+            entries.map(|(root, (mark, why))| (name(root), root.1.as_str(), *mark, why.as_str()));
+        let now = self.import.clock.now();
+        self.ledger.quarantine(&mut transaction, entries, now).await?;
         let released = turn.released.iter();
         let released = released.map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.release(&mut transaction, released).await?;
@@ -359,7 +359,6 @@ impl<'i> Session<'i> {
             let head = beginning.head(place.offset);
             self.ledger.read_to(&mut transaction, *id, place, &head).await?;
         }
-        self.advance(&mut transaction).await?;
         transaction.commit().await?;
         self.committed = Committed {
             state: self.state.clone(),
@@ -370,24 +369,22 @@ impl<'i> Session<'i> {
         self.dispatch(turn.commands)
     }
 
-    async fn advance(&self, transaction: &mut Transaction) -> Result<(), ImportError> {
-        if self.ledger.advance(transaction, &self.state).await? {
-            return Ok(());
+    /// Begins to write, with how far the import will be. That row is locked by it, so that another
+    /// run can take the source over before or after this transaction, not within.
+    pub(super) async fn open(&self, state: &State) -> Result<Transaction, ImportError> {
+        let mut transaction = self.import.database.begin_bulk().await?;
+        if self.ledger.advance(&mut transaction, state).await? {
+            return Ok(transaction);
         }
-        Err(self.superseded())
-    }
-
-    fn superseded(&self) -> ImportError {
-        ImportError::Superseded { source_name: self.ledger.source.clone() }
+        Err(ImportError::Superseded { source_name: self.ledger.source.clone() })
     }
 
     async fn finish(mut self) -> Result<Summary, ImportError> {
         self.settle().await?;
-        let mut connection = self.import.database.readers().acquire().await?;
-        let ledger = &self.ledger;
-        self.summary.ignored = ledger.ignored(&mut connection).await?;
-        self.summary.quarantined = ledger.quarantined(&mut connection).await?;
-        self.summary.dirty = ledger.dirty_count(&mut connection).await?;
+        let (ledger, database) = (&self.ledger, &self.import.database);
+        self.summary.ignored = ledger.ignored(database).await?;
+        self.summary.quarantined = ledger.quarantined(database).await?;
+        self.summary.dirty = ledger.dirty_count(database).await?;
         self.summary.unfinished_snapshot = self.state.cursor.in_snapshot;
         self.summary.cancelled = self.cancel.is_cancelled();
         metrics::gauge!("import_quarantined", "source" => ledger.source.clone())
@@ -409,10 +406,6 @@ impl<'i> Session<'i> {
     fn report(&mut self) {
         self.snapshot.elapsed_seconds = self.began.elapsed().as_secs_f64();
         self.progress.update(&self.snapshot);
-    }
-
-    fn now(&self) -> String {
-        self.import.clock.now().to_rfc3339_opts(SecondsFormat::Millis, true)
     }
 }
 

@@ -5,14 +5,14 @@
 //! together by [`Mirror::flush`] in the caller's transaction.
 
 pub(crate) mod row;
-mod tables;
+pub(crate) mod tables;
 mod walk;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use database::{DatabaseError, Transaction};
 use serde::Serialize;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::debezium::Operation;
 use crate::mapping::{AggregateId, LinkId, Mapping, TableId};
@@ -103,21 +103,23 @@ impl Mirror {
     ///
     /// States in between do not matter: an aggregate differs before and after the transaction
     /// only if a row changed that belongs to it before or after.
+    ///
+    /// What is not in memory is read, nothing is written.
     pub(crate) async fn apply(
         &mut self,
-        connection: &mut SqliteConnection,
+        reading: &mut Transaction,
         changes: &[Change],
         counts: &mut ChangeCounts,
-    ) -> sqlx::Result<BTreeSet<Root>> {
-        self.load_rows(connection, changes.iter().filter_map(|change| change.row.clone())).await?;
+    ) -> Result<BTreeSet<Root>, DatabaseError> {
+        self.load_rows(reading, changes.iter().filter_map(|change| change.row.clone())).await?;
         let touched = self.merge_all(changes, counts);
         let mut roots = BTreeSet::new();
-        self.owners(connection, &touched, |touched| touched.before.as_ref(), &mut roots).await?;
+        self.owners(reading, &touched, |touched| touched.before.as_ref(), &mut roots).await?;
         for touched in &touched {
             self.relink(touched);
             self.rows.insert(touched.id.clone(), Some(touched.after.clone()));
         }
-        self.owners(connection, &touched, |touched| Some(&touched.after), &mut roots).await?;
+        self.owners(reading, &touched, |touched| Some(&touched.after), &mut roots).await?;
         Ok(roots)
     }
 

@@ -4,44 +4,63 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
+use database::{DatabaseError, Statement, Transaction};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 
 use super::row::Row;
 use super::{KEPT, Mirror, Named, RowId};
 use crate::mapping::{LinkId, TableId};
 
-const ROWS: &str = "SELECT key, position, image, carried FROM mirror_row \
-     WHERE source = $1 AND tbl = $2 AND key IN (SELECT value FROM json_each($3))";
-const LINKS: &str = "SELECT value, key FROM mirror_link \
-     WHERE source = $1 AND link = $2 AND value IN (SELECT value FROM json_each($3))";
-const WRITE_ROWS: &str = "INSERT INTO mirror_row (source, tbl, key, position, image, carried) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 \
-     FROM json_each($2) WHERE true \
-     ON CONFLICT (source, tbl, key) DO UPDATE SET \
-     position = excluded.position, image = excluded.image, carried = excluded.carried";
-const ADD_LINKS: &str = "INSERT INTO mirror_link (source, link, value, key) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2) WHERE true \
-     ON CONFLICT (source, link, value, key) DO NOTHING";
-const REMOVE_LINKS: &str = "DELETE FROM mirror_link WHERE (source, link, value, key) IN \
-     (SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2))";
+// What is read in a list is looked up entry by entry on PostgreSQL: `OFFSET 0` keeps the planner from
+// turning the look-up into a join. It would plan that once, while the table is small, and then read
+// all rows of the source each time until statistics are next gathered.
+
+const ROWS: Statement = Statement::PerEngine {
+    sqlite: "SELECT key, position, image, carried FROM mirror_row \
+             WHERE source = $1 AND tbl = $2 AND key IN (SELECT atom FROM json_each($3))",
+    postgres: "SELECT found.key, found.position, found.image, found.carried \
+               FROM json_each($3) AS wanted CROSS JOIN LATERAL \
+               (SELECT key, position, image, carried FROM mirror_row \
+               WHERE source = $1 AND tbl = $2 AND key = wanted.atom OFFSET 0) AS found",
+};
+const LINKS: Statement = Statement::PerEngine {
+    sqlite: "SELECT value, key FROM mirror_link \
+             WHERE source = $1 AND link = $2 AND value IN (SELECT atom FROM json_each($3))",
+    postgres: "SELECT found.value, found.key FROM json_each($3) AS wanted CROSS JOIN LATERAL \
+               (SELECT value, key FROM mirror_link \
+               WHERE source = $1 AND link = $2 AND value = wanted.atom OFFSET 0) AS found",
+};
+const WRITE_ROWS: Statement = Statement::Same(
+    "INSERT INTO mirror_row (source, tbl, key, position, image, carried) \
+     SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, value ->> 4 \
+     FROM json_each($2) WHERE TRUE ON CONFLICT (source, tbl, key) DO UPDATE SET \
+     position = excluded.position, image = excluded.image, carried = excluded.carried",
+);
+const ADD_LINKS: Statement = Statement::Same(
+    "INSERT INTO mirror_link (source, link, value, key) \
+     SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2) WHERE TRUE \
+     ON CONFLICT (source, link, value, key) DO NOTHING",
+);
+const REMOVE_LINKS: Statement = Statement::Same(
+    "DELETE FROM mirror_link WHERE (source, link, value, key) IN \
+     (SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2))",
+);
+
+/// Every statement of this file, for a test that prepares them all.
+#[cfg(test)]
+pub(crate) const STATEMENTS: [Statement; 5] = [ROWS, LINKS, WRITE_ROWS, ADD_LINKS, REMOVE_LINKS];
 
 /// Entries per statement when writing.
 const CHUNK: usize = 2_000;
-
-type StoredRow = (String, i64, Option<String>, Option<String>);
-
-fn damaged(error: serde_json::Error) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
-}
 
 impl Mirror {
     /// Makes sure that rows are in memory.
     pub(crate) async fn load_rows(
         &mut self,
-        connection: &mut SqliteConnection,
+        reading: &mut Transaction,
         ids: impl IntoIterator<Item = RowId>,
-    ) -> sqlx::Result<()> {
+    ) -> Result<(), DatabaseError> {
         let mut missing: BTreeMap<TableId, BTreeSet<String>> = BTreeMap::new();
         for id in ids {
             if !self.rows.contains_key(&id) {
@@ -49,22 +68,21 @@ impl Mirror {
             }
         }
         for (table, keys) in missing {
-            let stored: Vec<StoredRow> = sqlx::query_as(ROWS)
+            let stored = reading
+                .query(&ROWS)
                 .bind(&self.mapping.source)
                 .bind(&self.mapping.tables[table].name)
-                .bind(json!(keys).to_string())
-                .fetch_all(&mut *connection)
+                .bind_json(&keys)
+                .fetch_all()
                 .await?;
             self.rows.extend(keys.into_iter().map(|key| ((table, key), None)));
-            for (key, position, image, carried) in stored {
-                let parse = |text: &str| serde_json::from_str(text).map_err(damaged);
-                let image = image.as_deref().map(parse).transpose()?;
-                let carried = carried
-                    .map(|text| serde_json::from_str(&text).map_err(damaged))
-                    .transpose()?
-                    .unwrap_or_default();
-                let row = Row { position, image, carried };
-                self.rows.insert((table, key), Some(Arc::new(row)));
+            for stored in stored {
+                let row = Row {
+                    position: stored.get("position")?,
+                    image: stored.json("image")?,
+                    carried: stored.json::<Option<_>>("carried")?.unwrap_or_default(),
+                };
+                self.rows.insert((table, stored.get("key")?), Some(Arc::new(row)));
             }
         }
         Ok(())
@@ -73,9 +91,9 @@ impl Mirror {
     /// Makes sure that it is in memory which rows name these keys.
     pub(crate) async fn load_links(
         &mut self,
-        connection: &mut SqliteConnection,
+        reading: &mut Transaction,
         named: Vec<Named>,
-    ) -> sqlx::Result<()> {
+    ) -> Result<(), DatabaseError> {
         let mut missing: BTreeMap<LinkId, BTreeSet<String>> = BTreeMap::new();
         for (link, value) in named {
             if !self.links.contains_key(&(link, value.clone())) {
@@ -83,16 +101,17 @@ impl Mirror {
             }
         }
         for (link, values) in missing {
-            let stored: Vec<(String, String)> = sqlx::query_as(LINKS)
+            let stored = reading
+                .query(&LINKS)
                 .bind(&self.mapping.source)
                 .bind(self.mapping.link_name(link))
-                .bind(json!(values).to_string())
-                .fetch_all(&mut *connection)
+                .bind_json(&values)
+                .fetch_all()
                 .await?;
             let mut found: HashMap<String, BTreeSet<String>> =
                 values.into_iter().map(|value| (value, BTreeSet::new())).collect();
-            for (value, key) in stored {
-                found.entry(value).or_default().insert(key);
+            for stored in stored {
+                found.entry(stored.get("value")?).or_default().insert(stored.get("key")?);
             }
             for (value, mut keys) in found {
                 let named = (link, value);
@@ -110,41 +129,32 @@ impl Mirror {
     }
 
     /// Writes what changed. Memory is right only if the transaction is then committed.
-    pub(crate) async fn flush(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    pub(crate) async fn flush(
+        &mut self,
+        transaction: &mut Transaction,
+    ) -> Result<(), DatabaseError> {
         let mapping = self.mapping.clone();
         let mut rows = Vec::with_capacity(self.changed_rows.len());
-        for id in self.changed_rows.drain() {
+        for (table, key) in self.changed_rows.drain() {
+            let id = (table, key);
             let Some(row) = self.rows.get(&id).and_then(Option::as_ref) else {
                 continue;
             };
-            let text = |value: &_| serde_json::to_string(value).map_err(damaged);
-            let image = row.image.as_ref().map(text).transpose()?;
-            let carried = (!row.carried.is_empty())
-                .then(|| serde_json::to_string(&row.carried).map_err(damaged))
-                .transpose()?;
-            rows.push(json!([mapping.tables[id.0].name, id.1, row.position, image, carried]));
+            let image = row.image.as_ref().map(Document);
+            let carried = (!row.carried.is_empty()).then_some(Document(&row.carried));
+            rows.push((&mapping.tables[table].name, id.1, row.position, image, carried));
         }
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for ((link, value), keys) in self.changed_links.drain() {
             let name = mapping.link_name(link);
             for (key, names) in keys {
-                let entry = json!([name, value, key]);
+                let entry = (name.clone(), value.clone(), key);
                 if names { added.push(entry) } else { removed.push(entry) }
             }
         }
-        for (statement, mut entries) in
-            [(WRITE_ROWS, rows), (REMOVE_LINKS, removed), (ADD_LINKS, added)]
-        {
-            while !entries.is_empty() {
-                let rest = entries.split_off(entries.len().min(CHUNK));
-                sqlx::query(statement)
-                    .bind(&mapping.source)
-                    .bind(Value::Array(entries).to_string())
-                    .execute(&mut *connection)
-                    .await?;
-                entries = rest;
-            }
-        }
+        write(transaction, &mapping.source, &WRITE_ROWS, &rows).await?;
+        write(transaction, &mapping.source, &REMOVE_LINKS, &removed).await?;
+        write(transaction, &mapping.source, &ADD_LINKS, &added).await?;
         if self.rows.len() > KEPT {
             self.rows.clear();
         }
@@ -152,5 +162,26 @@ impl Mirror {
             self.links.clear();
         }
         Ok(())
+    }
+}
+
+async fn write<T: Serialize>(
+    transaction: &mut Transaction,
+    source: &str,
+    statement: &Statement,
+    entries: &[T],
+) -> Result<(), DatabaseError> {
+    for chunk in entries.chunks(CHUNK) {
+        transaction.query(statement).bind(source).bind_json(chunk).execute().await?;
+    }
+    Ok(())
+}
+
+/// Part of an entry that becomes a column of JSON: it is text within the list.
+struct Document<'v, T>(&'v T);
+
+impl<T: Serialize> Serialize for Document<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(self.0).map_err(S::Error::custom)?)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use sqlx::sqlite::SqliteConnection;
+use database::{DatabaseError, Transaction};
 
 use super::row::Row;
 use super::{Mirror, Root, RowId, Touched, image};
@@ -17,11 +17,11 @@ impl Mirror {
     /// and by the other rows as they are in the mirror now.
     pub(super) async fn owners(
         &mut self,
-        connection: &mut SqliteConnection,
+        reading: &mut Transaction,
         touched: &[Touched],
         side: impl Fn(&Touched) -> Option<&Arc<Row>>,
         roots: &mut BTreeSet<Root>,
-    ) -> sqlx::Result<()> {
+    ) -> Result<(), DatabaseError> {
         let mapping = self.mapping.clone();
         let mut frontier: Vec<(At, Arc<Row>)> = Vec::new();
         for touched in touched {
@@ -38,7 +38,7 @@ impl Mirror {
         }
         let mut seen: HashSet<At> = HashSet::new();
         while !frontier.is_empty() {
-            let parents = self.parents(connection, &frontier).await?;
+            let parents = self.parents(reading, &frontier).await?;
             frontier.clear();
             for parent in parents {
                 let (aggregate, node, key) = &parent;
@@ -81,9 +81,9 @@ impl Mirror {
     /// The rows one step nearer to the root, loaded.
     async fn parents(
         &mut self,
-        connection: &mut SqliteConnection,
+        reading: &mut Transaction,
         rows: &[(At, Arc<Row>)],
-    ) -> sqlx::Result<Vec<At>> {
+    ) -> Result<Vec<At>, DatabaseError> {
         let mapping = self.mapping.clone();
         let edge =
             |aggregate: AggregateId, node: NodeId| mapping.aggregates[aggregate].nodes[node].edge;
@@ -91,7 +91,7 @@ impl Mirror {
             let edge = edge(*aggregate, *node)?;
             (edge.direction == Direction::One).then(|| (edge.link, key.clone()))
         });
-        self.load_links(connection, named.collect()).await?;
+        self.load_links(reading, named.collect()).await?;
         let mut parents: Vec<At> = Vec::new();
         for ((aggregate, node, key), row) in rows {
             let Some(edge) = edge(*aggregate, *node) else {
@@ -116,7 +116,7 @@ impl Mirror {
                 (mapping.aggregates[*aggregate].nodes[*node].table, key.clone())
             })
             .collect();
-        self.load_rows(connection, ids).await?;
+        self.load_rows(reading, ids).await?;
         Ok(parents)
     }
 }

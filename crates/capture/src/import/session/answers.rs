@@ -2,7 +2,7 @@
 //! remembered, quarantine is entered and left.
 
 use chrono::DateTime;
-use database::Transaction;
+use database::{DatabaseError, Transaction};
 use kernel::execution::Cause;
 use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
 use tokio_util::task::AbortOnDropHandle;
@@ -17,10 +17,8 @@ impl Session<'_> {
     pub(super) async fn redeliver(&mut self) -> Result<(), ImportError> {
         let mut after = i64::MIN;
         while !self.cancel.is_cancelled() {
-            let mut connection = self.import.database.readers().acquire().await?;
-            let page = self.import.sizes.page;
-            let posted = self.ledger.posted(&mut connection, after, page).await?;
-            drop(connection);
+            let (database, page) = (&self.import.database, self.import.sizes.page);
+            let posted = self.ledger.posted(database, after, page).await?;
             let Some((last, _)) = posted.last() else { break };
             after = last.seq;
             // What the mapping no longer has stays until it has it again.
@@ -73,8 +71,10 @@ impl Session<'_> {
         let state = match &command.stated {
             Stated::Absent(reason) => LegacyState::Absent { reason: reason.clone() },
             Stated::Present(text) => {
-                let damaged = |error| sqlx::Error::Decode(Box::new(error));
-                LegacyState::Present(serde_json::from_str(text).map_err(damaged)?)
+                LegacyState::Present(serde_json::from_str(text).map_err(|_| {
+                    let reason = "a state in the outbox is no JSON".to_owned();
+                    DatabaseError::Damaged { column: "state".to_owned(), reason }
+                })?)
             }
         };
         let mut cause = Cause::request(command.correlation, "import");
@@ -88,36 +88,29 @@ impl Session<'_> {
         })
     }
 
-    /// Waits for the commands on their way, round by round, and records their answers; those of
-    /// the last round in the transaction given back. Nothing else may have been written in the
-    /// one given.
-    pub(super) async fn record_answers(
-        &mut self,
-        mut transaction: Transaction,
-    ) -> Result<Transaction, ImportError> {
+    /// Waits for the commands on their way, round by round. The answers to the last round are
+    /// given back, to be recorded with what comes next; those to the others are recorded at once,
+    /// because only then the next round may be sent.
+    pub(super) async fn answers(&mut self) -> Result<Vec<Answered>, ImportError> {
+        let mut answers = Vec::new();
         while let Some(flight) = self.flight.take() {
-            self.record_round(&mut transaction, flight).await?;
+            answers = self.landed(flight).await?;
             if self.rounds.is_empty() || self.cancel.is_cancelled() {
                 break;
             }
-            if !self.ledger.holds(&mut transaction).await? {
-                return Err(self.superseded());
-            }
+            let mut transaction = self.open(&self.committed.state).await?;
+            self.record(&mut transaction, &std::mem::take(&mut answers)).await?;
             transaction.commit().await?;
             self.send_round()?;
-            transaction = self.import.database.begin().await?;
         }
         if self.rounds.is_empty() {
             self.pending.clear();
         }
-        Ok(transaction)
+        Ok(answers)
     }
 
-    async fn record_round(
-        &mut self,
-        transaction: &mut Transaction,
-        flight: Flight,
-    ) -> Result<(), ImportError> {
+    /// Waits for one round.
+    async fn landed(&mut self, flight: Flight) -> Result<Vec<Answered>, ImportError> {
         let mapping = &self.import.mapping;
         let answers = flight.0.await.map_err(|_| ImportError::Panicked)?;
         let answers = answers.map_err(|failed| ImportError::NotDelivered {
@@ -139,6 +132,16 @@ impl Session<'_> {
             metrics::counter!("import_commands_total", "command" => command, "outcome" => label)
                 .increment(1);
         }
+        Ok(answers)
+    }
+
+    /// Records answers: their commands leave the outbox, what they say of the aggregates is kept.
+    pub(super) async fn record(
+        &self,
+        transaction: &mut Transaction,
+        answers: &[Answered],
+    ) -> Result<(), ImportError> {
+        let mapping = &self.import.mapping;
         let name = |command: &Command| mapping.aggregates[command.root.0].name.as_str();
         self.ledger.answered(transaction, answers.iter().map(|one| one.command.seq)).await?;
         let understood = || answers.iter().filter(|one| one.outcome.is_ok());
@@ -158,8 +161,8 @@ impl Session<'_> {
             let why = outcome.as_ref().err()?;
             Some((name(command), command.root.1.as_str(), command.mark, why.as_str()))
         });
-        let now = self.now();
-        self.ledger.quarantine(transaction, refused, &now).await?;
+        let now = self.import.clock.now();
+        self.ledger.quarantine(transaction, refused, now).await?;
         Ok(())
     }
 
@@ -168,9 +171,9 @@ impl Session<'_> {
         if self.flight.is_none() {
             return Ok(());
         }
-        let transaction = self.import.database.begin().await?;
-        let mut transaction = self.record_answers(transaction).await?;
-        self.advance(&mut transaction).await?;
+        let answers = self.answers().await?;
+        let mut transaction = self.open(&self.committed.state).await?;
+        self.record(&mut transaction, &answers).await?;
         Ok(transaction.commit().await?)
     }
 }

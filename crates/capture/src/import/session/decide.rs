@@ -19,11 +19,11 @@ use crate::mirror::Root;
 const PURPOSE: &str = "capture.delivered";
 
 impl Session<'_> {
-    /// Turns documents into states and those that say something new into commands; `false` when
-    /// the import was cancelled meanwhile.
+    /// Turns documents into states and those that say something new into commands, given the
+    /// digests of the states last delivered; `false` when the import was cancelled meanwhile.
     pub(super) async fn decide(
         &self,
-        transaction: &mut Transaction,
+        delivered: &HashMap<Root, String>,
         turn: &mut Turn,
     ) -> Result<bool, ImportError> {
         let mapping = &self.import.mapping;
@@ -41,7 +41,6 @@ impl Session<'_> {
             () = self.cancel.cancelled() => return Ok(false),
         };
         let mut results = results.map_err(|_| ImportError::ProgramStuck)?.into_iter();
-        let stored = self.stored_digests(transaction, &work).await?;
         // What was last decided of each aggregate in this turn: a state, or that it has none.
         let mut latest: HashMap<Root, Option<String>> = HashMap::new();
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
@@ -64,7 +63,7 @@ impl Session<'_> {
                 Ok(state) => state,
                 Err(why) => {
                     latest.insert(root.clone(), None);
-                    turn.quarantined.push((root, mark, why));
+                    turn.quarantined.insert(root, (mark, why));
                     continue;
                 }
             };
@@ -74,7 +73,7 @@ impl Session<'_> {
                 // Its answer decides on this one too.
                 Some(sent) if sent == Some(&digest) => continue,
                 Some(_) => {}
-                None if stored.get(&root) == Some(&digest) => {
+                None if delivered.get(&root) == Some(&digest) => {
                     turn.released.push((root, mark));
                     continue;
                 }
@@ -109,22 +108,23 @@ impl Session<'_> {
         hex::encode(self.import.key.digest(PURPOSE, &text))
     }
 
-    async fn stored_digests(
+    /// Digests of the states last delivered of what is worked on.
+    pub(super) async fn delivered(
         &self,
-        transaction: &mut Transaction,
+        reading: &mut Transaction,
         work: &[Work],
     ) -> Result<HashMap<Root, String>, ImportError> {
-        let mut stored = HashMap::new();
+        let mut delivered = HashMap::new();
         for (id, aggregate) in self.import.mapping.aggregates.iter().enumerate() {
             let roots = work.iter().map(|work| &work.root).filter(|root| root.0 == id);
             let keys: Vec<&str> = roots.map(|root| root.1.as_str()).collect();
             if keys.is_empty() {
                 continue;
             }
-            let digests = self.ledger.digests(transaction, &aggregate.name, &keys).await?;
-            stored.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
+            let digests = self.ledger.digests(&mut *reading, &aggregate.name, &keys).await?;
+            delivered.extend(digests.into_iter().map(|(key, digest)| ((id, key), digest)));
         }
-        Ok(stored)
+        Ok(delivered)
     }
 }
 

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use database::{Engine, Statement};
+use futures::TryStreamExt as _;
 use kernel::keys::SecretKey;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use serde_json::Value;
 use tempfile::TempDir;
+use testkit::engines::TestPlace;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
@@ -151,7 +154,9 @@ impl Module {
 
 /// Modules, a mirror and a mapping.
 pub(super) struct World {
+    /// For the files to import.
     pub(super) folder: TempDir,
+    mirror: TestPlace,
     pub(super) modules: HashMap<&'static str, Arc<Module>>,
     mapping: Arc<Mapping>,
     pub(super) key: SecretKey,
@@ -159,9 +164,15 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(mapping: &str) -> Self {
+    /// A world whose mirror is on SQLite.
+    pub(super) async fn new(mapping: &str) -> Self {
+        Self::on(Engine::Sqlite, mapping).await
+    }
+
+    pub(super) async fn on(engine: Engine, mapping: &str) -> Self {
         let mut world = Self {
             folder: tempfile::tempdir().unwrap(),
+            mirror: TestPlace::on(engine).await,
             modules: HashMap::new(),
             mapping: Arc::new(parse(mapping)),
             key: SecretKey::generate().unwrap(),
@@ -185,10 +196,9 @@ impl World {
         world
     }
 
-    pub(super) fn tryton() -> Self {
-        Self::new(
-            &std::fs::read_to_string(repository("docs/examples/tryton/mapping.toml")).unwrap(),
-        )
+    pub(super) async fn tryton(engine: Engine) -> Self {
+        let mapping = repository("docs/examples/tryton/mapping.toml");
+        Self::on(engine, &std::fs::read_to_string(mapping).unwrap()).await
     }
 
     pub(super) fn remap(&mut self, mapping: &str) {
@@ -196,8 +206,7 @@ impl World {
     }
 
     pub(super) async fn import(&self) -> Import {
-        let url = format!("sqlite:{}", self.mirror().display());
-        let database = Import::open_database(&url).await.unwrap();
+        let database = Import::open_database(self.mirror.url()).await.unwrap();
         let targets = self.modules.iter().map(|(command, module)| {
             ((*command).to_owned(), module.clone() as Arc<dyn SyncTarget>)
         });
@@ -208,8 +217,27 @@ impl World {
         import
     }
 
-    pub(super) fn mirror(&self) -> PathBuf {
-        self.folder.path().join("mirror.db")
+    /// Everything that is in the mirror's database.
+    pub(super) async fn stored(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Ok(path) = database::sqlite_path(self.mirror.url()) {
+            for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+                bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+            }
+            return bytes;
+        }
+        let database = Import::open_database(self.mirror.url()).await.unwrap();
+        let mut reading = database.snapshot().await.unwrap();
+        let tables = Statement::Same(
+            "SELECT CAST(tablename AS text) FROM pg_tables \
+             WHERE schemaname = current_schema() AND tablename <> '_sqlx_migrations'",
+        );
+        let tables: Vec<String> = reading.query(&tables).scalars().await.unwrap();
+        for table in tables {
+            let rows: Vec<_> = reading.rows_of(&table).await.unwrap().try_collect().await.unwrap();
+            bytes.extend(rows.into_iter().flat_map(|row| row.values.into_bytes()));
+        }
+        bytes
     }
 
     pub(super) async fn try_run(&self, files: &[&Path]) -> Result<Summary, ImportError> {
@@ -341,7 +369,11 @@ pub(super) fn feed_lines() -> Vec<String> {
 
 /// The modules after the whole recorded feed, imported in one go.
 pub(super) async fn whole_feed() -> World {
-    let world = World::tryton();
+    whole_feed_on(Engine::Sqlite).await
+}
+
+pub(super) async fn whole_feed_on(engine: Engine) -> World {
+    let world = World::tryton(engine).await;
     let summary = world.run(&[&feed()]).await;
     assert_eq!(summary.quarantined, 0);
     assert_eq!(summary.dirty, 0);

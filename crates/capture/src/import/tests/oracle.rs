@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
+use database::Engine;
+use rstest::rstest;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -25,13 +27,16 @@ fn present(held: &Held) -> BTreeSet<&str> {
     held.iter().filter(|(_, state)| state.is_ok()).map(|(key, _)| key.as_str()).collect()
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_modules_are_told_exactly_what_the_erp_holds() {
+async fn the_modules_are_told_exactly_what_the_erp_holds(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let oracle =
         std::fs::read_to_string(repository("tests/data/tryton-small.oracle.json")).unwrap();
     let oracle: Value = serde_json::from_str(&oracle).unwrap();
     let of = |what: &str| oracle[what].as_array().unwrap().clone();
-    let world = whole_feed().await;
+    let world = whole_feed_on(engine).await;
 
     let customers = world.held("customers.SyncCustomer");
     let mut expected = BTreeSet::new();

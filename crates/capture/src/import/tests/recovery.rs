@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use database::Engine;
+use rstest::rstest;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
@@ -15,16 +17,19 @@ fn shuffle<T>(values: &mut [T], mut seed: u64) {
     }
 }
 
-async fn outcome_of(file: &Path) -> World {
-    let world = World::tryton();
+async fn outcome_of(file: &Path, engine: Engine) -> World {
+    let world = World::tryton(engine).await;
     let summary = world.run(&[file]).await;
     assert_eq!((summary.quarantined, summary.dirty), (0, 0));
     world
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_second_import_changes_nothing() {
-    let world = whole_feed().await;
+async fn a_second_import_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = whole_feed_on(engine).await;
     let before = world.outcome();
 
     let again = world.run(&[&feed()]).await;
@@ -41,7 +46,7 @@ async fn a_second_import_changes_nothing() {
 
 #[tokio::test]
 async fn the_summary_counts_what_was_there() {
-    let world = World::tryton();
+    let world = World::tryton(Engine::Sqlite).await;
     let summary = world.run(&[&feed()]).await;
     let changes = &summary.changes;
     assert_eq!(
@@ -73,7 +78,7 @@ async fn the_summary_counts_what_was_there() {
 #[tokio::test]
 async fn interrupted_and_resumed() {
     let expected = whole_feed().await.outcome();
-    let world = World::tryton();
+    let world = World::tryton(Engine::Sqlite).await;
     let mut runs = 0;
     loop {
         let summary = world.run_until("orders.SyncOrder", 150, &[&feed()]).await;
@@ -88,10 +93,11 @@ async fn interrupted_and_resumed() {
 
 /// Dropping the import where it stands is what a kill leaves behind: open transactions are rolled
 /// back, commands under way are lost, acknowledgements are not recorded.
+#[rstest]
 #[tokio::test]
-async fn killed_and_resumed() {
+async fn killed_and_resumed(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let expected = whole_feed().await.outcome();
-    let mut world = World::tryton();
+    let mut world = World::tryton(engine).await;
     world.sizes = Sizes { least: 100, most: 300, page: 40 };
     let mut kills = 0;
     for (command, told) in COMMANDS.iter().cycle().zip([1, 7, 40, 90, 3, 200, 150, 11, 30, 300]) {
@@ -124,29 +130,36 @@ fn numbers(seed: u64) -> impl FnMut(u64) -> usize {
 
 /// Whatever the moments it crashes at, every aggregate goes through the same states in the same
 /// order, also those that came and went.
+#[rstest]
+#[case(Engine::Sqlite, 3, 30)]
+#[case(Engine::Sqlite, 1_789, 30)]
+#[case(Engine::Sqlite, 65_537, 30)]
+#[case(Engine::Postgres, 1_789, 150)]
 #[tokio::test]
-async fn crashed_again_and_again() {
+async fn crashed_again_and_again(
+    #[case] engine: Engine,
+    #[case] seed: u64,
+    #[case] commands_between: u64,
+) {
     let whole = whole_feed().await;
     let lines = feed_lines();
-    for seed in [3, 1_789, 65_537] {
-        let mut number = numbers(seed);
-        let mut world = World::tryton();
-        let files = [world.write("feed.jsonl", &lines)];
-        let mut crashes = 0;
-        loop {
-            let least = [20, 300, 1_000][number(3)];
-            world.sizes = Sizes { least, most: 4 + number(400), page: 3 + number(100) };
-            let moment = [Moment::Before, Moment::Recorded, Moment::Answered][number(3)];
-            if !world.run_and_crash(&files, number(30), moment).await {
-                break;
-            }
-            crashes += 1;
+    let mut number = numbers(seed);
+    let mut world = World::tryton(engine).await;
+    let files = [world.write("feed.jsonl", &lines)];
+    let mut crashes = 0;
+    loop {
+        let least = [20, 300, 1_000][number(3)];
+        world.sizes = Sizes { least, most: 4 + number(400), page: 3 + number(100) };
+        let moment = [Moment::Before, Moment::Recorded, Moment::Answered][number(3)];
+        if !world.run_and_crash(&files, number(commands_between), moment).await {
+            break;
         }
-        assert!(crashes > 50, "only {crashes} crashes");
-        let summary = world.run(&[&files[0]]).await;
-        assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (0, 0, 0));
-        assert_eq!(world.went(), whole.went(), "seed {seed}");
+        crashes += 1;
     }
+    assert!(crashes > 1_500 / commands_between, "only {crashes} crashes");
+    let summary = world.run(&[&files[0]]).await;
+    assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (0, 0, 0));
+    assert_eq!(world.went(), whole.went());
 }
 
 #[tokio::test]
@@ -156,7 +169,7 @@ async fn interrupted_wherever_customers_come_and_go() {
         world.held("customers.SyncCustomer").values().filter(|state| state.is_err()).count()
     };
     assert!(gone(&whole) > 0);
-    let world = World::tryton();
+    let world = World::tryton(Engine::Sqlite).await;
     while world.run_until("customers.SyncCustomer", 15, &[&feed()]).await.cancelled {}
     assert_eq!(gone(&world), gone(&whole));
     assert_eq!(world.went(), whole.went());
@@ -166,7 +179,7 @@ async fn interrupted_wherever_customers_come_and_go() {
 async fn cut_files_are_read_on_when_they_have_grown() {
     let expected = whole_feed().await.outcome();
     let lines = feed_lines();
-    let world = World::tryton();
+    let world = World::tryton(Engine::Sqlite).await;
     // Within the snapshot, right behind it, within a transaction, near the end.
     for cut in [3, 700, 1_311, 1_500, 9_001, 15_000, 21_800] {
         let file = world.write("feed.jsonl", &lines[..cut]);
@@ -182,7 +195,7 @@ async fn cut_files_are_read_on_when_they_have_grown() {
 #[tokio::test]
 async fn a_line_cut_in_the_middle_stops_the_import_and_is_read_when_it_is_whole() {
     let lines = feed_lines();
-    let world = World::tryton();
+    let world = World::tryton(Engine::Sqlite).await;
     let text = lines.join("\n") + "\n";
     let end = lines[..5_000].iter().map(|line| line.len() + 1).sum::<usize>() + 200;
     let file = world.folder.path().join("feed.jsonl");
@@ -206,20 +219,23 @@ async fn the_order_of_a_snapshot_does_not_matter() {
     let mut tables = lines;
     tables[..1_311].sort_by(|one, other| other.cmp(one));
     for lines in [shuffled, tables] {
-        let world = World::tryton();
+        let world = World::tryton(Engine::Sqlite).await;
         let file = world.write("feed.jsonl", &lines);
-        assert_eq!(outcome_of(&file).await.outcome(), expected);
+        assert_eq!(outcome_of(&file, Engine::Sqlite).await.outcome(), expected);
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn no_order_of_records_at_all_matters_in_the_end() {
+async fn no_order_of_records_at_all_matters_in_the_end(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let expected = whole_feed().await.outcome();
     let mut lines = feed_lines();
     shuffle(&mut lines, 11);
-    let world = World::tryton();
+    let world = World::tryton(engine).await;
     let file = world.write("feed.jsonl", &lines);
-    let world = outcome_of(&file).await;
+    let world = outcome_of(&file, engine).await;
     assert_eq!(world.outcome(), expected);
     // The feed in its own order has nothing to add.
     let summary = world.run(&[&feed()]).await;
@@ -231,7 +247,7 @@ async fn no_order_of_records_at_all_matters_in_the_end() {
 async fn small_steps_and_several_files_give_the_same() {
     let expected = whole_feed().await.outcome();
     let lines = feed_lines();
-    let mut world = World::tryton();
+    let mut world = World::tryton(Engine::Sqlite).await;
     world.sizes = Sizes { least: 20, most: 7, page: 3 };
     // A transaction may be split between two files.
     let one = world.write("one.jsonl", &lines[..1_000]);

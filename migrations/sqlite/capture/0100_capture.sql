@@ -1,24 +1,27 @@
--- What is known of each legacy source, and how far its changes were taken over.
+-- What capture knows of each legacy source: its rows, how far its changes were taken over, and what
+-- is still to be told to the modules.
+
+-- How far the changes of a source were taken over.
 CREATE TABLE capture_source (
     source             TEXT PRIMARY KEY,
     -- The run that writes; another one that starts takes over and this one stops.
-    run                TEXT NOT NULL,
+    run                BLOB NOT NULL,
     mirror_fingerprint TEXT NOT NULL,
     -- The source transaction that was being read.
     open_transaction   INTEGER,
-    in_snapshot        INTEGER NOT NULL,
+    in_snapshot        INTEGER NOT NULL CHECK (in_snapshot IN (0, 1)),
     -- Whether part of the open transaction is in the mirror already.
-    spilled            INTEGER NOT NULL,
+    spilled            INTEGER NOT NULL CHECK (spilled IN (0, 1)),
     -- Sequence of dirty marks.
     last_mark          INTEGER NOT NULL
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE capture_aggregate (
     source      TEXT NOT NULL,
     aggregate   TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     PRIMARY KEY (source, aggregate)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
 -- A file is known by the digest of its first bytes; offsets are of the uncompressed content.
 CREATE TABLE capture_file (
@@ -31,7 +34,7 @@ CREATE TABLE capture_file (
     line          INTEGER NOT NULL,
     tail_length   INTEGER NOT NULL,
     tail_checksum INTEGER NOT NULL
-);
+) STRICT;
 CREATE INDEX capture_file_source ON capture_file (source);
 
 -- The latest image of each row, masked. A deleted row stays, without its image.
@@ -45,7 +48,7 @@ CREATE TABLE mirror_row (
     -- where the value is not known.
     carried  TEXT,
     PRIMARY KEY (source, tbl, key)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
 -- One index per join, serving both directions: which rows name which.
 CREATE TABLE mirror_link (
@@ -54,9 +57,9 @@ CREATE TABLE mirror_link (
     value  TEXT NOT NULL,
     key    TEXT NOT NULL,
     PRIMARY KEY (source, link, value, key)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
--- Aggregates whose rows changed and whose command is not acknowledged yet.
+-- Aggregates whose rows changed and that have no command yet.
 CREATE TABLE dirty (
     source      TEXT NOT NULL,
     aggregate   TEXT NOT NULL,
@@ -64,7 +67,25 @@ CREATE TABLE dirty (
     mark        INTEGER NOT NULL,
     occurred_ms INTEGER NOT NULL,
     PRIMARY KEY (source, aggregate, key)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
+
+-- Commands whose answer is not recorded yet, with the states they carry: written in the
+-- transaction of the rows they come from, deleted when they are answered.
+CREATE TABLE outbox (
+    source      TEXT NOT NULL,
+    -- The order in which they are sent.
+    seq         INTEGER NOT NULL,
+    aggregate   TEXT NOT NULL,
+    key         TEXT NOT NULL,
+    mark        INTEGER NOT NULL,
+    occurred_ms INTEGER NOT NULL,
+    correlation BLOB NOT NULL,
+    digest      TEXT NOT NULL,
+    -- The state as JSON, or else why the aggregate is absent.
+    state       TEXT,
+    absent      TEXT,
+    PRIMARY KEY (source, seq)
+) STRICT, WITHOUT ROWID;
 
 -- Keyed digest of the last state delivered, to skip commands that say nothing new.
 CREATE TABLE delivered (
@@ -75,14 +96,16 @@ CREATE TABLE delivered (
     -- Why the aggregate is not one, if it never was one.
     ignored   TEXT,
     PRIMARY KEY (source, aggregate, key)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 
 -- What could not be understood: key and reason, never data.
 CREATE TABLE quarantine (
     source    TEXT NOT NULL,
     aggregate TEXT NOT NULL,
     key       TEXT NOT NULL,
+    -- An answer to something older does not get it out.
+    mark      INTEGER NOT NULL,
     reason    TEXT NOT NULL,
     since     TEXT NOT NULL,
     PRIMARY KEY (source, aggregate, key)
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,22 @@
+//! Every statement is one that its database understands.
+
+use database::Engine;
+use rstest::rstest;
+use testkit::engines::TestPlace;
+
+use super::super::{Import, ledger};
+use crate::mirror;
+
+#[rstest]
+#[tokio::test]
+async fn every_statement_can_be_prepared(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let database = Import::open_database(place.url()).await.unwrap();
+    for statement in ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS) {
+        let prepared = database.prepare(statement).await;
+        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
+    }
+    database.close().await;
+}
