@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{Answer, Call, Moment, Operation};
 
@@ -27,7 +28,10 @@ enum Line {
 
 /// Notes what the clients of one process do.
 #[derive(Default)]
-pub struct Recorder(Mutex<Notes>);
+pub struct Recorder {
+    notes: Mutex<Notes>,
+    called: watch::Sender<usize>,
+}
 
 #[derive(Default)]
 struct Notes {
@@ -49,7 +53,8 @@ impl Recorder {
     /// Notes in memory and in a file.
     pub fn into_file(path: &Path) -> Self {
         let file = Some(File::create(path).unwrap());
-        Self(Mutex::new(Notes { operations: Vec::new(), file }))
+        let notes = Mutex::new(Notes { operations: Vec::new(), file });
+        Self { notes, called: watch::Sender::default() }
     }
 
     /// Carries out an operation and notes when it was called and when it answered what. Dropped
@@ -61,26 +66,32 @@ impl Recorder {
         doing: impl Future<Output = Answer>,
     ) -> Answer {
         let number = {
-            let mut notes = self.0.lock().unwrap();
+            let mut notes = self.notes.lock().unwrap();
             let number = notes.operations.len();
             // Under the lock and so before the call; the time that takes only widens the span in
             // which the operation may have taken effect.
             let operation = Operation { store, client, called: now(), call, answered: None };
             notes.write(&Line::Called { number, operation: operation.clone() });
             notes.operations.push(operation);
+            self.called.send_replace(number + 1);
             number
         };
         let answer = doing.await;
         let at = now();
-        let mut notes = self.0.lock().unwrap();
+        let mut notes = self.notes.lock().unwrap();
         notes.write(&Line::Answered { number, at, answer: answer.clone() });
         notes.operations[number].answered = Some((at, answer.clone()));
         answer
     }
 
+    /// Waits until so many operations were called.
+    pub async fn until(&self, operations: usize) {
+        self.called.subscribe().wait_for(|called| *called >= operations).await.unwrap();
+    }
+
     /// What happened so far.
     pub fn history(&self) -> Vec<Operation> {
-        self.0.lock().unwrap().operations.clone()
+        self.notes.lock().unwrap().operations.clone()
     }
 }
 

@@ -10,6 +10,7 @@ use kernel::keys::SecretKey;
 use kernel::seams::SystemClock;
 use store_sqlx::{Opened, StoreOptions};
 use testkit::history::{Recorder, Workload, read_all, read_lines};
+use testkit::postgres::TestDatabase;
 use testkit::random;
 
 use crate::stores::assert_explained;
@@ -138,10 +139,17 @@ async fn check(url: &str) {
     assert!(overlap(&processes[0], &processes[1]) && overlap(&processes[1], &processes[2]));
     let tally = assert_explained(&history, &log, seed);
     assert!(tally.unknown > 0, "nothing was cut off: {tally:?}");
+    assert_eq!(tally.refused, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_processes_on_one_sqlite_file() {
     let folder = tempfile::tempdir().unwrap();
     check(&format!("sqlite:{}", folder.path().join("log.db").display())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_processes_on_one_postgres_database() {
+    let database = TestDatabase::create().await;
+    check(database.url()).await;
 }

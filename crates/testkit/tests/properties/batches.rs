@@ -73,3 +73,8 @@ fn memory() {
 fn sqlite() {
     tells_everyone_the_truth(60, TestStore::sqlite);
 }
+
+#[test]
+fn postgres() {
+    tells_everyone_the_truth(4, TestStore::postgres);
+}

@@ -261,3 +261,8 @@ fn memory() {
 fn sqlite() {
     answers_like_a_list(40, TestStore::sqlite);
 }
+
+#[test]
+fn postgres() {
+    answers_like_a_list(4, TestStore::postgres);
+}
