@@ -56,6 +56,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     let codec = Codec::new(Arc::clone(&opened.vault));
     let environment =
         Environment::new(store, codec, Arc::new(SystemClock), master_key.derive("lookup"))
+            .with_runtime(configuration.replica.runtime())
             .with_cache(configuration.cache)
             .with_snapshots(Arc::clone(&opened.snapshots));
     let mut modules = Vec::new();

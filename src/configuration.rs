@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use database::{DatabaseError, Engine};
@@ -11,6 +12,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kernel::cache::CacheOptions;
 use kernel::keys::SecretKey;
+use kernel::lease::RuntimeOptions;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured.
@@ -39,6 +41,8 @@ pub struct Configuration {
     pub log: Log,
     /// What is kept in memory: under `aggregates`, how many recently used ones. 0 turns it off.
     pub cache: CacheOptions,
+    /// This process among others on the same store.
+    pub replica: Replica,
     /// The billing module.
     pub billing: billing::BillingSettings,
     /// The payments module.
@@ -52,6 +56,35 @@ pub struct ModuleSettings {
     /// Where its own tables are, when not beside the event store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+}
+
+/// This process among others on the same store.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Replica {
+    /// What people know it by; the machine's name when it is not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// After how many milliseconds of its silence another takes its subscriptions over.
+    pub lease_ms: u32,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self { name: None, lease_ms: 10_000 }
+    }
+}
+
+impl Replica {
+    /// How this process runs its subscriptions.
+    pub fn runtime(&self) -> RuntimeOptions {
+        let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let name = self.name.clone().or_else(machine).unwrap_or_default();
+        let replica = format!("{}:{}", name.trim(), std::process::id());
+        // Shorter ones would expire between two renewals of a busy machine.
+        let lease_ttl = Duration::from_millis(self.lease_ms.max(100).into());
+        RuntimeOptions { replica, lease_ttl }
+    }
 }
 
 /// How the program logs.
@@ -91,6 +124,7 @@ impl Default for Configuration {
                 format: LogFormat::Auto,
             },
             cache: CacheOptions::default(),
+            replica: Replica::default(),
             billing: billing::BillingSettings::default(),
             payments: payments::PaymentsSettings::default(),
         }

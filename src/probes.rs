@@ -101,35 +101,44 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
         .projections
         .iter()
         .all(|(_, progress)| progress.position() >= running.head_at_start);
-    let troubles: serde_json::Map<_, _> = running
-        .subscriptions
-        .iter()
-        .filter_map(|(name, state)| Some((name.clone(), trouble(&state.borrow())?)))
-        .collect();
-    let is_ready = caught_up && troubles.is_empty();
-    let status = match (is_ready, caught_up) {
-        (true, _) => "ready",
-        (false, true) => "subscriptions in trouble",
-        (false, false) => "catching up",
+    let states = running.subscriptions.iter();
+    let subscriptions: serde_json::Map<_, _> =
+        states.clone().map(|(name, state)| (name.clone(), described(&state.borrow()))).collect();
+    let in_trouble = states.clone().any(|(_, state)| is_trouble(&state.borrow()));
+    let status = match (caught_up, in_trouble) {
+        (true, false) => "ready",
+        (true, true) => "subscriptions in trouble",
+        (false, _) => "catching up",
     };
     let body = json!({
         "status": status,
         "head": head,
         "projections": projections,
-        "troubles": troubles,
+        "subscriptions": subscriptions,
     });
-    if is_ready {
+    if caught_up && !in_trouble {
         HttpResponse::Ok().json(body)
     } else {
         HttpResponse::ServiceUnavailable().json(body)
     }
 }
 
-fn trouble(state: &SubscriptionState) -> Option<serde_json::Value> {
+/// Whether a subscription is such that requests should go elsewhere. One that another replica runs
+/// is not.
+fn is_trouble(state: &SubscriptionState) -> bool {
+    matches!(state, SubscriptionState::Interrupted(_) | SubscriptionState::Stopped(_))
+}
+
+fn described(state: &SubscriptionState) -> serde_json::Value {
     match state {
-        SubscriptionState::Running => None,
-        SubscriptionState::Interrupted(why) => Some(json!({ "state": "interrupted", "why": why })),
-        SubscriptionState::Stopped(why) => Some(json!({ "state": "stopped", "why": why })),
+        SubscriptionState::Starting => json!({ "state": "starting" }),
+        SubscriptionState::Running => json!({ "state": "running" }),
+        SubscriptionState::Standby { owner } => json!({ "state": "standby", "owner": owner }),
+        SubscriptionState::Incapable { event_type, position } => {
+            json!({ "state": "incapable", "event_type": event_type, "position": position })
+        }
+        SubscriptionState::Interrupted(why) => json!({ "state": "interrupted", "why": why }),
+        SubscriptionState::Stopped(why) => json!({ "state": "stopped", "why": why }),
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
+use database::Engine;
 use http::Configure;
+use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use kernel::projection::Progress;
 use kernel::seams::SharedClock;
@@ -42,8 +44,8 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let admin_handle = admin.handle();
     let admin_task = tokio::spawn(admin);
 
-    let _lock = only_server(&configuration)?;
     let mut system = compose::open(&configuration).await?;
+    let _presence = show_presence(&system, &configuration.store).await?;
     let states = subscription_states(&system);
     let shutdown = CancellationToken::new();
     let subscriptions = start_subscriptions(&mut system, &shutdown);
@@ -110,26 +112,34 @@ pub async fn until_asked_to_stop() {
     }
 }
 
-/// On an embedded store one process at a time runs the subscriptions. Imports and other commands
-/// may work beside it. The lock ends with the process, however it ends.
-fn only_server(configuration: &Configuration) -> anyhow::Result<File> {
-    let path = database::sqlite_path(&configuration.store)?.with_extension("lock");
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
+/// Shows other servers on an embedded store that this one is there, for as long as the process is,
+/// however it ends. Whoever is alone when it starts knows that the leases it finds are left over,
+/// and need not wait for them to expire. On PostgreSQL, whose servers are on several machines, it
+/// has to: `None`.
+async fn show_presence(system: &System, store: &str) -> anyhow::Result<Option<File>> {
+    if Engine::of(store)? != Engine::Sqlite {
+        return Ok(None);
     }
+    let path = database::sqlite_path(store)?.with_extension("lock");
     let open = File::options().create(true).truncate(false).write(true).open(&path);
     let lock = open.with_context(|| format!("the file {} cannot be opened", path.display()))?;
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => anyhow::bail!(
-            "another server runs on the store {}; stop it first, or choose another with --store",
-            configuration.store
-        ),
+        Ok(()) => {
+            for module in &system.modules {
+                module.database.release_all().await?;
+            }
+        }
+        Err(TryLockError::WouldBlock) => {
+            tracing::info!("another server runs on this store: standing by for its subscriptions");
+        }
         Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("the file {} cannot be locked", path.display()))
+            return Err(error)
+                .with_context(|| format!("the file {} cannot be locked", path.display()));
         }
     }
+    // Held alone for a moment at most: by whoever looks whether it is alone.
+    lock.lock_shared().with_context(|| format!("the file {} cannot be locked", path.display()))?;
+    Ok(Some(lock))
 }
 
 type States = Vec<(String, watch::Receiver<SubscriptionState>)>;

@@ -143,17 +143,34 @@ async fn personal_data_is_not_in_the_event_store_in_the_clear() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_store_is_refused_and_the_first_goes_on() {
+async fn two_servers_share_a_store_and_one_goes_on_when_the_other_is_killed() {
     let data = Data::new();
-    let mut first = data.serve();
-    let output = data.run(&["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("another server runs on the store"), "{told}");
-    first.register_customer("ada@exemple.fr").await;
-    // The lock goes with the process, however it ends.
+    let lease = [("BASCULE_REPLICA__LEASE_MS", "1000")];
+    let mut first = data.serve_with(&lease);
+    let second = data.serve_with(&lease);
+    let stands_by = "\"orders.orders.v1\":{\"state\":\"standby\"";
+    second.until_admin("/readyz", |body| body.contains(stands_by)).await;
+    let customer = first.register_customer("ada@exemple.fr").await;
+    // The second one shows what the first one made of it.
+    let order = second.place_order(&customer, "sandbox:ok").await;
+    second.order_is(&order, "confirmed").await;
     first.kill();
-    assert!(data.serve().stop().success());
+    let order = second.place_order(&customer, "sandbox:ok").await;
+    second.order_is(&order, "confirmed").await;
+    let runs = "\"orders.orders.v1\":{\"state\":\"running\"";
+    second.until_admin("/readyz", |body| body.contains(runs)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_starts_alone_waits_for_no_lease_of_the_one_before() {
+    let data = Data::new();
+    let long = [("BASCULE_REPLICA__LEASE_MS", "3600000")];
+    let mut first = data.serve_with(&long);
+    let customer = first.register_customer("ada@exemple.fr").await;
+    first.kill();
+    let second = data.serve_with(&long);
+    let order = second.place_order(&customer, "sandbox:ok").await;
+    second.order_is(&order, "confirmed").await;
 }
 
 #[tokio::test]
@@ -168,7 +185,9 @@ async fn after_the_store_was_replaced_the_server_is_not_ready_and_says_what_to_d
     }
     let server = data.serve();
     server
-        .until_admin_is("/readyz", 503, |body| body.contains("remove this module's database"))
+        .until_admin_is("/readyz", 503, |body| {
+            body.contains("bascule projections rebuild customers.directory.v1")
+        })
         .await;
 }
 

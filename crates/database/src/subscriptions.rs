@@ -1,34 +1,27 @@
-//! Checkpoints and parked events in a module's own database.
+//! Checkpoints, leases and parked events in a module's own database.
+
+mod statements;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use kernel::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore};
+use kernel::checkpoint::{
+    Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStatus, SubscriptionStore,
+};
 use kernel::event::Position;
-use kernel::seams::{Clock as _, SystemClock};
+use kernel::lease::{Lease, LeaseStatus};
+use kernel::seams::new_id;
 use kernel::store::BoxError;
+use uuid::Uuid;
 
-use crate::{Database, DatabaseError, Statement, Transaction};
-
-const CHECKPOINT: Statement =
-    Statement::Same("SELECT log_id, position, event_id FROM checkpoint WHERE subscription = $1");
-const FIRST: Statement = Statement::Same(
-    "INSERT INTO checkpoint (subscription, log_id, position, event_id, updated_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subscription) DO NOTHING",
-);
-const ADVANCE: Statement = Statement::Same(
-    "UPDATE checkpoint SET position = $3, event_id = $4, updated_at = $5 \
-     WHERE subscription = $1 AND log_id = $2 AND position = $6",
-);
-const PARK: Statement = Statement::Same(
-    "INSERT INTO parked_event \
-     (subscription, position, event_id, key, error, attempts, parked_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (subscription, position) DO NOTHING",
-);
-const PARKED_KEYS: Statement =
-    Statement::Same("SELECT DISTINCT key FROM parked_event WHERE subscription = $1");
-
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[CHECKPOINT, FIRST, ADVANCE, PARK, PARKED_KEYS];
+pub use self::statements::STATEMENTS;
+use self::statements::{
+    ACQUIRE, DURABLE, FENCE, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN, PARKED, PARKED_KEYS,
+    PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW, REQUEST_REPLAY,
+    RESET, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
+};
+use crate::{Database, DatabaseError, Row, Transaction};
 
 impl From<DatabaseError> for CheckpointError {
     fn from(error: DatabaseError) -> Self {
@@ -36,8 +29,96 @@ impl From<DatabaseError> for CheckpointError {
     }
 }
 
-fn now() -> DateTime<Utc> {
-    SystemClock.now()
+fn unknown(subscription: &str) -> CheckpointError {
+    CheckpointError::Unknown { subscription: subscription.to_owned() }
+}
+
+fn checkpoint(row: &Row) -> Result<Checkpoint, DatabaseError> {
+    Ok(Checkpoint {
+        log_id: row.get("log_id")?,
+        position: position(row)?,
+        event_id: row.get("event_id")?,
+    })
+}
+
+fn position(row: &Row) -> Result<Position, DatabaseError> {
+    Ok(row.get::<i64>("position")?.cast_unsigned())
+}
+
+fn lease(row: &Row) -> Result<Option<LeaseStatus>, DatabaseError> {
+    let Some(owner) = row.get("owner")? else { return Ok(None) };
+    Ok(Some(LeaseStatus {
+        owner,
+        token: row.get("token")?,
+        expires_at: row.get("expires_at")?,
+        expired: row.get("expired")?,
+    }))
+}
+
+fn status(row: &Row) -> Result<SubscriptionStatus, DatabaseError> {
+    let last_error: Option<String> = row.get("last_error")?;
+    let last_error = match last_error {
+        Some(error) => Some((error, row.get("failed_at")?)),
+        None => None,
+    };
+    let kind = row.get::<&str>("kind")?;
+    Ok(SubscriptionStatus {
+        subscription: row.get("subscription")?,
+        kind: kind.parse().map_err(|error: kernel::subscription::UnknownKind| {
+            DatabaseError::Damaged { column: "kind".to_owned(), reason: error.to_string() }
+        })?,
+        checkpoint: checkpoint(row)?,
+        updated_at: row.get("updated_at")?,
+        families: row.json("families")?,
+        lease: lease(row)?,
+        last_error,
+        parked: row.get::<i64>("parked")?.cast_unsigned(),
+    })
+}
+
+fn parked(row: &Row) -> Result<ParkedEvent, DatabaseError> {
+    Ok(ParkedEvent {
+        position: position(row)?,
+        event_id: row.get("event_id")?,
+        key: row.get("key")?,
+        error: row.get("error")?,
+        attempts: u32::try_from(row.get::<i64>("attempts")?).unwrap_or(u32::MAX),
+        parked_at: row.get("parked_at")?,
+        replay_requested: row.get("replay_requested")?,
+    })
+}
+
+async fn insert_parked(
+    transaction: &mut Transaction,
+    subscription: &str,
+    event: &ParkedEvent,
+) -> Result<(), DatabaseError> {
+    let insert = transaction.query(&PARK).bind(subscription).bind(event.position.cast_signed());
+    let insert = insert.bind(event.event_id).bind(&event.key).bind(&event.error);
+    let insert = insert.bind(i64::from(event.attempts)).bind(event.parked_at);
+    insert.bind(event.replay_requested).execute().await?;
+    Ok(())
+}
+
+impl Database {
+    /// Why a statement that names a lease's token changed nothing.
+    async fn fenced_out(
+        transaction: &mut Transaction,
+        lease: &Lease,
+        expected: Position,
+    ) -> Result<CheckpointError, DatabaseError> {
+        let subscription = lease.subscription.clone();
+        let row = transaction.query(&HOLDER).bind(&subscription).fetch_optional().await?;
+        let Some(row) = row else {
+            return Ok(CheckpointError::LeaseLost { subscription, holder: None });
+        };
+        if row.get::<Option<Uuid>>("token")? != Some(lease.token) {
+            let holder = row.get("owner")?;
+            return Ok(CheckpointError::LeaseLost { subscription, holder });
+        }
+        let found = position(&row)?;
+        Ok(CheckpointError::Elsewhere { subscription, expected, found })
+    }
 }
 
 #[async_trait]
@@ -48,49 +129,139 @@ impl SubscriptionStore for Database {
         if let Some(error) = error.downcast_ref::<DatabaseError>() {
             return error.is_unavailable();
         }
-        if let Some(CheckpointError::Unavailable(_)) = error.downcast_ref() {
-            return true;
-        }
         error.downcast_ref().is_some_and(crate::is_unavailable)
     }
 
-    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
-        let Some(row) = self.query(&CHECKPOINT).bind(subscription).fetch_optional().await? else {
-            return Ok(None);
-        };
-        Ok(Some(Checkpoint {
-            log_id: row.get("log_id")?,
-            position: row.get::<i64>("position")?.cast_unsigned(),
-            event_id: row.get("event_id")?,
+    async fn register(&self, registration: &Registration) -> Result<(), CheckpointError> {
+        let Registration { subscription, kind, families, log_id } = registration;
+        let known = self.query(&REGISTERED).bind(subscription).fetch_optional().await?;
+        if let Some(known) = known {
+            let has_families = known.json::<BTreeSet<String>>("families")?.is_superset(families);
+            let has_log = position(&known)? > 0 || known.get::<Uuid>("log_id")? == *log_id;
+            if has_families && has_log {
+                return Ok(());
+            }
+        }
+        let mut transaction = self.begin().await?;
+        let insert = transaction.query(&REGISTER).bind(subscription).bind(kind.as_str());
+        insert.bind(*log_id).execute().await?;
+        let row = transaction.query(&LOCK).bind(subscription).fetch_one().await?;
+        let mut all: BTreeSet<String> = row.json("families")?;
+        let before = all.len();
+        all.extend(families.iter().cloned());
+        if all.len() > before {
+            let widen = transaction.query(&WIDEN).bind(subscription).bind_json(&all);
+            widen.bind(new_id()).execute().await?;
+        }
+        transaction.query(&TAKE_LOG).bind(subscription).bind(*log_id).execute().await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn acquire(
+        &self,
+        subscription: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Option<Lease>, CheckpointError> {
+        // UUIDv7: unique however often the database forgets what it was last given.
+        let token = new_id();
+        let acquire = self.write(&ACQUIRE).bind(subscription).bind(owner).bind(token);
+        let acquired = acquire.bind(ttl.as_secs_f64()).fetch_all().await?;
+        let Some(row) = acquired.first() else { return Ok(None) };
+        Ok(Some(Lease {
+            subscription: subscription.to_owned(),
+            owner: owner.to_owned(),
+            token,
+            ttl,
+            checkpoint: checkpoint(row)?,
+            families: row.json("families")?,
         }))
     }
 
-    async fn begin(&self) -> Result<Transaction, CheckpointError> {
-        Ok(self.begin_derived().await?)
+    async fn renew(&self, lease: &Lease) -> Result<(), CheckpointError> {
+        let renew = self.write(&RENEW).bind(&lease.subscription).bind(lease.token);
+        if renew.bind(lease.ttl.as_secs_f64()).execute().await? == 1 {
+            return Ok(());
+        }
+        let subscription = lease.subscription.clone();
+        let holder = self.query(&HOLDER).bind(&subscription).fetch_optional().await?;
+        let holder = holder.map(|row| row.get("owner")).transpose()?.flatten();
+        Err(CheckpointError::LeaseLost { subscription, holder })
     }
 
-    async fn advance(
+    async fn release(&self, lease: &Lease) -> Result<(), CheckpointError> {
+        let release = self.write(&RELEASE).bind(&lease.subscription).bind(lease.token);
+        release.execute().await?;
+        Ok(())
+    }
+
+    async fn release_all(&self) -> Result<(), CheckpointError> {
+        self.write(&RELEASE_ALL).execute().await?;
+        Ok(())
+    }
+
+    async fn begin_fenced(
         &self,
-        mut transaction: Transaction,
-        subscription: &str,
-        from: Option<Position>,
+        lease: &Lease,
+        from: Position,
         to: Checkpoint,
-    ) -> Result<(), CheckpointError> {
-        let statement = transaction
-            .query(if from.is_some() { &ADVANCE } else { &FIRST })
-            .bind(subscription)
-            .bind(to.log_id)
-            .bind(to.position.cast_signed())
-            .bind(to.event_id)
-            .bind(now());
-        let statement = match from {
-            Some(from) => statement.bind(from.cast_signed()),
-            None => statement,
-        };
-        if statement.execute().await? != 1 {
-            return Err(CheckpointError::Moved { subscription: subscription.to_owned() });
+    ) -> Result<Transaction, CheckpointError> {
+        let mut transaction = self.begin_derived().await?;
+        let fence = transaction.query(&FENCE).bind(&lease.subscription).bind(lease.token);
+        let fence = fence.bind(from.cast_signed()).bind(to.position.cast_signed());
+        let fence = fence.bind(to.event_id).bind(lease.ttl.as_secs_f64()).bind(to.log_id);
+        if fence.execute().await? == 1 {
+            return Ok(transaction);
         }
+        Err(Self::fenced_out(&mut transaction, lease, from).await?)
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {
         Ok(transaction.commit().await?)
+    }
+
+    async fn status(
+        &self,
+        subscription: &str,
+    ) -> Result<Option<SubscriptionStatus>, CheckpointError> {
+        let row = self.query(&STATUS).bind(subscription).fetch_optional().await?;
+        Ok(row.as_ref().map(status).transpose()?)
+    }
+
+    async fn statuses(&self) -> Result<Vec<SubscriptionStatus>, CheckpointError> {
+        let rows = self.query(&STATUSES).fetch_all().await?;
+        Ok(rows.iter().map(status).collect::<Result<_, _>>()?)
+    }
+
+    async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError> {
+        self.write(&RECORD_ERROR).bind(subscription).bind(error).execute().await?;
+        Ok(())
+    }
+
+    async fn restart(&self, subscription: &str, log_id: Uuid) -> Result<(), CheckpointError> {
+        let mut transaction = Self::begin(self).await?;
+        let beginning = Checkpoint::beginning(log_id);
+        self.reset(&mut transaction, subscription, beginning, &[]).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn reset(
+        &self,
+        transaction: &mut Transaction,
+        subscription: &str,
+        checkpoint: Checkpoint,
+        parked: &[ParkedEvent],
+    ) -> Result<(), CheckpointError> {
+        let reset = transaction.query(&RESET).bind(subscription).bind(checkpoint.log_id);
+        let reset = reset.bind(checkpoint.position.cast_signed()).bind(checkpoint.event_id);
+        if reset.execute().await? == 0 {
+            return Err(unknown(subscription));
+        }
+        transaction.query(&UNPARK_ALL).bind(subscription).execute().await?;
+        for event in parked {
+            insert_parked(transaction, subscription, event).await?;
+        }
+        Ok(())
     }
 
     async fn park(
@@ -99,21 +270,75 @@ impl SubscriptionStore for Database {
         subscription: &str,
         event: &ParkedEvent,
     ) -> Result<(), CheckpointError> {
-        transaction
-            .query(&PARK)
-            .bind(subscription)
-            .bind(event.position.cast_signed())
-            .bind(event.event_id)
-            .bind(&event.key)
-            .bind(&event.error)
-            .bind(i64::from(event.attempts))
-            .bind(now())
-            .execute()
-            .await?;
+        transaction.query(&DURABLE).fetch_one().await?;
+        Ok(insert_parked(transaction, subscription, event).await?)
+    }
+
+    async fn park_again(
+        &self,
+        transaction: &mut Transaction,
+        subscription: &str,
+        event: &ParkedEvent,
+    ) -> Result<(), CheckpointError> {
+        transaction.query(&DURABLE).fetch_one().await?;
+        let update = transaction.query(&PARK_AGAIN).bind(subscription).bind(&event.key);
+        let update = update.bind(event.position.cast_signed()).bind(&event.error);
+        update.bind(i64::from(event.attempts)).execute().await?;
+        Ok(())
+    }
+
+    async fn unpark(
+        &self,
+        transaction: &mut Transaction,
+        subscription: &str,
+        position: Position,
+    ) -> Result<(), CheckpointError> {
+        let delete = transaction.query(&UNPARK).bind(subscription).bind(position.cast_signed());
+        delete.execute().await?;
         Ok(())
     }
 
     async fn parked_keys(&self, subscription: &str) -> Result<Vec<String>, CheckpointError> {
         Ok(self.query(&PARKED_KEYS).bind(subscription).scalars().await?)
+    }
+
+    async fn parked_events(
+        &self,
+        subscription: &str,
+        key: Option<&str>,
+        after: Position,
+        limit: usize,
+    ) -> Result<Vec<ParkedEvent>, CheckpointError> {
+        let statement = if key.is_some() { &PARKED_OF_KEY } else { &PARKED };
+        let select = self.query(statement).bind(subscription).bind(after.cast_signed());
+        let select = select.bind(i64::try_from(limit).unwrap_or(i64::MAX));
+        let select = match key {
+            Some(key) => select.bind(key),
+            None => select,
+        };
+        let rows = select.fetch_all().await?;
+        Ok(rows.iter().map(parked).collect::<Result<_, _>>()?)
+    }
+
+    async fn keys_to_replay(&self, subscription: &str) -> Result<Vec<String>, CheckpointError> {
+        Ok(self.query(&KEYS_TO_REPLAY).bind(subscription).scalars().await?)
+    }
+
+    async fn request_replay(
+        &self,
+        subscription: &str,
+        position: Position,
+    ) -> Result<bool, CheckpointError> {
+        let update = self.write(&REQUEST_REPLAY).bind(subscription).bind(position.cast_signed());
+        Ok(update.execute().await? > 0)
+    }
+
+    async fn discard(
+        &self,
+        subscription: &str,
+        position: Position,
+    ) -> Result<bool, CheckpointError> {
+        let delete = self.write(&UNPARK).bind(subscription).bind(position.cast_signed());
+        Ok(delete.execute().await? > 0)
     }
 }

@@ -22,6 +22,7 @@ use crate::codec::Codec;
 use crate::decider::Decider;
 use crate::event::{Position, Revision, StreamName};
 use crate::keys::SecretKey;
+use crate::lease::RuntimeOptions;
 use crate::seams::SharedClock;
 use crate::snapshot::{SnapshotStore, Snapshots, SnapshotsUnavailable};
 use crate::store::{AppendError, EventStore};
@@ -40,6 +41,8 @@ pub struct Environment {
     pub clock: SharedClock,
     /// Key of the digests for lookups by personal data.
     pub lookup_key: SecretKey,
+    /// How this process runs its subscriptions.
+    pub runtime: RuntimeOptions,
     aggregates: AggregateCache,
     snapshots: Snapshots,
 }
@@ -77,7 +80,13 @@ impl Environment {
         lookup_key: SecretKey,
     ) -> Self {
         let aggregates = AggregateCache::new(CacheOptions::default());
-        Self { store, codec, clock, lookup_key, aggregates, snapshots: Snapshots::new(None) }
+        let (runtime, snapshots) = (RuntimeOptions::default(), Snapshots::new(None));
+        Self { store, codec, clock, lookup_key, runtime, aggregates, snapshots }
+    }
+
+    /// The same, running its subscriptions in another way than the usual one.
+    pub fn with_runtime(self, runtime: RuntimeOptions) -> Self {
+        Self { runtime, ..self }
     }
 
     /// The same with another cache of its own.

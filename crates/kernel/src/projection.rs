@@ -1,7 +1,8 @@
 //! Projections: read models folded from the log. Rows and checkpoint move in one transaction of
 //! the module's own database.
 
-use std::convert::Infallible;
+mod applying;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +11,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::backoff;
-use crate::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore};
-use crate::codec::{CodecError, Envelope, EventSet};
-use crate::event::{EventFilter, Position, RecordedEvent};
+use self::applying::Applying;
+use crate::checkpoint::{CheckpointError, SubscriptionStore};
+use crate::codec::{Envelope, EventSet};
+use crate::event::Position;
 use crate::execution::Environment;
-use crate::parking::ParkedKeys;
-use crate::store::{BoxError, LogPage};
-use crate::subscription::{LogReader, Subscription, SubscriptionState};
-use crate::supervision::{Interruption, Supervisor, checkpoint_at, checkpoint_of_this_log};
+use crate::store::BoxError;
+use crate::subscription::{Subscription, SubscriptionKind, SubscriptionState};
+use crate::supervision::{Identity, Interruption, Supervisor};
 
 /// A read model and how events change it.
 #[async_trait]
@@ -31,8 +31,15 @@ pub trait Projection: Send + Sync + 'static {
     /// `<module>.<read model>`. Its checkpoint is kept under it and the version.
     fn name(&self) -> &'static str;
 
-    /// Raised when the same events are to give other rows: the read model is built anew.
+    /// Raised when the same events are to give other rows, and when it reads events that it did not
+    /// read before: the read model is built anew, beside the one of the version before.
     fn version(&self) -> u32;
+
+    /// The event families (`orders.OrderPlaced`) that this version once read and does not read any
+    /// more. What is neither read nor retired waits for a replica that reads it.
+    fn retired_families(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// Applies one event to the rows.
     async fn project(
@@ -53,6 +60,8 @@ pub struct Unknown {
 }
 
 /// How far a projection has come, for those who wait for it. Cheap to clone.
+///
+/// It is exact on every replica, whichever of them runs the projection.
 #[derive(Debug, Clone)]
 pub struct Progress(watch::Receiver<Position>);
 
@@ -71,173 +80,100 @@ impl Progress {
     }
 }
 
-const BATCH: usize = 500;
-/// How often a failing event is tried, its transaction alone, before it is set aside.
-const ATTEMPTS: u32 = 5;
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
 /// A projection at work.
 pub struct ProjectionRunner<P: Projection> {
-    projection: P,
-    environment: Environment,
-    store: P::Store,
-    progress: watch::Sender<Position>,
-    supervisor: Supervisor,
+    supervisor: Supervisor<P::Store>,
+    applying: Applying<P>,
+}
+
+/// Why a read model could not be folded.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// Another process folds it just now.
+    #[error("{subscription} is being folded by {owner}")]
+    Leased {
+        /// The subscription.
+        subscription: String,
+        /// Who folds it.
+        owner: String,
+    },
+    /// Something was out of reach. What was folded by then stays: the next call goes on.
+    #[error("{subscription} could not be folded")]
+    Interrupted {
+        /// The subscription.
+        subscription: String,
+        /// What went wrong.
+        #[source]
+        source: BoxError,
+    },
 }
 
 impl<P: Projection> ProjectionRunner<P> {
     /// A runner, and where to see how far it has come.
     pub fn new(projection: P, environment: Environment, store: P::Store) -> (Self, Progress) {
-        let (progress, receiver) = watch::channel(0);
-        (
-            Self { projection, environment, store, progress, supervisor: Supervisor::new() },
-            Progress(receiver),
-        )
+        let name = subscription_name(&projection);
+        let identity = Identity {
+            name: name.clone(),
+            kind: SubscriptionKind::Projection,
+            types: P::Event::readable_types(),
+            retired: projection.retired_families(),
+        };
+        let store = Arc::new(store);
+        let supervisor = Supervisor::new(identity, environment.clone(), Arc::clone(&store));
+        let progress = Progress(supervisor.position.subscribe());
+        let identity = Arc::clone(&supervisor.identity);
+        let position = supervisor.position.clone();
+        let applying = Applying::new(projection, identity, environment, store, position);
+        (Self { supervisor, applying }, progress)
     }
 
-    fn subscription_name(&self) -> String {
-        format!("{}.v{}", self.projection.name(), self.projection.version())
+    /// Folds the log up to a position, waiting for the log to get there, and returns; `report` is
+    /// told how far it is. It goes on from the stored checkpoint and takes the lease for as long as
+    /// it works, as [`Subscription::run`] does.
+    pub async fn fold_to(
+        &mut self,
+        position: Position,
+        report: &mut (dyn FnMut(Position) + Send),
+    ) -> Result<(), FoldError> {
+        let subscription = &self.supervisor.identity.name;
+        let interrupted = |error: Interruption| FoldError::Interrupted {
+            subscription: subscription.clone(),
+            source: error.into(),
+        };
+        let unavailable = |error: CheckpointError| interrupted(error.into());
+        self.supervisor.register().await.map_err(unavailable)?;
+        let Some(mut lease) = self.supervisor.try_acquire().await.map_err(unavailable)? else {
+            let status = self.supervisor.store.status(subscription).await.map_err(unavailable)?;
+            let owner = status.and_then(|status| status.lease).map(|lease| lease.owner);
+            let owner = owner.unwrap_or_else(|| "another process".to_owned());
+            return Err(FoldError::Leased { subscription: subscription.clone(), owner });
+        };
+        let folded = match self.supervisor.expect_this_log(lease.checkpoint()).await {
+            Ok(()) => self.applying.follow(&mut lease, Some(position), report).await,
+            Err(error) => Err(error),
+        };
+        self.supervisor.give_up(lease, None).await;
+        folded.map_err(interrupted)
     }
+}
+
+/// The name that the checkpoint of a projection is kept under.
+fn subscription_name(projection: &impl Projection) -> String {
+    format!("{}.v{}", projection.name(), projection.version())
 }
 
 #[async_trait]
 impl<P: Projection> Subscription for ProjectionRunner<P> {
     fn name(&self) -> String {
-        self.subscription_name()
+        self.supervisor.identity.name.clone()
     }
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {
-        self.supervisor.state()
+        self.supervisor.state.subscribe()
     }
 
     async fn run(mut self: Box<Self>, shutdown: CancellationToken) {
-        let name = self.subscription_name();
-        loop {
-            let Err(interruption) = tokio::select! {
-                () = shutdown.cancelled() => return,
-                outcome = self.follow(&name) => outcome,
-            };
-            if !self.supervisor.goes_on_after(&name, &interruption, &shutdown).await {
-                return;
-            }
-        }
-    }
-}
-
-impl<P: Projection> ProjectionRunner<P> {
-    async fn follow(&mut self, name: &str) -> Result<Infallible, Interruption> {
-        let checkpoint = checkpoint_of_this_log(&self.environment, &self.store, name).await?;
-        let mut from = checkpoint.map(|checkpoint| checkpoint.position);
-        let mut parked = ParkedKeys::new(self.store.parked_keys(name).await?);
-        let filter = EventFilter::families_of(P::Event::types());
-        let log = Arc::clone(&self.environment.store);
-        let mut reader = LogReader::new(log, from.unwrap_or(0), filter);
-        self.progress.send_replace(from.unwrap_or(0));
-        loop {
-            let page = reader.page(BATCH).await?;
-            if page.scanned_to <= from.unwrap_or(0) {
-                self.supervisor.running();
-                reader.wait().await;
-                continue;
-            }
-            let to = checkpoint_at(&self.environment, page.scanned_to).await?;
-            if self.apply(name, &page.events, &parked, from, to).await.is_err() {
-                // Something in the batch does not go through: one by one, to find what.
-                self.apply_singly(name, &page, &mut parked, &mut from).await?;
-            }
-            from = Some(to.position);
-            self.supervisor.running();
-            self.report_lag(name, to.position);
-            self.progress.send_replace(to.position);
-        }
-    }
-
-    async fn apply(
-        &self,
-        name: &str,
-        events: &[Arc<RecordedEvent>],
-        parked: &ParkedKeys,
-        from: Option<Position>,
-        to: Checkpoint,
-    ) -> Result<(), BoxError> {
-        let mut transaction = self.store.begin().await?;
-        for recorded in events {
-            if parked.holds(recorded.stream.as_str()) {
-                let waiting = ParkedEvent::waiting(recorded, recorded.stream.as_str());
-                self.store.park(&mut transaction, name, &waiting).await?;
-                continue;
-            }
-            let envelope = self.environment.codec.decode(Arc::clone(recorded)).await?;
-            self.projection.project(&mut transaction, &envelope).await?;
-        }
-        self.store.advance(transaction, name, from, to).await?;
-        Ok(())
-    }
-
-    async fn apply_singly(
-        &self,
-        name: &str,
-        page: &LogPage,
-        parked: &mut ParkedKeys,
-        from: &mut Option<Position>,
-    ) -> Result<(), Interruption> {
-        let log_id = self.environment.store.log_id();
-        for recorded in &page.events {
-            let to =
-                Checkpoint { log_id, position: recorded.position, event_id: Some(recorded.id) };
-            let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
-            let mut attempts = 0;
-            while let Err(error) =
-                self.apply(name, std::slice::from_ref(recorded), parked, *from, to).await
-            {
-                if let Some(CheckpointError::Moved { .. }) = error.downcast_ref() {
-                    return Err(CheckpointError::Moved { subscription: name.to_owned() }.into());
-                }
-                if error.downcast_ref().is_some_and(CodecError::is_transient)
-                    || P::Store::is_unavailable(&error)
-                {
-                    return Err(CheckpointError::Unavailable(error).into());
-                }
-                attempts += 1;
-                if attempts >= ATTEMPTS {
-                    self.park(name, recorded, &error, attempts, *from, to).await?;
-                    parked.add(recorded.stream.as_str());
-                    break;
-                }
-                tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
-            }
-            *from = Some(recorded.position);
-        }
-        let rest = checkpoint_at(&self.environment, page.scanned_to).await?;
-        if *from != Some(rest.position) {
-            let transaction = self.store.begin().await?;
-            self.store.advance(transaction, name, *from, rest).await?;
-        }
-        Ok(())
-    }
-
-    /// Sets an event aside. Fails, so that nothing is set aside, while the database itself fails.
-    async fn park(
-        &self,
-        name: &str,
-        recorded: &RecordedEvent,
-        error: &BoxError,
-        attempts: u32,
-        from: Option<Position>,
-        to: Checkpoint,
-    ) -> Result<(), Interruption> {
-        let parked = ParkedEvent::failed(recorded, recorded.stream.as_str(), error, attempts);
-        let mut transaction = self.store.begin().await?;
-        self.store.park(&mut transaction, name, &parked).await?;
-        self.store.advance(transaction, name, from, to).await?;
-        parked.announce(name);
-        Ok(())
-    }
-
-    fn report_lag(&self, name: &str, position: Position) {
-        let head = *self.environment.store.watch_head().borrow();
-        metrics::gauge!("projection_lag_events", "projection" => name.to_owned())
-            .set(head.saturating_sub(position) as f64);
+        let Self { supervisor, mut applying } = *self;
+        supervisor.run(&mut applying, shutdown).await;
     }
 }

@@ -11,14 +11,67 @@ use tokio_util::sync::CancellationToken;
 use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::store::{EventStore, LogPage, ReadError};
 
-/// How a subscription is.
+/// What a subscription is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriptionKind {
+    /// Folds events into a read model.
+    Projection,
+    /// Turns others' events into commands of its own module.
+    Policy,
+    /// Makes outside calls.
+    Reactor,
+}
+
+impl SubscriptionKind {
+    /// Its name, as stored and as people read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Projection => "projection",
+            Self::Policy => "policy",
+            Self::Reactor => "reactor",
+        }
+    }
+}
+
+/// A text that names no kind of subscription.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no kind of subscription: expected projection, policy or reactor")]
+pub struct UnknownKind(String);
+
+impl std::str::FromStr for SubscriptionKind {
+    type Err = UnknownKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+        [Self::Projection, Self::Policy, Self::Reactor]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| UnknownKind(text.to_owned()))
+    }
+}
+
+/// How a subscription is on this replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscriptionState {
-    /// It works.
+    /// It has not said anything yet.
+    Starting,
+    /// It works here.
     Running,
+    /// It works on another replica; this one takes over when that one is gone.
+    Standby {
+        /// The other replica.
+        owner: String,
+    },
+    /// It waits for a replica of a newer release to handle an event that this release cannot read.
+    Incapable {
+        /// The event's type.
+        event_type: String,
+        /// Where it stands in the log.
+        position: Position,
+    },
     /// Something is out of reach; it tries again and again. Why.
     Interrupted(String),
-    /// It stopped for good, because going on would do harm. Why, and what to do.
+    /// It does nothing, because going on would do harm. Why, and what to do; after that it goes on
+    /// by itself.
     Stopped(String),
 }
 
@@ -31,8 +84,8 @@ pub trait Subscription: Send {
     /// How it is, changing while it runs.
     fn state(&self) -> watch::Receiver<SubscriptionState>;
 
-    /// Works until shut down. Failures are retried inside; it returns early only when going on
-    /// would do harm, having said why in the log.
+    /// Works until shut down, on one replica at a time; the others stand by. Failures are retried
+    /// inside.
     async fn run(self: Box<Self>, shutdown: CancellationToken);
 }
 

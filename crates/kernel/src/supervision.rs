@@ -1,22 +1,36 @@
-//! What every subscription does about its checkpoint and about interruptions.
+//! What every subscription does about its lease, its checkpoint and interruptions: one replica
+//! works, the others stand by.
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use backon::ExponentialBackoff;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
-use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStore};
-use crate::event::Position;
+use crate::checkpoint::{Checkpoint, CheckpointError, Registration, SubscriptionStore};
+use crate::event::{EventFilter, Position, RecordedEvent, family};
 use crate::execution::Environment;
+use crate::lag;
+use crate::lease::{HeldLease, Lease};
 use crate::parking::with_sources;
-use crate::store::ReadError;
-use crate::subscription::SubscriptionState;
+use crate::store::{BoxError, ReadError};
+use crate::subscription::{SubscriptionKind, SubscriptionState};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often a subscription that stopped looks whether somebody has mended its checkpoint.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How long saving and releasing may take when the work ends. What is not saved is done again, what
+/// is not released expires.
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
+/// How often the same error is recorded anew.
+const RECORD_AGAIN: Duration = Duration::from_secs(60);
 
 /// Why a run over the log ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -25,27 +39,33 @@ pub(crate) enum Interruption {
     Read(#[from] ReadError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error("something it needs is out of reach")]
+    OutOfReach(#[source] BoxError),
     #[error(
-        "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the event store was replaced or restored. Stop the server, remove this module's database, and start again: it is built anew from the log"
+        "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the event store was replaced or restored. `bascule projections rebuild {subscription}` mends it: {}",
+        match .kind {
+            SubscriptionKind::Projection => "the read model is built anew from the log",
+            SubscriptionKind::Policy | SubscriptionKind::Reactor =>
+                "it begins again from the start of the log, and what it did already is recognised",
+        }
     )]
-    AnotherLog { subscription: String },
+    AnotherLog { subscription: String, kind: SubscriptionKind },
+    #[error(
+        "this release cannot read {event_type} at position {position}; a replica of a newer one has to handle it"
+    )]
+    Incapable { event_type: String, position: Position },
 }
 
-/// The stored checkpoint, after making sure that it belongs to this log as it is now.
-pub(crate) async fn checkpoint_of_this_log<S: SubscriptionStore>(
-    environment: &Environment,
-    store: &S,
-    name: &str,
-) -> Result<Option<Checkpoint>, Interruption> {
-    let Some(checkpoint) = store.checkpoint(name).await? else { return Ok(None) };
-    let log = &environment.store;
-    // After a restore another event may stand there, or none.
-    if checkpoint.log_id == log.log_id()
-        && log.event_id_at(checkpoint.position).await? == checkpoint.event_id
-    {
-        return Ok(Some(checkpoint));
+impl Interruption {
+    /// An event that only a newer release reads.
+    pub(crate) fn incapable(event: &RecordedEvent) -> Self {
+        Self::Incapable { event_type: event.event_type.to_string(), position: event.position }
     }
-    Err(Interruption::AnotherLog { subscription: name.to_owned() })
+
+    /// Whether what was finished is still to be saved, the lease being held.
+    fn leaves_the_lease_valid(&self) -> bool {
+        matches!(self, Self::Incapable { .. } | Self::OutOfReach(_) | Self::Read(_))
+    }
 }
 
 /// A checkpoint at a position of this log, with the event that stands there.
@@ -57,65 +77,250 @@ pub(crate) async fn checkpoint_at(
     Ok(Checkpoint { log_id: log.log_id(), position, event_id: log.event_id_at(position).await? })
 }
 
-/// Tells how a subscription is, and what follows an interruption.
-#[derive(Debug)]
-pub(crate) struct Supervisor {
-    state: watch::Sender<SubscriptionState>,
-    pauses: ExponentialBackoff,
-    running_since: Option<Instant>,
+/// What a subscription does while it holds the lease.
+#[async_trait]
+pub(crate) trait Worker<S: SubscriptionStore>: Send {
+    /// Works until something interrupts it.
+    async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption>;
+
+    /// Ends everything under way. Where the checkpoint could go, if it is not known to be stored.
+    fn stop(&mut self) -> Option<Position>;
 }
 
-impl Supervisor {
-    pub(crate) fn new() -> Self {
-        let pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
-        Self { state: watch::channel(SubscriptionState::Running).0, pauses, running_since: None }
+/// What a subscription is, for all the runtime needs to know.
+pub(crate) struct Identity {
+    /// What its checkpoint is kept under.
+    pub(crate) name: String,
+    pub(crate) kind: SubscriptionKind,
+    /// The event types this release reads for it.
+    pub(crate) types: Vec<&'static str>,
+    /// The families it once wanted and does not want any more.
+    pub(crate) retired: &'static [&'static str],
+}
+
+impl Identity {
+    /// The events to read, given every family that any replica ever wanted.
+    pub(crate) fn filter(&self, families: &BTreeSet<String>) -> EventFilter {
+        let retired = |family: &str| self.retired.contains(&family);
+        EventFilter::families(families.iter().filter(|family| !retired(family)).cloned())
     }
 
-    pub(crate) fn state(&self) -> watch::Receiver<SubscriptionState> {
-        self.state.subscribe()
+    /// Whether this release reads events of a type.
+    pub(crate) fn reads(&self, event_type: &str) -> bool {
+        self.types.contains(&event_type)
     }
 
-    /// It got somewhere: whatever interrupted it before is over.
-    pub(crate) fn running(&mut self) {
-        if self.running_since.is_none() {
-            self.running_since = Some(Instant::now());
-            self.state.send_replace(SubscriptionState::Running);
+    fn families(&self) -> BTreeSet<String> {
+        self.types.iter().filter_map(|name| family(name)).map(str::to_owned).collect()
+    }
+}
+
+/// Runs a subscription: waits for its lease, lets it work, and goes on after interruptions.
+pub(crate) struct Supervisor<S> {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) environment: Environment,
+    pub(crate) store: Arc<S>,
+    pub(crate) owner: String,
+    /// Everything up to here is done, as far as this replica knows.
+    pub(crate) position: watch::Sender<Position>,
+    pub(crate) state: Arc<watch::Sender<SubscriptionState>>,
+    /// The event that this replica could not read, until another one has passed it.
+    pub(crate) beyond: Option<(String, Position)>,
+    pauses: ExponentialBackoff,
+    recorded: Option<(String, Instant)>,
+}
+
+impl<S: SubscriptionStore> Supervisor<S> {
+    pub(crate) fn new(identity: Identity, environment: Environment, store: Arc<S>) -> Self {
+        Self {
+            identity: Arc::new(identity),
+            owner: environment.runtime.owner(),
+            environment,
+            store,
+            position: watch::Sender::new(0),
+            state: Arc::new(watch::Sender::new(SubscriptionState::Starting)),
+            beyond: None,
+            pauses: backoff::endless(FIRST_PAUSE, LONGEST_PAUSE),
+            recorded: None,
         }
     }
 
-    /// Waits before the next run; `false` when there is to be none.
-    pub(crate) async fn goes_on_after(
+    /// Works until shut down.
+    pub(crate) async fn run(mut self, worker: &mut impl Worker<S>, shutdown: CancellationToken) {
+        let observing = lag::observe(
+            Arc::clone(&self.identity),
+            self.environment.clone(),
+            self.position.subscribe(),
+            self.state.subscribe(),
+        );
+        tokio::select! {
+            () = observing => {}
+            () = self.supervise(worker, &shutdown) => {}
+        }
+    }
+
+    async fn supervise(&mut self, worker: &mut impl Worker<S>, shutdown: &CancellationToken) {
+        let mut held = None;
+        loop {
+            let interruption = tokio::select! {
+                () = shutdown.cancelled() => None,
+                outcome = self.turn(worker, &mut held) => {
+                    let Err(interruption) = outcome;
+                    Some(interruption)
+                }
+            };
+            let unsaved = worker.stop();
+            if let Some(lease) = held.take() {
+                if lease.held_for() > LONGEST_PAUSE {
+                    // Having run well for a while, it begins again with the shortest pause.
+                    self.pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
+                }
+                let valid = interruption.as_ref().is_none_or(Interruption::leaves_the_lease_valid);
+                self.give_up(lease, unsaved.filter(|_| valid)).await;
+            }
+            let Some(interruption) = interruption else { return };
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = self.recover(interruption) => {}
+            }
+        }
+    }
+
+    /// One tenure: from waiting for the lease to whatever ended it.
+    async fn turn(
         &mut self,
-        name: &str,
-        interruption: &Interruption,
-        shutdown: &CancellationToken,
-    ) -> bool {
-        if matches!(interruption, Interruption::AnotherLog { .. }) {
-            tracing::error!(
-                subscription = name,
-                error = interruption as &dyn std::error::Error,
-                "the subscription stops"
-            );
-            metrics::gauge!("subscription_stopped", "subscription" => name.to_owned()).set(1);
-            self.state.send_replace(SubscriptionState::Stopped(interruption.to_string()));
-            return false;
+        worker: &mut impl Worker<S>,
+        held: &mut Option<HeldLease<S>>,
+    ) -> Result<Infallible, Interruption> {
+        self.register().await?;
+        let lease = self.lease_when_free().await?;
+        let lease = held.insert(lease);
+        self.expect_this_log(lease.checkpoint()).await?;
+        self.beyond = None;
+        self.position.send_replace(lease.stored());
+        worker.work(lease).await
+    }
+
+    pub(crate) async fn register(&self) -> Result<(), CheckpointError> {
+        let registration = Registration {
+            subscription: self.identity.name.clone(),
+            kind: self.identity.kind,
+            families: self.identity.families(),
+            log_id: self.environment.store.log_id(),
+        };
+        self.store.register(&registration).await
+    }
+
+    /// Takes the lease, unless another has it.
+    pub(crate) async fn try_acquire(&self) -> Result<Option<HeldLease<S>>, CheckpointError> {
+        let begun = Instant::now();
+        let options = &self.environment.runtime;
+        let acquired =
+            self.store.acquire(&self.identity.name, &self.owner, options.lease_ttl).await?;
+        Ok(acquired.map(|lease: Lease| {
+            let (store, state) = (Arc::clone(&self.store), Arc::clone(&self.state));
+            HeldLease::new(store, lease, begun, options.tick(), state)
+        }))
+    }
+
+    /// Makes sure that a checkpoint belongs to this log as it is now.
+    pub(crate) async fn expect_this_log(
+        &self,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), Interruption> {
+        let log = &self.environment.store;
+        // After a restore another event may stand there, or none.
+        if checkpoint.log_id == log.log_id()
+            && log.event_id_at(checkpoint.position).await? == checkpoint.event_id
+        {
+            return Ok(());
         }
-        // Having run well for a while, it begins again with the shortest pause.
-        if self.running_since.take().is_some_and(|since| since.elapsed() > LONGEST_PAUSE) {
-            self.pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
+        Err(self.another_log())
+    }
+
+    pub(crate) fn another_log(&self) -> Interruption {
+        let Identity { name, kind, .. } = &*self.identity;
+        Interruption::AnotherLog { subscription: name.clone(), kind: *kind }
+    }
+
+    /// Saves what is finished, and lets another replica have the lease.
+    pub(crate) async fn give_up(&self, mut lease: HeldLease<S>, finished: Option<Position>) {
+        let given_up = timeout(GIVE_UP_WITHIN, async {
+            let saved = match finished.filter(|position| *position > lease.stored()) {
+                Some(position) => match checkpoint_at(&self.environment, position).await {
+                    Ok(to) => lease.save(to).await.map_err(Interruption::from),
+                    Err(error) => Err(error.into()),
+                },
+                None => Ok(()),
+            };
+            let released = lease.release().await;
+            saved.and(released.map_err(Interruption::from))
+        });
+        let failed = match given_up.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => with_sources(&error),
+            Err(_) => format!("it took longer than {GIVE_UP_WITHIN:?}"),
+        };
+        tracing::warn!(
+            subscription = self.identity.name,
+            error = failed,
+            "the checkpoint could not be saved or the lease not released; some events may be handled again, and others wait for the lease to expire"
+        );
+    }
+
+    /// Does what an interruption calls for before the next turn.
+    async fn recover(&mut self, interruption: Interruption) {
+        let subscription = self.identity.name.as_str();
+        match &interruption {
+            Interruption::Checkpoint(CheckpointError::LeaseLost { holder, .. }) => {
+                tracing::info!(subscription, holder, "the lease was lost; standing by");
+                return;
+            }
+            Interruption::Incapable { event_type, position } => {
+                tracing::warn!(
+                    subscription,
+                    event_type,
+                    position,
+                    "this release cannot read an event; standing by until a newer one has handled it"
+                );
+                self.beyond = Some((event_type.clone(), *position));
+                return;
+            }
+            _ => {}
+        }
+        let text = with_sources(&interruption);
+        if matches!(interruption, Interruption::AnotherLog { .. }) {
+            let stopped = SubscriptionState::Stopped(text.clone());
+            if self.state.send_replace(stopped.clone()) != stopped {
+                tracing::error!(subscription, error = text, "the subscription stops");
+            }
+            self.record(text).await;
+            tokio::time::sleep(LOOK_AGAIN).await;
+            return;
         }
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
-        tracing::warn!(
-            subscription = name,
-            error = interruption as &dyn std::error::Error,
-            "interrupted; going on in {pause:?}"
-        );
-        metrics::counter!("subscription_interruptions_total", "subscription" => name.to_owned())
+        tracing::warn!(subscription, error = text, "interrupted; going on in {pause:?}");
+        metrics::counter!("subscription_interruptions_total", "subscription" => subscription.to_owned())
             .increment(1);
-        self.state.send_replace(SubscriptionState::Interrupted(with_sources(interruption)));
-        tokio::select! {
-            () = shutdown.cancelled() => false,
-            () = tokio::time::sleep(pause) => true,
+        self.state.send_replace(SubscriptionState::Interrupted(text.clone()));
+        let resume = Instant::now() + pause;
+        self.record(text).await;
+        tokio::time::sleep_until(resume).await;
+    }
+
+    /// Keeps what went wrong beside the checkpoint, where that can be written.
+    async fn record(&mut self, error: String) {
+        let again = |(text, at): &(String, Instant)| *text != error || at.elapsed() > RECORD_AGAIN;
+        if !self.recorded.as_ref().is_none_or(again) {
+            return;
+        }
+        let recording = self.store.record_error(&self.identity.name, &error);
+        match timeout(GIVE_UP_WITHIN, recording).await {
+            Ok(Ok(())) => self.recorded = Some((error, Instant::now())),
+            Ok(Err(error)) => {
+                tracing::debug!(error = with_sources(&error), "the error could not be recorded");
+            }
+            Err(_) => tracing::debug!("the error could not be recorded in time"),
         }
     }
 }

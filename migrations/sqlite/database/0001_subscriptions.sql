@@ -1,25 +1,37 @@
 -- Bookkeeping that every module's database has.
 
--- How far each subscription has come, in which log.
+-- How far each subscription has come, in which log, and who may move it.
 CREATE TABLE checkpoint (
     subscription TEXT PRIMARY KEY,
+    kind         TEXT NOT NULL CHECK (kind IN ('projection', 'policy', 'reactor')),
     log_id       BLOB NOT NULL,
     position     INTEGER NOT NULL,
     event_id     BLOB,
-    updated_at   TEXT NOT NULL
+    updated_at   TEXT NOT NULL,
+    -- The event families that any replica ever wanted for it: a JSON array, in order.
+    families     TEXT NOT NULL,
+    -- The lease: whose it is, what fences its transactions, until when unless it is renewed.
+    owner        TEXT,
+    token        BLOB,
+    expires_at   TEXT,
+    last_error   TEXT,
+    failed_at    TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- Events that a subscription could not handle, and those of the same key behind them.
 CREATE TABLE parked_event (
-    subscription TEXT NOT NULL,
-    position     INTEGER NOT NULL,
-    event_id     BLOB NOT NULL,
-    key          TEXT NOT NULL,
-    error        TEXT NOT NULL,
-    attempts     INTEGER NOT NULL,
-    parked_at    TEXT NOT NULL,
+    subscription     TEXT NOT NULL,
+    position         INTEGER NOT NULL,
+    event_id         BLOB NOT NULL,
+    key              TEXT NOT NULL,
+    error            TEXT NOT NULL,
+    -- 0 for those that only wait behind another.
+    attempts         INTEGER NOT NULL,
+    parked_at        TEXT NOT NULL,
+    replay_requested INTEGER NOT NULL CHECK (replay_requested IN (0, 1)),
     PRIMARY KEY (subscription, position)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX parked_event_key ON parked_event (subscription, key, position);
 
 -- Requests that carried an Idempotency-Key: enough to recognise a repetition, nothing of its body.
 CREATE TABLE idempotency (

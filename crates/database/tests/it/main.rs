@@ -2,7 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod full_disk;
+mod leases;
+mod parked;
 mod places;
+mod replicas;
 mod server;
 mod statements;
 mod tables;

@@ -1,15 +1,17 @@
 //! A tiny domain: lamps that are lit, with the name of who lit them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_contract::{Personal, Published};
 use kernel::codec::Codec;
 use kernel::decider::{Context, Decider};
-use kernel::event::{EventFilter, NewEvent};
-use kernel::execution::Environment;
+use kernel::event::{EventFilter, Metadata, NewEvent, Position, StreamName};
+use kernel::execution::{Cause, Environment};
 use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::lease::RuntimeOptions;
 use kernel::memory::MemoryStore;
-use kernel::seams::SystemClock;
+use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::store::{AppendRequest, EventStore, ExpectedRevision};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -85,6 +87,9 @@ impl Decider for LampDecider {
     }
 }
 
+/// How long a lease lasts here.
+pub const TTL: Duration = Duration::from_secs(10);
+
 pub struct House {
     pub environment: Environment,
     pub vault: Arc<MemoryKeyVault>,
@@ -105,7 +110,51 @@ pub fn house() -> House {
 pub fn house_on(store: Arc<dyn EventStore>) -> House {
     let vault = Arc::new(MemoryKeyVault::default());
     let (codec, key) = (Codec::new(vault.clone()), SecretKey::generate().unwrap());
-    House { environment: Environment::new(store, codec, Arc::new(SystemClock), key), vault }
+    let runtime = RuntimeOptions { replica: "house".to_owned(), lease_ttl: TTL };
+    let environment = Environment::new(store, codec, Arc::new(SystemClock), key);
+    House { environment: environment.with_runtime(runtime), vault }
+}
+
+/// The same house, as another replica knows it.
+pub fn replica(environment: &Environment, name: &str) -> Environment {
+    let mut environment = environment.clone();
+    environment.runtime.replica = name.to_owned();
+    environment
+}
+
+/// Lights a lamp. Its position in the log.
+pub async fn light(environment: &Environment, id: Uuid, by: &'static str) -> Position {
+    let cause = Cause::request(new_id(), "test");
+    let command = Command::Light { lamp_id: id, by };
+    environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap().position
+}
+
+/// Counts a lamp, which no projection of these tests wants to know.
+pub async fn count(environment: &Environment, id: Uuid) -> Position {
+    let cause = Cause::request(new_id(), "test");
+    environment.execute::<LampDecider>(id, Command::Count, &cause, None).await.unwrap().position
+}
+
+/// Adds an event to a lamp that no decider of this release would. Its position in the log.
+pub async fn happens(
+    environment: &Environment,
+    lamp: Uuid,
+    event_type: &'static str,
+    data: serde_json::Value,
+) -> Position {
+    let metadata = Metadata {
+        correlation_id: new_id(),
+        causation_id: None,
+        traceparent: None,
+        actor: "a newer release".into(),
+        origin_system: "bascule".into(),
+        occurred_at: SystemClock.now(),
+    };
+    let data = data.to_string().into_bytes();
+    let event = NewEvent { id: new_id(), event_type: event_type.into(), data, metadata };
+    let (stream, expected) = (StreamName::of("lamp", lamp), ExpectedRevision::Any);
+    let request = AppendRequest { stream, expected, events: vec![event] };
+    environment.store.append(request).await.unwrap().position
 }
 
 /// A store with the id of a house's log and its first events, as a restored backup has them.

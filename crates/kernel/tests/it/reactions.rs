@@ -1,20 +1,26 @@
+//! Policies and reactors: in order per key, the checkpoint at the lowest unfinished event.
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::execution::{Cause, Environment};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
 use kernel::seams::new_id;
-use kernel::subscription::Subscription;
+use kernel::subscription::SubscriptionState;
+use serde_json::json;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use crate::lamp::{Command, LampDecider, LampLit, house};
+use crate::lamp::{Command, LampDecider, LampLit, happens, house, light, replica};
+use crate::names::LampLitBrightly;
+use crate::running::{Running, run};
 use crate::subscriptions::MemoryDatabase;
+
+const COUNTING: &str = "house.counting";
 
 kernel::event_set! {
     enum Trigger { Lit(LampLit) }
@@ -28,6 +34,9 @@ struct Counting {
     changes: Arc<watch::Sender<u64>>,
     failures: Arc<Mutex<HashMap<String, u32>>>,
     gate: Arc<Semaphore>,
+    /// How often something came to the gate.
+    at_gate: Arc<watch::Sender<u64>>,
+    healed: Arc<AtomicBool>,
 }
 
 impl Counting {
@@ -38,6 +47,8 @@ impl Counting {
             changes: Arc::new(watch::channel(0).0),
             failures: Arc::default(),
             gate: Arc::new(Semaphore::new(0)),
+            at_gate: Arc::new(watch::channel(0).0),
+            healed: Arc::default(),
         }
     }
 
@@ -53,10 +64,16 @@ impl Counting {
         self.handled()
     }
 
-    fn start(&self, database: &MemoryDatabase) -> (CancellationToken, JoinHandle<()>) {
-        let runner = ReactionRunner::new(self.clone(), self.environment.clone(), database.clone());
-        let shutdown = CancellationToken::new();
-        (shutdown.clone(), tokio::spawn(Box::new(runner).run(shutdown)))
+    async fn gate_reached(&self) {
+        self.at_gate.subscribe().wait_for(|at_gate| *at_gate > 0).await.unwrap();
+    }
+
+    fn start(&self, database: &MemoryDatabase) -> Running {
+        self.start_in(&self.environment, database)
+    }
+
+    fn start_in(&self, environment: &Environment, database: &MemoryDatabase) -> Running {
+        run(ReactionRunner::new(self.clone(), environment.clone(), database.clone()))
     }
 }
 
@@ -65,7 +82,7 @@ impl Reaction for Counting {
     type Event = Trigger;
 
     fn name(&self) -> &'static str {
-        "house.counting"
+        COUNTING
     }
 
     fn kind(&self) -> ReactionKind {
@@ -75,7 +92,7 @@ impl Reaction for Counting {
     async fn react(&self, event: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
         let Trigger::Lit(lit) = &event.event;
         let name = lit.by.known().cloned().unwrap_or_default();
-        if name == "poison" {
+        if name == "poison" && !self.healed.load(Ordering::SeqCst) {
             return Err(ReactionError::Permanent("never works".into()));
         }
         if name == "flaky" {
@@ -87,6 +104,7 @@ impl Reaction for Counting {
             }
         }
         if name == "slow" {
+            self.at_gate.send_modify(|at_gate| *at_gate += 1);
             self.gate.acquire().await.unwrap().forget();
         }
         let id = event.recorded.stream.id().unwrap();
@@ -97,18 +115,12 @@ impl Reaction for Counting {
     }
 }
 
-async fn light(environment: &Environment, id: Uuid, by: &'static str) -> u64 {
-    let cause = Cause::request(new_id(), "test");
-    let command = Command::Light { lamp_id: id, by };
-    environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap().position
-}
-
 async fn counted(environment: &Environment) -> Vec<Arc<RecordedEvent>> {
     let filter = kernel::event::EventFilter::families_of(["house.LampCounted.v1"]);
     environment.store.read_log(0, &filter, 100).await.unwrap().events
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn events_of_one_key_are_handled_in_order_and_other_keys_do_not_wait() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     let counting = Counting::new(&environment);
@@ -122,17 +134,16 @@ async fn events_of_one_key_are_handled_in_order_and_other_keys_do_not_wait() {
     assert_eq!(counting.until_handled(3).await, ["free", "slow", "after slow"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_checkpoint_stays_at_the_lowest_unfinished_and_a_restart_changes_nothing_twice() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     let counting = Counting::new(&environment);
     let unfinished = light(&environment, new_id(), "slow").await;
     light(&environment, new_id(), "free").await;
-    let (shutdown, task) = counting.start(&database);
+    let running = counting.start(&database);
     counting.until_handled(1).await;
-    shutdown.cancel();
-    task.await.unwrap();
-    let stored = database.content().checkpoints.get("house.counting").map_or(0, |at| at.position);
+    running.stop().await;
+    let stored = database.content().position(COUNTING);
     assert!(stored < unfinished, "{stored}");
 
     counting.gate.add_permits(1);
@@ -143,10 +154,10 @@ async fn the_checkpoint_stays_at_the_lowest_unfinished_and_a_restart_changes_not
     assert_eq!(handled, ["free", "free", "slow"]);
     assert_eq!(counted(&environment).await.len(), 2);
     let head = environment.store.head().await.unwrap();
-    database.until(|content| content.checkpoints["house.counting"].position == head).await;
+    database.until(|content| content.position(COUNTING) == head).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_out_of_reach_is_tried_again_and_what_is_refused_is_parked() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     let counting = Counting::new(&environment);
@@ -154,20 +165,227 @@ async fn what_is_out_of_reach_is_tried_again_and_what_is_refused_is_parked() {
     let poisoned = light(&environment, bad, "poison").await;
     let behind = light(&environment, bad, "waits").await;
     light(&environment, new_id(), "flaky").await;
-    let _running = counting.start(&database);
+    let running = counting.start(&database);
     assert_eq!(counting.until_handled(1).await, ["flaky"]);
     let head = environment.store.head().await.unwrap();
-    let content = database
-        .until(|content| {
-            content.checkpoints.get("house.counting").is_some_and(|at| at.position == head)
-        })
-        .await;
-    assert_eq!(content.parked.keys().copied().collect::<Vec<_>>(), [poisoned, behind]);
-    assert_eq!(content.parked[&poisoned].error, "never works");
+    let content = database.until(|content| content.position(COUNTING) == head).await;
+    let parked = content.parked(COUNTING);
+    let [first, second] = &parked[..] else { panic!("{parked:?}") };
+    assert_eq!((first.position, second.position), (poisoned, behind));
+    assert_eq!((&*first.error, first.attempts, second.attempts), ("never works", 1, 0));
 
     // Events that come later wait too, also after a restart.
     let later = light(&environment, bad, "waits as well").await;
-    let content = database.until(|content| content.parked.len() == 3).await;
-    assert!(content.parked.contains_key(&later));
+    let content = database.until(|content| content.parked(COUNTING).len() == 3).await;
+    assert_eq!(content.parked(COUNTING)[2].position, later);
     assert_eq!(counting.handled(), ["flaky"]);
+    running.stop().await;
+    let last = light(&environment, bad, "waits after the restart").await;
+    let _running = counting.start(&database);
+    let content = database.until(|content| content.parked(COUNTING).len() == 4).await;
+    assert_eq!(content.parked(COUNTING)[3].position, last);
+    assert_eq!(counting.handled(), ["flaky"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_events_are_handled_in_order_when_somebody_asks() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let bad = new_id();
+    let poisoned = light(&environment, bad, "poison").await;
+    light(&environment, bad, "first").await;
+    light(&environment, bad, "slow").await;
+    light(&environment, bad, "third").await;
+    let _running = counting.start(&database);
+    database.until(|content| content.parked(COUNTING).len() == 4).await;
+
+    // It fails again, and says so.
+    assert!(database.request_replay(COUNTING, poisoned).await.unwrap());
+    database.until(|content| content.parked(COUNTING)[0].attempts == 2).await;
+    assert!(counting.handled().is_empty());
+
+    counting.healed.store(true, Ordering::SeqCst);
+    assert!(database.request_replay(COUNTING, poisoned).await.unwrap());
+    assert_eq!(counting.until_handled(2).await, ["poison", "first"]);
+    // What comes while a replay is under way waits its turn.
+    let while_replaying = light(&environment, bad, "fourth").await;
+    database
+        .until(|content| {
+            content.parked(COUNTING).last().is_some_and(|last| last.position == while_replaying)
+        })
+        .await;
+    counting.gate.add_permits(1);
+    let handled = counting.until_handled(5).await;
+    assert_eq!(handled, ["poison", "first", "slow", "third", "fourth"]);
+    database.until(|content| content.parked(COUNTING).is_empty()).await;
+    // The key is free again.
+    light(&environment, bad, "fifth").await;
+    assert_eq!(counting.until_handled(6).await.last().unwrap(), "fifth");
+    assert!(database.content().parked(COUNTING).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn discarding_a_parked_event_lets_those_behind_it_go_on() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let bad = new_id();
+    let poisoned = light(&environment, bad, "poison").await;
+    light(&environment, bad, "first").await;
+    light(&environment, bad, "second").await;
+    let _running = counting.start(&database);
+    database.until(|content| content.parked(COUNTING).len() == 3).await;
+    assert!(database.discard(COUNTING, poisoned).await.unwrap());
+    assert_eq!(counting.until_handled(2).await, ["first", "second"]);
+    database.until(|content| content.parked(COUNTING).is_empty()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn beginning_again_from_the_start_changes_nothing() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let lamp = new_id();
+    light(&environment, lamp, "Ada").await;
+    light(&environment, lamp, "Grace").await;
+    let _running = counting.start(&database);
+    counting.until_handled(2).await;
+    database.until(|content| content.position(COUNTING) == 4).await;
+    database.restart(COUNTING, environment.store.log_id()).await.unwrap();
+    assert_eq!(counting.until_handled(4).await, ["Ada", "Grace", "Ada", "Grace"]);
+    assert_eq!(counted(&environment).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_replicas_one_reacts_and_the_other_takes_over() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let (one, two) = (Counting::new(&environment), Counting::new(&environment));
+    let mut first = one.start_in(&replica(&environment, "one"), &database);
+    first.until(|state| *state == SubscriptionState::Running).await;
+    let mut second = two.start_in(&replica(&environment, "two"), &database);
+    second.until(|state| matches!(state, SubscriptionState::Standby { .. })).await;
+    light(&environment, new_id(), "Ada").await;
+    assert_eq!(one.until_handled(1).await, ["Ada"]);
+    database.until(|content| content.position(COUNTING) == 2).await;
+    first.vanish().await;
+    light(&environment, new_id(), "Grace").await;
+    assert_eq!(two.until_handled(1).await, ["Grace"]);
+    assert_eq!(one.handled(), ["Ada"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_paused_past_its_lease_stops_and_its_late_reactions_are_recognised() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let (one, two) = (Counting::new(&environment), Counting::new(&environment));
+    let mut first = one.start_in(&replica(&environment, "one"), &database);
+    first.until(|state| *state == SubscriptionState::Running).await;
+    let mut second = two.start_in(&replica(&environment, "two"), &database);
+    second.until(|state| matches!(state, SubscriptionState::Standby { .. })).await;
+    light(&environment, new_id(), "slow").await;
+    one.gate_reached().await;
+    first.pause();
+    two.gate.add_permits(1);
+    assert_eq!(two.until_handled(1).await, ["slow"]);
+    // The late one gets through just before it hears that it lost the lease.
+    one.gate.add_permits(1);
+    assert_eq!(one.until_handled(1).await, ["slow"]);
+    first.resume();
+    first.until(|state| matches!(state, SubscriptionState::Standby { .. })).await;
+    assert_eq!(counted(&environment).await.len(), 1);
+    light(&environment, new_id(), "Ada").await;
+    assert_eq!(two.until_handled(2).await, ["slow", "Ada"]);
+    assert_eq!(one.handled().len(), 1);
+    let head = environment.store.head().await.unwrap();
+    let content = database.until(|content| content.position(COUNTING) == head).await;
+    assert!(content.owner(COUNTING).unwrap().starts_with("two"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_lease_ends_what_is_under_way() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let mut running = counting.start(&database);
+    running.until(|state| *state == SubscriptionState::Running).await;
+    light(&environment, new_id(), "slow").await;
+    counting.gate_reached().await;
+    // Somebody else has it from now on.
+    database.change(|content| content.take_over(COUNTING));
+    running.until(|state| matches!(state, SubscriptionState::Standby { .. })).await;
+    counting.gate.add_permits(1);
+    light(&environment, new_id(), "Ada").await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert!(counting.handled().is_empty(), "{:?}", counting.handled());
+}
+
+/// What the next release reads besides.
+struct NextRelease(Counting);
+
+kernel::event_set! {
+    enum TriggerOfNextRelease { Lit(LampLitBrightly) }
+}
+
+#[async_trait]
+impl Reaction for NextRelease {
+    type Event = TriggerOfNextRelease;
+
+    fn name(&self) -> &'static str {
+        COUNTING
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Policy
+    }
+
+    async fn react(
+        &self,
+        event: &Envelope<TriggerOfNextRelease>,
+        _: Cause,
+    ) -> Result<(), ReactionError> {
+        let TriggerOfNextRelease::Lit(lit) = &event.event;
+        self.0.handled.lock().unwrap().push(lit.name.clone());
+        self.0.changes.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_release_cannot_read_waits_for_a_newer_one() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let old = Counting::new(&environment);
+    light(&environment, new_id(), "Ada").await;
+    let grace = json!({"name": "Grace"});
+    let unknown = happens(&environment, new_id(), "house.LampLit.v2", grace).await;
+    let mut older = old.start(&database);
+    older.until(|state| matches!(state, SubscriptionState::Incapable { .. })).await;
+    let content = database.content();
+    assert!(content.position(COUNTING) < unknown && content.owner(COUNTING).is_none());
+    assert!(content.parked(COUNTING).is_empty());
+
+    let new = Counting::new(&environment);
+    let newer =
+        run(ReactionRunner::new(NextRelease(new.clone()), environment.clone(), database.clone()));
+    while !new.handled().contains(&"Grace".to_owned()) {
+        new.until_handled(new.handled().len() + 1).await;
+    }
+    older.until(|state| matches!(state, SubscriptionState::Standby { .. })).await;
+    newer.stop().await;
+    older.until(|state| *state == SubscriptionState::Running).await;
+    light(&environment, new_id(), "Mary").await;
+    while !old.handled().contains(&"Mary".to_owned()) {
+        old.until_handled(old.handled().len() + 1).await;
+    }
+    assert!(!old.handled().contains(&"Grace".to_owned()));
+}
+
+/// A stream that has to be loaded for the reaction is of a newer release, too.
+#[tokio::test(start_paused = true)]
+async fn a_reaction_that_meets_a_newer_event_in_its_own_stream_gives_the_lease_up() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let lamp = new_id();
+    let trigger = light(&environment, lamp, "Ada").await;
+    happens(&environment, lamp, "house.LampCounted.v2", json!({})).await;
+    let mut running = counting.start(&database);
+    let state = running.until(|state| matches!(state, SubscriptionState::Incapable { .. })).await;
+    let event_type = "house.LampLit.v1".to_owned();
+    assert_eq!(state, SubscriptionState::Incapable { event_type, position: trigger });
+    assert!(database.content().parked(COUNTING).is_empty());
 }

@@ -3,14 +3,12 @@
 
 use event_contract::{Published, Upcaster};
 use kernel::codec::{CodecError, EventSet};
-use kernel::event::{Metadata, NewEvent, StreamName};
 use kernel::execution::{Cause, ExecuteError, LoadError};
-use kernel::seams::{Clock as _, SystemClock, new_id};
-use kernel::store::{AppendRequest, ExpectedRevision};
+use kernel::seams::new_id;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::lamp::{Command, House, LampDecider, house};
+use crate::lamp::{Command, LampDecider, happens, house};
 
 /// First it was watts, as text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,27 +105,10 @@ fn a_version_can_be_read_one_release_before_it_is_written() {
     );
 }
 
-/// Adds an event of this type to a lamp, as a newer release may.
-async fn happens(house: &House, lamp: uuid::Uuid, event_type: &'static str) {
-    let metadata = Metadata {
-        correlation_id: new_id(),
-        causation_id: None,
-        traceparent: None,
-        actor: "a newer release".into(),
-        origin_system: "bascule".into(),
-        occurred_at: SystemClock.now(),
-    };
-    let data = b"{}".to_vec();
-    let event = NewEvent { id: new_id(), event_type: event_type.into(), data, metadata };
-    let (stream, expected) = (StreamName::of("lamp", lamp), ExpectedRevision::Any);
-    let request = AppendRequest { stream, expected, events: vec![event] };
-    house.environment.store.append(request).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_newer_version_is_recognised_and_a_command_on_it_may_succeed_elsewhere() {
     let (house, lamp) = (house(), new_id());
-    happens(&house, lamp, "house.LampLit.v2").await;
+    happens(&house.environment, lamp, "house.LampLit.v2", json!({})).await;
     let error = house.environment.load::<LampDecider>(lamp).await.unwrap_err();
     let LoadError::Codec(CodecError::UnknownVersion { event_type, known }) = &error else {
         panic!("{error}");
@@ -143,7 +124,7 @@ async fn a_newer_version_is_recognised_and_a_command_on_it_may_succeed_elsewhere
 #[tokio::test]
 async fn an_event_of_no_known_family_is_told_apart() {
     let (house, lamp) = (house(), new_id());
-    happens(&house, lamp, "house.LampSwallowed.v1").await;
+    happens(&house.environment, lamp, "house.LampSwallowed.v1", json!({})).await;
     let error = house.environment.load::<LampDecider>(lamp).await.unwrap_err();
     assert!(matches!(error, LoadError::Codec(CodecError::UnknownType { .. })), "{error}");
 }

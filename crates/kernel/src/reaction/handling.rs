@@ -1,0 +1,73 @@
+//! Handling one event, again and again while something is out of reach.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Reaction, ReactionError};
+use crate::backoff;
+use crate::codec::CodecError;
+use crate::event::RecordedEvent;
+use crate::execution::{Cause, Environment};
+use crate::store::BoxError;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How an event could not be handled, by this replica.
+pub(super) enum Failure {
+    /// It will not work next time either, after so many attempts.
+    Permanent(BoxError, u32),
+    /// A replica of a newer release has to do it.
+    NewerRelease(BoxError),
+}
+
+/// Handles one event.
+pub(super) async fn handle<R: Reaction>(
+    reaction: &R,
+    environment: &Environment,
+    event: &Arc<RecordedEvent>,
+) -> Result<(), Failure> {
+    let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let outcome = match environment.codec.decode(Arc::clone(event)).await {
+            Ok(envelope) => {
+                let cause = Cause::reaction(event, reaction.name());
+                reaction.react(&envelope, cause).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        let error = match outcome {
+            Ok(()) => return Ok(()),
+            Err(ReactionError::Permanent(error)) => {
+                return Err(Failure::Permanent(error, attempts));
+            }
+            Err(ReactionError::NewerRelease(error)) => return Err(Failure::NewerRelease(error)),
+            Err(ReactionError::Transient(error)) => error,
+        };
+        metrics::counter!("reaction_failures_total", "subscription" => reaction.name())
+            .increment(1);
+        let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+        tracing::warn!(
+            subscription = reaction.name(),
+            correlation_id = %event.metadata.correlation_id,
+            position = event.position,
+            error = &*error as &dyn std::error::Error,
+            "a reaction failed; trying again in {pause:?}"
+        );
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl From<CodecError> for ReactionError {
+    fn from(error: CodecError) -> Self {
+        if error.is_of_newer_release() {
+            Self::NewerRelease(error.into())
+        } else if error.is_transient() {
+            Self::Transient(error.into())
+        } else {
+            Self::Permanent(error.into())
+        }
+    }
+}

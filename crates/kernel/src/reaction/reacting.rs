@@ -1,0 +1,326 @@
+//! A policy or reactor under its lease: events are handled in order per key, several keys at once.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Reaction;
+use super::handling::{Failure, handle};
+use crate::checkpoint::{ParkedEvent, SubscriptionStore};
+use crate::event::{Position, RecordedEvent};
+use crate::execution::Environment;
+use crate::lease::{Fenced, HeldLease};
+use crate::parking::{ParkedKeys, first_of_key, recorded};
+use crate::subscription::LogReader;
+use crate::supervision::{Identity, Interruption, Worker, checkpoint_at};
+
+const PAGE: usize = 100;
+/// A checkpoint that lags only repeats work, so it need not move at every event.
+const SAVE_EVERY: Duration = Duration::from_millis(250);
+
+/// What a policy or reactor does while it holds the lease.
+pub(super) struct Reacting<R: Reaction, S> {
+    reaction: Arc<R>,
+    identity: Arc<Identity>,
+    environment: Environment,
+    store: Arc<S>,
+    position: watch::Sender<Position>,
+    run: Run,
+}
+
+/// What one task reports when an event is finished.
+struct Finished {
+    event: Arc<RecordedEvent>,
+    key: String,
+    /// The event as it was parked, if it was tried again.
+    replayed: Option<ParkedEvent>,
+    failure: Option<Failure>,
+}
+
+/// The state of one run over the log. Dropped, it ends every task.
+#[derive(Default)]
+struct Run {
+    tasks: JoinSet<Finished>,
+    /// Unfinished events by position.
+    unfinished: BTreeSet<Position>,
+    /// Events waiting behind one of the same key. A key that is present has a task.
+    waiting: HashMap<String, VecDeque<Arc<RecordedEvent>>>,
+    parked: ParkedKeys,
+    /// Keys whose parked events are being tried again.
+    replaying: HashSet<String>,
+    scanned_to: Position,
+    /// Whether a wanted event was finished that the stored checkpoint does not tell of.
+    to_save: bool,
+}
+
+impl Run {
+    /// Everything up to here is finished.
+    fn finished_to(&self) -> Position {
+        self.unfinished.first().map_or(self.scanned_to, |lowest| lowest - 1)
+    }
+}
+
+#[async_trait]
+impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
+    async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption> {
+        let parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;
+        self.run = Run { scanned_to: lease.stored(), parked, ..Run::default() };
+        let filter = self.identity.filter(lease.families());
+        let log = Arc::clone(&self.environment.store);
+        let mut reader = LogReader::new(log, self.run.scanned_to, filter);
+        let mut saving = interval(SAVE_EVERY);
+        saving.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = lease.ticks();
+        let window = self.reaction.kind().window();
+        loop {
+            let room = window.saturating_sub(self.run.unfinished.len());
+            let mut grew = false;
+            if room > 0 {
+                let page = reader.page(room.min(PAGE)).await?;
+                for event in page.events {
+                    self.take(lease, event).await?;
+                }
+                grew = page.scanned_to > self.run.scanned_to;
+                self.run.scanned_to = page.scanned_to;
+                self.tell_position();
+                lease.working();
+            }
+            let more = async {
+                if !grew {
+                    reader.wait().await;
+                }
+            };
+            tokio::select! {
+                Some(finished) = self.run.tasks.join_next(), if !self.run.tasks.is_empty() => {
+                    self.finish(lease, finished).await?;
+                }
+                () = more, if room > 0 => {}
+                _ = saving.tick(), if lease.stored() < self.run.finished_to() => {
+                    if self.run.to_save || lease.may_save_idle() {
+                        self.save(lease).await?;
+                    }
+                }
+                _ = ticks.tick() => {
+                    lease.keep().await?;
+                    if !self.run.parked.is_empty() {
+                        self.replay(lease).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self) -> Option<Position> {
+        // What is unfinished is handled again by whoever goes on.
+        Some(std::mem::take(&mut self.run).finished_to())
+    }
+}
+
+impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
+    pub(super) fn new(
+        reaction: R,
+        identity: Arc<Identity>,
+        environment: Environment,
+        store: Arc<S>,
+        position: watch::Sender<Position>,
+    ) -> Self {
+        let (reaction, run) = (Arc::new(reaction), Run::default());
+        Self { reaction, identity, environment, store, position, run }
+    }
+
+    fn tell_position(&self) {
+        self.position.send_replace(self.run.finished_to());
+    }
+
+    /// Starts handling an event, or queues it behind an earlier one of its key.
+    async fn take(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        event: Arc<RecordedEvent>,
+    ) -> Result<(), Interruption> {
+        if !self.identity.reads(&event.event_type) {
+            return Err(Interruption::incapable(&event));
+        }
+        let key = self.reaction.key(&event);
+        if self.run.parked.holds(&key) {
+            let waiting = ParkedEvent::waiting(&event, &key, self.environment.clock.now());
+            return self.park(lease, waiting).await;
+        }
+        self.run.unfinished.insert(event.position);
+        match self.run.waiting.get_mut(&key) {
+            Some(queue) => queue.push_back(event),
+            None => {
+                self.run.waiting.insert(key.clone(), VecDeque::new());
+                self.start(event, key, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, event: Arc<RecordedEvent>, key: String, replayed: Option<ParkedEvent>) {
+        let reaction = Arc::clone(&self.reaction);
+        let environment = self.environment.clone();
+        self.run.tasks.spawn(async move {
+            let failure = handle(&*reaction, &environment, &event).await.err();
+            Finished { event, key, replayed, failure }
+        });
+    }
+
+    async fn finish(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        finished: Result<Finished, JoinError>,
+    ) -> Result<(), Interruption> {
+        let Finished { event, key, replayed, failure } = match finished {
+            Ok(finished) => finished,
+            // A panic in a handler: begin again from the checkpoint, with a pause, loudly.
+            Err(error) => {
+                tracing::error!(subscription = self.identity.name, %error, "a reaction panicked");
+                return Err(Interruption::OutOfReach(error.into()));
+            }
+        };
+        if let Some(parked) = replayed {
+            return self.finish_replay(lease, parked, failure).await;
+        }
+        match failure {
+            None => match self.run.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
+                Some(next) => self.start(next, key, None),
+                None => {
+                    self.run.waiting.remove(&key);
+                }
+            },
+            Some(Failure::NewerRelease(_)) => return Err(Interruption::incapable(&event)),
+            Some(Failure::Permanent(error, attempts)) => {
+                let now = self.environment.clock.now();
+                let parked = ParkedEvent::failed(&event, &key, &*error, attempts, now);
+                parked.announce(&self.identity.name);
+                self.park(lease, parked).await?;
+                self.run.parked.add(&key);
+                for behind in self.run.waiting.remove(&key).unwrap_or_default() {
+                    self.park(lease, ParkedEvent::waiting(&behind, &key, now)).await?;
+                    self.run.unfinished.remove(&behind.position);
+                }
+            }
+        }
+        self.run.unfinished.remove(&event.position);
+        self.run.to_save = true;
+        self.tell_position();
+        Ok(())
+    }
+
+    /// Sets an event aside. It is parked first and passed by the checkpoint later: a crash in
+    /// between parks it again.
+    async fn park(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        event: ParkedEvent,
+    ) -> Result<(), Interruption> {
+        let mut fenced = self.begin(lease).await?;
+        self.store.park(&mut fenced.transaction, &self.identity.name, &event).await?;
+        Ok(lease.commit(fenced).await?)
+    }
+
+    async fn save(&mut self, lease: &mut HeldLease<S>) -> Result<(), Interruption> {
+        let fenced = self.begin(lease).await?;
+        lease.commit(fenced).await?;
+        self.run.to_save = false;
+        Ok(())
+    }
+
+    /// Opens a transaction in which the checkpoint goes to the lowest unfinished event.
+    async fn begin(
+        &self,
+        lease: &mut HeldLease<S>,
+    ) -> Result<Fenced<S::Transaction>, Interruption> {
+        let to = checkpoint_at(&self.environment, self.run.finished_to()).await?;
+        Ok(lease.begin(to).await?)
+    }
+
+    /// Tries parked events again where that is asked for, several keys at once.
+    async fn replay(&mut self, lease: &mut HeldLease<S>) -> Result<(), Interruption> {
+        // Some may have been discarded.
+        self.run.parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;
+        for key in &self.run.replaying {
+            self.run.parked.add(key);
+        }
+        for key in self.store.keys_to_replay(&self.identity.name).await? {
+            if self.run.replaying.len() >= self.reaction.kind().window() {
+                break;
+            }
+            if !self.run.replaying.contains(&key) {
+                self.replay_first(lease, key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries the first parked event of a key again; a key that has none is free.
+    async fn replay_first(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        key: String,
+    ) -> Result<(), Interruption> {
+        let Some(parked) = first_of_key(&*self.store, &self.identity.name, &key).await? else {
+            self.run.replaying.remove(&key);
+            self.run.parked.remove(&key);
+            return Ok(());
+        };
+        match recorded(&self.environment, &parked).await? {
+            Ok(event) => {
+                self.run.replaying.insert(key.clone());
+                self.start(event, key, Some(parked));
+                Ok(())
+            }
+            Err(gone) => {
+                let failure = Failure::Permanent(gone.into(), 1);
+                self.finish_replay(lease, parked, Some(failure)).await
+            }
+        }
+    }
+
+    async fn finish_replay(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        parked: ParkedEvent,
+        failure: Option<Failure>,
+    ) -> Result<(), Interruption> {
+        let name = Arc::clone(&self.identity);
+        let name = name.name.as_str();
+        let mut fenced = self.begin(lease).await?;
+        match failure {
+            None => {
+                let (position, key) = (parked.position, parked.key);
+                self.store.unpark(&mut fenced.transaction, name, position).await?;
+                lease.commit(fenced).await?;
+                tracing::info!(subscription = name, position, "a parked event was handled");
+                Box::pin(self.replay_first(lease, key)).await
+            }
+            Some(Failure::Permanent(error, attempts)) => {
+                self.park_again(lease, fenced, parked.failed_again(&*error, attempts)).await
+            }
+            // It stays parked until a replica of that release is asked.
+            Some(Failure::NewerRelease(error)) => {
+                self.park_again(lease, fenced, parked.failed_again(&*error, 1)).await
+            }
+        }
+    }
+
+    async fn park_again(
+        &mut self,
+        lease: &mut HeldLease<S>,
+        mut fenced: Fenced<S::Transaction>,
+        event: ParkedEvent,
+    ) -> Result<(), Interruption> {
+        self.store.park_again(&mut fenced.transaction, &self.identity.name, &event).await?;
+        lease.commit(fenced).await?;
+        event.announce(&self.identity.name);
+        self.run.replaying.remove(&event.key);
+        Ok(())
+    }
+}

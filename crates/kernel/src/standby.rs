@@ -1,0 +1,203 @@
+//! Waiting for the lease while another replica has it. A projection tells meanwhile exactly how far
+//! its read model is, because this replica answers queries from it all the same.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::checkpoint::{CheckpointError, SubscriptionStatus, SubscriptionStore};
+use crate::event::{EventFilter, Position};
+use crate::execution::Environment;
+use crate::lag;
+use crate::lease::HeldLease;
+use crate::store::ReadError;
+use crate::subscription::{LogReader, SubscriptionKind, SubscriptionState};
+use crate::supervision::{Interruption, Supervisor};
+
+/// How often the stored checkpoint is looked at while something wanted is not done: what it costs
+/// to see another replica's writes soon.
+const POLL: Duration = Duration::from_millis(20);
+const PAGE: usize = 500;
+/// How many wanted events a standby remembers. It reads on when some of them are done.
+const MOST_OUTSTANDING: usize = 10_000;
+
+impl<S: SubscriptionStore> Supervisor<S> {
+    /// Stands by until the lease is free, and takes it.
+    pub(crate) async fn lease_when_free(&mut self) -> Result<HeldLease<S>, Interruption> {
+        let mut outlook = None;
+        let mut attempts = interval(self.environment.runtime.tick());
+        let mut polls = interval(POLL);
+        for ticks in [&mut attempts, &mut polls] {
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+        loop {
+            tokio::select! {
+                _ = attempts.tick() => {}
+                _ = polls.tick(), if outlook.as_ref().is_some_and(Outlook::is_outstanding) => {}
+                scanned = scan(&mut outlook) => {
+                    scanned?;
+                    self.publish(outlook.as_ref());
+                    continue;
+                }
+            }
+            // A row that was removed under a running server is made anew.
+            let Some(status) = self.status().await? else {
+                self.register().await?;
+                continue;
+            };
+            if self.is_wanted(&status)
+                && let Some(lease) = self.try_acquire().await?
+            {
+                return Ok(lease);
+            }
+            self.stand_by(&status, &mut outlook)?;
+        }
+    }
+
+    async fn status(&self) -> Result<Option<SubscriptionStatus>, CheckpointError> {
+        self.store.status(&self.identity.name).await
+    }
+
+    /// Whether this replica is to run the subscription.
+    fn is_wanted(&self, status: &SubscriptionStatus) -> bool {
+        let is_free =
+            status.lease.as_ref().is_none_or(|lease| !lease.is_of_another_than(&self.owner));
+        let position = status.checkpoint.position;
+        is_free && self.beyond.as_ref().is_none_or(|(_, beyond)| position >= *beyond)
+    }
+
+    /// Takes in what another replica has done.
+    fn stand_by(
+        &mut self,
+        status: &SubscriptionStatus,
+        outlook: &mut Option<Outlook>,
+    ) -> Result<(), Interruption> {
+        lag::tell_parked(status);
+        if status.checkpoint.log_id != self.environment.store.log_id() {
+            return Err(self.another_log());
+        }
+        let stored = status.checkpoint.position;
+        if self.beyond.as_ref().is_some_and(|(_, beyond)| stored >= *beyond) {
+            self.beyond = None;
+        }
+        if self.identity.kind == SubscriptionKind::Projection {
+            if outlook.as_ref().is_none_or(|outlook| outlook.families != status.families) {
+                let filter = self.identity.filter(&status.families);
+                let families = status.families.clone();
+                *outlook = Some(Outlook::new(&self.environment, filter, families, stored));
+            }
+            if let Some(outlook) = outlook {
+                outlook.stored(stored);
+            }
+            self.publish(outlook.as_ref());
+        } else {
+            self.position.send_replace(stored);
+        }
+        let state = match (&self.beyond, &status.lease) {
+            (Some((event_type, position)), _) => {
+                SubscriptionState::Incapable { event_type: event_type.clone(), position: *position }
+            }
+            (None, Some(lease)) => SubscriptionState::Standby { owner: lease.owner.clone() },
+            // Somebody was faster, and it is not written yet who.
+            (None, None) => return Ok(()),
+        };
+        self.state.send_if_modified(|known| {
+            let news = *known != state;
+            *known = state;
+            news
+        });
+        Ok(())
+    }
+
+    fn publish(&self, outlook: Option<&Outlook>) {
+        let Some(position) = outlook.map(Outlook::position) else { return };
+        self.position.send_if_modified(|known| {
+            let news = *known != position;
+            *known = position;
+            news
+        });
+    }
+}
+
+/// Reads on in the log, if there is an outlook; for ever, if there is none.
+async fn scan(outlook: &mut Option<Outlook>) -> Result<(), ReadError> {
+    match outlook {
+        Some(outlook) => outlook.scan().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a standby knows of the log beyond the stored checkpoint.
+struct Outlook {
+    environment: Environment,
+    filter: EventFilter,
+    families: BTreeSet<String>,
+    reader: LogReader,
+    stored: Position,
+    scanned_to: Position,
+    /// Wanted events after the stored checkpoint, in order.
+    outstanding: VecDeque<Position>,
+}
+
+impl Outlook {
+    fn new(
+        environment: &Environment,
+        filter: EventFilter,
+        families: BTreeSet<String>,
+        stored: Position,
+    ) -> Self {
+        let reader = LogReader::new(Arc::clone(&environment.store), stored, filter.clone());
+        Self {
+            environment: environment.clone(),
+            filter,
+            families,
+            reader,
+            stored,
+            scanned_to: stored,
+            outstanding: VecDeque::new(),
+        }
+    }
+
+    /// Everything up to here is in the read model: what comes after the stored checkpoint is, too,
+    /// as long as nothing of it is wanted.
+    fn position(&self) -> Position {
+        self.outstanding.front().map_or(self.scanned_to.max(self.stored), |next| next - 1)
+    }
+
+    fn is_outstanding(&self) -> bool {
+        !self.outstanding.is_empty()
+    }
+
+    /// The stored checkpoint is here now.
+    fn stored(&mut self, stored: Position) {
+        let went_back = stored < self.stored;
+        self.stored = stored;
+        while self.outstanding.front().is_some_and(|next| *next <= stored) {
+            self.outstanding.pop_front();
+        }
+        if went_back || stored > self.scanned_to {
+            self.outstanding.clear();
+            self.scanned_to = stored;
+            let log = Arc::clone(&self.environment.store);
+            self.reader = LogReader::new(log, stored, self.filter.clone());
+        }
+    }
+
+    /// Reads on, waiting for the log to grow. Dropped on the way it has done nothing.
+    async fn scan(&mut self) -> Result<(), ReadError> {
+        if self.outstanding.len() >= MOST_OUTSTANDING {
+            std::future::pending::<()>().await;
+        }
+        loop {
+            let page = self.reader.page(PAGE).await?;
+            if page.scanned_to > self.scanned_to {
+                self.scanned_to = page.scanned_to;
+                self.outstanding.extend(page.events.iter().map(|event| event.position));
+                return Ok(());
+            }
+            self.reader.wait().await;
+        }
+    }
+}

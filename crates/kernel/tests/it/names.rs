@@ -1,0 +1,130 @@
+//! A read model of those who lit lamps, as two releases know it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
+
+use async_trait::async_trait;
+use event_contract::{Published, Upcaster};
+use kernel::codec::Envelope;
+use kernel::projection::Projection;
+use kernel::store::BoxError;
+use serde::{Deserialize, Serialize};
+
+use crate::lamp::LampLit;
+use crate::subscriptions::{DISK_FULL, MemoryDatabase, Transaction};
+
+kernel::event_set! {
+    pub enum Lit { Lit(LampLit) }
+}
+
+/// What this cannot be used for.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// 1, if it is not said.
+    pub version: Option<u32>,
+    /// How often the disk is full before it is not.
+    pub full: AtomicU32,
+    /// How often a poisoned name still fails; for ever, if it is not said.
+    pub poisoned: Option<Arc<AtomicU32>>,
+}
+
+fn counted_down(counter: &AtomicU32) -> bool {
+    counter.try_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+}
+
+#[async_trait]
+impl Projection for Names {
+    type Store = MemoryDatabase;
+    type Event = Lit;
+
+    fn name(&self) -> &'static str {
+        "house.names"
+    }
+
+    fn version(&self) -> u32 {
+        self.version.unwrap_or(1)
+    }
+
+    async fn project(
+        &self,
+        transaction: &mut Transaction,
+        event: &Envelope<Lit>,
+    ) -> Result<(), BoxError> {
+        let Lit::Lit(lit) = &event.event;
+        let name = lit.by.known().cloned().unwrap_or_default();
+        if counted_down(&self.full) {
+            return Err(DISK_FULL.into());
+        }
+        let poisoned = self.poisoned.as_ref().is_none_or(|left| counted_down(left));
+        if name == "poison" && poisoned {
+            return Err("cannot be projected".into());
+        }
+        transaction.rows.push(match self.version {
+            None => name,
+            Some(version) => format!("{name} v{version}"),
+        });
+        Ok(())
+    }
+}
+
+/// What the next release writes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LampLitBrightly {
+    pub name: String,
+}
+
+impl From<LampLit> for LampLitBrightly {
+    fn from(lit: LampLit) -> Self {
+        Self { name: lit.by.known().cloned().unwrap_or_default() }
+    }
+}
+
+impl Published for LampLitBrightly {
+    const TYPE: &'static str = "house.LampLit.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLit>());
+}
+
+/// An event that the next release wants besides.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CandleLit {
+    pub name: String,
+}
+
+impl Published for CandleLit {
+    const TYPE: &'static str = "house.CandleLit.v1";
+}
+
+kernel::event_set! {
+    pub enum LitSomehow { Lamp(LampLitBrightly), Candle(CandleLit) }
+}
+
+/// The same read model in the next release.
+#[derive(Debug)]
+pub struct NamesOfNextRelease;
+
+#[async_trait]
+impl Projection for NamesOfNextRelease {
+    type Store = MemoryDatabase;
+    type Event = LitSomehow;
+
+    fn name(&self) -> &'static str {
+        "house.names"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    async fn project(
+        &self,
+        transaction: &mut Transaction,
+        event: &Envelope<LitSomehow>,
+    ) -> Result<(), BoxError> {
+        transaction.rows.push(match &event.event {
+            LitSomehow::Lamp(lit) => lit.name.clone(),
+            LitSomehow::Candle(lit) => format!("{} (candle)", lit.name),
+        });
+        Ok(())
+    }
+}
