@@ -88,6 +88,11 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
                 .json(json!({ "status": "store unavailable" }));
         }
     };
+    if let Err(error) = running.store.check_writable().await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
+        return HttpResponse::ServiceUnavailable()
+            .json(json!({ "status": "store cannot be written to" }));
+    }
     let projections: serde_json::Map<_, _> = running
         .projections
         .iter()

@@ -35,6 +35,7 @@ use self::following::Follower;
 use self::reading::Readers;
 use self::streams::Streams;
 use self::tail::Tail;
+use self::writing::PostgresWriter;
 use crate::appender::Queue;
 use crate::keys::SqlKeyVault;
 use crate::snapshots::{self, SqlSnapshots};
@@ -89,15 +90,18 @@ struct PostgresStore {
 pub(crate) struct Closing {
     appender: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
+    stop_appending: CancellationToken,
     stop: CancellationToken,
     pools: Vec<PgPool>,
 }
 
 impl Closing {
     pub(crate) async fn close(self) {
-        self.stop.cancel();
-        // Closed last, the pools end whoever waits for them.
+        self.stop_appending.cancel();
+        // The last callers are answered once the follower has what was written before them.
         wait_for(self.appender).await;
+        self.stop.cancel();
+        // Closed, the pools end whoever waits for them.
         for pool in self.pools {
             pool.close().await;
         }
@@ -141,19 +145,17 @@ pub(crate) async fn open(
     let listeners = pool(not_durable(&connect), 1);
     let log_id = identify(&key_writers, master_key, &clock).await?;
     let tail = Arc::new(Tail::starting_at(readers.head().await?));
-    let stop = CancellationToken::new();
+    let (stop_appending, stop) = (CancellationToken::new(), CancellationToken::new());
 
-    let writer = writing::PostgresWriter {
-        connect: durable(&connect),
-        session: None,
-        clock: clock.clone(),
-        streams: streams.clone(),
-        tail: Arc::clone(&tail),
-        options: options.clone(),
-        failing: false,
-    };
+    let writer = PostgresWriter::new(
+        durable(&connect),
+        clock.clone(),
+        streams.clone(),
+        Arc::clone(&tail),
+        options.clone(),
+    );
     let (queue, appender) =
-        Queue::start(writer, options.queue, options.queue_deadline, stop.clone());
+        Queue::start(writer, options.queue, options.queue_deadline, stop_appending.clone());
     let follower =
         Follower { tail: Arc::clone(&tail), readers: readers.clone(), streams, poll: options.poll };
     let own = new_id();
@@ -168,7 +170,7 @@ pub(crate) async fn open(
     let snapshots =
         SqlSnapshots { writers: pool(not_durable(&connect), 1), readers: readers.pool.clone() };
     let pools = vec![listeners, key_writers, snapshots.writers.clone(), readers.pool.clone()];
-    let closing = Closing { appender, others, stop, pools };
+    let closing = Closing { appender, others, stop_appending, stop, pools };
     let max_event_bytes = options.max_event_bytes;
     let store = PostgresStore { log_id, readers, queue, tail, max_event_bytes };
     Ok(Opened {
@@ -213,6 +215,15 @@ fn check_texts(requests: &[AppendRequest]) -> Result<(), AppendError> {
     Ok(())
 }
 
+impl PostgresStore {
+    /// An event that was read may be new here: the log is about to reach it.
+    fn saw(&self, event: Option<&Arc<RecordedEvent>>) {
+        if let Some(event) = event {
+            self.tail.seen(event.position);
+        }
+    }
+}
+
 #[async_trait]
 impl EventStore for PostgresStore {
     fn log_id(&self) -> Uuid {
@@ -234,14 +245,18 @@ impl EventStore for PostgresStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.readers.stream(stream, from, limit).await
+        let events = self.readers.stream(stream, from, limit).await?;
+        self.saw(events.last());
+        Ok(events)
     }
 
     async fn read_last(
         &self,
         stream: &StreamName,
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        self.readers.last(stream).await
+        let event = self.readers.last(stream).await?;
+        self.saw(event.as_ref());
+        Ok(event)
     }
 
     async fn find_in_stream(
@@ -249,7 +264,11 @@ impl EventStore for PostgresStore {
         stream: &StreamName,
         event_id: Uuid,
     ) -> Result<Option<Place>, ReadError> {
-        self.readers.find(stream, event_id).await
+        let place = self.readers.find(stream, event_id).await?;
+        if let Some(place) = place {
+            self.tail.seen(place.position);
+        }
+        Ok(place)
     }
 
     async fn read_log(
@@ -258,13 +277,13 @@ impl EventStore for PostgresStore {
         filter: &EventFilter,
         limit: usize,
     ) -> Result<LogPage, ReadError> {
-        let known = self.tail.known();
-        if known <= after {
+        let end = self.tail.recent.end();
+        if end <= after {
             return Ok(LogPage { events: Vec::new(), scanned_to: after });
         }
         match self.tail.recent.page(after, filter, limit) {
             Some(page) => Ok(page),
-            None => self.readers.log(after, known, filter, limit).await,
+            None => self.readers.log(after, end, filter, limit).await,
         }
     }
 
@@ -274,7 +293,9 @@ impl EventStore for PostgresStore {
         after: Position,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.readers.correlation(correlation_id, after, limit).await
+        let events = self.readers.correlation(correlation_id, after, limit).await?;
+        self.saw(events.last());
+        Ok(events)
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {

@@ -146,17 +146,26 @@ impl PostgresServer {
 
     /// Ends it as a crash would: no checkpoint, connections cut.
     pub fn stop_immediately(&mut self) {
-        self.end("QUIT");
+        if let Some(mut server) = self.server.take() {
+            send("QUIT", server.id());
+            server.wait().unwrap();
+        }
     }
 
     /// Ends it in order; connections are told.
-    pub fn stop(&mut self) {
-        self.end("INT");
+    pub async fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            send("INT", server.id());
+            // Whoever is connected may have to do something for it: they are not kept waiting.
+            while server.try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
     }
 
     /// Starts it again, at the same address. It may have ended in any way.
     pub async fn restart(&mut self) {
-        self.stop();
+        self.stop().await;
         assert!(self.launch().await, "PostgreSQL does not start again: {}", self.log());
     }
 
@@ -214,20 +223,14 @@ impl PostgresServer {
         true
     }
 
-    fn end(&mut self, signal: &str) {
-        if let Some(mut server) = self.server.take() {
-            send(signal, server.id());
-            server.wait().unwrap();
-        }
-    }
-
     fn signal_all(&self, signal: &str) {
         let main = self.server.as_ref().unwrap().id();
         send(signal, main);
         // Stopped, it starts no others.
         let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
         for child in children.split_whitespace() {
-            send(signal, child.parse().unwrap());
+            // One may have ended by now.
+            drop(Command::new("kill").args([&format!("-{signal}"), child]).output());
         }
     }
 }

@@ -4,3 +4,5 @@
 testkit::event_store_contract!(memory, testkit::stores::TestStore::memory());
 testkit::event_store_contract!(sqlite, testkit::stores::TestStore::sqlite());
 testkit::event_store_contract!(postgres, testkit::stores::TestStore::postgres());
+testkit::shared_store_contract!(shared_sqlite, testkit::stores::TestStore::sqlite());
+testkit::shared_store_contract!(shared_postgres, testkit::stores::TestStore::postgres());

@@ -49,7 +49,8 @@ pub(super) const LOG: &str =
     select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
 pub(super) const LOG_OF_FAMILIES: &str = select_events!(
     "WHERE e.position > $1 AND e.position <= $2 \
-     AND rtrim(e.type, '0123456789') = ANY ($4) ORDER BY e.position LIMIT $3"
+     AND rtrim(e.type, '0123456789') = ANY ($4) AND right(e.type, 1) <> 'v' \
+     ORDER BY e.position LIMIT $3"
 );
 pub(super) const CORRELATION: &str =
     select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");

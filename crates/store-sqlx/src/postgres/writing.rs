@@ -22,6 +22,7 @@ use kernel::seams::SharedClock;
 use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::task::JoinSet;
 
 use super::batch::{Batch, Fitted, PlannedAppend};
 use super::connecting::{Backend, Session, within};
@@ -30,7 +31,7 @@ use super::failure::{Failure, blames_values};
 use super::streams::Streams;
 use super::tail::Tail;
 use crate::StoreOptions;
-use crate::appender::{GroupWriter, Job, SharedError};
+use crate::appender::{Answer, GroupWriter, Job, SharedError};
 
 /// A write that changes nothing.
 pub(super) const PROBE: &str = "UPDATE head SET position = position";
@@ -38,20 +39,24 @@ pub(super) const PROBE: &str = "UPDATE head SET position = position";
 /// Pauses between attempts to reach the database again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long an answer waits for the follower.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
 /// Rounds that nothing comes of: more than any contention explains.
 const MOST_FRUITLESS: u32 = 100;
 
 /// Writes groups on a connection of its own, opened again after a failure.
 pub(super) struct PostgresWriter {
-    pub(super) connect: PgConnectOptions,
-    pub(super) session: Option<Session>,
-    pub(super) clock: SharedClock,
-    pub(super) streams: Streams,
-    pub(super) tail: Arc<Tail>,
-    pub(super) options: StoreOptions,
+    connect: PgConnectOptions,
+    session: Option<Session>,
+    clock: SharedClock,
+    streams: Streams,
+    tail: Arc<Tail>,
+    options: StoreOptions,
     /// Whether the last group met a database that could not be used: the next one fails at once
     /// if that is still so, rather than be patient in its turn.
-    pub(super) failing: bool,
+    failing: bool,
+    /// Answers that wait for the follower.
+    late: JoinSet<()>,
 }
 
 #[async_trait]
@@ -100,7 +105,8 @@ impl GroupWriter for PostgresWriter {
         Ok(())
     }
 
-    async fn close(self) {
+    async fn close(mut self) {
+        while self.late.join_next().await.is_some() {}
         if let Some(session) = self.session
             && let Err(error) = session.connection.close().await
         {
@@ -110,6 +116,17 @@ impl GroupWriter for PostgresWriter {
 }
 
 impl PostgresWriter {
+    pub(super) fn new(
+        connect: PgConnectOptions,
+        clock: SharedClock,
+        streams: Streams,
+        tail: Arc<Tail>,
+        options: StoreOptions,
+    ) -> Self {
+        let (session, failing, late) = (None, false, JoinSet::new());
+        Self { connect, session, clock, streams, tail, options, failing, late }
+    }
+
     /// How long an answer is waited for: a server that is alive has given up before.
     fn answer_timeout(&self) -> Duration {
         self.options.statement_timeout + Duration::from_secs(1)
@@ -165,8 +182,27 @@ impl PostgresWriter {
             Ok(fitted) => (fitted, Ok(())),
             Err(failure) => (Vec::new(), Err(failure)),
         };
-        group.settle(verdicts, fitted, recorded_at, &self.tail);
+        let (answers, events) = group.settle(verdicts, fitted, recorded_at);
+        self.answer(answers, &events);
         result
+    }
+
+    /// Tells the callers what became of their appends, once this process's readers find the events.
+    fn answer(&mut self, answers: Vec<(Job, Answer)>, events: &[Arc<RecordedEvent>]) {
+        let answer = || answers.into_iter().for_each(|(job, answer)| job.answer(answer));
+        let Some(last) = events.last() else { return answer() };
+        if self.tail.written_here(events) {
+            return answer();
+        }
+        while self.late.try_join_next().is_some() {}
+        let (mut head, last) = (self.tail.subscribe(), last.position);
+        self.late.spawn(async move {
+            // What was acknowledged late is as durable: if the follower is in trouble, callers need
+            // not be.
+            let reached = head.wait_for(|head| *head >= last);
+            drop(tokio::time::timeout(FOLLOWED_WITHIN, reached).await);
+            answer();
+        });
     }
 }
 
@@ -175,7 +211,7 @@ enum Verdict {
     /// It is part of the batch.
     Write,
     /// This is certain.
-    Answer(Result<Vec<Appended>, AppendError>),
+    Answer(Answer),
     /// It depends on what is only believed, or not written yet.
     Later,
 }
@@ -246,15 +282,14 @@ impl Group {
         if self.one_by_one { &self.pending[..1] } else { &self.pending }
     }
 
-    /// Answers what a round has decided. `fitted` has the appends that were to be written, in their
+    /// Takes out what a round has decided, with the events that were written. `fitted` has the appends that were to be written, in their
     /// order; none at all if the batch was not, or not certainly, written.
     fn settle(
         &mut self,
         verdicts: Vec<Verdict>,
         fitted: Vec<Fitted>,
         recorded_at: DateTime<Utc>,
-        tail: &Tail,
-    ) {
+    ) -> (Vec<(Job, Answer)>, Vec<Arc<RecordedEvent>>) {
         let mut fitted = fitted.into_iter();
         let mut answers = Vec::new();
         let mut events = Vec::new();
@@ -281,11 +316,7 @@ impl Group {
         if !answers.is_empty() {
             self.fruitless = 0;
         }
-        // First, so that whoever is answered finds the events.
-        tail.written_here(&events);
-        for (job, answer) in answers {
-            job.answer(answer);
-        }
+        (answers, events)
     }
 
     /// The database refuses something of what was to be written.

@@ -34,6 +34,7 @@ pub(super) const LOG: &str =
 pub(super) const LOG_OF_FAMILIES: &str = select_events!(
     "WHERE e.position > ?1 AND e.position <= ?2 \
      AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each(?4)) \
+     AND substr(e.type, -1) <> 'v' \
      ORDER BY e.position LIMIT ?3"
 );
 pub(super) const CORRELATION: &str =
