@@ -5,7 +5,7 @@
 //! ```
 
 mod appending;
-mod keys;
+mod opening;
 mod reading;
 mod sharing;
 mod subscribing;
@@ -20,7 +20,7 @@ use kernel::store::{AppendError, AppendRequest, Appended, EventStore, ExpectedRe
 use uuid::Uuid;
 
 pub use appending::*;
-pub use keys::*;
+pub use opening::*;
 pub use reading::*;
 pub use sharing::*;
 pub use subscribing::*;
@@ -76,7 +76,6 @@ macro_rules! shared_store_contract {
                 two_processes_write_one_dense_log,
                 of_two_processes_one_wins_each_revision,
                 another_master_key_is_refused_at_once,
-                a_subject_has_one_key_per_purpose_however_many_ask_at_once,
             );
         }
     };
