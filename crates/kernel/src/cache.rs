@@ -135,6 +135,13 @@ impl AggregateCache {
             cache.invalidate(stream);
         }
     }
+
+    /// Forgets every aggregate.
+    pub(crate) fn forget_all(&self) {
+        if let Some(cache) = &self.0 {
+            cache.invalidate_all();
+        }
+    }
 }
 
 #[cfg(test)]

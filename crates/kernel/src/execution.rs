@@ -204,6 +204,12 @@ impl Environment {
         self.snapshots.forget(stream).await
     }
 
+    /// Forgets every aggregate in this process's memory, because keys were destroyed: what they
+    /// had sealed would stand there in the clear.
+    pub fn forget_all_in_memory(&self) {
+        self.aggregates.forget_all();
+    }
+
     /// Waits until the snapshots that are being written are written.
     pub async fn finish(&self) {
         self.snapshots.finish().await;

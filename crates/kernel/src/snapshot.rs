@@ -20,19 +20,21 @@ use crate::store::BoxError;
 /// How a decider's state is kept beside the log.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotRule<S> {
-    pub(crate) version: u32,
-    pub(crate) every: u64,
-    pub(crate) data_subject: fn(&StreamName, &S) -> Option<Uuid>,
-    pub(crate) to_json: fn(&S) -> Result<Value, serde_json::Error>,
-    pub(crate) from_json: fn(Value) -> Result<S, serde_json::Error>,
+    /// Version of the state's schema. A snapshot of another one is ignored and replaced.
+    pub version: u32,
+    /// After how many events a snapshot is taken; at least 1.
+    pub every: u64,
+    /// The person whose key seals the state's personal values, `None` when it has none.
+    pub data_subject: fn(&StreamName, &S) -> Option<Uuid>,
+    /// The state as JSON, personal values in the clear behind their marker.
+    pub to_json: fn(&S) -> Result<Value, serde_json::Error>,
+    /// Reads what [`Self::to_json`] made, in this version.
+    pub from_json: fn(Value) -> Result<S, serde_json::Error>,
 }
 
 impl<S: Serialize + DeserializeOwned> SnapshotRule<S> {
-    /// A snapshot of the state as serde writes it, after every so many events.
-    ///
-    /// `version` is that of the schema: raise it whenever the state's JSON changes its form or its
-    /// meaning, and the snapshots there are will be ignored and replaced. `data_subject` names the
-    /// person whose key seals the state's personal values, as in the events they came with.
+    /// A snapshot of the state as serde writes it. Raise the version whenever that changes its
+    /// form or its meaning.
     pub fn new(
         version: u32,
         every: u64,
@@ -40,7 +42,7 @@ impl<S: Serialize + DeserializeOwned> SnapshotRule<S> {
     ) -> Self {
         Self {
             version,
-            every: every.max(1),
+            every,
             data_subject,
             to_json: |state| serde_json::to_value(state),
             from_json: |data| serde_json::from_value(data),

@@ -32,7 +32,8 @@ impl Snapshots {
 
     /// The decider's rule, if there is a place for its snapshots.
     pub(crate) fn rule<D: Decider>(&self) -> Option<SnapshotRule<D::State>> {
-        self.store.as_ref().and_then(|_| D::snapshots())
+        let rule = self.store.as_ref().and_then(|_| D::snapshots())?;
+        Some(SnapshotRule { every: rule.every.max(1), ..rule })
     }
 
     /// Begins to write a snapshot if it is time to. Not waited for: a command does not depend on
