@@ -14,12 +14,14 @@ use customers_contract::{
 };
 use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
+use kernel::snapshot::SnapshotRule;
 use kernel::sync::Patch;
+use serde::{Deserialize, Serialize};
 
 use imported::LegacyReport;
 
 /// What a customer is at each stage of its life.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Customer {
     /// Nothing is known of it.
     #[default]
@@ -49,7 +51,7 @@ impl Customer {
 }
 
 /// What is known of a customer who was registered here.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The customer.
     pub customer_id: CustomerId,
@@ -199,6 +201,11 @@ impl Decider for CustomerDecider {
                 customer
             }
         }
+    }
+
+    /// A legacy system may revise a customer as often as it likes.
+    fn snapshots() -> Option<SnapshotRule<Customer>> {
+        Some(SnapshotRule::new(1, 50, |stream, _| stream.id()))
     }
 }
 

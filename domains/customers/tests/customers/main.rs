@@ -7,4 +7,5 @@ mod harness;
 mod http_commands;
 mod http_reads;
 mod imports;
+mod snapshots;
 mod statements;

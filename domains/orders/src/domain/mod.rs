@@ -7,10 +7,12 @@ mod tests;
 
 use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
+use kernel::snapshot::SnapshotRule;
 use orders_contract::{
     CancellationReason, ImportedOrder, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderId,
     OrderImported, OrderPlaced, OrderRevised,
 };
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
@@ -29,7 +31,7 @@ kernel::event_set! {
 }
 
 /// What an order is at each stage of its life.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Order {
     /// Nothing yet.
     #[default]
@@ -47,7 +49,7 @@ pub enum Order {
 }
 
 /// What later decisions need to know of an order placed here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedHere {
     /// The order.
     pub order_id: OrderId,
@@ -56,7 +58,7 @@ pub struct PlacedHere {
 }
 
 /// An imported order as it was last reported.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportedHere {
     /// Where it comes from.
     pub legacy: LegacyReference,
@@ -153,6 +155,14 @@ impl Decider for OrderDecider {
                 Order::OwnedByLegacy(Box::new(ImportedHere { legacy, state }))
             }
         }
+    }
+
+    /// A legacy system may revise an order as often as it likes.
+    fn snapshots() -> Option<SnapshotRule<Order>> {
+        Some(SnapshotRule::new(1, 50, |stream, order| match order {
+            Order::OwnedByLegacy(imported) => imported.state.customer_id.or_else(|| stream.id()),
+            _ => None,
+        }))
     }
 }
 

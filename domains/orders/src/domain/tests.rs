@@ -4,12 +4,14 @@ use chrono::DateTime;
 use event_contract::{LegacyReference, Personal};
 use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
+use kernel::event::StreamName;
 use kernel::money::Currency;
 use kernel::sync::{LegacyState, Patch};
 use orders_contract::{
     CancellationReason, ImportedOrderStatus, OrderCancelled, OrderConfirmed, OrderFulfilled,
     OrderLine, OrderPlaced,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -345,4 +347,67 @@ fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
 #[test]
 fn a_report_shows_no_personal_data() {
     assert!(!format!("{:?}", present(legacy_order())).contains("ring twice"));
+}
+
+/// A snapshot is read by other releases, too. Whatever changes here needs another version of the
+/// schema: raise it in [`OrderDecider::snapshots`].
+#[test]
+fn snapshots_keep_their_form_within_a_version() {
+    let rule = OrderDecider::snapshots().unwrap();
+    assert_eq!(rule.version, 1);
+    let placed = json!({
+        "order_id": "00000000-0000-0000-0000-000000000001",
+        "customer_id": "00000000-0000-0000-0000-000000000002",
+    });
+    let imported = json!({
+        "legacy": { "source": "tryton", "id": "17" },
+        "state": {
+            "status": "cancelled",
+            "cancelled_reason": { "$personal": "trop cher" },
+            "number": "2019-17",
+            "reference": { "$personal": "Mme Martin" },
+            "date": "2019-05-03",
+            "note": { "$personal": "sonner deux fois" },
+            "customer_id": "00000000-0000-0000-0000-000000000002",
+            "currency": "EUR",
+            "lines": [{
+                "legacy_id": "41",
+                "sku": "CH-1",
+                "description": "Chaise",
+                "quantity": "2",
+                "unit": "u",
+                "unit_price": "49.90",
+                "vat_rates": ["20"],
+            }],
+            "comments": { "$erased": true },
+            "total_net": "99.80",
+            "total_vat": "19.96",
+            "total": "119.76",
+            "flags": ["odd"],
+        },
+    });
+    for state in [
+        json!("NotPlaced"),
+        json!({ "AwaitingPayment": placed }),
+        json!({ "Confirmed": placed }),
+        json!({ "Fulfilled": placed }),
+        json!({ "Cancelled": placed }),
+        json!({ "OwnedByLegacy": imported }),
+    ] {
+        let order = (rule.from_json)(state.clone()).unwrap();
+        assert_eq!((rule.to_json)(&order).unwrap(), state);
+    }
+}
+
+#[test]
+fn a_snapshot_is_sealed_with_the_key_of_the_imported_events() {
+    let imported = |customer_id| {
+        let order = LegacyOrder { customer_id, ..legacy_order() };
+        given(&[given(&[]).when(present(order)).only_event()]).0
+    };
+    let rule = OrderDecider::snapshots().unwrap();
+    let stream = StreamName::of(OrderDecider::CATEGORY, ORDER);
+    let known = imported(Patch::Set(CUSTOMER));
+    assert_eq!((rule.data_subject)(&stream, &known), Some(CUSTOMER));
+    assert_eq!((rule.data_subject)(&stream, &imported(Patch::Clear)), Some(ORDER));
 }
