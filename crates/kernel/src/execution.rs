@@ -206,7 +206,7 @@ impl Environment {
 
     /// Forgets every aggregate in this process's memory, because keys were destroyed: what they
     /// had sealed would stand there in the clear.
-    pub fn forget_all_in_memory(&self) {
+    pub fn forget_memory(&self) {
         self.aggregates.forget_all();
     }
 

@@ -277,7 +277,7 @@ async fn a_forgotten_aggregate_is_read_again() {
     doors.reads();
     ask(&process, id, Command::Pass(1)).await.unwrap();
     assert_eq!(doors.reads(), (1, 1));
-    process.forget_all_in_memory();
+    process.forget_memory();
     ask(&process, id, Command::Pass(1)).await.unwrap();
     assert_eq!(doors.reads(), (1, 2));
 }
