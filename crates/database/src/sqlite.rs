@@ -38,6 +38,8 @@ pub fn sqlite_options(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .foreign_keys(true)
+        // What is deleted or replaced is overwritten: it may have been about a person.
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT))
 }
 

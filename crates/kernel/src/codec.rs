@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-pub use self::event_set::EventSet;
+pub use self::event_set::{Either, EventSet};
 use crate::event::{RecordedEvent, family};
 use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
 
@@ -152,8 +152,9 @@ impl Codec {
         if !contains_clear_value(data) {
             return Ok(());
         }
+        // Without a key the person was erased: what is said of it now is not kept, either.
         let key = self.sealing_key(holder()?).await?;
-        seal_values(data, &key, place)
+        seal_values(data, key.as_ref(), place)
     }
 
     /// Reads an event of a known set, its personal values opened or erased.
@@ -199,12 +200,35 @@ impl Codec {
         open_values(data, &keys, place)
     }
 
-    async fn sealing_key(&self, holder: KeyHolder) -> Result<SubjectKey, KeyError> {
+    /// Destroys the keys of subjects, but those of the purposes to be retained. From then on their
+    /// personal values read as erased: here at once, in other processes after [`Self::forget_keys`]
+    /// or within a minute.
+    pub async fn destroy_keys(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError> {
+        self.vault.destroy(subjects, retained).await?;
+        self.forget_keys();
+        Ok(())
+    }
+
+    /// Whether the key of a subject for a purpose was destroyed, by whatever process.
+    pub async fn is_key_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
+        self.vault.is_destroyed(holder).await
+    }
+
+    /// Forgets the keys in memory, because some of them were destroyed: those that were not are
+    /// asked for again.
+    pub fn forget_keys(&self) {
+        self.sealing_keys.invalidate_all();
+        self.opening_keys.invalidate_all();
+    }
+
+    async fn sealing_key(&self, holder: KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
         if let Some(key) = self.sealing_keys.get(&holder) {
-            return Ok(key);
+            return Ok(Some(key));
         }
         let key = self.vault.sealing_key(&holder).await?;
-        self.sealing_keys.insert(holder, key.clone());
+        if let Some(key) = &key {
+            self.sealing_keys.insert(holder, key.clone());
+        }
         Ok(key)
     }
 
@@ -240,13 +264,22 @@ fn contains_clear_value(data: &Value) -> bool {
     }
 }
 
-fn seal_values(data: &mut Value, key: &SubjectKey, event_id: Uuid) -> Result<(), CodecError> {
+fn seal_values(
+    data: &mut Value,
+    key: Option<&SubjectKey>,
+    event_id: Uuid,
+) -> Result<(), CodecError> {
     match data {
         Value::Object(object) => {
             if let Some(clear) = marker(object, CLEAR_MEMBER) {
-                let plain = clear.to_string();
-                let sealed = SealedValue::seal(key, plain.as_bytes(), event_id)?;
-                *data = json!({ SEALED_MEMBER: sealed.to_text() });
+                *data = match key {
+                    Some(key) => {
+                        let plain = clear.to_string();
+                        let sealed = SealedValue::seal(key, plain.as_bytes(), event_id)?;
+                        json!({ SEALED_MEMBER: sealed.to_text() })
+                    }
+                    None => json!({ ERASED_MEMBER: true }),
+                };
                 return Ok(());
             }
             object.values_mut().try_for_each(|value| seal_values(value, key, event_id))

@@ -204,9 +204,10 @@ impl Environment {
         self.snapshots.forget(stream).await
     }
 
-    /// Forgets every aggregate in this process's memory, because keys were destroyed: what they
-    /// had sealed would stand there in the clear.
+    /// Forgets every aggregate and every key that this process has in memory: because keys were
+    /// destroyed, and any of the aggregates may show what they opened.
     pub fn forget_memory(&self) {
+        self.codec.forget_keys();
         self.aggregates.forget_all();
     }
 

@@ -4,9 +4,9 @@
 //! Sealing is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with random 24-byte nonces, so that any
 //! number of values can be sealed under one key without counting.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -146,40 +146,73 @@ pub struct KeyHolder {
 #[async_trait]
 pub trait KeyVault: Send + Sync + 'static {
     /// The key that seals a subject's data for a purpose, made when there is none yet. It is
-    /// durable before this returns.
-    async fn sealing_key(&self, holder: &KeyHolder) -> Result<SubjectKey, KeyError>;
+    /// durable before this returns. `None` when it was destroyed: none is made again.
+    async fn sealing_key(&self, holder: &KeyHolder) -> Result<Option<SubjectKey>, KeyError>;
 
     /// The key of this id, `None` when it was destroyed.
     async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError>;
+
+    /// Destroys the keys of subjects for good, whatever their purpose, but those to be retained.
+    /// When this returns they are gone from where they were kept, backups aside.
+    ///
+    /// Doing it again changes nothing; a purpose that was not retained once is not retained later.
+    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError>;
+
+    /// Whether the key of this holder was destroyed, or is never to be made.
+    async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError>;
 }
 
 /// Keys in memory, for tests.
 #[derive(Debug, Default)]
-pub struct MemoryKeyVault {
-    keys: Mutex<HashMap<KeyHolder, SubjectKey>>,
+pub struct MemoryKeyVault(Mutex<MemoryKeys>);
+
+#[derive(Debug, Default)]
+struct MemoryKeys {
+    keys: HashMap<KeyHolder, SubjectKey>,
+    /// The subjects whose keys were destroyed, each with the purposes that are retained.
+    erased: HashMap<Uuid, HashSet<String>>,
 }
 
 impl MemoryKeyVault {
-    /// Forgets every key of a subject.
-    pub fn destroy(&self, subject: Uuid) {
-        self.keys
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .retain(|holder, _| holder.subject != subject);
+    fn lock(&self) -> MutexGuard<'_, MemoryKeys> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_destroyed(erased: &HashMap<Uuid, HashSet<String>>, holder: &KeyHolder) -> bool {
+    let retained = erased.get(&holder.subject);
+    retained.is_some_and(|retained| !retained.contains(&holder.purpose))
 }
 
 #[async_trait]
 impl KeyVault for MemoryKeyVault {
-    async fn sealing_key(&self, holder: &KeyHolder) -> Result<SubjectKey, KeyError> {
+    async fn sealing_key(&self, holder: &KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
         let new = SubjectKey { id: new_id(), key: SecretKey::generate()? };
-        let mut keys = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(keys.entry(holder.clone()).or_insert(new).clone())
+        let mut vault = self.lock();
+        if is_destroyed(&vault.erased, holder) {
+            return Ok(None);
+        }
+        Ok(Some(vault.keys.entry(holder.clone()).or_insert(new).clone()))
     }
 
     async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError> {
-        let keys = self.keys.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok(keys.values().find(|key| key.id == key_id).map(|key| key.key.clone()))
+        let vault = self.lock();
+        Ok(vault.keys.values().find(|key| key.id == key_id).map(|key| key.key.clone()))
+    }
+
+    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError> {
+        let MemoryKeys { keys, erased } = &mut *self.lock();
+        let purposes = || retained.iter().map(|purpose| (*purpose).to_owned()).collect();
+        for subject in subjects {
+            let kept = erased.entry(*subject).or_insert_with(purposes);
+            kept.retain(|purpose| retained.contains(&purpose.as_str()));
+        }
+        keys.retain(|holder, _| !is_destroyed(erased, holder));
+        Ok(())
+    }
+
+    async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
+        Ok(is_destroyed(&self.lock().erased, holder))
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) trait KeyTable: Send + Sync + 'static {
     /// The id and the wrapped key of a holder, as of what was last written.
     async fn find(&self, holder: &KeyHolder) -> Result<Option<(Uuid, Vec<u8>)>, sqlx::Error>;
 
-    /// Keeps a new key, unless the holder has one. Durable when it returns.
+    /// Keeps a new key, unless the holder has one or had one destroyed. Durable when it returns.
     async fn create(
         &self,
         id: Uuid,
@@ -23,6 +23,13 @@ pub(crate) trait KeyTable: Send + Sync + 'static {
 
     /// The wrapped key of this id.
     async fn open(&self, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error>;
+
+    /// Deletes the keys of subjects but those of the purposes to retain, and sees to it that none
+    /// is made again and that nothing is left of them in the tables. Durable when it returns.
+    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), sqlx::Error>;
+
+    /// Whether this holder is to have no key any more.
+    async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, sqlx::Error>;
 }
 
 /// A key vault in a table.
@@ -48,22 +55,28 @@ impl<T: KeyTable> SqlKeyVault<T> {
 
 #[async_trait]
 impl<T: KeyTable> KeyVault for SqlKeyVault<T> {
-    async fn sealing_key(&self, holder: &KeyHolder) -> Result<SubjectKey, KeyError> {
+    async fn sealing_key(&self, holder: &KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
         if let Some(found) = self.find(holder).await? {
-            return Ok(found);
+            return Ok(Some(found));
         }
         let id = new_id();
         let wrapped = self.master_key.wrap(&SecretKey::generate()?, id.as_bytes())?;
         let now = self.clock.now();
         self.table.create(id, holder, wrapped, now).await.map_err(unavailable)?;
-        // Read back: another writer may have been faster.
-        self.find(holder)
-            .await?
-            .ok_or_else(|| KeyError::Unavailable("a key vanished as it was made".into()))
+        // Read back: another writer may have been faster, or there is to be none.
+        self.find(holder).await
     }
 
     async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError> {
         let wrapped = self.table.open(key_id).await.map_err(unavailable)?;
         wrapped.map(|wrapped| self.master_key.unwrap(&wrapped, key_id.as_bytes())).transpose()
+    }
+
+    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError> {
+        self.table.destroy(subjects, retained).await.map_err(unavailable)
+    }
+
+    async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
+        self.table.is_destroyed(holder).await.map_err(unavailable)
     }
 }

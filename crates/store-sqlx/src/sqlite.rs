@@ -46,6 +46,9 @@ pub const STATEMENTS: &[&str] = &[
     keys::FIND,
     keys::CREATE,
     keys::OPEN,
+    keys::REMEMBER,
+    keys::DESTROY,
+    keys::IS_DESTROYED,
     snapshots::LOAD,
     snapshots::SAVE,
     snapshots::FORGET,
@@ -109,7 +112,8 @@ pub(crate) async fn open(
     let connect = sqlite_options(&path, SqliteSynchronous::Full)?;
     let keys = SqlitePoolOptions::new()
         .max_connections(1)
-        .connect_with(connect.clone())
+        // Keys that move from one place to another pass by no file.
+        .connect_with(connect.clone().pragma("temp_store", "MEMORY"))
         .await
         .map_err(DatabaseError::Sql)?;
     database::migrate(&keys, &MIGRATIONS, "event_store").await?;

@@ -8,6 +8,7 @@ pub mod contract;
 pub mod engines;
 pub mod golden;
 pub mod history;
+pub mod keys;
 pub mod modules;
 pub mod postgres;
 pub mod random;

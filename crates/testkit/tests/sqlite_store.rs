@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use kernel::event::StreamName;
+use kernel::keys::KeyHolder;
+use kernel::seams::new_id;
 use kernel::store::{AppendError, AppendRequest, ExpectedRevision};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _, SqliteConnection};
 use store_sqlx::{SQLITE_STATEMENTS, StoreOptions};
@@ -18,6 +20,39 @@ async fn every_statement_can_be_prepared() {
         let prepared = connection.prepare(AssertSqlSafe(*statement).into_sql_str()).await;
         assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
     }
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_nowhere_in_the_files() {
+    let test = TestStore::sqlite().await;
+    let opened = test.beside().await.unwrap();
+    let mut subjects = Vec::new();
+    // Enough for rows to move between pages as the table grows.
+    for _ in 0..400 {
+        let subject = new_id();
+        let holder = KeyHolder { subject, purpose: "orders".to_owned() };
+        subjects.push((subject, opened.vault.sealing_key(&holder).await.unwrap().unwrap().id));
+    }
+    let (subject, key_id) = subjects[123];
+    let mut connection = SqliteConnection::connect(&test.url().unwrap()).await.unwrap();
+    let find = sqlx::query_scalar("SELECT wrapped FROM subject_key WHERE id = $1").bind(key_id);
+    let wrapped: Vec<u8> = find.fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let path = test.url().unwrap().strip_prefix("sqlite:").unwrap().to_owned();
+    let is_stored = || {
+        let files = ["", "-wal"].map(|suffix| format!("{path}{suffix}"));
+        let files = files.into_iter().filter_map(|file| std::fs::read(file).ok());
+        let parts = [&wrapped[..16], &wrapped[16..40], &wrapped[40..]];
+        let holds = |file: Vec<u8>| {
+            parts.iter().any(|part| file.windows(part.len()).any(|bytes| bytes == *part))
+        };
+        files.map(holds).any(|holds| holds)
+    };
+    assert!(is_stored());
+    opened.vault.destroy(&[subject], &[]).await.unwrap();
+    assert!(!is_stored());
+    assert!(opened.vault.opening_key(subjects[7].1).await.unwrap().is_some());
+    opened.close().await;
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ ALTER TABLE event SET (
     autovacuum_analyze_threshold = 1000000
 );
 
--- Keys of personal data, wrapped by the master key. A deleted row is an erased person.
+-- Keys of personal data, wrapped by the master key.
 CREATE TABLE subject_key (
     id         uuid PRIMARY KEY,
     subject    uuid NOT NULL,
@@ -70,6 +70,13 @@ CREATE TABLE subject_key (
     wrapped    bytea NOT NULL,
     created_at timestamptz NOT NULL,
     UNIQUE (subject, purpose)
+);
+
+-- Whose keys were destroyed, and for which purposes (modules) they are retained for now. No other
+-- key is ever made for them again.
+CREATE TABLE erased_subject (
+    subject  uuid PRIMARY KEY,
+    retained text[] NOT NULL
 );
 
 -- Fails the statement it stands in.

@@ -40,7 +40,7 @@ CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);
 CREATE UNIQUE INDEX event_by_id ON event (stream_id, id);
 CREATE INDEX event_in_correlation ON event (correlation_id, position);
 
--- Keys of personal data, wrapped by the master key. A deleted row is an erased person.
+-- Keys of personal data, wrapped by the master key.
 CREATE TABLE subject_key (
     id         BLOB PRIMARY KEY,
     subject    BLOB NOT NULL,
@@ -48,4 +48,11 @@ CREATE TABLE subject_key (
     wrapped    BLOB NOT NULL,
     created_at INTEGER NOT NULL,
     UNIQUE (subject, purpose)
+) STRICT, WITHOUT ROWID;
+
+-- Whose keys were destroyed, and for which purposes (a JSON array of modules) they are retained for
+-- now. No other key is ever made for them again.
+CREATE TABLE erased_subject (
+    subject  BLOB PRIMARY KEY,
+    retained TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

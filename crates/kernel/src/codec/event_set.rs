@@ -12,6 +12,9 @@ pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
     /// The stored names that can be read: those written, and every other version with an upcaster.
     fn readable_types() -> Vec<&'static str>;
 
+    /// Whether events stored under this name can be read.
+    fn reads(event_type: &str) -> bool;
+
     /// The stored name this event is written under.
     fn event_type(&self) -> &'static str;
 
@@ -24,6 +27,57 @@ pub trait EventSet: Clone + std::fmt::Debug + Send + Sync + Sized + 'static {
     /// Reads the data of an event of this type, an older version through its upcasters; `None` when
     /// the type is not of this set.
     fn from_json(event_type: &str, data: Value) -> Result<Option<Self>, serde_json::Error>;
+}
+
+/// The events of two sets: an aggregate's own, say, and what else concerns the view of it.
+#[derive(Debug, Clone)]
+pub enum Either<A, B> {
+    /// An event of the first set.
+    Left(A),
+    /// An event of the second set.
+    Right(B),
+}
+
+impl<A: EventSet, B: EventSet> EventSet for Either<A, B> {
+    fn types() -> Vec<&'static str> {
+        [A::types(), B::types()].concat()
+    }
+
+    fn readable_types() -> Vec<&'static str> {
+        [A::readable_types(), B::readable_types()].concat()
+    }
+
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::Left(event) => event.event_type(),
+            Self::Right(event) => event.event_type(),
+        }
+    }
+
+    fn data_subject(&self) -> Option<Uuid> {
+        match self {
+            Self::Left(event) => event.data_subject(),
+            Self::Right(event) => event.data_subject(),
+        }
+    }
+
+    fn to_json(&self) -> Result<Value, serde_json::Error> {
+        match self {
+            Self::Left(event) => event.to_json(),
+            Self::Right(event) => event.to_json(),
+        }
+    }
+
+    fn from_json(event_type: &str, data: Value) -> Result<Option<Self>, serde_json::Error> {
+        if B::reads(event_type) {
+            return Ok(B::from_json(event_type, data)?.map(Self::Right));
+        }
+        Ok(A::from_json(event_type, data)?.map(Self::Left))
+    }
+
+    fn reads(event_type: &str) -> bool {
+        A::reads(event_type) || B::reads(event_type)
+    }
 }
 
 /// Declares a set of published events.
@@ -81,6 +135,9 @@ macro_rules! event_set {
             }
             fn readable_types() -> Vec<&'static str> {
                 [$($crate::codec::readable_types::<$event>()),+].concat()
+            }
+            fn reads(event_type: &str) -> bool {
+                $($crate::codec::reads::<$event>(event_type))||+
             }
             fn event_type(&self) -> &'static str {
                 match self {

@@ -3,6 +3,7 @@ use kernel::codec::CodecError;
 use kernel::event::StreamName;
 use kernel::execution::{Cause, ExecuteError};
 use kernel::seams::new_id;
+use serde_json::{Value, json};
 
 use crate::lamp::{Command, LampDecider, LampEvent, LampLit, WornOut, house};
 
@@ -30,11 +31,25 @@ async fn a_destroyed_key_reads_as_erased() {
     let command = Command::Light { lamp_id: id, by: "Ada Martin" };
     let cause = Cause::request(new_id(), "test");
     house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
-    house.vault.destroy(id);
+    house.environment.codec.destroy_keys(&[id], &[]).await.unwrap();
     // Another process: this one may keep keys and states for a minute.
     let lamp = house.beside().load::<LampDecider>(id).await.unwrap().state;
     assert_eq!(lamp.by, Some(Personal::Erased));
     assert_eq!(lamp.times, 1);
+}
+
+#[tokio::test]
+async fn nothing_more_is_kept_about_a_person_who_was_erased() {
+    let house = house();
+    let id = new_id();
+    house.environment.codec.destroy_keys(&[id], &[]).await.unwrap();
+    let command = Command::Light { lamp_id: id, by: "Ada Martin" };
+    let cause = Cause::request(new_id(), "test");
+    house.environment.execute::<LampDecider>(id, command, &cause, None).await.unwrap();
+    let stored = house.environment.store.read_last(&StreamName::of("lamp", id)).await.unwrap();
+    let stored: Value = serde_json::from_slice(&stored.unwrap().data).unwrap();
+    assert_eq!(stored["by"], json!({ "$erased": true }));
+    assert_eq!(house.environment.load::<LampDecider>(id).await.unwrap().state.times, 1);
 }
 
 #[tokio::test]

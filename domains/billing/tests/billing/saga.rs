@@ -267,7 +267,7 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
 async fn a_customer_whose_key_is_gone_is_not_named() {
     let mut world = World::with(|name| !name.starts_with("billing.known-customers")).await;
     let customer = world.customer().await;
-    world.vault.destroy(customer);
+    world.environment.codec.destroy_keys(&[customer], &[]).await.unwrap();
     let order = world.order(customer).await;
     world.release();
     world.eventually(|event| matches!(event, Event::Issued(_))).await;

@@ -74,7 +74,6 @@ pub fn environment_on(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Envi
 
 pub struct World {
     pub environment: Environment,
-    pub vault: Arc<MemoryKeyVault>,
     pub module: Module,
     held: Vec<Box<dyn Subscription>>,
     shutdown: CancellationToken,
@@ -95,8 +94,7 @@ impl World {
 
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
-        let vault = Arc::new(MemoryKeyVault::default());
-        let environment = environment(Arc::new(SystemClock), Arc::clone(&vault));
+        let environment = environment(Arc::new(SystemClock), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
@@ -108,7 +106,7 @@ impl World {
         for subscription in running {
             tokio::spawn(subscription.run(shutdown.clone()));
         }
-        Self { environment, vault, module, held, shutdown, _folder: folder }
+        Self { environment, module, held, shutdown, _folder: folder }
     }
 
     /// Starts what was held back.

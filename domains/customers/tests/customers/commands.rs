@@ -171,7 +171,7 @@ async fn what_was_erased_is_shown_as_nothing() {
     let ada = registration("ada@exemple.fr");
     let id = ada.customer_id;
     running.customers.register(ada, &request()).await.unwrap();
-    running.vault.destroy(id);
+    running.environment.codec.destroy_keys(&[id], &[]).await.unwrap();
     running.run();
     let view = running.view(id).await;
     assert_eq!((view.name, view.email, view.address), (None, None, None));

@@ -10,7 +10,6 @@ use customers_contract::{Address, CustomerKind};
 use http::Module;
 use kernel::event::{EventFilter, Position};
 use kernel::execution::{Cause, Environment};
-use kernel::keys::MemoryKeyVault;
 use kernel::projection::Progress;
 use kernel::seams::{SystemClock, new_id};
 use testkit::modules::environment;
@@ -21,7 +20,6 @@ pub const LONG: Duration = Duration::from_secs(10);
 
 pub struct Running {
     pub environment: Environment,
-    pub vault: Arc<MemoryKeyVault>,
     pub module: Module,
     pub customers: Customers,
     pub progress: Progress,
@@ -46,8 +44,7 @@ impl Running {
 
     /// Takes commands, but does not follow the log yet.
     pub async fn opened() -> Self {
-        let vault = Arc::new(MemoryKeyVault::default());
-        let environment = environment(Arc::new(SystemClock), Arc::clone(&vault));
+        let environment = environment(Arc::new(SystemClock), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
         let module = customers::open(environment.clone(), &url).await.unwrap();
@@ -56,7 +53,6 @@ impl Running {
             customers: Customers::new(environment.clone()),
             progress: module.projections[0].1.clone(),
             environment,
-            vault,
             module,
             _folder: folder,
             _stop: stop.clone().drop_guard(),
