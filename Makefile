@@ -13,7 +13,7 @@ CARGO_SET := --locked --workspace --all-features
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
 	check lint fmt openapi clean-data figures help
 
-run: ## build, import the example feed into ./data and serve it (STORE=, LISTEN=, ADMIN_LISTEN=)
+run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
 
 # The runner of the Rust tests comes last: its closing line is the end of the output.
@@ -41,8 +41,9 @@ test-api: ## test the built server against its OpenAPI description (MAX_EXAMPLES
 test-readme: ## run the commands of the README against the built server
 	@scripts/check-readme.sh
 
-test-run: ## do what `make run` does with the built server, place an order, stop it
+test-run: ## do what `make run` does with the built server, on both engines, and place an order
 	@scripts/smoke-run.sh
+	@scripts/with-postgres.sh scripts/smoke-run-postgres.sh
 
 test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
 	@printf '\n==> Rust tests\n'

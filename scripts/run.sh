@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds bascule, imports the example feed of a real ERP and serves it. What `make run` does.
 #
-#   STORE         sqlite:./data/bascule.db   where events and read models are kept
+#   STORE         sqlite:./data/bascule.db   where events and read models are kept; or postgres://…
+#                                            (its master key is then in ./data/bascule.key)
 #   LISTEN        127.0.0.1:8080             the API and its documentation
 #   ADMIN_LISTEN  127.0.0.1:9090             probes and metrics
 #   BIN           (built)                    a binary to use instead of building one
@@ -29,9 +30,11 @@ case $STORE in
     sqlite:*) mkdir -p "$(dirname "${STORE#sqlite:}")" ;;
 esac
 
-say "Importing $feed into $STORE (imported again, it changes nothing)"
+# Without a password.
+shown=$(sed -E 's#(//[^:/@]+):[^@]*@#\1:***@#' <<<"$STORE")
+say "Importing $feed into $shown (imported again, it changes nothing)"
 "$BIN" import --store "$STORE" --mapping "$mapping" --format debezium "$feed"
 
-say "Serving $STORE (Ctrl-C ends it)"
+say "Serving $shown (Ctrl-C ends it)"
 # The server itself prints where everything is.
 exec "$BIN" serve --store "$STORE" --listen "$LISTEN" --admin-listen "$ADMIN_LISTEN"

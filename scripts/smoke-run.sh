@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Does what a newcomer does: `make run`, the curl lines that it prints, an order until it is paid,
 # Ctrl-C. Only the addresses and the store differ, and the binary (BIN, the debug one).
+#
+#   STORE   an empty store, such as postgres://…; an embedded one of its own unless given
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 . scripts/lib/server.sh
 
-say "Smoke test of make run with $BIN"
 [ -x "$BIN" ] || fail "there is no $BIN" "Build it first: cargo build"
 new_workspace
-start_server env BIN="$BIN" STORE="sqlite:$workspace/data/bascule.db" \
+store=${STORE:-sqlite:$workspace/data/bascule.db}
+say "Smoke test of make run with $BIN on ${store%%:*}"
+start_server env BIN="$BIN" STORE="$store" BASCULE_MASTER_KEY_FILE="$workspace/master.key" \
     LISTEN=127.0.0.1:0 ADMIN_LISTEN=127.0.0.1:0 bash scripts/run.sh
 
 note "the imported orders are there"
