@@ -135,7 +135,8 @@ impl Default for Configuration {
 const CONFIGURATION_FILE: &str = "bascule.toml";
 
 /// Environment variables of ours that are no configuration, or are read apart from it.
-const READ_APART: &[&str] = &["address_file", "config", "crash_at", "master_key"];
+const READ_APART: &[&str] =
+    &["address_file", "config", "crash_at", "master_key", "test_postgres", "test_postgres_bin"];
 
 impl Configuration {
     /// Reads the configuration. `overrides` are the options of the command line.
