@@ -75,9 +75,13 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     };
     tracing::info!("stopping");
     probes.stopping();
-    stop(&api_handle).await;
+    // No new connections; then the leases, so that another replica goes on at once. Only then the
+    // requests that are left: connections to a database that were opened on the threads of the
+    // server end with it.
+    api_handle.pause().await;
     shutdown.cancel();
     wind_down(subscriptions).await;
+    stop(&api_handle).await;
     system.close().await;
     stop(&admin_handle).await;
     admin_task.await??;
