@@ -41,12 +41,12 @@ async fn a_destroyed_key_is_nowhere_in_the_files() {
     let path = test.url().unwrap().strip_prefix("sqlite:").unwrap().to_owned();
     let is_stored = || {
         let files = ["", "-wal"].map(|suffix| format!("{path}{suffix}"));
-        let files = files.into_iter().filter_map(|file| std::fs::read(file).ok());
+        let mut files = files.into_iter().filter_map(|file| std::fs::read(file).ok());
         let parts = [&wrapped[..16], &wrapped[16..40], &wrapped[40..]];
         let holds = |file: Vec<u8>| {
             parts.iter().any(|part| file.windows(part.len()).any(|bytes| bytes == *part))
         };
-        files.map(holds).any(|holds| holds)
+        files.any(holds)
     };
     assert!(is_stored());
     opened.vault.destroy(&[subject], &[]).await.unwrap();
