@@ -124,7 +124,8 @@ async fn killed_at_the_deadline_it_expires_once() {
     let once =
         ["payments.PaymentExpired.v1", "billing.InvoiceVoided.v1", "orders.OrderCancelled.v2"];
     for moment in ["before", "after"] {
-        let (data, at) = (Data::with_short_deadline(), (moment, "payments.PaymentExpired.v1"));
+        let data = Data::new().with_short_deadline();
+        let at = (moment, "payments.PaymentExpired.v1");
         crash_while_ordering(data, at, "sandbox:never", "cancelled", &once).await;
     }
 }

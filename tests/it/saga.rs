@@ -102,7 +102,7 @@ async fn a_declined_payment_gives_a_credit_note_and_cancels_the_order() {
 
 #[tokio::test]
 async fn an_unanswered_payment_expires_at_its_deadline() {
-    let data = Data::with_short_deadline();
+    let data = Data::new().with_short_deadline();
     let server = data.serve();
     let customer = server.register_customer("ada@exemple.fr").await;
     let id = server.place_order(&customer, "sandbox:never").await;

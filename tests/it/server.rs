@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::postgres::{TestDatabase, execute};
 
 /// Longer than anything here takes, shorter than the patience of whoever waits for the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -18,25 +19,43 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// A server's data, which outlives its process.
 pub(crate) struct Data {
     folder: TempDir,
+    /// Where events and read models are; in the folder when there is none.
+    database: Option<TestDatabase>,
     payment_deadline_ms: u64,
+    lease_ms: u64,
     /// Servers so far: each tells its addresses in a file of its own.
     servers: Cell<usize>,
 }
 
 impl Data {
-    /// Payments have all the time they need, however busy the machine is.
+    /// In SQLite files. Payments have all the time they need, however busy the machine is.
     pub(crate) fn new() -> Self {
-        Self::with_payment_deadline(600_000)
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            database: None,
+            payment_deadline_ms: 600_000,
+            lease_ms: 10_000,
+            servers: Cell::new(0),
+        }
+    }
+
+    /// In a PostgreSQL database.
+    pub(crate) fn within(database: TestDatabase) -> Self {
+        let mut data = Self::new();
+        data.database = Some(database);
+        data
     }
 
     /// Payments expire soon: for tests of what is never paid.
-    pub(crate) fn with_short_deadline() -> Self {
-        Self::with_payment_deadline(1_500)
+    pub(crate) fn with_short_deadline(mut self) -> Self {
+        self.payment_deadline_ms = 1_500;
+        self
     }
 
-    fn with_payment_deadline(payment_deadline_ms: u64) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { folder, payment_deadline_ms, servers: Cell::new(0) }
+    /// For how long the others wait for a server that says nothing any more.
+    pub(crate) fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease_ms = lease.as_millis().try_into().unwrap();
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -44,15 +63,32 @@ impl Data {
     }
 
     pub(crate) fn store(&self) -> String {
-        format!("sqlite:{}", self.path("bascule.db").display())
+        match &self.database {
+            Some(database) => database.url().to_owned(),
+            None => format!("sqlite:{}", self.path("bascule.db").display()),
+        }
+    }
+
+    /// Whether it is in PostgreSQL.
+    pub(crate) fn is_in_postgres(&self) -> bool {
+        self.database.is_some()
     }
 
     /// The same log and keys, and nothing that was made of them. No server may be running.
-    pub(crate) fn copy_of_log(&self) -> Self {
-        let copy = Self::new();
-        for file in ["bascule.db", "bascule.db-wal", "bascule.key"] {
-            if self.path(file).exists() {
-                std::fs::copy(self.path(file), copy.path(file)).unwrap();
+    pub(crate) async fn copy_of_log(&self) -> Self {
+        let mut copy = Self::new();
+        std::fs::copy(self.path("bascule.key"), copy.path("bascule.key")).unwrap();
+        if let Some(database) = &self.database {
+            let database = database.copy().await;
+            for module in ["customers", "orders", "billing", "payments"] {
+                execute(database.url(), &format!("DROP SCHEMA {module} CASCADE")).await;
+            }
+            copy.database = Some(database);
+        } else {
+            for file in ["bascule.db", "bascule.db-wal"] {
+                if self.path(file).exists() {
+                    std::fs::copy(self.path(file), copy.path(file)).unwrap();
+                }
             }
         }
         copy
@@ -70,6 +106,8 @@ impl Data {
             .current_dir(self.folder.path())
             .env_clear()
             .env("BASCULE_STORE", self.store())
+            .env("BASCULE_MASTER_KEY_FILE", self.path("bascule.key"))
+            .env("BASCULE_REPLICA__LEASE_MS", self.lease_ms.to_string())
             .env("BASCULE_PAYMENTS__DEADLINE_MS", self.payment_deadline_ms.to_string())
             .env("BASCULE_PAYMENTS__CALL_TIMEOUT_MS", "300")
             .env("BASCULE_PAYMENTS__FIRST_PAUSE_MS", "20")
@@ -128,6 +166,20 @@ impl Data {
             .spawn()
             .unwrap();
         Starting { process: Process(child), addresses, log }
+    }
+}
+
+impl Drop for Data {
+    /// Shows what the servers complained of when a test fails: the log goes with the folder.
+    #[allow(clippy::print_stdout, reason = "shown when the test fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.server_log();
+            let complaints = log.lines().filter(|line| !line.contains("\"level\":\"INFO\""));
+            let complaints: Vec<&str> = complaints.collect();
+            let last = complaints.len().saturating_sub(40);
+            println!("The servers' last warnings:\n{}", complaints[last..].join("\n"));
+        }
     }
 }
 
@@ -233,6 +285,25 @@ impl Server {
         serde_json::from_str::<Value>(&ready).unwrap()["head"].as_u64().unwrap()
     }
 
+    /// Waits until this server runs every subscription.
+    pub(crate) async fn until_it_runs_everything(&self) {
+        self.until_subscriptions_are("running").await;
+    }
+
+    /// Waits until others run every subscription.
+    pub(crate) async fn until_it_stands_by(&self) {
+        self.until_subscriptions_are("standby").await;
+    }
+
+    async fn until_subscriptions_are(&self, state: &str) {
+        self.until_admin("/readyz", |body| {
+            let body: Value = serde_json::from_str(body).unwrap();
+            let subscriptions = body["subscriptions"].as_object().unwrap();
+            subscriptions.values().all(|subscription| subscription["state"] == state)
+        })
+        .await;
+    }
+
     /// Everything that a list shows once it shows what stands at a position of the log.
     pub(crate) async fn all_of(&self, list: &str, position: u64) -> Vec<Value> {
         let mut items = Vec::new();
@@ -250,6 +321,11 @@ impl Server {
         self.until_admin("/readyz", |_| true).await;
     }
 
+    async fn try_admin(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
+        let response = self.client.get(format!("{}{path}", self.admin)).send().await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
     /// Asks the second listener again and again until it answers 200 and what is wanted.
     pub(crate) async fn until_admin(&self, path: &str, wanted: impl Fn(&str) -> bool) {
         self.until_admin_is(path, 200, wanted).await;
@@ -265,11 +341,12 @@ impl Server {
         let begun = Instant::now();
         let mut looks = tokio::time::interval(BETWEEN_LOOKS);
         loop {
-            let (status, body) = self.admin(path).await;
-            if status == wanted_status && wanted(&body) {
+            let answer = self.try_admin(path).await;
+            if answer.as_ref().is_ok_and(|(status, body)| *status == wanted_status && wanted(body))
+            {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "GET {path}: still {status} {body}");
+            assert!(begun.elapsed() < PATIENCE, "GET {path}: still {answer:?}");
             looks.tick().await;
         }
     }
@@ -335,13 +412,22 @@ impl Server {
     }
 
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
-        let response = self.client.get(format!("{}{path}", self.admin)).send().await.unwrap();
-        (response.status().as_u16(), response.text().await.unwrap())
+        self.try_admin(path).await.unwrap()
     }
 
     /// As `kill -9` does it.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Stops it where it stands; it knows nothing of it.
+    pub(crate) fn pause(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub(crate) fn resume(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// Waits until the process ends by itself.

@@ -59,6 +59,15 @@ impl TestDatabase {
         Self { server: server.to_owned(), name, url }
     }
 
+    /// Another one with the same content, on the same server. Nobody may be connected to this one.
+    pub async fn copy(&self) -> Self {
+        let name = format!("test_{}", new_id().simple());
+        let (before, _) = self.server.rsplit_once('/').unwrap();
+        let url = format!("{before}/{name}");
+        execute(&self.server, &format!("CREATE DATABASE {name} TEMPLATE {}", self.name)).await;
+        Self { server: self.server.clone(), name, url }
+    }
+
     /// Its URL, `postgres://…`.
     pub fn url(&self) -> &str {
         &self.url

@@ -226,7 +226,7 @@ pub(super) async fn compare_with_fresh_fold(data: &Data, mut server: Server) {
     let head = server.head().await;
     let before = shown(&server, head).await;
     assert!(server.stop().success());
-    let copy = data.copy_of_log();
+    let copy = data.copy_of_log().await;
     let mut server = copy.serve();
     let after = shown(&server, head).await;
     assert_eq!(before.len(), after.len());

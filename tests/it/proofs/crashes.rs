@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use testkit::postgres::{PostgresServer, TestDatabase};
 use testkit::random::{Random, seed};
 use tokio::sync::watch;
 
 use super::audit::{Audit, compare_with_fresh_fold};
 use super::load::Load;
+use super::{assert_healthy, report, rounds};
 use crate::server::Data;
 
 const CLIENTS: u64 = 6;
@@ -17,32 +19,7 @@ const LONGEST_MS: u64 = 400;
 /// Rounds after which all is left to come to rest and looked at.
 const SETTLED_EVERY: u64 = 10;
 
-/// How many rounds: few in the ordinary run, `ROUNDS` of them when asked for.
-fn rounds(few: u64) -> u64 {
-    std::env::var("ROUNDS").map_or(few, |text| text.parse().unwrap())
-}
-
-/// Says how it went, to whoever ran it for its own sake.
-fn report(what: &str, rounds: u64, audit: &Audit, seed: u64, begun: Instant) {
-    let (acknowledged, cut_off) = audit.acknowledged();
-    assert!(cut_off > 0, "no request was cut off");
-    println!(
-        "RESULT {what}: {rounds} rounds, {acknowledged} acknowledged requests ({cut_off} of them \
-         cut off before), {} events, {:.0} s, SEED={seed}",
-        audit.events(),
-        begun.elapsed().as_secs_f64(),
-    );
-}
-
-/// Nothing was set aside, and nothing failed in a way nobody thought of.
-fn assert_healthy(data: &Data) {
-    let log = data.server_log();
-    let mut lines = log.lines();
-    let bad = lines.find(|line| line.contains("parked") || line.contains("panicked"));
-    assert_eq!(bad, None);
-}
-
-async fn killed_at_random_moments(data: Data, rounds: u64) {
+async fn killed_at_random_moments(engine: &str, data: Data, rounds: u64) {
     let (seed, begun) = (seed(), Instant::now());
     println!("SEED={seed} makes the same choices again");
     let mut random = Random::new(seed);
@@ -72,10 +49,52 @@ async fn killed_at_random_moments(data: Data, rounds: u64) {
         }
     }
     compare_with_fresh_fold(&data, server).await;
-    report("SIGKILL on SQLite", rounds, &audit, seed, begun);
+    assert!(audit.acknowledged().1 > 0, "no request was cut off");
+    report(&format!("SIGKILL on {engine}"), rounds, &audit, seed, begun);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_random_moments_on_sqlite() {
-    killed_at_random_moments(Data::with_short_deadline(), rounds(6)).await;
+    killed_at_random_moments("SQLite", Data::new().with_short_deadline(), rounds(6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_random_moments_on_postgres() {
+    let data = Data::within(TestDatabase::create().await).with_short_deadline();
+    // The server that starts has to wait until the lease of the one that was killed expires.
+    let data = data.with_lease(Duration::from_millis(500));
+    killed_at_random_moments("PostgreSQL", data, rounds(6)).await;
+}
+
+/// PostgreSQL is killed under a server that stays up and goes on by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_is_killed_at_random_moments() {
+    let rounds = rounds(8).div_ceil(4);
+    let (seed, begun) = (seed(), Instant::now());
+    println!("SEED={seed} makes the same choices again");
+    let mut random = Random::new(seed);
+    let mut audit = Audit::default();
+    let mut postgres = PostgresServer::start().await;
+    let data = Data::within(TestDatabase::create_on(&postgres.url()).await).with_short_deadline();
+    let server = data.serve();
+    let addresses = watch::Sender::new(vec![server.http.clone()]).subscribe();
+    for round in 1..=rounds {
+        let load = Load::start(&addresses, seed, round, CLIENTS, OPERATIONS);
+        tokio::time::sleep(Duration::from_millis(random.below(LONGEST_MS))).await;
+        postgres.stop_immediately();
+        server.until_admin_is("/readyz", 503, |_| true).await;
+        postgres.restart().await;
+        let told = load.end().await;
+        server.until_ready().await;
+        audit.read_on(&data, &server).await;
+        audit.compare_with(told);
+        if round % SETTLED_EVERY == 0 || round == rounds {
+            audit.until_settled(&data, &server).await;
+            audit.compare_with_provider(&data).await;
+            assert_healthy(&data);
+        }
+    }
+    compare_with_fresh_fold(&data, server).await;
+    assert!(audit.acknowledged().1 > 0, "no request was cut off");
+    report("PostgreSQL killed under the server", rounds, &audit, seed, begun);
 }

@@ -4,6 +4,38 @@
 #![allow(clippy::print_stdout, reason = "seeds, and how it went")]
 
 mod audit;
+mod checkpoints;
 mod crashes;
 mod load;
 mod provider;
+mod replicas;
+
+use std::time::Instant;
+
+use audit::Audit;
+
+use crate::server::Data;
+
+/// How many rounds: few in the ordinary run, `ROUNDS` of them when asked for.
+fn rounds(few: u64) -> u64 {
+    std::env::var("ROUNDS").map_or(few, |text| text.parse().unwrap())
+}
+
+/// Says how it went, to whoever ran it for its own sake.
+fn report(what: &str, rounds: u64, audit: &Audit, seed: u64, begun: Instant) {
+    let (acknowledged, cut_off) = audit.acknowledged();
+    println!(
+        "RESULT {what}: {rounds} rounds, {acknowledged} acknowledged requests ({cut_off} of them \
+         cut off before), {} events, {:.0} s, SEED={seed}",
+        audit.events(),
+        begun.elapsed().as_secs_f64(),
+    );
+}
+
+/// Nothing was set aside, and nothing failed in a way nobody thought of.
+fn assert_healthy(data: &Data) {
+    let log = data.server_log();
+    let mut lines = log.lines();
+    let bad = lines.find(|line| line.contains("was parked") || line.contains("panicked"));
+    assert_eq!(bad, None);
+}

@@ -13,14 +13,30 @@ pub(super) struct Charge {
     pub(super) refunded: bool,
 }
 
-const CAPTURED: &str = "SELECT payment_id AS payment, refund.charge_key IS NOT NULL AS refunded \
-     FROM charge LEFT JOIN refund ON charge_key = charge.idempotency_key WHERE status = 'captured'";
+macro_rules! captured {
+    ($books:literal) => {
+        concat!(
+            "SELECT payment_id AS payment, refund.charge_key IS NOT NULL AS refunded FROM ",
+            $books,
+            "charge AS charge LEFT JOIN ",
+            $books,
+            "refund AS refund ON charge_key = charge.idempotency_key WHERE status = 'captured'"
+        )
+    };
+}
 
 /// Every charge that was captured.
 pub(super) async fn captured(data: &Data) -> Vec<Charge> {
-    let url = format!("sqlite:{}", data.path("bascule.sandbox.db").display());
-    let mut books = sqlx::SqliteConnection::connect(&url).await.unwrap();
-    let charges = sqlx::query_as(CAPTURED).fetch_all(&mut books).await.unwrap();
-    books.close().await.unwrap();
-    charges
+    if data.is_in_postgres() {
+        let mut books = testkit::postgres::connect(&data.store()).await;
+        let charges = sqlx::query_as(captured!("sandbox.")).fetch_all(&mut books).await;
+        books.close().await.unwrap();
+        charges.unwrap()
+    } else {
+        let url = format!("sqlite:{}", data.path("bascule.sandbox.db").display());
+        let mut books = sqlx::SqliteConnection::connect(&url).await.unwrap();
+        let charges = sqlx::query_as(captured!("")).fetch_all(&mut books).await;
+        books.close().await.unwrap();
+        charges.unwrap()
+    }
 }
