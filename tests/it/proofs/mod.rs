@@ -7,6 +7,7 @@ mod audit;
 mod checkpoints;
 mod crashes;
 mod load;
+mod paging;
 mod provider;
 mod replicas;
 
