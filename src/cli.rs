@@ -10,10 +10,24 @@ use uuid::Uuid;
 
 use crate::configuration::Configuration;
 use crate::contracts::ContractsCommand;
-use crate::{contracts, events, import, openapi, output, serve, telemetry};
+use crate::parked::ParkedCommand;
+use crate::projections::ProjectionsCommand;
+use crate::{contracts, events, import, openapi, output, parked, projections, serve, telemetry};
 
 /// The work failed.
 pub const FAILED: u8 = 1;
+/// The command cannot be understood.
+const USAGE: u8 = 2;
+
+/// A command that is well-formed and names something that is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misused(pub String);
+
+/// The exit code for an error.
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(if error.is::<Misused>() { USAGE } else { FAILED })
+}
 
 /// Moves a company off a legacy system, one business domain at a time.
 #[derive(Debug, Parser)]
@@ -75,6 +89,16 @@ enum Command {
     Events {
         #[command(subcommand)]
         command: EventsCommand,
+    },
+    /// Look after the read models, policies and reactors
+    Projections {
+        #[command(subcommand)]
+        command: ProjectionsCommand,
+    },
+    /// Look after the events that could not be handled
+    Parked {
+        #[command(subcommand)]
+        command: ParkedCommand,
     },
     /// Print the OpenAPI description of the public API
     Openapi,
@@ -165,6 +189,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Projections { command } => projections::run(&configuration, command).await,
+        Command::Parked { command } => parked::run(&configuration, command).await,
         Command::Openapi | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -23,6 +23,16 @@ pub struct System {
     opened: Opened,
 }
 
+/// Fails where there is no event store yet, for commands that look at one.
+pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        store_sqlx::exists(&configuration.store).await?,
+        "there is no store at {}; name one with --store",
+        database::redacted(&configuration.store)
+    );
+    Ok(())
+}
+
 /// Opens the event store alone.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
     let master_key = configuration.master_key().await?;

@@ -15,6 +15,8 @@ use kernel::keys::SecretKey;
 use kernel::lease::RuntimeOptions;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::AdminToken;
+
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,6 +28,9 @@ pub struct Configuration {
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
+    /// What opens `/admin/…` there. Without one nothing does, unless only this machine can connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<AdminToken>,
     /// The modules to run; all when empty.
     pub run: Vec<String>,
     /// What is set for single modules, by name.
@@ -115,6 +120,7 @@ impl Default for Configuration {
             store: "sqlite:./data/bascule.db".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            admin_token: None,
             run: Vec::new(),
             modules: BTreeMap::new(),
             master_key: None,
@@ -135,8 +141,15 @@ impl Default for Configuration {
 const CONFIGURATION_FILE: &str = "bascule.toml";
 
 /// Environment variables of ours that are no configuration, or are read apart from it.
-const READ_APART: &[&str] =
-    &["address_file", "config", "crash_at", "master_key", "test_postgres", "test_postgres_bin"];
+const READ_APART: &[&str] = &[
+    "address_file",
+    "admin_token",
+    "config",
+    "crash_at",
+    "master_key",
+    "test_postgres",
+    "test_postgres_bin",
+];
 
 impl Configuration {
     /// Reads the configuration. `overrides` are the options of the command line.
@@ -162,6 +175,11 @@ impl Configuration {
         if let Ok(key) = std::env::var("BASCULE_MASTER_KEY") {
             configuration.master_key = Some(key);
         }
+        if let Ok(token) = std::env::var("BASCULE_ADMIN_TOKEN") {
+            configuration.admin_token = Some(AdminToken::new(token));
+        }
+        // An unset variable of an orchestrator is an empty one.
+        configuration.admin_token = configuration.admin_token.filter(|token| !token.is_empty());
         Ok(configuration)
     }
 
@@ -177,6 +195,7 @@ impl Configuration {
     pub fn dump(&self) -> anyhow::Result<String> {
         let mut shown = self.clone();
         shown.master_key = shown.master_key.map(|_| "(hidden)".to_owned());
+        shown.admin_token = shown.admin_token.map(|_| AdminToken::hidden());
         shown.store = database::redacted(&shown.store);
         for module in shown.modules.values_mut() {
             module.database = module.database.as_deref().map(database::redacted);

@@ -28,31 +28,43 @@ pub struct Form {
 
 const PAGE: usize = 500;
 
-struct Printer {
+/// Prints events in a form.
+pub struct Printer {
     codec: Codec,
     form: Form,
 }
 
+impl Form {
+    /// One JSON object a line, for machines.
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+}
+
 impl Printer {
-    async fn print(&self, event: &RecordedEvent) -> anyhow::Result<()> {
-        let data = if self.form.personal {
-            self.codec.readable_data(event).await?
-        } else {
-            hidden(serde_json::from_slice(&event.data).context("an event's data is damaged")?)
-        };
-        let metadata = &event.metadata;
-        if self.form.json {
-            return output::line(json!({
-                "position": event.position,
-                "stream": event.stream.as_str(),
-                "revision": event.revision,
-                "id": event.id,
-                "type": event.event_type,
-                "recorded_at": event.recorded_at,
-                "metadata": metadata,
-                "data": data,
-            }));
+    /// A printer of events that `codec` can open.
+    pub fn new(codec: Codec, form: Form) -> Self {
+        Self { codec, form }
+    }
+
+    async fn data(&self, event: &RecordedEvent) -> anyhow::Result<Value> {
+        if self.form.personal {
+            return Ok(self.codec.readable_data(event).await?);
         }
+        hidden_data(event)
+    }
+
+    /// An event for machines.
+    pub async fn json(&self, event: &RecordedEvent) -> anyhow::Result<Value> {
+        Ok(described(event, self.data(event).await?))
+    }
+
+    /// Prints one event.
+    pub async fn print(&self, event: &RecordedEvent) -> anyhow::Result<()> {
+        if self.form.json {
+            return output::line(self.json(event).await?);
+        }
+        let (metadata, data) = (&event.metadata, self.data(event).await?);
         output::line(format_args!(
             "{:>8}  {}  {:<34} {}@{}  by {}",
             event.position,
@@ -64,6 +76,28 @@ impl Printer {
         ))?;
         output::line(format_args!("          {data}"))
     }
+}
+
+/// An event, nothing personal in it.
+pub fn without_personal_data(event: &RecordedEvent) -> anyhow::Result<Value> {
+    Ok(described(event, hidden_data(event)?))
+}
+
+fn hidden_data(event: &RecordedEvent) -> anyhow::Result<Value> {
+    Ok(hidden(serde_json::from_slice(&event.data).context("an event's data is damaged")?))
+}
+
+fn described(event: &RecordedEvent, data: Value) -> Value {
+    json!({
+        "position": event.position,
+        "stream": event.stream.as_str(),
+        "revision": event.revision,
+        "id": event.id,
+        "type": event.event_type,
+        "recorded_at": event.recorded_at,
+        "metadata": event.metadata,
+        "data": data,
+    })
 }
 
 /// The data with `"…"` in the place of everything personal.
@@ -84,13 +118,9 @@ async fn open(
     configuration: &Configuration,
     form: Form,
 ) -> anyhow::Result<(Arc<dyn EventStore>, store_sqlx::Opened, Printer)> {
-    anyhow::ensure!(
-        store_sqlx::exists(&configuration.store).await?,
-        "there is no store at {}; name one with --store",
-        database::redacted(&configuration.store)
-    );
+    compose::expect_store(configuration).await?;
     let opened = compose::open_store(configuration).await?;
-    let printer = Printer { codec: Codec::new(Arc::clone(&opened.vault)), form };
+    let printer = Printer::new(Codec::new(Arc::clone(&opened.vault)), form);
     Ok((Arc::clone(&opened.store), opened, printer))
 }
 

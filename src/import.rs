@@ -1,7 +1,6 @@
 //! `bascule import`: what was captured from a legacy database becomes imported aggregates.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,14 +8,14 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use kernel::sync::SyncTarget;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::{FAILED, Format};
 use crate::compose;
 use crate::configuration::Configuration;
+use crate::interruption::Interruption;
 use crate::output;
+use crate::progress::{Meter, Unit};
 
 /// Options of `bascule import`.
 #[derive(Debug, Args)]
@@ -65,13 +64,11 @@ pub async fn import(
     let key = configuration.master_key().await?.derive("capture");
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
-    let cancel = CancellationToken::new();
-    let interruption = tokio::spawn(cancel_when_interrupted(cancel.clone()));
-    let progress = Bar::new();
+    let interruption = Interruption::listen();
+    let progress = Bar(Meter::new("importing", Unit::Bytes));
     let options = Options { from_start: arguments.from_start };
-    let outcome = import.run(&arguments.files, options, &progress, &cancel).await;
-    progress.0.finish_and_clear();
-    interruption.abort();
+    let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
+    progress.0.finish();
     let quarantine = match &outcome {
         Ok(summary) if summary.quarantined > 0 => import.quarantine().await?,
         _ => Vec::new(),
@@ -91,11 +88,6 @@ pub async fn import(
     }
     let failed = summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
-}
-
-async fn cancel_when_interrupted(cancel: CancellationToken) {
-    crate::serve::until_asked_to_stop().await;
-    cancel.cancel();
 }
 
 fn print_summary(summary: &Summary) -> anyhow::Result<()> {
@@ -134,28 +126,13 @@ fn print_summary(summary: &Summary) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A progress bar on a terminal, nothing otherwise.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
-        }
-        let bar = ProgressBar::no_length();
-        let template = "{bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Self(bar)
-    }
-}
+/// Shows how far an import is.
+struct Bar(Meter);
 
 impl Progress for Bar {
     fn update(&self, snapshot: &Snapshot) {
-        self.0.set_length(snapshot.bytes_total);
-        self.0.set_position(snapshot.bytes_read);
         let rate = snapshot.changes as f64 / snapshot.elapsed_seconds.max(0.001);
-        self.0.set_message(format!("{} changes ({rate:.0}/s)", snapshot.changes));
+        let message = format!("{} changes ({rate:.0}/s)", snapshot.changes);
+        self.0.update(snapshot.bytes_read, snapshot.bytes_total, message);
     }
 }

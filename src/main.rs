@@ -1,6 +1,7 @@
 //! The binary `bascule`: command line, configuration, telemetry, and which module meets which
 //! store. What the commands do lives in the crates.
 
+mod admin;
 mod cli;
 mod compose;
 mod configuration;
@@ -9,10 +10,15 @@ mod contracts;
 mod crash_points;
 mod events;
 mod import;
+mod interruption;
 mod openapi;
 mod output;
+mod parked;
 mod probes;
+mod progress;
+mod projections;
 mod serve;
+mod subscriptions;
 mod telemetry;
 
 use std::process::ExitCode;
@@ -33,7 +39,7 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(cli::run(cli)).unwrap_or_else(|error| {
         output::complain(&error);
-        ExitCode::from(cli::FAILED)
+        cli::exit_code(&error)
     });
     // Everything was closed in order by now, or the command failed: whatever still runs in the
     // background must not keep the process.

@@ -13,6 +13,11 @@ pub fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Tells people something beside the result.
+pub fn notice(text: impl std::fmt::Display) {
+    eprintln!("{text}");
+}
+
 /// Tells what went wrong, the causes behind it included.
 pub fn complain(error: &anyhow::Error) {
     let broken_pipe = error

@@ -134,7 +134,8 @@ fn is_trouble(state: &SubscriptionState) -> bool {
     matches!(state, SubscriptionState::Interrupted(_) | SubscriptionState::Stopped(_))
 }
 
-fn described(state: &SubscriptionState) -> serde_json::Value {
+/// A subscription's state as clients see it.
+pub fn described(state: &SubscriptionState) -> serde_json::Value {
     match state {
         SubscriptionState::Starting => json!({ "state": "starting" }),
         SubscriptionState::Running => json!({ "state": "running" }),

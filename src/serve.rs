@@ -14,16 +14,18 @@ use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use kernel::projection::Progress;
 use kernel::seams::SharedClock;
-use kernel::subscription::SubscriptionState;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::admin::{self, Access, Admin, States};
 use crate::compose::{self, System};
 use crate::configuration::Configuration;
+use crate::interruption::until_asked_to_stop;
 use crate::probes::Probes;
+use crate::subscriptions::Catalogue;
 use crate::{openapi, output, probes, telemetry};
 
 /// How long requests under way may take to end.
@@ -40,13 +42,15 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let metrics = telemetry::start_metrics()?;
     let probes = web::Data::new(Probes::new(metrics));
     // Probes first: an orchestrator sees "starting" rather than nothing.
-    let (admin, admin_address) = admin_server(&configuration, probes.clone())?;
+    let access = Access::at(configuration.admin_listen, configuration.admin_token.clone());
+    let operations = web::Data::new(Admin::new(access));
+    let (admin, admin_address) = admin_server(&configuration, probes.clone(), operations.clone())?;
     let admin_handle = admin.handle();
     let admin_task = tokio::spawn(admin);
 
     let mut system = compose::open(&configuration).await?;
     let _presence = show_presence(&system, &configuration.store).await?;
-    let states = subscription_states(&system);
+    let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
     let subscriptions = start_subscriptions(&mut system, &shutdown);
     let head = system.environment.store.head().await?;
@@ -61,6 +65,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     }
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
+    operations.started(catalogue, states.clone())?;
     probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
 
     let announcing = async {
@@ -79,6 +84,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     // requests that are left: connections to a database that were opened on the threads of the
     // server end with it.
     api_handle.pause().await;
+    operations.stop().await;
     shutdown.cancel();
     wind_down(subscriptions).await;
     stop(&api_handle).await;
@@ -93,34 +99,11 @@ async fn stop(server: &ServerHandle) {
     server.stop(true).await;
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub async fn until_asked_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be listened for");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = terminated => {}
-        interrupted = tokio::signal::ctrl_c() => {
-            if let Err(error) = interrupted {
-                tracing::warn!(%error, "SIGINT cannot be listened for");
-            }
-        }
-    }
-}
-
-/// Shows other servers on an embedded store that this one is there, for as long as the process is,
+/// Shows other processes on an embedded store that this one is there, for as long as the process is,
 /// however it ends. Whoever is alone when it starts knows that the leases it finds are left over,
 /// and need not wait for them to expire. On PostgreSQL, whose servers are on several machines, it
 /// has to: `None`.
-async fn show_presence(system: &System, store: &str) -> anyhow::Result<Option<File>> {
+pub async fn show_presence(system: &System, store: &str) -> anyhow::Result<Option<File>> {
     if Engine::of(store)? != Engine::Sqlite {
         return Ok(None);
     }
@@ -145,8 +128,6 @@ async fn show_presence(system: &System, store: &str) -> anyhow::Result<Option<Fi
     lock.lock_shared().with_context(|| format!("the file {} cannot be locked", path.display()))?;
     Ok(Some(lock))
 }
-
-type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
 
 fn subscription_states(system: &System) -> States {
     let subscriptions = system.modules.iter().flat_map(|module| &module.subscriptions);
@@ -218,9 +199,14 @@ async fn caught_up(projections: &[(String, Progress)], head: Position) -> bool {
 fn admin_server(
     configuration: &Configuration,
     probes: web::Data<Probes>,
+    operations: web::Data<Admin>,
 ) -> anyhow::Result<(Server, SocketAddr)> {
-    let server =
-        HttpServer::new(move || App::new().app_data(probes.clone()).configure(probes::routes));
+    // Its routes are described in docs/operations.md.
+    let description = OpenApi::default();
+    let server = HttpServer::new(move || {
+        let app = App::new().app_data(probes.clone()).app_data(operations.clone());
+        http::finish(app.configure(probes::routes).configure(admin::routes), &description)
+    });
     let server = server
         .workers(1)
         .disable_signals()

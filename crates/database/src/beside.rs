@@ -6,10 +6,16 @@ use std::sync::Arc;
 
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
 
-use crate::place::{beside, checked_name};
+use crate::place::{beside, checked_name, files_beside};
 use crate::sqlite::{SqlitePools, sqlite_options};
 use crate::tables::Table;
-use crate::{Database, DatabaseError, Pools, Transaction};
+use crate::{Database, DatabaseError, Pools, Statement, Transaction};
+
+const SCHEMAS: Statement = Statement::PerEngine {
+    // Files are found in their folder.
+    sqlite: "SELECT name FROM pragma_database_list WHERE name = $1",
+    postgres: "SELECT CAST(nspname AS text) FROM pg_namespace WHERE starts_with(nspname, $1)",
+};
 
 /// What the other file is called within a transaction on the main one.
 const ATTACHED: &str = "scratch";
@@ -49,6 +55,26 @@ impl Database {
             }
         };
         Ok(Scratch { database: Self { pools, source }, main: self.clone() })
+    }
+
+    /// The suffixes of the places beside this one that begin with a prefix, in order.
+    pub async fn places_beside(&self, prefix: &str) -> Result<Vec<String>, DatabaseError> {
+        checked_name(prefix)?;
+        let mut suffixes = match &self.pools {
+            Pools::Sqlite(pools) => files_beside(&pools.path)?,
+            Pools::Postgres(pools) => {
+                let schemas: Vec<String> = self
+                    .query(&SCHEMAS)
+                    .bind(format!("{}_{prefix}", pools.schema))
+                    .scalars()
+                    .await?;
+                let own = pools.schema.len() + 1;
+                schemas.iter().filter_map(|schema| schema.get(own..)).map(str::to_owned).collect()
+            }
+        };
+        suffixes.retain(|suffix| suffix.starts_with(prefix));
+        suffixes.sort_unstable();
+        Ok(suffixes)
     }
 
     /// What the schema of its tables is called in a statement.

@@ -33,8 +33,8 @@ pub enum DatabaseError {
         /// The name.
         name: String,
     },
-    /// The folder of the database file cannot be made.
-    #[error("the folder {folder} cannot be created")]
+    /// The folder of the database file cannot be made or read.
+    #[error("the folder {folder} cannot be used")]
     Folder {
         /// The folder.
         folder: PathBuf,

@@ -36,6 +36,7 @@ mod error;
 mod migrations;
 mod place;
 mod postgres;
+pub mod read_model;
 mod row;
 mod sqlite;
 mod statement;
@@ -225,10 +226,12 @@ impl Database {
         })
     }
 
-    /// Opens a transaction that reads one state of the database, for however long.
+    /// Opens a transaction that reads one state of the database, for however long. It may do nothing
+    /// for a while: it holds nobody up.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
-        const BEGIN: &str =
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0";
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+             SET LOCAL statement_timeout = 0; \
+             SET LOCAL idle_in_transaction_session_timeout = '1h'";
         Ok(match &self.pools {
             Pools::Sqlite(pools) => pools.readers.begin().await?.into(),
             Pools::Postgres(pools) => pools.readers.begin_with(BEGIN).await?.into(),

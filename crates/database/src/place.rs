@@ -50,6 +50,25 @@ pub(crate) fn beside(path: &Path, name: &str) -> PathBuf {
     path.with_file_name(format!("{stem}.{name}.db"))
 }
 
+/// The names of the files beside another one: see [`beside`].
+pub(crate) fn files_beside(path: &Path) -> Result<Vec<String>, DatabaseError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let unreadable = |source| DatabaseError::Folder { folder: folder.to_owned(), source };
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.file_name();
+        let name = file.to_str().and_then(|file| file.strip_suffix(".db"));
+        let name = name.and_then(|file| file.rsplit_once('.')).map(|(_, name)| name);
+        names.extend(
+            name.filter(|name| beside(path, name).file_name() == Some(&file)).map(str::to_owned),
+        );
+    }
+    Ok(names)
+}
+
 /// The file that a `sqlite:` URL names.
 pub fn sqlite_path(url: &str) -> Result<PathBuf, DatabaseError> {
     let unknown = || DatabaseError::UnknownUrl { url: redacted(url) };

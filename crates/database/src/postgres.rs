@@ -75,7 +75,8 @@ async fn try_migrating(
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
     }
     for set in sets {
-        complete(set).run(&mut connection).await?;
+        // As `run`, whose future the compiler does not let change threads.
+        complete(set).run_direct(None, &mut connection, false).await?;
     }
     connection.close().await?;
     Ok(())

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 pub use self::statements::STATEMENTS;
 use self::statements::{
-    ACQUIRE, DURABLE, FENCE, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN, PARKED, PARKED_KEYS,
-    PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW, REQUEST_REPLAY,
-    RESET, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
+    ACQUIRE, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN, PARKED,
+    PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,
+    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
 };
 use crate::{Database, DatabaseError, Row, Transaction};
 
@@ -39,6 +39,26 @@ fn checkpoint(row: &Row) -> Result<Checkpoint, DatabaseError> {
         position: position(row)?,
         event_id: row.get("event_id")?,
     })
+}
+
+/// The stored checkpoint of a subscription, as a transaction sees it.
+pub(crate) async fn checkpoint_in(
+    transaction: &mut Transaction,
+    subscription: &str,
+) -> Result<Option<Checkpoint>, DatabaseError> {
+    let row = transaction.query(&REGISTERED).bind(subscription).fetch_optional().await?;
+    row.as_ref().map(checkpoint).transpose()
+}
+
+/// Removes everything that is kept of a subscription.
+pub(crate) async fn forget(
+    transaction: &mut Transaction,
+    subscription: &str,
+) -> Result<(), DatabaseError> {
+    for statement in [&FORGET, &UNPARK_ALL] {
+        transaction.query(statement).bind(subscription).execute().await?;
+    }
+    Ok(())
 }
 
 fn position(row: &Row) -> Result<Position, DatabaseError> {
@@ -101,6 +121,40 @@ async fn insert_parked(
 }
 
 impl Database {
+    /// Takes the lease away from whoever has it, for `ttl`: for who is about to replace what the
+    /// subscription made. Until then nobody moves its checkpoint.
+    pub(crate) async fn seize(
+        &self,
+        subscription: &str,
+        owner: &str,
+        ttl: Duration,
+    ) -> Result<Lease, CheckpointError> {
+        let token = new_id();
+        let seize = self.write(&SEIZE).bind(subscription).bind(owner).bind(token);
+        let seized = seize.bind(ttl.as_secs_f64()).fetch_all().await?;
+        let row = seized.first().ok_or_else(|| unknown(subscription))?;
+        let (subscription, owner) = (subscription.to_owned(), owner.to_owned());
+        let (checkpoint, families) = (checkpoint(row)?, row.json("families")?);
+        Ok(Lease { subscription, owner, token, ttl, checkpoint, families })
+    }
+
+    /// Makes a transaction one of the lease's owner, in which the checkpoint has moved. Until it
+    /// ends, nobody else can take the lease.
+    pub(crate) async fn fence(
+        transaction: &mut Transaction,
+        lease: &Lease,
+        from: Position,
+        to: Checkpoint,
+    ) -> Result<(), CheckpointError> {
+        let fence = transaction.query(&FENCE).bind(&lease.subscription).bind(lease.token);
+        let fence = fence.bind(from.cast_signed()).bind(to.position.cast_signed());
+        let fence = fence.bind(to.event_id).bind(lease.ttl.as_secs_f64()).bind(to.log_id);
+        if fence.execute().await? == 1 {
+            return Ok(());
+        }
+        Err(Self::fenced_out(transaction, lease, from).await?)
+    }
+
     /// Why a statement that names a lease's token changed nothing.
     async fn fenced_out(
         transaction: &mut Transaction,
@@ -207,13 +261,8 @@ impl SubscriptionStore for Database {
         to: Checkpoint,
     ) -> Result<Transaction, CheckpointError> {
         let mut transaction = self.begin_derived().await?;
-        let fence = transaction.query(&FENCE).bind(&lease.subscription).bind(lease.token);
-        let fence = fence.bind(from.cast_signed()).bind(to.position.cast_signed());
-        let fence = fence.bind(to.event_id).bind(lease.ttl.as_secs_f64()).bind(to.log_id);
-        if fence.execute().await? == 1 {
-            return Ok(transaction);
-        }
-        Err(Self::fenced_out(&mut transaction, lease, from).await?)
+        Self::fence(&mut transaction, lease, from, to).await?;
+        Ok(transaction)
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {

@@ -98,6 +98,17 @@ impl Transaction {
         Ok(rows.map(move |row| read(row?)).boxed())
     }
 
+    /// Drops a table with everything in it; `false` when there is none.
+    pub async fn drop_table(&mut self, table: &str) -> Result<bool, DatabaseError> {
+        let table = checked_name(table)?;
+        let columns: Vec<String> = self.query(&COLUMNS).bind(table).scalars().await?;
+        if columns.is_empty() {
+            return Ok(false);
+        }
+        self.execute(format!("DROP TABLE \"{table}\"")).await?;
+        Ok(true)
+    }
+
     /// Runs a statement whose text names tables of the caller's choice; how many rows it changed.
     pub(crate) async fn execute(&mut self, text: String) -> Result<u64, DatabaseError> {
         let query = AssertSqlSafe(text);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use database::Database;
+use database::read_model::ReadModel;
 use kernel::projection::Progress;
 use kernel::subscription::Subscription;
 use kernel::sync::SyncTarget;
@@ -23,6 +24,8 @@ pub struct Module {
     pub sync_targets: Vec<Arc<dyn SyncTarget>>,
     /// How far each of its projections has come, by name.
     pub projections: Vec<(String, Progress)>,
+    /// Its read models, for whoever looks after them.
+    pub read_models: Vec<ReadModel>,
     /// Its database.
     pub database: Database,
 }

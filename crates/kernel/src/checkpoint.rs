@@ -11,7 +11,7 @@ pub use crate::parking::ParkedEvent;
 
 use crate::event::Position;
 use crate::lease::{Lease, LeaseStatus};
-use crate::store::BoxError;
+use crate::store::{BoxError, EventStore, ReadError};
 use crate::subscription::SubscriptionKind;
 
 /// How far a subscription has come in which log.
@@ -29,6 +29,12 @@ impl Checkpoint {
     /// Before the first event of a log.
     pub fn beginning(log_id: Uuid) -> Self {
         Self { log_id, position: 0, event_id: None }
+    }
+
+    /// Whether it belongs to a log as that is now: after a restore another event may stand there,
+    /// or none.
+    pub async fn is_of(&self, log: &dyn EventStore) -> Result<bool, ReadError> {
+        Ok(self.log_id == log.log_id() && log.event_id_at(self.position).await? == self.event_id)
     }
 }
 

@@ -89,13 +89,19 @@ pub struct ProjectionRunner<P: Projection> {
 /// Why a read model could not be folded.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
-    /// Another process folds it just now.
+    /// Another process folds it just now, or took it over.
     #[error("{subscription} is being folded by {owner}")]
     Leased {
         /// The subscription.
         subscription: String,
         /// Who folds it.
         owner: String,
+    },
+    /// It was cancelled. What was folded by then stays: the next call goes on.
+    #[error("folding {subscription} was cancelled")]
+    Cancelled {
+        /// The subscription.
+        subscription: String,
     },
     /// Something was out of reach. What was folded by then stays: the next call goes on.
     #[error("{subscription} could not be folded")]
@@ -129,31 +135,42 @@ impl<P: Projection> ProjectionRunner<P> {
 
     /// Folds the log up to a position, waiting for the log to get there, and returns; `report` is
     /// told how far it is. It goes on from the stored checkpoint and takes the lease for as long as
-    /// it works, as [`Subscription::run`] does.
+    /// it works, as [`Subscription::run`] does; also when it is cancelled it gives it back.
     pub async fn fold_to(
         &mut self,
         position: Position,
         report: &mut (dyn FnMut(Position) + Send),
+        cancel: &CancellationToken,
     ) -> Result<(), FoldError> {
         let subscription = &self.supervisor.identity.name;
-        let interrupted = |error: Interruption| FoldError::Interrupted {
+        let leased = |owner: Option<String>| FoldError::Leased {
             subscription: subscription.clone(),
-            source: error.into(),
+            owner: owner.unwrap_or_else(|| "another process".to_owned()),
+        };
+        let interrupted = |error: Interruption| match error {
+            Interruption::Checkpoint(CheckpointError::LeaseLost { holder, .. }) => leased(holder),
+            error => {
+                FoldError::Interrupted { subscription: subscription.clone(), source: error.into() }
+            }
         };
         let unavailable = |error: CheckpointError| interrupted(error.into());
         self.supervisor.register().await.map_err(unavailable)?;
         let Some(mut lease) = self.supervisor.try_acquire().await.map_err(unavailable)? else {
             let status = self.supervisor.store.status(subscription).await.map_err(unavailable)?;
-            let owner = status.and_then(|status| status.lease).map(|lease| lease.owner);
-            let owner = owner.unwrap_or_else(|| "another process".to_owned());
-            return Err(FoldError::Leased { subscription: subscription.clone(), owner });
+            return Err(leased(status.and_then(|status| status.lease).map(|lease| lease.owner)));
         };
-        let folded = match self.supervisor.expect_this_log(lease.checkpoint()).await {
-            Ok(()) => self.applying.follow(&mut lease, Some(position), report).await,
-            Err(error) => Err(error),
+        let folding = async {
+            self.supervisor.expect_this_log(lease.checkpoint()).await?;
+            self.applying.follow(&mut lease, Some(position), report).await
+        };
+        let folded = tokio::select! {
+            folded = folding => folded.map_err(interrupted),
+            () = cancel.cancelled() => {
+                Err(FoldError::Cancelled { subscription: subscription.clone() })
+            }
         };
         self.supervisor.give_up(lease, None).await;
-        folded.map_err(interrupted)
+        folded
     }
 }
 

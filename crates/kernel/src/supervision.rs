@@ -228,11 +228,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
         &self,
         checkpoint: &Checkpoint,
     ) -> Result<(), Interruption> {
-        let log = &self.environment.store;
-        // After a restore another event may stand there, or none.
-        if checkpoint.log_id == log.log_id()
-            && log.event_id_at(checkpoint.position).await? == checkpoint.event_id
-        {
+        if checkpoint.is_of(&*self.environment.store).await? {
             return Ok(());
         }
         Err(self.another_log())

@@ -32,6 +32,7 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
+use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
@@ -65,6 +66,10 @@ pub async fn open(
         ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
     let (customers, customers_progress) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
+    let read_models = vec![
+        ReadModel::new(InvoiceViews, &["invoice_view", "invoice_order"], &environment, &database),
+        ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
+    ];
     let billing = Billing::new(
         environment.clone(),
         database.clone(),
@@ -92,6 +97,7 @@ pub async fn open(
             (InvoiceViews.name().to_owned(), views_progress),
             (KnownCustomers.name().to_owned(), customers_progress),
         ],
+        read_models,
         database,
     })
 }

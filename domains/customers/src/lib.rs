@@ -28,6 +28,7 @@ pub mod sync;
 use std::sync::Arc;
 
 use ::http::Module;
+use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
@@ -51,6 +52,8 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
     let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
     let customers = Customers::new(environment.clone());
     let directory = Directory::new(environment.lookup_key.clone());
+    let read_models =
+        vec![ReadModel::new(directory.clone(), &["customer"], &environment, &database)];
     let directory_name = directory.name().to_owned();
     let (runner, progress) =
         ProjectionRunner::new(directory, environment.clone(), database.clone());
@@ -66,6 +69,7 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
         subscriptions: vec![Box::new(runner)],
         sync_targets: vec![Arc::new(SyncCustomer::new(environment))],
         projections: vec![(directory_name, progress)],
+        read_models,
         database,
     })
 }

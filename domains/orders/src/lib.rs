@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
+use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
@@ -52,6 +53,10 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
         ProjectionRunner::new(OrderViews, environment.clone(), database.clone());
     let (customers, customers_progress) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
+    let read_models = vec![
+        ReadModel::new(OrderViews, &["order_view"], &environment, &database),
+        ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
+    ];
     let orders = Orders {
         environment: environment.clone(),
         database: database.clone(),
@@ -73,6 +78,7 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
             (OrderViews.name().to_owned(), views_progress),
             (KnownCustomers.name().to_owned(), customers_progress),
         ],
+        read_models,
         database,
     })
 }

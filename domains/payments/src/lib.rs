@@ -37,6 +37,7 @@ use std::sync::Arc;
 
 use ::http::Module;
 use actix_web::web::Data;
+use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
 use kernel::execution::Environment;
 use kernel::projection::ProjectionRunner;
@@ -82,6 +83,7 @@ pub async fn open_with(
     let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
     let payments = Payments::new(environment.clone());
     let projection = projections::PaymentsProjection;
+    let read_models = vec![ReadModel::new(projection, &["payment"], &environment, &database)];
     let projection_name = kernel::projection::Projection::name(&projection).to_owned();
     let (projection, progress) =
         ProjectionRunner::new(projection, environment.clone(), database.clone());
@@ -107,6 +109,7 @@ pub async fn open_with(
         subscriptions,
         sync_targets: vec![Arc::new(sync::SyncPayment::new(environment))],
         projections: vec![(projection_name, progress)],
+        read_models,
         database,
     })
 }

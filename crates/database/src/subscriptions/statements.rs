@@ -24,8 +24,9 @@ macro_rules! timed {
     };
 }
 
-pub(super) const REGISTERED: Statement =
-    Statement::Same("SELECT log_id, position, families FROM checkpoint WHERE subscription = $1");
+pub(super) const REGISTERED: Statement = Statement::Same(
+    "SELECT log_id, position, event_id, families FROM checkpoint WHERE subscription = $1",
+);
 pub(super) const REGISTER: Statement = timed!(
     "INSERT INTO checkpoint (subscription, kind, log_id, position, updated_at, families) \
      VALUES ($1, $2, $3, 0, " now ", '[]') ON CONFLICT (subscription) DO NOTHING"
@@ -58,6 +59,11 @@ pub(super) const ACQUIRE: Statement = Statement::PerEngine {
                OR expires_at <= clock_timestamp()) FOR UPDATE SKIP LOCKED) \
                RETURNING log_id, position, event_id, families",
 };
+/// Waits for a transaction of the owner that is open.
+pub(super) const SEIZE: Statement = timed!(
+    "UPDATE checkpoint SET owner = $2, token = $3, expires_at = " (now + "$4") " \
+     WHERE subscription = $1 RETURNING log_id, position, event_id, families"
+);
 pub(super) const RENEW: Statement = timed!(
     "UPDATE checkpoint SET expires_at = " (now + "$3") " WHERE subscription = $1 AND token = $2"
 );
@@ -97,6 +103,8 @@ pub(super) const RESET: Statement = timed!(
     "UPDATE checkpoint SET log_id = $2, position = $3, event_id = $4, updated_at = " now ", \
      owner = NULL, token = NULL, expires_at = NULL WHERE subscription = $1"
 );
+pub(super) const FORGET: Statement =
+    Statement::Same("DELETE FROM checkpoint WHERE subscription = $1");
 
 pub(super) const PARK: Statement = Statement::Same(
     "INSERT INTO parked_event \
@@ -152,6 +160,7 @@ pub const STATEMENTS: &[Statement] = &[
     WIDEN,
     TAKE_LOG,
     ACQUIRE,
+    SEIZE,
     RENEW,
     RELEASE,
     RELEASE_ALL,
@@ -161,6 +170,7 @@ pub const STATEMENTS: &[Statement] = &[
     STATUSES,
     RECORD_ERROR,
     RESET,
+    FORGET,
     PARK,
     DURABLE,
     PARK_AGAIN,

@@ -11,6 +11,10 @@ pub enum ProblemKind {
     InvalidParameter,
     /// Fields of the body are missing, unknown, of another type or out of range.
     Validation,
+    /// The caller does not say who they are, or not rightly.
+    Unauthorized,
+    /// Nobody may do this here.
+    Forbidden,
     /// There is no such resource.
     NotFound,
     /// No operation has this path.
@@ -21,6 +25,8 @@ pub enum ProblemKind {
     RequestTimeout,
     /// A rule of the business forbids it. The `type` ends with the rule: `/problems/refused/<code>`.
     Refused,
+    /// The same thing is being worked on already.
+    Busy,
     /// The legacy system owns the resource; it is changed there.
     OwnedByLegacy,
     /// The resource is not at the revision that `If-Match` names, or the log has not come as far as
@@ -44,14 +50,17 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them, in the order of their status.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::InvalidParameter,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Refused,
+        Self::Busy,
         Self::OwnedByLegacy,
         Self::PreconditionFailed,
         Self::PayloadTooLarge,
@@ -92,6 +101,10 @@ impl ProblemKind {
             Self::Validation => {
                 ("/problems/validation", S::UNPROCESSABLE_ENTITY, "Some fields are invalid")
             }
+            Self::Unauthorized => {
+                ("/problems/unauthorized", S::UNAUTHORIZED, "Who asks is not known")
+            }
+            Self::Forbidden => ("/problems/forbidden", S::FORBIDDEN, "This is not allowed here"),
             Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "There is no such resource"),
             Self::NoSuchRoute => {
                 ("/problems/no-such-route", S::NOT_FOUND, "No operation has this path")
@@ -106,6 +119,9 @@ impl ProblemKind {
             }
             Self::Refused => {
                 ("/problems/refused", S::CONFLICT, "A rule of the business forbids it")
+            }
+            Self::Busy => {
+                ("/problems/busy", S::CONFLICT, "The same thing is being worked on already")
             }
             Self::OwnedByLegacy => (
                 "/problems/owned-by-legacy",

@@ -191,17 +191,17 @@ async fn a_fold_ends_exactly_where_it_is_told_to_and_goes_on_from_there() {
     let runner =
         || ProjectionRunner::new(Names::default(), environment.clone(), database.clone()).0;
     let mut reported = Vec::new();
-    runner().fold_to(2, &mut |position| reported.push(position)).await.unwrap();
+    runner().fold_to(2, &mut |position| reported.push(position), &CancellationToken::new()).await.unwrap();
     assert_eq!((reported.last(), database.content().position(NAMES)), (Some(&2), 2));
     assert_eq!(database.content().rows, ["Ada", "Grace"]);
     assert_eq!(database.content().owner(NAMES), None);
-    runner().fold_to(3, &mut |_| ()).await.unwrap();
+    runner().fold_to(3, &mut |_| (), &CancellationToken::new()).await.unwrap();
     assert_eq!(database.content().rows, ["Ada", "Grace", "Mary"]);
 
     // It ends at a position that does not concern it, too.
     let counted = count(&environment, new_id()).await;
     light(&environment, new_id(), "Eve").await;
-    runner().fold_to(counted, &mut |_| ()).await.unwrap();
+    runner().fold_to(counted, &mut |_| (), &CancellationToken::new()).await.unwrap();
     assert_eq!(database.content().position(NAMES), counted);
     assert_eq!(database.content().rows.len(), 3);
 }
@@ -213,6 +213,6 @@ async fn what_another_process_folds_is_left_to_it() {
     let (progress, _running) = names(&replica(&environment, "server"), &database);
     assert!(progress.reached(position, ENOUGH).await);
     let (mut runner, _) = ProjectionRunner::new(Names::default(), environment, database.clone());
-    let error = runner.fold_to(position, &mut |_| ()).await.unwrap_err();
+    let error = runner.fold_to(position, &mut |_| (), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&error, FoldError::Leased { owner, .. } if owner.starts_with("server")));
 }

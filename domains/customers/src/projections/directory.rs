@@ -47,6 +47,7 @@ const CLOSE: Statement = Statement::Same(
 );
 
 /// Folds customers' events into the table `customer`.
+#[derive(Clone)]
 pub struct Directory {
     lookup_key: SecretKey,
 }

@@ -108,6 +108,7 @@ pub enum RefundProgress {
 }
 
 /// `payments.payments`.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PaymentsProjection;
 
 #[async_trait]

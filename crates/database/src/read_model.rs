@@ -1,0 +1,446 @@
+//! Read models as their operators handle them: built before a rollout, verified against the log,
+//! folded afresh while they are served, and pruned when nothing serves them any more.
+//!
+//! A fresh fold happens in a [`Scratch`] of its own: the same tables at another place. Nothing of
+//! it shows until it is complete.
+
+mod comparison;
+mod pruning;
+mod workplace;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::stream::TryStreamExt as _;
+use kernel::checkpoint::{Checkpoint, CheckpointError, ParkedEvent, SubscriptionStore as _};
+use kernel::event::Position;
+use kernel::execution::Environment;
+use kernel::lease::Lease;
+use kernel::projection::{FoldError, Projection, ProjectionRunner};
+use kernel::store::ReadError;
+use tokio_util::sync::CancellationToken;
+
+use self::comparison::Comparison;
+pub use self::comparison::{Difference, DifferenceKind, Verification};
+pub use self::pruning::{Kept, Pruned, prune_scratches};
+use self::workplace::Workplace;
+use crate::subscriptions::checkpoint_in;
+use crate::{Database, DatabaseError, Scratch, Transaction};
+
+/// What is told while a read model is folded: how far it is, and how far it has to go.
+pub type Report<'a> = &'a mut (dyn FnMut(Position, Position) + Send);
+
+/// How many parked events are read at once.
+const PARKED_PAGE: usize = 500;
+/// How often the checkpoint is looked at while another process folds.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// What a fresh fold has left to do is little when the last part of it took no longer.
+const NEARLY_THERE: Duration = Duration::from_millis(500);
+/// How often a fresh fold follows a log that grows as fast, before it stops for the rest.
+const FOLLOWED: u32 = 10;
+/// How often a rebuild begins its end again because another took the lease meanwhile.
+const TAKE_OVERS: u32 = 5;
+
+/// A former version of a read model, whose tables are still there for the replicas that serve it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// The version.
+    pub version: u32,
+    /// Its tables.
+    pub tables: &'static [&'static str],
+}
+
+/// A projection together with its tables. Cheap to clone.
+#[derive(Clone)]
+pub struct ReadModel {
+    name: &'static str,
+    version: u32,
+    tables: &'static [&'static str],
+    retired: &'static [Retired],
+    database: Database,
+    environment: Environment,
+    folder: Arc<dyn Fn(Database) -> Box<dyn Folder> + Send + Sync>,
+}
+
+/// Why a read model could not be handled.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadModelError {
+    /// The log could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The fold did not come to its end.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The bookkeeping of the subscription did not answer, or another took its lease.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The tables did not answer.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// It was never built.
+    #[error("{subscription} has not been built yet: `bascule projections build {subscription}`")]
+    NotBuilt {
+        /// Its subscription.
+        subscription: String,
+    },
+    /// Its rows are of another log, or of a later state of this one.
+    #[error(
+        "the rows of {subscription} were not made from this log as it is now: `bascule projections rebuild {subscription}` makes them anew"
+    )]
+    AnotherLog {
+        /// Its subscription.
+        subscription: String,
+    },
+    /// It was rebuilt while it was compared.
+    #[error("{subscription} was rebuilt while it was compared: try again")]
+    Replaced {
+        /// Its subscription.
+        subscription: String,
+    },
+}
+
+impl ReadModelError {
+    /// Whether nothing is wrong but that somebody cancelled it.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Fold(FoldError::Cancelled { .. }))
+    }
+}
+
+/// A read model that was folded afresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Rebuilt {
+    /// Everything up to here is in the rows.
+    pub position: Position,
+    /// How many rows there are now.
+    pub rows: u64,
+    /// How many events had to be parked.
+    pub parked: usize,
+}
+
+/// A projection's runner, whatever the projection.
+#[async_trait]
+trait Folder: Send {
+    async fn fold_to(
+        &mut self,
+        position: Position,
+        report: &mut (dyn FnMut(Position) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<(), FoldError>;
+}
+
+#[async_trait]
+impl<P: Projection> Folder for ProjectionRunner<P> {
+    async fn fold_to(
+        &mut self,
+        position: Position,
+        report: &mut (dyn FnMut(Position) + Send),
+        cancel: &CancellationToken,
+    ) -> Result<(), FoldError> {
+        ProjectionRunner::fold_to(self, position, report, cancel).await
+    }
+}
+
+/// How far a fresh fold is to follow.
+#[derive(Clone, Copy)]
+enum Upto {
+    /// To the end of the log.
+    Head,
+    /// As far as the served rows are.
+    Served,
+}
+
+impl ReadModel {
+    /// The read model that a projection keeps in these tables of a module's database. A table that
+    /// refers to another comes after it.
+    pub fn new<P: Projection<Store = Database> + Clone>(
+        projection: P,
+        tables: &'static [&'static str],
+        environment: &Environment,
+        database: &Database,
+    ) -> Self {
+        let (name, version) = (projection.name(), projection.version());
+        let (environment, database) = (environment.clone(), database.clone());
+        let of = environment.clone();
+        let folder = Arc::new(move |place: Database| {
+            let (runner, _) = ProjectionRunner::new(projection.clone(), of.clone(), place);
+            Box::new(runner) as Box<dyn Folder>
+        });
+        Self { name, version, tables, retired: &[], database, environment, folder }
+    }
+
+    /// The same, with the versions before it whose tables may still be there.
+    #[must_use]
+    pub fn with_retired(self, retired: &'static [Retired]) -> Self {
+        Self { retired, ..self }
+    }
+
+    /// `<module>.<read model>`.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Its version.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The name of its subscription: with the version.
+    pub fn subscription(&self) -> String {
+        self.subscription_of(self.version)
+    }
+
+    fn subscription_of(&self, version: u32) -> String {
+        format!("{}.v{version}", self.name)
+    }
+
+    /// Folds the log into the served tables up to where it ends now; where another process does so
+    /// already, waits until that has got there, and takes over if it ends. Changes nothing where all
+    /// is done.
+    pub async fn build(
+        &self,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Position, ReadModelError> {
+        let head = self.environment.store.head().await?;
+        let mut folder = (self.folder)(self.database.clone());
+        loop {
+            match folder.fold_to(head, &mut |at| report(at, head), cancel).await {
+                Err(FoldError::Leased { .. }) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => return Ok(head),
+            }
+            let served = self.database.checkpoint(&self.subscription()).await?;
+            if let Some(served) = served {
+                report(served.position.min(head), head);
+                if served.position >= head && served.is_of(&*self.environment.store).await? {
+                    return Ok(head);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = cancel.cancelled() => return Err(self.cancelled()),
+            }
+        }
+    }
+
+    /// Folds the log afresh and compares the rows with the served ones, both as of the same
+    /// position. The service goes on.
+    pub async fn verify(
+        &self,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Verification, ReadModelError> {
+        self.served().await?;
+        let workplace = self.workplace("verification").await?;
+        let verified = tokio::select! {
+            verified = self.verify_in(&workplace.scratch, report, cancel) => verified,
+            error = workplace.keep() => Err(error),
+            () = cancel.cancelled() => Err(self.cancelled()),
+        };
+        workplace.remove().await;
+        verified
+    }
+
+    async fn verify_in(
+        &self,
+        scratch: &Scratch,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Verification, ReadModelError> {
+        // Nearly all of it before the snapshot, which should not be held for long.
+        let folded = self.follow(scratch, Upto::Served, report, cancel).await?;
+        let mut snapshot = self.database.snapshot().await?;
+        let subscription = self.subscription();
+        let served = checkpoint_in(&mut snapshot, &subscription).await?;
+        let Checkpoint { position, .. } = self.of_this_log(served).await?;
+        if position < folded {
+            return Err(ReadModelError::Replaced { subscription });
+        }
+        self.fold(scratch, position, report, cancel).await?;
+        self.compare(&mut snapshot, scratch, position).await
+    }
+
+    async fn compare(
+        &self,
+        served: &mut Transaction,
+        scratch: &Scratch,
+        position: Position,
+    ) -> Result<Verification, ReadModelError> {
+        let mut fresh = scratch.snapshot().await?;
+        let mut comparison = Comparison::new(self.subscription(), position);
+        for table in self.tables {
+            let (mut served, mut fresh) =
+                (served.rows_of(table).await?, fresh.rows_of(table).await?);
+            comparison.begin(table);
+            loop {
+                match (served.try_next().await?, fresh.try_next().await?) {
+                    (None, None) => break,
+                    (served, fresh) => comparison.add(served, fresh),
+                }
+            }
+            comparison.end();
+        }
+        Ok(comparison.finished())
+    }
+
+    /// Folds the log afresh and puts the rows in the place of the served ones, in one transaction:
+    /// readers see the old rows until it commits, and never older ones after newer ones. Also mends
+    /// a read model whose log was restored or replaced.
+    ///
+    /// The service goes on meanwhile. For the last events and the exchange of the rows whoever runs
+    /// the projection is fenced out, so that the rows stand still; it goes on from the new ones.
+    pub async fn rebuild(
+        &self,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Rebuilt, ReadModelError> {
+        let workplace = self.workplace("rebuild").await?;
+        let rebuilt = tokio::select! {
+            rebuilt = self.rebuild_in(&workplace.scratch, report, cancel) => rebuilt,
+            error = workplace.keep() => Err(error),
+        };
+        workplace.remove().await;
+        rebuilt
+    }
+
+    async fn rebuild_in(
+        &self,
+        scratch: &Scratch,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Rebuilt, ReadModelError> {
+        let subscription = self.subscription();
+        if self.database.checkpoint(&subscription).await?.is_none() {
+            // Makes it known there.
+            (self.folder)(self.database.clone()).fold_to(0, &mut |_| (), cancel).await?;
+        }
+        let mut attempt = 1;
+        loop {
+            self.follow(scratch, Upto::Head, report, cancel).await?;
+            let (owner, ttl) = (self.owner("rebuild"), self.environment.runtime.lease_ttl);
+            let lease = self.database.seize(&subscription, &owner, ttl).await?;
+            match self.take_over(scratch, &lease, report, cancel).await {
+                Ok(rebuilt) => return Ok(rebuilt),
+                // The last events took longer than the lease lasts: there are fewer now.
+                Err(ReadModelError::Checkpoint(CheckpointError::LeaseLost { .. }))
+                    if attempt < TAKE_OVERS =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => {
+                    self.database.release(&lease).await?;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Exchanges the rows while nobody else changes them.
+    async fn take_over(
+        &self,
+        scratch: &Scratch,
+        lease: &Lease,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Rebuilt, ReadModelError> {
+        // A checkpoint of another log, or of a later state of this one, says nothing.
+        if lease.checkpoint.is_of(&*self.environment.store).await? {
+            self.fold(scratch, lease.checkpoint.position, report, cancel).await?;
+        }
+        let subscription = self.subscription();
+        let unknown = || CheckpointError::Unknown { subscription: subscription.clone() };
+        let folded = scratch.checkpoint(&subscription).await?.ok_or_else(unknown)?;
+        let parked = parked_in(scratch, &subscription).await?;
+        let mut transaction = scratch.begin_replacing().await?;
+        let (from, stays) = (lease.checkpoint.position, lease.checkpoint);
+        Database::fence(&mut transaction, lease, from, stays).await?;
+        let mut rows = 0;
+        for table in self.tables {
+            rows += scratch.replace_rows(&mut transaction, table).await?;
+        }
+        self.database.reset(&mut transaction, &subscription, folded, &parked).await?;
+        transaction.commit().await?;
+        Ok(Rebuilt { position: folded.position, rows, parked: parked.len() })
+    }
+
+    /// Folds afresh until little is left to do; where to.
+    async fn follow(
+        &self,
+        scratch: &Scratch,
+        upto: Upto,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Position, ReadModelError> {
+        let mut times = 0;
+        loop {
+            let begun = Instant::now();
+            let position = match upto {
+                Upto::Head => self.environment.store.head().await?,
+                Upto::Served => self.served().await?.position,
+            };
+            self.fold(scratch, position, report, cancel).await?;
+            times += 1;
+            if begun.elapsed() <= NEARLY_THERE || times == FOLLOWED {
+                return Ok(position);
+            }
+        }
+    }
+
+    async fn fold(
+        &self,
+        scratch: &Scratch,
+        position: Position,
+        report: Report<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(), FoldError> {
+        let mut folder = (self.folder)(Database::clone(scratch));
+        folder.fold_to(position, &mut |at| report(at, position), cancel).await
+    }
+
+    /// How far the served rows are.
+    async fn served(&self) -> Result<Checkpoint, ReadModelError> {
+        let checkpoint = self.database.checkpoint(&self.subscription()).await?;
+        self.of_this_log(checkpoint).await
+    }
+
+    async fn of_this_log(
+        &self,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Checkpoint, ReadModelError> {
+        let subscription = self.subscription();
+        match checkpoint {
+            None => Err(ReadModelError::NotBuilt { subscription }),
+            Some(checkpoint) if checkpoint.is_of(&*self.environment.store).await? => Ok(checkpoint),
+            Some(_) => Err(ReadModelError::AnotherLog { subscription }),
+        }
+    }
+
+    async fn workplace(&self, purpose: &str) -> Result<Workplace, ReadModelError> {
+        Workplace::beside(&self.database, &self.environment, &self.owner(purpose)).await
+    }
+
+    /// What people see who works here.
+    fn owner(&self, purpose: &str) -> String {
+        format!("{} ({purpose})", self.environment.runtime.replica)
+    }
+
+    fn cancelled(&self) -> ReadModelError {
+        FoldError::Cancelled { subscription: self.subscription() }.into()
+    }
+}
+
+async fn parked_in(
+    scratch: &Scratch,
+    subscription: &str,
+) -> Result<Vec<ParkedEvent>, CheckpointError> {
+    let mut all: Vec<ParkedEvent> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |event| event.position);
+        let page = scratch.parked_events(subscription, None, after, PARKED_PAGE).await?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}

@@ -1,0 +1,167 @@
+//! Served rows against freshly folded ones, table by table, in one pass.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use kernel::event::Position;
+use serde::Serialize;
+
+use crate::tables::TableRow;
+
+/// How many differences are told one by one.
+const TOLD: usize = 20;
+
+/// How a row of a read model differs from what the log says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The table.
+    pub table: &'static str,
+    /// The row's primary key. The other values may be personal and are not told.
+    pub key: String,
+    /// In which way.
+    pub kind: DifferenceKind,
+}
+
+/// In which way a row differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// The log says that there is one.
+    Missing,
+    /// The log knows nothing of it.
+    Superfluous,
+    /// Its values are others.
+    Different,
+}
+
+impl fmt::Display for DifferenceKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Missing => "missing",
+            Self::Superfluous => "superfluous",
+            Self::Different => "different",
+        })
+    }
+}
+
+/// What the comparison of a read model with a fresh fold gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// The subscription.
+    pub subscription: String,
+    /// Both sides were as of this position.
+    pub position: Position,
+    /// How many rows were compared.
+    pub rows: u64,
+    /// How many of them differ.
+    pub different: u64,
+    /// The first of those.
+    pub differences: Vec<Difference>,
+}
+
+impl Verification {
+    /// Whether the served rows are what the log says.
+    pub fn is_right(&self) -> bool {
+        self.different == 0
+    }
+}
+
+/// A comparison under way. Both sides come in the order of the primary key, so that a row without
+/// its counterpart is kept only until the other side gets there.
+pub(super) struct Comparison {
+    result: Verification,
+    table: &'static str,
+    served: HashMap<String, String>,
+    fresh: HashMap<String, String>,
+}
+
+impl Comparison {
+    pub(super) fn new(subscription: String, position: Position) -> Self {
+        let result =
+            Verification { subscription, position, rows: 0, different: 0, differences: Vec::new() };
+        Self { result, table: "", served: HashMap::new(), fresh: HashMap::new() }
+    }
+
+    pub(super) fn begin(&mut self, table: &'static str) {
+        self.table = table;
+    }
+
+    /// Takes in the next row of either side.
+    pub(super) fn add(&mut self, served: Option<TableRow>, fresh: Option<TableRow>) {
+        if let Some(TableRow { key, values }) = served {
+            self.result.rows += 1;
+            match self.fresh.remove(&key) {
+                Some(other) if other == values => {}
+                Some(_) => self.tell(key, DifferenceKind::Different),
+                None => {
+                    self.served.insert(key, values);
+                }
+            }
+        }
+        if let Some(TableRow { key, values }) = fresh {
+            match self.served.remove(&key) {
+                Some(other) if other == values => {}
+                Some(_) => self.tell(key, DifferenceKind::Different),
+                None => {
+                    self.fresh.insert(key, values);
+                }
+            }
+        }
+    }
+
+    /// The table is over: what has no counterpart by now has none.
+    pub(super) fn end(&mut self) {
+        for key in std::mem::take(&mut self.served).into_keys() {
+            self.tell(key, DifferenceKind::Superfluous);
+        }
+        for key in std::mem::take(&mut self.fresh).into_keys() {
+            self.result.rows += 1;
+            self.tell(key, DifferenceKind::Missing);
+        }
+    }
+
+    fn tell(&mut self, key: String, kind: DifferenceKind) {
+        self.result.different += 1;
+        if self.result.differences.len() < TOLD {
+            self.result.differences.push(Difference { table: self.table, key, kind });
+        }
+    }
+
+    pub(super) fn finished(self) -> Verification {
+        self.result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn row(key: &str, values: &str) -> Option<TableRow> {
+        Some(TableRow { key: key.to_owned(), values: values.to_owned() })
+    }
+
+    #[test]
+    fn rows_are_matched_by_key_however_the_sides_are_shifted() {
+        let mut comparison = Comparison::new("house.lamps.v1".to_owned(), 7);
+        comparison.begin("lamp");
+        comparison.add(row("1", "on"), row("2", "off"));
+        comparison.add(row("2", "off"), row("3", "on"));
+        comparison.add(row("3", "off"), row("4", "on"));
+        comparison.add(None, None);
+        comparison.end();
+        let result = comparison.finished();
+        let mut told: Vec<_> =
+            result.differences.iter().map(|one| (one.key.as_str(), one.kind)).collect();
+        told.sort_unstable_by_key(|(key, _)| *key);
+        let expected = [
+            ("1", DifferenceKind::Superfluous),
+            ("3", DifferenceKind::Different),
+            ("4", DifferenceKind::Missing),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!((result.rows, result.different), (4, 3));
+        assert!(!result.is_right());
+    }
+}

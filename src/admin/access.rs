@@ -1,0 +1,177 @@
+//! Who may use `/admin/…`: whoever is on the machine, and whoever has the token.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use http::{Problem, ProblemKind};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use super::Admin;
+
+/// The secret that lets somebody in. Never shown.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AdminToken(String);
+
+impl AdminToken {
+    /// The token that somebody chose.
+    pub fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// What stands in its place when the configuration is shown.
+    pub fn hidden() -> Self {
+        Self("(hidden)".to_owned())
+    }
+
+    /// Whether it protects nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Compares without telling by the time it takes how much of a guess is right.
+    fn is(&self, given: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(given).into()
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(hidden)")
+    }
+}
+
+/// Who is let in.
+pub enum Access {
+    /// Everybody: only this machine can connect.
+    Local,
+    /// Whoever has the token.
+    Token(AdminToken),
+    /// Nobody: others can connect, and there is no token.
+    Closed,
+}
+
+impl Access {
+    /// Who is let in at a listener. A token that is configured is asked for everywhere.
+    pub fn at(listener: SocketAddr, token: Option<AdminToken>) -> Self {
+        match token {
+            Some(token) => Self::Token(token),
+            None if listener.ip().is_loopback() => Self::Local,
+            None => Self::Closed,
+        }
+    }
+
+    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match self {
+            // A page of another site can send requests to this machine from its user's browser.
+            Self::Local if is_cross_site(headers) => Err(Problem::new(
+                ProblemKind::Forbidden,
+                "Requests from pages of other sites are not taken.",
+            )),
+            Self::Local => Ok(()),
+            Self::Token(token) => {
+                let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+                if given.and_then(bearer).is_some_and(|given| token.is(given)) {
+                    return Ok(());
+                }
+                let problem = Problem::new(
+                    ProblemKind::Unauthorized,
+                    "Send the admin token: `Authorization: Bearer <token>`.",
+                );
+                Err(problem.with_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
+            Self::Closed => Err(Problem::new(
+                ProblemKind::Forbidden,
+                "This listener can be reached from outside: set admin_token in the configuration \
+                 or BASCULE_ADMIN_TOKEN, or let it listen on a loopback address.",
+            )),
+        }
+    }
+}
+
+/// The token of an `Authorization` header (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
+}
+
+/// Whether a browser says that a page of another origin sent this
+/// (<https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>).
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("Sec-Fetch-Site").map(HeaderValue::as_bytes);
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
+}
+
+/// Lets through whoever may.
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let allowed = match request.app_data::<web::Data<Admin>>() {
+        Some(admin) => admin.access.check(request.headers()),
+        None => Err(Problem::internal("the routes were not configured")),
+    };
+    match allowed {
+        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+        Err(problem) => Ok(request.error_response(problem)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn with(name: &str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(name.parse().unwrap(), value.parse().unwrap());
+        headers
+    }
+
+    fn status(access: &Access, headers: &HeaderMap) -> u16 {
+        access.check(headers).map_or_else(|problem| problem.document().status, |()| 200)
+    }
+
+    #[test]
+    fn off_loopback_only_the_token_opens() {
+        let token = || Some(AdminToken::new("swordfish".to_owned()));
+        let (here, outside) = ("127.0.0.1:9090".parse().unwrap(), "0.0.0.0:9090".parse().unwrap());
+        let none = HeaderMap::new();
+        assert_eq!(status(&Access::at(here, None), &none), 200);
+        assert_eq!(status(&Access::at("[::1]:1".parse().unwrap(), None), &none), 200);
+        assert_eq!(status(&Access::at(outside, None), &none), 403);
+        for listener in [here, outside] {
+            let access = Access::at(listener, token());
+            assert_eq!(status(&access, &none), 401);
+            for wrong in ["Bearer sword", "Bearer swordfish2", "Basic swordfish", "swordfish"] {
+                assert_eq!(status(&access, &with("authorization", wrong)), 401, "{wrong}");
+            }
+            for right in ["Bearer swordfish", "bearer swordfish"] {
+                assert_eq!(status(&access, &with("authorization", right)), 200, "{right}");
+            }
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_turned_away() {
+        let access = Access::at("127.0.0.1:9090".parse().unwrap(), None);
+        for (site, expected) in
+            [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)]
+        {
+            assert_eq!(status(&access, &with("sec-fetch-site", site)), expected, "{site}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let shown = format!("{:?}", AdminToken::new("swordfish".to_owned()));
+        assert!(!shown.contains("swordfish"));
+    }
+}

@@ -1,0 +1,69 @@
+//! `/admin/…` on the second listener: what operators do to a running system.
+
+mod access;
+mod jobs;
+mod parked;
+mod subscriptions;
+
+use std::sync::Arc;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig};
+use http::Problem;
+use kernel::subscription::SubscriptionState;
+use tokio::sync::{OnceCell, watch};
+
+pub use self::access::{Access, AdminToken};
+use self::jobs::Jobs;
+use crate::subscriptions::Catalogue;
+
+/// How each subscription is on this replica, by name.
+pub type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
+
+/// What the routes work with, once the system is open.
+pub struct Admin {
+    access: Access,
+    running: OnceCell<Running>,
+}
+
+struct Running {
+    catalogue: Arc<Catalogue>,
+    states: States,
+    jobs: Jobs,
+}
+
+impl Admin {
+    /// Routes of a system that is being opened.
+    pub fn new(access: Access) -> Self {
+        Self { access, running: OnceCell::new() }
+    }
+
+    /// The system is open.
+    pub fn started(&self, catalogue: Catalogue, states: States) -> anyhow::Result<()> {
+        let catalogue = Arc::new(catalogue);
+        let jobs = Jobs::new(Arc::clone(&catalogue));
+        let running = Running { catalogue, states, jobs };
+        self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
+    }
+
+    /// Cancels what is under way, and waits until it has ended.
+    pub async fn stop(&self) {
+        if let Some(running) = self.running.get() {
+            running.jobs.stop().await;
+        }
+    }
+
+    fn running(&self) -> Result<&Running, Problem> {
+        self.running.get().ok_or_else(|| Problem::unavailable("the system is starting"))
+    }
+}
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(
+        web::scope("/admin")
+            .wrap(from_fn(access::guard))
+            .configure(subscriptions::routes)
+            .configure(parked::routes),
+    );
+}

@@ -1,0 +1,166 @@
+//! Parked events: which there are, and what is to become of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use kernel::checkpoint::{CheckpointError, ParkedEvent, SubscriptionStore as _};
+use kernel::event::{EventFilter, Position, RecordedEvent};
+use kernel::store::ReadError;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Catalogue, Located};
+
+/// How many are read at once.
+const PAGE: usize = 500;
+
+/// A parked event of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Parked {
+    /// The subscription.
+    pub subscription: String,
+    /// Where the event stands in the log.
+    pub position: Position,
+    /// Its id.
+    pub event_id: Uuid,
+    /// What later events wait behind it: those of the same key.
+    pub key: String,
+    /// Why it could not be handled, the last time.
+    pub error: String,
+    /// How often it was tried; 0 when it only waits behind another.
+    pub attempts: u32,
+    /// When it was parked.
+    pub parked_at: DateTime<Utc>,
+    /// Whether somebody asked for it to be tried again, and it was not yet.
+    pub replay_requested: bool,
+}
+
+impl Parked {
+    fn of(subscription: &str, event: ParkedEvent) -> Self {
+        Self {
+            subscription: subscription.to_owned(),
+            position: event.position,
+            event_id: event.event_id,
+            key: event.key,
+            error: event.error,
+            attempts: event.attempts,
+            parked_at: event.parked_at,
+            replay_requested: event.replay_requested,
+        }
+    }
+}
+
+/// What became of a parked event that was to be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Replayed {
+    /// It was handled, or discarded: it is parked no longer.
+    Handled,
+    /// It was tried again and failed again.
+    Failed {
+        /// Why, this time.
+        error: String,
+        /// How often it was tried by now.
+        attempts: u32,
+    },
+    /// Whoever runs the subscription has not got to it yet.
+    Outstanding,
+}
+
+impl Catalogue {
+    /// Up to `limit` parked events of all subscriptions or of one, by name and position; those after
+    /// a certain one, if it is given.
+    pub async fn parked(
+        &self,
+        of: Option<&str>,
+        after: Option<(&str, Position)>,
+        limit: usize,
+    ) -> Result<Vec<Parked>, CheckpointError> {
+        let mut parking = Vec::new();
+        for module in &self.modules {
+            let statuses = module.database.statuses().await?;
+            let statuses = statuses.into_iter().filter(|status| status.parked > 0);
+            parking.extend(statuses.map(|status| (status.subscription, &module.database)));
+        }
+        parking.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut found = Vec::new();
+        for (subscription, database) in parking {
+            let is_wanted = of.is_none_or(|of| of == subscription);
+            let after = match after {
+                Some((last, _)) if *subscription < *last => continue,
+                Some((last, position)) if subscription == last => position,
+                _ => 0,
+            };
+            if is_wanted && found.len() < limit {
+                let left = limit - found.len();
+                let events = database.parked_events(&subscription, None, after, left).await?;
+                found.extend(events.into_iter().map(|event| Parked::of(&subscription, event)));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Every parked event of one subscription.
+    pub async fn all_parked(&self, of: &Located) -> Result<Vec<Parked>, CheckpointError> {
+        let mut all: Vec<Parked> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, |event| event.position);
+            let page = of.database.parked_events(&of.subscription, None, after, PAGE).await?;
+            if page.is_empty() {
+                return Ok(all);
+            }
+            all.extend(page.into_iter().map(|event| Parked::of(&of.subscription, event)));
+        }
+    }
+
+    /// The log's event that is parked, if it still stands there.
+    pub async fn event_of(&self, parked: &Parked) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        let (log, after) = (&self.environment.store, parked.position.saturating_sub(1));
+        let page = log.read_log(after, &EventFilter::all(), 1).await?;
+        Ok(page.events.into_iter().next().filter(|event| event.id == parked.event_id))
+    }
+}
+
+impl Located {
+    /// The parked event at a position.
+    pub async fn parked_at(&self, position: Position) -> Result<Option<Parked>, CheckpointError> {
+        let after = position.saturating_sub(1);
+        let events = self.database.parked_events(&self.subscription, None, after, 1).await?;
+        let event = events.into_iter().next().filter(|event| event.position == position);
+        Ok(event.map(|event| Parked::of(&self.subscription, event)))
+    }
+
+    /// The first of the positions that wait behind a parked event.
+    pub async fn waiting_behind(
+        &self,
+        parked: &Parked,
+        limit: usize,
+    ) -> Result<Vec<Position>, CheckpointError> {
+        let (key, after) = (Some(parked.key.as_str()), parked.position);
+        let events = self.database.parked_events(&self.subscription, key, after, limit).await?;
+        Ok(events.into_iter().map(|event| event.position).collect())
+    }
+
+    /// Who runs the subscription now.
+    pub async fn owner(&self) -> Result<Option<String>, CheckpointError> {
+        let status = self.database.status(&self.subscription).await?;
+        let lease = status.and_then(|status| status.lease).filter(|lease| !lease.expired);
+        Ok(lease.map(|lease| lease.owner))
+    }
+
+    /// What became of a parked event that was to be tried again.
+    pub async fn replayed(&self, position: Position) -> Result<Replayed, CheckpointError> {
+        Ok(match self.parked_at(position).await? {
+            None => Replayed::Handled,
+            Some(Parked { replay_requested: true, .. }) => Replayed::Outstanding,
+            Some(Parked { error, attempts, .. }) => Replayed::Failed { error, attempts },
+        })
+    }
+}
+
+/// The first parked event of each key: the others are tried after it.
+pub fn first_of_each_key(parked: &[Parked]) -> Vec<Position> {
+    let mut keys = BTreeSet::new();
+    parked.iter().filter(|event| keys.insert(&event.key)).map(|event| event.position).collect()
+}
