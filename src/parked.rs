@@ -7,6 +7,7 @@ use clap::Subcommand;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{FAILED, Misused};
 use crate::configuration::Configuration;
@@ -85,13 +86,18 @@ pub async fn run(
         let hint = "a discarded event is never handled: say --yes if that is what you want";
         return Err(Misused(hint.to_owned()).into());
     }
+    let interruption = Interruption::listen();
     let desk = Desk::open(configuration).await?;
-    let done = carry_out(&desk, command).await;
+    let done = carry_out(&desk, command, interruption.token()).await;
     desk.close().await;
     done
 }
 
-async fn carry_out(desk: &Desk, command: ParkedCommand) -> anyhow::Result<ExitCode> {
+async fn carry_out(
+    desk: &Desk,
+    command: ParkedCommand,
+    cancel: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let catalogue = &desk.catalogue;
     match command {
         ParkedCommand::List { subscription, json } => {
@@ -108,7 +114,8 @@ async fn carry_out(desk: &Desk, command: ParkedCommand) -> anyhow::Result<ExitCo
                 Some(position) => vec![position],
                 None => first_of_each_key(&catalogue.all_parked(&located).await?),
             };
-            replay(&located, &positions, no_wait, json).await
+            let cancel = if no_wait { None } else { Some(cancel) };
+            replay(&located, &positions, cancel, json).await
         }
         ParkedCommand::Discard { subscription, position, yes: _ } => {
             let located = locate(catalogue, &subscription).await?;
@@ -197,10 +204,12 @@ async fn show(desk: &Desk, of: &Located, position: Position, form: Form) -> anyh
     output::line(format_args!("behind it    {told}{more}"))
 }
 
+/// Asks for events to be tried again. Waits for what comes of it, unless it is cancelled or not to
+/// wait at all.
 async fn replay(
     of: &Located,
     positions: &[Position],
-    no_wait: bool,
+    wait: Option<&CancellationToken>,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let name = &of.subscription;
@@ -219,13 +228,13 @@ async fn replay(
             "nobody runs {name} now: they are tried again when somebody does"
         ));
     }
-    if !no_wait && owner.is_some() {
-        until_replayed(of, positions).await?;
+    if let Some(cancel) = wait.filter(|_| owner.is_some()) {
+        until_replayed(of, positions, cancel).await?;
     }
     let mut code = ExitCode::SUCCESS;
     for position in positions {
         let outcome = of.replayed(*position).await?;
-        if outcome != Replayed::Handled && !no_wait {
+        if outcome != Replayed::Handled && wait.is_some() {
             code = ExitCode::from(FAILED);
         }
         if as_json {
@@ -247,8 +256,11 @@ async fn replay(
 }
 
 /// Waits until none is outstanding, for a while.
-async fn until_replayed(of: &Located, positions: &[Position]) -> anyhow::Result<()> {
-    let interruption = Interruption::listen();
+async fn until_replayed(
+    of: &Located,
+    positions: &[Position],
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     let all = async {
         for position in positions {
             while of.replayed(*position).await? == Replayed::Outstanding {
@@ -260,6 +272,6 @@ async fn until_replayed(of: &Located, positions: &[Position]) -> anyhow::Result<
     tokio::select! {
         all = all => all,
         () = tokio::time::sleep(PATIENCE) => Ok(()),
-        () = interruption.token().cancelled() => Ok(()),
+        () = cancel.cancelled() => Ok(()),
     }
 }

@@ -53,7 +53,7 @@ pub enum ProjectionsCommand {
 /// Which ones.
 #[derive(Debug, Args)]
 pub struct Which {
-    /// Their names, with or without the version
+    /// Their names, with or without the version, unless --all
     #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
     names: Vec<String>,
     /// Every projection and, for a rebuild, the policies and reactors that stopped

@@ -31,7 +31,7 @@ struct Entry {
 #[derive(Clone)]
 pub enum Target {
     /// A projection with its rows.
-    ReadModel(ReadModel),
+    ReadModel(Box<ReadModel>),
     /// A policy or reactor: a checkpoint, and nothing else of its own.
     Reaction(Located),
 }
@@ -96,7 +96,7 @@ impl Catalogue {
         let mut read_models = self.read_models();
         let named = |one: &&ReadModel| one.name() == name || one.subscription() == name;
         if let Some(read_model) = read_models.find(named) {
-            return Ok(Target::ReadModel(read_model.clone()));
+            return Ok(Target::ReadModel(Box::new(read_model.clone())));
         }
         let reaction = self.reactions().find(|one| one.subscription == name);
         reaction.map(Target::Reaction).ok_or_else(|| self.unknown(name))

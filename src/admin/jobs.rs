@@ -85,13 +85,13 @@ impl Jobs {
     }
 
     /// Begins a job. Fails with the one that works on the same subscription already.
-    pub fn start(&self, work: Work, target: Target) -> Result<Job, Job> {
+    pub fn start(&self, work: Work, target: Target) -> Result<Job, Box<Job>> {
         let subscription = target.subscription();
         let mut remembered = lock(&self.remembered);
         let is_busy =
             |job: &&Job| job.state == JobState::Running && job.subscription == subscription;
         if let Some(running) = remembered.iter().find(is_busy) {
-            return Err(running.clone());
+            return Err(Box::new(running.clone()));
         }
         let job = Job {
             id: new_id(),

@@ -79,7 +79,8 @@ impl Catalogue {
     /// Every projection and, for a rebuild, the policies and reactors that a restored or replaced
     /// log has stopped.
     pub async fn all_targets(&self, work: Work) -> Result<Vec<Target>, ReadModelError> {
-        let mut targets: Vec<_> = self.read_models().cloned().map(Target::ReadModel).collect();
+        let mut targets: Vec<_> =
+            self.read_models().cloned().map(|one| Target::ReadModel(Box::new(one))).collect();
         if work == Work::Rebuild {
             for reaction in self.reactions() {
                 let checkpoint = reaction.database.checkpoint(&reaction.subscription).await?;

@@ -1,11 +1,15 @@
 //! Tests of the whole system: the real binary, black box over HTTP and the command line.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod administration;
 mod architecture;
 mod command_line;
 mod contracts;
 mod crashes;
 mod oracle;
+mod parked;
+mod projections;
 mod proofs;
+mod restore;
 mod saga;
 mod server;

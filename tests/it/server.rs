@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use database::Engine;
+use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use testkit::postgres::{TestDatabase, execute};
 
@@ -44,6 +48,32 @@ impl Data {
         let mut data = Self::new();
         data.database = Some(database);
         data
+    }
+
+    /// On either engine.
+    pub(crate) async fn on(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => Self::new(),
+            Engine::Postgres => Self::within(TestDatabase::create().await),
+        }
+    }
+
+    /// Runs statements on the tables of a module, as somebody would who should not.
+    pub(crate) async fn execute(&self, module: &str, statements: &str) {
+        if let Some(database) = &self.database {
+            let statements = format!("SET search_path TO {module}; {statements}");
+            return execute(database.url(), &statements).await;
+        }
+        let mut connection = self.tables_of(module).await;
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// A connection to the tables of a module on SQLite.
+    pub(crate) async fn tables_of(&self, module: &str) -> SqliteConnection {
+        let file = self.path(&format!("bascule.{module}.db"));
+        let options = SqliteConnectOptions::new().filename(file);
+        options.busy_timeout(PATIENCE).connect().await.unwrap()
     }
 
     /// Payments expire soon: for tests of what is never paid.
@@ -150,15 +180,24 @@ impl Data {
         self.start(environment).until_serving()
     }
 
+    /// Serves with the second listener at a certain address.
+    pub(crate) fn serve_at(&self, admin_listen: &str, environment: &[(&str, &str)]) -> Server {
+        self.start_at(admin_listen, environment).until_serving()
+    }
+
     /// Starts a server without waiting for it.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Starting {
+        self.start_at("127.0.0.1:0", environment)
+    }
+
+    fn start_at(&self, admin_listen: &str, environment: &[(&str, &str)]) -> Starting {
         self.servers.set(self.servers.get() + 1);
         let addresses = self.path(&format!("addresses-{}.json", self.servers.get()));
         let log = self.path("server.log");
         let writer = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let child = self
             .bascule()
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", admin_listen])
             .env("BASCULE_ADDRESS_FILE", &addresses)
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
@@ -226,7 +265,7 @@ impl Starting {
                     process: self.process,
                     http: found["http"].as_str().unwrap().to_owned(),
                     admin: found["admin"].as_str().unwrap().to_owned(),
-                    client: reqwest::Client::new(),
+                    client: client(),
                 };
             }
             let ended = self.process.0.try_wait().unwrap();
@@ -236,6 +275,12 @@ impl Starting {
             std::thread::park_timeout(BETWEEN_LOOKS);
         }
     }
+}
+
+/// A client that forgets an idle connection before the server closes it, after 5 seconds: a request
+/// that is just being sent would be lost.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(2)).build().unwrap()
 }
 
 /// A running server.
@@ -413,6 +458,20 @@ impl Server {
 
     pub(crate) async fn admin(&self, path: &str) -> (u16, String) {
         self.try_admin(path).await.unwrap()
+    }
+
+    /// A request to the second listener.
+    pub(crate) fn admin_request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        // Whoever listens on every address can be reached on this machine's own.
+        let base = self.admin.replace("0.0.0.0", "127.0.0.1");
+        self.client.request(method, format!("{base}{path}"))
+    }
+
+    /// Asks the second listener to do something; the status and the answer.
+    pub(crate) async fn admin_do(&self, method: Method, path: &str) -> (u16, Value) {
+        let response = self.admin_request(method, path).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or(Value::Null))
     }
 
     /// As `kill -9` does it.

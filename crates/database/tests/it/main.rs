@@ -5,6 +5,7 @@ mod full_disk;
 mod leases;
 mod parked;
 mod places;
+mod read_models;
 mod replicas;
 mod server;
 mod statements;

@@ -28,14 +28,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tables::{INSERT, notes, open};
 
-const NAME: &str = "testing.things.v1";
+pub const NAME: &str = "testing.things.v1";
 const TTL: Duration = Duration::from_millis(150);
 /// Longer than anything here takes; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Made {
-    name: String,
+pub struct Made {
+    pub name: String,
 }
 
 impl Published for Made {
@@ -43,7 +43,7 @@ impl Published for Made {
 }
 
 kernel::event_set! {
-    enum Event { Made(Made) }
+    pub enum Event { Made(Made) }
 }
 
 struct Things;
@@ -74,12 +74,12 @@ impl Projection for Things {
 }
 
 /// Makes another thing. Its position in the log.
-async fn make(environment: &Environment, name: &str) -> Position {
+pub async fn make(environment: &Environment, name: &str) -> Position {
     record(environment, "thing", new_id(), Event::from(Made { name: name.to_owned() })).await;
     environment.store.head().await.unwrap()
 }
 
-fn new_environment() -> Environment {
+pub fn new_environment() -> Environment {
     let mut environment = environment(Arc::new(SystemClock), Arc::<MemoryKeyVault>::default());
     environment.runtime.lease_ttl = TTL;
     environment
@@ -148,7 +148,7 @@ impl Replica {
 }
 
 /// Waits until a position is stored as done.
-async fn until_stored(database: &Database, position: Position) {
+pub async fn until_stored(database: &Database, position: Position) {
     let stored = async {
         loop {
             let checkpoint = database.checkpoint(NAME).await.unwrap();

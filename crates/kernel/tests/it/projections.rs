@@ -8,6 +8,7 @@ use kernel::projection::{FoldError, ProjectionRunner};
 use kernel::seams::new_id;
 use kernel::subscription::SubscriptionState;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::lamp::{count, house, house_on, light, replica, restored};
 use crate::names::Names;
@@ -191,7 +192,10 @@ async fn a_fold_ends_exactly_where_it_is_told_to_and_goes_on_from_there() {
     let runner =
         || ProjectionRunner::new(Names::default(), environment.clone(), database.clone()).0;
     let mut reported = Vec::new();
-    runner().fold_to(2, &mut |position| reported.push(position), &CancellationToken::new()).await.unwrap();
+    runner()
+        .fold_to(2, &mut |position| reported.push(position), &CancellationToken::new())
+        .await
+        .unwrap();
     assert_eq!((reported.last(), database.content().position(NAMES)), (Some(&2), 2));
     assert_eq!(database.content().rows, ["Ada", "Grace"]);
     assert_eq!(database.content().owner(NAMES), None);
