@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 pub use self::statements::STATEMENTS;
 use self::statements::{
-    ACQUIRE, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN, PARKED,
-    PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,
-    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
+    ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,
+    PARKED, PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL,
+    RENEW, REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
 };
 use crate::{Database, DatabaseError, Row, Transaction};
 
@@ -280,6 +280,11 @@ impl SubscriptionStore for Database {
     async fn statuses(&self) -> Result<Vec<SubscriptionStatus>, CheckpointError> {
         let rows = self.query(&STATUSES).fetch_all().await?;
         Ok(rows.iter().map(status).collect::<Result<_, _>>()?)
+    }
+
+    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
+        let row = self.query(&CHECKPOINT).bind(subscription).fetch_optional().await?;
+        Ok(row.as_ref().map(checkpoint).transpose()?)
     }
 
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError> {

@@ -171,10 +171,8 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// What is kept of every subscription, by name.
     async fn statuses(&self) -> Result<Vec<SubscriptionStatus>, CheckpointError>;
 
-    /// The stored checkpoint of a subscription.
-    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
-        Ok(self.status(subscription).await?.map(|status| status.checkpoint))
-    }
+    /// The stored checkpoint of a subscription. Cheap: standbys ask often.
+    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError>;
 
     /// Keeps what went wrong, for people to see. Never holds personal data.
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError>;

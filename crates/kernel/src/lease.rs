@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStatus, SubscriptionStore};
 use crate::event::Position;
 use crate::lag;
+use crate::parking::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
 
@@ -166,13 +167,22 @@ impl<S: SubscriptionStore> HeldLease<S> {
 
     /// Makes sure that it is still ours, with the checkpoint where we left it, and renews it when
     /// that is due. An idle owner notices so that its database went back to an earlier state.
+    ///
+    /// A database that cannot be used for a moment interrupts nothing: until the lease expires,
+    /// nobody else can have it.
     pub(crate) async fn keep(&mut self) -> Result<(), CheckpointError> {
         let deadline = self.renewed + self.lease.ttl;
-        let kept = timeout_at(deadline, self.look_and_renew());
-        let status = kept.await.unwrap_or_else(|_| {
+        let kept = timeout_at(deadline, self.look_and_renew()).await.unwrap_or_else(|_| {
             Err(CheckpointError::Unavailable("the lease could not be renewed in time".into()))
-        })?;
-        lag::tell_parked(&status);
+        });
+        match kept {
+            Ok(status) => lag::tell_parked(&status),
+            Err(CheckpointError::Unavailable(error)) if Instant::now() < deadline => {
+                let (subscription, error) = (&self.lease.subscription, with_sources(&*error));
+                tracing::debug!(subscription, error, "the lease could not be looked after");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(())
     }
 

@@ -35,7 +35,14 @@ impl<S: SubscriptionStore> Supervisor<S> {
         loop {
             tokio::select! {
                 _ = attempts.tick() => {}
-                _ = polls.tick(), if outlook.as_ref().is_some_and(Outlook::is_outstanding) => {}
+                _ = polls.tick(), if outlook.as_ref().is_some_and(Outlook::is_outstanding) => {
+                    let checkpoint = self.store.checkpoint(&self.identity.name).await?;
+                    if let (Some(outlook), Some(checkpoint)) = (&mut outlook, checkpoint) {
+                        outlook.stored(checkpoint.position);
+                    }
+                    self.publish(outlook.as_ref());
+                    continue;
+                }
                 scanned = scan(&mut outlook) => {
                     scanned?;
                     self.publish(outlook.as_ref());
@@ -64,8 +71,8 @@ impl<S: SubscriptionStore> Supervisor<S> {
     fn is_wanted(&self, status: &SubscriptionStatus) -> bool {
         let is_free =
             status.lease.as_ref().is_none_or(|lease| !lease.is_of_another_than(&self.owner));
-        let position = status.checkpoint.position;
-        is_free && self.beyond.as_ref().is_none_or(|(_, beyond)| position >= *beyond)
+        let stored = status.checkpoint.position;
+        is_free && self.beyond.as_ref().is_none_or(|beyond| beyond.is_over(stored))
     }
 
     /// Takes in what another replica has done.
@@ -79,9 +86,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             return Err(self.another_log());
         }
         let stored = status.checkpoint.position;
-        if self.beyond.as_ref().is_some_and(|(_, beyond)| stored >= *beyond) {
-            self.beyond = None;
-        }
+        self.beyond.take_if(|beyond| beyond.is_over(stored));
         if self.identity.kind == SubscriptionKind::Projection {
             if outlook.as_ref().is_none_or(|outlook| outlook.families != status.families) {
                 let filter = self.identity.filter(&status.families);
@@ -96,9 +101,10 @@ impl<S: SubscriptionStore> Supervisor<S> {
             self.position.send_replace(stored);
         }
         let state = match (&self.beyond, &status.lease) {
-            (Some((event_type, position)), _) => {
-                SubscriptionState::Incapable { event_type: event_type.clone(), position: *position }
-            }
+            (Some(beyond), _) => SubscriptionState::Incapable {
+                event_type: beyond.event_type.clone(),
+                position: beyond.position,
+            },
             (None, Some(lease)) => SubscriptionState::Standby { owner: lease.owner.clone() },
             // Somebody was faster, and it is not written yet who.
             (None, None) => return Ok(()),

@@ -115,6 +115,22 @@ impl Identity {
     }
 }
 
+/// An event that this replica could not read. It stands by until another one has passed it.
+pub(crate) struct Beyond {
+    pub(crate) event_type: String,
+    pub(crate) position: Position,
+    /// Where the checkpoint was left.
+    left_at: Position,
+}
+
+impl Beyond {
+    /// Whether there is no reason to stand by any more: the event was passed, or the checkpoint
+    /// was set back, and much stands before the event that this replica can read.
+    pub(crate) fn is_over(&self, stored: Position) -> bool {
+        stored >= self.position || stored < self.left_at
+    }
+}
+
 /// Runs a subscription: waits for its lease, lets it work, and goes on after interruptions.
 pub(crate) struct Supervisor<S> {
     pub(crate) identity: Arc<Identity>,
@@ -124,8 +140,7 @@ pub(crate) struct Supervisor<S> {
     /// Everything up to here is done, as far as this replica knows.
     pub(crate) position: watch::Sender<Position>,
     pub(crate) state: Arc<watch::Sender<SubscriptionState>>,
-    /// The event that this replica could not read, until another one has passed it.
-    pub(crate) beyond: Option<(String, Position)>,
+    pub(crate) beyond: Option<Beyond>,
     pauses: ExponentialBackoff,
     recorded: Option<(String, Instant)>,
 }
@@ -160,8 +175,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
     }
 
     async fn supervise(&mut self, worker: &mut impl Worker<S>, shutdown: &CancellationToken) {
-        let mut held = None;
         loop {
+            let mut held = None;
+            let mut left_at = 0;
             let interruption = tokio::select! {
                 () = shutdown.cancelled() => None,
                 outcome = self.turn(worker, &mut held) => {
@@ -170,18 +186,18 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 }
             };
             let unsaved = worker.stop();
-            if let Some(lease) = held.take() {
+            if let Some(lease) = held {
                 if lease.held_for() > LONGEST_PAUSE {
                     // Having run well for a while, it begins again with the shortest pause.
                     self.pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
                 }
                 let valid = interruption.as_ref().is_none_or(Interruption::leaves_the_lease_valid);
-                self.give_up(lease, unsaved.filter(|_| valid)).await;
+                left_at = self.give_up(lease, unsaved.filter(|_| valid)).await;
             }
             let Some(interruption) = interruption else { return };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.recover(interruption) => {}
+                () = self.recover(interruption, left_at) => {}
             }
         }
     }
@@ -239,8 +255,13 @@ impl<S: SubscriptionStore> Supervisor<S> {
         Interruption::AnotherLog { subscription: name.clone(), kind: *kind }
     }
 
-    /// Saves what is finished, and lets another replica have the lease.
-    pub(crate) async fn give_up(&self, mut lease: HeldLease<S>, finished: Option<Position>) {
+    /// Saves what is finished, and lets another replica have the lease. Where the checkpoint is left.
+    pub(crate) async fn give_up(
+        &self,
+        mut lease: HeldLease<S>,
+        finished: Option<Position>,
+    ) -> Position {
+        let mut left_at = lease.stored();
         let given_up = timeout(GIVE_UP_WITHIN, async {
             let saved = match finished.filter(|position| *position > lease.stored()) {
                 Some(position) => match checkpoint_at(&self.environment, position).await {
@@ -249,11 +270,12 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 },
                 None => Ok(()),
             };
+            left_at = lease.stored();
             let released = lease.release().await;
             saved.and(released.map_err(Interruption::from))
         });
         let failed = match given_up.await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return left_at,
             Ok(Err(error)) => with_sources(&error),
             Err(_) => format!("it took longer than {GIVE_UP_WITHIN:?}"),
         };
@@ -262,10 +284,11 @@ impl<S: SubscriptionStore> Supervisor<S> {
             error = failed,
             "the checkpoint could not be saved or the lease not released; some events may be handled again, and others wait for the lease to expire"
         );
+        left_at
     }
 
     /// Does what an interruption calls for before the next turn.
-    async fn recover(&mut self, interruption: Interruption) {
+    async fn recover(&mut self, interruption: Interruption, left_at: Position) {
         let subscription = self.identity.name.as_str();
         match &interruption {
             Interruption::Checkpoint(CheckpointError::LeaseLost { holder, .. }) => {
@@ -279,7 +302,8 @@ impl<S: SubscriptionStore> Supervisor<S> {
                     position,
                     "this release cannot read an event; standing by until a newer one has handled it"
                 );
-                self.beyond = Some((event_type.clone(), *position));
+                let event_type = event_type.clone();
+                self.beyond = Some(Beyond { event_type, position: *position, left_at });
                 return;
             }
             _ => {}

@@ -25,7 +25,8 @@ pub use reading::*;
 pub use sharing::*;
 pub use subscribing::*;
 
-/// Declares one test per promise for a backend. The second argument makes a fresh [`TestStore`].
+/// Declares one test per promise for a backend. The second argument makes a fresh
+/// [`TestStore`](crate::stores::TestStore).
 #[macro_export]
 macro_rules! event_store_contract {
     ($backend:ident, $fresh:expr) => {

@@ -96,6 +96,8 @@ macro_rules! status {
 }
 pub(super) const STATUS: Statement = status!("WHERE subscription = $1");
 pub(super) const STATUSES: Statement = status!("ORDER BY subscription");
+pub(super) const CHECKPOINT: Statement =
+    Statement::Same("SELECT log_id, position, event_id FROM checkpoint WHERE subscription = $1");
 pub(super) const RECORD_ERROR: Statement = timed!(
     "UPDATE checkpoint SET last_error = $2, failed_at = " now " WHERE subscription = $1"
 );
@@ -168,6 +170,7 @@ pub const STATEMENTS: &[Statement] = &[
     HOLDER,
     STATUS,
     STATUSES,
+    CHECKPOINT,
     RECORD_ERROR,
     RESET,
     FORGET,

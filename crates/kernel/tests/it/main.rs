@@ -9,6 +9,7 @@ mod hot;
 mod lamp;
 mod leases;
 mod names;
+mod observed;
 mod parked;
 mod projections;
 mod reactions;

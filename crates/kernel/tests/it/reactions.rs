@@ -15,7 +15,7 @@ use kernel::subscription::SubscriptionState;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 
-use crate::lamp::{Command, LampDecider, LampLit, happens, house, light, replica};
+use crate::lamp::{Command, LampDecider, LampLit, TTL, happens, house, light, replica};
 use crate::names::LampLitBrightly;
 use crate::running::{Running, run};
 use crate::subscriptions::MemoryDatabase;
@@ -313,6 +313,33 @@ async fn a_lost_lease_ends_what_is_under_way() {
     light(&environment, new_id(), "Ada").await;
     tokio::time::sleep(std::time::Duration::from_secs(5)).await;
     assert!(counting.handled().is_empty(), "{:?}", counting.handled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_that_is_away_for_less_than_the_lease_ends_nothing() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let mut running = counting.start(&database);
+    running.until(|state| *state == SubscriptionState::Running).await;
+    light(&environment, new_id(), "slow").await;
+    counting.gate_reached().await;
+    database.set_away(true);
+    tokio::time::sleep(TTL / 2).await;
+    assert_eq!(*running.state.borrow(), SubscriptionState::Running);
+    database.set_away(false);
+    counting.gate.add_permits(1);
+    assert_eq!(counting.until_handled(1).await, ["slow"]);
+
+    // For longer, somebody else may have it by now.
+    light(&environment, new_id(), "slow").await;
+    counting.at_gate.subscribe().wait_for(|at_gate| *at_gate == 2).await.unwrap();
+    database.set_away(true);
+    running.until(|state| matches!(state, SubscriptionState::Interrupted(_))).await;
+    database.set_away(false);
+    running.until(|state| *state == SubscriptionState::Running).await;
+    counting.at_gate.subscribe().wait_for(|at_gate| *at_gate == 3).await.unwrap();
+    counting.gate.add_permits(1);
+    assert_eq!(counting.until_handled(2).await, ["slow", "slow"]);
 }
 
 /// What the next release reads besides.

@@ -109,3 +109,16 @@ async fn a_retired_family_is_passed_over() {
     assert!(progress.reached(last, ENOUGH).await);
     assert_eq!(database.content().rows, ["Ada", "Mary"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_older_release_goes_as_far_as_it_can_again_when_the_checkpoint_is_set_back() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    light(&environment, new_id(), "Ada").await;
+    happens(&environment, new_id(), "house.LampLit.v2", json!({"name": "Grace"})).await;
+    let (_, mut running) = names(&environment, &database);
+    running.until(|state| matches!(state, SubscriptionState::Incapable { .. })).await;
+    database.change(|content| content.rows.clear());
+    database.restart(NAMES, environment.store.log_id()).await.unwrap();
+    let content = database.until(|content| content.rows == ["Ada"]).await;
+    assert_eq!(content.position(NAMES), 1);
+}

@@ -2,6 +2,7 @@
 //! commit, if the lease is still its owner's by then.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -127,11 +128,25 @@ impl Transaction {
 pub struct MemoryDatabase {
     content: Arc<Mutex<Content>>,
     changes: Arc<watch::Sender<u64>>,
+    away: Arc<AtomicBool>,
 }
 
 impl MemoryDatabase {
     pub fn new() -> Self {
-        Self { content: Arc::default(), changes: Arc::new(watch::channel(0).0) }
+        let changes = Arc::new(watch::channel(0).0);
+        Self { content: Arc::default(), changes, away: Arc::default() }
+    }
+
+    /// Nothing can be read or written until it is back.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn available(&self) -> Result<(), CheckpointError> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(CheckpointError::Unavailable("the database is away".into())),
+            false => Ok(()),
+        }
     }
 
     pub fn content(&self) -> Content {
@@ -176,6 +191,7 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn register(&self, registration: &Registration) -> Result<(), CheckpointError> {
+        self.available()?;
         let Registration { subscription, kind, families, log_id } = registration.clone();
         self.change(|content| {
             let row = content.subscriptions.entry(subscription).or_insert_with(|| Row {
@@ -205,6 +221,7 @@ impl SubscriptionStore for MemoryDatabase {
         owner: &str,
         ttl: Duration,
     ) -> Result<Option<Lease>, CheckpointError> {
+        self.available()?;
         Ok(self.change(|content| {
             let row = content.row(subscription);
             let now = Instant::now();
@@ -225,6 +242,7 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn renew(&self, lease: &Lease) -> Result<(), CheckpointError> {
+        self.available()?;
         self.change(|content| {
             content.expect(lease, None)?;
             let until = Instant::now() + lease.ttl;
@@ -235,6 +253,7 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), CheckpointError> {
+        self.available()?;
         self.change(|content| {
             if content.expect(lease, None).is_ok() {
                 content.row(&lease.subscription).lease = None;
@@ -256,6 +275,7 @@ impl SubscriptionStore for MemoryDatabase {
         from: Position,
         to: Checkpoint,
     ) -> Result<Transaction, CheckpointError> {
+        self.available()?;
         self.locked().expect(lease, Some(from))?;
         let mut transaction = self.begin();
         transaction.fence = Some((lease.clone(), from));
@@ -270,6 +290,7 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {
+        self.available()?;
         let Transaction { rows, fence, changes } = transaction;
         self.change(|content| {
             // What a database does by locking the row from the start.
@@ -288,12 +309,17 @@ impl SubscriptionStore for MemoryDatabase {
         &self,
         subscription: &str,
     ) -> Result<Option<SubscriptionStatus>, CheckpointError> {
+        self.available()?;
         Ok(self.locked().status(subscription))
     }
 
     async fn statuses(&self) -> Result<Vec<SubscriptionStatus>, CheckpointError> {
         let content = self.locked();
         Ok(content.subscriptions.keys().filter_map(|name| content.status(name)).collect())
+    }
+
+    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
+        Ok(self.status(subscription).await?.map(|status| status.checkpoint))
     }
 
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError> {
