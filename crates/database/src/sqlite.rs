@@ -66,16 +66,23 @@ impl SqlitePools {
     ) -> Result<Self, DatabaseError> {
         // What derives from the log need not reach the disk at once.
         let connect = sqlite_options(&path, SqliteSynchronous::Normal)?;
-        let writer = SqlitePoolOptions::new()
+        let pool = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(options.acquire_timeout)
             .before_acquire(|connection, _| {
                 // After a full disk SQLite has rolled back by itself and sqlx still counts a
                 // transaction: such a connection takes no further one and is replaced.
                 Box::pin(async move { Ok(!connection.is_in_transaction()) })
-            })
-            .connect_with(connect.clone())
-            .await?;
+            });
+        // Who is second to turn a new file into one with a log is told at once that it is locked,
+        // whatever the busy timeout says.
+        let mut attempts = Attempts::new(module);
+        let writer = loop {
+            match pool.clone().connect_with(connect.clone()).await {
+                Ok(writer) => break writer,
+                Err(error) => attempts.again_after(error.into()).await?,
+            }
+        };
         // Both sets of migrations share one table of what was applied.
         for set in migrations {
             migrate(&writer, set, module).await?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use uuid::Uuid;
 
 use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStatus, SubscriptionStore};
@@ -169,15 +169,15 @@ impl<S: SubscriptionStore> HeldLease<S> {
     /// that is due. An idle owner notices so that its database went back to an earlier state.
     ///
     /// A database that cannot be used for a moment interrupts nothing: until the lease expires,
-    /// nobody else can have it.
+    /// nobody else can have it. Whoever comes late has it still if nobody took it.
     pub(crate) async fn keep(&mut self) -> Result<(), CheckpointError> {
-        let deadline = self.renewed + self.lease.ttl;
-        let kept = timeout_at(deadline, self.look_and_renew()).await.unwrap_or_else(|_| {
+        let expires = self.renewed + self.lease.ttl;
+        let kept = timeout(self.lease.ttl, self.look_and_renew()).await.unwrap_or_else(|_| {
             Err(CheckpointError::Unavailable("the lease could not be renewed in time".into()))
         });
         match kept {
             Ok(status) => lag::tell_parked(&status),
-            Err(CheckpointError::Unavailable(error)) if Instant::now() < deadline => {
+            Err(CheckpointError::Unavailable(error)) if Instant::now() < expires => {
                 let (subscription, error) = (&self.lease.subscription, with_sources(&*error));
                 tracing::debug!(subscription, error, "the lease could not be looked after");
             }
