@@ -10,15 +10,20 @@ use kernel::seams::SystemClock;
 use store_sqlx::{Opened, StoreOptions};
 
 use crate::configuration::Configuration;
+use crate::erasure;
 
 /// The names of all modules.
 pub const MODULES: [&str; 4] = [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
+
+/// The modules that retain what they know of an erased customer for as long as the law says, and
+/// destroy it by themselves.
+const RETAINED: &[&str] = &[billing::NAME];
 
 /// Everything that is open.
 pub struct System {
     /// What the modules work with.
     pub environment: Environment,
-    /// The modules, in the order of [`MODULES`].
+    /// The modules, in the order of [`MODULES`], and capture.
     pub modules: Vec<Module>,
     opened: Opened,
 }
@@ -77,6 +82,9 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
                 .push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
         }
     }
+    let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;
+    let key = master_key.derive(erasure::CAPTURE);
+    modules.push(erasure::open_capture(&environment, &mirror, key).await?);
     Ok(System { environment, modules, opened })
 }
 
@@ -88,7 +96,7 @@ async fn open_module(
     let environment = environment.clone();
     let database = configuration.database_url(name)?;
     Ok(match name {
-        customers::NAME => customers::open(environment, &database).await?,
+        customers::NAME => customers::open(environment, &database, RETAINED).await?,
         orders::NAME => orders::open(environment, &database).await?,
         billing::NAME => {
             billing::open(environment, &database, configuration.billing.clone()).await?

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
 use clap::Args;
+use database::Database;
 use kernel::sync::SyncTarget;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{FAILED, Format};
-use crate::compose;
 use crate::configuration::Configuration;
 use crate::interruption::Interruption;
-use crate::output;
 use crate::progress::{Meter, Unit};
+use crate::{compose, erasure, output};
 
 /// Options of `bascule import`.
 #[derive(Debug, Args)]
@@ -50,7 +51,7 @@ pub async fn import(
     // Before the store, its folder and its key are made for an import that cannot begin.
     Mapping::check(&arguments.mapping).with_context(unusable)?;
     Import::check_files(&arguments.files)?;
-    let system = compose::open(configuration).await?;
+    let mut system = compose::open(configuration).await?;
     let targets: HashMap<String, Arc<dyn SyncTarget>> = system
         .modules
         .iter()
@@ -59,9 +60,10 @@ pub async fn import(
         .collect();
     let commands: BTreeSet<String> = targets.keys().cloned().collect();
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
-    let mirror = database::module_url(&configuration.store, "capture")?;
-    let mirror = Import::open_database(&mirror).await.context("the mirror cannot be opened")?;
-    let key = configuration.master_key().await?.derive("capture");
+    // Nobody who was erased comes back, also not into a mirror that was made anew.
+    let erasing = CancellationToken::new();
+    let mirror = take_out_the_erased(&mut system, &erasing).await?;
+    let key = configuration.master_key().await?.derive(erasure::CAPTURE);
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
     let interruption = Interruption::listen();
@@ -73,8 +75,8 @@ pub async fn import(
         Ok(summary) if summary.quarantined > 0 => import.quarantine().await?,
         _ => Vec::new(),
     };
-    drop((import, targets));
-    mirror.close().await;
+    drop((import, targets, mirror));
+    erasing.cancel();
     system.close().await;
     let summary = outcome.context("the import stopped; what was done until then stays done")?;
 
@@ -88,6 +90,22 @@ pub async fn import(
     }
     let failed = summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Begins to take people who are erased out of the mirror, and waits until those who are by now are.
+async fn take_out_the_erased(
+    system: &mut compose::System,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Database> {
+    let mut modules = system.modules.iter_mut();
+    let capture = modules.find(|module| module.name == erasure::CAPTURE);
+    let capture = capture.context("the mirror is not open")?;
+    for subscription in std::mem::take(&mut capture.subscriptions) {
+        tokio::spawn(subscription.run(shutdown.clone()));
+    }
+    let mirror = capture.database.clone();
+    erasure::capture_caught_up(&system.environment, &mirror).await?;
+    Ok(mirror)
 }
 
 fn print_summary(summary: &Summary) -> anyhow::Result<()> {
@@ -111,6 +129,9 @@ fn print_summary(summary: &Summary) -> anyhow::Result<()> {
         "  aggregates: {} imported, {} revised, {} unchanged, {} in conflict",
         commands.imported, commands.revised, commands.unchanged, commands.conflicts,
     ))?;
+    if commands.suppressed > 0 {
+        output::line(format_args!("  suppressed, because erased here: {}", commands.suppressed))?;
+    }
     for ignored in &summary.ignored {
         output::line(format_args!(
             "  ignored: {} {} ({})",

@@ -8,6 +8,7 @@ mod configuration;
 mod contracts;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+mod erasure;
 mod events;
 mod import;
 mod interruption;

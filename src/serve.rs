@@ -20,13 +20,13 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::admin::{self, Access, Admin, States};
+use crate::admin::{self, Access, Admin, Running, States};
 use crate::compose::{self, System};
 use crate::configuration::Configuration;
 use crate::interruption::until_asked_to_stop;
 use crate::probes::Probes;
 use crate::subscriptions::Catalogue;
-use crate::{openapi, output, probes, telemetry};
+use crate::{erasure, openapi, output, probes, telemetry};
 
 /// How long requests under way may take to end.
 const GRACE_SECONDS: u64 = 10;
@@ -65,7 +65,8 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     }
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
-    operations.started(catalogue, states.clone())?;
+    let (environment, billing) = (system.environment.clone(), configuration.billing.clone());
+    operations.started(Running::new(environment, billing, catalogue, states.clone()))?;
     probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
 
     let announcing = async {
@@ -146,6 +147,7 @@ fn start_subscriptions(system: &mut System, shutdown: &CancellationToken) -> Joi
             shutdown.clone(),
         ));
     }
+    tasks.spawn(erasure::forget_what_is_erased(system.environment.clone(), shutdown.clone()));
     tasks
 }
 

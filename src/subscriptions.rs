@@ -76,6 +76,12 @@ impl Catalogue {
         Self { environment: system.environment.clone(), modules: modules.collect() }
     }
 
+    /// The database of a module, if it runs here.
+    pub fn database(&self, module: &str) -> Option<&Database> {
+        let mut modules = self.modules.iter();
+        modules.find(|entry| entry.name == module).map(|entry| &entry.database)
+    }
+
     /// Every projection.
     pub fn read_models(&self) -> impl Iterator<Item = &ReadModel> {
         self.modules.iter().flat_map(|module| &module.read_models)

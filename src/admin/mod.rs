@@ -1,6 +1,7 @@
 //! `/admin/…` on the second listener: what operators do to a running system.
 
 mod access;
+mod erase;
 mod jobs;
 mod parked;
 mod subscriptions;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
+use billing::BillingSettings;
 use http::Problem;
+use kernel::execution::Environment;
 use kernel::subscription::SubscriptionState;
 use tokio::sync::{OnceCell, watch};
 
@@ -26,10 +29,27 @@ pub struct Admin {
     running: OnceCell<Running>,
 }
 
-struct Running {
+/// The open system, as far as the routes need it.
+pub struct Running {
+    environment: Environment,
+    billing: BillingSettings,
     catalogue: Arc<Catalogue>,
     states: States,
     jobs: Jobs,
+}
+
+impl Running {
+    /// A system whose subscriptions are started.
+    pub fn new(
+        environment: Environment,
+        billing: BillingSettings,
+        catalogue: Catalogue,
+        states: States,
+    ) -> Self {
+        let catalogue = Arc::new(catalogue);
+        let jobs = Jobs::new(Arc::clone(&catalogue));
+        Self { environment, billing, catalogue, states, jobs }
+    }
 }
 
 impl Admin {
@@ -39,10 +59,7 @@ impl Admin {
     }
 
     /// The system is open.
-    pub fn started(&self, catalogue: Catalogue, states: States) -> anyhow::Result<()> {
-        let catalogue = Arc::new(catalogue);
-        let jobs = Jobs::new(Arc::clone(&catalogue));
-        let running = Running { catalogue, states, jobs };
+    pub fn started(&self, running: Running) -> anyhow::Result<()> {
         self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
     }
 
@@ -64,6 +81,7 @@ pub fn routes(config: &mut ServiceConfig) {
         web::scope("/admin")
             .wrap(from_fn(access::guard))
             .configure(subscriptions::routes)
-            .configure(parked::routes),
+            .configure(parked::routes)
+            .service(erase::erase),
     );
 }

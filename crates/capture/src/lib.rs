@@ -13,6 +13,7 @@
 
 mod assembly;
 pub mod debezium;
+mod erasure;
 mod files;
 mod ids;
 mod import;
@@ -20,7 +21,9 @@ mod jq;
 mod mapping;
 mod mask;
 mod mirror;
+mod suppression;
 
+pub use erasure::erase;
 pub use files::ReadError;
 pub use ids::{LEGACY_NAMESPACE, aggregate_id};
 pub use import::{

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use kernel::reaction::ReactionError;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
@@ -60,6 +61,9 @@ pub enum DatabaseError {
         #[source]
         source: MigrateError,
     },
+    /// Somebody reads what is to be written over.
+    #[error("the database's write-ahead log is in use")]
+    Busy,
     /// A statement failed.
     #[error("the database failed")]
     Sql(#[from] sqlx::Error),
@@ -89,11 +93,23 @@ impl DatabaseError {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Sql(error) => is_unavailable(error),
+            Self::Busy => true,
             Self::Migration {
                 source: MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _),
                 ..
             } => is_unavailable(error),
             _ => false,
+        }
+    }
+}
+
+impl From<DatabaseError> for ReactionError {
+    /// A database that does not answer now will again; a damaged row stays damaged.
+    fn from(error: DatabaseError) -> Self {
+        if error.is_unavailable() {
+            Self::Transient(error.into())
+        } else {
+            Self::Permanent(error.into())
         }
     }
 }

@@ -38,6 +38,7 @@ mod place;
 mod postgres;
 pub mod read_model;
 mod row;
+mod scrubbing;
 mod sqlite;
 mod statement;
 mod subscriptions;

@@ -44,8 +44,15 @@ const FINISH: Statement =
     Statement::Same("UPDATE idempotency SET status = $2, resource_id = $3 WHERE key_hash = $1");
 const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
 
+const FORGET: Statement = Statement::PerEngine {
+    sqlite: "DELETE FROM idempotency WHERE resource_id IN \
+             (SELECT unhex(atom, '-') FROM json_each($1))",
+    postgres: "DELETE FROM idempotency WHERE resource_id IN \
+               (SELECT CAST(atom AS uuid) FROM json_each($1))",
+};
+
 /// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE];
+pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE, FORGET];
 
 /// A request to change something. An extractor.
 #[derive(Debug, Clone)]
@@ -222,6 +229,14 @@ async fn replay(
 /// [`REMEMBERED`] before now.
 pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64, DatabaseError> {
     database.write(&PRUNE).bind(older_than).execute().await
+}
+
+/// Forgets what was asked about these resources, because the person they are about was erased: a
+/// fingerprint is a digest of what was said. A key that is used again is no longer recognised here,
+/// but by the log.
+pub async fn forget(database: &Database, resources: &[Uuid]) -> Result<(), DatabaseError> {
+    database.write(&FORGET).bind_json(resources).execute().await?;
+    Ok(())
 }
 
 impl FromRequest for CommandRequest {

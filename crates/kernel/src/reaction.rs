@@ -9,6 +9,7 @@ mod handling;
 mod reacting;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -16,12 +17,18 @@ use tokio_util::sync::CancellationToken;
 
 use self::reacting::Reacting;
 use crate::checkpoint::SubscriptionStore;
-use crate::codec::{Envelope, EventSet};
+use crate::codec::{CodecError, Envelope, EventSet};
 use crate::event::RecordedEvent;
 use crate::execution::{Cause, Environment, ExecuteError, LoadError};
+use crate::keys::KeyError;
+use crate::projection::Progress;
+use crate::snapshot::SnapshotsUnavailable;
 use crate::store::BoxError;
 use crate::subscription::{Subscription, SubscriptionKind, SubscriptionState};
 use crate::supervision::{Identity, Supervisor};
+
+/// How long a reaction waits for a read model.
+const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Why a reaction did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,18 @@ impl<R: std::error::Error + Send + Sync + 'static> From<ExecuteError<R>> for Rea
     }
 }
 
+impl From<KeyError> for ReactionError {
+    fn from(error: KeyError) -> Self {
+        CodecError::from(error).into()
+    }
+}
+
+impl From<SnapshotsUnavailable> for ReactionError {
+    fn from(error: SnapshotsUnavailable) -> Self {
+        Self::Transient(error.into())
+    }
+}
+
 /// Ends a reaction with what became of its command. A refusal that `expected` explains is an outcome
 /// like any other; every other failure is for the runtime: tried again, or parked.
 pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
@@ -68,6 +87,17 @@ pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
         return Ok(());
     }
     Err(error.into())
+}
+
+/// Waits until read models show everything up to an event. When that takes long, the reaction is to
+/// be tried again.
+pub async fn shown(projections: &[&Progress], event: &RecordedEvent) -> Result<(), ReactionError> {
+    for progress in projections {
+        if !progress.reached(event.position, CATCH_UP).await {
+            return Err(ReactionError::Transient("a read model is behind".into()));
+        }
+    }
+    Ok(())
 }
 
 /// What a module does when events happen.

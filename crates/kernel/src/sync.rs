@@ -68,6 +68,8 @@ pub enum SyncOutcome {
     Ignored,
     /// bascule owns the aggregate now; the legacy's word no longer counts and nothing was recorded.
     Conflict,
+    /// The person it is about was erased here: nothing was recorded, and nothing is to be kept.
+    Suppressed,
 }
 
 /// Why a `Sync…` command was not carried out.

@@ -12,6 +12,7 @@
 //! billing.SyncInvoice ─────────► SyncInvoice ► billing.InvoiceImported, then InvoiceRevised
 //! customers.… ─────────────────► KnownCustomers: whom documents are addressed to
 //! billing.… ───────────────────► InvoiceViews: what the API shows
+//! customers.CustomerErased ────► InvoiceViews, retention: documents are kept as the law says
 //! ```
 //!
 //! `domain` decides (`domain/series.rs` has the law on numbers), `handlers` number documents and
@@ -24,6 +25,7 @@ mod http;
 pub mod policies;
 pub mod projections;
 pub mod queries;
+pub mod retention;
 mod settings;
 pub mod sync;
 pub mod view;
@@ -44,6 +46,7 @@ pub use settings::BillingSettings;
 use handlers::Billing;
 use policies::{Invoicing, Settlement};
 use projections::{InvoiceViews, KnownCustomers};
+use retention::{Erasure, Retentions, Watch};
 use sync::SyncInvoice;
 
 /// The module's name: the first part of its event types and of its routes.
@@ -70,6 +73,16 @@ pub async fn open(
         ReadModel::new(InvoiceViews, &["invoice_view", "invoice_order"], &environment, &database),
         ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
     ];
+    let retentions = Retentions {
+        environment: environment.clone(),
+        database: database.clone(),
+        settings: settings.clone(),
+    };
+    let erasure = Erasure {
+        retentions: retentions.clone(),
+        views: views_progress.clone(),
+        known_customers: customers_progress.clone(),
+    };
     let billing = Billing::new(
         environment.clone(),
         database.clone(),
@@ -91,6 +104,8 @@ pub async fn open(
             Box::new(customers),
             Box::new(ReactionRunner::new(invoicing, environment.clone(), database.clone())),
             Box::new(ReactionRunner::new(settlement, environment.clone(), database.clone())),
+            Box::new(ReactionRunner::new(erasure, environment.clone(), database.clone())),
+            Box::new(Watch::new(retentions)),
         ],
         sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
         projections: vec![

@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use billing_contract::{BillTo, VoidReason};
 use customers_contract::CustomerId;
-use database::DatabaseError;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
@@ -92,22 +91,12 @@ impl Invoicing {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
         let known = queries::known_customer(&self.0.database, customer)
-            .await
-            .map_err(unreadable)?
+            .await?
             .ok_or_else(|| ReactionError::Permanent(InvoicingError::CustomerUnknown.into()))?;
         Ok(known.name.map(|name| {
             let address_lines = known.address_lines.unwrap_or_default();
             Personal::Known(BillTo { name, address_lines, vat_number: known.vat_number })
         }))
-    }
-}
-
-/// A database that does not answer now will again; a damaged row stays damaged.
-fn unreadable(error: DatabaseError) -> ReactionError {
-    if error.is_unavailable() {
-        ReactionError::Transient(error.into())
-    } else {
-        ReactionError::Permanent(error.into())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The statements over the module's read models. They are the same on both engines.
 
+pub mod retention;
+
 use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Statement, Transaction};

@@ -12,11 +12,14 @@ pub struct BillingSettings {
     /// at the turn of the year which series, a document is issued in.
     #[serde(with = "zone_by_name")]
     pub time_zone: Tz,
+    /// For how many years after the one it was issued in a document of an erased customer is kept
+    /// as it is: ten by the French Code de commerce, article L123-22.
+    pub retention_years: u16,
 }
 
 impl Default for BillingSettings {
     fn default() -> Self {
-        Self { time_zone: chrono_tz::Europe::Paris }
+        Self { time_zone: chrono_tz::Europe::Paris, retention_years: 10 }
     }
 }
 
@@ -63,7 +66,7 @@ mod tests {
     #[test]
     fn settings_read_what_they_write_and_refuse_what_is_no_time_zone() {
         let written = serde_json::to_value(BillingSettings::default()).unwrap();
-        assert_eq!(written, json!({ "time_zone": "Europe/Paris" }));
+        assert_eq!(written, json!({ "time_zone": "Europe/Paris", "retention_years": 10 }));
         assert_eq!(
             serde_json::from_value::<BillingSettings>(written).unwrap(),
             BillingSettings::default()

@@ -318,6 +318,17 @@ impl InvoiceView {
         }
     }
 
+    /// The day it counts for: that of its issue, or when it was first seen.
+    pub fn day(&self) -> NaiveDate {
+        self.issue_date.unwrap_or_else(|| self.issued_at.date_naive())
+    }
+
+    /// The same, without whom it is addressed to and what people said in it.
+    pub fn silenced(self) -> Self {
+        let voided_reason = self.voided_reason.filter(|_| self.owner == Owner::Bascule);
+        Self { bill_to: None, voided_reason, ..self }
+    }
+
     /// The same, with money that came.
     pub fn paid(self, amount: Decimal) -> Self {
         Self { status: Status::Paid, paid: self.paid + amount, ..self }

@@ -71,6 +71,12 @@ impl Customers {
         self.execute(id, Command::Close { reason: reason.into() }, cause, expected).await
     }
 
+    /// Erases a customer, whoever owns it, and releases its e-mail address. What is kept of the
+    /// person elsewhere follows from the event. Erasing twice changes nothing.
+    pub async fn erase(&self, id: CustomerId, cause: &Cause) -> Result<Executed, Error> {
+        self.execute(id, Command::Erase, cause, None).await
+    }
+
     /// Decides over the customer and every e-mail address it takes or gives up: all or nothing.
     async fn execute(
         &self,

@@ -28,6 +28,7 @@ impl LegacyAggregate for CustomerDecider {
     fn objection(refusal: &Refusal) -> Objection {
         match refusal {
             Refusal::OwnedByBascule => Objection::OwnedByBascule,
+            Refusal::CustomerErased => Objection::Erased,
             _ => Objection::Unforeseen,
         }
     }

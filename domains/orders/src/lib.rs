@@ -7,12 +7,14 @@
 //! orders.SyncOrder ──────► SyncOrder ───────► orders.OrderImported, then orders.OrderRevised
 //! customers.… ───────────► KnownCustomers: who may order
 //! orders.… ──────────────► OrderViews: what the API shows
+//! customers.CustomerErased ► OrderViews, Erasure: what people said in their orders goes
 //! ```
 //!
 //! `domain` decides, `handlers` carry commands in, `policies` react to billing, `sync` takes the
 //! legacy system's word, `projections` and `queries` keep and read the read models, `http` answers.
 
 pub mod domain;
+pub mod erasure;
 pub mod handlers;
 mod http;
 pub mod policies;
@@ -32,6 +34,7 @@ use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
 
 pub use self::http::routes;
+use erasure::Erasure;
 use handlers::Orders;
 use policies::PaymentOutcome;
 use projections::{KnownCustomers, OrderViews};
@@ -65,6 +68,12 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
     };
     let policy = PaymentOutcome(orders.clone());
     let policy = ReactionRunner::new(policy, environment.clone(), database.clone());
+    let erasure = Erasure {
+        environment: environment.clone(),
+        database: database.clone(),
+        views: views_progress.clone(),
+    };
+    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
     let data = Data::new(orders);
     Ok(Module {
         name: NAME,
@@ -72,7 +81,12 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
             config.app_data(data.clone());
             routes(config);
         }),
-        subscriptions: vec![Box::new(views), Box::new(customers), Box::new(policy)],
+        subscriptions: vec![
+            Box::new(views),
+            Box::new(customers),
+            Box::new(policy),
+            Box::new(erasure),
+        ],
         sync_targets: vec![Arc::new(SyncOrder::new(environment))],
         projections: vec![
             (OrderViews.name().to_owned(), views_progress),

@@ -16,6 +16,10 @@ const UPDATE_ORDER: Statement = Statement::Same(
     "UPDATE order_view SET revision = $2, status = $3, customer_id = $4, currency = $5, \
      owner = $6, legacy_source = $7, legacy_id = $8, document = $9 WHERE id = $1",
 );
+const ALL_ORDERS_OF_CUSTOMER: Statement =
+    Statement::Same("SELECT document FROM order_view WHERE customer_id = $1");
+const ORDERS_AND_OWNERS: Statement =
+    Statement::Same("SELECT id, owner FROM order_view WHERE customer_id = $1");
 const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
 
 /// A page of the list. What narrows it most is stated plainly, so that its index is used.
@@ -46,6 +50,8 @@ const CUSTOMER_IS_OPEN: Statement =
 pub const STATEMENTS: &[Statement] = &[
     INSERT_ORDER,
     UPDATE_ORDER,
+    ALL_ORDERS_OF_CUSTOMER,
+    ORDERS_AND_OWNERS,
     ORDER,
     ORDERS,
     ORDERS_OF_CUSTOMER,
@@ -88,6 +94,28 @@ pub async fn update_order(
 ) -> Result<(), DatabaseError> {
     bind_order(transaction.query(&UPDATE_ORDER), view).execute().await?;
     Ok(())
+}
+
+/// Takes out of a customer's orders what people said in them.
+pub async fn silence_orders(
+    transaction: &mut Transaction,
+    customer_id: Uuid,
+) -> Result<(), DatabaseError> {
+    let orders = transaction.query(&ALL_ORDERS_OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    for order in orders {
+        let order: OrderView = order.json("document")?;
+        update_order(transaction, &order.silenced()).await?;
+    }
+    Ok(())
+}
+
+/// The orders of a customer, and who decides about each.
+pub async fn orders_of<'c>(
+    of: impl Executor<'c>,
+    customer_id: Uuid,
+) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
+    let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id).fetch_all().await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.name("owner")?))).collect()
 }
 
 fn bind_order<'c>(statement: Query<'c>, view: &OrderView) -> Query<'c> {

@@ -259,6 +259,13 @@ impl OrderView {
         }
     }
 
+    /// The same, without what people said in it.
+    pub fn silenced(self) -> Self {
+        let without_words = |cancellation| Cancellation { reason: None, ..cancellation };
+        let cancellation = self.cancellation.map(without_words);
+        Self { cancellation, reference: None, note: None, comments: None, ..self }
+    }
+
     /// An order of a legacy system.
     pub fn imported(order: &OrderImported, placed_at: DateTime<Utc>, revision: u64) -> Self {
         Self::of_legacy(order.order_id, &order.legacy, &order.state, placed_at, revision)

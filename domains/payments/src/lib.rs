@@ -16,10 +16,12 @@
 //! - [`provider`]: the port to the provider, and the sandbox that comes with it. `reactor`: the
 //!   only caller of it. A time-out is an unknown outcome and is resolved before anything is
 //!   recorded; money that came too late goes back.
+//! - [`erasure`]: what follows when a customer is erased.
 //! - `projections`, [`queries`]: payments as they are shown. `http`: the routes that show them.
 //! - `sync`: payments of a legacy system. They are shown and never charged.
 
 mod domain;
+pub mod erasure;
 #[cfg(test)]
 mod golden;
 mod handlers;
@@ -49,6 +51,7 @@ pub use http::{PaymentView, routes};
 pub use projections::{Details, RefundDetails, RefundProgress, Status};
 pub use settings::{BreakerSettings, PaymentsSettings};
 
+use erasure::Erasure;
 use provider::{Calls, PaymentProvider, Sandbox};
 
 /// The module's name: the first part of its event types and of its routes.
@@ -93,13 +96,15 @@ pub async fn open_with(
     let calls = Calls::new(provider, &settings);
     let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
     let reactor = ReactionRunner::new(reactor, environment.clone(), database.clone());
+    let erasure = Erasure { database: database.clone(), payments: progress.clone() };
+    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
     let api = Data::new(http::Api {
         payments: payments.clone(),
         database: database.clone(),
         progress: progress.clone(),
     });
     let subscriptions: Vec<Box<dyn Subscription>> =
-        vec![Box::new(projection), Box::new(collection), Box::new(reactor)];
+        vec![Box::new(projection), Box::new(collection), Box::new(reactor), Box::new(erasure)];
     Ok(Module {
         name: NAME,
         configure: Arc::new(move |config| {

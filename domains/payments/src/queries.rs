@@ -36,11 +36,12 @@ const LIST_BY_INVOICE: Statement = page!("invoice_id = $3 AND");
 const LIST_BY_LEGACY_ID: Statement = page!("legacy_id = $4 AND");
 const INSERT: Statement = Statement::Same(
     "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
-     legacy_id, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+     legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
 );
 const UPDATE: Statement = Statement::Same(
     "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5 WHERE id = $1",
 );
+const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
 
 /// Every statement of this file, for a test that prepares them all.
 pub const STATEMENTS: &[Statement] = &[
@@ -52,6 +53,7 @@ pub const STATEMENTS: &[Statement] = &[
     LIST_BY_LEGACY_ID,
     INSERT,
     UPDATE,
+    OF_CUSTOMER,
 ];
 
 /// A payment as it is shown.
@@ -139,10 +141,20 @@ pub async fn list<'c>(
     page.fetch_all().await?.iter().map(PaymentRow::read).collect()
 }
 
-/// Adds a payment.
+/// The payments that a customer was asked for.
+pub(crate) async fn of_customer<'c>(
+    of: impl Executor<'c>,
+    customer_id: Uuid,
+) -> Result<Vec<PaymentRow>, DatabaseError> {
+    let rows = of.query(&OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    rows.iter().map(PaymentRow::read).collect()
+}
+
+/// Adds a payment, with whoever is to pay.
 pub(crate) async fn insert(
     transaction: &mut Transaction,
     row: &PaymentRow,
+    customer_id: Option<Uuid>,
 ) -> Result<(), DatabaseError> {
     let insert = transaction
         .query(&INSERT)
@@ -154,7 +166,8 @@ pub(crate) async fn insert(
         .bind(row.owner.as_str())
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
-        .bind_json(&row.details);
+        .bind_json(&row.details)
+        .bind(customer_id);
     insert.execute().await?;
     Ok(())
 }

@@ -39,3 +39,11 @@ CREATE TABLE known_customer (
     address_lines text, -- JSON array
     vat_number    text
 );
+
+-- Erased customers whose documents the law still has kept as they are: until some years after the
+-- day of the last of them, null when there is none.
+CREATE TABLE erased_customer (
+    customer_id   uuid PRIMARY KEY,
+    last_document text
+);
+CREATE INDEX erased_customer_last_document ON erased_customer (last_document);

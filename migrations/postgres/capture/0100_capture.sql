@@ -8,6 +8,8 @@ CREATE TABLE capture_source (
     -- The run that writes; another one that starts takes over and this one stops.
     run                uuid NOT NULL,
     mirror_fingerprint text NOT NULL,
+    -- The mapping of the last import, as it was read: it says which rows are about whom.
+    mapping            text NOT NULL,
     -- The source transaction that was being read.
     open_transaction   bigint,
     in_snapshot        boolean NOT NULL,
@@ -109,4 +111,12 @@ CREATE TABLE quarantine (
     reason    text NOT NULL,
     since     timestamptz NOT NULL,
     PRIMARY KEY (source, aggregate, key)
+);
+
+-- Rows about people who were erased, each as a keyed digest of its table and key: what is read of
+-- them loses what it says before it is written anywhere.
+CREATE TABLE suppressed_row (
+    source text COLLATE "C" NOT NULL,
+    digest text COLLATE "C" NOT NULL,
+    PRIMARY KEY (source, digest)
 );

@@ -39,3 +39,11 @@ CREATE TABLE known_customer (
     address_lines TEXT, -- JSON array
     vat_number    TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Erased customers whose documents the law still has kept as they are: until some years after the
+-- day of the last of them, null when there is none.
+CREATE TABLE erased_customer (
+    customer_id   BLOB PRIMARY KEY,
+    last_document TEXT
+) STRICT, WITHOUT ROWID;
+CREATE INDEX erased_customer_last_document ON erased_customer (last_document);

@@ -7,6 +7,8 @@ CREATE TABLE capture_source (
     -- The run that writes; another one that starts takes over and this one stops.
     run                BLOB NOT NULL,
     mirror_fingerprint TEXT NOT NULL,
+    -- The mapping of the last import, as it was read: it says which rows are about whom.
+    mapping            TEXT NOT NULL,
     -- The source transaction that was being read.
     open_transaction   INTEGER,
     in_snapshot        INTEGER NOT NULL CHECK (in_snapshot IN (0, 1)),
@@ -108,4 +110,12 @@ CREATE TABLE quarantine (
     reason    TEXT NOT NULL,
     since     TEXT NOT NULL,
     PRIMARY KEY (source, aggregate, key)
+) STRICT, WITHOUT ROWID;
+
+-- Rows about people who were erased, each as a keyed digest of its table and key: what is read of
+-- them loses what it says before it is written anywhere.
+CREATE TABLE suppressed_row (
+    source TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (source, digest)
 ) STRICT, WITHOUT ROWID;

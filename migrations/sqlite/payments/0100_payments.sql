@@ -6,6 +6,8 @@ CREATE TABLE payment (
     revision      INTEGER NOT NULL,
     status        TEXT NOT NULL,
     invoice_id    BLOB,
+    -- Who is to pay, where the request says so.
+    customer_id   BLOB,
     owner         TEXT NOT NULL,
     legacy_source TEXT,
     legacy_id     TEXT,
@@ -16,3 +18,4 @@ CREATE INDEX payment_status ON payment (status, position);
 CREATE INDEX payment_invoice ON payment (invoice_id, position);
 CREATE INDEX payment_owner ON payment (owner, position);
 CREATE INDEX payment_legacy_id ON payment (legacy_id, position);
+CREATE INDEX payment_customer ON payment (customer_id);

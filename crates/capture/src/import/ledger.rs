@@ -15,7 +15,10 @@ use super::Quarantined;
 use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
+use crate::erasure::{SUPPRESS, SUPPRESSED};
 use crate::files::{Head, Place};
+use crate::mapping::Mapping;
+use crate::suppression::Digest;
 use statements as sql;
 
 type Result<T> = std::result::Result<T, DatabaseError>;
@@ -113,16 +116,41 @@ impl Ledger {
     pub(super) async fn begin(
         &self,
         transaction: &mut Transaction,
-        fingerprint: &str,
+        mapping: &Mapping,
     ) -> Result<(State, String)> {
         let begin = transaction.query(&sql::BEGIN).bind(&self.source).bind(self.run);
-        let row = begin.bind(fingerprint).fetch_one().await?;
+        let begin = begin.bind(&mapping.mirror_fingerprint).bind(&mapping.text);
+        let row = begin.fetch_one().await?;
         let cursor = Cursor {
             transaction: row.get("open_transaction")?,
             in_snapshot: row.get("in_snapshot")?,
         };
         let (spilled, last_mark) = (row.get("spilled")?, row.get("last_mark")?);
         Ok((State { cursor, spilled, last_mark }, row.get("mirror_fingerprint")?))
+    }
+
+    /// What stands for the rows that are about erased people.
+    pub(super) async fn suppressed(&self, transaction: &mut Transaction) -> Result<Vec<Digest>> {
+        let digests = transaction.query(&SUPPRESSED).bind(&self.source).scalars::<String>().await?;
+        let digest = |text: String| {
+            let mut digest = Digest::default();
+            hex::decode_to_slice(text, &mut digest).map_err(|_| DatabaseError::Damaged {
+                column: "digest".to_owned(),
+                reason: "it holds no digest".to_owned(),
+            })?;
+            Ok(digest)
+        };
+        digests.into_iter().map(digest).collect()
+    }
+
+    /// Remembers further rows that are about erased people.
+    pub(super) async fn suppress(
+        &self,
+        transaction: &mut Transaction,
+        digests: &[Digest],
+    ) -> Result<()> {
+        let digests: Vec<String> = digests.iter().map(hex::encode).collect();
+        self.list(transaction, &SUPPRESS, &digests).await
     }
 
     /// Stores how far the import is; `false` when another run took over. Until the transaction

@@ -88,8 +88,11 @@ pub enum ImportError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Another import of the same source began.
-    #[error("another import of source `{source_name}` has begun: this one stops")]
+    /// Another import of the same source began, or somebody was erased meanwhile.
+    #[error(
+        "another import of source `{source_name}` has begun, or a person it is about was erased: \
+         this one stops; run it again"
+    )]
     Superseded {
         /// The legacy system's name.
         source_name: String,

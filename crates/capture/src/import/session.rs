@@ -34,6 +34,7 @@ use crate::files::{Beginning, Place};
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
 use crate::mirror::{ChangeCounts, Mirror, Root};
+use crate::suppression::{Digest, Suppression};
 
 /// An aggregate to send, as it is at one moment.
 struct Work {
@@ -56,6 +57,8 @@ struct Turn {
     released: Vec<(Root, i64)>,
     commands: Vec<Command>,
     read_to: Vec<(usize, Place)>,
+    /// What stands for rows that turned out to be about an erased person.
+    suppressed: Vec<Digest>,
     /// Whether commands of one mark come from one source transaction and share a correlation.
     one_cause: bool,
     /// Whether what is missing will not come any more.
@@ -97,6 +100,7 @@ pub(super) struct Session<'i> {
     progress: &'i dyn Progress,
     cancel: &'i CancellationToken,
     ledger: Ledger,
+    suppression: Suppression,
     mirror: Mirror,
     pub(super) state: State,
     committed: Committed,
@@ -124,8 +128,7 @@ impl<'i> Session<'i> {
         let mapping = &import.mapping;
         let ledger = Ledger { source: mapping.source.clone(), run: new_id() };
         let mut transaction = import.database.begin_bulk().await?;
-        let (mut state, fingerprint) =
-            ledger.begin(&mut transaction, &mapping.mirror_fingerprint).await?;
+        let (mut state, fingerprint) = ledger.begin(&mut transaction, mapping).await?;
         if fingerprint != mapping.mirror_fingerprint {
             return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
         }
@@ -140,6 +143,8 @@ impl<'i> Session<'i> {
             }
         }
         ledger.advance(&mut transaction, &state).await?;
+        let suppressed = ledger.suppressed(&mut transaction).await?;
+        let suppression = Suppression::new(import.key.clone(), suppressed);
         let next_seq = ledger.last_seq(&mut transaction).await? + 1;
         transaction.commit().await?;
         let committed =
@@ -150,6 +155,7 @@ impl<'i> Session<'i> {
             progress,
             cancel,
             ledger,
+            suppression,
             mirror: Mirror::new(mapping.clone()),
             state,
             committed,
@@ -255,7 +261,8 @@ impl<'i> Session<'i> {
         let mut reading = self.import.database.snapshot().await?;
         let mut turn = Turn { one_cause: true, ..Turn::default() };
         let mut drain = false;
-        while let Some(segment) = segments.pop_front() {
+        while let Some(mut segment) = segments.pop_front() {
+            turn.suppressed.extend(self.suppression.blank(&mapping, &mut segment.changes));
             let counts = &mut self.summary.changes;
             let roots = self.mirror.apply(&mut reading, &segment.changes, counts).await?;
             self.count(&segment);
@@ -338,6 +345,7 @@ impl<'i> Session<'i> {
         // First, because what the turn says is newer.
         self.record(&mut transaction, &answers).await?;
         self.mirror.flush(&mut transaction).await?;
+        self.ledger.suppress(&mut transaction, &turn.suppressed).await?;
         let name = |root: &Root| self.import.mapping.aggregates[root.0].name.as_str();
         let done = turn.done.iter().map(|(root, mark)| (name(root), root.1.as_str(), *mark));
         self.ledger.unmark(&mut transaction, done).await?;

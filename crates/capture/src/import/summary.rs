@@ -19,6 +19,8 @@ pub struct CommandCounts {
     pub ignored: u64,
     /// Commands about aggregates that bascule owns.
     pub conflicts: u64,
+    /// Commands about people who were erased: nothing of them was taken.
+    pub suppressed: u64,
     /// States not sent, because they were delivered before.
     pub skipped: u64,
     /// Commands whose state the module could not understand.

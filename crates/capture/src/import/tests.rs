@@ -1,4 +1,5 @@
 mod crashes;
+mod erasure;
 mod harness;
 mod oracle;
 mod recovery;

@@ -59,6 +59,7 @@ impl<'c> Check<'c> {
             links: Vec::new(),
             aggregates: Vec::new(),
             mirror_fingerprint: String::new(),
+            text: self.text.to_owned(),
         };
         if file.aggregates.is_empty() {
             return self.fail(
@@ -82,6 +83,19 @@ impl<'c> Check<'c> {
         }
         for (id, link) in mapping.links.iter().enumerate() {
             mapping.tables[link.table].links.push(id);
+        }
+        for (name, spanned) in &file.tables {
+            let table = &mapping.tables[mapping.table_ids[name]];
+            let joins = |link: &&LinkId| table.personal.contains(&mapping.links[**link].column);
+            if let Some(&link) = table.links.iter().find(joins) {
+                let column = &mapping.links[link].column;
+                let problem = format!("`{column}` joins rows and cannot be in `personal`");
+                return self.fail(
+                    spanned.span().start,
+                    &format!("tables.{}", quoted(name)),
+                    problem,
+                );
+            }
         }
         mapping.mirror_fingerprint = mirror_fingerprint(&mapping);
         Ok(mapping)
@@ -117,6 +131,7 @@ impl<'c> Check<'c> {
             .keys()
             .map(|column| ("types", column))
             .chain(table.optional.iter().map(|column| ("optional", column)))
+            .chain(table.personal.iter().map(|column| ("personal", column)))
         {
             if !columns.contains_key(column) {
                 let problem =
@@ -124,10 +139,15 @@ impl<'c> Check<'c> {
                 return self.fail(at, &place, problem);
             }
         }
+        if let Some(column) = table.personal.iter().find(|column| table.key.contains(column)) {
+            let problem = format!("`{column}` is part of the key and cannot be in `personal`");
+            return self.fail(at, &place, problem);
+        }
         Ok(Table {
             name: name.to_owned(),
             key: table.key.clone(),
             columns,
+            personal: table.personal.iter().cloned().collect(),
             links: Vec::new(),
             uses: Vec::new(),
         })

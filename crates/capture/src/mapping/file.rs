@@ -43,6 +43,8 @@ pub(super) struct TableFile {
     #[serde(default)]
     pub(super) hash: Vec<String>,
     #[serde(default)]
+    pub(super) personal: Vec<String>,
+    #[serde(default)]
     pub(super) optional: Vec<String>,
     #[serde(default)]
     pub(super) types: BTreeMap<String, ColumnType>,

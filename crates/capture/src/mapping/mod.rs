@@ -55,6 +55,8 @@ pub struct Mapping {
     pub(crate) aggregates: Vec<Aggregate>,
     /// Changes when what the mirror holds would be different.
     pub(crate) mirror_fingerprint: String,
+    /// The file as it was read.
+    pub(crate) text: String,
 }
 
 /// Index into [`Mapping::tables`].
@@ -72,6 +74,8 @@ pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) key: Vec<String>,
     pub(crate) columns: BTreeMap<String, Column>,
+    /// Columns that may speak of the person whose aggregate a row belongs to.
+    pub(crate) personal: BTreeSet<String>,
     /// The links whose column is in this table.
     pub(crate) links: Vec<LinkId>,
     /// Where rows of this table stand in documents.
@@ -148,6 +152,18 @@ pub(crate) struct Node {
     pub(crate) children: Vec<NodeId>,
 }
 
+impl Node {
+    /// Whether its row is one that the root row names.
+    pub(crate) fn is_named_by_root(&self) -> bool {
+        self.edge.is_some_and(|edge| edge.parent == 0 && edge.direction == Direction::One)
+    }
+
+    /// Whether its rows name those of the parent place as their owner.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.edge.is_some_and(|edge| edge.direction == Direction::Many)
+    }
+}
+
 /// How rows are joined to those of the parent place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edge {
@@ -179,6 +195,11 @@ impl Mapping {
     /// Checks the text of a mapping file.
     pub fn parse(text: &str, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
         Self::parse_with(text, Some(commands))
+    }
+
+    /// Reads a mapping that was checked before.
+    pub(crate) fn stored(text: &str) -> Result<Self, MappingError> {
+        Self::parse_with(text, None)
     }
 
     fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {

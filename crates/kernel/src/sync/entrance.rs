@@ -34,6 +34,8 @@ pub trait LegacyAggregate: Decider {
 pub enum Objection {
     /// The legacy's word no longer counts: bascule owns the aggregate.
     OwnedByBascule,
+    /// Nothing is taken in any more: the person was erased.
+    Erased,
     /// The state lacks what the aggregate cannot be without: it belongs in quarantine.
     NotUnderstood,
     /// No such command should be refused so.
@@ -71,6 +73,7 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
             Err(ExecuteError::Refused(refusal)) => {
                 return match D::objection(&refusal) {
                     Objection::OwnedByBascule => Ok(SyncOutcome::Conflict),
+                    Objection::Erased => Ok(SyncOutcome::Suppressed),
                     Objection::NotUnderstood => Err(SyncError::NotUnderstood(refusal.to_string())),
                     Objection::Unforeseen => Err(SyncError::Failed(refusal.into())),
                 };

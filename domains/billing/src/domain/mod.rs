@@ -1,10 +1,12 @@
 //! What an invoice is, what can be asked of it, and what happens then. Pure business.
 //!
 //! Credit notes are documents of the same kind and have streams of the same category; a document
-//! is one or the other for ever. The series that numbers them is in [`series`].
+//! is one or the other for ever. The series that numbers them is in [`series`], how long they say
+//! whom they are addressed to in [`retention`].
 
 mod issuing;
 mod legacy;
+pub mod retention;
 pub mod series;
 mod settling;
 #[cfg(test)]

@@ -2,23 +2,32 @@
 
 use async_trait::async_trait;
 use billing_contract::InvoiceId;
+use customers_contract::CustomerErased;
 use database::{Database, Transaction};
-use kernel::codec::Envelope;
+use kernel::codec::{Either, Envelope};
+use kernel::event::Position;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
 use crate::domain::Event;
-use crate::queries;
+use crate::domain::retention::RetentionEnded;
+use crate::queries::{self, retention};
 use crate::view::InvoiceView;
 
-/// Keeps the view of every document.
+kernel::event_set! {
+    /// When documents are to be kept as they are for as long as the law says, and when that is over.
+    pub enum RetentionEvent { Erased(CustomerErased), Ended(RetentionEnded) }
+}
+
+/// Keeps the view of every document. An erased customer's documents stay as they are until the law
+/// no longer has them kept.
 #[derive(Debug, Clone, Copy)]
 pub struct InvoiceViews;
 
 #[async_trait]
 impl Projection for InvoiceViews {
     type Store = Database;
-    type Event = Event;
+    type Event = Either<Event, RetentionEvent>;
 
     fn name(&self) -> &'static str {
         "billing.invoices"
@@ -31,24 +40,28 @@ impl Projection for InvoiceViews {
     async fn project(
         &self,
         transaction: &mut Transaction,
-        event: &Envelope<Event>,
+        event: &Envelope<Either<Event, RetentionEvent>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
         let position = event.recorded.position;
         let began = event.recorded.metadata.occurred_at;
-        match &event.event {
+        let happened = match &event.event {
+            Either::Left(happened) => happened,
+            Either::Right(retention) => return retain(transaction, retention).await,
+        };
+        match happened {
             Event::Issued(invoice) => {
                 let view = InvoiceView::issued(invoice, began, revision);
-                Ok(queries::insert_invoice(transaction, &view, position).await?)
+                insert(transaction, &view, position).await
             }
             Event::CreditNoteIssued(note) => {
                 let view = InvoiceView::credit_note(note, began, revision);
-                Ok(queries::insert_invoice(transaction, &view, position).await?)
+                insert(transaction, &view, position).await
             }
             Event::Imported(imported) => {
                 let (id, legacy) = (imported.invoice_id, &imported.legacy);
                 let view = InvoiceView::of_legacy(id, legacy, &imported.state, began, revision);
-                Ok(queries::insert_invoice(transaction, &view, position).await?)
+                insert(transaction, &view, position).await
             }
             Event::Paid(paid) => {
                 let change = |view: InvoiceView| view.paid(paid.amount);
@@ -73,6 +86,32 @@ impl Projection for InvoiceViews {
     }
 }
 
+/// Keeps a customer's documents as they are, or no longer.
+async fn retain(transaction: &mut Transaction, event: &RetentionEvent) -> Result<(), BoxError> {
+    match event {
+        RetentionEvent::Erased(CustomerErased { customer_id, .. }) => {
+            let documents = retention::documents_of(&mut *transaction, *customer_id).await?;
+            let last = documents.iter().map(InvoiceView::day).max();
+            Ok(retention::begin(transaction, *customer_id, last).await?)
+        }
+        RetentionEvent::Ended(RetentionEnded { customer_id }) => {
+            for document in retention::documents_of(&mut *transaction, *customer_id).await? {
+                queries::update_invoice(transaction, &document.silenced()).await?;
+            }
+            Ok(retention::end(transaction, *customer_id).await?)
+        }
+    }
+}
+
+async fn insert(
+    transaction: &mut Transaction,
+    view: &InvoiceView,
+    position: Position,
+) -> Result<(), BoxError> {
+    queries::insert_invoice(transaction, view, position).await?;
+    Ok(retention::prolong(transaction, view).await?)
+}
+
 async fn update(
     transaction: &mut Transaction,
     id: InvoiceId,
@@ -83,5 +122,5 @@ async fn update(
         queries::invoice(&mut *transaction, id).await?.ok_or(Unknown { what: "document", id })?;
     let view = InvoiceView { revision, ..change(view) };
     queries::update_invoice(transaction, &view).await?;
-    Ok(())
+    Ok(retention::prolong(transaction, &view).await?)
 }

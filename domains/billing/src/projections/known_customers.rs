@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use customers_contract::{
-    Address, CustomerAddressChanged, CustomerContactChanged, CustomerId, CustomerImported,
-    CustomerRegistered, CustomerRevised, ImportedCustomer,
+    Address, CustomerAddressChanged, CustomerContactChanged, CustomerErased, CustomerId,
+    CustomerImported, CustomerRegistered, CustomerRevised, ImportedCustomer,
 };
 use database::{Database, Transaction};
 use event_contract::Personal;
@@ -19,6 +19,7 @@ kernel::event_set! {
         Registered(CustomerRegistered),
         ContactChanged(CustomerContactChanged),
         AddressChanged(CustomerAddressChanged),
+        Erased(CustomerErased),
         Imported(CustomerImported),
         Revised(CustomerRevised),
     }
@@ -61,6 +62,10 @@ impl Projection for KnownCustomers {
             }
             CustomerEvent::Revised(CustomerRevised { customer_id, state, .. }) => {
                 change(transaction, *customer_id, |_| imported(state)).await
+            }
+            CustomerEvent::Erased(customer) => {
+                let nothing = KnownCustomer { name: None, address_lines: None, vat_number: None };
+                change(transaction, customer.customer_id, |_| nothing).await
             }
             CustomerEvent::ContactChanged(customer) => {
                 let name = customer.name.known().cloned();

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use billing::NAME;
 use billing::domain::Event;
+use billing::domain::retention::RetentionEvent;
 use billing::domain::series::SeriesEvent;
+use kernel::codec::Either;
 use testkit::golden;
 
 fn folder(name: &str) -> PathBuf {
@@ -19,7 +21,8 @@ fn published_events_keep_their_format() {
 
 #[test]
 fn internal_events_keep_their_format() {
-    golden::keeps_internal_formats::<SeriesEvent>(NAME, &folder("golden"));
+    type Internal = Either<SeriesEvent, RetentionEvent>;
+    golden::keeps_internal_formats::<Internal>(NAME, &folder("golden"));
 }
 
 #[test]

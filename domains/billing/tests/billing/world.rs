@@ -18,7 +18,7 @@ use kernel::event::{EventFilter, RecordedEvent};
 use kernel::execution::{Cause, Environment};
 use kernel::keys::{MemoryKeyVault, SecretKey};
 use kernel::projection::Progress;
-use kernel::seams::{Clock, SystemClock, new_id};
+use kernel::seams::{Clock, SharedClock, SystemClock, new_id};
 use kernel::store::EventStore;
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
@@ -45,6 +45,7 @@ kernel::event_set! {
         ContactChanged(customers_contract::CustomerContactChanged),
         CustomerImported(customers_contract::CustomerImported),
         CustomerRevised(customers_contract::CustomerRevised),
+        CustomerErased(customers_contract::CustomerErased),
     }
 }
 
@@ -77,7 +78,7 @@ pub struct World {
     pub module: Module,
     held: Vec<Box<dyn Subscription>>,
     shutdown: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Drop for World {
@@ -94,8 +95,29 @@ impl World {
 
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
-        let environment = environment(Arc::new(SystemClock), Arc::default());
+        Self::at(Arc::new(SystemClock), runs).await
+    }
+
+    /// The same by a certain clock.
+    pub async fn at(clock: SharedClock, runs: impl Fn(&str) -> bool) -> Self {
+        let environment = environment(clock, Arc::default());
         let folder = tempfile::tempdir().unwrap();
+        Self::opened(environment, folder, runs).await
+    }
+
+    /// The module again, as after the process was stopped.
+    pub async fn restarted(mut self) -> Self {
+        self.shutdown.cancel();
+        self.module.database.close().await;
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        Self::opened(self.environment.clone(), folder, |_| true).await
+    }
+
+    async fn opened(
+        environment: Environment,
+        folder: tempfile::TempDir,
+        runs: impl Fn(&str) -> bool,
+    ) -> Self {
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
         let mut module = billing::open(environment.clone(), &url, settings).await.unwrap();
@@ -106,7 +128,7 @@ impl World {
         for subscription in running {
             tokio::spawn(subscription.run(shutdown.clone()));
         }
-        Self { environment, module, held, shutdown, _folder: folder }
+        Self { environment, module, held, shutdown, folder }
     }
 
     /// Starts what was held back.
@@ -241,6 +263,13 @@ impl World {
             }
         };
         tokio::time::timeout(PATIENCE, search).await.expect("it never happened")
+    }
+
+    /// Whether a text stands anywhere in the module's files, the write-ahead log included.
+    pub fn files_hold(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut files = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        files.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     /// Waits until both policies are through with everything recorded so far, and with what they

@@ -2,6 +2,7 @@
 
 mod older;
 
+use chrono::{DateTime, Utc};
 use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<CustomerAddressChanged>(),
     PublishedEvent::of::<CustomerClosedV1>(),
     PublishedEvent::of::<CustomerClosed>(),
+    PublishedEvent::of::<CustomerErased>(),
     PublishedEvent::of::<CustomerImportedV1>(),
     PublishedEvent::of::<CustomerImported>(),
     PublishedEvent::of::<CustomerRevisedV1>(),
@@ -144,6 +146,27 @@ impl Published for CustomerClosed {
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }
+}
+
+/// A customer was erased: the person asked to be forgotten, or nothing is owed to them any more.
+///
+/// Whoever keeps anything about the person deletes it, but what the law has them retain; the keys of
+/// the personal values in the log are destroyed, those of the purposes that retain them excepted.
+/// Nothing is recorded of the customer after this.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CustomerErased {
+    /// The customer, who is only an id from now on.
+    pub customer_id: CustomerId,
+    /// When it was decided.
+    pub erased_at: DateTime<Utc>,
+    /// The row of a legacy system that the customer was imported from: copies of it go, too, and
+    /// are not taken again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy: Option<LegacyReference>,
+}
+
+impl Published for CustomerErased {
+    const TYPE: &'static str = "customers.CustomerErased.v1";
 }
 
 /// A customer as a legacy system has it.

@@ -88,6 +88,7 @@ pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Even
         Customer::Unknown => None,
         Customer::Imported { state, .. } => Some(state),
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::OwnedByBascule),
+        Customer::Erased => return Err(Refusal::CustomerErased),
     };
     let LegacyReport { id: customer_id, legacy, state: word } = report;
     let merge = |known: Option<&ImportedCustomer>, stated: LegacyCustomer| Ok(stated.over(known));

@@ -4,13 +4,15 @@
 //! only is decided by a second, small aggregate: see [`email`].
 
 pub mod email;
+mod erasing;
 pub mod imported;
 #[cfg(test)]
 mod tests;
 
 use customers_contract::{
-    Address, CustomerAddressChanged, CustomerClosed, CustomerContactChanged, CustomerId,
-    CustomerImported, CustomerKind, CustomerRegistered, CustomerRevised, ImportedCustomer,
+    Address, CustomerAddressChanged, CustomerClosed, CustomerContactChanged, CustomerErased,
+    CustomerId, CustomerImported, CustomerKind, CustomerRegistered, CustomerRevised,
+    ImportedCustomer,
 };
 use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
@@ -32,11 +34,15 @@ pub enum Customer {
     Closed(Account),
     /// A legacy system's customer, as that system has it.
     Imported {
+        /// The customer.
+        customer_id: CustomerId,
         /// Where it comes from.
         legacy: LegacyReference,
         /// What the legacy system says.
         state: ImportedCustomer,
     },
+    /// Forgotten. Nothing happens to it any more, wherever it was from.
+    Erased,
 }
 
 impl Customer {
@@ -45,7 +51,7 @@ impl Customer {
     pub fn exclusive_email(&self) -> Option<&str> {
         match self {
             Self::Open(account) => account.email.known().map(String::as_str),
-            Self::Unknown | Self::Closed(_) | Self::Imported { .. } => None,
+            Self::Unknown | Self::Closed(_) | Self::Imported { .. } | Self::Erased => None,
         }
     }
 }
@@ -79,6 +85,8 @@ pub enum Command {
         /// Why, in somebody's words.
         reason: Personal<String>,
     },
+    /// Be forgotten.
+    Erase,
     /// Be as a legacy system says.
     Sync(Box<LegacyReport>),
 }
@@ -125,6 +133,9 @@ pub enum Refusal {
     /// The customer is closed.
     #[error("the customer is closed")]
     CustomerClosed,
+    /// The customer was erased.
+    #[error("the customer was erased")]
+    CustomerErased,
     /// Another open customer has this e-mail address.
     #[error("another open customer is registered with this e-mail address")]
     EmailTaken,
@@ -143,6 +154,7 @@ kernel::event_set! {
         ContactChanged(CustomerContactChanged),
         AddressChanged(CustomerAddressChanged),
         Closed(CustomerClosed),
+        Erased(CustomerErased),
         Imported(CustomerImported),
         Revised(CustomerRevised),
     }
@@ -162,13 +174,14 @@ impl Decider for CustomerDecider {
     fn decide(
         customer: &Customer,
         command: Command,
-        _context: &Context,
+        context: &Context,
     ) -> Result<Vec<Event>, Refusal> {
         match command {
             Command::Register(registration) => register(customer, registration),
             Command::ChangeContact(change) => change_contact(customer, change),
             Command::ChangeAddress(address) => change_address(customer, address),
             Command::Close { reason } => close(customer, reason),
+            Command::Erase => erasing::erase(customer, context),
             Command::Sync(report) => imported::sync(customer, *report),
         }
     }
@@ -192,10 +205,12 @@ impl Decider for CustomerDecider {
                 Customer::Open(Account { address: event.address.clone(), ..account })
             }
             (Customer::Open(account), Event::Closed(_)) => Customer::Closed(account),
-            (_, Event::Imported(CustomerImported { legacy, state, .. }))
-            | (_, Event::Revised(CustomerRevised { legacy, state, .. })) => {
-                Customer::Imported { legacy: legacy.clone(), state: state.clone() }
+            (_, Event::Imported(CustomerImported { customer_id, legacy, state }))
+            | (_, Event::Revised(CustomerRevised { customer_id, legacy, state, .. })) => {
+                let (customer_id, legacy) = (*customer_id, legacy.clone());
+                Customer::Imported { customer_id, legacy, state: state.clone() }
             }
+            (_, Event::Erased(_)) => Customer::Erased,
             // None of these is ever recorded of a customer who is not open here.
             (customer, Event::ContactChanged(_) | Event::AddressChanged(_) | Event::Closed(_)) => {
                 customer
@@ -214,6 +229,7 @@ fn register(customer: &Customer, registration: Registration) -> Result<Vec<Event
         Customer::Unknown => {}
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::AlreadyRegistered),
         Customer::Imported { .. } => return Err(Refusal::OwnedByLegacy),
+        Customer::Erased => return Err(Refusal::CustomerErased),
     }
     let Registration { customer_id, kind, name, email, phone, address, vat_number } = registration;
     let registered =
@@ -258,5 +274,6 @@ fn open_account(customer: &Customer) -> Result<&Account, Refusal> {
         Customer::Unknown => Err(Refusal::NoSuchCustomer),
         Customer::Closed(_) => Err(Refusal::CustomerClosed),
         Customer::Imported { .. } => Err(Refusal::OwnedByLegacy),
+        Customer::Erased => Err(Refusal::CustomerErased),
     }
 }

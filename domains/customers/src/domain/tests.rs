@@ -87,6 +87,10 @@ fn contact(email: &str) -> ContactChange {
     ContactChange { name: None, email: email.to_owned().into(), phone: Patch::Keep }
 }
 
+fn erased(legacy: Option<LegacyReference>) -> Event {
+    CustomerErased { customer_id: ADA, erased_at: DateTime::UNIX_EPOCH, legacy }.into()
+}
+
 fn legacy() -> LegacyReference {
     LegacyReference { source: "tryton".to_owned(), id: "party_party/7".to_owned() }
 }
@@ -279,10 +283,39 @@ fn a_customer_gone_from_the_legacy_is_closed_once_and_reopens_when_it_is_back() 
 }
 
 #[test]
+fn anybody_who_is_known_can_be_erased_once() {
+    given([registered()]).when(Command::Erase).then([erased(None)]);
+    given([registered(), closed()]).when(Command::Erase).then([erased(None)]);
+    given([imported()]).when(Command::Erase).then([erased(Some(legacy()))]);
+    given([registered(), erased(None)]).when(Command::Erase).then([]);
+    given([]).when(Command::Erase).then_refused(Refusal::NoSuchCustomer);
+}
+
+#[test]
+fn nothing_is_recorded_of_an_erased_customer() {
+    for command in [
+        Command::Register(registration()),
+        Command::ChangeContact(contact("x@y.fr")),
+        Command::ChangeAddress(address("x")),
+        close(),
+        present(json!({"name": "Ada Martin"})),
+        absent("gone"),
+    ] {
+        given([registered(), erased(None)])
+            .when(command.clone())
+            .then_refused(Refusal::CustomerErased);
+        given([imported(), erased(Some(legacy()))])
+            .when(command)
+            .then_refused(Refusal::CustomerErased);
+    }
+}
+
+#[test]
 fn only_an_open_customer_registered_here_has_an_address_to_itself() {
     let state = |events: &[Event]| events.iter().fold(Customer::default(), CustomerDecider::evolve);
     assert_eq!(state(&[registered()]).exclusive_email(), Some("ada@exemple.fr"));
     assert_eq!(state(&[registered(), closed()]).exclusive_email(), None);
+    assert_eq!(state(&[registered(), erased(None)]).exclusive_email(), None);
     let mut with_email = imported_state();
     with_email.email = Some("shared@exemple.fr".to_owned().into());
     assert_eq!(state(&[imported(), revised(with_email, &["email"])]).exclusive_email(), None);
@@ -309,6 +342,7 @@ fn snapshots_keep_their_form_within_a_version() {
         "address": address,
     });
     let imported = json!({
+        "customer_id": ADA,
         "legacy": { "source": "tryton", "id": "17" },
         "state": {
             "kind": "company",
@@ -328,6 +362,7 @@ fn snapshots_keep_their_form_within_a_version() {
         json!({ "Open": account }),
         json!({ "Closed": account }),
         json!({ "Imported": imported }),
+        json!("Erased"),
     ] {
         let customer = (rule.from_json)(state.clone()).unwrap();
         assert_eq!((rule.to_json)(&customer).unwrap(), state);

@@ -58,6 +58,7 @@ fn problem(error: Error) -> Problem {
             Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
             Refusal::AlreadyRegistered => Problem::refused("already-registered", text),
             Refusal::CustomerClosed => Problem::refused("customer-closed", text),
+            Refusal::CustomerErased => Problem::refused("customer-erased", text),
             Refusal::EmailTaken => Problem::refused("email-taken", text),
             Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
             Refusal::OwnedByBascule => Problem::refused("owned-by-bascule", text),

@@ -17,7 +17,7 @@ use crate::lookup::EmailKey;
 use crate::queries::{Kind, Status};
 
 /// Statements over [`Directory`]'s rows, for the test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[REGISTER, IMPORT, REVISE, CONTACT, ADDRESS, CLOSE];
+pub const STATEMENTS: &[Statement] = &[REGISTER, IMPORT, REVISE, CONTACT, ADDRESS, CLOSE, ERASE];
 
 const REGISTER: Statement = Statement::Same(
     "INSERT INTO customer (id, position, revision, registered_at, kind, status, \
@@ -45,6 +45,7 @@ const ADDRESS: Statement =
 const CLOSE: Statement = Statement::Same(
     "UPDATE customer SET revision = $2, status = 'closed', closed_reason = $3 WHERE id = $1",
 );
+const ERASE: Statement = Statement::Same("DELETE FROM customer WHERE id = $1");
 
 /// Folds customers' events into the table `customer`.
 #[derive(Clone)]
@@ -106,6 +107,10 @@ impl Projection for Directory {
             Event::AddressChanged(event) => {
                 let change = of(transaction, &ADDRESS, event.customer_id, recorded);
                 (event.customer_id, change.bind_json(&known(Some(&event.address))))
+            }
+            Event::Erased(event) => {
+                transaction.query(&ERASE).bind(event.customer_id).execute().await?;
+                return Ok(());
             }
             Event::Closed(event) => {
                 let close = of(transaction, &CLOSE, event.customer_id, recorded);

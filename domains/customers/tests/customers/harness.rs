@@ -24,7 +24,7 @@ pub struct Running {
     pub customers: Customers,
     pub progress: Progress,
     stop: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     _stop: DropGuard,
 }
 
@@ -47,17 +47,24 @@ impl Running {
         let environment = environment(Arc::new(SystemClock), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
-        let module = customers::open(environment.clone(), &url).await.unwrap();
+        let module = customers::open(environment.clone(), &url, &["billing"]).await.unwrap();
         let stop = CancellationToken::new();
         Self {
             customers: Customers::new(environment.clone()),
             progress: module.projections[0].1.clone(),
             environment,
             module,
-            _folder: folder,
+            folder,
             _stop: stop.clone().drop_guard(),
             stop,
         }
+    }
+
+    /// Whether a text stands anywhere in the module's files, the write-ahead log included.
+    pub fn files_hold(&self, text: &str) -> bool {
+        let files = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut files = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        files.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     /// Waits until the directory shows everything up to here.

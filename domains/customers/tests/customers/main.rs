@@ -3,6 +3,7 @@
 
 mod client;
 mod commands;
+mod erasure;
 mod harness;
 mod http_commands;
 mod http_reads;

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use customers_contract::{
-    CustomerClosed, CustomerId, CustomerImported, CustomerRegistered, CustomerRevised,
-    CustomerStatus,
+    CustomerClosed, CustomerErased, CustomerId, CustomerImported, CustomerRegistered,
+    CustomerRevised, CustomerStatus,
 };
 use database::{Database, Transaction};
 use kernel::codec::Envelope;
@@ -17,6 +17,7 @@ kernel::event_set! {
     pub enum CustomerEvent {
         Registered(CustomerRegistered),
         Closed(CustomerClosed),
+        Erased(CustomerErased),
         Imported(CustomerImported),
         Revised(CustomerRevised),
     }
@@ -53,6 +54,9 @@ impl Projection for KnownCustomers {
                 queries::remember_customer(transaction, customer.customer_id, open).await?;
             }
             CustomerEvent::Closed(customer) => {
+                change(transaction, customer.customer_id, false).await?;
+            }
+            CustomerEvent::Erased(customer) => {
                 change(transaction, customer.customer_id, false).await?;
             }
             CustomerEvent::Revised(customer) => {

@@ -1,8 +1,9 @@
 //! Every order, as the API shows it.
 
 use async_trait::async_trait;
+use customers_contract::CustomerErased;
 use database::{Database, Transaction};
-use kernel::codec::Envelope;
+use kernel::codec::{Either, Envelope};
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use orders_contract::OrderId;
@@ -11,14 +12,20 @@ use crate::domain::Event;
 use crate::queries;
 use crate::view::{OrderStatus, OrderView};
 
-/// Keeps the view of every order.
+kernel::event_set! {
+    /// Whose orders no longer show what was said in them.
+    pub enum Erasure { Erased(CustomerErased) }
+}
+
+/// Keeps the view of every order. What people said in the orders of an erased customer is taken out
+/// of it in this projection, in order with everything else that happens to them.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderViews;
 
 #[async_trait]
 impl Projection for OrderViews {
     type Store = Database;
-    type Event = Event;
+    type Event = Either<Event, Erasure>;
 
     fn name(&self) -> &'static str {
         "orders.orders"
@@ -31,12 +38,18 @@ impl Projection for OrderViews {
     async fn project(
         &self,
         transaction: &mut Transaction,
-        event: &Envelope<Event>,
+        event: &Envelope<Either<Event, Erasure>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
         let began = event.recorded.metadata.occurred_at;
         let position = event.recorded.position;
-        match &event.event {
+        let happened = match &event.event {
+            Either::Left(happened) => happened,
+            Either::Right(Erasure::Erased(customer)) => {
+                return Ok(queries::silence_orders(transaction, customer.customer_id).await?);
+            }
+        };
+        match happened {
             Event::Placed(placed) => {
                 let view = OrderView::placed(placed, began, revision);
                 Ok(queries::insert_order(transaction, &view, position).await?)

@@ -4,6 +4,7 @@
 
 mod client;
 mod contract;
+mod erasure;
 mod golden;
 mod imports;
 mod placing;

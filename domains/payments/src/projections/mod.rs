@@ -2,9 +2,11 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
+use customers_contract::CustomerErased;
 use database::{Database, Transaction};
 use http::Owner;
-use kernel::codec::Envelope;
+use kernel::codec::{Either, Envelope};
+use kernel::event::RecordedEvent;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentId};
@@ -14,7 +16,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::queries::{PaymentRow, by_id, insert, update};
+use crate::queries::{PaymentRow, by_id, insert, of_customer, update};
 
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -107,6 +109,11 @@ pub enum RefundProgress {
     Refunded,
 }
 
+kernel::event_set! {
+    /// Whose payments no longer show what was said of them.
+    pub(crate) enum ErasureEvent { Erased(CustomerErased) }
+}
+
 /// `payments.payments`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PaymentsProjection;
@@ -114,7 +121,7 @@ pub(crate) struct PaymentsProjection;
 #[async_trait]
 impl Projection for PaymentsProjection {
     type Store = Database;
-    type Event = Event;
+    type Event = Either<Event, ErasureEvent>;
 
     fn name(&self) -> &'static str {
         "payments.payments"
@@ -127,17 +134,40 @@ impl Projection for PaymentsProjection {
     async fn project(
         &self,
         transaction: &mut Transaction,
-        envelope: &Envelope<Event>,
+        envelope: &Envelope<Either<Event, ErasureEvent>>,
     ) -> Result<(), BoxError> {
-        if let Some(row) = begun(envelope) {
-            return Ok(insert(transaction, &row).await?);
+        let event = match &envelope.event {
+            Either::Left(event) => event,
+            Either::Right(ErasureEvent::Erased(customer)) => {
+                return silence(transaction, customer.customer_id).await;
+            }
+        };
+        if let Some(row) = begun(event, &envelope.recorded) {
+            return Ok(insert(transaction, &row, customer_of(event)).await?);
         }
-        let id = payment_id(&envelope.event);
+        let id = payment_id(event);
         let found = by_id(&mut *transaction, id).await?;
         let mut row = found.ok_or(Unknown { what: "payment", id })?;
-        apply(&mut row, &envelope.event);
+        apply(&mut row, event);
         row.revision = envelope.recorded.revision;
         Ok(update(transaction, &row).await?)
+    }
+}
+
+/// Takes out of an erased customer's payments what was said of them.
+async fn silence(transaction: &mut Transaction, customer_id: Uuid) -> Result<(), BoxError> {
+    for mut row in of_customer(&mut *transaction, customer_id).await? {
+        row.details.reason = None;
+        update(transaction, &row).await?;
+    }
+    Ok(())
+}
+
+/// Who is to pay, where the event says so.
+fn customer_of(event: &Event) -> Option<Uuid> {
+    match event {
+        Event::Requested(request) => request.customer_id,
+        _ => None,
     }
 }
 
@@ -157,7 +187,7 @@ fn payment_id(event: &Event) -> PaymentId {
 }
 
 /// The row that a payment begins with, for an event that begins one.
-fn begun(Envelope { event, recorded }: &Envelope<Event>) -> Option<PaymentRow> {
+fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
     let details = |amount: Decimal, currency: &str| Details {
         amount,
         currency: currency.to_owned(),

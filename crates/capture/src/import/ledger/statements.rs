@@ -5,9 +5,9 @@ use database::Statement;
 /// Takes a source over: the newer run writes.
 pub(super) const BEGIN: Statement = Statement::Same(
     "INSERT INTO capture_source \
-     (source, run, mirror_fingerprint, open_transaction, in_snapshot, spilled, last_mark) \
-     VALUES ($1, $2, $3, NULL, FALSE, FALSE, 0) \
-     ON CONFLICT (source) DO UPDATE SET run = excluded.run \
+     (source, run, mirror_fingerprint, mapping, open_transaction, in_snapshot, spilled, last_mark) \
+     VALUES ($1, $2, $3, $4, NULL, FALSE, FALSE, 0) \
+     ON CONFLICT (source) DO UPDATE SET run = excluded.run, mapping = excluded.mapping \
      RETURNING mirror_fingerprint, open_transaction, in_snapshot, spilled, last_mark",
 );
 pub(super) const ADVANCE: Statement = Statement::Same(

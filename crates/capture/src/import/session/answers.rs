@@ -125,6 +125,7 @@ impl Session<'_> {
                 Ok(SyncOutcome::Unchanged) => (&mut counts.unchanged, "unchanged"),
                 Ok(SyncOutcome::Ignored) => (&mut counts.ignored, "ignored"),
                 Ok(SyncOutcome::Conflict) => (&mut counts.conflicts, "conflict"),
+                Ok(SyncOutcome::Suppressed) => (&mut counts.suppressed, "suppressed"),
                 Err(_) => (&mut counts.not_understood, "not_understood"),
             };
             *counter += 1;
@@ -145,7 +146,9 @@ impl Session<'_> {
         let name = |command: &Command| mapping.aggregates[command.root.0].name.as_str();
         self.ledger.answered(transaction, answers.iter().map(|one| one.command.seq)).await?;
         let understood = || answers.iter().filter(|one| one.outcome.is_ok());
-        let states = understood().map(|Answered { command, outcome }| {
+        // Of an erased person not even a digest is kept.
+        let taken = understood().filter(|one| one.outcome != Ok(SyncOutcome::Suppressed));
+        let states = taken.map(|Answered { command, outcome }| {
             let ignored = *outcome == Ok(SyncOutcome::Ignored);
             let why = match &command.stated {
                 Stated::Absent(why) if ignored => Some(why.as_str()),

@@ -59,6 +59,11 @@ impl Session<'_> {
                 },
             };
             turn.decided(&root, mark);
+            if self.suppression.holds_root(mapping, root.0, &root.1) {
+                // An erased person: nobody is told anything, whatever the document says.
+                turn.released.push((root, mark));
+                continue;
+            }
             let state = match state {
                 Ok(state) => state,
                 Err(why) => {

@@ -5,7 +5,7 @@ use rstest::rstest;
 use testkit::engines::TestPlace;
 
 use super::super::{Import, ledger};
-use crate::mirror;
+use crate::{erasure, mirror};
 
 #[rstest]
 #[tokio::test]
@@ -14,7 +14,8 @@ async fn every_statement_can_be_prepared(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Import::open_database(place.url()).await.unwrap();
-    for statement in ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS) {
+    let statements = ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS);
+    for statement in statements.chain(&erasure::STATEMENTS) {
         let prepared = database.prepare(statement).await;
         prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }

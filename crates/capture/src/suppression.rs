@@ -1,0 +1,160 @@
+//! Rows about erased people: what the mirror may still hold of them.
+//!
+//! Which rows those are is kept as keyed digests of their tables and keys. A row that *is* about the
+//! person (the root of its aggregate, and the rows that name it as their owner) keeps its key and
+//! what joins it to other rows, so that documents can still be put together; a row of another
+//! aggregate that the person only appears in loses the columns that the mapping calls personal.
+
+use std::collections::HashSet;
+
+use kernel::keys::SecretKey;
+use serde_json::Value;
+
+use crate::mapping::{AggregateId, Mapping, Table, TableId};
+use crate::mask::{Change, Image};
+
+/// Purpose of the digests.
+const PURPOSE: &str = "capture.suppressed";
+
+/// How much of a row is about an erased person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Extent {
+    /// All of it.
+    Row,
+    /// Its personal columns.
+    Personal,
+}
+
+/// A digest that stands for a row.
+pub(crate) type Digest = [u8; 32];
+
+/// The rows of one source that are about erased people.
+#[derive(Debug, Clone)]
+pub(crate) struct Suppression {
+    key: SecretKey,
+    digests: HashSet<Digest>,
+}
+
+impl Suppression {
+    pub(crate) fn new(key: SecretKey, digests: impl IntoIterator<Item = Digest>) -> Self {
+        Self { key, digests: digests.into_iter().collect() }
+    }
+
+    /// What stands for the root row of an aggregate. By its command: which table it is in only the
+    /// mapping says, and an erasure may come before there is one.
+    pub(crate) fn of_root(&self, command: &str, key: &str) -> Digest {
+        self.key.digest(PURPOSE, &format!("root\n{command}\n{key}"))
+    }
+
+    /// What stands for another row.
+    pub(crate) fn of_row(&self, extent: Extent, table: &str, key: &str) -> Digest {
+        let extent = match extent {
+            Extent::Row => "row",
+            Extent::Personal => "personal",
+        };
+        self.key.digest(PURPOSE, &format!("{extent}\n{table}\n{key}"))
+    }
+
+    pub(crate) fn add(&mut self, digest: Digest) -> bool {
+        self.digests.insert(digest)
+    }
+
+    /// Whether an aggregate is about an erased person.
+    pub(crate) fn holds_root(&self, mapping: &Mapping, aggregate: AggregateId, key: &str) -> bool {
+        let command = &mapping.aggregates[aggregate].command;
+        !self.digests.is_empty() && self.digests.contains(&self.of_root(command, key))
+    }
+
+    /// Takes out of changes what is about erased people. Gives the digests of rows that are so
+    /// because another one is, and were not known before.
+    pub(crate) fn blank(&mut self, mapping: &Mapping, changes: &mut [Change]) -> Vec<Digest> {
+        let mut found = Vec::new();
+        if self.digests.is_empty() {
+            return found;
+        }
+        // A row may come before the one that owns it.
+        let mut known = usize::MAX;
+        while known != found.len() {
+            known = found.len();
+            for change in &mut *changes {
+                let (Some((table, key)), Some(image)) = (&change.row, &mut change.image) else {
+                    continue;
+                };
+                let Some(extent) = self.extent(mapping, *table, key, image) else { continue };
+                blank(&mapping.tables[*table], mapping, extent, image);
+                if extent == Extent::Row {
+                    change.unavailable.clear();
+                } else {
+                    let personal = &mapping.tables[*table].personal;
+                    change.unavailable.retain(|column| !personal.contains(column));
+                }
+                let digest = self.of_row(extent, &mapping.tables[*table].name, key);
+                if self.add(digest) {
+                    found.push(digest);
+                }
+            }
+        }
+        found
+    }
+
+    /// How much of a row is about an erased person, as far as it says itself.
+    fn extent(&self, mapping: &Mapping, id: TableId, key: &str, image: &Image) -> Option<Extent> {
+        let table = &mapping.tables[id];
+        let holds = |extent| self.digests.contains(&self.of_row(extent, &table.name, key));
+        if holds(Extent::Row) {
+            return Some(Extent::Row);
+        }
+        let mut found = holds(Extent::Personal).then_some(Extent::Personal);
+        for &(aggregate, node) in &table.uses {
+            let nodes = &mapping.aggregates[aggregate].nodes;
+            if node == 0 {
+                if self.holds_root(mapping, aggregate, key) {
+                    return Some(Extent::Row);
+                }
+                // The person may appear in it: named by a column of the root row.
+                let named_by_it = nodes.iter().filter(|place| place.is_named_by_root());
+                for place in named_by_it {
+                    let person = mapping.aggregates.iter().position(|one| one.root == place.table);
+                    let (Some(edge), Some(person)) = (place.edge, person) else { continue };
+                    let link = &mapping.links[edge.link];
+                    let named = link.target(image.get(&link.column));
+                    if named.is_some_and(|key| self.holds_root(mapping, person, &key)) {
+                        found = Some(Extent::Personal);
+                    }
+                }
+                continue;
+            }
+            let Some(edge) = nodes[node].edge.filter(|_| nodes[node].is_owned()) else { continue };
+            let link = &mapping.links[edge.link];
+            let Some(owner) = link.target(image.get(&link.column)) else { continue };
+            let owners = &mapping.tables[nodes[edge.parent].table].name;
+            let owned = |extent| self.digests.contains(&self.of_row(extent, owners, &owner));
+            if owned(Extent::Row)
+                || (edge.parent == 0 && self.holds_root(mapping, aggregate, &owner))
+            {
+                return Some(Extent::Row);
+            }
+            if owned(Extent::Personal) {
+                found = Some(Extent::Personal);
+            }
+        }
+        found
+    }
+}
+
+/// Takes out of a row what is about the person. What joins it to other rows stays.
+pub(crate) fn blank(table: &Table, mapping: &Mapping, extent: Extent, image: &mut Image) {
+    let joins = |column: &str| {
+        let mut links = table.links.iter().map(|&link| &mapping.links[link]);
+        links.any(|link| link.column == column)
+    };
+    for (column, value) in image.iter_mut() {
+        let goes = match extent {
+            Extent::Row => !table.key.contains(column) && !joins(column),
+            Extent::Personal => table.personal.contains(column),
+        };
+        if goes {
+            *value = Value::Null;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What was deleted must not be found in the files: a person may have asked for it.
+
+use sqlx::{AssertSqlSafe, Connection as _};
+
+use crate::{Database, DatabaseError, Pools};
+
+/// Moves what is in the write-ahead log into the file, and empties it.
+const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
+impl Database {
+    /// Removes from the files what was deleted from these tables, or replaced in them.
+    ///
+    /// On SQLite the file is written anew and the write-ahead log is emptied: deleted rows are
+    /// overwritten at once, but copies of rows that moved between pages stay behind. That takes as
+    /// long as the database is large; reading goes on meanwhile. On PostgreSQL the tables are
+    /// vacuumed, which removes the deleted rows; the space they took is overwritten by later ones,
+    /// or at once by a `VACUUM FULL`, which locks the table.
+    pub async fn scrub(&self, tables: &[&'static str]) -> Result<(), DatabaseError> {
+        match &self.pools {
+            Pools::Sqlite(pools) => {
+                sqlx::query("VACUUM").execute(&pools.writer).await?;
+                let (busy, _, _): (bool, i64, i64) =
+                    sqlx::query_as(EMPTY_WAL).fetch_one(&pools.writer).await?;
+                if busy { Err(DatabaseError::Busy) } else { Ok(()) }
+            }
+            Pools::Postgres(pools) => {
+                let mut connection = pools.writers.acquire().await?.detach();
+                sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
+                for table in tables {
+                    // Names of the program's own tables.
+                    let vacuum = AssertSqlSafe(format!("VACUUM {table}"));
+                    sqlx::query(vacuum).execute(&mut connection).await?;
+                }
+                Ok(connection.close().await?)
+            }
+        }
+    }
+}

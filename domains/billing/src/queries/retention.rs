@@ -1,0 +1,96 @@
+//! Erased customers whose documents the law still has kept as they are.
+
+use chrono::NaiveDate;
+use customers_contract::CustomerId;
+use database::{DatabaseError, Executor, Row, Statement, Transaction};
+
+use crate::view::InvoiceView;
+
+const DOCUMENTS: Statement =
+    Statement::Same("SELECT document FROM invoice_view WHERE customer_id = $1");
+const BEGIN: Statement = Statement::Same(
+    "INSERT INTO erased_customer (customer_id, last_document) VALUES ($1, $2) \
+     ON CONFLICT (customer_id) DO NOTHING",
+);
+const PROLONG: Statement = Statement::Same(
+    "UPDATE erased_customer SET last_document = $2 \
+     WHERE customer_id = $1 AND (last_document < $2 OR last_document IS NULL)",
+);
+const END: Statement = Statement::Same("DELETE FROM erased_customer WHERE customer_id = $1");
+const LAST_DOCUMENT: Statement =
+    Statement::Same("SELECT last_document FROM erased_customer WHERE customer_id = $1");
+const OVER: Statement = Statement::Same(
+    "SELECT customer_id FROM erased_customer WHERE last_document <= $1 OR last_document IS NULL \
+     ORDER BY customer_id LIMIT $2",
+);
+
+/// Every statement of this file, for a test that prepares them all.
+pub const STATEMENTS: &[Statement] = &[DOCUMENTS, BEGIN, PROLONG, END, LAST_DOCUMENT, OVER];
+
+/// Every document of a customer.
+pub async fn documents_of<'c>(
+    of: impl Executor<'c>,
+    customer_id: CustomerId,
+) -> Result<Vec<InvoiceView>, DatabaseError> {
+    let rows = of.query(&DOCUMENTS).bind(customer_id).fetch_all().await?;
+    rows.iter().map(|row| row.json("document")).collect()
+}
+
+/// Notes that a customer was erased, and the day of its last document if it has any.
+pub async fn begin(
+    transaction: &mut Transaction,
+    customer_id: CustomerId,
+    last_document: Option<NaiveDate>,
+) -> Result<(), DatabaseError> {
+    let last_document = last_document.map(|day| day.to_string());
+    transaction.query(&BEGIN).bind(customer_id).bind(last_document).execute().await?;
+    Ok(())
+}
+
+/// Notes a document of a customer, in case the customer was erased before.
+pub async fn prolong(
+    transaction: &mut Transaction,
+    document: &InvoiceView,
+) -> Result<(), DatabaseError> {
+    if let Some(customer_id) = document.customer_id {
+        let day = document.day().to_string();
+        transaction.query(&PROLONG).bind(customer_id).bind(day).execute().await?;
+    }
+    Ok(())
+}
+
+/// Forgets a customer whose documents say nothing of the person any more.
+pub async fn end(
+    transaction: &mut Transaction,
+    customer_id: CustomerId,
+) -> Result<(), DatabaseError> {
+    transaction.query(&END).bind(customer_id).execute().await?;
+    Ok(())
+}
+
+/// The day of the last document of an erased customer whose documents are retained; the inner
+/// `None` when it has none, the outer when nothing is retained.
+pub async fn last_document<'c>(
+    of: impl Executor<'c>,
+    customer_id: CustomerId,
+) -> Result<Option<Option<NaiveDate>>, DatabaseError> {
+    let row = of.query(&LAST_DOCUMENT).bind(customer_id).fetch_optional().await?;
+    row.as_ref().map(day).transpose()
+}
+
+fn day(row: &Row) -> Result<Option<NaiveDate>, DatabaseError> {
+    let text: Option<&str> = row.get("last_document")?;
+    text.map(str::parse).transpose().map_err(|_| DatabaseError::Damaged {
+        column: "last_document".to_owned(),
+        reason: "it holds no day".to_owned(),
+    })
+}
+
+/// Erased customers who have no document, or whose last one is of this day or before.
+pub async fn over<'c>(
+    of: impl Executor<'c>,
+    last_document: NaiveDate,
+    limit: i64,
+) -> Result<Vec<CustomerId>, DatabaseError> {
+    of.query(&OVER).bind(last_document.to_string()).bind(limit).scalars().await
+}

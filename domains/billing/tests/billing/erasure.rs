@@ -1,0 +1,122 @@
+//! A customer is erased: its documents stay as they are for as long as the law has them kept.
+
+use std::sync::Arc;
+
+use billing::domain::Event;
+use billing::handlers::invoice_of;
+use billing::retention::{ERASURE, retained};
+use billing::{BillingSettings, NAME};
+use customers_contract::CustomerErased;
+use kernel::checkpoint::SubscriptionStore as _;
+use kernel::keys::KeyHolder;
+use uuid::Uuid;
+
+use crate::world::{PATIENCE, SetClock, World};
+
+/// A customer with one invoice of 2026: the customer and the invoice.
+async fn invoiced(world: &World) -> (Uuid, Uuid) {
+    let customer = world.customer().await;
+    let invoice = invoice_of(world.order(customer).await);
+    let is_it =
+        |event: &Event| matches!(event, Event::Issued(issued) if issued.invoice_id == invoice);
+    world.eventually(is_it).await;
+    (customer, invoice)
+}
+
+async fn erased(world: &World, customer_id: Uuid) {
+    let erased_at = world.environment.clock.now();
+    let erased = CustomerErased { customer_id, erased_at, legacy: None };
+    world.happened("customer", customer_id, erased).await;
+    settled(world).await;
+}
+
+/// Waits until the policy is through with everything, also with what it added itself.
+async fn settled(world: &World) {
+    let search = async {
+        loop {
+            let head = world.environment.store.head().await.unwrap();
+            let checkpoint = world.module.database.checkpoint(ERASURE).await.unwrap();
+            if checkpoint.is_some_and(|checkpoint| checkpoint.position >= head) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("the policy stands still");
+}
+
+async fn is_key_destroyed(world: &World, customer: Uuid) -> bool {
+    let holder = KeyHolder { subject: customer, purpose: NAME.to_owned() };
+    world.environment.codec.is_key_destroyed(&holder).await.unwrap()
+}
+
+async fn retained_until(world: &World, customer: Uuid) -> Option<String> {
+    let settings = BillingSettings::default();
+    let until = retained(&world.module.database, &settings, customer).await.unwrap();
+    until.map(|day| day.to_string())
+}
+
+#[tokio::test]
+async fn an_invoice_says_whom_it_is_for_until_its_retention_ends_and_then_no_longer() {
+    let clock = SetClock::at("2026-03-02T11:00:00Z");
+    let world = World::at(Arc::clone(&clock) as _, |_| true).await;
+    let (customer, invoice) = invoiced(&world).await;
+
+    erased(&world, customer).await;
+    assert_eq!(world.view(invoice).await.bill_to.unwrap().name, "Ada Martin");
+    assert!(!is_key_destroyed(&world, customer).await);
+    assert_eq!(retained_until(&world, customer).await.as_deref(), Some("2036-12-31"));
+    assert!(!world.files_hold("ada@exemple.fr"));
+
+    // Its last day. Nothing but the start of a process has it looked at.
+    clock.set("2036-12-31T12:00:00Z");
+    let world = world.restarted().await;
+    settled(&world).await;
+    assert!(world.view(invoice).await.bill_to.is_some());
+
+    clock.set("2037-01-01T12:00:00Z");
+    let world = world.restarted().await;
+    while world.count("billing.RetentionEnded.v1").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    settled(&world).await;
+    let view = world.view(invoice).await;
+    assert!(view.bill_to.is_none());
+    assert_eq!(view.total.to_string(), "119.76");
+    assert!(is_key_destroyed(&world, customer).await);
+    assert_eq!(retained_until(&world, customer).await, None);
+    for said in ["Ada Martin", "rue de la Paix", "FR32123456789"] {
+        assert!(!world.files_hold(said), "{said} is in the files");
+    }
+}
+
+#[tokio::test]
+async fn a_credit_note_after_the_erasure_prolongs_the_retention_and_says_whom_it_is_for() {
+    let clock = SetClock::at("2026-12-30T11:00:00Z");
+    let world = World::at(Arc::clone(&clock) as _, |_| true).await;
+    let (customer, invoice) = invoiced(&world).await;
+    erased(&world, customer).await;
+    clock.set("2027-01-02T11:00:00Z");
+    world.declined(invoice).await;
+    let is_note = |event: &Event| matches!(event, Event::CreditNoteIssued(_));
+    let (Event::CreditNoteIssued(note), _) = world.eventually(is_note).await else {
+        unreachable!()
+    };
+    let view = world.view(note.invoice_id).await;
+    assert_eq!(view.bill_to.unwrap().name, "Ada Martin");
+    assert_eq!(retained_until(&world, customer).await.as_deref(), Some("2037-12-31"));
+}
+
+#[tokio::test]
+async fn who_has_no_document_is_forgotten_at_once() {
+    let world = World::new().await;
+    let customer = world.customer().await;
+    erased(&world, customer).await;
+    while !is_key_destroyed(&world, customer).await {
+        tokio::task::yield_now().await;
+    }
+    settled(&world).await;
+    assert_eq!(world.count("billing.RetentionEnded.v1").await, 1);
+    assert_eq!(retained_until(&world, customer).await, None);
+    assert!(!world.files_hold("Ada Martin"));
+}

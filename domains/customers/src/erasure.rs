@@ -1,0 +1,57 @@
+//! What follows when a customer is erased: the keys of everything personal in the log are destroyed,
+//! and what this module keeps beside the log goes.
+//!
+//! The event is first, so that all of this happens surely: a crash at any step repeats it. Other
+//! modules clean up after themselves.
+
+use async_trait::async_trait;
+use customers_contract::CustomerErased;
+use database::Database;
+use kernel::codec::Envelope;
+use kernel::decider::Decider as _;
+use kernel::event::StreamName;
+use kernel::execution::{Cause, Environment};
+use kernel::projection::Progress;
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
+
+use crate::domain::CustomerDecider;
+
+/// The name of the policy.
+pub const NAME: &str = "customers.erasure";
+
+kernel::event_set! {
+    /// Who was erased.
+    pub enum ErasureEvent { Erased(CustomerErased) }
+}
+
+/// Destroys keys and cleans up.
+pub(crate) struct Erasure {
+    pub(crate) environment: Environment,
+    pub(crate) database: Database,
+    pub(crate) directory: Progress,
+    /// Modules that decide for themselves when the keys of their purpose go.
+    pub(crate) retained: &'static [&'static str],
+}
+
+#[async_trait]
+impl Reaction for Erasure {
+    type Event = ErasureEvent;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Policy
+    }
+
+    async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
+        let ErasureEvent::Erased(CustomerErased { customer_id, .. }) = event.event;
+        self.environment.codec.destroy_keys(&[customer_id], self.retained).await?;
+        let stream = StreamName::of(CustomerDecider::CATEGORY, customer_id);
+        self.environment.forget(&stream).await?;
+        http::idempotency::forget(&self.database, &[customer_id]).await?;
+        shown(&[&self.directory], &event.recorded).await?;
+        Ok(self.database.scrub(&["customer", "idempotency"]).await?)
+    }
+}

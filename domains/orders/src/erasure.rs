@@ -1,0 +1,51 @@
+//! What follows when a customer is erased, beside what the read models take out of themselves.
+
+use async_trait::async_trait;
+use database::Database;
+use http::Owner;
+use kernel::codec::Envelope;
+use kernel::execution::{Cause, Environment};
+use kernel::projection::Progress;
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
+use orders_contract::OrderId;
+
+use crate::projections::Erasure as ErasureEvent;
+use crate::queries;
+
+/// The name of the policy.
+pub const NAME: &str = "orders.erasure";
+
+/// Cleans up.
+pub(crate) struct Erasure {
+    pub(crate) environment: Environment,
+    pub(crate) database: Database,
+    pub(crate) views: Progress,
+}
+
+#[async_trait]
+impl Reaction for Erasure {
+    type Event = ErasureEvent;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> ReactionKind {
+        ReactionKind::Policy
+    }
+
+    async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
+        let ErasureEvent::Erased(customer) = &event.event;
+        shown(&[&self.views], &event.recorded).await?;
+        let orders = queries::orders_of(&self.database, customer.customer_id).await?;
+        let all: Vec<OrderId> = orders.iter().map(|(id, _)| *id).collect();
+        // What was said in an imported order while it named no customer is sealed for the order.
+        let imported = orders.into_iter().filter(|(_, owner)| *owner == Owner::Legacy);
+        let imported: Vec<OrderId> = imported.map(|(id, _)| id).collect();
+        if !imported.is_empty() {
+            self.environment.codec.destroy_keys(&imported, &[]).await?;
+        }
+        http::idempotency::forget(&self.database, &all).await?;
+        Ok(self.database.scrub(&["order_view", "idempotency"]).await?)
+    }
+}
