@@ -12,7 +12,9 @@ use crate::configuration::Configuration;
 use crate::contracts::ContractsCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
-use crate::{contracts, events, import, openapi, output, parked, projections, serve, telemetry};
+use crate::{
+    bench, contracts, events, import, openapi, output, parked, projections, serve, telemetry,
+};
 
 /// The work failed.
 pub const FAILED: u8 = 1;
@@ -99,6 +101,11 @@ enum Command {
     Parked {
         #[command(subcommand)]
         command: ParkedCommand,
+    },
+    /// Measure what a store does on this machine
+    Bench {
+        #[command(subcommand)]
+        workload: bench::Workload,
     },
     /// Print the OpenAPI description of the public API
     Openapi,
@@ -191,6 +198,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
+        Command::Bench { workload } => bench::run(&configuration, &workload).await,
         Command::Openapi | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
     }
 }

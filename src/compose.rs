@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use http::module::Module;
 use kernel::codec::Codec;
 use kernel::execution::Environment;
+use kernel::keys::SecretKey;
 use kernel::seams::SystemClock;
 use store_sqlx::{Opened, StoreOptions};
 
@@ -53,16 +54,11 @@ pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened>
     })
 }
 
-/// Opens the event store and the configured modules.
-pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
-    for name in configuration.run.iter().chain(configuration.modules.keys()) {
-        anyhow::ensure!(
-            MODULES.contains(&name.as_str()),
-            "there is no module `{name}`; the modules are {}",
-            MODULES.join(", ")
-        );
-    }
-    let master_key = configuration.master_key().await?;
+/// Opens the event store, and what modules work with on it.
+pub async fn environment(
+    configuration: &Configuration,
+    master_key: &SecretKey,
+) -> anyhow::Result<(Environment, Opened)> {
     let opened = open_store(configuration).await?;
     #[cfg(feature = "crash-points")]
     let store = crate::crash_points::armed(Arc::clone(&opened.store))?;
@@ -74,6 +70,20 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             .with_runtime(configuration.replica.runtime())
             .with_cache(configuration.cache)
             .with_snapshots(Arc::clone(&opened.snapshots));
+    Ok((environment, opened))
+}
+
+/// Opens the event store and the configured modules.
+pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
+    for name in configuration.run.iter().chain(configuration.modules.keys()) {
+        anyhow::ensure!(
+            MODULES.contains(&name.as_str()),
+            "there is no module `{name}`; the modules are {}",
+            MODULES.join(", ")
+        );
+    }
+    let master_key = configuration.master_key().await?;
+    let (environment, opened) = environment(configuration, &master_key).await?;
     let mut modules = Vec::new();
     for name in MODULES {
         if configuration.run.is_empty() || configuration.run.iter().any(|one| one == name) {

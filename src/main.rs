@@ -2,6 +2,7 @@
 //! store. What the commands do lives in the crates.
 
 mod admin;
+mod bench;
 mod cli;
 mod compose;
 mod configuration;

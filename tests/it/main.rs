@@ -3,6 +3,7 @@
 
 mod administration;
 mod architecture;
+mod bench;
 mod command_line;
 mod contracts;
 mod crashes;
