@@ -10,7 +10,7 @@ use super::load::{Measured, bar};
 use super::replica::Replica;
 use super::{Options, command, refuse_other_stores};
 use crate::configuration::Configuration;
-use crate::serve::until_asked_to_stop;
+use crate::interruption::until_asked_to_stop;
 
 /// How often the bar moves.
 const LOOK: Duration = Duration::from_millis(200);

@@ -146,7 +146,7 @@ async fn time_is_up(
     };
     let interrupted = tokio::select! {
         () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => false,
-        () = crate::serve::until_asked_to_stop() => true,
+        () = crate::interruption::until_asked_to_stop() => true,
         () = show => false,
     };
     over.cancel();
