@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # The same everywhere, so that nothing is compiled twice.
 CARGO_SET := --locked --workspace --all-features
 
-.PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
+.PHONY: run test test-tools test-doc test-api test-readme test-run test-rust test-crash \
 	check lint fmt openapi clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
@@ -48,6 +48,9 @@ test-run: ## do what `make run` does with the built server, on both engines, and
 test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
 	@printf '\n==> Rust tests\n'
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) $(T)
+
+test-crash: ## kill servers and PostgreSQL at random moments, at length, into docs/proof.md (ROUNDS=200, SEED=)
+	@scripts/test-crash.sh
 
 check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
 	@printf '\n==> Checking the workspace\n'

@@ -22,14 +22,12 @@ fn rounds(few: u64) -> u64 {
     std::env::var("ROUNDS").map_or(few, |text| text.parse().unwrap())
 }
 
-/// Says how it went, to whoever ran it for its own sake.
+/// Says how it went, as a row of a table, to whoever ran it for its own sake.
 fn report(what: &str, rounds: u64, audit: &Audit, seed: u64, begun: Instant) {
     let (acknowledged, cut_off) = audit.acknowledged();
+    let (events, seconds) = (audit.events(), begun.elapsed().as_secs());
     println!(
-        "RESULT {what}: {rounds} rounds, {acknowledged} acknowledged requests ({cut_off} of them \
-         cut off before), {} events, {:.0} s, SEED={seed}",
-        audit.events(),
-        begun.elapsed().as_secs_f64(),
+        "RESULT | {what} | {rounds} | {acknowledged} | {cut_off} | {events} | {seconds} | {seed} |"
     );
 }
 
