@@ -2,7 +2,7 @@
 # Installs everything that bascule is compared with under $PEERS_DIR, target/peers unless set. Takes
 # about ten minutes the first time; what is there already is skipped.
 #
-# Needs cargo, a C compiler, cmake, python3 with venv, Node.js 20 with npm, and PostgreSQL 15.
+# Needs cargo, a C compiler, python3 with venv, Node.js 20 with npm, and PostgreSQL 15.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../scripts/lib/say.sh
@@ -11,6 +11,7 @@ cd "$(dirname "$0")"
 # In step with umadb-client in peers/Cargo.toml.
 umadb_version=0.7.8
 grpcio_tools_version=1.85.1
+cmake_version=4.1.2
 
 peers=${PEERS_DIR:-../target/peers}
 mkdir -p "$peers"
@@ -18,19 +19,28 @@ peers=$(cd "$peers" && pwd)
 
 postgres_bin >/dev/null || fail "there is no PostgreSQL 15 or newer on this machine" \
     "Run scripts/install-test-tools.sh, which installs it."
-for tool in cargo cmake npm python3; do
+for tool in cargo npm python3; do
     command -v "$tool" >/dev/null || fail "there is no $tool on this machine" \
         "The benchmarks need it to install what bascule is compared with."
 done
 
-# UmaDB's build scripts call protoc: the one on the PATH, else the one in grpcio-tools.
+# A tool that is not on this machine, from PyPI.
+from_pypi() {
+    say "Installing $1 $2"
+    [ -x "$peers/venv/bin/pip" ] || python3 -m venv "$peers/venv"
+    "$peers/venv/bin/pip" install --quiet "$1==$2"
+}
+
+# UmaDB's build scripts call cmake and protoc: those on the PATH, else those on PyPI.
+if ! command -v cmake >/dev/null; then
+    [ -x "$peers/venv/bin/cmake" ] || from_pypi cmake "$cmake_version"
+    export PATH=$PATH:$peers/venv/bin
+fi
 PROTOC=${PROTOC:-$(command -v protoc || true)}
 if [ -z "$PROTOC" ]; then
     PROTOC=$peers/protoc
     if ! "$PROTOC" --version >/dev/null 2>&1; then
-        say "Installing protoc (grpcio-tools $grpcio_tools_version)"
-        python3 -m venv "$peers/venv"
-        "$peers/venv/bin/pip" install --quiet "grpcio-tools==$grpcio_tools_version"
+        from_pypi grpcio-tools "$grpcio_tools_version"
         include=$("$peers/venv/bin/python" -c \
             'import grpc_tools, os; print(os.path.join(os.path.dirname(grpc_tools.__file__), "_proto"))')
         printf '#!/bin/sh\nexec "%s" -m grpc_tools.protoc "$@" -I"%s"\n' \

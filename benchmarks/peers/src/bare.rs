@@ -171,7 +171,8 @@ async fn write_groups(
         rows.insert(&client, &append).await?;
         for job in group.drain(..) {
             // Whoever does not wait any more has ended.
-            drop(job.written.send(()));
+            // Whoever waited may have gone.
+            let _ = job.written.send(());
         }
     }
     Ok(())

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use async_trait::async_trait;
 use umadb_client::{AsyncUmaDbClient, UmaDbClient};
-use umadb_dcb::{
-    DcbAppendCondition, DcbEvent, DcbEventStoreAsync as _, DcbQuery, DcbQueryItem,
-    DcbReadResponseAsync as _,
-};
+use umadb_dcb::{DcbAppendCondition, DcbEvent, DcbEventStoreAsync as _, DcbQuery, DcbQueryItem};
 use uuid::Uuid;
 
 use crate::measuring::Meter;
