@@ -1,17 +1,19 @@
 //! What an erasure needs of the whole system, beside what every module does about it: capture takes
-//! the person out of the mirror, and every process forgets what it has in memory.
+//! the person out of the mirror, every process forgets what it has in memory, and what the law has
+//! billing retain ends some day.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use billing::BillingSettings;
 use capture::Import;
 use customers_contract::CustomerErased;
 use database::Database;
 use event_contract::Published as _;
 use http::Module;
-use kernel::checkpoint::SubscriptionStore as _;
+use kernel::checkpoint::{CheckpointError, SubscriptionStore as _};
 use kernel::codec::Envelope;
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
@@ -19,6 +21,7 @@ use kernel::keys::{KeyHolder, SecretKey};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
 use kernel::subscription::{Delivery, LogReader};
 use kernel::sync::LegacyAggregate;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What the mirror's database and its subscriptions go by, among the modules.
@@ -178,21 +181,56 @@ async fn destroyed(environment: &Environment, holder: &KeyHolder) {
     }
 }
 
-/// A step that follows an erasure, and where its checkpoint is.
+/// How often it is looked for documents that need not be retained any more. That changes with the
+/// year.
+const LOOK_FOR_ENDED_EVERY: Duration = Duration::from_secs(3600);
+/// How soon again when that failed.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Lets billing see now and then what need not be retained any more.
+pub async fn end_retentions(
+    environment: Environment,
+    database: Database,
+    settings: BillingSettings,
+    shutdown: CancellationToken,
+) {
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let (environment, database) = (environment.clone(), database.clone());
+        let ended = billing::retention::end_all_over(environment, database, settings.clone());
+        pause = match ended.await {
+            Ok(()) => LOOK_FOR_ENDED_EVERY,
+            Err(error) => {
+                tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "what need not be retained any more could not be ended; trying again"
+                );
+                AGAIN
+            }
+        };
+    }
+}
+
+/// A step that follows from an event, and where its checkpoint is.
+#[derive(Clone, Copy)]
 pub struct Step<'s> {
     /// The subscription that takes it.
     pub subscription: &'static str,
     /// The database with its checkpoint.
     pub database: &'s Database,
+    /// Where the event stands.
+    pub position: Position,
 }
 
 /// Waits until steps are taken, for a while; those that are not.
-pub async fn not_taken<'s>(
-    steps: Vec<Step<'s>>,
-    position: Position,
-    within: Duration,
-) -> anyhow::Result<Vec<&'static str>> {
-    let deadline = tokio::time::Instant::now() + within;
+pub async fn not_taken(
+    steps: Vec<Step<'_>>,
+    deadline: Instant,
+) -> Result<Vec<&'static str>, CheckpointError> {
     let mut left = steps;
     let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     loop {
@@ -200,13 +238,29 @@ pub async fn not_taken<'s>(
         let mut waiting = Vec::new();
         for step in left {
             let checkpoint = step.database.checkpoint(step.subscription).await?;
-            if checkpoint.is_none_or(|checkpoint| checkpoint.position < position) {
+            if checkpoint.is_none_or(|checkpoint| checkpoint.position < step.position) {
                 waiting.push(step);
             }
         }
         left = waiting;
-        if left.is_empty() || tokio::time::Instant::now() >= deadline {
+        if left.is_empty() || Instant::now() >= deadline {
             return Ok(left.into_iter().map(|step| step.subscription).collect());
         }
     }
+}
+
+/// The subscriptions of a database that have set the event at a position aside.
+pub async fn parked_by(
+    database: &Database,
+    position: Position,
+) -> Result<Vec<String>, CheckpointError> {
+    let mut parked = Vec::new();
+    for status in database.statuses().await? {
+        let (name, before) = (status.subscription, position.saturating_sub(1));
+        let next = database.parked_events(&name, None, before, 1).await?;
+        if next.first().is_some_and(|event| event.position == position) {
+            parked.push(name);
+        }
+    }
+    Ok(parked)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
+use billing::BillingSettings;
 use database::Engine;
 use http::Configure;
 use kernel::checkpoint::SubscriptionStore as _;
@@ -52,7 +53,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let _presence = show_presence(&system, &configuration.store).await?;
     let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
-    let subscriptions = start_subscriptions(&mut system, &shutdown);
+    let subscriptions = start_subscriptions(&mut system, configuration.billing.clone(), &shutdown);
     let head = system.environment.store.head().await?;
     let projections: Vec<(String, Progress)> =
         system.modules.iter().flat_map(|module| module.projections.clone()).collect();
@@ -135,7 +136,11 @@ fn subscription_states(system: &System) -> States {
     subscriptions.map(|subscription| (subscription.name(), subscription.state())).collect()
 }
 
-fn start_subscriptions(system: &mut System, shutdown: &CancellationToken) -> JoinSet<()> {
+fn start_subscriptions(
+    system: &mut System,
+    settings: BillingSettings,
+    shutdown: &CancellationToken,
+) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for module in &mut system.modules {
         for subscription in std::mem::take(&mut module.subscriptions) {
@@ -148,6 +153,11 @@ fn start_subscriptions(system: &mut System, shutdown: &CancellationToken) -> Joi
         ));
     }
     tasks.spawn(erasure::forget_what_is_erased(system.environment.clone(), shutdown.clone()));
+    if let Some(billing) = system.modules.iter().find(|module| module.name == billing::NAME) {
+        let (environment, database) = (system.environment.clone(), billing.database.clone());
+        let ending = erasure::end_retentions(environment, database, settings, shutdown.clone());
+        tasks.spawn(ending);
+    }
     tasks
 }
 

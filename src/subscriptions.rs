@@ -82,6 +82,11 @@ impl Catalogue {
         modules.find(|entry| entry.name == module).map(|entry| &entry.database)
     }
 
+    /// The databases of the modules that run here.
+    pub fn databases(&self) -> impl Iterator<Item = &Database> {
+        self.modules.iter().map(|entry| &entry.database)
+    }
+
     /// Every projection.
     pub fn read_models(&self) -> impl Iterator<Item = &ReadModel> {
         self.modules.iter().flat_map(|module| &module.read_models)

@@ -11,8 +11,10 @@ use customers::handlers::Customers;
 use http::{Problem, RequestContext, ValidPath};
 use kernel::event::Position;
 use serde::Serialize;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::subscriptions::checkpoint_problem;
 use super::{Admin, Running};
 use crate::erasure::{self, Step};
 
@@ -29,6 +31,9 @@ struct Erasure {
     complete: bool,
     /// What is not done yet: the subscriptions that will do it.
     pending: Vec<&'static str>,
+    /// What will not be done by itself: the subscriptions that have set the erasure aside as an event
+    /// they cannot handle.
+    parked: Vec<String>,
     /// The last day on which the law has the customer's documents kept, with the name and the address
     /// on them; null when nothing is kept.
     documents_retained_until: Option<NaiveDate>,
@@ -43,38 +48,63 @@ pub async fn erase(
     context: RequestContext,
 ) -> Result<HttpResponse, Problem> {
     let running = admin.running()?;
-    let customers = Customers::new(running.environment.clone());
-    let executed = customers.erase(*id, &context.cause()).await.map_err(|error| {
+    let (customer_id, environment) = (*id, &running.environment);
+    let customers = Customers::new(environment.clone());
+    let executed = customers.erase(customer_id, &context.cause()).await.map_err(|error| {
         Problem::from_execute(error, |refusal| match refusal {
             Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
             refusal => Problem::internal(refusal),
         })
     })?;
     let position = executed.position;
-    let pending = erasure::not_taken(steps(running), position, PATIENCE).await;
-    let pending = pending.map_err(|error| Problem::unavailable(error.to_string()))?;
-    let documents_retained_until = match running.catalogue.database(billing::NAME) {
-        Some(database) => billing::retention::retained(database, &running.billing, *id).await?,
-        None => None,
-    };
-    let complete = pending.is_empty();
+    let deadline = Instant::now() + PATIENCE;
+    let mut pending =
+        erasure::not_taken(steps(running, position), deadline).await.map_err(checkpoint_problem)?;
+    let mut parked = Vec::new();
+    for database in running.catalogue.databases() {
+        let found = erasure::parked_by(database, position).await;
+        parked.extend(found.map_err(checkpoint_problem)?);
+    }
+    let mut documents_retained_until = None;
+    if let Some(database) = running.catalogue.database(billing::NAME) {
+        let settings = &running.billing;
+        documents_retained_until =
+            billing::retention::retained(database, settings, customer_id).await?;
+        // Nothing is retained, or no longer: that is an event of its own, and has its own step.
+        let ended_at = billing::retention::ended_at(environment, customer_id);
+        if let Some(position) = ended_at.await? {
+            let step = Step { subscription: billing::retention::ERASURE, database, position };
+            let waited = erasure::not_taken(vec![step], deadline).await;
+            pending.extend(waited.map_err(checkpoint_problem)?);
+            let found = erasure::parked_by(database, position).await;
+            parked.extend(found.map_err(checkpoint_problem)?);
+        }
+    }
+    pending.dedup();
+    let complete = pending.is_empty() && parked.is_empty();
     let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let customer_id = *id;
-    let erasure = Erasure { customer_id, position, complete, pending, documents_retained_until };
-    Ok(HttpResponse::build(status).json(erasure))
+    Ok(HttpResponse::build(status).json(Erasure {
+        customer_id,
+        position,
+        complete,
+        pending,
+        parked,
+        documents_retained_until,
+    }))
 }
 
 /// What follows from an erasure in the modules that run here.
-fn steps(running: &Running) -> Vec<Step<'_>> {
+fn steps(running: &Running, position: Position) -> Vec<Step<'_>> {
     let steps = [
         (customers::NAME, customers::erasure::NAME),
         (orders::NAME, orders::erasure::NAME),
-        (billing::NAME, billing::retention::ERASURE),
         (payments::NAME, payments::erasure::NAME),
         (erasure::CAPTURE, erasure::CAPTURE_ERASURE),
+        (billing::NAME, billing::retention::ERASURE),
     ];
     let step = |(module, subscription)| {
-        running.catalogue.database(module).map(|database| Step { subscription, database })
+        let database = running.catalogue.database(module)?;
+        Some(Step { subscription, database, position })
     };
     steps.into_iter().filter_map(step).collect()
 }

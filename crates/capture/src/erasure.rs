@@ -64,7 +64,7 @@ pub(crate) const STATEMENTS: [Statement; 11] = [
 ];
 
 /// The tables that lose something.
-const TABLES: &[&str] = &["mirror_row", "outbox", "dirty", "delivered", "quarantine"];
+pub(crate) const TABLES: &[&str] = &["mirror_row", "outbox", "dirty", "delivered", "quarantine"];
 
 /// Erases the person who is the root of the aggregate with this command, imported from there. From
 /// now on nothing about the person is taken from that legacy system. Doing it again changes

@@ -7,11 +7,14 @@
 
 use std::collections::HashSet;
 
+use database::{DatabaseError, Transaction};
 use kernel::keys::SecretKey;
 use serde_json::Value;
 
 use crate::mapping::{AggregateId, Mapping, Table, TableId};
 use crate::mask::{Change, Image};
+use crate::mirror::row::Row;
+use crate::mirror::{Mirror, Named, RowId};
 
 /// Purpose of the digests.
 const PURPOSE: &str = "capture.suppressed";
@@ -23,6 +26,17 @@ pub(crate) enum Extent {
     Row,
     /// Its personal columns.
     Personal,
+}
+
+/// A row that turned out to be about an erased person.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// Which row.
+    pub(crate) id: RowId,
+    /// How much of it.
+    pub(crate) extent: Extent,
+    /// What stands for it.
+    pub(crate) digest: Digest,
 }
 
 /// A digest that stands for a row.
@@ -65,9 +79,10 @@ impl Suppression {
         !self.digests.is_empty() && self.digests.contains(&self.of_root(command, key))
     }
 
-    /// Takes out of changes what is about erased people. Gives the digests of rows that are so
-    /// because another one is, and were not known before.
-    pub(crate) fn blank(&mut self, mapping: &Mapping, changes: &mut [Change]) -> Vec<Digest> {
+    /// Takes out of changes what is about erased people. Gives the rows that are so because another
+    /// one is, and were not known before: rows below them may have come earlier, see
+    /// [`Self::blank_below`].
+    pub(crate) fn blank(&mut self, mapping: &Mapping, changes: &mut [Change]) -> Vec<Found> {
         let mut found = Vec::new();
         if self.digests.is_empty() {
             return found;
@@ -90,11 +105,51 @@ impl Suppression {
                 }
                 let digest = self.of_row(extent, &mapping.tables[*table].name, key);
                 if self.add(digest) {
-                    found.push(digest);
+                    found.push(Found { id: (*table, key.clone()), extent, digest });
                 }
             }
         }
         found
+    }
+
+    /// Takes out of the mirror what it has below rows that turned out to be about erased people: in a
+    /// snapshot the lines of a sale may stand before the sale. Adds the rows to those given.
+    pub(crate) async fn blank_below(
+        &mut self,
+        mapping: &Mapping,
+        mirror: &mut Mirror,
+        reading: &mut Transaction,
+        mut found: Vec<Found>,
+    ) -> Result<Vec<Found>, DatabaseError> {
+        let mut next = 0;
+        while let Some(Found { id: (above, key), extent, .. }) = found.get(next).cloned() {
+            next += 1;
+            let mut below: Vec<Named> = Vec::new();
+            for &(aggregate, node) in &mapping.tables[above].uses {
+                let places = mapping.aggregates[aggregate].nodes.iter();
+                for place in places.filter(|place| place.is_owned()) {
+                    if let Some(edge) = place.edge.filter(|edge| edge.parent == node) {
+                        below.push((edge.link, key.clone()));
+                    }
+                }
+            }
+            mirror.load_links(reading, below.clone()).await?;
+            for named in below {
+                let table = mapping.links[named.0].table;
+                let rows: Vec<RowId> =
+                    mirror.naming(&named).map(|row| (table, row.clone())).collect();
+                mirror.load_rows(reading, rows.iter().cloned()).await?;
+                for id in rows {
+                    let digest = self.of_row(extent, &mapping.tables[table].name, &id.1);
+                    if self.add(digest) {
+                        let table = &mapping.tables[table];
+                        mirror.blank(&id, |row| blank_row(table, mapping, extent, row));
+                        found.push(Found { id, extent, digest });
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// How much of a row is about an erased person, as far as it says itself.
@@ -140,6 +195,14 @@ impl Suppression {
         }
         found
     }
+}
+
+/// The same for a row of the mirror.
+pub(crate) fn blank_row(table: &Table, mapping: &Mapping, extent: Extent, row: &mut Row) {
+    if let Some(image) = &mut row.image {
+        blank(table, mapping, extent, image);
+    }
+    row.carried.retain(|column, _| extent == Extent::Personal && !table.personal.contains(column));
 }
 
 /// Takes out of a row what is about the person. What joins it to other rows stays.

@@ -13,8 +13,9 @@ impl Database {
     /// On SQLite the file is written anew and the write-ahead log is emptied: deleted rows are
     /// overwritten at once, but copies of rows that moved between pages stay behind. That takes as
     /// long as the database is large; reading goes on meanwhile. On PostgreSQL the tables are
-    /// vacuumed, which removes the deleted rows; the space they took is overwritten by later ones,
-    /// or at once by a `VACUUM FULL`, which locks the table.
+    /// vacuumed, which removes the deleted rows, and analysed, because its statistics have samples of
+    /// them; the space they took is overwritten by later ones, or at once by a `VACUUM FULL`, which
+    /// locks the table.
     pub async fn scrub(&self, tables: &[&'static str]) -> Result<(), DatabaseError> {
         match &self.pools {
             Pools::Sqlite(pools) => {
@@ -28,7 +29,7 @@ impl Database {
                 sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
                 for table in tables {
                     // Names of the program's own tables.
-                    let vacuum = AssertSqlSafe(format!("VACUUM {table}"));
+                    let vacuum = AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"));
                     sqlx::query(vacuum).execute(&mut connection).await?;
                 }
                 Ok(connection.close().await?)

@@ -45,9 +45,9 @@ const FINISH: Statement =
 const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
 
 const FORGET: Statement = Statement::PerEngine {
-    sqlite: "DELETE FROM idempotency WHERE resource_id IN \
+    sqlite: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
              (SELECT unhex(atom, '-') FROM json_each($1))",
-    postgres: "DELETE FROM idempotency WHERE resource_id IN \
+    postgres: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
                (SELECT CAST(atom AS uuid) FROM json_each($1))",
 };
 
@@ -232,7 +232,8 @@ pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64
 }
 
 /// Forgets what was asked about these resources, because the person they are about was erased: a
-/// fingerprint is a digest of what was said. A key that is used again is no longer recognised here,
+/// fingerprint is a digest of what was said. With them goes whatever was refused or cut off, for
+/// which nobody can tell whom it was about. A key that is used again is no longer recognised here,
 /// but by the log.
 pub async fn forget(database: &Database, resources: &[Uuid]) -> Result<(), DatabaseError> {
     database.write(&FORGET).bind_json(resources).execute().await?;

@@ -46,7 +46,7 @@ pub use settings::BillingSettings;
 use handlers::Billing;
 use policies::{Invoicing, Settlement};
 use projections::{InvoiceViews, KnownCustomers};
-use retention::{Erasure, Retentions, Watch};
+use retention::{Erasure, Retentions};
 use sync::SyncInvoice;
 
 /// The module's name: the first part of its event types and of its routes.
@@ -70,7 +70,12 @@ pub async fn open(
     let (customers, customers_progress) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
     let read_models = vec![
-        ReadModel::new(InvoiceViews, &["invoice_view", "invoice_order"], &environment, &database),
+        ReadModel::new(
+            InvoiceViews,
+            &["invoice_view", "invoice_order", "erased_customer"],
+            &environment,
+            &database,
+        ),
         ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
     ];
     let retentions = Retentions {
@@ -79,7 +84,7 @@ pub async fn open(
         settings: settings.clone(),
     };
     let erasure = Erasure {
-        retentions: retentions.clone(),
+        retentions,
         views: views_progress.clone(),
         known_customers: customers_progress.clone(),
     };
@@ -105,7 +110,6 @@ pub async fn open(
             Box::new(ReactionRunner::new(invoicing, environment.clone(), database.clone())),
             Box::new(ReactionRunner::new(settlement, environment.clone(), database.clone())),
             Box::new(ReactionRunner::new(erasure, environment.clone(), database.clone())),
-            Box::new(Watch::new(retentions)),
         ],
         sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
         projections: vec![

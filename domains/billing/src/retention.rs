@@ -1,35 +1,31 @@
 //! What follows when a customer is erased: nothing of its documents for as long as the law has them
 //! kept, then everything.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use chrono::{Datelike as _, NaiveDate};
 use customers_contract::{CustomerErased, CustomerId};
 use database::Database;
 use http::Owner;
+use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
+use kernel::decider::Decider as _;
+use kernel::event::{Position, StreamName};
 use kernel::execution::{Cause, Environment, ExecuteError};
-use kernel::projection::Progress;
+use kernel::projection::{Progress, Projection as _};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use kernel::seams::new_id;
-use kernel::subscription::{Subscription, SubscriptionState};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use kernel::store::{BoxError, ReadError};
 use uuid::Uuid;
 
 use crate::domain::retention::{RetentionDecider, RetentionEnded, retained_until};
-use crate::projections::RetentionEvent;
+use crate::projections::{InvoiceViews, RetentionEvent};
 use crate::queries::retention;
 use crate::settings::BillingSettings;
 
 /// The name of the policy.
 pub const ERASURE: &str = "billing.erasure";
-/// The name of the watch.
-pub const WATCH: &str = "billing.retention";
-
-/// How often it is looked for retentions that are over. They end with a year.
-const EVERY: Duration = Duration::from_secs(3600);
+/// Who ends retentions by the clock.
+const CLOCK: &str = "billing.retention";
 const PAGE: i64 = 500;
 
 /// Until when an erased customer's documents are retained; `None` when they are not, or there are
@@ -43,8 +39,43 @@ pub async fn retained(
     Ok(last_document.map(|last| retained_until(last, settings.retention_years)))
 }
 
+/// Where in the log the retention of an erased customer's documents has ended, if it has.
+pub async fn ended_at(
+    environment: &Environment,
+    customer_id: CustomerId,
+) -> Result<Option<Position>, ReadError> {
+    let stream = StreamName::of(RetentionDecider::CATEGORY, customer_id);
+    let last = environment.store.read_last(&stream).await?;
+    Ok(last.map(|event| event.position))
+}
+
+/// Ends every retention that is over: that follows from the clock, not from an event. The
+/// composition root calls it now and then, on any replica; ending one twice changes nothing.
+pub async fn end_all_over(
+    environment: Environment,
+    database: Database,
+    settings: BillingSettings,
+) -> Result<(), BoxError> {
+    // After a restore the rows may tell of erasures that the log does not know.
+    let documents = format!("{}.v{}", InvoiceViews.name(), InvoiceViews.version());
+    match database.checkpoint(&documents).await? {
+        Some(checkpoint) if checkpoint.is_of(&*environment.store).await? => {}
+        _ => return Ok(()),
+    }
+    let retentions = Retentions { environment, database, settings };
+    let last_day = retentions.last_day_over();
+    let mut after = None;
+    loop {
+        let page = retention::over(&retentions.database, last_day, after, PAGE).await?;
+        let Some(last) = page.last().copied() else { return Ok(()) };
+        after = Some(last);
+        for customer_id in page {
+            retentions.end(customer_id, &Cause::request(new_id(), CLOCK)).await?;
+        }
+    }
+}
+
 /// Ends the retention of customers' documents.
-#[derive(Clone)]
 pub(crate) struct Retentions {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
@@ -73,15 +104,11 @@ impl Retentions {
         Ok(())
     }
 
-    /// Ends every retention that is over.
-    async fn end_all(&self) -> Result<(), ReactionError> {
+    /// Documents of this day or before need not be retained today.
+    fn last_day_over(&self) -> NaiveDate {
         let today = self.settings.day_of(self.environment.clock.now());
         let last_year = today.year() - i32::from(self.settings.retention_years) - 1;
-        let last_day = NaiveDate::from_ymd_opt(last_year, 12, 31).unwrap_or(NaiveDate::MIN);
-        for customer_id in retention::over(&self.database, last_day, PAGE).await? {
-            self.end(customer_id, &Cause::request(new_id(), WATCH)).await?;
-        }
-        Ok(())
+        NaiveDate::from_ymd_opt(last_year, 12, 31).unwrap_or(NaiveDate::MIN)
     }
 }
 
@@ -130,52 +157,6 @@ impl Reaction for Erasure {
                 environment.forget_memory();
                 Ok(database.scrub(&["invoice_view"]).await?)
             }
-        }
-    }
-}
-
-/// Looks every hour, on every replica, for retentions that are over: they follow from the clock,
-/// not from an event. Ending one twice changes nothing.
-pub(crate) struct Watch {
-    retentions: Retentions,
-    state: watch::Sender<SubscriptionState>,
-}
-
-impl Watch {
-    pub(crate) fn new(retentions: Retentions) -> Self {
-        Self { retentions, state: watch::channel(SubscriptionState::Starting).0 }
-    }
-}
-
-#[async_trait]
-impl Subscription for Watch {
-    fn name(&self) -> String {
-        WATCH.to_owned()
-    }
-
-    fn state(&self) -> watch::Receiver<SubscriptionState> {
-        self.state.subscribe()
-    }
-
-    async fn run(self: Box<Self>, shutdown: CancellationToken) {
-        let mut ticks = tokio::time::interval(EVERY);
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
-            let state = match self.retentions.end_all().await {
-                Ok(()) => SubscriptionState::Running,
-                Err(error) => {
-                    tracing::warn!(
-                        subscription = WATCH,
-                        error = &error as &dyn std::error::Error,
-                        "retentions that are over could not be ended; trying again in an hour"
-                    );
-                    SubscriptionState::Interrupted(error.to_string())
-                }
-            };
-            self.state.send_replace(state);
         }
     }
 }

@@ -4,11 +4,14 @@ use async_trait::async_trait;
 use database::Database;
 use http::Owner;
 use kernel::codec::Envelope;
+use kernel::decider::Decider as _;
+use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use orders_contract::OrderId;
 
+use crate::domain::OrderDecider;
 use crate::projections::Erasure as ErasureEvent;
 use crate::queries;
 
@@ -44,6 +47,9 @@ impl Reaction for Erasure {
         let imported: Vec<OrderId> = imported.map(|(id, _)| id).collect();
         if !imported.is_empty() {
             self.environment.codec.destroy_keys(&imported, &[]).await?;
+        }
+        for id in &all {
+            self.environment.forget(&StreamName::of(OrderDecider::CATEGORY, *id)).await?;
         }
         http::idempotency::forget(&self.database, &all).await?;
         Ok(self.database.scrub(&["order_view", "idempotency"]).await?)

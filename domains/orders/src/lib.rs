@@ -57,7 +57,7 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
     let (customers, customers_progress) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
     let read_models = vec![
-        ReadModel::new(OrderViews, &["order_view"], &environment, &database),
+        ReadModel::new(OrderViews, &["order_view", "erased_customer"], &environment, &database),
         ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
     ];
     let orders = Orders {

@@ -20,6 +20,11 @@ const ALL_ORDERS_OF_CUSTOMER: Statement =
     Statement::Same("SELECT document FROM order_view WHERE customer_id = $1");
 const ORDERS_AND_OWNERS: Statement =
     Statement::Same("SELECT id, owner FROM order_view WHERE customer_id = $1");
+const ERASE_CUSTOMER: Statement = Statement::Same(
+    "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
+);
+const IS_ERASED: Statement =
+    Statement::Same("SELECT customer_id FROM erased_customer WHERE customer_id = $1");
 const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
 
 /// A page of the list. What narrows it most is stated plainly, so that its index is used.
@@ -52,6 +57,8 @@ pub const STATEMENTS: &[Statement] = &[
     UPDATE_ORDER,
     ALL_ORDERS_OF_CUSTOMER,
     ORDERS_AND_OWNERS,
+    ERASE_CUSTOMER,
+    IS_ERASED,
     ORDER,
     ORDERS,
     ORDERS_OF_CUSTOMER,
@@ -79,10 +86,11 @@ pub struct OrderFilter {
 /// Adds an order that began at a position of the log.
 pub async fn insert_order(
     transaction: &mut Transaction,
-    view: &OrderView,
+    view: OrderView,
     position: Position,
 ) -> Result<(), DatabaseError> {
-    let insert = bind_order(transaction.query(&INSERT_ORDER), view);
+    let view = unless_erased(transaction, view).await?;
+    let insert = bind_order(transaction.query(&INSERT_ORDER), &view);
     insert.bind(position.cast_signed()).execute().await?;
     Ok(())
 }
@@ -90,21 +98,36 @@ pub async fn insert_order(
 /// Replaces the view of an order that is there.
 pub async fn update_order(
     transaction: &mut Transaction,
-    view: &OrderView,
+    view: OrderView,
 ) -> Result<(), DatabaseError> {
-    bind_order(transaction.query(&UPDATE_ORDER), view).execute().await?;
+    let view = unless_erased(transaction, view).await?;
+    bind_order(transaction.query(&UPDATE_ORDER), &view).execute().await?;
     Ok(())
 }
 
-/// Takes out of a customer's orders what people said in them.
+/// An order without what people said in it if its customer was erased. The keys are destroyed a
+/// moment after the event: until then something may still be said, and read.
+async fn unless_erased(
+    transaction: &mut Transaction,
+    view: OrderView,
+) -> Result<OrderView, DatabaseError> {
+    let Some(customer_id) = view.customer_id.filter(|_| view.says_something()) else {
+        return Ok(view);
+    };
+    let erased = transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?;
+    Ok(if erased.is_some() { view.silenced() } else { view })
+}
+
+/// Takes out of a customer's orders what people said in them, and keeps it out.
 pub async fn silence_orders(
     transaction: &mut Transaction,
     customer_id: Uuid,
 ) -> Result<(), DatabaseError> {
+    transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
     let orders = transaction.query(&ALL_ORDERS_OF_CUSTOMER).bind(customer_id).fetch_all().await?;
     for order in orders {
         let order: OrderView = order.json("document")?;
-        update_order(transaction, &order.silenced()).await?;
+        update_order(transaction, order.silenced()).await?;
     }
     Ok(())
 }

@@ -259,6 +259,14 @@ impl OrderView {
         }
     }
 
+    /// Whether it holds what somebody said in their own words.
+    pub fn says_something(&self) -> bool {
+        let reason =
+            self.cancellation.as_ref().and_then(|cancellation| cancellation.reason.as_ref());
+        let said = [reason, self.reference.as_ref(), self.note.as_ref()];
+        said.iter().any(Option::is_some) || self.comments.is_some()
+    }
+
     /// The same, without what people said in it.
     pub fn silenced(self) -> Self {
         let without_words = |cancellation| Cancellation { reason: None, ..cancellation };

@@ -86,7 +86,8 @@ pub async fn open_with(
     let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
     let payments = Payments::new(environment.clone());
     let projection = projections::PaymentsProjection;
-    let read_models = vec![ReadModel::new(projection, &["payment"], &environment, &database)];
+    let read_models =
+        vec![ReadModel::new(projection, &["payment", "erased_customer"], &environment, &database)];
     let projection_name = kernel::projection::Projection::name(&projection).to_owned();
     let (projection, progress) =
         ProjectionRunner::new(projection, environment.clone(), database.clone());

@@ -41,6 +41,13 @@ const INSERT: Statement = Statement::Same(
 const UPDATE: Statement = Statement::Same(
     "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5 WHERE id = $1",
 );
+const ERASE_CUSTOMER: Statement = Statement::Same(
+    "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
+);
+const IS_OF_ERASED: Statement = Statement::Same(
+    "SELECT id FROM payment JOIN erased_customer \
+     ON erased_customer.customer_id = payment.customer_id WHERE id = $1",
+);
 const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
 
 /// Every statement of this file, for a test that prepares them all.
@@ -54,6 +61,8 @@ pub const STATEMENTS: &[Statement] = &[
     INSERT,
     UPDATE,
     OF_CUSTOMER,
+    ERASE_CUSTOMER,
+    IS_OF_ERASED,
 ];
 
 /// A payment as it is shown.
@@ -148,6 +157,23 @@ pub(crate) async fn of_customer<'c>(
 ) -> Result<Vec<PaymentRow>, DatabaseError> {
     let rows = of.query(&OF_CUSTOMER).bind(customer_id).fetch_all().await?;
     rows.iter().map(PaymentRow::read).collect()
+}
+
+/// Remembers that a customer was erased.
+pub(crate) async fn erase_customer(
+    transaction: &mut Transaction,
+    customer_id: Uuid,
+) -> Result<(), DatabaseError> {
+    transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
+    Ok(())
+}
+
+/// Whether the customer who was asked for a payment was erased.
+pub(crate) async fn is_of_erased(
+    transaction: &mut Transaction,
+    id: PaymentId,
+) -> Result<bool, DatabaseError> {
+    Ok(transaction.query(&IS_OF_ERASED).bind(id).fetch_optional().await?.is_some())
 }
 
 /// Adds a payment, with whoever is to pay.

@@ -40,10 +40,11 @@ CREATE TABLE known_customer (
     vat_number    text
 );
 
--- Erased customers whose documents the law still has kept as they are: until some years after the
--- day of the last of them, null when there is none.
+-- Erased customers. The law has their documents kept as they are until some years after the day of
+-- the last of them, null when there is none; then that has ended.
 CREATE TABLE erased_customer (
     customer_id   uuid PRIMARY KEY,
-    last_document text
+    last_document text,
+    ended         boolean NOT NULL
 );
-CREATE INDEX erased_customer_last_document ON erased_customer (last_document);
+CREATE INDEX erased_customer_running ON erased_customer (customer_id) WHERE NOT ended;

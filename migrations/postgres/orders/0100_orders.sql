@@ -24,3 +24,8 @@ CREATE TABLE known_customer (
     customer_id uuid PRIMARY KEY,
     open        boolean NOT NULL
 );
+
+-- Whose orders show nothing of what was said in them.
+CREATE TABLE erased_customer (
+    customer_id uuid PRIMARY KEY
+);

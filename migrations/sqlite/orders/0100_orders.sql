@@ -24,3 +24,8 @@ CREATE TABLE known_customer (
     customer_id BLOB PRIMARY KEY,
     open        INTEGER NOT NULL CHECK (open IN (0, 1))
 ) STRICT, WITHOUT ROWID;
+
+-- Whose orders show nothing of what was said in them.
+CREATE TABLE erased_customer (
+    customer_id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;

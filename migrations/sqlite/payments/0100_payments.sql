@@ -19,3 +19,8 @@ CREATE INDEX payment_invoice ON payment (invoice_id, position);
 CREATE INDEX payment_owner ON payment (owner, position);
 CREATE INDEX payment_legacy_id ON payment (legacy_id, position);
 CREATE INDEX payment_customer ON payment (customer_id);
+
+-- Whose payments show nothing of what was said of them.
+CREATE TABLE erased_customer (
+    customer_id BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;

@@ -30,6 +30,7 @@ use super::ledger::{Ledger, Mark, State};
 use super::summary::{Progress, Snapshot, Summary};
 use super::{Import, ImportError, Options};
 use crate::assembly::{Assembled, assemble};
+use crate::erasure;
 use crate::files::{Beginning, Place};
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
@@ -101,6 +102,8 @@ pub(super) struct Session<'i> {
     cancel: &'i CancellationToken,
     ledger: Ledger,
     suppression: Suppression,
+    /// Whether rows lost what they said after they had been written.
+    blanked_late: bool,
     mirror: Mirror,
     pub(super) state: State,
     committed: Committed,
@@ -156,6 +159,7 @@ impl<'i> Session<'i> {
             cancel,
             ledger,
             suppression,
+            blanked_late: false,
             mirror: Mirror::new(mapping.clone()),
             state,
             committed,
@@ -262,9 +266,14 @@ impl<'i> Session<'i> {
         let mut turn = Turn { one_cause: true, ..Turn::default() };
         let mut drain = false;
         while let Some(mut segment) = segments.pop_front() {
-            turn.suppressed.extend(self.suppression.blank(&mapping, &mut segment.changes));
+            let found = self.suppression.blank(&mapping, &mut segment.changes);
             let counts = &mut self.summary.changes;
             let roots = self.mirror.apply(&mut reading, &segment.changes, counts).await?;
+            let (suppression, mirror) = (&mut self.suppression, &mut self.mirror);
+            let known = found.len();
+            let found = suppression.blank_below(&mapping, mirror, &mut reading, found).await?;
+            self.blanked_late |= found.len() > known;
+            turn.suppressed.extend(found.iter().map(|found| found.digest));
             self.count(&segment);
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
@@ -390,6 +399,9 @@ impl<'i> Session<'i> {
     async fn finish(mut self) -> Result<Summary, ImportError> {
         self.settle().await?;
         let (ledger, database) = (&self.ledger, &self.import.database);
+        if self.blanked_late {
+            database.scrub(erasure::TABLES).await?;
+        }
         self.summary.ignored = ledger.ignored(database).await?;
         self.summary.quarantined = ledger.quarantined(database).await?;
         self.summary.dirty = ledger.dirty_count(database).await?;

@@ -123,6 +123,15 @@ impl Mirror {
         Ok(roots)
     }
 
+    /// Takes values out of a row that was loaded before. Nobody is told that it changed.
+    pub(crate) fn blank(&mut self, id: &RowId, blank: impl FnOnce(&mut Row)) {
+        let Some(row) = self.row(id) else { return };
+        let mut row = Row::clone(row);
+        blank(&mut row);
+        self.rows.insert(id.clone(), Some(Arc::new(row)));
+        self.changed_rows.insert(id.clone());
+    }
+
     /// Merges changes with what is known. Rows that only got a newer position are kept at once,
     /// the others are given back.
     fn merge_all(&mut self, changes: &[Change], counts: &mut ChangeCounts) -> Vec<Touched> {

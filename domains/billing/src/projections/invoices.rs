@@ -108,8 +108,11 @@ async fn insert(
     view: &InvoiceView,
     position: Position,
 ) -> Result<(), BoxError> {
-    queries::insert_invoice(transaction, view, position).await?;
-    Ok(retention::prolong(transaction, view).await?)
+    if retention::prolong(transaction, view).await? {
+        let silenced = view.clone().silenced();
+        return Ok(queries::insert_invoice(transaction, &silenced, position).await?);
+    }
+    Ok(queries::insert_invoice(transaction, view, position).await?)
 }
 
 async fn update(
@@ -121,6 +124,7 @@ async fn update(
     let view =
         queries::invoice(&mut *transaction, id).await?.ok_or(Unknown { what: "document", id })?;
     let view = InvoiceView { revision, ..change(view) };
-    queries::update_invoice(transaction, &view).await?;
-    Ok(retention::prolong(transaction, &view).await?)
+    let ended = retention::prolong(transaction, &view).await?;
+    let view = if ended { view.silenced() } else { view };
+    Ok(queries::update_invoice(transaction, &view).await?)
 }

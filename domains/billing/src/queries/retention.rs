@@ -9,19 +9,23 @@ use crate::view::InvoiceView;
 const DOCUMENTS: Statement =
     Statement::Same("SELECT document FROM invoice_view WHERE customer_id = $1");
 const BEGIN: Statement = Statement::Same(
-    "INSERT INTO erased_customer (customer_id, last_document) VALUES ($1, $2) \
+    "INSERT INTO erased_customer (customer_id, last_document, ended) VALUES ($1, $2, FALSE) \
      ON CONFLICT (customer_id) DO NOTHING",
 );
 const PROLONG: Statement = Statement::Same(
-    "UPDATE erased_customer SET last_document = $2 \
-     WHERE customer_id = $1 AND (last_document < $2 OR last_document IS NULL)",
+    "UPDATE erased_customer SET last_document = \
+     CASE WHEN last_document > $2 THEN last_document ELSE $2 END \
+     WHERE customer_id = $1 RETURNING ended",
 );
-const END: Statement = Statement::Same("DELETE FROM erased_customer WHERE customer_id = $1");
-const LAST_DOCUMENT: Statement =
-    Statement::Same("SELECT last_document FROM erased_customer WHERE customer_id = $1");
+const END: Statement =
+    Statement::Same("UPDATE erased_customer SET ended = TRUE WHERE customer_id = $1");
+const LAST_DOCUMENT: Statement = Statement::Same(
+    "SELECT last_document FROM erased_customer WHERE customer_id = $1 AND NOT ended",
+);
 const OVER: Statement = Statement::Same(
-    "SELECT customer_id FROM erased_customer WHERE last_document <= $1 OR last_document IS NULL \
-     ORDER BY customer_id LIMIT $2",
+    "SELECT customer_id FROM erased_customer \
+     WHERE NOT ended AND (last_document <= $1 OR last_document IS NULL) \
+     AND (customer_id > $2 OR $2 IS NULL) ORDER BY customer_id LIMIT $3",
 );
 
 /// Every statement of this file, for a test that prepares them all.
@@ -47,19 +51,19 @@ pub async fn begin(
     Ok(())
 }
 
-/// Notes a document of a customer, in case the customer was erased before.
+/// Notes a document of a customer, in case the customer was erased before. Whether nothing has the
+/// customer's documents retained any more.
 pub async fn prolong(
     transaction: &mut Transaction,
     document: &InvoiceView,
-) -> Result<(), DatabaseError> {
-    if let Some(customer_id) = document.customer_id {
-        let day = document.day().to_string();
-        transaction.query(&PROLONG).bind(customer_id).bind(day).execute().await?;
-    }
-    Ok(())
+) -> Result<bool, DatabaseError> {
+    let Some(customer_id) = document.customer_id else { return Ok(false) };
+    let day = document.day().to_string();
+    let ended = transaction.query(&PROLONG).bind(customer_id).bind(day);
+    Ok(ended.scalar_optional().await?.unwrap_or(false))
 }
 
-/// Forgets a customer whose documents say nothing of the person any more.
+/// Notes that a customer's documents say nothing of the person any more.
 pub async fn end(
     transaction: &mut Transaction,
     customer_id: CustomerId,
@@ -86,11 +90,14 @@ fn day(row: &Row) -> Result<Option<NaiveDate>, DatabaseError> {
     })
 }
 
-/// Erased customers who have no document, or whose last one is of this day or before.
+/// Erased customers whose documents are retained and who have none, or whose last one is of this day
+/// or before: a page of them, by their ids.
 pub async fn over<'c>(
     of: impl Executor<'c>,
     last_document: NaiveDate,
+    after: Option<CustomerId>,
     limit: i64,
 ) -> Result<Vec<CustomerId>, DatabaseError> {
-    of.query(&OVER).bind(last_document.to_string()).bind(limit).scalars().await
+    let page = of.query(&OVER).bind(last_document.to_string()).bind(after).bind(limit);
+    page.scalars().await
 }

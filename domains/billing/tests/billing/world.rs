@@ -102,22 +102,6 @@ impl World {
     pub async fn at(clock: SharedClock, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(clock, Arc::default());
         let folder = tempfile::tempdir().unwrap();
-        Self::opened(environment, folder, runs).await
-    }
-
-    /// The module again, as after the process was stopped.
-    pub async fn restarted(mut self) -> Self {
-        self.shutdown.cancel();
-        self.module.database.close().await;
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        Self::opened(self.environment.clone(), folder, |_| true).await
-    }
-
-    async fn opened(
-        environment: Environment,
-        folder: tempfile::TempDir,
-        runs: impl Fn(&str) -> bool,
-    ) -> Self {
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
         let mut module = billing::open(environment.clone(), &url, settings).await.unwrap();

@@ -44,7 +44,7 @@ async fn closed_ada(running: &Running) -> Uuid {
 async fn nothing_of_an_erased_customer_is_left_in_the_files() {
     let running = Running::start().await;
     let bob = json!({ "kind": "person", "name": "Bob Durand", "email": "bob@exemple.fr",
-        "address": { "line1": "2 rue Basse", "city": "Lyon", "country": "FR" } });
+        "address": { "line1": "2 rue Basse", "postal_code": "69002", "city": "Lyon", "country": "FR" } });
     registered(&running, &bob).await;
     let id = closed_ada(&running).await;
     assert!(

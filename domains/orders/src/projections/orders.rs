@@ -52,11 +52,11 @@ impl Projection for OrderViews {
         match happened {
             Event::Placed(placed) => {
                 let view = OrderView::placed(placed, began, revision);
-                Ok(queries::insert_order(transaction, &view, position).await?)
+                Ok(queries::insert_order(transaction, view, position).await?)
             }
             Event::Imported(imported) => {
                 let view = OrderView::imported(imported, began, revision);
-                Ok(queries::insert_order(transaction, &view, position).await?)
+                Ok(queries::insert_order(transaction, view, position).await?)
             }
             Event::Confirmed(confirmed) => {
                 change(transaction, confirmed.order_id, |view| OrderView {
@@ -100,6 +100,6 @@ async fn change(
     change: impl FnOnce(OrderView) -> OrderView + Send,
 ) -> Result<(), BoxError> {
     let view = queries::order(&mut *transaction, id).await?.ok_or(Unknown { what: "order", id })?;
-    queries::update_order(transaction, &change(view)).await?;
+    queries::update_order(transaction, change(view)).await?;
     Ok(())
 }

@@ -16,7 +16,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::queries::{PaymentRow, by_id, insert, of_customer, update};
+use crate::queries::{
+    PaymentRow, by_id, erase_customer, insert, is_of_erased, of_customer, update,
+};
 
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -150,12 +152,17 @@ impl Projection for PaymentsProjection {
         let mut row = found.ok_or(Unknown { what: "payment", id })?;
         apply(&mut row, event);
         row.revision = envelope.recorded.revision;
+        // The keys are destroyed a moment after the erasure: until then something may be read.
+        if row.details.reason.is_some() && is_of_erased(transaction, id).await? {
+            row.details.reason = None;
+        }
         Ok(update(transaction, &row).await?)
     }
 }
 
 /// Takes out of an erased customer's payments what was said of them.
 async fn silence(transaction: &mut Transaction, customer_id: Uuid) -> Result<(), BoxError> {
+    erase_customer(transaction, customer_id).await?;
     for mut row in of_customer(&mut *transaction, customer_id).await? {
         row.details.reason = None;
         update(transaction, &row).await?;

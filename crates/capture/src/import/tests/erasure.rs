@@ -159,6 +159,33 @@ async fn a_mirror_that_is_made_anew_has_nothing_of_an_erased_person(
 }
 
 #[tokio::test]
+async fn what_came_before_the_row_that_tells_whose_it_is_goes_when_that_comes() {
+    let mut world = World::new(MAPPING).await;
+    // Every transaction has a turn of its own: what is below is in the mirror long before.
+    world.sizes = Sizes { least: 1, ..Sizes::default() };
+    erase_ada(&world).await;
+    let mut shop = Shop::default();
+    shop.begin().put("line", 1, json!({"sale": 1, "qty": 1.0, "remark": "the blue one Ada saw"}));
+    shop.begin().put("phone", 21, json!({"address": 11, "number": "0102030405"}));
+    shop.begin().put("line", 2, json!({"sale": 2, "qty": 1.0, "remark": "the red one Bob saw"}));
+    shop.import(&world).await;
+    let bytes = world.stored().await;
+    assert!(bytes.windows(10).any(|window| window == b"0102030405"), "nobody can know yet");
+    shop.begin().put("address", 11, json!({"party": 1, "street": "1 rue de la Paix"}));
+    shop.begin().put("sale", 1, json!({"party": 1, "state": "open", "note": "for Ada's mother"}));
+    shop.begin().put("sale", 2, json!({"party": 2, "state": "open", "note": "for Bob's mother"}));
+    for (id, name) in [(1, "Ada Martin"), (2, "Bob Durand")] {
+        shop.begin().put("party", id, json!({"name": name, "vat": format!("FR-{name}")}));
+    }
+    shop.import(&world).await;
+    nothing_is_left(&world).await;
+    let lines = |order: &str| world.held(ORDER)[order].clone().unwrap()["lines"].clone();
+    assert_eq!(lines("1"), json!([{"qty": "1", "remark": null}]));
+    assert_eq!(lines("2"), json!([{"qty": "1", "remark": "the red one Bob saw"}]));
+    assert_eq!(world.held(CUSTOMER).keys().collect::<Vec<_>>(), ["2"]);
+}
+
+#[tokio::test]
 async fn what_waits_to_be_sent_goes_too_and_other_commands_are_made_anew() {
     let world = World::new(MAPPING).await;
     let shop = shop();
