@@ -50,13 +50,14 @@ pub async fn erase(
     let running = admin.running()?;
     let (customer_id, environment) = (*id, &running.environment);
     let customers = Customers::new(environment.clone());
-    let executed = customers.erase(customer_id, &context.cause()).await.map_err(|error| {
+    customers.erase(customer_id, &context.cause()).await.map_err(|error| {
         Problem::from_execute(error, |refusal| match refusal {
             Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
             refusal => Problem::internal(refusal),
         })
     })?;
-    let position = executed.position;
+    let position = customers::erasure::erased_at(environment, customer_id).await?;
+    let position = position.ok_or_else(|| Problem::unavailable("The store was replaced."))?;
     let deadline = Instant::now() + PATIENCE;
     let mut pending =
         erasure::not_taken(steps(running, position), deadline).await.map_err(checkpoint_problem)?;

@@ -153,6 +153,11 @@ impl PostgresServer {
         format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
+    /// The folder of all its files, its log included.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Ends it as a crash would: no checkpoint, connections cut.
     pub fn stop_immediately(&mut self) {
         if let Some(mut server) = self.server.take() {
