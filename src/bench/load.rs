@@ -117,7 +117,7 @@ async fn ask(
     let mut latencies = Latencies::new();
     while !over.is_cancelled() {
         // What is answered from memory waits for nothing: others must have their turn, too.
-        tokio::task::consume_budget().await;
+        tokio::task::coop::consume_budget().await;
         let begun = Instant::now();
         let request = client.request().await?;
         if request.share > 0.0 {
