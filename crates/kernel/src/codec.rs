@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 pub use self::event_set::{Either, EventSet};
+use crate::complaint::discreet;
 use crate::event::{RecordedEvent, family};
 use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
 
@@ -44,7 +45,7 @@ pub enum CodecError {
     Malformed {
         /// The event's type.
         event_type: String,
-        /// Where it differs.
+        /// What was expected, never what was found: that may be personal.
         #[source]
         source: serde_json::Error,
     },
@@ -164,9 +165,9 @@ impl Codec {
     ) -> Result<Envelope<E>, CodecError> {
         let data = self.open_data(&recorded).await?;
         let event = E::from_json(&recorded.event_type, data)
-            .map_err(|source| CodecError::Malformed {
+            .map_err(|error| CodecError::Malformed {
                 event_type: recorded.event_type.to_string(),
-                source,
+                source: discreet(&error),
             })?
             .ok_or_else(|| CodecError::unreadable::<E>(&recorded.event_type))?;
         Ok(Envelope { event, recorded })

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod cache;
 pub mod checkpoint;
 pub mod codec;
+mod complaint;
 pub mod decider;
 pub mod decorator;
 pub mod event;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Snapshot, SnapshotRule, SnapshotStore, SnapshotsUnavailable};
 use crate::codec::{Codec, CodecError, EventSet as _, purpose_of};
+use crate::complaint::discreet;
 use crate::decider::Decider;
 use crate::event::StreamName;
 use crate::execution::Loaded;
@@ -182,5 +183,5 @@ async fn open<D: Decider>(
 ) -> Result<D::State, BoxError> {
     let mut data: Value = serde_json::from_slice(&snapshot.state)?;
     codec.open(&mut data, seal_context(snapshot.event_id)).await?;
-    Ok((rule.from_json)(data)?)
+    Ok((rule.from_json)(data).map_err(|error| discreet(&error))?)
 }

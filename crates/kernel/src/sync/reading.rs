@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::SyncError;
+use crate::complaint::Complaint;
 
 /// Reads the state that a mapping's program returned. What cannot be understood is named with its
 /// path and with what was expected there, never with what was found.
@@ -19,18 +20,12 @@ pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
     })
 }
 
-/// Says which field is wrong and what was expected, but never what was found: serde's own text
-/// quotes values.
+/// Says which field is wrong and what was expected, but never what was found.
 fn explain(path: &str, problem: &str) -> String {
-    // Names of fields are the mapping's or ours, so these two may be quoted.
-    for kind in ["unknown field `", "missing field `"] {
-        if let Some(name) = problem.strip_prefix(kind).and_then(|rest| rest.split('`').next()) {
-            return format!("{kind}{name}` at `{path}`");
-        }
-    }
-    match problem.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("`{path}` is not understood: expected {expected}"),
-        None => format!("`{path}` is not understood"),
+    match Complaint::of(problem) {
+        Complaint::Field(which) => format!("{which} at `{path}`"),
+        Complaint::Expected(what) => format!("`{path}` is not understood: expected {what}"),
+        Complaint::Other => format!("`{path}` is not understood"),
     }
 }
 
