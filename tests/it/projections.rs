@@ -60,6 +60,12 @@ async fn every_subscription_is_listed_with_its_owner_and_its_lag(
             "confirmed",
         )
         .await;
+    server
+        .until_admin("/admin/subscriptions", |body| {
+            let body: Value = serde_json::from_str(body).unwrap();
+            body["items"].as_array().unwrap().iter().all(|one| one["lag_seconds"] == 0.0)
+        })
+        .await;
     assert!(server.stop().success());
     for one in list(&data) {
         assert_eq!((&one["state"], &one["owner"]), (&"unowned".into(), &Value::Null), "{one}");
