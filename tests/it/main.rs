@@ -7,6 +7,7 @@ mod bench;
 mod command_line;
 mod contracts;
 mod crashes;
+mod erasure;
 mod oracle;
 mod parked;
 mod projections;
