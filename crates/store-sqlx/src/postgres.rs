@@ -281,13 +281,9 @@ impl EventStore for PostgresStore {
         filter: &EventFilter,
         limit: usize,
     ) -> Result<LogPage, ReadError> {
-        let end = self.tail.recent.end();
-        if end <= after {
-            return Ok(LogPage { events: Vec::new(), scanned_to: after });
-        }
-        match self.tail.recent.page(after, filter, limit) {
-            Some(page) => Ok(page),
-            None => self.readers.log(after, end, filter, limit).await,
+        match self.tail.page(after, filter, limit) {
+            Ok(page) => Ok(page),
+            Err(end) => self.readers.log(after, end, filter, limit).await,
         }
     }
 

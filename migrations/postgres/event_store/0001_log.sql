@@ -1,5 +1,6 @@
--- The log: every event once, in the order of commit. The same tables as in
--- migrations/sqlite/event_store, and what several processes that write at once need besides.
+-- The log: every event once, in the order of commit. Streams and events are only ever inserted:
+-- there is no row that every append updates, and so nothing that piles up while a backup or a report
+-- keeps an old snapshot open.
 
 CREATE TABLE log (
     one              boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -9,23 +10,11 @@ CREATE TABLE log (
     created_at       timestamptz NOT NULL
 );
 
--- The position of the last event. Who locks this row is the only one to write: the lock is taken
--- first and held to the commit, so positions are dense and become visible in their order.
-CREATE TABLE head (
-    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
-    position bigint NOT NULL
-    -- Room for new versions of the row on its own page: an update touches no index.
-) WITH (fillfactor = 10);
-
-INSERT INTO head (position) VALUES (0);
-
 CREATE TABLE stream (
     -- The position of its first event.
-    id       bigint PRIMARY KEY,
-    name     text COLLATE "C" NOT NULL UNIQUE,
-    -- Of the last event.
-    revision bigint NOT NULL
-) WITH (fillfactor = 90);
+    id   bigint PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE
+);
 
 -- No foreign key: only the statements of the store and the function below write here, and they
 -- write the stream in the same breath.
@@ -53,8 +42,8 @@ CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);
 CREATE UNIQUE INDEX event_by_id ON event (stream_id, id);
 CREATE INDEX event_in_correlation ON event (correlation_id, position);
 
--- Only grows, is never updated: vacuum has nothing to remove, but index-only scans and the freezing
--- of old rows want it all the same, in steps that do not grow with the table.
+-- Vacuum has nothing to remove, but old rows must be frozen, and statistics be made, in steps that do
+-- not grow with the table.
 ALTER TABLE event SET (
     autovacuum_vacuum_insert_scale_factor = 0,
     autovacuum_vacuum_insert_threshold = 1000000,
@@ -79,6 +68,18 @@ CREATE TABLE erased_subject (
     retained text[] NOT NULL
 );
 
+-- Makes the caller the only one that writes, until its transaction ends, and answers with the position
+-- of the last event. Who writes holds this lock to the commit: positions are dense, and become
+-- visible in their order.
+CREATE FUNCTION lock_log() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    -- Advisory locks are per database; the number stands for this log.
+    PERFORM pg_advisory_xact_lock(6002846134411);
+    -- Another statement, and so another snapshot: it sees what was committed before the lock was had.
+    RETURN (SELECT coalesce(max(position), 0) FROM event);
+END
+$$;
+
 -- Fails the statement it stands in.
 CREATE FUNCTION require_fit(fits boolean) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -91,16 +92,18 @@ $$;
 -- Writes those of some appends that fit the log as it is, densely, and passes over the others.
 --
 -- An append consists of one or more parts, one per stream, which follow one another; it is written
--- whole or not at all. Of every part: `appends` its append, `names` its stream, `expected` the
--- revision that must be the last one there (-1: there is no such stream; -2: there is one; -3:
--- anything goes), `counts` how many events it has. Of every event: `parts` its part, `places` its
--- place among the events of that part, from 0.
+-- whole or not at all. Of every part: `appends` its append, `names` its stream, `previous` the last
+-- part before that is of the same stream (0 for none), `expected` the revision that must be the last
+-- one there (-1: there is no such stream; -2: there is one; -3: anything goes), `counts` how many
+-- events it has. Of every event: `parts` its part, `places` its place among the events of that part,
+-- from 0.
 --
 -- Answers with the parts that were written: their stream's id, and the revision and position of
 -- their last event.
 CREATE FUNCTION append_what_fits(
     appends integer[],
     names text[],
+    previous integer[],
     expected bigint[],
     counts integer[],
     parts integer[],
@@ -120,23 +123,21 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     part_count CONSTANT integer := cardinality(appends);
-    before bigint;
-    reached bigint;
+    before CONSTANT bigint := lock_log();
+    reached bigint := before;
     repeated integer[];
+    -- Of the parts: their stream, and its last revision before and after them, NULL where there is
+    -- no such stream; the position of their last event, NULL for those that are passed over.
     stream_ids bigint[] := array_fill(NULL::bigint, ARRAY[part_count]);
     revisions bigint[] := array_fill(NULL::bigint, ARRAY[part_count]);
+    lasts bigint[] := array_fill(NULL::bigint, ARRAY[part_count]);
     positions bigint[] := array_fill(NULL::bigint, ARRAY[part_count]);
     first_part integer := 1;
     last_part integer;
+    earlier integer;
     fits boolean;
     actual bigint;
-    found_id bigint;
-    found_revision bigint;
 BEGIN
-    SELECT head.position INTO STRICT before FROM head FOR UPDATE;
-    -- From here on nobody else writes. Every statement below has a snapshot of its own, taken after
-    -- the lock was: it sees everything that was ever written.
-    reached := before;
     repeated := ARRAY(
         SELECT DISTINCT appends[given.part]
         FROM unnest(parts, ids) AS given (part, id)
@@ -151,7 +152,20 @@ BEGIN
         fits := appends[first_part] <> ALL (repeated);
         FOR this IN first_part .. last_part LOOP
             EXIT WHEN NOT fits;
-            actual := (SELECT stream.revision FROM stream WHERE stream.name = names[this]);
+            earlier := previous[this];
+            WHILE earlier > 0 AND positions[earlier] IS NULL LOOP
+                earlier := previous[earlier];
+            END LOOP;
+            IF earlier > 0 THEN
+                stream_ids[this] := stream_ids[earlier];
+                actual := lasts[earlier];
+            ELSE
+                stream_ids[this] := (SELECT stream.id FROM stream WHERE stream.name = names[this]);
+                actual := (
+                    SELECT max(event.revision) FROM event WHERE event.stream_id = stream_ids[this]
+                );
+            END IF;
+            revisions[this] := actual;
             fits := CASE expected[this]
                 WHEN -3 THEN true
                 WHEN -2 THEN actual IS NOT NULL
@@ -161,21 +175,17 @@ BEGIN
         END LOOP;
         IF fits THEN
             FOR this IN first_part .. last_part LOOP
-                INSERT INTO stream AS known (id, name, revision)
-                VALUES (reached + 1, names[this], counts[this] - 1)
-                ON CONFLICT (name) DO UPDATE SET revision = known.revision + counts[this]
-                RETURNING known.id, known.revision INTO found_id, found_revision;
+                IF stream_ids[this] IS NULL THEN
+                    INSERT INTO stream (id, name) VALUES (reached + 1, names[this]);
+                    stream_ids[this] := reached + 1;
+                END IF;
+                lasts[this] := coalesce(revisions[this], -1) + counts[this];
                 reached := reached + counts[this];
-                stream_ids[this] := found_id;
-                revisions[this] := found_revision;
                 positions[this] := reached;
             END LOOP;
         END IF;
         first_part := last_part + 1;
     END LOOP;
-    IF reached = before THEN
-        RETURN;
-    END IF;
     INSERT INTO event (
         position, stream_id, revision, occurred_at, recorded_at, id, correlation_id, causation_id,
         type, actor, origin_system, traceparent, data
@@ -183,7 +193,7 @@ BEGIN
     SELECT
         positions[given.part] - counts[given.part] + given.place + 1,
         stream_ids[given.part],
-        revisions[given.part] - counts[given.part] + given.place + 1,
+        lasts[given.part] - counts[given.part] + given.place + 1,
         given.occurred_at, recorded, given.id, given.correlation_id, given.causation_id,
         given.type, given.actor, given.origin_system, given.traceparent, given.data
     FROM unnest(
@@ -193,12 +203,11 @@ BEGIN
         part, place, id, type, data, correlation_id, causation_id, traceparent, actor,
         origin_system, occurred_at
     )
-    WHERE stream_ids[given.part] IS NOT NULL;
-    UPDATE head SET position = reached;
+    WHERE positions[given.part] IS NOT NULL;
     RETURN QUERY
-        SELECT this, stream_ids[this], revisions[this], positions[this]
+        SELECT this, stream_ids[this], lasts[this], positions[this]
         FROM generate_series(1, part_count) AS this
-        WHERE stream_ids[this] IS NOT NULL
+        WHERE positions[this] IS NOT NULL
         ORDER BY this;
 END
 $$;

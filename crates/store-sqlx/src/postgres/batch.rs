@@ -16,22 +16,16 @@ use super::streams::{StreamHead, Streams};
 /// Writes a batch in one statement that believes what it was told of the streams, and fails as a
 /// whole where that is wrong.
 ///
-/// The head is locked first, since all else joins it. A stream that is not at the assumed revision
-/// is not updated, which `require_fit` then refuses; streams and events that are there already
-/// violate their unique keys. That the statement's snapshot is older than its lock does no harm:
-/// updates look at the latest version of a row, unique keys at what was committed.
+/// The lock comes first, since all that is written joins it. That the statement's snapshot is older
+/// does no harm: a stream that was at a revision has reached it for ever, and streams, revisions and
+/// events that are there by now violate their unique keys.
 pub(super) const WRITE: &str = "\
-WITH locked AS (
-    UPDATE head SET position = position + $1 RETURNING position - $1 AS base
+WITH locked AS MATERIALIZED (
+    SELECT lock_log() AS base
 ), created AS (
-    INSERT INTO stream (id, name, revision)
-    SELECT locked.base + new.first, new.name, new.revision
-    FROM locked, unnest($2::bigint[], $3::text[], $4::bigint[]) AS new (first, name, revision)
-), grown AS (
-    UPDATE stream SET revision = old.after
-    FROM locked, unnest($5::bigint[], $6::bigint[], $7::bigint[]) AS old (id, before, after)
-    WHERE stream.id = old.id AND stream.revision = old.before
-    RETURNING stream.id
+    INSERT INTO stream (id, name)
+    SELECT locked.base + new.first, new.name
+    FROM locked, unnest($1::bigint[], $2::text[]) AS new (first, name)
 ), written AS (
     INSERT INTO event (
         position, stream_id, revision, occurred_at, recorded_at, id, correlation_id, causation_id,
@@ -40,22 +34,25 @@ WITH locked AS (
     SELECT
         locked.base + new.ordinal,
         CASE WHEN new.stream > 0 THEN new.stream ELSE locked.base - new.stream END,
-        new.revision, new.occurred_at, $19, new.id, new.correlation_id, new.causation_id,
+        new.revision, new.occurred_at, $16, new.id, new.correlation_id, new.causation_id,
         new.type, new.actor, new.origin_system, new.traceparent, new.data
     FROM locked, unnest(
-        $8::bigint[], $9::bigint[], $10::uuid[], $11::text[], $12::bytea[], $13::uuid[],
-        $14::uuid[], $15::text[], $16::text[], $17::text[], $18::bigint[]
+        $5::bigint[], $6::bigint[], $7::uuid[], $8::text[], $9::bytea[], $10::uuid[],
+        $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[]
     ) WITH ORDINALITY AS new (
         stream, revision, id, type, data, correlation_id, causation_id, traceparent, actor,
         origin_system, occurred_at, ordinal
     )
 )
-SELECT base, require_fit((SELECT count(*) FROM grown) = cardinality($5::bigint[])) FROM locked";
+SELECT base, require_fit(cardinality($3::bigint[]) = (
+    SELECT count(*) FROM unnest($3::bigint[], $4::bigint[]) AS known (stream, revision)
+    JOIN event ON event.stream_id = known.stream AND event.revision = known.revision
+)) FROM locked";
 
 /// Writes what fits, see the migration.
 pub(super) const WRITE_WHAT_FITS: &str = "\
 SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
 /// An append of a batch.
 pub(super) struct PlannedAppend<'a> {
@@ -128,31 +125,26 @@ impl<'a> Batch<'a> {
             stream.after = event.revision;
             streams.push(stream.before.map_or(-stream.first, |head| head.id));
         }
-        let (mut firsts, mut names, mut revisions) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut ids, mut befores, mut afters) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut firsts, mut names) = (Vec::new(), Vec::new());
+        let (mut ids, mut revisions) = (Vec::new(), Vec::new());
         for (name, stream) in &touched {
             match stream.before {
                 None => {
                     firsts.push(stream.first);
                     names.push(name.as_str());
-                    revisions.push(stream.after.cast_signed());
                 }
                 Some(head) => {
                     ids.push(head.id);
-                    befores.push(head.revision.cast_signed());
-                    afters.push(stream.after.cast_signed());
+                    revisions.push(head.revision.cast_signed());
                 }
             }
         }
         let columns = self.columns();
         let base: i64 = sqlx::query_scalar(WRITE)
-            .bind(i64::try_from(self.events.len()).unwrap_or(i64::MAX))
             .bind(firsts)
             .bind(names)
-            .bind(revisions)
             .bind(ids)
-            .bind(befores)
-            .bind(afters)
+            .bind(revisions)
             .bind(streams)
             .bind(self.events.iter().map(|event| event.revision.cast_signed()).collect::<Vec<_>>())
             .bind(columns.ids)
@@ -167,10 +159,10 @@ impl<'a> Batch<'a> {
             .bind(self.recorded_at.timestamp_micros())
             .fetch_one(connection)
             .await?;
-        for (name, stream) in touched {
+        known.put(touched.into_iter().map(|(name, stream)| {
             let id = stream.before.map_or(base + stream.first, |head| head.id);
-            known.put(name.clone(), StreamHead { id, revision: stream.after });
-        }
+            (name.clone(), StreamHead { id, revision: stream.after })
+        }));
         let base = base.cast_unsigned();
         let moved = |place: &Appended| Appended { position: base + place.position, ..*place };
         Ok(self
@@ -192,7 +184,10 @@ impl<'a> Batch<'a> {
             .flat_map(|(number, append)| append.requests.iter().map(move |part| (number, part)))
             .collect();
         let (mut numbers, mut places) = (Vec::new(), Vec::new());
+        let mut previous = Vec::with_capacity(parts.len());
+        let mut latest: HashMap<&StreamName, i32> = HashMap::new();
         for (part, (_, request)) in (1_i32..).zip(&parts) {
+            previous.push(latest.insert(&request.stream, part).unwrap_or(0));
             for (place, _) in (0_i32..).zip(&request.events) {
                 numbers.push(part);
                 places.push(place);
@@ -204,6 +199,7 @@ impl<'a> Batch<'a> {
         let rows: Vec<WrittenPart> = sqlx::query_as(WRITE_WHAT_FITS)
             .bind(parts.iter().map(|(append, _)| *append).collect::<Vec<_>>())
             .bind(parts.iter().map(|(_, part)| part.stream.as_str()).collect::<Vec<_>>())
+            .bind(previous)
             .bind(parts.iter().map(|(_, part)| expectation(part.expected)).collect::<Vec<_>>())
             .bind(parts.iter().map(|(_, part)| count(part)).collect::<Vec<_>>())
             .bind(numbers)
@@ -231,7 +227,8 @@ impl<'a> Batch<'a> {
                 .map(|(part, request)| {
                     let row = written.get(&part)?;
                     let revision = row.last_revision.cast_unsigned();
-                    known.put(request.stream.clone(), StreamHead { id: row.stream_id, revision });
+                    let head = StreamHead { id: row.stream_id, revision };
+                    known.put([(request.stream.clone(), head)]);
                     let position = row.last_position.cast_unsigned();
                     Some(Appended { revision, position, repeated: false })
                 })

@@ -31,6 +31,8 @@ pub(super) fn connect_options(
     Ok(database::postgres_options(url, SCHEMA, "bascule-event-store")?.options([
         ("statement_timeout", timeout.as_str()),
         ("idle_in_transaction_session_timeout", "10s"),
+        // Whoever waited for the log's lock sees what was committed before.
+        ("default_transaction_isolation", "read committed"),
         // Every statement goes by an index. A plan made while a table was small would go through
         // the whole of it, and be kept.
         ("plan_cache_mode", "force_generic_plan"),

@@ -14,9 +14,12 @@ use super::writing::Pending;
 /// What is there of the streams and events of some appends, in one snapshot: a row per event whose
 /// stream exists.
 pub(super) const LOOK_UP: &str = "\
-SELECT given.ordinal, stream.id, stream.revision, event.revision, event.position
+SELECT given.ordinal, stream.id, last.revision, event.revision, event.position
 FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS given (name, id, ordinal)
 JOIN stream ON stream.name = given.name
+CROSS JOIN LATERAL (
+    SELECT revision FROM event WHERE stream_id = stream.id ORDER BY revision DESC LIMIT 1
+) AS last
 LEFT JOIN event ON event.stream_id = stream.id AND event.id = given.id";
 
 type Row = (i64, i64, i64, Option<i64>, Option<i64>);
@@ -104,7 +107,7 @@ impl Facts {
         }
         for (stream, head) in &facts.heads {
             match head {
-                Some(head) => streams.put(stream.clone(), *head),
+                Some(head) => streams.put([(stream.clone(), *head)]),
                 None => streams.forget(stream),
             }
         }
@@ -122,7 +125,8 @@ impl Facts {
     /// Whether all that concerns these requests was looked up, so that what follows from it is an
     /// answer, not a guess.
     pub(super) fn are_certain_of(&self, requests: &[AppendRequest]) -> bool {
-        requests.iter().all(|request| self.looked_up.contains(&request.stream))
+        !self.looked_up.is_empty()
+            && requests.iter().all(|request| self.looked_up.contains(&request.stream))
     }
 }
 

@@ -35,14 +35,13 @@ macro_rules! select_events {
     };
 }
 
-pub(super) const HEAD: &str = "SELECT position FROM head";
+pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
 pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
-/// Whoever reads a stream is likely to append to it: its head comes along.
-pub(super) const STREAM: &str = select_events!(
-    ", s.id, s.revision",
-    "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3"
-);
-pub(super) const LAST: &str = select_events!("WHERE s.name = $1 AND e.revision = s.revision");
+/// Whoever reads a stream is likely to append to it: its id comes along.
+pub(super) const STREAM: &str =
+    select_events!(", s.id", "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
+pub(super) const LAST: &str =
+    select_events!(", s.id", "WHERE s.name = $1 ORDER BY e.revision DESC LIMIT 1");
 pub(super) const FIND: &str = "SELECT e.revision, e.position FROM stream s \
      JOIN event e ON e.stream_id = s.id WHERE s.name = $1 AND e.id = $2";
 pub(super) const LOG: &str =
@@ -56,7 +55,7 @@ pub(super) const CORRELATION: &str =
     select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
 pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
-/// Columns of an event; behind them there may be the head of its stream.
+/// Columns of an event; behind them there may be the id of the one stream that is read.
 const EVENT_COLUMNS: usize = 13;
 /// How much of the log one page looks at when few of its events are wanted.
 const SCAN: Position = 20_000;
@@ -113,6 +112,7 @@ impl Readers {
         let mut rows = query.fetch(&self.pool);
         let mut texts = Interner::default();
         let mut events: Events = Vec::new();
+        let mut stream_id = None;
         while let Some(row) = rows.try_next().await? {
             let stream = events.last().map(|event| &event.stream);
             let event = match recorded(&row, stream, &mut texts) {
@@ -122,12 +122,15 @@ impl Readers {
                     return Ok(Err(ReadError::Damaged { position, source }));
                 }
             };
-            if events.is_empty() && row.len() > EVENT_COLUMNS {
-                let (id, revision) = (row.try_get(13)?, row.try_get::<i64, _>(14)?);
-                let revision = revision.cast_unsigned();
-                self.streams.seen(&event.stream, StreamHead { id, revision });
+            if row.len() > EVENT_COLUMNS {
+                stream_id = Some(row.try_get(EVENT_COLUMNS)?);
             }
             events.push(Arc::new(event));
+        }
+        if let (Some(id), Some(last)) = (stream_id, events.last()) {
+            // The last one of a page need not be the last one of its stream; then the next append
+            // finds out.
+            self.streams.seen(&last.stream, StreamHead { id, revision: last.revision });
         }
         Ok(Ok(events))
     }

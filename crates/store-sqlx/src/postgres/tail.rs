@@ -1,8 +1,10 @@
 //! The end of the log as this process knows it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use kernel::event::{Position, RecordedEvent};
+use kernel::event::{EventFilter, Position, RecordedEvent};
+use kernel::store::LogPage;
 use tokio::sync::{Notify, watch};
 
 use crate::raise;
@@ -14,6 +16,8 @@ pub(super) struct Tail {
     pub(super) recent: Recent,
     /// What subscribers wait for. Raised once what is below it is in `recent`.
     head: watch::Sender<Position>,
+    /// What was acknowledged before it was in `recent`, because that took too long.
+    acknowledged: AtomicU64,
     /// Others have written, or may have.
     pub(super) behind: Notify,
     /// This process has written.
@@ -25,9 +29,32 @@ impl Tail {
         Self {
             recent: Recent::starting_at(head),
             head: watch::channel(head).0,
+            acknowledged: AtomicU64::new(0),
             behind: Notify::new(),
             wrote: Notify::new(),
         }
+    }
+
+    /// The wanted events after a position that are in memory; where those are not all that this
+    /// process knows of, how far the database has to be read.
+    pub(super) fn page(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, Position> {
+        let acknowledged = self.acknowledged.load(Ordering::Acquire);
+        let end = self.recent.end();
+        if end.max(acknowledged) <= after {
+            return Ok(LogPage { events: Vec::new(), scanned_to: after });
+        }
+        let page = if acknowledged <= end { self.recent.page(after, filter, limit) } else { None };
+        page.ok_or(end.max(acknowledged))
+    }
+
+    /// What this process has written up to here is acknowledged.
+    pub(super) fn acknowledged(&self, position: Position) {
+        self.acknowledged.fetch_max(position, Ordering::AcqRel);
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Position> {

@@ -34,7 +34,8 @@ use crate::StoreOptions;
 use crate::appender::{Answer, GroupWriter, Job, SharedError};
 
 /// A write that changes nothing.
-pub(super) const PROBE: &str = "UPDATE head SET position = position";
+pub(super) const PROBE: &str =
+    "UPDATE log SET created_at = created_at WHERE lock_log() IS NOT NULL";
 
 /// Pauses between attempts to reach the database again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
@@ -195,12 +196,14 @@ impl PostgresWriter {
             return answer();
         }
         while self.late.try_join_next().is_some() {}
-        let (mut head, last) = (self.tail.subscribe(), last.position);
+        let (tail, last) = (Arc::clone(&self.tail), last.position);
         self.late.spawn(async move {
-            // What was acknowledged late is as durable: if the follower is in trouble, callers need
-            // not be.
+            let mut head = tail.subscribe();
             let reached = head.wait_for(|head| *head >= last);
-            drop(tokio::time::timeout(FOLLOWED_WITHIN, reached).await);
+            if tokio::time::timeout(FOLLOWED_WITHIN, reached).await.is_err() {
+                // The follower is in trouble; callers need not be.
+                tail.acknowledged(last);
+            }
             answer();
         });
     }
