@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust test-crash \
-	check lint fmt openapi clean-data figures help
+	check lint fmt openapi bench clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -78,6 +78,11 @@ openapi: ## write openapi/ from the code: the description of the API, the schema
 figures: ## measure the release binary: import rate, cold start, memory, latency of orders
 	@cargo build --locked --release
 	@scripts/figures.sh
+
+bench: ## compare the stores with others and write docs/benchmarks.md (SECONDS= of one run, ROUNDS=)
+	@cargo build --locked --release
+	@benchmarks/setup.sh
+	@benchmarks/bench.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean-data: ## delete ./data: the store that `make run` made
 	@printf '\n==> Deleting ./data\n'

@@ -12,6 +12,5 @@ mod oracle;
 mod parked;
 mod projections;
 mod proofs;
-mod restore;
 mod saga;
 mod server;

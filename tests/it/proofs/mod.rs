@@ -10,6 +10,7 @@ mod load;
 mod paging;
 mod provider;
 mod replicas;
+mod restore;
 
 use std::time::Instant;
 
