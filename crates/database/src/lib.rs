@@ -69,8 +69,8 @@ pub use transaction::Transaction;
 
 /// How the connections of one module in one process are used.
 ///
-/// The numbers hold for PostgreSQL, whose server usually takes 100: four modules in three replicas
-/// need at most 60 and leave the rest to the event store. On SQLite one connection writes.
+/// The numbers hold for PostgreSQL, whose server takes 100 unless told otherwise: what a process may
+/// need in all stands in `docs/event-store.md`. On SQLite one connection writes.
 #[derive(Debug, Clone)]
 pub struct DatabaseOptions {
     /// Most connections that write.

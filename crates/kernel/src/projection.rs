@@ -142,7 +142,8 @@ impl<P: Projection> ProjectionRunner<P> {
         report: &mut (dyn FnMut(Position) + Send),
         cancel: &CancellationToken,
     ) -> Result<(), FoldError> {
-        let subscription = &self.supervisor.identity.name;
+        let identity = Arc::clone(&self.supervisor.identity);
+        let subscription = &identity.name;
         let leased = |owner: Option<String>| FoldError::Leased {
             subscription: subscription.clone(),
             owner: owner.unwrap_or_else(|| "another process".to_owned()),

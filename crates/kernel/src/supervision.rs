@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backon::ExponentialBackoff;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -143,6 +144,9 @@ pub(crate) struct Supervisor<S> {
     pub(crate) beyond: Option<Beyond>,
     pauses: ExponentialBackoff,
     recorded: Option<(String, Instant)>,
+    /// A lease that is being asked for: the answer is waited for even when nobody wants it any more,
+    /// or others would wait for a lease to expire that nobody knows to have.
+    acquiring: Option<JoinHandle<Result<Option<Lease>, CheckpointError>>>,
 }
 
 impl<S: SubscriptionStore> Supervisor<S> {
@@ -157,6 +161,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             beyond: None,
             pauses: backoff::endless(FIRST_PAUSE, LONGEST_PAUSE),
             recorded: None,
+            acquiring: None,
         }
     }
 
@@ -194,7 +199,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 let valid = interruption.as_ref().is_none_or(Interruption::leaves_the_lease_valid);
                 left_at = self.give_up(lease, unsaved.filter(|_| valid)).await;
             }
-            let Some(interruption) = interruption else { return };
+            let Some(interruption) = interruption else {
+                return self.stop_acquiring().await;
+            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.recover(interruption, left_at) => {}
@@ -228,15 +235,35 @@ impl<S: SubscriptionStore> Supervisor<S> {
     }
 
     /// Takes the lease, unless another has it.
-    pub(crate) async fn try_acquire(&self) -> Result<Option<HeldLease<S>>, CheckpointError> {
+    pub(crate) async fn try_acquire(&mut self) -> Result<Option<HeldLease<S>>, CheckpointError> {
         let begun = Instant::now();
-        let options = &self.environment.runtime;
-        let acquired =
-            self.store.acquire(&self.identity.name, &self.owner, options.lease_ttl).await?;
-        Ok(acquired.map(|lease: Lease| {
+        let (ttl, tick) = (self.environment.runtime.lease_ttl, self.environment.runtime.tick());
+        let (store, owner) = (Arc::clone(&self.store), self.owner.clone());
+        let subscription = self.identity.name.clone();
+        let acquiring = async move { store.acquire(&subscription, &owner, ttl).await };
+        let acquired = self.acquiring.insert(tokio::spawn(acquiring)).await;
+        self.acquiring = None;
+        let lease = acquired.map_err(|error| CheckpointError::Unavailable(error.into()))??;
+        Ok(lease.map(|lease| {
             let (store, state) = (Arc::clone(&self.store), Arc::clone(&self.state));
-            HeldLease::new(store, lease, begun, options.tick(), state)
+            HeldLease::new(store, lease, begun, tick, state)
         }))
+    }
+
+    /// Gives back the lease that was being asked for when this was told to stop.
+    async fn stop_acquiring(&mut self) {
+        let Some(acquiring) = self.acquiring.take() else { return };
+        let given_back = timeout(GIVE_UP_WITHIN, async {
+            match acquiring.await {
+                Ok(Ok(Some(lease))) => self.store.release(&lease).await,
+                // Nobody has it through us.
+                Ok(Ok(None) | Err(_)) | Err(_) => Ok(()),
+            }
+        });
+        if !matches!(given_back.await, Ok(Ok(()))) {
+            let subscription = self.identity.name.as_str();
+            tracing::warn!(subscription, "others wait for the lease of this replica to expire");
+        }
     }
 
     /// Makes sure that a checkpoint belongs to this log as it is now.
