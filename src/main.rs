@@ -28,6 +28,10 @@ use std::time::Duration;
 
 use clap::Parser as _;
 
+/// Events are made by one thread and dropped by another, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
