@@ -25,7 +25,7 @@ use self::comparison::Comparison;
 pub use self::comparison::{Difference, DifferenceKind, Verification};
 pub use self::pruning::{Kept, Pruned, prune_scratches};
 use self::workplace::Workplace;
-use crate::subscriptions::checkpoint_in;
+use crate::subscriptions::{FORGET_ANSWERS, checkpoint_in};
 use crate::{Database, DatabaseError, Scratch, Transaction};
 
 /// What is told while a read model is folded: how far it is, and how far it has to go.
@@ -345,7 +345,8 @@ impl ReadModel {
         cancel: &CancellationToken,
     ) -> Result<Rebuilt, ReadModelError> {
         // A checkpoint of another log, or of a later state of this one, says nothing.
-        if lease.checkpoint.is_of(&*self.environment.store).await? {
+        let is_of_this_log = lease.checkpoint.is_of(&*self.environment.store).await?;
+        if is_of_this_log {
             self.fold(scratch, lease.checkpoint.position, report, cancel).await?;
         }
         let subscription = self.subscription();
@@ -360,6 +361,11 @@ impl ReadModel {
             rows += scratch.replace_rows(&mut transaction, table).await?;
         }
         self.database.reset(&mut transaction, &subscription, folded, &parked).await?;
+        if !is_of_this_log {
+            // What requests were answered with may be gone. Those that are not are recognised by the
+            // log itself when they come again.
+            transaction.query(&FORGET_ANSWERS).execute().await?;
+        }
         transaction.commit().await?;
         Ok(Rebuilt { position: folded.position, rows, parked: parked.len() })
     }

@@ -15,6 +15,7 @@ use kernel::seams::new_id;
 use kernel::store::BoxError;
 use uuid::Uuid;
 
+pub(crate) use self::statements::FORGET_ANSWERS;
 pub use self::statements::STATEMENTS;
 use self::statements::{
     ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,

@@ -1,30 +1,70 @@
-//! The statements over the module's read models. They are the same on both engines.
+//! The statements over the module's read models. One event or many, rows are read and written by the same statements.
 
-use database::{DatabaseError, Executor, Query, Statement, Transaction};
+use std::collections::BTreeSet;
+
+use database::{DatabaseError, Executor, Row, Statement, Transaction};
 use http::Owner;
-use kernel::event::Position;
 use orders_contract::OrderId;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::view::{OrderStatus, OrderView};
 
-const INSERT_ORDER: Statement = Statement::Same(
-    "INSERT INTO order_view (id, revision, status, customer_id, currency, owner, legacy_source, \
-     legacy_id, document, position) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+/// Statements that take the rows of orders as one JSON array.
+macro_rules! with_rows {
+    ($before:literal, $after:literal) => {
+        Statement::PerEngine {
+            sqlite: concat!(
+                $before,
+                "SELECT unhex(value ->> 'id', '-') AS id, value ->> 'position' AS position, \
+                 value ->> 'revision' AS revision, value ->> 'status' AS status, \
+                 unhex(value ->> 'customer_id', '-') AS customer_id, \
+                 value ->> 'currency' AS currency, value ->> 'owner' AS owner, \
+                 value ->> 'legacy_source' AS legacy_source, value ->> 'legacy_id' AS legacy_id, \
+                 value ->> 'document' AS document FROM json_each($1)",
+                $after
+            ),
+            postgres: concat!(
+                $before,
+                "SELECT id, position, revision, status, customer_id, currency, owner, \
+                 legacy_source, legacy_id, document FROM json_to_recordset(CAST($1 AS json)) AS row \
+                 (id uuid, position bigint, revision bigint, status text, customer_id uuid, \
+                 currency text, owner text, legacy_source text, legacy_id text, document text)",
+                $after
+            ),
+        }
+    };
+}
+const INSERT_ORDERS: Statement = with_rows!(
+    "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
+     legacy_source, legacy_id, document) ",
+    ""
 );
-const UPDATE_ORDER: Statement = Statement::Same(
-    "UPDATE order_view SET revision = $2, status = $3, customer_id = $4, currency = $5, \
-     owner = $6, legacy_source = $7, legacy_id = $8, document = $9 WHERE id = $1",
+const UPDATE_ORDERS: Statement = with_rows!(
+    "UPDATE order_view SET revision = new.revision, status = new.status, \
+     customer_id = new.customer_id, currency = new.currency, owner = new.owner, \
+     legacy_source = new.legacy_source, legacy_id = new.legacy_id, document = new.document FROM (",
+    ") AS new WHERE order_view.id = new.id"
 );
-const ALL_ORDERS_OF_CUSTOMER: Statement =
-    Statement::Same("SELECT document FROM order_view WHERE customer_id = $1");
+const ROWS: Statement = Statement::PerEngine {
+    sqlite: "SELECT position, document FROM order_view WHERE id IN \
+             (SELECT unhex(atom, '-') FROM json_each($1))",
+    postgres: "SELECT position, document FROM order_view WHERE id IN \
+               (SELECT CAST(atom AS uuid) FROM json_each($1))",
+};
+const ROWS_OF_CUSTOMER: Statement =
+    Statement::Same("SELECT position, document FROM order_view WHERE customer_id = $1");
 const ORDERS_AND_OWNERS: Statement =
     Statement::Same("SELECT id, owner FROM order_view WHERE customer_id = $1");
 const ERASE_CUSTOMER: Statement = Statement::Same(
     "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
 );
-const IS_ERASED: Statement =
-    Statement::Same("SELECT customer_id FROM erased_customer WHERE customer_id = $1");
+const ERASED: Statement = Statement::PerEngine {
+    sqlite: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
+             (SELECT unhex(atom, '-') FROM json_each($1))",
+    postgres: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
+               (SELECT CAST(atom AS uuid) FROM json_each($1))",
+};
 const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
 
 /// A page of the list. What narrows it most is stated plainly, so that its index is used.
@@ -53,12 +93,13 @@ const CUSTOMER_IS_OPEN: Statement =
 
 /// Every statement of this file, for a test that prepares them all.
 pub const STATEMENTS: &[Statement] = &[
-    INSERT_ORDER,
-    UPDATE_ORDER,
-    ALL_ORDERS_OF_CUSTOMER,
+    INSERT_ORDERS,
+    UPDATE_ORDERS,
+    ROWS,
+    ROWS_OF_CUSTOMER,
     ORDERS_AND_OWNERS,
     ERASE_CUSTOMER,
-    IS_ERASED,
+    ERASED,
     ORDER,
     ORDERS,
     ORDERS_OF_CUSTOMER,
@@ -83,39 +124,110 @@ pub struct OrderFilter {
     pub legacy_id: Option<String>,
 }
 
-/// Adds an order that began at a position of the log.
-pub async fn insert_order(
+/// An order as it stands in the read model.
+pub struct ViewRow {
+    /// Where it began in the log.
+    pub position: i64,
+    /// What the API shows of it.
+    pub view: OrderView,
+}
+
+/// The columns of an order.
+#[derive(Serialize)]
+struct Columns<'v> {
+    id: OrderId,
+    position: i64,
+    revision: u64,
+    status: &'static str,
+    customer_id: Option<Uuid>,
+    currency: &'v str,
+    owner: &'static str,
+    legacy_source: Option<&'v str>,
+    legacy_id: Option<&'v str>,
+    document: &'v OrderView,
+}
+
+impl<'v> Columns<'v> {
+    fn of(ViewRow { position, view }: &'v ViewRow) -> Self {
+        Self {
+            id: view.id,
+            position: *position,
+            revision: view.revision,
+            status: view.status.as_str(),
+            customer_id: view.customer_id,
+            currency: &view.currency,
+            owner: view.owner.as_str(),
+            legacy_source: view.legacy.as_ref().map(|legacy| legacy.source.as_str()),
+            legacy_id: view.legacy.as_ref().map(|legacy| legacy.id.as_str()),
+            document: view,
+        }
+    }
+}
+
+/// Those of some orders that are there.
+pub async fn rows_of(
     transaction: &mut Transaction,
-    view: OrderView,
-    position: Position,
+    ids: &[OrderId],
+) -> Result<Vec<ViewRow>, DatabaseError> {
+    let rows = transaction.query(&ROWS).bind_json(ids).fetch_all().await?;
+    rows.iter().map(row).collect()
+}
+
+fn row(row: &Row) -> Result<ViewRow, DatabaseError> {
+    Ok(ViewRow { position: row.get("position")?, view: row.json("document")? })
+}
+
+/// Adds orders.
+pub async fn insert_orders(
+    transaction: &mut Transaction,
+    rows: Vec<ViewRow>,
 ) -> Result<(), DatabaseError> {
-    let view = unless_erased(transaction, view).await?;
-    let insert = bind_order(transaction.query(&INSERT_ORDER), &view);
-    insert.bind(position.cast_signed()).execute().await?;
+    write(transaction, &INSERT_ORDERS, rows).await
+}
+
+/// Replaces the views of orders that are there.
+pub async fn update_orders(
+    transaction: &mut Transaction,
+    rows: Vec<ViewRow>,
+) -> Result<(), DatabaseError> {
+    write(transaction, &UPDATE_ORDERS, rows).await
+}
+
+async fn write(
+    transaction: &mut Transaction,
+    statement: &'static Statement,
+    mut rows: Vec<ViewRow>,
+) -> Result<(), DatabaseError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    silence_erased(transaction, &mut rows).await?;
+    let columns: Vec<_> = rows.iter().map(Columns::of).collect();
+    transaction.query(statement).bind_json(&columns).execute().await?;
     Ok(())
 }
 
-/// Replaces the view of an order that is there.
-pub async fn update_order(
+/// Takes out what people said in orders whose customers were erased. The keys are destroyed a moment
+/// after the event: until then something may still be said, and read.
+async fn silence_erased(
     transaction: &mut Transaction,
-    view: OrderView,
+    rows: &mut [ViewRow],
 ) -> Result<(), DatabaseError> {
-    let view = unless_erased(transaction, view).await?;
-    bind_order(transaction.query(&UPDATE_ORDER), &view).execute().await?;
+    let speaking = rows.iter().filter(|row| row.view.says_something());
+    let customers: BTreeSet<Uuid> = speaking.filter_map(|row| row.view.customer_id).collect();
+    if customers.is_empty() {
+        return Ok(());
+    }
+    let erased = transaction.query(&ERASED).bind_json(&customers).fetch_all().await?;
+    let erased: Result<BTreeSet<Uuid>, _> =
+        erased.iter().map(|row| row.get("customer_id")).collect();
+    let erased = erased?;
+    for row in rows {
+        if row.view.customer_id.is_some_and(|customer| erased.contains(&customer)) {
+            row.view = row.view.clone().silenced();
+        }
+    }
     Ok(())
-}
-
-/// An order without what people said in it if its customer was erased. The keys are destroyed a
-/// moment after the event: until then something may still be said, and read.
-async fn unless_erased(
-    transaction: &mut Transaction,
-    view: OrderView,
-) -> Result<OrderView, DatabaseError> {
-    let Some(customer_id) = view.customer_id.filter(|_| view.says_something()) else {
-        return Ok(view);
-    };
-    let erased = transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?;
-    Ok(if erased.is_some() { view.silenced() } else { view })
 }
 
 /// Takes out of a customer's orders what people said in them, and keeps it out.
@@ -124,12 +236,10 @@ pub async fn silence_orders(
     customer_id: Uuid,
 ) -> Result<(), DatabaseError> {
     transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
-    let orders = transaction.query(&ALL_ORDERS_OF_CUSTOMER).bind(customer_id).fetch_all().await?;
-    for order in orders {
-        let order: OrderView = order.json("document")?;
-        update_order(transaction, order.silenced()).await?;
-    }
-    Ok(())
+    let rows = transaction.query(&ROWS_OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    let rows: Result<Vec<_>, _> = rows.iter().map(row).collect();
+    // Silenced as they are written.
+    update_orders(transaction, rows?).await
 }
 
 /// The orders of a customer, and who decides about each.
@@ -139,19 +249,6 @@ pub async fn orders_of<'c>(
 ) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
     let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id).fetch_all().await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.name("owner")?))).collect()
-}
-
-fn bind_order<'c>(statement: Query<'c>, view: &OrderView) -> Query<'c> {
-    statement
-        .bind(view.id)
-        .bind(view.revision.cast_signed())
-        .bind(view.status.as_str())
-        .bind(view.customer_id)
-        .bind(&view.currency)
-        .bind(view.owner.as_str())
-        .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
-        .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
-        .bind_json(view)
 }
 
 /// One order.

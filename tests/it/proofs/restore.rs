@@ -11,7 +11,7 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
 use super::audit::compare_with_fresh_fold;
-use crate::server::{Data, Server};
+use crate::server::{Data, Server, customer};
 
 /// A backup of the event store alone, made beside a running server.
 async fn back_up(data: &Data, backup: &Path) {
@@ -67,6 +67,14 @@ async fn trade(server: &Server, customers: &[&str]) {
     }
 }
 
+/// A request that is sent again with the same key.
+async fn register_once(server: &Server) -> String {
+    let body = customer("lise@exemple.fr");
+    let answer = server.try_post("/api/v1/customers", &body, Some("once")).await.unwrap();
+    assert_eq!(answer.status(), 201);
+    answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
 /// Everybody is told of the stop, and by what it is mended.
 fn assert_told(data: &Data) {
     let listed = data.run_ok(&["projections", "list", "--json"]);
@@ -92,6 +100,7 @@ async fn a_restored_store_stops_what_came_further_and_the_commands_it_names_mend
     back_up(&data, &backup).await;
     let kept = server.head().await;
     trade(&server, &["emmy@exemple.fr", "sofja@exemple.fr"]).await;
+    let answered = register_once(&server).await;
     let lost = server.head().await;
     // Every checkpoint is saved when it stops in order.
     assert!(server.stop().success());
@@ -121,6 +130,10 @@ async fn a_restored_store_stops_what_came_further_and_the_commands_it_names_mend
     data.run_ok(&["projections", "verify", "--all"]);
     let orders = server.all_of("orders", server.head().await).await;
     assert_eq!(orders.len(), 2, "those after the backup are gone: {orders:?}");
+    // Whoever asks again for what is gone is not told that it was done.
+    let answer = register_once(&server).await;
+    assert_eq!(answer, answered, "the id derives from the key");
+    server.until(&format!("/api/v1/customers/{answer}"), |_| true).await;
     // What was done before the backup is recognised, and new things are done.
     trade(&server, &["hedy@exemple.fr"]).await;
     let invoices = server.all_of("billing/invoices", server.head().await).await;

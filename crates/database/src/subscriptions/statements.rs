@@ -154,8 +154,12 @@ pub(super) const REQUEST_REPLAY: Statement = Statement::Same(
     "UPDATE parked_event SET replay_requested = TRUE WHERE subscription = $1 AND position = $2",
 );
 
+/// What requests with an `Idempotency-Key` were answered with.
+pub(crate) const FORGET_ANSWERS: Statement = Statement::Same("DELETE FROM idempotency");
+
 /// Every statement of this file, for a test that prepares them all.
 pub const STATEMENTS: &[Statement] = &[
+    FORGET_ANSWERS,
     REGISTERED,
     REGISTER,
     LOCK,

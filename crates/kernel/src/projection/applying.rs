@@ -152,6 +152,7 @@ impl<P: Projection> Applying<P> {
         let mut fenced = lease.begin(to).await?;
         let transaction = &mut fenced.transaction;
         let mut damaged: Vec<ParkedEvent> = Vec::new();
+        let mut whole = Vec::with_capacity(events.len());
         for Decoded { recorded, outcome } in events {
             let key = recorded.stream.as_str();
             if parked.holds(key) || damaged.iter().any(|event| event.key == key) {
@@ -160,7 +161,7 @@ impl<P: Projection> Applying<P> {
                 continue;
             }
             match outcome {
-                Ok(envelope) => self.projection.project(transaction, envelope).await?,
+                Ok(envelope) => whole.push(envelope),
                 Err(error) => {
                     let now = self.environment.clock.now();
                     let event = ParkedEvent::failed(recorded, key, error, 1, now);
@@ -169,6 +170,7 @@ impl<P: Projection> Applying<P> {
                 }
             }
         }
+        self.projection.project_all(transaction, &whole).await?;
         lease.commit(fenced).await?;
         for event in damaged {
             event.announce(name);

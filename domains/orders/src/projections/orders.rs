@@ -1,15 +1,18 @@
 //! Every order, as the API shows it.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use customers_contract::CustomerErased;
-use database::{Database, Transaction};
+use database::{Database, DatabaseError, Transaction};
 use kernel::codec::{Either, Envelope};
+use kernel::event::Position;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 use orders_contract::OrderId;
 
 use crate::domain::Event;
-use crate::queries;
+use crate::queries::{self, ViewRow};
 use crate::view::{OrderStatus, OrderView};
 
 kernel::event_set! {
@@ -38,68 +41,150 @@ impl Projection for OrderViews {
     async fn project(
         &self,
         transaction: &mut Transaction,
+        event: &Envelope<Self::Event>,
+    ) -> Result<(), BoxError> {
+        self.project_all(transaction, &[event]).await
+    }
+
+    async fn project_all(
+        &self,
+        transaction: &mut Transaction,
+        mut events: &[&Envelope<Self::Event>],
+    ) -> Result<(), BoxError> {
+        // An erasure goes through the rows of all orders of the customer: those before it first.
+        while let Some(at) = events.iter().position(|event| erased(event).is_some()) {
+            let (before, [erasure, after @ ..]) = events.split_at(at) else { break };
+            Views::fold(transaction, before).await?;
+            if let Some(customer) = erased(erasure) {
+                queries::silence_orders(transaction, customer.customer_id).await?;
+            }
+            events = after;
+        }
+        Views::fold(transaction, events).await
+    }
+}
+
+fn erased<'e>(event: &'e Envelope<Either<Event, Erasure>>) -> Option<&'e CustomerErased> {
+    match &event.event {
+        Either::Left(_) => None,
+        Either::Right(Erasure::Erased(customer)) => Some(customer),
+    }
+}
+
+/// The orders that some events are about: read at once, changed one event after the other, and
+/// written at once.
+#[derive(Default)]
+struct Views {
+    /// Orders that were not there before.
+    new: HashMap<OrderId, ViewRow>,
+    /// Orders that were.
+    known: HashMap<OrderId, ViewRow>,
+}
+
+impl Views {
+    async fn fold(
+        transaction: &mut Transaction,
+        events: &[&Envelope<Either<Event, Erasure>>],
+    ) -> Result<(), BoxError> {
+        let mut views = Self::load(transaction, events).await?;
+        for event in events {
+            if let Either::Left(happened) = &event.event {
+                views.apply(happened, event)?;
+            }
+        }
+        views.save(transaction).await?;
+        Ok(())
+    }
+
+    /// What is there of the orders that are changed.
+    async fn load(
+        transaction: &mut Transaction,
+        events: &[&Envelope<Either<Event, Erasure>>],
+    ) -> Result<Self, DatabaseError> {
+        let changed: Vec<OrderId> = events
+            .iter()
+            .filter_map(|event| match &event.event {
+                Either::Left(happened) => changed_order(happened),
+                Either::Right(_) => None,
+            })
+            .collect();
+        if changed.is_empty() {
+            return Ok(Self::default());
+        }
+        let known = queries::rows_of(transaction, &changed).await?;
+        let known = known.into_iter().map(|row| (row.view.id, row)).collect();
+        Ok(Self { known, ..Self::default() })
+    }
+
+    fn apply(
+        &mut self,
+        happened: &Event,
         event: &Envelope<Either<Event, Erasure>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
         let began = event.recorded.metadata.occurred_at;
         let position = event.recorded.position;
-        let happened = match &event.event {
-            Either::Left(happened) => happened,
-            Either::Right(Erasure::Erased(customer)) => {
-                return Ok(queries::silence_orders(transaction, customer.customer_id).await?);
-            }
-        };
         match happened {
-            Event::Placed(placed) => {
-                let view = OrderView::placed(placed, began, revision);
-                Ok(queries::insert_order(transaction, view, position).await?)
-            }
+            Event::Placed(placed) => self.add(OrderView::placed(placed, began, revision), position),
             Event::Imported(imported) => {
-                let view = OrderView::imported(imported, began, revision);
-                Ok(queries::insert_order(transaction, view, position).await?)
+                self.add(OrderView::imported(imported, began, revision), position)
             }
-            Event::Confirmed(confirmed) => {
-                change(transaction, confirmed.order_id, |view| OrderView {
-                    status: OrderStatus::Confirmed,
-                    revision,
-                    ..view
-                })
-                .await
-            }
-            Event::Fulfilled(fulfilled) => {
-                change(transaction, fulfilled.order_id, |view| OrderView {
-                    status: OrderStatus::Fulfilled,
-                    revision,
-                    ..view
-                })
-                .await
-            }
-            Event::Cancelled(cancelled) => {
-                change(transaction, cancelled.order_id, |view| OrderView {
-                    status: OrderStatus::Cancelled,
-                    cancellation: Some((&cancelled.reason).into()),
-                    revision,
-                    ..view
-                })
-                .await
-            }
-            Event::Revised(revised) => {
-                change(transaction, revised.order_id, |view| {
-                    let began = view.placed_at;
-                    OrderView::of_legacy(view.id, &revised.legacy, &revised.state, began, revision)
-                })
-                .await
-            }
+            Event::Confirmed(confirmed) => self.change(confirmed.order_id, |view| OrderView {
+                status: OrderStatus::Confirmed,
+                revision,
+                ..view
+            }),
+            Event::Fulfilled(fulfilled) => self.change(fulfilled.order_id, |view| OrderView {
+                status: OrderStatus::Fulfilled,
+                revision,
+                ..view
+            }),
+            Event::Cancelled(cancelled) => self.change(cancelled.order_id, |view| OrderView {
+                status: OrderStatus::Cancelled,
+                cancellation: Some((&cancelled.reason).into()),
+                revision,
+                ..view
+            }),
+            Event::Revised(revised) => self.change(revised.order_id, |view| {
+                let began = view.placed_at;
+                OrderView::of_legacy(view.id, &revised.legacy, &revised.state, began, revision)
+            }),
         }
+    }
+
+    fn add(&mut self, view: OrderView, position: Position) -> Result<(), BoxError> {
+        let id = view.id;
+        let row = ViewRow { view, position: position.cast_signed() };
+        match self.new.insert(id, row) {
+            None => Ok(()),
+            Some(_) => Err(format!("the order {id} begins twice").into()),
+        }
+    }
+
+    fn change(
+        &mut self,
+        id: OrderId,
+        change: impl FnOnce(OrderView) -> OrderView,
+    ) -> Result<(), BoxError> {
+        let row = self.new.get_mut(&id).or_else(|| self.known.get_mut(&id));
+        let row = row.ok_or(Unknown { what: "order", id })?;
+        row.view = change(row.view.clone());
+        Ok(())
+    }
+
+    async fn save(self, transaction: &mut Transaction) -> Result<(), DatabaseError> {
+        queries::insert_orders(transaction, self.new.into_values().collect()).await?;
+        queries::update_orders(transaction, self.known.into_values().collect()).await
     }
 }
 
-async fn change(
-    transaction: &mut Transaction,
-    id: OrderId,
-    change: impl FnOnce(OrderView) -> OrderView + Send,
-) -> Result<(), BoxError> {
-    let view = queries::order(&mut *transaction, id).await?.ok_or(Unknown { what: "order", id })?;
-    queries::update_order(transaction, change(view)).await?;
-    Ok(())
+/// The order that an event changes; `None` for one that begins an order.
+fn changed_order(event: &Event) -> Option<OrderId> {
+    match event {
+        Event::Placed(_) | Event::Imported(_) => None,
+        Event::Confirmed(confirmed) => Some(confirmed.order_id),
+        Event::Fulfilled(fulfilled) => Some(fulfilled.order_id),
+        Event::Cancelled(cancelled) => Some(cancelled.order_id),
+        Event::Revised(revised) => Some(revised.order_id),
+    }
 }
