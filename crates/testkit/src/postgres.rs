@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kernel::seams::new_id;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tempfile::TempDir;
 
 const SERVER: &str = "BASCULE_TEST_POSTGRES";
@@ -84,6 +84,9 @@ impl Drop for TestDatabase {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&server).await?;
+                // Dropping waits for every process of the server to say that it has noticed, which
+                // PostgreSQL 15 may take a minute for. Then the database goes with the server.
+                connection.execute("SET statement_timeout = '2s'").await?;
                 let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
                 connection.close().await

@@ -64,7 +64,7 @@ impl Projection for OrderViews {
     }
 }
 
-fn erased<'e>(event: &'e Envelope<Either<Event, Erasure>>) -> Option<&'e CustomerErased> {
+fn erased(event: &Envelope<Either<Event, Erasure>>) -> Option<&CustomerErased> {
     match &event.event {
         Either::Left(_) => None,
         Either::Right(Erasure::Erased(customer)) => Some(customer),
