@@ -1,13 +1,17 @@
 """docs/benchmarks.md from the results of bench.py."""
 import dataclasses
+import pathlib
 import statistics
 
 import stores
 
+#: Written by hand, after profiling.
+FINDINGS = pathlib.Path(__file__).with_name('findings.md')
+
 PAGE = """# Benchmarks
 
 What bascule does beside others on one machine, and whether it meets its targets. Written by `make bench`; \
-edit `benchmarks/report.py`, not this page.
+edit `benchmarks/report.py` and `benchmarks/findings.md`, not this page.
 
 {machine}
 
@@ -54,6 +58,10 @@ invoice, charges it and confirms the order: {steps} events an order.
 The orders' read model: SQL tables that follow the log, rows and checkpoint in one transaction. Catching up folds a log of {catch_up:,} events of orders into empty tables. Latency is the time from giving the command to place an order until its row is visible, with 16 clients that each wait for it before they place the next; across replicas, another process folds the read model and the one that asks finds out.
 
 {projections}
+
+## What bounds what was missed
+
+{findings}
 
 ## What is compared
 
@@ -117,6 +125,7 @@ def render(results):
     targets = list(all_targets(table, results['orders'], results['projections']))
     missed = [target for target in targets if not target.met]
     page = PAGE.format(
+        findings=FINDINGS.read_text().strip(),
         machine=machine(results),
         probe=probe(results['probes']),
         targets=markdown(['', 'target', 'measured', ''], [target.row() for target in targets]),
