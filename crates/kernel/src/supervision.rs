@@ -29,7 +29,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long saving and releasing may take when the work ends. What is not saved is done again, what
 /// is not released expires.
-const GIVE_UP_WITHIN: Duration = Duration::from_secs(2);
+const GIVE_UP_WITHIN: Duration = Duration::from_secs(8);
 /// How often the same error is recorded anew.
 const RECORD_AGAIN: Duration = Duration::from_secs(60);
 
