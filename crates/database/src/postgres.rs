@@ -116,6 +116,9 @@ impl PostgresPools {
         migrate_postgres(&connect, &schema, &migrations, module).await?;
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
         let limited = connect.options([
+            // A plan that was made while a table was small goes through the whole of it, and would
+            // be kept. Lists are planned for the filters that were given, too.
+            ("plan_cache_mode", "force_custom_plan".to_owned()),
             ("statement_timeout", milliseconds(options.statement_timeout)),
             (
                 "idle_in_transaction_session_timeout",
