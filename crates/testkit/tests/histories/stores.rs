@@ -88,8 +88,9 @@ async fn postgres_while_connections_are_cut() {
         let all = usize::try_from(CLIENTS).unwrap() * OPERATIONS;
         for cut in 1..=CUTS {
             recorder.until(all * cut / (CUTS + 1)).await;
-            let cut: i64 = sqlx::query_scalar(CUT).fetch_one(&mut connection).await.unwrap();
-            assert!(cut > 0, "nobody was connected");
+            // Who was cut before may not be back yet. Whoever follows the log comes back by itself.
+            while sqlx::query_scalar::<_, i64>(CUT).fetch_one(&mut connection).await.unwrap() == 0 {
+            }
         }
     })
     .await;
