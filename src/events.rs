@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use clap::Args;
 use kernel::codec::Codec;
 use kernel::event::{EventFilter, RecordedEvent, StreamName};
@@ -48,7 +50,7 @@ impl Printer {
     }
 
     async fn data(&self, event: &RecordedEvent) -> anyhow::Result<Value> {
-        if self.form.personal {
+        if self.form.personal && event.foreign.is_none() {
             return Ok(self.codec.readable_data(event).await?);
         }
         hidden_data(event)
@@ -84,11 +86,20 @@ pub fn without_personal_data(event: &RecordedEvent) -> anyhow::Result<Value> {
 }
 
 fn hidden_data(event: &RecordedEvent) -> anyhow::Result<Value> {
+    if event.foreign.is_some() {
+        return Ok(text_or_base64(&event.data));
+    }
     Ok(hidden(serde_json::from_slice(&event.data).context("an event's data is damaged")?))
 }
 
+/// What came from outside: JSON as it is, other bytes in base64.
+fn text_or_base64(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes)
+        .unwrap_or_else(|_| json!({ "$base64": BASE64_STANDARD.encode(bytes) }))
+}
+
 fn described(event: &RecordedEvent, data: Value) -> Value {
-    json!({
+    let mut described = json!({
         "position": event.position,
         "stream": event.stream.as_str(),
         "revision": event.revision,
@@ -97,7 +108,11 @@ fn described(event: &RecordedEvent, data: Value) -> Value {
         "recorded_at": event.recorded_at,
         "metadata": event.metadata,
         "data": data,
-    })
+    });
+    if let Some(foreign) = &event.foreign {
+        described["foreign_metadata"] = text_or_base64(&foreign.metadata);
+    }
+    described
 }
 
 /// The data with `"…"` in the place of everything personal.

@@ -42,6 +42,7 @@ impl EventSource {
                 origin_system: self.origin.clone(),
                 occurred_at,
             },
+            foreign: None,
         };
         std::iter::repeat_with(event).take(count).collect()
     }

@@ -129,6 +129,15 @@ impl<D: Decorator> EventStore for D {
         self.inner().watch_head()
     }
 
+    async fn scavenge(
+        &self,
+        stream: &StreamName,
+        below: Revision,
+        limit: usize,
+    ) -> Result<u64, AppendError> {
+        self.inner().scavenge(stream, below, limit).await
+    }
+
     async fn check_writable(&self) -> Result<(), AppendError> {
         self.inner().check_writable().await
     }

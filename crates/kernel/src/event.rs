@@ -108,6 +108,24 @@ pub struct Metadata {
     pub occurred_at: DateTime<Utc>,
 }
 
+/// What the data of an event from outside is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentType {
+    /// JSON text, or so its writer says.
+    Json,
+    /// Anything else.
+    Binary,
+}
+
+/// What a client of another protocol sent along with an event, kept as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// What its data is.
+    pub content_type: ContentType,
+    /// Its own metadata: any bytes, JSON by convention.
+    pub metadata: Vec<u8>,
+}
+
 /// An event to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -115,16 +133,20 @@ pub struct NewEvent {
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
     pub event_type: SharedText,
-    /// The event's data as JSON text, personal values sealed.
+    /// The event's data: JSON text, personal values sealed; what it is if it came from outside
+    /// stands in `foreign`.
     pub data: Vec<u8>,
     /// What travels with it.
     pub metadata: Metadata,
+    /// What came with it from outside; `None` for the events of modules.
+    pub foreign: Option<Arc<Foreign>>,
 }
 
 impl NewEvent {
     /// Bytes that count against the store's size limit.
     pub fn size(&self) -> usize {
-        self.data.len() + self.event_type.len()
+        let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.metadata.len());
+        self.data.len() + self.event_type.len() + foreign
     }
 
     /// The event as it stands in the log once it was written there.
@@ -143,6 +165,7 @@ impl NewEvent {
             event_type: self.event_type,
             data: self.data,
             metadata: self.metadata,
+            foreign: self.foreign,
             recorded_at,
         }
     }
@@ -161,10 +184,12 @@ pub struct RecordedEvent {
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
     pub event_type: SharedText,
-    /// JSON text, personal values sealed.
+    /// JSON text, personal values sealed; what it is if it came from outside stands in `foreign`.
     pub data: Vec<u8>,
     /// What travels with it.
     pub metadata: Metadata,
+    /// What came with it from outside; `None` for the events of modules.
+    pub foreign: Option<Arc<Foreign>>,
     /// When the store took it.
     pub recorded_at: DateTime<Utc>,
 }

@@ -15,8 +15,43 @@ use crate::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Pl
 
 #[derive(Debug, Default)]
 struct Log {
-    events: Vec<Arc<RecordedEvent>>,
+    /// By position, from 1.
+    entries: Vec<Entry>,
+    /// The places of a stream's events among the entries, by revision.
     streams: HashMap<StreamName, Vec<usize>>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Event(Arc<RecordedEvent>),
+    /// What stays of an event that was removed.
+    Scavenged(Uuid),
+}
+
+impl Entry {
+    fn event(&self) -> Option<&Arc<RecordedEvent>> {
+        match self {
+            Self::Event(event) => Some(event),
+            Self::Scavenged(_) => None,
+        }
+    }
+}
+
+impl Log {
+    /// The events of a stream from a revision on, without those that were removed.
+    fn stream(&self, name: &StreamName, from: usize) -> impl Iterator<Item = &Arc<RecordedEvent>> {
+        let places = self.streams.get(name).map_or(&[][..], Vec::as_slice);
+        places.iter().skip(from).filter_map(|place| self.entries[*place].event())
+    }
+
+    /// The events of the log, without those that were removed.
+    fn events(&self) -> impl Iterator<Item = &Arc<RecordedEvent>> {
+        self.entries.iter().filter_map(Entry::event)
+    }
+
+    fn head(&self) -> Position {
+        self.entries.len() as Position
+    }
 }
 
 /// An event store in memory.
@@ -97,12 +132,11 @@ impl EventStore for MemoryStore {
         for request in &requests {
             let places = log.streams.get(&request.stream).map_or(&[][..], Vec::as_slice);
             revisions.insert(request.stream.clone(), (places.len() as Revision).checked_sub(1));
-            for place in places {
-                let event = &log.events[*place];
+            for event in log.stream(&request.stream, 0) {
                 known.insert((request.stream.clone(), event.id), place_of(event));
             }
         }
-        let mut plan = Plan::new(log.events.len() as Position, revisions, known);
+        let mut plan = Plan::new(log.head(), revisions, known);
         let appended = plan.add(&requests)?;
         let places: Vec<_> =
             plan.events.iter().map(|event| (event.position, event.revision)).collect();
@@ -110,13 +144,14 @@ impl EventStore for MemoryStore {
         for request in requests {
             let placed = request.events.into_iter().zip(&mut places);
             for (event, (position, revision)) in placed {
-                let place = log.events.len();
+                let place = log.entries.len();
                 log.streams.entry(request.stream.clone()).or_default().push(place);
                 let stream = request.stream.clone();
-                log.events.push(Arc::new(event.recorded(position, stream, revision, recorded_at)));
+                let event = event.recorded(position, stream, revision, recorded_at);
+                log.entries.push(Entry::Event(Arc::new(event)));
             }
         }
-        self.head.send_replace(log.events.len() as Position);
+        self.head.send_replace(log.head());
         Ok(appended)
     }
 
@@ -127,10 +162,8 @@ impl EventStore for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         let log = self.log();
-        let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let wanted = places.iter().skip(from).take(limit);
-        let events: Vec<_> = wanted.map(|place| Arc::clone(&log.events[*place])).collect();
+        let events: Vec<_> = log.stream(stream, from).take(limit).cloned().collect();
         self.count_read(events.len());
         Ok(events)
     }
@@ -140,9 +173,9 @@ impl EventStore for MemoryStore {
         stream: &StreamName,
     ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
         let log = self.log();
-        let place = log.streams.get(stream).and_then(|places| places.last());
-        self.count_read(place.iter().count());
-        Ok(place.map(|place| Arc::clone(&log.events[*place])))
+        let last = log.stream(stream, 0).last().cloned();
+        self.count_read(last.iter().count());
+        Ok(last)
     }
 
     async fn find_in_stream(
@@ -151,9 +184,8 @@ impl EventStore for MemoryStore {
         event_id: Uuid,
     ) -> Result<Option<Place>, ReadError> {
         let log = self.log();
-        let places = log.streams.get(stream).map_or(&[][..], Vec::as_slice);
-        let mut events = places.iter().map(|place| &log.events[*place]);
         self.count_read(0);
+        let mut events = log.stream(stream, 0);
         Ok(events.find(|event| event.id == event_id).map(|event| place_of(event)))
     }
 
@@ -166,12 +198,12 @@ impl EventStore for MemoryStore {
         let log = self.log();
         let from = usize::try_from(after).unwrap_or(usize::MAX);
         let mut page = LogPage { events: Vec::new(), scanned_to: after };
-        for event in log.events.iter().skip(from) {
+        for entry in log.entries.iter().skip(from) {
             if page.events.len() == limit {
                 break;
             }
-            page.scanned_to = event.position;
-            if filter.matches(&event.event_type) {
+            page.scanned_to += 1;
+            if let Some(event) = entry.event().filter(|event| filter.matches(&event.event_type)) {
                 page.events.push(Arc::clone(event));
             }
         }
@@ -188,19 +220,44 @@ impl EventStore for MemoryStore {
         let of_it = |event: &&Arc<RecordedEvent>| {
             event.position > after && event.metadata.correlation_id == correlation_id
         };
-        Ok(log.events.iter().filter(of_it).take(limit).cloned().collect())
+        Ok(log.events().filter(of_it).take(limit).cloned().collect())
     }
 
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
         let place = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
-        Ok(place.and_then(|place| self.log().events.get(place).map(|event| event.id)))
+        Ok(place.and_then(|place| match self.log().entries.get(place)? {
+            Entry::Event(event) => Some(event.id),
+            Entry::Scavenged(id) => Some(*id),
+        }))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        Ok(self.log().events.len() as Position)
+        Ok(self.log().head())
     }
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    async fn scavenge(
+        &self,
+        stream: &StreamName,
+        below: Revision,
+        limit: usize,
+    ) -> Result<u64, AppendError> {
+        let mut log = self.log();
+        let Some((_, places)) = log.streams.get(stream).and_then(|places| places.split_last())
+        else {
+            return Ok(0);
+        };
+        let below = usize::try_from(below).unwrap_or(usize::MAX);
+        let there = |place: &usize| log.entries[*place].event().is_some();
+        let places: Vec<usize> =
+            places.iter().take(below).copied().filter(there).take(limit).collect();
+        for place in &places {
+            let Some(id) = log.entries[*place].event().map(|event| event.id) else { continue };
+            log.entries[*place] = Entry::Scavenged(id);
+        }
+        Ok(places.len() as u64)
     }
 }

@@ -220,7 +220,8 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
-    /// The id of the event at a position, `None` where there is none. Sees what any process wrote.
+    /// The id of the event at a position, `None` where there never was one. Sees what any process
+    /// wrote.
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError>;
 
     /// The position of the last event now, 0 for an empty log.
@@ -228,6 +229,22 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// The position of the last event as far as this process knows, changing as the log grows.
     fn watch_head(&self) -> watch::Receiver<Position>;
+
+    /// Removes the events of a stream below a revision for good, `limit` of them at most, and says
+    /// how many that were. The last event of a stream stays, whatever the revision, so that its
+    /// revisions go on. Where an event is gone the log has a hole, and a position that was seen
+    /// there keeps its event id: checkpoints stay valid.
+    ///
+    /// For streams from outside: those of modules are never truncated.
+    async fn scavenge(
+        &self,
+        stream: &StreamName,
+        below: Revision,
+        limit: usize,
+    ) -> Result<u64, AppendError> {
+        let _ = (stream, below, limit);
+        Err(AppendError::Unsupported("scavenging"))
+    }
 
     /// Whether appends can succeed now, as far as that can be told without one: an error says why
     /// not. For probes; an append may fail all the same.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use database::{DatabaseError, Engine};
-use kernel::event::Position;
+use kernel::event::{ContentType, Foreign, Position};
 use kernel::keys::{KeyError, KeyVault, SecretKey};
 use kernel::planning::MAX_EVENT_BYTES;
 use kernel::seams::{SharedClock, new_id};
@@ -151,6 +151,13 @@ fn check_master_key(master_key: &SecretKey, check: &[u8]) -> Result<(), KeyError
         Ok(_) => Ok(()),
         Err(_) => Err(KeyError::WrongMasterKey),
     }
+}
+
+/// What came with an event from outside, as two columns keep it.
+fn foreign(metadata: Option<Vec<u8>>, is_json: Option<bool>) -> Option<Arc<Foreign>> {
+    let (metadata, is_json) = (metadata?, is_json?);
+    let content_type = if is_json { ContentType::Json } else { ContentType::Binary };
+    Some(Arc::new(Foreign { content_type, metadata }))
 }
 
 /// Publishes a head, unless a later one is known.

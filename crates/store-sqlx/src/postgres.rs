@@ -8,6 +8,7 @@ mod failure;
 mod following;
 mod keys;
 mod reading;
+mod scavenging;
 mod streams;
 mod tail;
 mod writing;
@@ -78,6 +79,7 @@ pub const STATEMENTS: &[&str] = &[
     reading::LOG,
     reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
+    scavenging::SCAVENGE,
     writing::PROBE,
 ];
 
@@ -87,6 +89,8 @@ struct PostgresStore {
     readers: Readers,
     queue: Queue,
     tail: Arc<Tail>,
+    /// A connection that removes events.
+    scavenger: PgPool,
     max_event_bytes: usize,
 }
 
@@ -170,13 +174,14 @@ pub(crate) async fn open(
     ];
     let table = keys::PostgresKeys { writers: key_writers.clone(), readers: readers.pool.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    // What is lost of them in a crash is written again.
-    let snapshots =
-        SqlSnapshots { writers: pool(not_durable(&connect), 1), readers: readers.pool.clone() };
-    let pools = vec![listeners, key_writers, snapshots.writers.clone(), readers.pool.clone()];
+    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
+    let side_writer = pool(not_durable(&connect), 1);
+    let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: readers.pool.clone() };
+    let scavenger = side_writer.clone();
+    let pools = vec![listeners, key_writers, side_writer, readers.pool.clone()];
     let closing = Closing { appender, others, stop_appending, stop, pools };
     let max_event_bytes = options.max_event_bytes;
-    let store = PostgresStore { log_id, readers, queue, tail, max_event_bytes };
+    let store = PostgresStore { log_id, readers, queue, tail, scavenger, max_event_bytes };
     Ok(Opened {
         store: Arc::new(store),
         vault: Arc::new(vault),
@@ -313,6 +318,21 @@ impl EventStore for PostgresStore {
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.tail.subscribe()
+    }
+
+    async fn scavenge(
+        &self,
+        stream: &StreamName,
+        below: Revision,
+        limit: usize,
+    ) -> Result<u64, AppendError> {
+        let removed = scavenging::scavenge(&self.scavenger, stream, below, limit).await;
+        let removed = removed.map_err(|error| AppendError::Unavailable(Box::new(error)))?;
+        if removed < limit as u64 {
+            // There is nothing left of what was to be removed.
+            self.tail.recent.forget(stream, below);
+        }
+        Ok(removed)
     }
 
     async fn check_writable(&self) -> Result<(), AppendError> {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use kernel::event::{EventFilter, Position, RecordedEvent};
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::store::LogPage;
 use uuid::Uuid;
 
@@ -12,9 +12,10 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// Positions without a gap, up to `end`.
+    /// Every event of the log after `after`, up to `end`. A position that is missing was scavenged.
     events: VecDeque<Arc<RecordedEvent>>,
     bytes: usize,
+    after: Position,
     end: Position,
 }
 
@@ -22,7 +23,7 @@ impl Tail {
     fn restart_at(&mut self, end: Position) {
         self.events.clear();
         self.bytes = 0;
-        self.end = end;
+        (self.after, self.end) = (end, end);
     }
 
     fn push(&mut self, event: Arc<RecordedEvent>) {
@@ -35,6 +36,7 @@ impl Tail {
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some(dropped) = self.events.pop_front() else { break };
             self.bytes -= weight(&dropped);
+            self.after = dropped.position;
         }
     }
 }
@@ -51,7 +53,7 @@ fn weight(event: &RecordedEvent) -> usize {
 impl Recent {
     /// The tail of a log that ends here.
     pub(crate) fn starting_at(end: Position) -> Self {
-        Self(RwLock::new(Tail { end, ..Tail::default() }))
+        Self(RwLock::new(Tail { after: end, end, ..Tail::default() }))
     }
 
     fn tail(&self) -> RwLockReadGuard<'_, Tail> {
@@ -75,12 +77,11 @@ impl Recent {
         }
     }
 
-    /// Adds events of the log, in order and without a gap. Those that are there already are left
-    /// out; `false`, and nothing is added, if any is missing before them.
-    pub(crate) fn follow(&self, events: &[Arc<RecordedEvent>]) -> bool {
+    /// Adds what the log has after a position, in order. Events that are here already are left out;
+    /// `false`, and nothing is added, if any could be missing before that position.
+    pub(crate) fn follow(&self, after: Position, events: &[Arc<RecordedEvent>]) -> bool {
         let mut tail = self.tail_mut();
-        let Some(first) = events.first() else { return true };
-        if first.position > tail.end + 1 {
+        if after > tail.end {
             return false;
         }
         for event in events {
@@ -108,8 +109,20 @@ impl Recent {
     /// The id of the event at a position, if it is in memory.
     pub(crate) fn id_at(&self, position: Position) -> Option<Uuid> {
         let tail = self.tail();
-        let place = position.checked_sub(tail.events.front()?.position)?;
-        tail.events.get(usize::try_from(place).ok()?).map(|event| event.id)
+        let place = tail.events.binary_search_by_key(&position, |event| event.position).ok()?;
+        tail.events.get(place).map(|event| event.id)
+    }
+
+    /// Lets go of the events of a stream below a revision: they were scavenged. The last one of the
+    /// stream was not.
+    pub(crate) fn forget(&self, stream: &StreamName, below: Revision) {
+        let mut tail = self.tail_mut();
+        let last = tail.events.iter().rfind(|event| event.stream == *stream);
+        let Some(last) = last.map(|event| event.revision) else { return };
+        tail.events.retain(|event| {
+            event.stream != *stream || event.revision >= below || event.revision == last
+        });
+        tail.bytes = tail.events.iter().map(|event| weight(event)).sum();
     }
 
     /// The wanted events after a position, if everything after it up to the last event written
@@ -121,22 +134,21 @@ impl Recent {
         limit: usize,
     ) -> Option<LogPage> {
         let tail = self.tail();
-        let first = tail.events.front()?.position;
-        let last = tail.events.back()?.position;
-        if after + 1 < first || after >= last {
+        if after < tail.after || after >= tail.end {
             return None;
         }
-        let skip = usize::try_from(after + 1 - first).ok()?;
+        let first = tail.events.partition_point(|event| event.position <= after);
         let mut page = LogPage { events: Vec::new(), scanned_to: after };
-        for event in tail.events.iter().skip(skip) {
+        for event in tail.events.range(first..) {
             if page.events.len() == limit {
-                break;
+                return Some(page);
             }
             page.scanned_to = event.position;
             if filter.matches(&event.event_type) {
                 page.events.push(Arc::clone(event));
             }
         }
+        page.scanned_to = tail.end;
         Some(page)
     }
 }

@@ -4,6 +4,7 @@
 mod connection;
 mod keys;
 mod reading;
+mod scavenging;
 mod writing;
 
 use std::sync::Arc;
@@ -60,6 +61,8 @@ pub const STATEMENTS: &[&str] = &[
     reading::LOG,
     reading::LOG_OF_FAMILIES,
     reading::CORRELATION,
+    scavenging::REMEMBER,
+    scavenging::REMOVE,
     writing::PROBE,
     writing::FIND_STREAM,
     writing::FIND_EVENT,
@@ -75,6 +78,8 @@ struct SqliteStore {
     queue: Queue,
     recent: Arc<Recent>,
     head: watch::Receiver<Position>,
+    /// A connection that removes events.
+    scavenger: SqlitePool,
     max_event_bytes: usize,
 }
 
@@ -121,7 +126,8 @@ pub(crate) async fn open(
     let side_readers = SqlitePoolOptions::new()
         .max_connections(SIDE_READERS)
         .connect_lazy_with(connect.read_only(true));
-    let snapshot_writer = SqlitePoolOptions::new()
+    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
+    let side_writer = SqlitePoolOptions::new()
         .max_connections(1)
         .connect_lazy_with(sqlite_options(&path, SqliteSynchronous::Normal)?);
     let readers = Readers::new(path.clone());
@@ -141,12 +147,12 @@ pub(crate) async fn open(
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
     let table = keys::SqliteKeys { writer: keys.clone(), readers: side_readers.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    let snapshots =
-        SqlSnapshots { writers: snapshot_writer.clone(), readers: side_readers.clone() };
-    let pools = vec![side_readers, snapshot_writer, keys];
+    let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: side_readers.clone() };
+    let scavenger = side_writer.clone();
+    let pools = vec![side_readers, side_writer, keys];
     let closing = Closing { appender, poller, stop, readers: readers.clone(), pools };
     let max_event_bytes = options.max_event_bytes;
-    let store = SqliteStore { log_id, readers, queue, recent, head, max_event_bytes };
+    let store = SqliteStore { log_id, readers, queue, recent, head, scavenger, max_event_bytes };
     Ok(Opened {
         store: Arc::new(store),
         vault: Arc::new(vault),
@@ -272,6 +278,21 @@ impl EventStore for SqliteStore {
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.head.clone()
+    }
+
+    async fn scavenge(
+        &self,
+        stream: &StreamName,
+        below: Revision,
+        limit: usize,
+    ) -> Result<u64, AppendError> {
+        let removed = scavenging::scavenge(&self.scavenger, stream, below, limit).await;
+        let removed = removed.map_err(|error| AppendError::Unavailable(Box::new(error)))?;
+        if removed < limit as u64 {
+            // There is nothing left of what was to be removed.
+            self.recent.forget(stream, below);
+        }
+        Ok(removed)
     }
 
     async fn check_writable(&self) -> Result<(), AppendError> {

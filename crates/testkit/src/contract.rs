@@ -6,6 +6,7 @@
 
 mod appending;
 mod opening;
+mod outside;
 mod reading;
 mod sharing;
 mod subscribing;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 pub use appending::*;
 pub use opening::*;
+pub use outside::*;
 pub use reading::*;
 pub use sharing::*;
 pub use subscribing::*;
@@ -56,6 +58,9 @@ macro_rules! event_store_contract {
                 oversized_events_are_refused_with_their_size,
                 senseless_requests_are_refused,
                 what_was_written_is_read_back_whole,
+                events_from_outside_keep_what_came_with_them,
+                scavenged_events_leave_holes_and_their_ids,
+                what_is_left_of_a_scavenged_stream_goes_on,
                 the_log_keeps_its_id,
             );
         }
@@ -96,6 +101,7 @@ pub fn event_with_id(id: Uuid, correlation_id: Uuid) -> NewEvent {
             origin_system: "bascule".into(),
             occurred_at: DateTime::from_timestamp_micros(1_700_000_000_000_001).unwrap(),
         },
+        foreign: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub async fn record<E: EventSet>(
         event_type: event.event_type().into(),
         data: environment.codec.encode(&event, event_id).await.unwrap(),
         metadata,
+        foreign: None,
     };
     let stream = StreamName::of(category, id);
     let request = AppendRequest { stream, expected: ExpectedRevision::Any, events: vec![event] };

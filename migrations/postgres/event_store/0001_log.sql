@@ -1,5 +1,5 @@
--- The log: every event once, in the order of commit. Streams and events are only ever inserted:
--- there is no row that every append updates, and so nothing that piles up while a backup or a report
+-- The log: every event once, in the order of commit. Streams and events are inserted, and never
+-- updated: there is no row that every append writes anew, and so nothing that piles up while a backup or a report
 -- keeps an old snapshot open.
 
 CREATE TABLE log (
@@ -34,8 +34,19 @@ CREATE TABLE event (
     actor          text COLLATE "C" NOT NULL,
     origin_system  text COLLATE "C" NOT NULL,
     traceparent    text COLLATE "C",
-    -- JSON text, personal values sealed.
-    data           bytea NOT NULL
+    -- JSON text, personal values sealed; of an event from outside whatever its writer sent.
+    data           bytea NOT NULL,
+    -- Of an event from outside: its own metadata as it came, and whether its data is said to be JSON.
+    -- NULL for those of modules.
+    foreign_metadata bytea,
+    foreign_json     boolean
+);
+
+-- What stays of events of other streams than modules' that were removed: checkpoints that stand there
+-- are still of this log.
+CREATE TABLE scavenged (
+    position bigint PRIMARY KEY,
+    id       uuid NOT NULL
 );
 
 CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);
@@ -117,6 +128,8 @@ CREATE FUNCTION append_what_fits(
     actors text[],
     origins text[],
     occurrences bigint[],
+    foreign_metadatas bytea[],
+    foreign_jsons boolean[],
     recorded bigint
 ) RETURNS TABLE (part integer, stream_id bigint, last_revision bigint, last_position bigint)
 LANGUAGE plpgsql AS $$
@@ -188,20 +201,21 @@ BEGIN
     END LOOP;
     INSERT INTO event (
         position, stream_id, revision, occurred_at, recorded_at, id, correlation_id, causation_id,
-        type, actor, origin_system, traceparent, data
+        type, actor, origin_system, traceparent, data, foreign_metadata, foreign_json
     )
     SELECT
         positions[given.part] - counts[given.part] + given.place + 1,
         stream_ids[given.part],
         lasts[given.part] - counts[given.part] + given.place + 1,
         given.occurred_at, recorded, given.id, given.correlation_id, given.causation_id,
-        given.type, given.actor, given.origin_system, given.traceparent, given.data
+        given.type, given.actor, given.origin_system, given.traceparent, given.data,
+        given.foreign_metadata, given.foreign_json
     FROM unnest(
         parts, places, ids, types, datas, correlations, causations, traceparents, actors, origins,
-        occurrences
+        occurrences, foreign_metadatas, foreign_jsons
     ) AS given (
         part, place, id, type, data, correlation_id, causation_id, traceparent, actor,
-        origin_system, occurred_at
+        origin_system, occurred_at, foreign_metadata, foreign_json
     )
     WHERE positions[given.part] IS NOT NULL;
     RETURN QUERY

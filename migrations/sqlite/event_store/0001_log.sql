@@ -24,7 +24,7 @@ CREATE TABLE event (
     revision       INTEGER NOT NULL,
     id             BLOB NOT NULL,
     type           TEXT NOT NULL,
-    -- JSON text, personal values sealed.
+    -- JSON text, personal values sealed; of an event from outside whatever its writer sent.
     data           BLOB NOT NULL,
     correlation_id BLOB NOT NULL,
     causation_id   BLOB,
@@ -33,7 +33,18 @@ CREATE TABLE event (
     origin_system  TEXT NOT NULL,
     -- Microseconds since 1970-01-01 UTC.
     occurred_at    INTEGER NOT NULL,
-    recorded_at    INTEGER NOT NULL
+    recorded_at    INTEGER NOT NULL,
+    -- Of an event from outside: its own metadata as it came, and whether its data is said to be JSON.
+    -- NULL for those of modules.
+    foreign_metadata BLOB,
+    foreign_json     INTEGER
+) STRICT;
+
+-- What stays of events of other streams than modules' that were removed: checkpoints that stand there
+-- are still of this log.
+CREATE TABLE scavenged (
+    position INTEGER PRIMARY KEY,
+    id       BLOB NOT NULL
 ) STRICT;
 
 CREATE UNIQUE INDEX event_in_stream ON event (stream_id, revision);

@@ -179,6 +179,7 @@ impl<'a> UnitOfWork<'a> {
                 event_type: event.event_type().into(),
                 data: self.environment.codec.encode(event, id).await?,
                 metadata: self.cause.metadata(self.context.now),
+                foreign: None,
             });
         }
         let evolved =

@@ -151,7 +151,8 @@ pub async fn happens(
         occurred_at: SystemClock.now(),
     };
     let data = data.to_string().into_bytes();
-    let event = NewEvent { id: new_id(), event_type: event_type.into(), data, metadata };
+    let event =
+        NewEvent { id: new_id(), event_type: event_type.into(), data, metadata, foreign: None };
     let (stream, expected) = (StreamName::of("lamp", lamp), ExpectedRevision::Any);
     let request = AppendRequest { stream, expected, events: vec![event] };
     environment.store.append(request).await.unwrap().position
@@ -168,6 +169,7 @@ pub async fn restored(environment: &Environment, first: usize) -> MemoryStore {
             event_type: recorded.event_type.clone(),
             data: recorded.data.clone(),
             metadata: recorded.metadata.clone(),
+            foreign: None,
         };
         let stream = recorded.stream.clone();
         let expected = ExpectedRevision::Any;

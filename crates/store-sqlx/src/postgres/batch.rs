@@ -1,9 +1,10 @@
 //! The statements that write a batch, and how the events of a batch become their arguments.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use kernel::event::{Revision, StreamName};
+use kernel::event::{ContentType, Foreign, Revision, StreamName};
 use kernel::planning::PlannedEvent;
 use kernel::store::{AppendRequest, Appended, ExpectedRevision};
 use sqlx::FromRow;
@@ -29,19 +30,21 @@ WITH locked AS MATERIALIZED (
 ), written AS (
     INSERT INTO event (
         position, stream_id, revision, occurred_at, recorded_at, id, correlation_id, causation_id,
-        type, actor, origin_system, traceparent, data
+        type, actor, origin_system, traceparent, data, foreign_metadata, foreign_json
     )
     SELECT
         locked.base + new.ordinal,
         CASE WHEN new.stream > 0 THEN new.stream ELSE locked.base - new.stream END,
-        new.revision, new.occurred_at, $16, new.id, new.correlation_id, new.causation_id,
-        new.type, new.actor, new.origin_system, new.traceparent, new.data
+        new.revision, new.occurred_at, $18, new.id, new.correlation_id, new.causation_id,
+        new.type, new.actor, new.origin_system, new.traceparent, new.data, new.foreign_metadata,
+        new.foreign_json
     FROM locked, unnest(
         $5::bigint[], $6::bigint[], $7::uuid[], $8::text[], $9::bytea[], $10::uuid[],
-        $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[]
+        $11::uuid[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::bytea[],
+        $17::boolean[]
     ) WITH ORDINALITY AS new (
         stream, revision, id, type, data, correlation_id, causation_id, traceparent, actor,
-        origin_system, occurred_at, ordinal
+        origin_system, occurred_at, foreign_metadata, foreign_json, ordinal
     )
 )
 SELECT base, require_fit(cardinality($3::bigint[]) = (
@@ -52,7 +55,7 @@ SELECT base, require_fit(cardinality($3::bigint[]) = (
 /// Writes what fits, see the migration.
 pub(super) const WRITE_WHAT_FITS: &str = "\
 SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
-    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// An append of a batch.
 pub(super) struct PlannedAppend<'a> {
@@ -84,6 +87,8 @@ struct Columns<'a> {
     actors: Vec<&'a str>,
     origins: Vec<&'a str>,
     occurrences: Vec<i64>,
+    foreign_metadatas: Vec<Option<&'a [u8]>>,
+    foreign_jsons: Vec<Option<bool>>,
 }
 
 /// A stream that a batch writes to.
@@ -156,6 +161,8 @@ impl<'a> Batch<'a> {
             .bind(columns.actors)
             .bind(columns.origins)
             .bind(columns.occurrences)
+            .bind(columns.foreign_metadatas)
+            .bind(columns.foreign_jsons)
             .bind(self.recorded_at.timestamp_micros())
             .fetch_one(connection)
             .await?;
@@ -213,6 +220,8 @@ impl<'a> Batch<'a> {
             .bind(columns.actors)
             .bind(columns.origins)
             .bind(columns.occurrences)
+            .bind(columns.foreign_metadatas)
+            .bind(columns.foreign_jsons)
             .bind(self.recorded_at.timestamp_micros())
             .fetch_all(connection)
             .await?;
@@ -250,6 +259,10 @@ impl<'a> Batch<'a> {
             columns.actors.push(&metadata.actor);
             columns.origins.push(&metadata.origin_system);
             columns.occurrences.push(metadata.occurred_at.timestamp_micros());
+            let foreign = event.foreign.as_ref();
+            columns.foreign_metadatas.push(foreign.map(|foreign| foreign.metadata.as_slice()));
+            let is_json = |foreign: &Arc<Foreign>| foreign.content_type == ContentType::Json;
+            columns.foreign_jsons.push(foreign.map(is_json));
         }
         columns
     }

@@ -72,7 +72,7 @@ impl Follower {
             for event in &events {
                 self.streams.grown(&event.stream, event.revision);
             }
-            self.tail.add(&events);
+            self.tail.add(end, &events);
             if events.len() < PAGE {
                 return Ok(());
             }

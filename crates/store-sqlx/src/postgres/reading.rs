@@ -27,7 +27,7 @@ macro_rules! select_events {
         concat!(
             "SELECT e.position, s.name, e.revision, e.id, e.type, e.data, e.correlation_id, \
              e.causation_id, e.traceparent, e.actor, e.origin_system, e.occurred_at, \
-             e.recorded_at",
+             e.recorded_at, e.foreign_metadata, e.foreign_json",
             $more,
             " FROM event e JOIN stream s ON s.id = e.stream_id ",
             $rest
@@ -36,7 +36,8 @@ macro_rules! select_events {
 }
 
 pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
-pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1";
+pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1 \
+     UNION ALL SELECT id FROM scavenged WHERE position = $1";
 /// Whoever reads a stream is likely to append to it: its id comes along.
 pub(super) const STREAM: &str =
     select_events!(", s.id", "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
@@ -56,7 +57,7 @@ pub(super) const CORRELATION: &str =
 pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
 /// Columns of an event; behind them there may be the id of the one stream that is read.
-const EVENT_COLUMNS: usize = 13;
+const EVENT_COLUMNS: usize = 15;
 /// How much of the log one page looks at when few of its events are wanted.
 const SCAN: Position = 20_000;
 /// How long a read is tried on other connections when those it got were lost.
@@ -261,6 +262,7 @@ fn recorded(
             origin_system: texts.share(row.try_get(10)?),
             occurred_at: moment(row.try_get(11)?)?,
         },
+        foreign: crate::foreign(row.try_get(13)?, row.try_get(14)?),
         recorded_at: moment(row.try_get(12)?)?,
     })
 }

@@ -65,16 +65,17 @@ impl Tail {
     /// wrote before them is not here yet: then the follower brings all of it.
     pub(super) fn written_here(&self, events: &[Arc<RecordedEvent>]) -> bool {
         self.wrote.notify_one();
-        let follows = self.add(events);
+        let before = events.first().map_or(0, |first| first.position - 1);
+        let follows = self.add(before, events);
         if !follows {
             self.behind.notify_one();
         }
         follows
     }
 
-    /// Adds events that follow one another, unless others are missing before them.
-    pub(super) fn add(&self, events: &[Arc<RecordedEvent>]) -> bool {
-        let follows = self.recent.follow(events);
+    /// Adds what the log has after a position, unless others are missing before it.
+    pub(super) fn add(&self, after: Position, events: &[Arc<RecordedEvent>]) -> bool {
+        let follows = self.recent.follow(after, events);
         if follows {
             raise(&self.head, self.recent.end());
         }

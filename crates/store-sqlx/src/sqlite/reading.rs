@@ -16,14 +16,15 @@ macro_rules! select_events {
         concat!(
             "SELECT e.position, s.name, e.revision, e.id, e.type, e.data, e.correlation_id, \
              e.causation_id, e.traceparent, e.actor, e.origin_system, e.occurred_at, \
-             e.recorded_at FROM event e JOIN stream s ON s.id = e.stream_id ",
+             e.recorded_at, e.foreign_metadata, e.foreign_json FROM event e JOIN stream s ON s.id = e.stream_id ",
             $rest
         )
     };
 }
 
 pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
-pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = ?1";
+pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = ?1 \
+     UNION ALL SELECT id FROM scavenged WHERE position = ?1";
 pub(super) const STREAM: &str =
     select_events!("WHERE s.name = ?1 AND e.revision >= ?2 ORDER BY e.revision LIMIT ?3");
 pub(super) const LAST: &str = select_events!("WHERE s.name = ?1 AND e.revision = s.revision");
@@ -90,6 +91,7 @@ fn recorded(
             origin_system: texts.share(row.get_ref(10)?.as_str()?),
             occurred_at: moment(row.get(11)?)?,
         },
+        foreign: crate::foreign(row.get(13)?, row.get(14)?),
         recorded_at: moment(row.get(12)?)?,
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use kernel::event::{Position, StreamName};
+use kernel::event::{ContentType, Position, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
 use kernel::seams::SharedClock;
 use kernel::store::{AppendError, BoxError};
@@ -29,8 +29,8 @@ pub(super) const NEW_STREAM: &str = "INSERT INTO stream (id, name, revision) VAL
 pub(super) const GROW_STREAM: &str = "UPDATE stream SET revision = ?2 WHERE id = ?1";
 pub(super) const NEW_EVENT: &str = "INSERT INTO event \
      (position, stream_id, revision, id, type, data, correlation_id, causation_id, traceparent, \
-     actor, origin_system, occurred_at, recorded_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     actor, origin_system, occurred_at, recorded_at, foreign_metadata, foreign_json) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 /// Writes groups on a connection of its own, opened again after a failure.
 pub(super) struct SqliteWriter {
@@ -256,6 +256,8 @@ fn write_events(
             metadata.origin_system.as_str(),
             metadata.occurred_at.timestamp_micros(),
             now.timestamp_micros(),
+            event.foreign.as_ref().map(|foreign| foreign.metadata.as_slice()),
+            event.foreign.as_ref().map(|foreign| foreign.content_type == ContentType::Json),
         ])?;
     }
     Ok(())
