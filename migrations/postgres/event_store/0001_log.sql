@@ -1,6 +1,6 @@
 -- The log: every event once, in the order of commit. Streams and events are inserted, and never
--- updated: there is no row that every append writes anew, and so nothing that piles up while a backup or a report
--- keeps an old snapshot open.
+-- updated: there is no row that every append writes anew, and so nothing that piles up while a backup
+-- or a report keeps an old snapshot open.
 
 CREATE TABLE log (
     one              boolean PRIMARY KEY DEFAULT true CHECK (one),
