@@ -32,6 +32,7 @@
 //! pooler between must be one per session.
 
 mod beside;
+mod charge;
 mod error;
 mod migrations;
 mod place;
@@ -52,6 +53,7 @@ use std::time::Duration;
 use sqlx::{Executor as _, SqlSafeStr as _};
 
 pub use beside::Scratch;
+pub use charge::{Charge, ChargeError, HandOver, HandedOver};
 pub use error::{DatabaseError, is_unavailable};
 use migrations::BOOKKEEPING;
 pub use migrations::{HasMigrations, Migrations};
@@ -63,9 +65,11 @@ use sqlite::SqlitePools;
 pub use sqlite::{migrate, sqlite_options};
 use statement::Connections;
 pub use statement::{Executor, Query, Statement, ToSql};
-pub use subscriptions::STATEMENTS;
 pub use tables::TableRow;
 pub use transaction::Transaction;
+
+/// Every statement of the bookkeeping, for a test that prepares them all.
+pub const STATEMENTS: &[&[Statement]] = &[subscriptions::STATEMENTS, charge::STATEMENTS];
 
 /// How the connections of one module in one process are used.
 ///
@@ -210,17 +214,6 @@ impl Database {
     /// See <https://www.postgresql.org/docs/current/wal-async-commit.html>.
     pub async fn begin_derived(&self) -> Result<Transaction, DatabaseError> {
         const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
-        Ok(match &self.pools {
-            Pools::Sqlite(_) => self.begin().await?,
-            Pools::Postgres(pools) => pools.writers.begin_with(BEGIN).await?.into(),
-        })
-    }
-
-    /// Opens a transaction whose statements take lists: PostgreSQL plans each for the tables as
-    /// they are now. The plan it would keep from when they were small reads all of a table that has
-    /// grown since, until statistics are next gathered.
-    pub async fn begin_bulk(&self) -> Result<Transaction, DatabaseError> {
-        const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan";
         Ok(match &self.pools {
             Pools::Sqlite(_) => self.begin().await?,
             Pools::Postgres(pools) => pools.writers.begin_with(BEGIN).await?.into(),

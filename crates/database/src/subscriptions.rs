@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStatus, SubscriptionStore,
 };
@@ -15,13 +16,13 @@ use kernel::seams::new_id;
 use kernel::store::BoxError;
 use uuid::Uuid;
 
-pub(crate) use self::statements::FORGET_ANSWERS;
 pub use self::statements::STATEMENTS;
 use self::statements::{
     ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,
-    PARKED, PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL,
-    RENEW, REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, UNPARK_ALL, WIDEN,
+    PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,
+    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, WIDEN,
 };
+pub(crate) use self::statements::{FORGET_ANSWERS, PARKED, UNPARK_ALL};
 use crate::{Database, DatabaseError, Row, Transaction};
 
 impl From<DatabaseError> for CheckpointError {
@@ -34,7 +35,7 @@ fn unknown(subscription: &str) -> CheckpointError {
     CheckpointError::Unknown { subscription: subscription.to_owned() }
 }
 
-fn checkpoint(row: &Row) -> Result<Checkpoint, DatabaseError> {
+pub(crate) fn checkpoint(row: &Row) -> Result<Checkpoint, DatabaseError> {
     Ok(Checkpoint {
         log_id: row.get("log_id")?,
         position: position(row)?,
@@ -67,12 +68,23 @@ fn position(row: &Row) -> Result<Position, DatabaseError> {
 }
 
 fn lease(row: &Row) -> Result<Option<LeaseStatus>, DatabaseError> {
+    if let Some(owner) = row.get("elsewhere")? {
+        let (token, expires_at) = (Uuid::nil(), DateTime::<Utc>::MAX_UTC);
+        return Ok(Some(LeaseStatus {
+            owner,
+            token,
+            expires_at,
+            expired: false,
+            handed_over: true,
+        }));
+    }
     let Some(owner) = row.get("owner")? else { return Ok(None) };
     Ok(Some(LeaseStatus {
         owner,
         token: row.get("token")?,
         expires_at: row.get("expires_at")?,
         expired: row.get("expired")?,
+        handed_over: false,
     }))
 }
 
@@ -97,7 +109,7 @@ fn status(row: &Row) -> Result<SubscriptionStatus, DatabaseError> {
     })
 }
 
-fn parked(row: &Row) -> Result<ParkedEvent, DatabaseError> {
+pub(crate) fn parked(row: &Row) -> Result<ParkedEvent, DatabaseError> {
     Ok(ParkedEvent {
         position: position(row)?,
         event_id: row.get("event_id")?,
@@ -109,7 +121,7 @@ fn parked(row: &Row) -> Result<ParkedEvent, DatabaseError> {
     })
 }
 
-async fn insert_parked(
+pub(crate) async fn insert_parked(
     transaction: &mut Transaction,
     subscription: &str,
     event: &ParkedEvent,

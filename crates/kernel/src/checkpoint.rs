@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use crate::parking::ParkedEvent;
@@ -15,7 +16,7 @@ use crate::store::{BoxError, EventStore, ReadError};
 use crate::subscription::SubscriptionKind;
 
 /// How far a subscription has come in which log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The log it was reading.
     pub log_id: Uuid,

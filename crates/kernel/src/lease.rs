@@ -86,6 +86,9 @@ pub struct LeaseStatus {
     pub expires_at: DateTime<Utc>,
     /// Whether it has expired, by the clock that decides.
     pub expired: bool,
+    /// Whether it was given away with its module: the owner runs it on a database of its own, and it
+    /// never expires here.
+    pub handed_over: bool,
 }
 
 impl LeaseStatus {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::checkpoint::{CheckpointError, SubscriptionStore};
@@ -12,7 +13,7 @@ use crate::execution::Environment;
 use crate::store::{BoxError, ReadError};
 
 /// An event that was set aside because it could not be handled.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedEvent {
     /// Where it stands in the log.
     pub position: Position,

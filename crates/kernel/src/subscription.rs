@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,8 @@ use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::store::{EventStore, LogPage, ReadError};
 
 /// What a subscription is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SubscriptionKind {
     /// Folds events into a read model.
     Projection,

@@ -14,6 +14,8 @@ CREATE TABLE checkpoint (
     owner        text,
     token        uuid,
     expires_at   timestamptz,
+    -- Who runs it instead, on a database of its own, since the module was handed over.
+    elsewhere    text,
     last_error   text,
     failed_at    timestamptz
 );
@@ -42,3 +44,15 @@ CREATE TABLE idempotency (
     created_at  timestamptz NOT NULL
 );
 CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- Who is in charge of the module's policies and reactors: whoever runs on this database while there is
+-- no row, or nobody named.
+CREATE TABLE charge (
+    one       integer PRIMARY KEY CHECK (one = 1),
+    -- Grows with every hand-over.
+    epoch     bigint NOT NULL,
+    -- Who is in charge instead, on a database of its own.
+    elsewhere text,
+    -- Where requests to the module go instead of being answered here.
+    route     text
+);

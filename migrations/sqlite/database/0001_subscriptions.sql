@@ -14,6 +14,8 @@ CREATE TABLE checkpoint (
     owner        TEXT,
     token        BLOB,
     expires_at   TEXT,
+    -- Who runs it instead, on a database of its own, since the module was handed over.
+    elsewhere    TEXT,
     last_error   TEXT,
     failed_at    TEXT
 ) STRICT, WITHOUT ROWID;
@@ -42,3 +44,15 @@ CREATE TABLE idempotency (
     created_at  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_age ON idempotency (created_at);
+
+-- Who is in charge of the module's policies and reactors: whoever runs on this database while there is
+-- no row, or nobody named.
+CREATE TABLE charge (
+    one       INTEGER PRIMARY KEY CHECK (one = 1),
+    -- Grows with every hand-over.
+    epoch     INTEGER NOT NULL,
+    -- Who is in charge instead, on a database of its own.
+    elsewhere TEXT,
+    -- Where requests to the module go instead of being answered here.
+    route     TEXT
+) STRICT;

@@ -130,7 +130,7 @@ impl<'i> Session<'i> {
     ) -> Result<Self, ImportError> {
         let mapping = &import.mapping;
         let ledger = Ledger { source: mapping.source.clone(), run: new_id() };
-        let mut transaction = import.database.begin_bulk().await?;
+        let mut transaction = import.database.begin().await?;
         let (mut state, fingerprint) = ledger.begin(&mut transaction, mapping).await?;
         if fingerprint != mapping.mirror_fingerprint {
             return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
@@ -389,7 +389,7 @@ impl<'i> Session<'i> {
     /// Begins to write, with how far the import will be. That row is locked by it, so that another
     /// run can take the source over before or after this transaction, not within.
     pub(super) async fn open(&self, state: &State) -> Result<Transaction, ImportError> {
-        let mut transaction = self.import.database.begin_bulk().await?;
+        let mut transaction = self.import.database.begin().await?;
         if self.ledger.advance(&mut transaction, state).await? {
             return Ok(transaction);
         }

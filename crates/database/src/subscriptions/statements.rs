@@ -28,8 +28,11 @@ pub(super) const REGISTERED: Statement = Statement::Same(
     "SELECT log_id, position, event_id, families FROM checkpoint WHERE subscription = $1",
 );
 pub(super) const REGISTER: Statement = timed!(
-    "INSERT INTO checkpoint (subscription, kind, log_id, position, updated_at, families) \
-     VALUES ($1, $2, $3, 0, " now ", '[]') ON CONFLICT (subscription) DO NOTHING"
+    "INSERT INTO checkpoint \
+     (subscription, kind, log_id, position, updated_at, families, elsewhere) \
+     VALUES ($1, $2, $3, 0, " now ", '[]', \
+     CASE WHEN $2 <> 'projection' THEN (SELECT elsewhere FROM charge) END) \
+     ON CONFLICT (subscription) DO NOTHING"
 );
 /// Takes the row until the transaction ends. On SQLite the transaction has the whole database.
 pub(super) const LOCK: Statement = Statement::PerEngine {
@@ -49,13 +52,13 @@ pub(super) const TAKE_LOG: Statement =
 pub(super) const ACQUIRE: Statement = Statement::PerEngine {
     sqlite: "UPDATE checkpoint SET owner = $2, token = $3, \
              expires_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', $4 || ' seconds') \
-             WHERE subscription = $1 AND (owner IS NULL OR owner = $2 \
+             WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
              OR expires_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')) \
              RETURNING log_id, position, event_id, families",
     postgres: "UPDATE checkpoint SET owner = $2, token = $3, \
                expires_at = clock_timestamp() + CAST($4 AS float8) * interval '1 second' \
                WHERE subscription = (SELECT subscription FROM checkpoint \
-               WHERE subscription = $1 AND (owner IS NULL OR owner = $2 \
+               WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
                OR expires_at <= clock_timestamp()) FOR UPDATE SKIP LOCKED) \
                RETURNING log_id, position, event_id, families",
 };
@@ -87,7 +90,7 @@ macro_rules! status {
     ($($which:literal)?) => {
         timed!(
             "SELECT subscription, kind, log_id, position, event_id, updated_at, families, owner, \
-             token, expires_at, expires_at <= " now " AS expired, last_error, failed_at, \
+             token, expires_at, elsewhere, expires_at <= " now " AS expired, last_error, failed_at, \
              (SELECT count(*) FROM parked_event \
              WHERE parked_event.subscription = checkpoint.subscription) AS parked \
              FROM checkpoint " $($which)?
@@ -127,11 +130,11 @@ pub(super) const PARK_AGAIN: Statement = Statement::Same(
 );
 pub(super) const UNPARK: Statement =
     Statement::Same("DELETE FROM parked_event WHERE subscription = $1 AND position = $2");
-pub(super) const UNPARK_ALL: Statement =
+pub(crate) const UNPARK_ALL: Statement =
     Statement::Same("DELETE FROM parked_event WHERE subscription = $1");
 pub(super) const PARKED_KEYS: Statement =
     Statement::Same("SELECT DISTINCT key FROM parked_event WHERE subscription = $1");
-pub(super) const PARKED: Statement = Statement::Same(
+pub(crate) const PARKED: Statement = Statement::Same(
     "SELECT position, event_id, key, error, attempts, parked_at, replay_requested \
      FROM parked_event WHERE subscription = $1 AND position > $2 ORDER BY position LIMIT $3",
 );

@@ -95,6 +95,7 @@ impl Content {
             token: *token,
             expires_at: SystemClock.now() + until.saturating_duration_since(now),
             expired: *until <= now,
+            handed_over: false,
         });
         Some(SubscriptionStatus {
             subscription: subscription.to_owned(),

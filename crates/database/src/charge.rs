@@ -1,0 +1,256 @@
+//! Who is in charge of a module: of its policies and reactors, and of answering for it. A module is
+//! handed over whole, from the database of one process to that of another, with the checkpoints of
+//! those subscriptions and what is parked of them. Projections stay: each side folds its own.
+//!
+//! The one that hands over is fenced out in the transaction that says so, as by another's lease. So
+//! at no moment two are in charge; what a reaction that was under way still does is recognised by
+//! reaction ids and idempotency keys. An epoch that grows with each hand-over makes every step
+//! repeatable: taking over what was taken over already changes nothing.
+
+use std::collections::BTreeSet;
+
+use kernel::checkpoint::{Checkpoint, ParkedEvent};
+use kernel::subscription::SubscriptionKind;
+use serde::{Deserialize, Serialize};
+
+use crate::subscriptions::{PARKED, UNPARK_ALL, checkpoint, insert_parked, parked};
+use crate::{Database, DatabaseError, Pools, Row, Statement, Transaction};
+
+const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
+/// Nobody registers a subscription until the transaction ends. On SQLite it has the whole database.
+const LOCK: Statement = Statement::PerEngine {
+    sqlite: "SELECT 1 WHERE FALSE",
+    postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
+};
+const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM charge");
+const AWAIT: Statement = Statement::Same(
+    "INSERT INTO charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
+);
+const SET: Statement = Statement::Same(
+    "INSERT INTO charge (one, epoch, elsewhere) VALUES (1, $1, $2) \
+     ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, elsewhere = excluded.elsewhere",
+);
+const ROUTE: Statement = Statement::Same(
+    "INSERT INTO charge (one, epoch, route) VALUES (1, 0, $1) \
+     ON CONFLICT (one) DO UPDATE SET route = excluded.route",
+);
+const MARK: Statement = Statement::Same(
+    "UPDATE checkpoint SET elsewhere = $1, owner = NULL, token = NULL, expires_at = NULL \
+     WHERE kind <> 'projection'",
+);
+const REACTIONS: Statement = Statement::Same(
+    "SELECT subscription, kind, log_id, position, event_id, families FROM checkpoint \
+     WHERE kind <> 'projection' ORDER BY subscription",
+);
+const FAMILIES: Statement =
+    Statement::Same("SELECT families FROM checkpoint WHERE subscription = $1");
+const PUT: Statement = Statement::PerEngine {
+    sqlite: "INSERT INTO checkpoint \
+             (subscription, kind, log_id, position, event_id, updated_at, families) \
+             VALUES ($1, $2, $3, $4, $5, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), $6) \
+             ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
+             position = excluded.position, event_id = excluded.event_id, \
+             updated_at = excluded.updated_at, families = excluded.families",
+    postgres: "INSERT INTO checkpoint \
+               (subscription, kind, log_id, position, event_id, updated_at, families) \
+               VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6) \
+               ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
+               position = excluded.position, event_id = excluded.event_id, \
+               updated_at = excluded.updated_at, families = excluded.families",
+};
+
+/// Every statement of this file, for a test that prepares them all.
+pub(crate) const STATEMENTS: &[Statement] =
+    &[LOCK, CHARGE, AWAIT, SET, ROUTE, MARK, REACTIONS, FAMILIES, PUT];
+
+/// Who is in charge of a module, as its database says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Charge {
+    /// Grows with every hand-over; 0 before the first.
+    pub epoch: u64,
+    /// Who is in charge instead; `None` when those are that run on this database.
+    pub elsewhere: Option<String>,
+    /// Where requests to the module go instead; `None` when they are answered here.
+    pub route: Option<String>,
+}
+
+/// What goes from one database to the other when a module is handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOver {
+    /// The number of this hand-over.
+    pub epoch: u64,
+    /// The module's policies and reactors.
+    pub subscriptions: Vec<HandedOver>,
+}
+
+/// A policy or reactor that is handed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// Its name.
+    pub subscription: String,
+    /// What it is.
+    pub kind: SubscriptionKind,
+    /// Everything up to here is done, but what is parked.
+    pub checkpoint: Checkpoint,
+    /// Every event family that any replica ever wanted for it.
+    pub families: BTreeSet<String>,
+    /// Its events that could not be handled, and those that wait behind them.
+    pub parked: Vec<ParkedEvent>,
+}
+
+/// Why a module was not handed over or taken over. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChargeError {
+    /// The database did not do it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// It is not this database's to give.
+    #[error("the module is not run here: {to} is in charge of it")]
+    Elsewhere {
+        /// Who is in charge.
+        to: String,
+    },
+    /// A later hand-over was made since.
+    #[error("hand-over {epoch} is out of date: the last one here is {current}")]
+    OutOfDate {
+        /// Of the hand-over.
+        epoch: u64,
+        /// Of this database.
+        current: u64,
+    },
+}
+
+fn charge(row: &Row) -> Result<Charge, DatabaseError> {
+    Ok(Charge {
+        epoch: row.get::<i64>("epoch")?.cast_unsigned(),
+        elsewhere: row.get("elsewhere")?,
+        route: row.get("route")?,
+    })
+}
+
+async fn charge_in(transaction: &mut Transaction) -> Result<Charge, DatabaseError> {
+    let row = transaction.query(&CHARGE).fetch_optional().await?;
+    Ok(row.as_ref().map(charge).transpose()?.unwrap_or_default())
+}
+
+async fn set(
+    transaction: &mut Transaction,
+    epoch: u64,
+    elsewhere: Option<&str>,
+) -> Result<(), DatabaseError> {
+    transaction.query(&SET).bind(epoch.cast_signed()).bind(elsewhere).execute().await?;
+    transaction.query(&MARK).bind(elsewhere).execute().await?;
+    Ok(())
+}
+
+/// The policies and reactors as they stand, with all that is parked of them.
+async fn reactions(transaction: &mut Transaction) -> Result<Vec<HandedOver>, DatabaseError> {
+    let mut reactions = Vec::new();
+    for row in transaction.query(&REACTIONS).fetch_all().await? {
+        let subscription: String = row.get("subscription")?;
+        let set_aside = transaction.query(&PARKED).bind(&subscription).bind(0_i64).bind(i64::MAX);
+        let set_aside = set_aside.fetch_all().await?;
+        reactions.push(HandedOver {
+            kind: row.name("kind")?,
+            checkpoint: checkpoint(&row)?,
+            families: row.json("families")?,
+            parked: set_aside.iter().map(parked).collect::<Result<_, _>>()?,
+            subscription,
+        });
+    }
+    Ok(reactions)
+}
+
+impl Database {
+    /// Who is in charge of the module.
+    pub async fn charge(&self) -> Result<Charge, DatabaseError> {
+        let row = self.query(&CHARGE).fetch_optional().await?;
+        Ok(row.as_ref().map(charge).transpose()?.unwrap_or_default())
+    }
+
+    /// Leaves the module's policies and reactors to `elsewhere` until it is taken over, unless
+    /// anything was said about it before: for a database that begins beside another one.
+    pub async fn await_charge(&self, elsewhere: &str) -> Result<(), DatabaseError> {
+        let mut transaction = self.begin_locked().await?;
+        if transaction.query(&AWAIT).bind(elsewhere).execute().await? == 1 {
+            transaction.query(&MARK).bind(elsewhere).execute().await?;
+        }
+        self.commit_locked(transaction).await
+    }
+
+    /// Gives the module's policies and reactors away. When this returns it is on the disk, and
+    /// nobody moves their checkpoints here any more. Again to the same: the same answer, as long as
+    /// it was not taken back.
+    pub async fn hand_over(&self, to: &str) -> Result<HandOver, ChargeError> {
+        let mut transaction = self.begin_locked().await?;
+        let charge = charge_in(&mut transaction).await?;
+        let epoch = match charge.elsewhere {
+            None => {
+                set(&mut transaction, charge.epoch + 1, Some(to)).await?;
+                charge.epoch + 1
+            }
+            Some(already) if already == to => charge.epoch,
+            Some(to) => return Err(ChargeError::Elsewhere { to }),
+        };
+        let subscriptions = reactions(&mut transaction).await?;
+        self.commit_locked(transaction).await?;
+        Ok(HandOver { epoch, subscriptions })
+    }
+
+    /// Takes what another database handed over: from now on whoever runs on this one is in charge.
+    /// `false` when it was taken already, and nothing was changed.
+    pub async fn take_over(&self, handed: &HandOver) -> Result<bool, ChargeError> {
+        let mut transaction = self.begin_locked().await?;
+        let current = charge_in(&mut transaction).await?;
+        if handed.epoch == current.epoch && current.elsewhere.is_none() {
+            return Ok(false);
+        }
+        if handed.epoch <= current.epoch {
+            let (epoch, current) = (handed.epoch, current.epoch);
+            return Err(ChargeError::OutOfDate { epoch, current });
+        }
+        for one in &handed.subscriptions {
+            let known = transaction.query(&FAMILIES).bind(&one.subscription).fetch_optional();
+            let mut families = one.families.clone();
+            if let Some(known) = known.await? {
+                families.extend(known.json::<BTreeSet<String>>("families")?);
+            }
+            let put = transaction.query(&PUT).bind(&one.subscription).bind(one.kind.as_str());
+            let put = put.bind(one.checkpoint.log_id).bind(one.checkpoint.position.cast_signed());
+            put.bind(one.checkpoint.event_id).bind_json(&families).execute().await?;
+            transaction.query(&UNPARK_ALL).bind(&one.subscription).execute().await?;
+            for event in &one.parked {
+                insert_parked(&mut transaction, &one.subscription, event).await?;
+            }
+        }
+        set(&mut transaction, handed.epoch, None).await?;
+        self.commit_locked(transaction).await?;
+        Ok(true)
+    }
+
+    /// Lets requests to the module go elsewhere, or be answered here again.
+    pub async fn set_route(&self, route: Option<&str>) -> Result<(), DatabaseError> {
+        let mut transaction = self.begin_locked().await?;
+        transaction.query(&ROUTE).bind(route).execute().await?;
+        self.commit_locked(transaction).await
+    }
+
+    /// A transaction in which nobody registers a subscription, and whose commit is on the disk when it
+    /// returns. On SQLite that is not so by itself.
+    async fn begin_locked(&self) -> Result<Transaction, DatabaseError> {
+        let mut transaction: Transaction = match &self.pools {
+            Pools::Sqlite(pools) => pools.writer.begin_with(BEGIN_DURABLE).await?.into(),
+            Pools::Postgres(_) => self.begin().await?,
+        };
+        transaction.query(&LOCK).execute().await?;
+        Ok(transaction)
+    }
+
+    async fn commit_locked(&self, transaction: Transaction) -> Result<(), DatabaseError> {
+        transaction.commit().await?;
+        if let Pools::Sqlite(pools) = &self.pools {
+            sqlx::query("PRAGMA synchronous = NORMAL").execute(&pools.writer).await?;
+        }
+        Ok(())
+    }
+}
