@@ -1,5 +1,6 @@
 //! The command line. Exit codes: 0 done, 1 the work failed, 2 usage.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ use crate::contracts::ContractsCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
 use crate::{
-    bench, contracts, events, import, openapi, output, parked, projections, serve, telemetry,
+    bench, contracts, events, extract, import, openapi, output, parked, projections, serve,
+    telemetry,
 };
 
 /// The work failed.
@@ -66,6 +68,15 @@ struct Overrides {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Vec<String>>,
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modules: Option<BTreeMap<String, Place>>,
+}
+
+/// Where a module's tables are.
+#[derive(Debug, Clone, Serialize)]
+struct Place {
+    database: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +92,9 @@ enum Command {
         /// The modules to run, separated by commas; all unless given
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         modules: Option<Vec<String>>,
+        /// Where the tables of the one module are that runs; beside the store unless given
+        #[arg(long, value_name = "URL", requires = "modules")]
+        database: Option<String>,
         /// Print the configuration in force and exit
         #[arg(long)]
         dump_config: bool,
@@ -102,6 +116,8 @@ enum Command {
         #[command(subcommand)]
         command: ParkedCommand,
     },
+    /// Hand a module that runs here over to a service of its own, or back
+    Extract(extract::Arguments),
     /// Measure what a store does on this machine
     Bench {
         #[command(subcommand)]
@@ -155,10 +171,21 @@ pub enum Format {
 /// Carries out the command.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Common { config, mut overrides } = cli.common;
-    if let Command::Serve { listen, admin_listen, modules, .. } = &cli.command {
+    if let Command::Serve { listen, admin_listen, modules, database, .. } = &cli.command {
         overrides.listen = *listen;
         overrides.admin_listen = *admin_listen;
         overrides.run.clone_from(modules);
+        overrides.modules = match (modules.as_deref(), database) {
+            (_, None) => None,
+            (Some([module]), Some(database)) => {
+                Some(BTreeMap::from([(module.clone(), Place { database: database.clone() })]))
+            }
+            (_, Some(_)) => {
+                let problem = "--database is that of one module: name one with --modules, or set \
+                               [modules.<name>] database for each in the configuration file";
+                return Err(Misused(problem.to_owned()).into());
+            }
+        };
     }
     if matches!(cli.command, Command::Openapi) {
         output::line(openapi::document().to_pretty_json()?)?;
@@ -168,6 +195,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return contracts::run(command);
     }
     let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
+    let usual = || configuration.store == Configuration::default().store;
+    if matches!(cli.command, Command::Bench { .. }) && overrides.store.is_none() && usual() {
+        let problem = "name the store to be measured with --store: what a benchmark writes stays \
+                       in it for ever";
+        return Err(Misused(problem.to_owned()).into());
+    }
     if !matches!(cli.command, Command::Serve { .. })
         && std::env::var_os("BASCULE_LOG__FILTER").is_none()
     {
@@ -198,6 +231,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
+        Command::Extract(arguments) => extract::run(&arguments).await,
         Command::Bench { workload } => bench::run(&configuration, &workload).await,
         Command::Openapi | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
     }

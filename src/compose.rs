@@ -20,6 +20,9 @@ pub const MODULES: [&str; 4] = [customers::NAME, orders::NAME, billing::NAME, pa
 /// destroy it by themselves.
 const RETAINED: &[&str] = &[billing::NAME];
 
+/// What a module that waits to be handed over is told of whoever runs it until then.
+const FORMER_HOME: &str = "the system it is handed over from";
+
 /// Everything that is open.
 pub struct System {
     /// What the modules work with.
@@ -86,10 +89,13 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     let (environment, opened) = environment(configuration, &master_key).await?;
     let mut modules = Vec::new();
     for name in MODULES {
-        if configuration.run.is_empty() || configuration.run.iter().any(|one| one == name) {
-            let module = open_module(name, &environment, configuration);
-            modules
-                .push(module.await.with_context(|| format!("the module {name} cannot be opened"))?);
+        if configuration.runs(name)? {
+            let module = open_module(name, &environment, configuration).await;
+            let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
+            if configuration.modules.get(name).is_some_and(|settings| settings.awaits_charge) {
+                module.database.await_charge(FORMER_HOME).await?;
+            }
+            modules.push(module);
         }
     }
     let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;

@@ -61,6 +61,13 @@ pub struct ModuleSettings {
     /// Where its own tables are, when not beside the event store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+    /// The service that it runs in, such as `http://payments:8080`. It does not run here then, and
+    /// requests to it are forwarded there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<String>,
+    /// Whether it waits to be handed over before it runs policies and reactors: for a service that
+    /// begins beside the system that runs the module.
+    pub awaits_charge: bool,
 }
 
 /// This process among others on the same store.
@@ -181,6 +188,17 @@ impl Configuration {
         // An unset variable of an orchestrator is an empty one.
         configuration.admin_token = configuration.admin_token.filter(|token| !token.is_empty());
         Ok(configuration)
+    }
+
+    /// Whether a module runs here.
+    pub fn runs(&self, module: &str) -> anyhow::Result<bool> {
+        let is_named = self.run.iter().any(|one| one == module);
+        let is_remote = self.modules.get(module).is_some_and(|module| module.remote.is_some());
+        anyhow::ensure!(
+            !(is_named && is_remote),
+            "{module} is to run here (`run`, --modules) and elsewhere ([modules.{module}] remote): leave one of them out"
+        );
+        Ok(!is_remote && (self.run.is_empty() || is_named))
     }
 
     /// Where a part of the system keeps its tables: a module, or one of the parts beside them.

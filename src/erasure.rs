@@ -19,6 +19,7 @@ use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
 use kernel::keys::{KeyHolder, SecretKey};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
+use kernel::store::{EventStore, ReadError};
 use kernel::subscription::{Delivery, LogReader};
 use kernel::sync::LegacyAggregate;
 use tokio::time::Instant;
@@ -49,7 +50,7 @@ impl Reaction for CaptureErasure {
     }
 
     fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
+        ReactionKind::Upkeep
     }
 
     /// All in one order: each of them goes through whole tables.
@@ -226,19 +227,37 @@ pub struct Step<'s> {
     pub position: Position,
 }
 
-/// Waits until steps are taken, for a while; those that are not.
+/// Why it cannot be told whether a step was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The log does not answer.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A module's database does not answer.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+}
+
+/// Waits until steps are taken, for a while; those that are not. A checkpoint of another log, or of
+/// a later state of this one, says nothing of the event that stands there now.
 pub async fn not_taken(
+    log: &dyn EventStore,
     steps: Vec<Step<'_>>,
     deadline: Instant,
-) -> Result<Vec<&'static str>, CheckpointError> {
+) -> Result<Vec<&'static str>, StepError> {
     let mut left = steps;
     let mut looks = tokio::time::interval(BETWEEN_LOOKS);
     loop {
         looks.tick().await;
         let mut waiting = Vec::new();
         for step in left {
-            let checkpoint = step.database.checkpoint(step.subscription).await?;
-            if checkpoint.is_none_or(|checkpoint| checkpoint.position < step.position) {
+            let is_taken = match step.database.checkpoint(step.subscription).await? {
+                Some(checkpoint) if checkpoint.position >= step.position => {
+                    checkpoint.is_of(log).await?
+                }
+                _ => false,
+            };
+            if !is_taken {
                 waiting.push(step);
             }
         }

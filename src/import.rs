@@ -10,6 +10,7 @@ use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
 use clap::Args;
 use database::Database;
 use kernel::sync::SyncTarget;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{FAILED, Format};
@@ -62,7 +63,7 @@ pub async fn import(
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
     // Nobody who was erased comes back, also not into a mirror that was made anew.
     let erasing = CancellationToken::new();
-    let mirror = take_out_the_erased(&mut system, &erasing).await?;
+    let (mirror, taking_out) = take_out_the_erased(&mut system, &erasing).await?;
     let key = configuration.master_key().await?.derive(erasure::CAPTURE);
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
@@ -77,6 +78,8 @@ pub async fn import(
     };
     drop((import, targets, mirror));
     erasing.cancel();
+    // It gives its lease back before the connections are gone.
+    taking_out.join_all().await;
     system.close().await;
     let summary = outcome.context("the import stopped; what was done until then stays done")?;
 
@@ -96,16 +99,17 @@ pub async fn import(
 async fn take_out_the_erased(
     system: &mut compose::System,
     shutdown: &CancellationToken,
-) -> anyhow::Result<Database> {
+) -> anyhow::Result<(Database, JoinSet<()>)> {
     let mut modules = system.modules.iter_mut();
     let capture = modules.find(|module| module.name == erasure::CAPTURE);
     let capture = capture.context("the mirror is not open")?;
+    let mut running = JoinSet::new();
     for subscription in std::mem::take(&mut capture.subscriptions) {
-        tokio::spawn(subscription.run(shutdown.clone()));
+        running.spawn(subscription.run(shutdown.clone()));
     }
     let mirror = capture.database.clone();
     erasure::capture_caught_up(&system.environment, &mirror).await?;
-    Ok(mirror)
+    Ok((mirror, running))
 }
 
 fn print_summary(summary: &Summary) -> anyhow::Result<()> {

@@ -11,6 +11,8 @@ mod contracts;
 mod crash_points;
 mod erasure;
 mod events;
+mod extract;
+mod forwarding;
 mod import;
 mod interruption;
 mod openapi;

@@ -44,7 +44,7 @@ pub enum ParkedCommand {
         /// The subscription
         subscription: String,
         /// Where the event stands in the log; later ones of its key follow it
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(conflicts_with = "all")]
         position: Option<Position>,
         /// All that are parked
         #[arg(long)]
@@ -84,6 +84,10 @@ pub async fn run(
 ) -> anyhow::Result<ExitCode> {
     if let ParkedCommand::Discard { yes: false, .. } = command {
         let hint = "a discarded event is never handled: say --yes if that is what you want";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    if let ParkedCommand::Replay { position: None, all: false, .. } = command {
+        let hint = "say which event by its position, as `bascule parked list` shows it, or --all";
         return Err(Misused(hint.to_owned()).into());
     }
     let interruption = Interruption::listen();

@@ -82,16 +82,10 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     }
     let head = match running.store.head().await {
         Ok(head) => head,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
-            return HttpResponse::ServiceUnavailable()
-                .json(json!({ "status": "store unavailable" }));
-        }
+        Err(error) => return not_ready("store unavailable", error.into()),
     };
     if let Err(error) = running.store.check_writable().await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
-        return HttpResponse::ServiceUnavailable()
-            .json(json!({ "status": "store cannot be written to" }));
+        return not_ready("store cannot be written to", error.into());
     }
     let projections: serde_json::Map<_, _> = running
         .projections
@@ -126,6 +120,13 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     } else {
         HttpResponse::ServiceUnavailable().json(body)
     }
+}
+
+/// Says what is wrong, with the causes behind it: only operators see this listener.
+fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {
+    let why = format!("{error:#}");
+    tracing::warn!(why, "not ready: {status}");
+    HttpResponse::ServiceUnavailable().json(json!({ "status": status, "why": why }))
 }
 
 /// Whether a subscription is such that requests should go elsewhere. One that another replica runs

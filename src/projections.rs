@@ -54,7 +54,7 @@ pub enum ProjectionsCommand {
 #[derive(Debug, Args)]
 pub struct Which {
     /// Their names, with or without the version, unless --all
-    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "NAME", conflicts_with = "all")]
     names: Vec<String>,
     /// Every projection and, for a rebuild, the policies and reactors that stopped
     #[arg(long)]
@@ -96,6 +96,12 @@ pub async fn run(
     configuration: &Configuration,
     command: ProjectionsCommand,
 ) -> anyhow::Result<ExitCode> {
+    if let ProjectionsCommand::Rebuild(which) | ProjectionsCommand::Verify(which) = &command
+        && which.names.is_empty()
+        && !which.all
+    {
+        return Err(Misused("name the subscriptions, or say --all".to_owned()).into());
+    }
     let interruption = Interruption::listen();
     let desk = Desk::open(configuration).await?;
     let done = carry_out(&desk.catalogue, command, interruption.token()).await;

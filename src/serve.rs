@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use billing::BillingSettings;
 use database::Engine;
-use http::Configure;
+use http::{BodyLimit, Configure, Forwarding};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use kernel::projection::Progress;
@@ -24,6 +25,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::admin::{self, Access, Admin, Running, States};
 use crate::compose::{self, System};
 use crate::configuration::Configuration;
+use crate::forwarding::Routes;
 use crate::interruption::until_asked_to_stop;
 use crate::probes::Probes;
 use crate::subscriptions::Catalogue;
@@ -35,6 +37,8 @@ const GRACE_SECONDS: u64 = 10;
 const WIND_DOWN: Duration = Duration::from_secs(10);
 /// How long the welcome waits for the read models. They may take longer: `/readyz` tells.
 const CATCH_UP: Duration = Duration::from_secs(10);
+/// Most bytes of a body on the second listener: what is parked goes along with a module.
+const ADMIN_BODY_LIMIT: usize = 64 * 1024 * 1024;
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs until it is asked to stop.
@@ -57,17 +61,21 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let head = system.environment.store.head().await?;
     let projections: Vec<(String, Progress)> =
         system.modules.iter().flat_map(|module| module.projections.clone()).collect();
-    let (api, address) = api_server(&configuration, &system)?;
-    for open_to_others in [address, admin_address].iter().filter(|one| !one.ip().is_loopback()) {
+    let routes = Routes::of(&configuration, &system).await?;
+    let (api, address) = api_server(&configuration, &system, routes.forwarding.clone())?;
+    let following = tokio::spawn(routes.follow(shutdown.clone()));
+    if !address.ip().is_loopback() {
         tracing::warn!(
-            address = %open_to_others,
-            "this listener can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
+            %address,
+            "the API can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
         );
     }
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
     let (environment, billing) = (system.environment.clone(), configuration.billing.clone());
-    operations.started(Running::new(environment, billing, catalogue, states.clone()))?;
+    let running =
+        Running::new(environment, billing, catalogue, states.clone(), projections.clone());
+    operations.started(running)?;
     probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
 
     let announcing = async {
@@ -88,6 +96,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     api_handle.pause().await;
     operations.stop().await;
     shutdown.cancel();
+    following.await?;
     wind_down(subscriptions).await;
     stop(&api_handle).await;
     system.close().await;
@@ -216,7 +225,10 @@ fn admin_server(
     // Its routes are described in docs/operations.md.
     let description = OpenApi::default();
     let server = HttpServer::new(move || {
-        let app = App::new().app_data(probes.clone()).app_data(operations.clone());
+        let app = App::new()
+            .app_data(probes.clone())
+            .app_data(operations.clone())
+            .app_data(BodyLimit(ADMIN_BODY_LIMIT));
         http::finish(app.configure(probes::routes).configure(admin::routes), &description)
     });
     let server = server
@@ -232,10 +244,12 @@ fn admin_server(
 fn api_server(
     configuration: &Configuration,
     system: &System,
+    forwarding: Forwarding,
 ) -> anyhow::Result<(Server, SocketAddr)> {
     let modules: Vec<Configure> =
         system.modules.iter().map(|module| module.configure.clone()).collect();
     let environment = web::Data::new(system.environment.clone());
+    let forwarding = web::Data::new(forwarding);
     let description = openapi::document();
     let served = web::Data::new(description.to_pretty_json()?);
     let server = HttpServer::new(move || {
@@ -249,6 +263,7 @@ fn api_server(
             .route("/openapi.json", web::get().to(serve_description))
             .route("/docs", web::get().to(to_documentation))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
+        let app = app.app_data(forwarding.clone()).wrap(from_fn(http::forward));
         http::finish(app, &description)
     });
     let server = server

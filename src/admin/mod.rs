@@ -1,6 +1,7 @@
 //! `/admin/…` on the second listener: what operators do to a running system.
 
 mod access;
+pub mod charge;
 mod erase;
 mod jobs;
 mod parked;
@@ -13,6 +14,7 @@ use actix_web::web::{self, ServiceConfig};
 use billing::BillingSettings;
 use http::Problem;
 use kernel::execution::Environment;
+use kernel::projection::Progress;
 use kernel::subscription::SubscriptionState;
 use tokio::sync::{OnceCell, watch};
 
@@ -35,6 +37,7 @@ pub struct Running {
     billing: BillingSettings,
     catalogue: Arc<Catalogue>,
     states: States,
+    projections: Vec<(String, Progress)>,
     jobs: Jobs,
 }
 
@@ -45,10 +48,11 @@ impl Running {
         billing: BillingSettings,
         catalogue: Catalogue,
         states: States,
+        projections: Vec<(String, Progress)>,
     ) -> Self {
         let catalogue = Arc::new(catalogue);
         let jobs = Jobs::new(Arc::clone(&catalogue));
-        Self { environment, billing, catalogue, states, jobs }
+        Self { environment, billing, catalogue, states, projections, jobs }
     }
 }
 
@@ -80,6 +84,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("/admin")
             .wrap(from_fn(access::guard))
+            .configure(charge::routes)
             .configure(subscriptions::routes)
             .configure(parked::routes)
             .service(erase::erase),

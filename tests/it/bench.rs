@@ -83,6 +83,18 @@ async fn a_store_that_somebody_needs_is_left_alone() {
     assert!(events(&data).len() > before);
 }
 
+#[test]
+fn the_usual_store_is_not_measured_unless_it_is_named() {
+    let data = Data::new();
+    for workload in ["append", "read", "command"] {
+        let output = data.bascule().env_remove("BASCULE_STORE").args(["bench", workload]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("--store"), "{output:?}");
+    }
+    assert!(!data.path("data").exists());
+}
+
 #[tokio::test]
 async fn an_interrupted_measurement_tells_what_it_has_and_fails() {
     let data = Data::new();

@@ -560,3 +560,36 @@ async fn an_erasure_that_was_set_aside_is_not_complete() {
     let (status, problem) = server.post("/api/v1/orders", &order(&id, "sandbox:ok")).await;
     assert_eq!((status, &problem["type"]), (409, &json!("/problems/refused/customer-closed")));
 }
+
+/// A checkpoint from a future that the log no longer knows says nothing of an erasure, and neither
+/// does a module that does not run.
+#[tokio::test]
+async fn an_erasure_is_not_complete_while_nobody_can_tell() {
+    let data = Data::new();
+    let mut server = data.serve();
+    let id = server.register_customer(OF_ADELHEID[0]).await;
+    assert!(server.stop().success());
+    let backup = data.path("backup.db");
+    std::fs::copy(data.path("bascule.db"), &backup).unwrap();
+    let mut server = data.serve();
+    let order_id = server.place_order(&id, "sandbox:ok").await;
+    server.order_is(&order_id, "confirmed").await;
+    server.until_ready().await;
+    assert!(server.stop().success());
+    std::fs::copy(&backup, data.path("bascule.db")).unwrap();
+
+    let mut server = data.serve();
+    let path = format!("/admin/customers/{id}/erase");
+    let (status, answer) = server.admin_do(Method::POST, &path).await;
+    assert_eq!((status, &answer["complete"]), (202, &json!(false)), "{answer}");
+    assert!(answer["pending"].as_array().unwrap().contains(&json!("customers.erasure")));
+    data.run_ok(&["projections", "rebuild", "--all"]);
+    erase(&server, &id).await;
+    assert!(server.stop().success());
+
+    let server = data.serve_with(&[("BASCULE_RUN", "[customers]")]);
+    let (status, answer) = server.admin_do(Method::POST, &path).await;
+    assert_eq!((status, &answer["complete"]), (202, &json!(false)), "{answer}");
+    assert_eq!(answer["not_run_here"], json!(["orders", "payments", "billing"]), "{answer}");
+    assert!(answer.get("documents_retained_until").is_none(), "{answer}");
+}

@@ -219,9 +219,10 @@ async fn names_that_nothing_has_are_refused_with_those_there_are() {
     for (arguments, told) in [
         (&["projections", "rebuild", "orders.ordres"][..], "orders.orders.v1"),
         (&["projections", "verify", "billing.invoicing"], "no projection"),
-        (&["projections", "verify"], "<NAME>"),
+        (&["projections", "verify"], "--all"),
         (&["parked", "show", "orders.ordres", "1"], "orders.orders.v1"),
         (&["parked", "discard", "orders.orders", "1"], "--yes"),
+        (&["parked", "replay", "orders.orders"], "--all"),
     ] {
         let output = data.run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");

@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Whoever waits for the server to get somewhere looks this often, and leaves it the processor.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
+const ANY_PORT: &str = "127.0.0.1:0";
+
 /// A server's data, which outlives its process.
 pub(crate) struct Data {
     folder: TempDir,
@@ -182,22 +184,29 @@ impl Data {
 
     /// Serves with the second listener at a certain address.
     pub(crate) fn serve_at(&self, admin_listen: &str, environment: &[(&str, &str)]) -> Server {
-        self.start_at(admin_listen, environment).until_serving()
+        self.start_at(ANY_PORT, admin_listen, environment).until_serving()
+    }
+
+    /// Serves where a server has been that is gone.
+    pub(crate) fn serve_again(&self, gone: &Server, environment: &[(&str, &str)]) -> Server {
+        let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+        let (listen, admin_listen) = (address(&gone.http), address(&gone.admin));
+        self.start_at(&listen, &admin_listen, environment).until_serving()
     }
 
     /// Starts a server without waiting for it.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Starting {
-        self.start_at("127.0.0.1:0", environment)
+        self.start_at(ANY_PORT, ANY_PORT, environment)
     }
 
-    fn start_at(&self, admin_listen: &str, environment: &[(&str, &str)]) -> Starting {
+    fn start_at(&self, listen: &str, admin_listen: &str, environment: &[(&str, &str)]) -> Starting {
         self.servers.set(self.servers.get() + 1);
         let addresses = self.path(&format!("addresses-{}.json", self.servers.get()));
         let log = self.path("server.log");
         let writer = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let child = self
             .bascule()
-            .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen", admin_listen])
+            .args(["serve", "--listen", listen, "--admin-listen", admin_listen])
             .env("BASCULE_ADDRESS_FILE", &addresses)
             .envs(environment.iter().copied())
             .stdout(Stdio::null())

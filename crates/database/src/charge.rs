@@ -1,6 +1,7 @@
 //! Who is in charge of a module: of its policies and reactors, and of answering for it. A module is
 //! handed over whole, from the database of one process to that of another, with the checkpoints of
-//! those subscriptions and what is parked of them. Projections stay: each side folds its own.
+//! those subscriptions and what is parked of them. Projections and upkeep stay: each side has tables
+//! of its own to fold into and to keep in order.
 //!
 //! The one that hands over is fenced out in the transaction that says so, as by another's lease. So
 //! at no moment two are in charge; what a reaction that was under way still does is recognised by
@@ -22,25 +23,25 @@ const LOCK: Statement = Statement::PerEngine {
     sqlite: "SELECT 1 WHERE FALSE",
     postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
 };
-const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM charge");
+const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM module_charge");
 const AWAIT: Statement = Statement::Same(
-    "INSERT INTO charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
+    "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
 );
 const SET: Statement = Statement::Same(
-    "INSERT INTO charge (one, epoch, elsewhere) VALUES (1, $1, $2) \
+    "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, $1, $2) \
      ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, elsewhere = excluded.elsewhere",
 );
 const ROUTE: Statement = Statement::Same(
-    "INSERT INTO charge (one, epoch, route) VALUES (1, 0, $1) \
+    "INSERT INTO module_charge (one, epoch, route) VALUES (1, 0, $1) \
      ON CONFLICT (one) DO UPDATE SET route = excluded.route",
 );
 const MARK: Statement = Statement::Same(
     "UPDATE checkpoint SET elsewhere = $1, owner = NULL, token = NULL, expires_at = NULL \
-     WHERE kind <> 'projection'",
+     WHERE kind IN ('policy', 'reactor')",
 );
 const REACTIONS: Statement = Statement::Same(
     "SELECT subscription, kind, log_id, position, event_id, families FROM checkpoint \
-     WHERE kind <> 'projection' ORDER BY subscription",
+     WHERE kind IN ('policy', 'reactor') ORDER BY subscription",
 );
 const FAMILIES: Statement =
     Statement::Same("SELECT families FROM checkpoint WHERE subscription = $1");

@@ -103,7 +103,7 @@ async fn surround<B: MessageBody + 'static>(
     request.extensions_mut().insert(context.clone());
     async {
         let mut response = as_problem(next.call(request).await?, &context);
-        for (name, value) in context.response_headers() {
+        for (name, value) in context.headers() {
             response.headers_mut().insert(name, value);
         }
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());

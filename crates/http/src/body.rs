@@ -24,7 +24,16 @@ impl Default for BodyLimit {
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads a body. An empty one is read whatever its type; any other must be JSON.
-pub(crate) async fn read(request: &HttpRequest, mut stream: Stream) -> Result<Bytes, Problem> {
+pub(crate) async fn read(request: &HttpRequest, stream: Stream) -> Result<Bytes, Problem> {
+    let body = collect(request, stream).await?;
+    if !body.is_empty() {
+        check_media_type(request)?;
+    }
+    Ok(body)
+}
+
+/// Reads a body of any type.
+pub(crate) async fn collect(request: &HttpRequest, mut stream: Stream) -> Result<Bytes, Problem> {
     let BodyLimit(limit) = request.app_data().copied().unwrap_or_default();
     let announced = request
         .headers()
@@ -46,16 +55,12 @@ pub(crate) async fn read(request: &HttpRequest, mut stream: Stream) -> Result<By
         }
         Ok(body.freeze())
     };
-    let body = tokio::time::timeout(DEADLINE, collected).await.map_err(|_| {
+    tokio::time::timeout(DEADLINE, collected).await.map_err(|_| {
         Problem::new(
             ProblemKind::RequestTimeout,
             format!("The body must arrive within {} s.", DEADLINE.as_secs()),
         )
-    })??;
-    if !body.is_empty() {
-        check_media_type(request)?;
-    }
-    Ok(body)
+    })?
 }
 
 /// Whether the body is announced as JSON in UTF-8, not compressed.

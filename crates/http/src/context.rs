@@ -59,8 +59,9 @@ impl RequestContext {
         cause
     }
 
-    /// The headers that every answer carries.
-    pub(crate) fn response_headers(&self) -> [(HeaderName, HeaderValue); 3] {
+    /// The headers that name this request: every answer carries them, and so does the same request
+    /// on its way to another service.
+    pub(crate) fn headers(&self) -> [(HeaderName, HeaderValue); 3] {
         // All three are visible ASCII: checked above, or made here.
         let value = |text: &str| {
             HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))

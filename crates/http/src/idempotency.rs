@@ -11,10 +11,11 @@ use actix_web::dev::Payload as Stream;
 use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, TimeDelta, Utc};
-use database::{Database, DatabaseError, Statement};
+use database::{Database, DatabaseError, Row, Statement};
 use kernel::event::{Revision, StreamName};
 use kernel::execution::{Cause, Environment, Executed};
 use kernel::seams::new_id;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::answer::{Done, if_match};
@@ -51,8 +52,19 @@ const FORGET: Statement = Statement::PerEngine {
                (SELECT CAST(atom AS uuid) FROM json_each($1))",
 };
 
+const AFTER: Statement = Statement::Same(
+    "SELECT key_hash, fingerprint, status, resource_id, created_at FROM idempotency \
+     WHERE key_hash > $1 ORDER BY key_hash LIMIT $2",
+);
+const PUT: Statement = Statement::Same(
+    "INSERT INTO idempotency (key_hash, fingerprint, status, resource_id, created_at) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key_hash) DO UPDATE SET \
+     status = coalesce(idempotency.status, excluded.status), \
+     resource_id = coalesce(idempotency.resource_id, excluded.resource_id)",
+);
+
 /// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE, FORGET];
+pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE, FORGET, AFTER, PUT];
 
 /// A request to change something. An extractor.
 #[derive(Debug, Clone)]
@@ -237,6 +249,74 @@ pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64
 /// but by the log.
 pub async fn forget(database: &Database, resources: &[Uuid]) -> Result<(), DatabaseError> {
     database.write(&FORGET).bind_json(resources).execute().await?;
+    Ok(())
+}
+
+/// A request that carried a key, as it is kept: what goes along when a module moves to another
+/// database. Nothing in it can be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptRequest {
+    /// Digest of the key and of who used it, in hexadecimal digits.
+    pub key: String,
+    /// Digest of what was asked, in hexadecimal digits.
+    pub fingerprint: String,
+    /// What it was answered with, once it was carried out.
+    pub status: Option<u16>,
+    /// The resource it made or changed.
+    pub resource_id: Option<Uuid>,
+    /// When it came.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Up to `limit` kept requests after a key, in the order of their keys.
+pub async fn kept_after(
+    database: &Database,
+    key: &[u8],
+    limit: u16,
+) -> Result<Vec<KeptRequest>, DatabaseError> {
+    let rows = database.query(&AFTER).bind(key).bind(i64::from(limit)).fetch_all().await?;
+    let kept = |row: &Row| {
+        let status: Option<i64> = row.get("status")?;
+        Ok(KeptRequest {
+            key: hex::encode(row.get::<&[u8]>("key_hash")?),
+            fingerprint: hex::encode(row.get::<&[u8]>("fingerprint")?),
+            status: status.and_then(|status| status.try_into().ok()),
+            resource_id: row.get("resource_id")?,
+            created_at: row.get("created_at")?,
+        })
+    };
+    rows.iter().map(kept).collect()
+}
+
+/// Why requests that were kept elsewhere were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// The database did not take them.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A digest is not one.
+    #[error("`{0}` is not a digest in hexadecimal digits")]
+    NoDigest(String),
+}
+
+/// Takes requests that were kept elsewhere. What is kept here already stays; taking them again
+/// changes nothing.
+pub async fn take(database: &Database, requests: &[KeptRequest]) -> Result<(), TakeError> {
+    let digest = |text: &String| hex::decode(text).map_err(|_| TakeError::NoDigest(text.clone()));
+    let mut transaction = database.begin().await?;
+    for request in requests {
+        transaction
+            .query(&PUT)
+            .bind(digest(&request.key)?)
+            .bind(digest(&request.fingerprint)?)
+            .bind(request.status.map(i64::from))
+            .bind(request.resource_id)
+            .bind(request.created_at)
+            .execute()
+            .await?;
+    }
+    transaction.commit().await?;
     Ok(())
 }
 

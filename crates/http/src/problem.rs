@@ -215,11 +215,11 @@ impl Problem {
         self
     }
 
-    fn retry_after(self, seconds: u16) -> Self {
+    pub(crate) fn retry_after(self, seconds: u16) -> Self {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
     }
 
-    fn with_source(mut self, source: BoxError) -> Self {
+    pub(crate) fn with_source(mut self, source: BoxError) -> Self {
         self.0.source = Some(source);
         self
     }

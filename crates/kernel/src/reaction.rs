@@ -110,7 +110,7 @@ pub trait Reaction: Send + Sync + 'static {
     /// storage format and never changes.
     fn name(&self) -> &'static str;
 
-    /// Whether it makes outside calls.
+    /// What kind of reaction it is.
     fn kind(&self) -> ReactionKind;
 
     /// What an event is in order with: its stream, unless declared otherwise.
@@ -130,7 +130,7 @@ pub trait Reaction: Send + Sync + 'static {
     -> Result<(), ReactionError>;
 }
 
-/// Policy or reactor.
+/// What kind of reaction it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReactionKind {
     /// Gives commands to its own module.
@@ -138,6 +138,9 @@ pub enum ReactionKind {
     /// Makes outside calls, which may take long: many may be waiting at once. It bounds by itself
     /// how many calls are under way.
     Reactor,
+    /// Keeps the module's own tables in order, on every database that has them: also where the
+    /// module was handed over to another one.
+    Upkeep,
 }
 
 impl From<ReactionKind> for SubscriptionKind {
@@ -145,6 +148,7 @@ impl From<ReactionKind> for SubscriptionKind {
         match kind {
             ReactionKind::Policy => Self::Policy,
             ReactionKind::Reactor => Self::Reactor,
+            ReactionKind::Upkeep => Self::Upkeep,
         }
     }
 }
@@ -153,7 +157,7 @@ impl ReactionKind {
     /// How many events may be unfinished at once.
     fn window(self) -> usize {
         match self {
-            Self::Policy => 64,
+            Self::Policy | Self::Upkeep => 64,
             Self::Reactor => 10_000,
         }
     }

@@ -22,6 +22,8 @@ pub enum SubscriptionKind {
     Policy,
     /// Makes outside calls.
     Reactor,
+    /// Keeps its module's own tables in order.
+    Upkeep,
 }
 
 impl SubscriptionKind {
@@ -31,20 +33,21 @@ impl SubscriptionKind {
             Self::Projection => "projection",
             Self::Policy => "policy",
             Self::Reactor => "reactor",
+            Self::Upkeep => "upkeep",
         }
     }
 }
 
 /// A text that names no kind of subscription.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no kind of subscription: expected projection, policy or reactor")]
+#[error("`{0}` is no kind of subscription: expected projection, policy, reactor or upkeep")]
 pub struct UnknownKind(String);
 
 impl std::str::FromStr for SubscriptionKind {
     type Err = UnknownKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        [Self::Projection, Self::Policy, Self::Reactor]
+        [Self::Projection, Self::Policy, Self::Reactor, Self::Upkeep]
             .into_iter()
             .find(|kind| kind.as_str() == text)
             .ok_or_else(|| UnknownKind(text.to_owned()))

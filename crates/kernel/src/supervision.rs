@@ -46,7 +46,7 @@ pub(crate) enum Interruption {
         "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the event store was replaced or restored. `bascule projections rebuild {subscription}` mends it: {}",
         match .kind {
             SubscriptionKind::Projection => "the read model is built anew from the log",
-            SubscriptionKind::Policy | SubscriptionKind::Reactor =>
+            _ =>
                 "it begins again from the start of the log, and what it did already is recognised",
         }
     )]

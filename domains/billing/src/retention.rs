@@ -129,7 +129,7 @@ impl Reaction for Erasure {
     }
 
     fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
+        ReactionKind::Upkeep
     }
 
     async fn react(

@@ -54,7 +54,7 @@ impl Reaction for Erasure {
     }
 
     fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
+        ReactionKind::Upkeep
     }
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {

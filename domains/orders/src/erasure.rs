@@ -15,7 +15,7 @@ use crate::domain::OrderDecider;
 use crate::projections::Erasure as ErasureEvent;
 use crate::queries;
 
-/// The name of the policy.
+/// The name of the subscription.
 pub const NAME: &str = "orders.erasure";
 
 /// Cleans up.
@@ -34,7 +34,7 @@ impl Reaction for Erasure {
     }
 
     fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
+        ReactionKind::Upkeep
     }
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {

@@ -11,7 +11,7 @@ use payments_contract::PaymentId;
 use crate::projections::ErasureEvent;
 use crate::queries;
 
-/// The name of the policy.
+/// The name of the subscription.
 pub const NAME: &str = "payments.erasure";
 
 /// Cleans up.
@@ -29,7 +29,7 @@ impl Reaction for Erasure {
     }
 
     fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
+        ReactionKind::Upkeep
     }
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {

@@ -3,7 +3,7 @@
 -- How far each subscription has come, in which log, and who may move it.
 CREATE TABLE checkpoint (
     subscription text PRIMARY KEY,
-    kind         text NOT NULL CHECK (kind IN ('projection', 'policy', 'reactor')),
+    kind         text NOT NULL CHECK (kind IN ('projection', 'policy', 'reactor', 'upkeep')),
     log_id       uuid NOT NULL,
     position     bigint NOT NULL,
     event_id     uuid,
@@ -47,7 +47,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 
 -- Who is in charge of the module's policies and reactors: whoever runs on this database while there is
 -- no row, or nobody named.
-CREATE TABLE charge (
+CREATE TABLE module_charge (
     one       integer PRIMARY KEY CHECK (one = 1),
     -- Grows with every hand-over.
     epoch     bigint NOT NULL,

@@ -3,7 +3,7 @@
 -- How far each subscription has come, in which log, and who may move it.
 CREATE TABLE checkpoint (
     subscription TEXT PRIMARY KEY,
-    kind         TEXT NOT NULL CHECK (kind IN ('projection', 'policy', 'reactor')),
+    kind         TEXT NOT NULL CHECK (kind IN ('projection', 'policy', 'reactor', 'upkeep')),
     log_id       BLOB NOT NULL,
     position     INTEGER NOT NULL,
     event_id     BLOB,
@@ -47,7 +47,7 @@ CREATE INDEX idempotency_age ON idempotency (created_at);
 
 -- Who is in charge of the module's policies and reactors: whoever runs on this database while there is
 -- no row, or nobody named.
-CREATE TABLE charge (
+CREATE TABLE module_charge (
     one       INTEGER PRIMARY KEY CHECK (one = 1),
     -- Grows with every hand-over.
     epoch     INTEGER NOT NULL,

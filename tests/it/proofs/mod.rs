@@ -6,6 +6,7 @@
 mod audit;
 mod checkpoints;
 mod crashes;
+mod extraction;
 mod load;
 mod paging;
 mod provider;

@@ -31,7 +31,7 @@ pub(super) const REGISTER: Statement = timed!(
     "INSERT INTO checkpoint \
      (subscription, kind, log_id, position, updated_at, families, elsewhere) \
      VALUES ($1, $2, $3, 0, " now ", '[]', \
-     CASE WHEN $2 <> 'projection' THEN (SELECT elsewhere FROM charge) END) \
+     CASE WHEN $2 IN ('policy', 'reactor') THEN (SELECT elsewhere FROM module_charge) END) \
      ON CONFLICT (subscription) DO NOTHING"
 );
 /// Takes the row until the transaction ends. On SQLite the transaction has the whole database.
@@ -106,7 +106,8 @@ pub(super) const RECORD_ERROR: Statement = timed!(
 );
 pub(super) const RESET: Statement = timed!(
     "UPDATE checkpoint SET log_id = $2, position = $3, event_id = $4, updated_at = " now ", \
-     owner = NULL, token = NULL, expires_at = NULL WHERE subscription = $1"
+     owner = NULL, token = NULL, expires_at = NULL, last_error = NULL, failed_at = NULL \
+     WHERE subscription = $1"
 );
 pub(super) const FORGET: Statement =
     Statement::Same("DELETE FROM checkpoint WHERE subscription = $1");

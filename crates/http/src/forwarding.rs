@@ -1,0 +1,200 @@
+//! Requests to a module that another service answers for: they go there and their answers come
+//! back, so that the public API stays whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Payload as Stream, ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue, VIA};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _, web};
+use reqwest::{Client, Url};
+use tokio::sync::watch;
+
+use crate::body;
+use crate::context::RequestContext;
+use crate::problem::{Problem, ProblemKind};
+
+/// How long the other service may take to accept a connection.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long it may say nothing.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// Connections that it may close while they are idle are not kept until then.
+const IDLE: Duration = Duration::from_secs(4);
+/// What this service calls itself in `Via` (RFC 9110 §7.6.3).
+const PSEUDONYM: &str = "bascule";
+/// Headers that are about one connection (RFC 9110 §7.6.1), or made anew for the next.
+const OF_ONE_CONNECTION: &[&str] = &[
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Where requests to a module go, changing while the server runs; `None` while they are answered
+/// here.
+pub type Route = watch::Receiver<Option<Url>>;
+
+/// Where requests go that are not answered here.
+#[derive(Clone)]
+pub struct Forwarding {
+    client: Client,
+    routes: Arc<BTreeMap<String, Route>>,
+}
+
+/// An address that is no base of an HTTP service.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address of a service: expected one such as http://payments:8080")]
+pub struct InvalidService(String);
+
+/// Reads the address of a service: `http`, host and port, nothing else. Services speak no TLS
+/// themselves, and so neither does this.
+pub fn service(address: &str) -> Result<Url, InvalidService> {
+    let is_bare = |url: &Url| {
+        url.scheme() == "http"
+            && url.has_host()
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    let url = Url::parse(address).ok().filter(is_bare);
+    url.ok_or_else(|| InvalidService(address.to_owned()))
+}
+
+impl Forwarding {
+    /// Forwards the requests to these modules, by name.
+    pub fn new(routes: impl IntoIterator<Item = (String, Route)>) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .connect_timeout(CONNECT_WITHIN)
+            .read_timeout(ANSWER_WITHIN)
+            .pool_idle_timeout(IDLE)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        Ok(Self { client, routes: Arc::new(routes.into_iter().collect()) })
+    }
+
+    /// The module of a path, and where its requests go.
+    fn target(&self, path: &str) -> Option<(&str, Url)> {
+        let module = path.strip_prefix("/api/v1/")?.split('/').next()?;
+        let (module, route) = self.routes.get_key_value(module)?;
+        let target = route.borrow().clone()?;
+        Some((module, target))
+    }
+
+    /// Sends a request on, and brings the answer back as it comes.
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        stream: Stream,
+        module: &str,
+        target: &Url,
+    ) -> Result<HttpResponse, Problem> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let url = target.join(path).map_err(Problem::internal)?;
+        let body = body::collect(request, stream).await?;
+        let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
+        let mut onward = self.client.request(method.map_err(Problem::internal)?, url);
+        for (name, value) in request.headers() {
+            if !OF_ONE_CONNECTION.contains(&name.as_str()) {
+                onward = onward.header(name.as_str(), value.as_bytes());
+            }
+        }
+        let mut named = reqwest::header::HeaderMap::new();
+        if let Some(context) = request_context(request) {
+            for (name, value) in context.headers() {
+                let name = reqwest::header::HeaderName::from_bytes(name.as_str().as_bytes());
+                let value = reqwest::header::HeaderValue::from_bytes(value.as_bytes());
+                if let (Ok(name), Ok(value)) = (name, value) {
+                    named.insert(name, value);
+                }
+            }
+        }
+        named.insert("via", reqwest::header::HeaderValue::from_static("1.1 bascule"));
+        let answer = onward.headers(named).body(body).send().await;
+        let answer = answer.map_err(|error| does_not_answer(module, error))?;
+        let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16());
+        let mut response = HttpResponse::build(status.map_err(Problem::internal)?);
+        for (name, value) in answer.headers() {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes());
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, value)
+                && !OF_ONE_CONNECTION.contains(&name.as_str())
+            {
+                response.append_header((name, value));
+            }
+        }
+        Ok(response.streaming(answer.bytes_stream()))
+    }
+}
+
+fn request_context(request: &HttpRequest) -> Option<RequestContext> {
+    request.extensions().get::<RequestContext>().cloned()
+}
+
+fn does_not_answer(module: &str, error: reqwest::Error) -> Problem {
+    let detail = format!(
+        "The service that {module} runs in does not answer. Try again; a request that changes \
+         something with the same Idempotency-Key."
+    );
+    Problem::new(ProblemKind::Unavailable, detail).retry_after(1).with_source(error.into())
+}
+
+/// Whether the request came through a service like this one already: it is never sent on again, so
+/// that two that disagree on where a module is do not send it round in circles.
+fn was_forwarded(request: &ServiceRequest) -> bool {
+    request.headers().get_all(VIA).any(|via| {
+        via.to_str().is_ok_and(|via| via.split_whitespace().any(|word| word == PSEUDONYM))
+    })
+}
+
+/// Sends a request to where its module is answered for, if that is not here. For
+/// [`actix_web::middleware::from_fn`].
+pub async fn forward<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let forwarding = request.app_data::<web::Data<Forwarding>>().cloned();
+    let target = forwarding.as_ref().and_then(|forwarding| forwarding.target(request.path()));
+    let (Some(forwarding), Some((module, target)), false) =
+        (&forwarding, target, was_forwarded(&request))
+    else {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    };
+    let stream = request.take_payload();
+    let sent = forwarding.send(request.request(), stream, module, &target).await;
+    let response = sent.unwrap_or_else(|problem| problem.error_response());
+    Ok(request.into_response(response))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service;
+
+    #[test]
+    fn a_service_is_scheme_host_and_port() {
+        for right in ["http://payments:8080", "http://payments.example.org/", "http://[::1]:1"] {
+            assert!(service(right).is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "payments",
+            "payments:8080",
+            "https://x",
+            "http://a/b",
+            "http://a?b",
+            "http://u:p@a",
+        ] {
+            assert!(service(wrong).is_err(), "{wrong}");
+        }
+    }
+}
