@@ -11,11 +11,12 @@ use uuid::Uuid;
 
 use crate::configuration::Configuration;
 use crate::contracts::ContractsCommand;
+use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
 use crate::{
-    bench, contracts, events, extract, import, openapi, output, parked, projections, serve,
-    telemetry,
+    asyncapi, bench, contracts, events, extract, import, modules, openapi, output, parked,
+    projections, serve, telemetry,
 };
 
 /// The work failed.
@@ -125,6 +126,13 @@ enum Command {
     },
     /// Print the OpenAPI description of the public API
     Openapi,
+    /// Print the AsyncAPI description of the events, who publishes them and who listens
+    Asyncapi,
+    /// Tell what the modules are
+    Modules {
+        #[command(subcommand)]
+        command: ModulesCommand,
+    },
     /// Look after the schemas of the events that the modules publish
     Contracts {
         #[command(subcommand)]
@@ -187,12 +195,21 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         };
     }
-    if matches!(cli.command, Command::Openapi) {
-        output::line(openapi::document().to_pretty_json()?)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    if let Command::Contracts { command } = &cli.command {
-        return contracts::run(command);
+    // What follows from the code alone wants no configuration.
+    match &cli.command {
+        Command::Openapi => {
+            output::line(openapi::document().to_pretty_json()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Asyncapi => {
+            output::line(serde_json::to_string_pretty(&asyncapi::document())?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Command::Modules { command } => {
+            return modules::run(command).map(|()| ExitCode::SUCCESS);
+        }
+        Command::Contracts { command } => return contracts::run(command),
+        _ => {}
     }
     let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
     let usual = || configuration.store == Configuration::default().store;
@@ -233,6 +250,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parked { command } => parked::run(&configuration, command).await,
         Command::Extract(arguments) => extract::run(&arguments).await,
         Command::Bench { workload } => bench::run(&configuration, &workload).await,
-        Command::Openapi | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
+        Command::Openapi
+        | Command::Asyncapi
+        | Command::Modules { .. }
+        | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
     }
 }

@@ -11,7 +11,7 @@ use kernel::seams::SystemClock;
 use store_sqlx::{Opened, StoreOptions};
 
 use crate::configuration::Configuration;
-use crate::erasure;
+use crate::{erasure, modules};
 
 /// The names of all modules.
 pub const MODULES: [&str; 4] = [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
@@ -87,7 +87,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
     }
     let master_key = configuration.master_key().await?;
     let (environment, opened) = environment(configuration, &master_key).await?;
-    let mut modules = Vec::new();
+    let mut opened_modules = Vec::new();
     for name in MODULES {
         if configuration.runs(name)? {
             let module = open_module(name, &environment, configuration).await;
@@ -95,13 +95,18 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             if configuration.modules.get(name).is_some_and(|settings| settings.awaits_charge) {
                 module.database.await_charge(FORMER_HOME).await?;
             }
-            modules.push(module);
+            opened_modules.push(module);
         }
     }
     let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;
     let key = master_key.derive(erasure::CAPTURE);
-    modules.push(erasure::open_capture(&environment, &mirror, key).await?);
-    Ok(System { environment, modules, opened })
+    opened_modules.push(erasure::open_capture(&environment, &mirror, key).await?);
+    for description in modules::descriptions() {
+        if let Some(module) = opened_modules.iter().find(|one| one.name == description.name) {
+            description.expect(module.subscriptions.iter().map(|one| &**one))?;
+        }
+    }
+    Ok(System { environment, modules: opened_modules, opened })
 }
 
 async fn open_module(

@@ -15,6 +15,7 @@ use event_contract::Published as _;
 use http::Module;
 use kernel::checkpoint::{CheckpointError, SubscriptionStore as _};
 use kernel::codec::Envelope;
+use kernel::description::ModuleDescription;
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
 use kernel::keys::{KeyHolder, SecretKey};
@@ -45,13 +46,8 @@ struct CaptureErasure {
 impl Reaction for CaptureErasure {
     type Event = ErasureEvent;
 
-    fn name(&self) -> &'static str {
-        CAPTURE_ERASURE
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Upkeep
-    }
+    const NAME: &'static str = CAPTURE_ERASURE;
+    const KIND: ReactionKind = ReactionKind::Upkeep;
 
     /// All in one order: each of them goes through whole tables.
     fn key(&self, _: &RecordedEvent) -> String {
@@ -64,6 +60,16 @@ impl Reaction for CaptureErasure {
         let command = customers::domain::CustomerDecider::COMMAND;
         Ok(capture::erase(&self.database, &self.key, command, legacy).await?)
     }
+}
+
+/// What capture is, as if it were a module: it publishes nothing and listens for erasures.
+pub fn describe_capture() -> ModuleDescription {
+    ModuleDescription::new(
+        CAPTURE,
+        "What was captured from a legacy database: the mirror of its rows, and how far imports are.",
+    )
+    .reacts::<CaptureErasure>()
+    .keeps(Import::tables())
 }
 
 /// The mirror's database with what goes on in it, as if it were a module without routes.

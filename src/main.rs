@@ -2,6 +2,7 @@
 //! store. What the commands do lives in the crates.
 
 mod admin;
+mod asyncapi;
 mod bench;
 mod cli;
 mod compose;
@@ -15,6 +16,7 @@ mod extract;
 mod forwarding;
 mod import;
 mod interruption;
+mod modules;
 mod openapi;
 mod output;
 mod parked;

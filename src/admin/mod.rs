@@ -4,6 +4,7 @@ mod access;
 pub mod charge;
 mod erase;
 mod jobs;
+mod modules;
 mod parked;
 mod subscriptions;
 
@@ -87,6 +88,7 @@ pub fn routes(config: &mut ServiceConfig) {
             .configure(charge::routes)
             .configure(subscriptions::routes)
             .configure(parked::routes)
+            .configure(modules::routes)
             .service(erase::erase),
     );
 }

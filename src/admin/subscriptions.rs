@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Admin;
+use super::{Admin, Running};
 use crate::probes;
 use crate::subscriptions::overview::{Overview, OverviewError};
 use crate::subscriptions::work::{TargetError, Work};
@@ -30,21 +30,25 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// A subscription, and how it is on the replica that answers.
 #[derive(Serialize)]
-struct Described {
+pub struct Described {
     #[serde(flatten)]
-    overview: Overview,
+    pub overview: Overview,
     here: Option<Value>,
 }
 
 async fn list(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
-    let running = admin.running()?;
+    Ok(HttpResponse::Ok().json(Page { items: described(admin.running()?).await? }))
+}
+
+/// How every subscription is, in the whole system and on this replica.
+pub async fn described(running: &Running) -> Result<Vec<Described>, Problem> {
     let overviews = running.catalogue.overviews().await.map_err(overview_problem)?;
-    let items = overviews.into_iter().map(|overview| {
+    let described = overviews.into_iter().map(|overview| {
         let state = running.states.iter().find(|(name, _)| *name == overview.subscription);
         let here = state.map(|(_, state)| probes::described(&state.borrow()));
         Described { overview, here }
     });
-    Ok(HttpResponse::Ok().json(Page { items: items.collect() }))
+    Ok(described.collect())
 }
 
 async fn build(admin: Data<Admin>, name: ValidPath<String>) -> Result<HttpResponse, Problem> {

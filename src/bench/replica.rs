@@ -40,13 +40,13 @@ impl Replica {
         let module = system.modules.first_mut().context("there is no module of orders")?;
         let projection = module
             .subscriptions
-            .extract_if(.., |subscription| subscription.name().starts_with(OrderViews.name()))
+            .extract_if(.., |subscription| subscription.name().starts_with(OrderViews::NAME))
             .next()
             .context("the orders have no read model")?;
         let progress = module
             .projections
             .iter()
-            .find_map(|(name, progress)| (name == OrderViews.name()).then(|| progress.clone()))
+            .find_map(|(name, progress)| (name == OrderViews::NAME).then(|| progress.clone()))
             .context("the orders have no read model")?;
         Ok(Self {
             subscription: projection.name(),

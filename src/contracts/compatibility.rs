@@ -1,13 +1,14 @@
 //! What may change in an event's schema within a version: texts for people, and new optional fields.
-//! Whatever else changes is a breach, told with who would suffer from it.
+//! Whatever else changes is a breach.
 //!
 //! Both directions count. Events stored long ago must be readable by the type of today, and events
 //! written today by readers of the release before and by services elsewhere.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Keywords for people.
 const TEXTS: &[&str] = &["$comment", "$schema", "description", "examples", "title"];
@@ -31,44 +32,30 @@ enum What {
     Otherwise { keyword: String, before: String, after: String },
 }
 
+impl Breach {
+    /// Whether nobody would mind if the field were optional.
+    pub fn could_be_optional(&self) -> bool {
+        self.what == What::AddedAsRequired
+    }
+}
+
 impl fmt::Display for Breach {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = if self.path.is_empty() { "the event" } else { &self.path };
-        let readers = "readers of the release before, and services elsewhere,";
+        if self.path.is_empty() {
+            formatter.write_str("the event")?;
+        } else {
+            write!(formatter, "field `{}`", self.path)?;
+        }
         match &self.what {
-            What::Removed => write!(
-                formatter,
-                "`{path}` is gone: stored events still have it and would lose it, and {readers} \
-                 may need it"
-            ),
-            What::AddedAsRequired => write!(
-                formatter,
-                "`{path}` is new and required: stored events do not have it and could no longer \
-                 be read (make it optional, with #[serde(default)])"
-            ),
-            What::NowRequired => write!(
-                formatter,
-                "`{path}` was optional and is required: stored events without it could no longer \
-                 be read"
-            ),
-            What::NowOptional => write!(
-                formatter,
-                "`{path}` was required and is optional: {readers} could not read events without it"
-            ),
-            What::ChoiceRemoved(choice) => write!(
-                formatter,
-                "`{path}` can no longer be {choice}: stored events that say so could no longer be \
-                 read"
-            ),
-            What::ChoiceAdded(choice) => write!(
-                formatter,
-                "`{path}` can be {choice}: {readers} could not read events that say so"
-            ),
-            What::Otherwise { keyword, before, after } => write!(
-                formatter,
-                "`{path}`: its `{keyword}` was {before} and is {after}: stored events, or {readers} \
-                 take it for something else"
-            ),
+            What::Removed => formatter.write_str(" was removed"),
+            What::AddedAsRequired => formatter.write_str(" is new and required"),
+            What::NowRequired => formatter.write_str(" was optional and is required"),
+            What::NowOptional => formatter.write_str(" was required and is optional"),
+            What::ChoiceRemoved(choice) => write!(formatter, " can no longer be {choice}"),
+            What::ChoiceAdded(choice) => write!(formatter, " can now be {choice}, too"),
+            What::Otherwise { keyword, before, after } => {
+                write!(formatter, " changed its `{keyword}` from {before} to {after}")
+            }
         }
     }
 }
@@ -93,6 +80,7 @@ impl Comparison {
         let (Value::Object(before), Value::Object(after)) = (published, present) else {
             return self.otherwise(path, "schema", Some(published), Some(present));
         };
+        let (before, after) = (&*in_one_form(before), &*in_one_form(after));
         self.fields(path, before, after);
         let keywords: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for keyword in keywords {
@@ -179,6 +167,30 @@ impl Comparison {
             let keyword = keyword.to_owned();
             self.breach(path, What::Otherwise { keyword, before, after });
         }
+    }
+}
+
+/// That something may be null is said in two ways, as an alternative and as a type. This is the
+/// second, where the first says no more.
+fn in_one_form(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let alternatives = schema.get("anyOf").and_then(Value::as_array);
+    let Some([Value::Object(other), null]) = alternatives.map(Vec::as_slice) else {
+        return Cow::Borrowed(schema);
+    };
+    // What these say of a value, they would say of null as well.
+    let says_more = ["$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf"];
+    let has_own_keywords = schema.keys().any(|one| one != "anyOf" && !TEXTS.contains(&&**one));
+    match other.get("type") {
+        Some(Value::String(name))
+            if *null == json!({ "type": "null" })
+                && !has_own_keywords
+                && !says_more.iter().any(|keyword| other.contains_key(*keyword)) =>
+        {
+            let mut nullable = other.clone();
+            nullable.insert("type".to_owned(), json!([name, "null"]));
+            Cow::Owned(nullable)
+        }
+        _ => Cow::Borrowed(schema),
     }
 }
 
@@ -284,7 +296,25 @@ mod tests {
     }
 
     #[test]
-    fn a_breach_names_the_field_and_who_would_suffer() {
+    fn that_something_may_be_null_can_be_said_in_two_ways() {
+        let object = json!({ "type": "object", "properties": { "at": { "type": "integer" } } });
+        let mut as_type = object.clone();
+        as_type["type"] = json!(["object", "null"]);
+        let as_alternative =
+            json!({ "anyOf": [object, { "type": "null" }], "description": "Either." });
+        assert_eq!(breaches(&as_alternative, &as_type), []);
+        assert_eq!(breaches(&as_type, &as_alternative), []);
+        as_type["properties"]["at"]["type"] = json!("string");
+        assert_eq!(breaches(&as_alternative, &as_type).len(), 1);
+        // An enumeration without null does not admit it, whatever the type says.
+        let listed = json!({ "type": "string", "enum": ["Sloop"] });
+        let before = json!({ "anyOf": [listed, { "type": "null" }] });
+        let after = json!({ "type": ["string", "null"], "enum": ["Sloop"] });
+        assert!(!breaches(&before, &after).is_empty());
+    }
+
+    #[test]
+    fn a_breach_names_the_field_and_what_became_of_it() {
         #[derive(JsonSchema, Serialize)]
         struct Broken {
             name: u32,
@@ -315,18 +345,18 @@ mod tests {
         let present = settings.into_generator().into_root_schema_for::<Broken>();
         let told = told(published, present);
         let expected = [
-            "`crew[].share` was required and is optional: readers",
-            "`crew[].share`: its `type` was \"string\" and is [\"string\",\"null\"]",
-            "`end.depth` is gone: stored events",
-            "`length` was optional and is required: stored events",
-            "`length`: its `type` was [\"integer\",\"null\"] and is \"integer\"",
-            "`name`: its `type` was \"string\" and is \"integer\"",
-            "`price` is new and required: stored events",
-            "`rig` can no longer be \"Sloop\": stored events",
-            "`rig` can be \"Yawl\": readers",
+            "field `crew[].share` was required and is optional",
+            "field `crew[].share` changed its `type` from \"string\" to [\"string\",\"null\"]",
+            "field `end.depth` was removed",
+            "field `length` was optional and is required",
+            "field `length` changed its `type` from [\"integer\",\"null\"] to \"integer\"",
+            "field `name` changed its `type` from \"string\" to \"integer\"",
+            "field `price` is new and required",
+            "field `rig` can no longer be \"Sloop\"",
+            "field `rig` can now be \"Yawl\", too",
         ];
         for (told, expected) in told.iter().filter(|told| !is_format(told)).zip(expected) {
-            assert!(told.starts_with(expected), "{told} is not {expected}");
+            assert_eq!(told, expected);
         }
         assert_eq!(
             told.iter().filter(|told| !is_format(told)).count(),

@@ -1,9 +1,12 @@
 //! `/admin/…` on the second listener.
 
+use std::collections::BTreeSet;
+
 use database::Engine;
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::server::{Data, Server};
 
@@ -69,6 +72,108 @@ async fn jobs_build_verify_and_rebuild(#[values(Engine::Sqlite, Engine::Postgres
         assert!(problem["type"].as_str().unwrap().starts_with("/problems/"), "{problem}");
         assert_eq!(problem["instance"], path);
     }
+}
+
+/// The tables that a module's database has, what every module's has left out.
+async fn tables_of(data: &Data, module: &str) -> BTreeSet<String> {
+    const OF_ALL: [&str; 4] = ["_sqlx_migrations", "checkpoint", "idempotency", "parked_event"];
+    let rows: Vec<(String,)> = if data.is_in_postgres() {
+        let mut connection = PgConnection::connect(&data.store()).await.unwrap();
+        let query = "SELECT CAST(table_name AS text) FROM information_schema.tables \
+                     WHERE table_schema = $1";
+        let query = sqlx::query_as(query).bind(module);
+        query.fetch_all(&mut connection).await.unwrap()
+    } else {
+        let query =
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
+        sqlx::query_as(query).fetch_all(&mut data.tables_of(module).await).await.unwrap()
+    };
+    rows.into_iter().map(|(name,)| name).filter(|name| !OF_ALL.contains(&&**name)).collect()
+}
+
+fn texts(value: &Value) -> BTreeSet<String> {
+    let texts = value.as_array().unwrap().iter();
+    texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn modules_are_what_they_are_told_to_be(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let data = Data::on(engine).await;
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    for (method, end) in [("sandbox:ok", "confirmed"), ("sandbox:declined", "cancelled")] {
+        let order = server.place_order(&customer, method).await;
+        server.order_is(&order, end).await;
+    }
+    let (status, told) = server.admin_do(Method::GET, "/admin/modules").await;
+    assert_eq!(status, 200);
+    let modules = told["items"].as_array().unwrap();
+    let module = |name: &str| modules.iter().find(|one| one["name"] == name).unwrap();
+    let names: Vec<&Value> = modules.iter().map(|module| &module["name"]).collect();
+    assert_eq!(names, ["customers", "orders", "billing", "payments", "capture"]);
+
+    let billing = module("billing");
+    let consumed = billing["consumes"].as_array().unwrap();
+    let placed = consumed.iter().find(|one| one["event"] == "orders.OrderPlaced").unwrap();
+    assert_eq!(placed["from"], "orders");
+    assert_eq!(texts(&placed["by"]), BTreeSet::from(["billing.invoicing".to_owned()]));
+    let published = module("orders")["publishes"].as_array().unwrap();
+    let cancelled = published.iter().find(|one| one["event"] == "orders.OrderCancelled").unwrap();
+    assert_eq!(cancelled["written"], "orders.OrderCancelled.v2");
+    assert_eq!(texts(&cancelled["consumers"]), BTreeSet::from(["billing".to_owned()]));
+    let routes = module("orders")["routes"].as_array().unwrap();
+    let place =
+        routes.iter().find(|one| one["path"] == "/api/v1/orders" && one["method"] == "POST");
+    assert_eq!(place.unwrap()["summary"], "Place an order");
+
+    // What happens is what is told: every stream and event of the log, every table of a database,
+    // and every subscription that runs.
+    let tail = data.run_ok(&["events", "tail", "-n", "1000", "--json"]);
+    let events: Vec<Value> = tail.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.len() > 10, "{tail}");
+    for event in events {
+        let event_type = event["type"].as_str().unwrap();
+        let writer = module(event_type.split('.').next().unwrap());
+        let category = event["stream"].as_str().unwrap().split('-').next().unwrap();
+        let mut streams = writer["streams"].as_array().unwrap().iter();
+        let stream = streams.find(|stream| stream["category"] == category);
+        let stream = stream.unwrap_or_else(|| panic!("{event_type} in {category}: undescribed"));
+        let described = &texts(&stream["published"]) | &texts(&stream["internal"]);
+        let family = event_type.rsplit_once(".v").unwrap().0;
+        assert!(described.contains(family), "{event_type} in {category}: undescribed");
+    }
+    for module in modules {
+        let name = module["name"].as_str().unwrap();
+        assert_eq!(texts(&module["tables"]), tables_of(&data, name).await, "{name}");
+    }
+    let (_, listed) = server.admin_do(Method::GET, "/admin/subscriptions").await;
+    for subscription in listed["items"].as_array().unwrap() {
+        let module = module(subscription["module"].as_str().unwrap());
+        assert_eq!(module["runs_here"], true);
+        let described = module["subscriptions"].as_array().unwrap().iter();
+        let named = |one: &&Value| one["name"] == subscription["subscription"];
+        let described = described.clone().find(named).unwrap();
+        let status = &described["status"];
+        assert_eq!(status["here"]["state"], "running", "{described}");
+        assert_eq!(described["kind"], subscription["kind"]);
+        assert!(status["lag_events"].is_u64() && status["lag_seconds"].is_number(), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn modules_that_run_elsewhere_are_told_too() {
+    let data = Data::new();
+    let server = data.serve_with(&[("BASCULE_RUN", "[\"orders\"]")]);
+    let (_, told) = server.admin_do(Method::GET, "/admin/modules").await;
+    let modules = told["items"].as_array().unwrap();
+    let module = |name: &str| modules.iter().find(|one| one["name"] == name).unwrap();
+    assert_eq!(module("orders")["runs_here"], true);
+    assert_eq!(module("billing")["runs_here"], false);
+    assert!(module("orders")["subscriptions"][0]["status"].is_object());
+    assert!(module("billing")["subscriptions"][0]["status"].is_null());
 }
 
 #[tokio::test]

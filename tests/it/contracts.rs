@@ -1,19 +1,42 @@
 //! What the modules publish is what `openapi/events` says: a contract type that changes without a
-//! new version is found, and told in words.
+//! new version is found, and told in words. What is made from the code is as the code says.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
 use crate::server::Data;
 
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/events");
 
 #[test]
 fn the_contracts_are_what_was_published() {
-    let output = Data::new().run(&["contracts", "check", "--folder", PUBLISHED]);
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{told}");
+    let copy = Copy::new();
+    let told = copy.data.run_ok(&["contracts", "export", "--folder", copy.folder_name()]);
+    assert_eq!(told, "", "something is new: make generate");
+    copy.data.run_ok(&["contracts", "check", "--against", PUBLISHED]);
+}
+
+#[test]
+fn what_is_made_from_the_code_is_as_the_code_says() {
+    let data = Data::new();
+    let description = Path::new(ROOT).join("openapi/asyncapi.json");
+    assert_eq!(data.run_ok(&["asyncapi"]), std::fs::read_to_string(description).unwrap());
+    data.run_ok(&["modules", "export", "--folder", "pages"]);
+    let names = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (kept, made) = (Path::new(ROOT).join("docs/modules"), data.path("pages"));
+    assert_eq!(names(&kept), names(&made));
+    for name in names(&made) {
+        let read = |folder: &Path| std::fs::read_to_string(folder.join(&name)).unwrap();
+        assert_eq!(read(&kept), read(&made), "{name:?}: make generate");
+    }
 }
 
 /// A copy of the published schemas, in which one of them says something else.
@@ -50,10 +73,15 @@ impl Copy {
 
     /// What is told by a command that finds contracts and schemas at odds.
     #[track_caller]
-    fn complaint(&self, command: &str) -> String {
-        let output = self.data.run(&["contracts", command, "--folder", self.folder_name()]);
+    fn complaint(&self, arguments: &[&str]) -> String {
+        let output = self.data.run(&[&["contracts"], arguments].concat());
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[track_caller]
+    fn is_refused_by_check(&self) -> String {
+        self.complaint(&["check", "--against", self.folder_name()])
     }
 
     fn folder_name(&self) -> &str {
@@ -68,17 +96,33 @@ fn read(file: &Path) -> Value {
 #[test]
 fn a_field_that_is_gone_is_told_and_the_record_is_not_written_over() {
     let copy = Copy::new();
-    copy.change("orders/OrderConfirmed.v1", |schema| {
-        schema["properties"]["by"] = json!({ "type": "string" });
+    copy.change("orders/OrderPlaced.v1", |schema| {
+        schema["properties"]["lines"]["items"]["properties"]["colour"] =
+            json!({ "type": "string" });
     });
-    let before = read(&copy.file("orders/OrderConfirmed.v1"));
-    for command in ["check", "export"] {
-        let told = copy.complaint(command);
-        for words in ["orders.OrderConfirmed.v1", "`by` is gone", "orders.OrderConfirmed.v2"] {
-            assert!(told.contains(words), "{told}");
-        }
+    let before = read(&copy.file("orders/OrderPlaced.v1"));
+    for told in
+        [copy.is_refused_by_check(), copy.complaint(&["export", "--folder", copy.folder_name()])]
+    {
+        let expected = "orders.OrderPlaced.v1: field `lines[].colour` was removed; consumers: \
+                        billing. Publish v2 and an upcaster.";
+        assert!(told.lines().any(|line| line == expected), "{told}");
+        assert!(told.contains("CONTRIBUTING.md"), "{told}");
     }
-    assert_eq!(read(&copy.file("orders/OrderConfirmed.v1")), before);
+    assert_eq!(read(&copy.file("orders/OrderPlaced.v1")), before);
+}
+
+#[test]
+fn a_field_that_becomes_required_is_told_with_who_listens() {
+    let copy = Copy::new();
+    copy.change("billing/InvoiceVoided.v1", |schema| {
+        let required = schema["required"].as_array_mut().unwrap();
+        required.retain(|field| field != "reason");
+    });
+    let told = copy.is_refused_by_check();
+    let expected = "billing.InvoiceVoided.v1: field `reason` was optional and is required; \
+                    consumers: orders, payments. Publish v2 and an upcaster.";
+    assert!(told.lines().any(|line| line == expected), "{told}");
 }
 
 #[test]
@@ -86,7 +130,7 @@ fn a_version_that_no_contract_has_any_more_is_told() {
     let copy = Copy::new();
     let given_up = copy.file("orders/OrderForgotten.v1");
     std::fs::copy(copy.file("orders/OrderConfirmed.v1"), given_up).unwrap();
-    assert!(copy.complaint("check").contains("orders.OrderForgotten.v1 was published"));
+    assert!(copy.is_refused_by_check().contains("orders.OrderForgotten.v1 was published"));
 }
 
 #[test]
@@ -97,12 +141,133 @@ fn new_versions_and_new_optional_fields_are_written_down_on_demand() {
     copy.change(extended, |schema| {
         schema["properties"].as_object_mut().unwrap().remove("customer_id").unwrap();
     });
-    let told = copy.complaint("check");
-    assert!(told.contains("orders.OrderConfirmed.v1 has no schema yet"), "{told}");
-    assert!(told.contains("payments.PaymentRequested.v1 has changed in a way"), "{told}");
+    let told = copy.data.run_ok(&["contracts", "check", "--against", copy.folder_name()]);
+    assert!(told.contains("orders.OrderConfirmed.v1 is new"), "{told}");
+    assert!(told.contains("payments.PaymentRequested.v1 is extended"), "{told}");
     copy.data.run_ok(&["contracts", "export", "--folder", copy.folder_name()]);
     for name in [new, extended] {
         let published = Path::new(PUBLISHED).join(format!("{name}.schema.json"));
         assert_eq!(read(&copy.file(name)), read(&published));
     }
+}
+
+/// Runs git in a folder, as nobody in particular.
+#[track_caller]
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut git = Command::new("git");
+    git.current_dir(folder).args(["-c", "user.name=Ada", "-c", "user.email=ada@exemple.fr"]);
+    // Of no repository around, and as nobody has configured it.
+    let output = git
+        .env("GIT_CEILING_DIRECTORIES", folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .args(arguments)
+        .output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+impl Copy {
+    /// In a git repository, where the schemas are where they belong.
+    fn in_repository() -> Self {
+        let copy = Self::new();
+        let folder = copy.data.path("openapi/events");
+        std::fs::create_dir(copy.data.path("openapi")).unwrap();
+        std::fs::rename(&copy.folder, &folder).unwrap();
+        let copy = Self { folder, ..copy };
+        git(&copy.data.path(""), &["init", "--quiet", "--initial-branch=main"]);
+        copy
+    }
+
+    /// Commits the schemas as they are; the commit's id as it is told.
+    fn commit(&self, message: &str) -> String {
+        let root = self.data.path("");
+        git(&root, &["add", "openapi"]);
+        git(&root, &["commit", "--quiet", "--message", message]);
+        git(&root, &["rev-parse", "HEAD"])[..10].to_owned()
+    }
+
+    fn against(&self, reference: &str) -> Output {
+        self.data.run(&["contracts", "check", "--against", reference])
+    }
+}
+
+#[test]
+fn a_break_is_found_against_a_commit_and_against_every_commit_before_it() {
+    let copy = Copy::in_repository();
+    let sound = copy.commit("Publish");
+    assert!(copy.against("main").status.success(), "{:?}", copy.against("main"));
+    copy.change("orders/OrderPlaced.v1", |schema| {
+        schema["properties"]["colour"] = json!({ "type": "string" });
+    });
+    let with_colour = copy.commit("Say what colour it is");
+    let told = copy.complaint(&["check", "--against", "main"]);
+    let broken = "orders.OrderPlaced.v1: field `colour` was removed; consumers: billing. Publish v2 \
+                  and an upcaster.";
+    assert!(told.lines().any(|line| line == broken), "{told}");
+    // The commit before does not know it.
+    assert!(copy.against(&sound).status.success(), "{:?}", copy.against(&sound));
+
+    // Somebody writes over the record: it agrees with itself, and its history does not.
+    copy.change("orders/OrderPlaced.v1", |schema| {
+        schema["properties"].as_object_mut().unwrap().remove("colour").unwrap();
+    });
+    copy.commit("Say no more what colour it is");
+    copy.data.run_ok(&["contracts", "check"]);
+    let told = copy.complaint(&["check", "--against", "HEAD"]);
+    let broken = format!(
+        "orders.OrderPlaced.v1: field `colour` was removed after {with_colour}; consumers: billing. \
+         Publish v2 and an upcaster."
+    );
+    assert!(told.lines().any(|line| line == broken), "{told}");
+
+    // A shallow clone does not have that history.
+    let clone = copy.data.path("clone");
+    let (from, to) =
+        (format!("file://{}", copy.data.path("").display()), clone.display().to_string());
+    git(&copy.data.path(""), &["clone", "--quiet", "--depth=1", &from, &to]);
+    let mut check = copy.data.bascule();
+    let output =
+        check.current_dir(&clone).args(["contracts", "check", "--against", "HEAD"]).output();
+    assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+}
+
+#[test]
+fn a_version_that_went_from_the_record_is_found_in_its_history() {
+    let copy = Copy::in_repository();
+    let given_up = copy.file("orders/OrderForgotten.v1");
+    std::fs::copy(copy.file("orders/OrderConfirmed.v1"), &given_up).unwrap();
+    copy.commit("Publish");
+    std::fs::remove_file(given_up).unwrap();
+    copy.commit("Forget");
+    copy.data.run_ok(&["contracts", "check"]);
+    let told = copy.complaint(&["check", "--against", "main"]);
+    assert!(told.contains("orders.OrderForgotten.v1 was published"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_compared_with_is_told_with_what_to_do() {
+    let copy = Copy::in_repository();
+    let outside = Copy::new();
+    let complaint = |output: Output, code: i32| {
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = complaint(copy.against("mian"), 2);
+    assert!(told.contains("no folder mian here, and git knows no commit of that name"), "{told}");
+    copy.commit("Publish");
+    git(&copy.data.path(""), &["rm", "--quiet", "-r", "--cached", "openapi"]);
+    git(&copy.data.path(""), &["commit", "--quiet", "--message", "Publish nothing"]);
+    let told = complaint(copy.against("main"), 2);
+    assert!(told.contains("main has no schemas in openapi/events"), "{told}");
+    let told = complaint(outside.against("main"), 1);
+    assert!(told.contains("git finds no repository here"), "{told}");
+    let mut without_git = copy.data.bascule();
+    let arguments = ["contracts", "check", "--against", "main"];
+    let output = without_git.env("PATH", copy.data.path("nothing")).args(arguments).output();
+    let told = complaint(output.unwrap(), 1);
+    assert!(told.contains("git cannot be run; without it, name a folder"), "{told}");
+    std::fs::write(copy.file("orders/OrderPlaced.v1"), "{").unwrap();
+    let told = complaint(copy.data.run(&["contracts", "check"]), 1);
+    assert!(told.contains("OrderPlaced.v1.schema.json: this is no JSON Schema"), "{told}");
 }

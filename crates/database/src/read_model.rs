@@ -159,7 +159,7 @@ impl ReadModel {
         environment: &Environment,
         database: &Database,
     ) -> Self {
-        let (name, version) = (projection.name(), projection.version());
+        let (name, version) = (P::NAME, P::VERSION);
         let (environment, database) = (environment.clone(), database.clone());
         let of = environment.clone();
         let folder = Arc::new(move |place: Database| {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Published;
+use crate::versions::readable_types;
 
 /// One version of a published event.
 #[derive(Debug, Clone, Copy)]
@@ -14,18 +15,29 @@ pub struct PublishedEvent {
     /// `<module>.<Event>.v<N>`.
     pub event_type: &'static str,
     schema: fn() -> Schema,
+    readable: fn() -> Vec<&'static str>,
     rewrite: fn(Value) -> Result<Value, serde_json::Error>,
 }
 
 impl PublishedEvent {
     /// Describes an event by its contract type.
     pub const fn of<E: Published + JsonSchema + Serialize + DeserializeOwned>() -> Self {
-        Self { event_type: E::TYPE, schema: schema::<E>, rewrite: rewrite::<E> }
+        Self {
+            event_type: E::TYPE,
+            schema: schema::<E>,
+            readable: readable_types::<E>,
+            rewrite: rewrite::<E>,
+        }
     }
 
     /// The JSON Schema (draft 2020-12) of its data, complete in itself.
     pub fn schema(&self) -> Schema {
         (self.schema)()
+    }
+
+    /// The stored names that can be read as this version, oldest first; its own is the last.
+    pub fn readable_types(&self) -> Vec<&'static str> {
+        (self.readable)()
     }
 
     /// Reads data of exactly this version and writes it again: the same, as long as the contract

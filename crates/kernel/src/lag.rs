@@ -11,8 +11,7 @@ use crate::checkpoint::SubscriptionStatus;
 use crate::event::{EventFilter, Position};
 use crate::execution::Environment;
 use crate::store::ReadError;
-use crate::subscription::SubscriptionState;
-use crate::supervision::Identity;
+use crate::subscription::{Identity, SubscriptionState};
 
 const EVERY: Duration = Duration::from_secs(1);
 

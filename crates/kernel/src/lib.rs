@@ -11,6 +11,7 @@ pub mod codec;
 mod complaint;
 pub mod decider;
 pub mod decorator;
+pub mod description;
 pub mod event;
 pub mod execution;
 mod feed;

@@ -17,8 +17,8 @@ use crate::codec::{Envelope, EventSet};
 use crate::event::Position;
 use crate::execution::Environment;
 use crate::store::BoxError;
-use crate::subscription::{Subscription, SubscriptionKind, SubscriptionState};
-use crate::supervision::{Identity, Interruption, Supervisor};
+use crate::subscription::{Identity, Subscription, SubscriptionState};
+use crate::supervision::{Interruption, Supervisor};
 
 /// A read model and how events change it.
 #[async_trait]
@@ -29,17 +29,15 @@ pub trait Projection: Send + Sync + 'static {
     type Event: EventSet;
 
     /// `<module>.<read model>`. Its checkpoint is kept under it and the version.
-    fn name(&self) -> &'static str;
+    const NAME: &'static str;
 
     /// Raised when the same events are to give other rows, and when it reads events that it did not
     /// read before: the read model is built anew, beside the one of the version before.
-    fn version(&self) -> u32;
+    const VERSION: u32;
 
     /// The event families (`orders.OrderPlaced`) that this version once read and does not read any
     /// more. What is neither read nor retired waits for a replica that reads it.
-    fn retired_families(&self) -> &'static [&'static str] {
-        &[]
-    }
+    const RETIRED_FAMILIES: &'static [&'static str] = &[];
 
     /// Applies one event to the rows.
     async fn project(
@@ -131,14 +129,8 @@ pub enum FoldError {
 impl<P: Projection> ProjectionRunner<P> {
     /// A runner, and where to see how far it has come.
     pub fn new(projection: P, environment: Environment, store: P::Store) -> (Self, Progress) {
-        let name = subscription_name(&projection);
-        let identity = Identity {
-            name: name.clone(),
-            kind: SubscriptionKind::Projection,
-            types: P::Event::readable_types(),
-            retired: projection.retired_families(),
-        };
         let store = Arc::new(store);
+        let identity = Identity::of_projection::<P>();
         let supervisor = Supervisor::new(identity, environment.clone(), Arc::clone(&store));
         let progress = Progress(supervisor.position.subscribe());
         let identity = Arc::clone(&supervisor.identity);
@@ -189,15 +181,10 @@ impl<P: Projection> ProjectionRunner<P> {
     }
 }
 
-/// The name that the checkpoint of a projection is kept under.
-fn subscription_name(projection: &impl Projection) -> String {
-    format!("{}.v{}", projection.name(), projection.version())
-}
-
 #[async_trait]
 impl<P: Projection> Subscription for ProjectionRunner<P> {
-    fn name(&self) -> String {
-        self.supervisor.identity.name.clone()
+    fn identity(&self) -> &Identity {
+        &self.supervisor.identity
     }
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {

@@ -24,8 +24,8 @@ use crate::keys::KeyError;
 use crate::projection::Progress;
 use crate::snapshot::SnapshotsUnavailable;
 use crate::store::BoxError;
-use crate::subscription::{Subscription, SubscriptionKind, SubscriptionState};
-use crate::supervision::{Identity, Supervisor};
+use crate::subscription::{Identity, Subscription, SubscriptionKind, SubscriptionState};
+use crate::supervision::Supervisor;
 
 /// How long a reaction waits for a read model.
 const CATCH_UP: Duration = Duration::from_secs(10);
@@ -108,20 +108,18 @@ pub trait Reaction: Send + Sync + 'static {
 
     /// `<module>.<what it does>`. It seeds the ids of the events that follow: once stored it is a
     /// storage format and never changes.
-    fn name(&self) -> &'static str;
+    const NAME: &'static str;
 
     /// What kind of reaction it is.
-    fn kind(&self) -> ReactionKind;
+    const KIND: ReactionKind;
+
+    /// The event families (`orders.OrderPlaced`) that it once read and does not read any more. What
+    /// is neither read nor retired waits for a replica that reads it.
+    const RETIRED_FAMILIES: &'static [&'static str] = &[];
 
     /// What an event is in order with: its stream, unless declared otherwise.
     fn key(&self, event: &RecordedEvent) -> String {
         event.stream.as_str().to_owned()
-    }
-
-    /// The event families (`orders.OrderPlaced`) that it once read and does not read any more. What
-    /// is neither read nor retired waits for a replica that reads it.
-    fn retired_families(&self) -> &'static [&'static str] {
-        &[]
     }
 
     /// Reacts to one event. May be called again for the same event; commands carried out with
@@ -172,13 +170,8 @@ pub struct ReactionRunner<R: Reaction, S: SubscriptionStore> {
 impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
     /// A runner that keeps its checkpoint in `store`.
     pub fn new(reaction: R, environment: Environment, store: S) -> Self {
-        let identity = Identity {
-            name: reaction.name().to_owned(),
-            kind: reaction.kind().into(),
-            types: R::Event::readable_types(),
-            retired: reaction.retired_families(),
-        };
         let store = Arc::new(store);
+        let identity = Identity::of_reaction::<R>();
         let supervisor = Supervisor::new(identity, environment.clone(), Arc::clone(&store));
         let identity = Arc::clone(&supervisor.identity);
         let position = supervisor.position.clone();
@@ -189,8 +182,8 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
 
 #[async_trait]
 impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
-    fn name(&self) -> String {
-        self.supervisor.identity.name.clone()
+    fn identity(&self) -> &Identity {
+        &self.supervisor.identity
     }
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {

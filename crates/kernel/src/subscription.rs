@@ -1,15 +1,19 @@
 //! Reading the log as a subscriber: history, then `CaughtUp`, then live events; nothing missed,
 //! nothing twice. And the trait of everything that runs for as long as the process does.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{EventFilter, Position, RecordedEvent};
+use crate::codec::EventSet;
+use crate::event::{EventFilter, Position, RecordedEvent, family};
+use crate::projection::Projection;
+use crate::reaction::Reaction;
 use crate::store::{EventStore, LogPage, ReadError};
 
 /// What a subscription is.
@@ -54,6 +58,65 @@ impl std::str::FromStr for SubscriptionKind {
     }
 }
 
+/// What a subscription is. It follows from the type of its projection or reaction alone, so that it
+/// can be told without a store, and is what the runtime goes by.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// What its checkpoint is kept under; of a projection `<name>.v<version>`.
+    pub name: String,
+    /// What it is.
+    pub kind: SubscriptionKind,
+    /// The event types this release reads for it, every version that it has an upcaster for included.
+    pub types: Vec<&'static str>,
+    /// The families it once wanted and does not want any more.
+    pub retired: &'static [&'static str],
+    read: fn(&str, Value) -> Result<bool, serde_json::Error>,
+}
+
+impl Identity {
+    /// What a projection is.
+    pub fn of_projection<P: Projection>() -> Self {
+        let name = format!("{}.v{}", P::NAME, P::VERSION);
+        Self::of::<P::Event>(name, SubscriptionKind::Projection, P::RETIRED_FAMILIES)
+    }
+
+    /// What a policy or reactor is.
+    pub fn of_reaction<R: Reaction>() -> Self {
+        Self::of::<R::Event>(R::NAME.to_owned(), R::KIND.into(), R::RETIRED_FAMILIES)
+    }
+
+    fn of<E: EventSet>(
+        name: String,
+        kind: SubscriptionKind,
+        retired: &'static [&'static str],
+    ) -> Self {
+        let read = |event_type: &str, data| Ok(E::from_json(event_type, data)?.is_some());
+        Self { name, kind, types: E::readable_types(), retired, read }
+    }
+
+    /// Reads the data of an event as the subscription would, an older version through its upcasters;
+    /// `false` when it reads no events of this type.
+    pub fn read(&self, event_type: &str, data: Value) -> Result<bool, serde_json::Error> {
+        (self.read)(event_type, data)
+    }
+
+    /// Whether this release reads events of a type.
+    pub fn reads(&self, event_type: &str) -> bool {
+        self.types.contains(&event_type)
+    }
+
+    /// The event families it reads.
+    pub fn families(&self) -> BTreeSet<String> {
+        self.types.iter().filter_map(|name| family(name)).map(str::to_owned).collect()
+    }
+
+    /// The events to read, given every family that any replica ever wanted.
+    pub(crate) fn filter(&self, families: &BTreeSet<String>) -> EventFilter {
+        let retired = |family: &str| self.retired.contains(&family);
+        EventFilter::families(families.iter().filter(|family| !retired(family)).cloned())
+    }
+}
+
 /// How a subscription is on this replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscriptionState {
@@ -83,8 +146,13 @@ pub enum SubscriptionState {
 /// A projection, policy or reactor at work.
 #[async_trait]
 pub trait Subscription: Send {
+    /// What it is.
+    fn identity(&self) -> &Identity;
+
     /// Its name, which its checkpoint is kept under.
-    fn name(&self) -> String;
+    fn name(&self) -> String {
+        self.identity().name.clone()
+    }
 
     /// How it is, changing while it runs.
     fn state(&self) -> watch::Receiver<SubscriptionState>;

@@ -1,7 +1,6 @@
 //! What every subscription does about its lease, its checkpoint and interruptions: one replica
 //! works, the others stand by.
 
-use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
 use crate::checkpoint::{Checkpoint, CheckpointError, Registration, SubscriptionStore};
-use crate::event::{EventFilter, Position, RecordedEvent, family};
+use crate::event::{Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::lag;
 use crate::lease::{HeldLease, Lease};
 use crate::parking::with_sources;
 use crate::store::{BoxError, ReadError};
-use crate::subscription::{SubscriptionKind, SubscriptionState};
+use crate::subscription::{Identity, SubscriptionKind, SubscriptionState};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -86,34 +85,6 @@ pub(crate) trait Worker<S: SubscriptionStore>: Send {
 
     /// Ends everything under way. Where the checkpoint could go, if it is not known to be stored.
     fn stop(&mut self) -> Option<Position>;
-}
-
-/// What a subscription is, for all the runtime needs to know.
-pub(crate) struct Identity {
-    /// What its checkpoint is kept under.
-    pub(crate) name: String,
-    pub(crate) kind: SubscriptionKind,
-    /// The event types this release reads for it.
-    pub(crate) types: Vec<&'static str>,
-    /// The families it once wanted and does not want any more.
-    pub(crate) retired: &'static [&'static str],
-}
-
-impl Identity {
-    /// The events to read, given every family that any replica ever wanted.
-    pub(crate) fn filter(&self, families: &BTreeSet<String>) -> EventFilter {
-        let retired = |family: &str| self.retired.contains(&family);
-        EventFilter::families(families.iter().filter(|family| !retired(family)).cloned())
-    }
-
-    /// Whether this release reads events of a type.
-    pub(crate) fn reads(&self, event_type: &str) -> bool {
-        self.types.contains(&event_type)
-    }
-
-    fn families(&self) -> BTreeSet<String> {
-        self.types.iter().filter_map(|name| family(name)).map(str::to_owned).collect()
-    }
 }
 
 /// An event that this replica could not read. It stands by until another one has passed it.

@@ -5,10 +5,11 @@
 //! show it all, such as after an optional field was added. A sample is never changed.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use event_contract::{CLEAR_MEMBER, ERASED_MEMBER, PublishedEvent};
 use kernel::codec::EventSet;
+use kernel::subscription::Identity;
 use serde_json::{Value, json};
 
 struct Sample {
@@ -90,6 +91,28 @@ fn erased(data: Value) -> Value {
         }
         Value::Array(items) => items.into_iter().map(erased).collect(),
         other => other,
+    }
+}
+
+/// Checks that a subscription reads every sample of every event version it subscribes to, whichever
+/// module publishes it, also once the person's key is gone. `folders` says where a module's samples
+/// are.
+#[track_caller]
+pub fn are_read_by(subscription: &Identity, folders: impl Fn(&str) -> Vec<PathBuf>) {
+    for event_type in &subscription.types {
+        let module = event_type.split('.').next().unwrap();
+        let all = folders(module).into_iter().flat_map(|folder| samples(module, &folder));
+        let of_type: Vec<Sample> = all.filter(|sample| sample.event_type == *event_type).collect();
+        assert!(!of_type.is_empty(), "{} reads {event_type}: no samples", subscription.name);
+        for Sample { file, data, .. } in of_type {
+            for data in [erased(data.clone()), data] {
+                let read = subscription.read(event_type, data);
+                let read = read.unwrap_or_else(|error| {
+                    panic!("{} cannot read {module}'s {file}: {error}", subscription.name)
+                });
+                assert!(read, "{} passes over {module}'s {file}", subscription.name);
+            }
+        }
     }
 }
 

@@ -36,6 +36,7 @@ use ::http::Module;
 use actix_web::web::Data;
 use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
+use kernel::description::ModuleDescription;
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
@@ -43,6 +44,9 @@ use kernel::reaction::ReactionRunner;
 pub use self::http::routes;
 pub use settings::BillingSettings;
 
+use domain::InvoiceDecider;
+use domain::retention::RetentionDecider;
+use domain::series::SeriesDecider;
 use handlers::Billing;
 use policies::{Invoicing, Settlement};
 use projections::{InvoiceViews, KnownCustomers};
@@ -52,11 +56,28 @@ use sync::SyncInvoice;
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "billing";
 
+const PURPOSE: &str = "An invoice for every order placed here, numbered without a hole; settled by its payment or voided by a credit note.";
+
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/billing"),
     postgres: sqlx::migrate!("../../migrations/postgres/billing"),
 };
+
+/// What the module is, for whoever describes or checks it without opening it.
+pub fn description() -> ModuleDescription {
+    ModuleDescription::new(NAME, PURPOSE)
+        .publishes(billing_contract::CATALOGUE)
+        .decides::<InvoiceDecider>()
+        .decides::<SeriesDecider>()
+        .decides::<RetentionDecider>()
+        .projects::<InvoiceViews>()
+        .projects::<KnownCustomers>()
+        .reacts::<Invoicing>()
+        .reacts::<Settlement>()
+        .reacts::<Erasure>()
+        .keeps(MIGRATIONS.tables())
+}
 
 /// Opens the module on its database, making it if need be.
 pub async fn open(
@@ -113,8 +134,8 @@ pub async fn open(
         ],
         sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
         projections: vec![
-            (InvoiceViews.name().to_owned(), views_progress),
-            (KnownCustomers.name().to_owned(), customers_progress),
+            (InvoiceViews::NAME.to_owned(), views_progress),
+            (KnownCustomers::NAME.to_owned(), customers_progress),
         ],
         read_models,
         database,

@@ -50,13 +50,8 @@ enum InvoicingError {
 impl Reaction for Invoicing {
     type Event = OrderEvent;
 
-    fn name(&self) -> &'static str {
-        "billing.invoicing"
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = "billing.invoicing";
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(&self, event: &Envelope<OrderEvent>, cause: Cause) -> Result<(), ReactionError> {
         match &event.event {
@@ -121,13 +116,8 @@ pub struct Settlement(
 impl Reaction for Settlement {
     type Event = PaymentEvent;
 
-    fn name(&self) -> &'static str {
-        "billing.settlement"
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = "billing.settlement";
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(
         &self,

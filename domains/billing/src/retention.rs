@@ -11,10 +11,11 @@ use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
 use kernel::event::{Position, StreamName};
 use kernel::execution::{Cause, Environment, ExecuteError};
-use kernel::projection::{Progress, Projection as _};
+use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use kernel::seams::new_id;
 use kernel::store::{BoxError, ReadError};
+use kernel::subscription::Identity;
 use uuid::Uuid;
 
 use crate::domain::retention::{RetentionDecider, RetentionEnded, retained_until};
@@ -57,8 +58,8 @@ pub async fn end_all_over(
     settings: BillingSettings,
 ) -> Result<(), BoxError> {
     // After a restore the rows may tell of erasures that the log does not know.
-    let documents = format!("{}.v{}", InvoiceViews.name(), InvoiceViews.version());
-    match database.checkpoint(&documents).await? {
+    let documents = Identity::of_projection::<InvoiceViews>();
+    match database.checkpoint(&documents.name).await? {
         Some(checkpoint) if checkpoint.is_of(&*environment.store).await? => {}
         _ => return Ok(()),
     }
@@ -124,13 +125,8 @@ pub(crate) struct Erasure {
 impl Reaction for Erasure {
     type Event = RetentionEvent;
 
-    fn name(&self) -> &'static str {
-        ERASURE
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Upkeep
-    }
+    const NAME: &'static str = ERASURE;
+    const KIND: ReactionKind = ReactionKind::Upkeep;
 
     async fn react(
         &self,

@@ -49,13 +49,8 @@ pub(crate) struct Erasure {
 impl Reaction for Erasure {
     type Event = ErasureEvent;
 
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Upkeep
-    }
+    const NAME: &'static str = NAME;
+    const KIND: ReactionKind = ReactionKind::Upkeep;
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(CustomerErased { customer_id, .. }) = event.event;

@@ -33,11 +33,14 @@ use std::sync::Arc;
 use ::http::Module;
 use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
+use kernel::description::ModuleDescription;
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
 
 pub use crate::http::routes;
+use domain::CustomerDecider;
+use domain::email::EmailDecider;
 use erasure::Erasure;
 use handlers::Customers;
 use projections::Directory;
@@ -46,11 +49,24 @@ use sync::SyncCustomer;
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "customers";
 
+const PURPOSE: &str = "Who can order: registered here, or imported from a legacy system.";
+
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/customers"),
     postgres: sqlx::migrate!("../../migrations/postgres/customers"),
 };
+
+/// What the module is, for whoever describes or checks it without opening it.
+pub fn description() -> ModuleDescription {
+    ModuleDescription::new(NAME, PURPOSE)
+        .publishes(customers_contract::CATALOGUE)
+        .decides::<CustomerDecider>()
+        .decides::<EmailDecider>()
+        .projects::<Directory>()
+        .reacts::<Erasure>()
+        .keeps(MIGRATIONS.tables())
+}
 
 /// Opens the module's database and puts the module together, ready to run. When a customer is
 /// erased, the keys of its data are destroyed, but those of the modules in `retained`.
@@ -64,7 +80,6 @@ pub async fn open(
     let directory = Directory::new(environment.lookup_key.clone());
     let read_models =
         vec![ReadModel::new(directory.clone(), &["customer"], &environment, &database)];
-    let directory_name = directory.name().to_owned();
     let (runner, progress) =
         ProjectionRunner::new(directory, environment.clone(), database.clone());
     let api = http::Api {
@@ -85,7 +100,7 @@ pub async fn open(
         configure: http::configure(api),
         subscriptions: vec![Box::new(runner), Box::new(erasure)],
         sync_targets: vec![Arc::new(SyncCustomer::new(environment))],
-        projections: vec![(directory_name, progress)],
+        projections: vec![(Directory::NAME.to_owned(), progress)],
         read_models,
         database,
     })

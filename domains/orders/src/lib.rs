@@ -29,11 +29,13 @@ use ::http::Module;
 use actix_web::web::Data;
 use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
+use kernel::description::ModuleDescription;
 use kernel::execution::Environment;
 use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
 
 pub use self::http::routes;
+use domain::OrderDecider;
 use erasure::Erasure;
 use handlers::Orders;
 use policies::PaymentOutcome;
@@ -43,11 +45,26 @@ use sync::SyncOrder;
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "orders";
 
+const PURPOSE: &str =
+    "What is bought: placed here by known customers, or imported from a legacy system.";
+
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/orders"),
     postgres: sqlx::migrate!("../../migrations/postgres/orders"),
 };
+
+/// What the module is, for whoever describes or checks it without opening it.
+pub fn description() -> ModuleDescription {
+    ModuleDescription::new(NAME, PURPOSE)
+        .publishes(orders_contract::CATALOGUE)
+        .decides::<OrderDecider>()
+        .projects::<OrderViews>()
+        .projects::<KnownCustomers>()
+        .reacts::<PaymentOutcome>()
+        .reacts::<Erasure>()
+        .keeps(MIGRATIONS.tables())
+}
 
 /// Opens the module on its database, making it if need be.
 pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {
@@ -89,8 +106,8 @@ pub async fn open(environment: Environment, database_url: &str) -> Result<Module
         ],
         sync_targets: vec![Arc::new(SyncOrder::new(environment))],
         projections: vec![
-            (OrderViews.name().to_owned(), views_progress),
-            (KnownCustomers.name().to_owned(), customers_progress),
+            (OrderViews::NAME.to_owned(), views_progress),
+            (KnownCustomers::NAME.to_owned(), customers_progress),
         ],
         read_models,
         database,

@@ -28,13 +28,8 @@ pub struct PaymentOutcome(
 impl Reaction for PaymentOutcome {
     type Event = PaymentEvent;
 
-    fn name(&self) -> &'static str {
-        "orders.payment-outcome"
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = "orders.payment-outcome";
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(
         &self,

@@ -41,8 +41,9 @@ use ::http::Module;
 use actix_web::web::Data;
 use database::read_model::ReadModel;
 use database::{Database, DatabaseError, Migrations};
+use kernel::description::ModuleDescription;
 use kernel::execution::Environment;
-use kernel::projection::ProjectionRunner;
+use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
 use kernel::subscription::Subscription;
 
@@ -51,17 +52,33 @@ pub use http::{PaymentView, routes};
 pub use projections::{Details, RefundDetails, RefundProgress, Status};
 pub use settings::{BreakerSettings, PaymentsSettings};
 
+use domain::PaymentDecider;
 use erasure::Erasure;
 use provider::{Calls, PaymentProvider, Sandbox};
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "payments";
 
+const PURPOSE: &str =
+    "A payment for every invoice issued here, collected through a payment provider.";
+
 /// The tables of the module's read model.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/payments"),
     postgres: sqlx::migrate!("../../migrations/postgres/payments"),
 };
+
+/// What the module is, for whoever describes or checks it without opening it.
+pub fn description() -> ModuleDescription {
+    ModuleDescription::new(NAME, PURPOSE)
+        .publishes(payments_contract::CATALOGUE)
+        .decides::<PaymentDecider>()
+        .projects::<projections::PaymentsProjection>()
+        .reacts::<policies::Collection>()
+        .reacts::<reactor::ProviderCalls>()
+        .reacts::<Erasure>()
+        .keeps(MIGRATIONS.tables())
+}
 
 /// Opens the module on the built-in sandbox, whose books are in a database of their own: it plays
 /// a service outside, which remembers what it took whatever becomes of this module's tables.
@@ -88,7 +105,6 @@ pub async fn open_with(
     let projection = projections::PaymentsProjection;
     let read_models =
         vec![ReadModel::new(projection, &["payment", "erased_customer"], &environment, &database)];
-    let projection_name = kernel::projection::Projection::name(&projection).to_owned();
     let (projection, progress) =
         ProjectionRunner::new(projection, environment.clone(), database.clone());
     let collection =
@@ -114,7 +130,7 @@ pub async fn open_with(
         }),
         subscriptions,
         sync_targets: vec![Arc::new(sync::SyncPayment::new(environment))],
-        projections: vec![(projection_name, progress)],
+        projections: vec![(projections::PaymentsProjection::NAME.to_owned(), progress)],
         read_models,
         database,
     })

@@ -31,13 +31,8 @@ pub(crate) struct Collection {
 impl Reaction for Collection {
     type Event = Trigger;
 
-    fn name(&self) -> &'static str {
-        "payments.collection"
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = "payments.collection";
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
         match &trigger.event {

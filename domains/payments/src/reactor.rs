@@ -71,13 +71,8 @@ struct NoRequest {
 impl Reaction for ProviderCalls {
     type Event = Trigger;
 
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Reactor
-    }
+    const NAME: &'static str = NAME;
+    const KIND: ReactionKind = ReactionKind::Reactor;
 
     async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
         let recorded = &*trigger.recorded;

@@ -148,6 +148,11 @@ impl Import {
         Database::open_with(url, "capture", &MIGRATIONS, options).await
     }
 
+    /// The names of the tables in that database.
+    pub fn tables() -> Vec<String> {
+        MIGRATIONS.tables()
+    }
+
     /// Whether files can be read: to be asked before anything is made.
     pub fn check_files(files: &[PathBuf]) -> Result<(), ReadError> {
         files.iter().try_for_each(|file| crate::files::readable(file))

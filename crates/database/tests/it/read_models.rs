@@ -46,13 +46,8 @@ impl Projection for Things {
     type Store = Database;
     type Event = Event;
 
-    fn name(&self) -> &'static str {
-        "testing.things"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "testing.things";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

@@ -116,12 +116,8 @@ struct StillLamps;
 impl Projection for StillLamps {
     type Store = Database;
     type Event = LampEvent;
-    fn name(&self) -> &'static str {
-        "house.lamps"
-    }
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "house.lamps";
+    const VERSION: u32 = 1;
     async fn project(&self, _: &mut Transaction, _: &Envelope<LampEvent>) -> Result<(), BoxError> {
         Ok(())
     }

@@ -17,7 +17,8 @@ use crate::feed::{Batch, Decoded, Feed};
 use crate::lease::HeldLease;
 use crate::parking::{ParkedKeys, first_of_key, recorded, unless_unavailable};
 use crate::store::BoxError;
-use crate::supervision::{Identity, Interruption, Worker, checkpoint_at};
+use crate::subscription::Identity;
+use crate::supervision::{Interruption, Worker, checkpoint_at};
 
 /// How often a failing event is tried, its transaction alone, before it is set aside.
 const ATTEMPTS: u32 = 5;

@@ -33,7 +33,7 @@ pub(super) async fn handle<R: Reaction>(
         attempts += 1;
         let outcome = match environment.codec.decode(Arc::clone(event)).await {
             Ok(envelope) => {
-                let cause = Cause::reaction(event, reaction.name());
+                let cause = Cause::reaction(event, R::NAME);
                 reaction.react(&envelope, cause).await
             }
             Err(error) => Err(error.into()),
@@ -46,11 +46,10 @@ pub(super) async fn handle<R: Reaction>(
             Err(ReactionError::NewerRelease(error)) => return Err(Failure::NewerRelease(error)),
             Err(ReactionError::Transient(error)) => error,
         };
-        metrics::counter!("reaction_failures_total", "subscription" => reaction.name())
-            .increment(1);
+        metrics::counter!("reaction_failures_total", "subscription" => R::NAME).increment(1);
         let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
         tracing::warn!(
-            subscription = reaction.name(),
+            subscription = R::NAME,
             correlation_id = %event.metadata.correlation_id,
             position = event.position,
             error = &*error as &dyn std::error::Error,

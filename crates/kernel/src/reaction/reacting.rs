@@ -17,8 +17,8 @@ use crate::event::{Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::lease::{Fenced, HeldLease};
 use crate::parking::{ParkedKeys, first_of_key, recorded};
-use crate::subscription::LogReader;
-use crate::supervision::{Identity, Interruption, Worker, checkpoint_at};
+use crate::subscription::{Identity, LogReader};
+use crate::supervision::{Interruption, Worker, checkpoint_at};
 
 const PAGE: usize = 100;
 /// A checkpoint that lags only repeats work, so it need not move at every event.
@@ -77,7 +77,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
         let mut saving = interval(SAVE_EVERY);
         saving.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = lease.ticks();
-        let window = self.reaction.kind().window();
+        let window = R::KIND.window();
         loop {
             let room = window.saturating_sub(self.run.unfinished.len());
             let mut grew = false;
@@ -250,7 +250,7 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
             self.run.parked.add(key);
         }
         for key in self.store.keys_to_replay(&self.identity.name).await? {
-            if self.run.replaying.len() >= self.reaction.kind().window() {
+            if self.run.replaying.len() >= R::KIND.window() {
                 break;
             }
             if !self.run.replaying.contains(&key) {

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod codec;
+mod description;
 mod door;
 mod equivalence;
 mod execution;

@@ -18,11 +18,11 @@ kernel::event_set! {
     pub enum Lit { Lit(LampLit) }
 }
 
-/// What this cannot be used for.
+/// A version of the read model, and what cannot be relied on in it.
 #[derive(Debug, Default)]
-pub struct Names {
-    /// 1, if it is not said.
-    pub version: Option<u32>,
+pub struct Names<const VERSION: u32 = 1> {
+    /// Whether its rows say which version they are of.
+    pub says_version: bool,
     /// How often the disk is full before it is not.
     pub full: AtomicU32,
     /// How often a poisoned name still fails; for ever, if it is not said.
@@ -34,17 +34,12 @@ fn counted_down(counter: &AtomicU32) -> bool {
 }
 
 #[async_trait]
-impl Projection for Names {
+impl<const V: u32> Projection for Names<V> {
     type Store = MemoryDatabase;
     type Event = Lit;
 
-    fn name(&self) -> &'static str {
-        "house.names"
-    }
-
-    fn version(&self) -> u32 {
-        self.version.unwrap_or(1)
-    }
+    const NAME: &'static str = "house.names";
+    const VERSION: u32 = V;
 
     async fn project(
         &self,
@@ -60,10 +55,7 @@ impl Projection for Names {
         if name == "poison" && poisoned {
             return Err("cannot be projected".into());
         }
-        transaction.rows.push(match self.version {
-            None => name,
-            Some(version) => format!("{name} v{version}"),
-        });
+        transaction.rows.push(if self.says_version { format!("{name} v{V}") } else { name });
         Ok(())
     }
 }
@@ -108,13 +100,8 @@ impl Projection for NamesOfNextRelease {
     type Store = MemoryDatabase;
     type Event = LitSomehow;
 
-    fn name(&self) -> &'static str {
-        "house.names"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "house.names";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

@@ -38,7 +38,7 @@ impl Poisoned {
         light(&environment, lamp, "first").await;
         let last = light(&environment, lamp, "second").await;
         let fails = Arc::new(AtomicU32::new(u32::MAX));
-        let names = Names { poisoned: Some(Arc::clone(&fails)), ..Names::default() };
+        let names = Names::<1> { poisoned: Some(Arc::clone(&fails)), ..Names::default() };
         let (progress, running) = project(names, &environment, &database);
         assert!(progress.reached(last, ENOUGH).await);
         assert_eq!(database.content().parked(NAMES).len(), 3);

@@ -155,7 +155,7 @@ async fn a_store_restored_to_an_earlier_state_stops_it_though_the_log_has_grown_
 async fn a_full_disk_parks_nothing_however_long_it_lasts() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     let position = light(&environment, new_id(), "Ada").await;
-    let full = Names { full: AtomicU32::new(12), ..Names::default() };
+    let full = Names::<1> { full: AtomicU32::new(12), ..Names::default() };
     let (progress, mut running) = project(full, &environment, &database);
     let interrupted =
         running.until(|state| matches!(state, SubscriptionState::Interrupted(_))).await;
@@ -171,11 +171,12 @@ async fn a_full_disk_parks_nothing_however_long_it_lasts() {
 async fn two_versions_of_a_projection_run_side_by_side() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     light(&environment, new_id(), "Ada").await;
-    let version = |version| Names { version: Some(version), ..Names::default() };
-    let (first, _first) = project(version(1), &environment, &database);
+    let first = Names::<1> { says_version: true, ..Names::default() };
+    let (first, _first) = project(first, &environment, &database);
     let position = light(&environment, new_id(), "Grace").await;
     assert!(first.reached(position, ENOUGH).await);
-    let (second, _second) = project(version(2), &replica(&environment, "new"), &database);
+    let second = Names::<2> { says_version: true, ..Names::default() };
+    let (second, _second) = project(second, &replica(&environment, "new"), &database);
     assert!(second.reached(position, ENOUGH).await);
     let mut rows = database.content().rows;
     rows.sort();
@@ -190,7 +191,7 @@ async fn a_fold_ends_exactly_where_it_is_told_to_and_goes_on_from_there() {
         light(&environment, new_id(), name).await;
     }
     let runner =
-        || ProjectionRunner::new(Names::default(), environment.clone(), database.clone()).0;
+        || ProjectionRunner::new(Names::<1>::default(), environment.clone(), database.clone()).0;
     let mut reported = Vec::new();
     runner()
         .fold_to(2, &mut |position| reported.push(position), &CancellationToken::new())
@@ -216,7 +217,8 @@ async fn what_another_process_folds_is_left_to_it() {
     let position = light(&environment, new_id(), "Ada").await;
     let (progress, _running) = names(&replica(&environment, "server"), &database);
     assert!(progress.reached(position, ENOUGH).await);
-    let (mut runner, _) = ProjectionRunner::new(Names::default(), environment, database.clone());
+    let (mut runner, _) =
+        ProjectionRunner::new(Names::<1>::default(), environment, database.clone());
     let error = runner.fold_to(position, &mut |_| (), &CancellationToken::new()).await.unwrap_err();
     assert!(matches!(&error, FoldError::Leased { owner, .. } if owner.starts_with("server")));
 }

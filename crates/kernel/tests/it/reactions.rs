@@ -81,13 +81,8 @@ impl Counting {
 impl Reaction for Counting {
     type Event = Trigger;
 
-    fn name(&self) -> &'static str {
-        COUNTING
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = COUNTING;
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(&self, event: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
         let Trigger::Lit(lit) = &event.event;
@@ -353,13 +348,8 @@ kernel::event_set! {
 impl Reaction for NextRelease {
     type Event = TriggerOfNextRelease;
 
-    fn name(&self) -> &'static str {
-        COUNTING
-    }
-
-    fn kind(&self) -> ReactionKind {
-        ReactionKind::Policy
-    }
+    const NAME: &'static str = COUNTING;
+    const KIND: ReactionKind = ReactionKind::Policy;
 
     async fn react(
         &self,

@@ -73,24 +73,17 @@ impl Projection for WithoutCandles {
     type Store = MemoryDatabase;
     type Event = Lit;
 
-    fn name(&self) -> &'static str {
-        "house.names"
-    }
+    const NAME: &'static str = "house.names";
+    const VERSION: u32 = 1;
 
-    fn version(&self) -> u32 {
-        1
-    }
-
-    fn retired_families(&self) -> &'static [&'static str] {
-        &["house.CandleLit"]
-    }
+    const RETIRED_FAMILIES: &'static [&'static str] = &["house.CandleLit"];
 
     async fn project(
         &self,
         transaction: &mut Transaction,
         event: &Envelope<Lit>,
     ) -> Result<(), BoxError> {
-        Names::default().project(transaction, event).await
+        Names::<1>::default().project(transaction, event).await
     }
 }
 

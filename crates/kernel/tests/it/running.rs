@@ -104,5 +104,5 @@ pub fn project<P: Projection<Store = MemoryDatabase>>(
 
 /// The read model of names at work.
 pub fn names(environment: &Environment, database: &MemoryDatabase) -> (Progress, Running) {
-    project(Names::default(), environment, database)
+    project(Names::<1>::default(), environment, database)
 }

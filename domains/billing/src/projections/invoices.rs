@@ -29,13 +29,8 @@ impl Projection for InvoiceViews {
     type Store = Database;
     type Event = Either<Event, RetentionEvent>;
 
-    fn name(&self) -> &'static str {
-        "billing.invoices"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "billing.invoices";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

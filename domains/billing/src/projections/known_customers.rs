@@ -34,13 +34,8 @@ impl Projection for KnownCustomers {
     type Store = Database;
     type Event = CustomerEvent;
 
-    fn name(&self) -> &'static str {
-        "billing.known-customers"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "billing.known-customers";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

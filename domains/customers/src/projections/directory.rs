@@ -69,13 +69,8 @@ impl Projection for Directory {
     type Store = Database;
     type Event = Event;
 
-    fn name(&self) -> &'static str {
-        "customers.directory"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "customers.directory";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

@@ -32,13 +32,8 @@ impl Projection for KnownCustomers {
     type Store = Database;
     type Event = CustomerEvent;
 
-    fn name(&self) -> &'static str {
-        "orders.known-customers"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "orders.known-customers";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

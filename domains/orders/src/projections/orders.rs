@@ -30,13 +30,8 @@ impl Projection for OrderViews {
     type Store = Database;
     type Event = Either<Event, Erasure>;
 
-    fn name(&self) -> &'static str {
-        "orders.orders"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "orders.orders";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,

@@ -125,13 +125,8 @@ impl Projection for PaymentsProjection {
     type Store = Database;
     type Event = Either<Event, ErasureEvent>;
 
-    fn name(&self) -> &'static str {
-        "payments.payments"
-    }
-
-    fn version(&self) -> u32 {
-        1
-    }
+    const NAME: &'static str = "payments.payments";
+    const VERSION: u32 = 1;
 
     async fn project(
         &self,
