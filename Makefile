@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust test-crash \
-	check lint fmt openapi bench clean-data figures help
+	check lint fmt generate bench clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -67,13 +67,10 @@ fmt: ## format the code
 	@printf '\n==> Formatting\n'
 	@cargo fmt --all
 
-openapi: ## write openapi/ from the code: the description of the API, the schemas of new events
-	@printf '\n==> Writing openapi/\n'
-	@mkdir -p openapi
+generate: ## write what is made from the code: openapi/, docs/modules/
+	@printf '\n==> Writing openapi/ and docs/modules/\n'
 	@cargo build $(CARGO_SET) --all-targets
-	@target/debug/bascule openapi > openapi/bascule.openapi.json.new
-	@mv openapi/bascule.openapi.json.new openapi/bascule.openapi.json
-	@target/debug/bascule contracts export
+	@scripts/generate.sh
 
 figures: ## measure the release binary: import rate, cold start, memory, latency of orders
 	@cargo build --locked --release

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what the tests and the OpenAPI linter need beside Rust, where it is missing:
+# Installs what the tests and the checks of openapi/ need beside Rust, where it is missing:
 #   Debian packages  curl, jq, python3, python3-venv, postgresql-15
 #   .venv            schemathesis from PyPI, pinned; Node.js too if the machine's is missing or old
-#   node_modules     the OpenAPI linter from npm, pinned
+#   node_modules     the OpenAPI linter and the AsyncAPI parser from npm, pinned
 # Run again it changes nothing and takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,9 +55,10 @@ fi
 
 wanted=$(sha256sum <package-lock.json)
 if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
-    say "Installing the OpenAPI linter into node_modules"
+    say "Installing the OpenAPI linter and the AsyncAPI parser into node_modules"
     # Where .venv brings its own Node.js, that one.
     PATH=$PWD/.venv/bin:$PATH
-    npm ci --no-audit --no-fund --no-update-notifier --loglevel=error
+    # None of them needs a script of its own to be installed; one has such a script to tell who does.
+    npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
     printf '%s' "$wanted" >node_modules/.installed
 fi

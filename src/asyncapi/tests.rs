@@ -11,7 +11,7 @@ fn keys(object: &Value) -> BTreeSet<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
-fn named<'v>(references: &'v Value) -> Vec<&'v str> {
+fn named(references: &Value) -> Vec<&str> {
     let references = references.as_array().unwrap().iter();
     references.map(|one| one["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect()
 }
