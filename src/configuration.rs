@@ -12,7 +12,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use kernel::cache::CacheOptions;
 use kernel::keys::SecretKey;
-use kernel::lease::RuntimeOptions;
+use kernel::lease::{LONGEST, RuntimeOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::AdminToken;
@@ -77,7 +77,8 @@ pub struct Replica {
     /// What people know it by; the machine's name when it is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// After how many milliseconds of its silence another takes its subscriptions over.
+    /// After how many milliseconds of its silence another takes its subscriptions over: 100 at least,
+    /// 600 000 at most.
     pub lease_ms: u32,
 }
 
@@ -94,7 +95,7 @@ impl Replica {
         let name = self.name.clone().or_else(machine).unwrap_or_default();
         let replica = format!("{}:{}", name.trim(), std::process::id());
         // Shorter ones would expire between two renewals of a busy machine.
-        let lease_ttl = Duration::from_millis(self.lease_ms.max(100).into());
+        let lease_ttl = Duration::from_millis(self.lease_ms.max(100).into()).min(LONGEST);
         RuntimeOptions { replica, lease_ttl }
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use kernel::event::Position;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
 
 use crate::place::{beside, checked_name, files_beside};
@@ -98,6 +99,18 @@ impl Scratch {
                 Ok(pools.writers.begin_with(BEGIN).await?.into())
             }
         }
+    }
+
+    /// Where a subscription is there, in a transaction opened with [`Self::begin_replacing`].
+    pub(crate) async fn position_in(
+        &self,
+        transaction: &mut Transaction,
+        subscription: &str,
+    ) -> Result<Option<Position>, DatabaseError> {
+        let place = self.database.schema(ATTACHED);
+        let select = format!("SELECT position FROM \"{place}\".checkpoint WHERE subscription = $1");
+        let position = transaction.scalar_of(select, subscription).await?;
+        Ok(position.map(i64::cast_unsigned))
     }
 
     /// Replaces the rows of a served table by those it has here, in a transaction opened with

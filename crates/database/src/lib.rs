@@ -85,6 +85,9 @@ pub struct DatabaseOptions {
     pub acquire_timeout: Duration,
     /// After how long unused a connection is closed.
     pub idle_timeout: Duration,
+    /// How long a connection is used before another one takes its place, on PostgreSQL: one that leads
+    /// to a server that is no primary any more, or was told to write nothing, would stay for ever.
+    pub session_lifetime: Duration,
     /// How long a statement may run on PostgreSQL.
     pub statement_timeout: Duration,
     /// How long a transaction on PostgreSQL may do nothing: a process that was paused must not
@@ -99,6 +102,7 @@ impl Default for DatabaseOptions {
             readers: 3,
             acquire_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            session_lifetime: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(30),
             idle_in_transaction_timeout: Duration::from_secs(10),
         }

@@ -19,6 +19,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// has closed it. A busy connection is not asked every time, which would cost a round trip.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 
+/// How long a server may take to let a connection in.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
 /// The pools of one schema.
 #[derive(Clone)]
 pub(crate) struct PostgresPools {
@@ -68,7 +71,11 @@ async fn try_migrating(
     sets: &[&Migrator],
 ) -> Result<(), MigrateError> {
     // A connection of its own: when it is dropped after an error, so is sqlx's lock.
-    let mut connection = options.connect().await?;
+    let connecting = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
+    let mut connection = connecting.unwrap_or_else(|_| {
+        let silent = "the database server accepts connections and does not answer";
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silent)))
+    })?;
     // Asked first because CREATE SCHEMA wants the right to, even where IF NOT EXISTS finds it.
     if !sqlx::query_scalar(SCHEMA_EXISTS).bind(schema).fetch_one(&mut connection).await? {
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
@@ -119,6 +126,7 @@ impl PostgresPools {
             // A plan that was made while a table was small goes through the whole of it, and would
             // be kept. Lists are planned for the filters that were given, too.
             ("plan_cache_mode", "force_custom_plan".to_owned()),
+            ("idle_session_timeout", "0".to_owned()),
             ("statement_timeout", milliseconds(options.statement_timeout)),
             (
                 "idle_in_transaction_session_timeout",
@@ -131,6 +139,7 @@ impl PostgresPools {
                 .min_connections(0)
                 .acquire_timeout(options.acquire_timeout)
                 .idle_timeout(options.idle_timeout)
+                .max_lifetime(options.session_lifetime)
                 .test_before_acquire(false)
                 .before_acquire(|connection: &mut PgConnection, seen| {
                     Box::pin(async move {

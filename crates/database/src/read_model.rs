@@ -92,6 +92,14 @@ pub enum ReadModelError {
         /// Its subscription.
         subscription: String,
     },
+    /// The place it was folded at was taken away meanwhile.
+    #[error(
+        "what was folded of {subscription} was pruned meanwhile: nothing was changed, try again"
+    )]
+    Pruned {
+        /// Its subscription.
+        subscription: String,
+    },
     /// It was rebuilt while it was compared.
     #[error("{subscription} was rebuilt while it was compared: try again")]
     Replaced {
@@ -356,6 +364,10 @@ impl ReadModel {
         let mut transaction = scratch.begin_replacing().await?;
         let (from, stays) = (lease.checkpoint.position, lease.checkpoint);
         Database::fence(&mut transaction, lease, from, stays).await?;
+        // Whatever stands there now: was it pruned meanwhile, the rows would be replaced by none.
+        if scratch.position_in(&mut transaction, &subscription).await? != Some(folded.position) {
+            return Err(ReadModelError::Pruned { subscription });
+        }
         let mut rows = 0;
         for table in self.tables {
             rows += scratch.replace_rows(&mut transaction, table).await?;

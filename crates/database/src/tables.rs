@@ -110,6 +110,25 @@ impl Transaction {
     }
 
     /// Runs a statement whose text names tables of the caller's choice; how many rows it changed.
+    /// The number that a statement of the program's own making finds for a text.
+    pub(crate) async fn scalar_of(
+        &mut self,
+        statement: String,
+        text: &str,
+    ) -> Result<Option<i64>, DatabaseError> {
+        let query = AssertSqlSafe(statement);
+        Ok(match &mut self.open {
+            Open::Sqlite(open) => {
+                let query = sqlx::query_scalar(query).persistent(false).bind(text);
+                query.fetch_optional(&mut **open).await?
+            }
+            Open::Postgres(open) => {
+                let query = sqlx::query_scalar(query).persistent(false).bind(text);
+                query.fetch_optional(&mut **open).await?
+            }
+        })
+    }
+
     pub(crate) async fn execute(&mut self, text: String) -> Result<u64, DatabaseError> {
         let query = AssertSqlSafe(text);
         Ok(match &mut self.open {

@@ -12,9 +12,10 @@ use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, DatabaseError, Row, Statement};
-use kernel::event::{Revision, StreamName};
+use kernel::event::{Position, Revision, StreamName};
 use kernel::execution::{Cause, Environment, Executed};
 use kernel::seams::new_id;
+use kernel::store::BoxError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -39,10 +40,14 @@ const INSERT: Statement = Statement::Same(
     "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
      VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING",
 );
-const FIND: Statement =
-    Statement::Same("SELECT fingerprint, status, resource_id FROM idempotency WHERE key_hash = $1");
-const FINISH: Statement =
-    Statement::Same("UPDATE idempotency SET status = $2, resource_id = $3 WHERE key_hash = $1");
+const FIND: Statement = Statement::Same(
+    "SELECT fingerprint, status, resource_id, position, event_id FROM idempotency \
+     WHERE key_hash = $1",
+);
+const FINISH: Statement = Statement::Same(
+    "UPDATE idempotency SET status = $2, resource_id = $3, position = $4, event_id = $5 \
+     WHERE key_hash = $1",
+);
 const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
 
 const FORGET: Statement = Statement::PerEngine {
@@ -53,14 +58,18 @@ const FORGET: Statement = Statement::PerEngine {
 };
 
 const AFTER: Statement = Statement::Same(
-    "SELECT key_hash, fingerprint, status, resource_id, created_at FROM idempotency \
+    "SELECT key_hash, fingerprint, status, resource_id, position, event_id, created_at \
+     FROM idempotency \
      WHERE key_hash > $1 ORDER BY key_hash LIMIT $2",
 );
 const PUT: Statement = Statement::Same(
-    "INSERT INTO idempotency (key_hash, fingerprint, status, resource_id, created_at) \
-     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (key_hash) DO UPDATE SET \
+    "INSERT INTO idempotency \
+     (key_hash, fingerprint, status, resource_id, position, event_id, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_hash) DO UPDATE SET \
      status = coalesce(idempotency.status, excluded.status), \
-     resource_id = coalesce(idempotency.resource_id, excluded.resource_id)",
+     resource_id = coalesce(idempotency.resource_id, excluded.resource_id), \
+     position = coalesce(idempotency.position, excluded.position), \
+     event_id = coalesce(idempotency.event_id, excluded.event_id)",
 );
 
 /// Every statement of this file, for a test that prepares them all.
@@ -150,9 +159,9 @@ impl CommandRequest {
         // these, even when the row is lost.
         let cause = cause.recognised_by(seed, hex::encode(&kept.fingerprint));
         let done = carry_out(Attempt { seed: Some(seed), category, cause }).await?;
-        if let Err(error) = kept.finish(database, &done).await {
+        if let Err(error) = kept.finish(database, environment, &done).await {
             // The command was carried out, and the log recognises it.
-            tracing::warn!(error = &error as &dyn std::error::Error, "outcome not kept");
+            tracing::warn!(error = &*error as &dyn std::error::Error, "outcome not kept");
         }
         Ok(done)
     }
@@ -197,19 +206,32 @@ impl Kept {
         }
         let status: Option<i64> = row.get("status")?;
         let status = status.and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
-        Ok(match status.zip(row.get("resource_id")?) {
-            Some((status, id)) => Recognised::Done { status, id },
+        let Some((status, id)) = status.zip(row.get("resource_id")?) else {
             // Under way at this moment, or cut off.
-            None => Recognised::New,
-        })
+            return Ok(Recognised::New);
+        };
+        // What was answered stands in the log, unless that was restored to an earlier state since.
+        let position: Option<i64> = row.get("position")?;
+        let there = environment.store.event_id_at(position.unwrap_or(0).cast_unsigned()).await?;
+        let is_there = there == row.get("event_id")?;
+        Ok(if is_there { Recognised::Done { status, id } } else { Recognised::New })
     }
 
-    async fn finish(&self, database: &Database, done: &Done) -> Result<(), DatabaseError> {
+    async fn finish(
+        &self,
+        database: &Database,
+        environment: &Environment,
+        done: &Done,
+    ) -> Result<(), BoxError> {
+        let position = done.position;
+        let event_id = environment.store.event_id_at(position).await?;
         database
             .write(&FINISH)
             .bind(&self.key_hash)
             .bind(i64::from(done.status.as_u16()))
             .bind(done.acknowledgement.id)
+            .bind(position.cast_signed())
+            .bind(event_id)
             .execute()
             .await?;
         Ok(())
@@ -265,6 +287,10 @@ pub struct KeptRequest {
     pub status: Option<u16>,
     /// The resource it made or changed.
     pub resource_id: Option<Uuid>,
+    /// Where the answer said the log has it.
+    pub position: Option<Position>,
+    /// The event that stands there.
+    pub event_id: Option<Uuid>,
     /// When it came.
     pub created_at: DateTime<Utc>,
 }
@@ -283,6 +309,8 @@ pub async fn kept_after(
             fingerprint: hex::encode(row.get::<&[u8]>("fingerprint")?),
             status: status.and_then(|status| status.try_into().ok()),
             resource_id: row.get("resource_id")?,
+            position: row.get::<Option<i64>>("position")?.map(i64::cast_unsigned),
+            event_id: row.get("event_id")?,
             created_at: row.get("created_at")?,
         })
     };
@@ -312,6 +340,8 @@ pub async fn take(database: &Database, requests: &[KeptRequest]) -> Result<(), T
             .bind(digest(&request.fingerprint)?)
             .bind(request.status.map(i64::from))
             .bind(request.resource_id)
+            .bind(request.position.map(Position::cast_signed))
+            .bind(request.event_id)
             .bind(request.created_at)
             .execute()
             .await?;

@@ -25,6 +25,9 @@ use crate::parking::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
 
+/// The longest that a lease may last. Whoever finds one that ends later knows that a clock was wrong.
+pub const LONGEST: Duration = Duration::from_secs(600);
+
 /// How this process runs its subscriptions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeOptions {

@@ -56,6 +56,9 @@ pub struct StoreOptions {
     pub poll: Duration,
     /// Connections to PostgreSQL that read. Besides, a process needs up to four.
     pub readers: u32,
+    /// How long a connection to PostgreSQL is used before another one takes its place: one that leads
+    /// to a server that is no primary any more, or was told to write nothing, would stay for ever.
+    pub session_lifetime: Duration,
     /// How long a statement may take on PostgreSQL.
     pub statement_timeout: Duration,
     /// How long appends wait for PostgreSQL to come back before they fail as unavailable. Once they
@@ -71,6 +74,7 @@ impl Default for StoreOptions {
             max_event_bytes: MAX_EVENT_BYTES,
             poll: Duration::from_millis(200),
             readers: 8,
+            session_lifetime: Duration::from_secs(30),
             statement_timeout: Duration::from_secs(10),
             patience: Duration::from_secs(5),
         }

@@ -145,12 +145,12 @@ pub(crate) async fn open(
         .await?;
     let streams = Streams::new();
     let readers = Readers {
-        pool: pool(not_durable(&connect), options.readers),
+        pool: pool(not_durable(&connect), options.readers, options.session_lifetime),
         timeout: options.statement_timeout + Duration::from_secs(1),
         streams: streams.clone(),
     };
-    let key_writers = pool(durable(&connect), 1);
-    let listeners = pool(not_durable(&connect), 1);
+    let key_writers = pool(durable(&connect), 1, options.session_lifetime);
+    let listeners = pool(not_durable(&connect), 1, options.session_lifetime);
     let log_id = identify(&key_writers, master_key, &clock).await?;
     let tail = Arc::new(Tail::starting_at(readers.head().await?));
     let (stop_appending, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -175,7 +175,7 @@ pub(crate) async fn open(
     let table = keys::PostgresKeys { writers: key_writers.clone(), readers: readers.pool.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
     // What it writes may be lost in a crash: snapshots are made again, and events removed again.
-    let side_writer = pool(not_durable(&connect), 1);
+    let side_writer = pool(not_durable(&connect), 1, options.session_lifetime);
     let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: readers.pool.clone() };
     let scavenger = side_writer.clone();
     let pools = vec![listeners, key_writers, side_writer, readers.pool.clone()];

@@ -41,6 +41,9 @@ CREATE TABLE idempotency (
     fingerprint bytea NOT NULL,
     status      bigint,
     resource_id uuid,
+    -- What the answer said of where the log has it, and the event there: a restored log has another.
+    position    bigint,
+    event_id    uuid,
     created_at  timestamptz NOT NULL
 );
 CREATE INDEX idempotency_age ON idempotency (created_at);

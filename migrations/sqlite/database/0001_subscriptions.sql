@@ -41,6 +41,9 @@ CREATE TABLE idempotency (
     fingerprint BLOB NOT NULL,
     status      INTEGER,
     resource_id BLOB,
+    -- What the answer said of where the log has it, and the event there: a restored log has another.
+    position    INTEGER,
+    event_id    BLOB,
     created_at  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_age ON idempotency (created_at);

@@ -1,9 +1,10 @@
 //! Taking away what nothing serves any more.
 
 use kernel::checkpoint::SubscriptionStore as _;
+use kernel::seams::{Clock as _, SystemClock};
 use serde::Serialize;
 
-use super::workplace::{IN_USE, SCRATCH};
+use super::workplace::{IN_USE, SCRATCH, is_new};
 use super::{ReadModel, ReadModelError};
 use crate::{Database, subscriptions};
 
@@ -74,6 +75,11 @@ impl ReadModel {
 pub async fn prune_scratches(database: &Database) -> Result<Pruned, ReadModelError> {
     let mut pruned = Pruned::default();
     for suffix in database.places_beside(SCRATCH).await? {
+        if is_new(&suffix, SystemClock.now()) {
+            let owner = "somebody who has just begun".to_owned();
+            pruned.kept.push(Kept { name: suffix, owner });
+            continue;
+        }
         let scratch = database.beside(&suffix).await?;
         let lease = scratch.status(IN_USE).await?.and_then(|status| status.lease);
         match lease.filter(|lease| !lease.expired) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use kernel::checkpoint::{CheckpointError, Registration, SubscriptionStore as _};
 use kernel::execution::Environment;
 use kernel::lease::Lease;
@@ -16,6 +17,21 @@ pub(super) const SCRATCH: &str = "scratch_";
 /// What the lease is kept under that says whether somebody is at work.
 pub(super) const IN_USE: &str = "scratch";
 
+/// Of the time in the name of a place: milliseconds since 1970-01-01 UTC (RFC 9562 §5.7).
+const TIME_DIGITS: usize = 12;
+/// With its random part.
+const NAME_DIGITS: usize = TIME_DIGITS + 12;
+/// By then a place that was made has its sign.
+const SIGNED_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
+/// Whether a place was made so lately that its sign may not be there yet.
+pub(super) fn is_new(suffix: &str, now: DateTime<Utc>) -> bool {
+    let name = suffix.strip_prefix(SCRATCH).filter(|name| name.len() == NAME_DIGITS);
+    let made = name.and_then(|name| i64::from_str_radix(&name[..TIME_DIGITS], 16).ok());
+    let made = made.and_then(DateTime::from_timestamp_millis);
+    made.is_some_and(|made| (now - made).abs() < SIGNED_WITHIN)
+}
+
 /// The same tables at another place, for one fold: two at once never meet.
 pub(super) struct Workplace {
     pub(super) scratch: Scratch,
@@ -29,8 +45,9 @@ impl Workplace {
         owner: &str,
     ) -> Result<Self, ReadModelError> {
         let run = new_id().simple().to_string();
-        // The random part of a UUIDv7: schemas' names are short.
-        let scratch = database.beside(&format!("{SCRATCH}{}", &run[20..])).await?;
+        // The time and some of the random part of a UUIDv7: schemas' names are short.
+        let suffix = format!("{SCRATCH}{}{}", &run[..TIME_DIGITS], &run[20..]);
+        let scratch = database.beside(&suffix).await?;
         match sign(&scratch, environment, owner).await {
             Ok(lease) => Ok(Self { scratch, lease }),
             Err(error) => {

@@ -47,19 +47,24 @@ pub(super) const WIDEN: Statement = Statement::Same(
 pub(super) const TAKE_LOG: Statement =
     Statement::Same("UPDATE checkpoint SET log_id = $2 WHERE subscription = $1 AND position = 0");
 
+/// No lease lasts longer than ten minutes ([`kernel::lease::LONGEST`]): one that ends later was taken
+/// by a clock that was set back since, and whoever has it by this clock may wait for very long.
+///
 /// The row is passed over while a transaction of its owner is open: that one has the lease as long
 /// as it lasts, whatever the clock says.
 pub(super) const ACQUIRE: Statement = Statement::PerEngine {
     sqlite: "UPDATE checkpoint SET owner = $2, token = $3, \
              expires_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', $4 || ' seconds') \
              WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
-             OR expires_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')) \
+             OR expires_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') \
+             OR expires_at > strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '600 seconds')) \
              RETURNING log_id, position, event_id, families",
     postgres: "UPDATE checkpoint SET owner = $2, token = $3, \
                expires_at = clock_timestamp() + CAST($4 AS float8) * interval '1 second' \
                WHERE subscription = (SELECT subscription FROM checkpoint \
                WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
-               OR expires_at <= clock_timestamp()) FOR UPDATE SKIP LOCKED) \
+               OR expires_at <= clock_timestamp() \
+               OR expires_at > clock_timestamp() + interval '600 seconds') FOR UPDATE SKIP LOCKED) \
                RETURNING log_id, position, event_id, families",
 };
 /// Waits for a transaction of the owner that is open.
@@ -90,7 +95,8 @@ macro_rules! status {
     ($($which:literal)?) => {
         timed!(
             "SELECT subscription, kind, log_id, position, event_id, updated_at, families, owner, \
-             token, expires_at, elsewhere, expires_at <= " now " AS expired, last_error, failed_at, \
+             token, expires_at, elsewhere, \
+             (expires_at <= " now " OR expires_at > " (now + "600") ") AS expired, last_error, failed_at, \
              (SELECT count(*) FROM parked_event \
              WHERE parked_event.subscription = checkpoint.subscription) AS parked \
              FROM checkpoint " $($which)?

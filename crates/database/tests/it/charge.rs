@@ -18,7 +18,7 @@ use crate::tables::things;
 
 const POLICY: &str = "testing.policy";
 const PROJECTION: &str = "testing.things.v1";
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(300);
 
 async fn register(database: &Database, name: &str, kind: SubscriptionKind, log_id: Uuid) {
     let families = BTreeSet::from([format!("testing.For{kind:?}")]);

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::tables::{INSERT, notes, open, open_with, things};
 
 const NAME: &str = "testing.things.v1";
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_secs(300);
 /// Gone by when the next statement runs.
 const SHORT: Duration = Duration::from_millis(1);
 /// Longer than anything here takes; only a failing test waits for it.
@@ -300,4 +300,18 @@ async fn whoever_is_alone_ends_the_leases_of_those_before(
     database.release_all().await.unwrap();
     assert_eq!(lost_to(&database.renew(&left_over).await.unwrap_err()), None);
     acquired(&database, "two", LONG).await;
+}
+
+/// A clock that was ahead has given the lease for hours: nobody waits for that.
+#[rstest]
+#[tokio::test]
+async fn a_lease_that_ends_later_than_any_can_is_nobodys(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let (_place, database, _) = registered(engine).await;
+    acquired(&database, "of the future", kernel::lease::LONGEST * 6).await;
+    let shown = database.status(NAME).await.unwrap().unwrap().lease.unwrap();
+    assert!(shown.expired, "{shown:?}");
+    acquired(&database, "of now", LONG).await;
+    assert!(database.acquire(NAME, "another", LONG).await.unwrap().is_none());
 }

@@ -26,7 +26,7 @@ async fn leased(engine: Engine) -> (TestPlace, Database, Lease) {
         log_id: new_id(),
     };
     database.register(&registration).await.unwrap();
-    let ttl = Duration::from_secs(3600);
+    let ttl = Duration::from_secs(300);
     let lease = database.acquire(NAME, "one", ttl).await.unwrap().unwrap();
     (place, database, lease)
 }

@@ -89,6 +89,36 @@ async fn a_standby_is_told_from_a_broken_statement() {
     eventually(async || database.write(&INSERT).bind(1_i64).bind("x").execute().await).await;
 }
 
+/// What a session was told when it was opened it keeps for as long as it is open.
+#[tokio::test]
+async fn a_session_that_may_not_write_is_replaced() {
+    let place = TestDatabase::create().await;
+    let options = DatabaseOptions { session_lifetime: Duration::from_millis(50), ..<_>::default() };
+    let database = open_with(place.url(), options).await;
+    let name = place.url().rsplit('/').next().unwrap();
+    let told = |value| format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    execute(place.url(), &told("on")).await;
+    let write = async || database.write(&INSERT).bind(1_i64).bind("x").execute().await;
+    let refused = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match write().await {
+                Ok(_) => {
+                    drop(database.write(&Statement::Same("DELETE FROM thing")).execute().await);
+                }
+                Err(error) => return error,
+            }
+        }
+    });
+    let refused = refused.await.unwrap();
+    assert!(refused.is_unavailable(), "{refused:?}");
+    let mut connection = connect(place.url()).await;
+    let writable = "SET default_transaction_read_only = off";
+    sqlx::raw_sql(writable).execute(&mut connection).await.unwrap();
+    let again = sqlx::AssertSqlSafe(told("off"));
+    sqlx::raw_sql(again).execute(&mut connection).await.unwrap();
+    eventually(write).await;
+}
+
 #[tokio::test]
 async fn no_process_holds_its_locks_for_ever() {
     let place = TestDatabase::create().await;

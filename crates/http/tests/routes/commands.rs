@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use actix_web::web::Data;
 use chrono::TimeDelta;
 use database::Statement;
+use kernel::seams::new_id;
 use uuid::Uuid;
 
 use crate::sample::{Answer, Call, House};
@@ -85,6 +86,21 @@ async fn the_same_key_is_carried_out_once() {
     assert_eq!(house.environment.store.head().await.unwrap(), 1);
     let other = light(&house, "k2", HALL).await;
     assert_ne!(other.body["id"], first.body["id"]);
+}
+
+/// Restored to an earlier backup, the log has another event where the answer said, or none.
+#[actix_web::test]
+async fn what_the_log_has_lost_is_not_answered_from_memory() {
+    const ANOTHER: Statement =
+        Statement::Same("UPDATE idempotency SET event_id = $1 WHERE position = 1");
+    let house = House::new().await;
+    let first = light(&house, "k1", HALL).await;
+    let changed = house.database.write(&ANOTHER).bind(new_id()).execute().await.unwrap();
+    assert_eq!(changed, 1);
+    let second = light(&house, "k1", HALL).await;
+    assert!(!second.headers.contains_key("idempotency-replayed"));
+    assert_eq!(house.carried_out.load(Ordering::SeqCst), 2);
+    assert_eq!(second.body["id"], first.body["id"]);
 }
 
 #[actix_web::test]

@@ -31,6 +31,7 @@ pub(super) fn connect_options(
     Ok(database::postgres_options(url, SCHEMA, "bascule-event-store")?.options([
         ("statement_timeout", timeout.as_str()),
         ("idle_in_transaction_session_timeout", "10s"),
+        ("idle_session_timeout", "0"),
         // Whoever waited for the log's lock sees what was committed before.
         ("default_transaction_isolation", "read committed"),
         // Every statement goes by an index. A plan made while a table was small would go through
@@ -54,11 +55,12 @@ pub(super) fn not_durable(connect: &PgConnectOptions) -> PgConnectOptions {
 }
 
 /// Up to so many connections, opened when they are needed.
-pub(super) fn pool(connect: PgConnectOptions, most: u32) -> PgPool {
+pub(super) fn pool(connect: PgConnectOptions, most: u32, lifetime: Duration) -> PgPool {
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(CONNECT_TIMEOUT)
         .idle_timeout(IDLE_TIMEOUT)
+        .max_lifetime(lifetime)
         .test_before_acquire(false)
         .before_acquire(|connection, seen| {
             Box::pin(async move {

@@ -202,3 +202,29 @@ async fn a_read_goes_on_when_its_session_was_ended() {
     }
     assert_eq!(test.store.head().await.unwrap(), 1);
 }
+
+/// What a session was told when it was opened it keeps for as long as it is open.
+#[tokio::test]
+async fn sessions_that_may_not_write_are_replaced() {
+    let options = StoreOptions { session_lifetime: Duration::from_millis(50), ..impatient() };
+    let test = TestStore::postgres_with(options).await;
+    let url = test.url().unwrap();
+    let name = url.rsplit('/').next().unwrap();
+    let told = |value| format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    execute(&url, &told("on")).await;
+    execute(
+        &url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    .await;
+    let append = async || test.store.append(request("a-1", ExpectedRevision::Any)).await;
+    let refused = eventually(async || append().await.err().ok_or("it still writes")).await;
+    assert_unavailable(&refused);
+    eventually(async || test.store.check_writable().await.err().ok_or("it is still ready")).await;
+    let mut connection = connect(&url).await;
+    connection.execute("SET default_transaction_read_only = off").await.unwrap();
+    connection.execute(AssertSqlSafe(told("off")).into_sql_str()).await.unwrap();
+    eventually(async || append().await).await;
+    eventually(async || test.store.check_writable().await).await;
+}
