@@ -180,6 +180,14 @@ impl Codec {
         Ok(data)
     }
 
+    /// The data of any event of a module for readers outside: personal values opened, erased ones
+    /// told to be so, as [`ERASED_MEMBER`].
+    pub async fn opened_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
+        let mut data = self.open_data(recorded).await?;
+        unwrap_clear_values(&mut data);
+        Ok(data)
+    }
+
     async fn open_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
         let mut data: Value = serde_json::from_slice(&recorded.data).map_err(|source| {
             CodecError::Malformed { event_type: recorded.event_type.to_string(), source }
@@ -358,6 +366,17 @@ fn unwrap_markers(data: &mut Value) {
             }
         }
         Value::Array(items) => items.iter_mut().for_each(unwrap_markers),
+        _ => {}
+    }
+}
+
+fn unwrap_clear_values(data: &mut Value) {
+    match data {
+        Value::Object(object) => match marker(object, CLEAR_MEMBER) {
+            Some(clear) => *data = clear.clone(),
+            None => object.values_mut().for_each(unwrap_clear_values),
+        },
+        Value::Array(items) => items.iter_mut().for_each(unwrap_clear_values),
         _ => {}
     }
 }

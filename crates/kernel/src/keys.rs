@@ -74,6 +74,11 @@ impl SecretKey {
         hex::encode(self.0)
     }
 
+    /// The 32 bytes, for whoever may be handed the key. The copy is wiped when it is dropped.
+    pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; KEY_BYTES]> {
+        zeroize::Zeroizing::new(self.0)
+    }
+
     /// Seals bytes: nonce, then ciphertext and tag. `context` must be the same to open them.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
         let nonce: [u8; NONCE_BYTES] = random_bytes().map_err(|_| KeyError::NoRandomness)?;

@@ -1,0 +1,75 @@
+//! What clients ask before they do anything: what the server can do, and which nodes there are.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use crate::endpoint::{Endpoint, count};
+use crate::identifiers::{UuidForm, ticks, uuid};
+use crate::protocol::gossip::gossip_server::Gossip;
+use crate::protocol::gossip::member_info::VNodeState;
+use crate::protocol::gossip::{ClusterInfo, EndPoint, MemberInfo};
+use crate::protocol::server_features::server_features_server::ServerFeatures;
+use crate::protocol::server_features::{SupportedMethod, SupportedMethods};
+use crate::protocol::shared::Empty;
+
+/// The version of EventStoreDB whose protocol is spoken, as far as it is.
+const PROTOCOL_VERSION: &str = "24.10.0";
+
+/// What is spoken, in lower case as the clients compare it.
+const SPOKEN: &[(&str, &[&str])] = &[
+    (
+        "event_store.client.streams.streams",
+        &["read", "append", "batchappend", "delete", "tombstone"],
+    ),
+    ("event_store.client.server_features.serverfeatures", &["getsupportedmethods"]),
+    ("event_store.client.gossip.gossip", &["read"]),
+    ("event_store.client.monitoring.monitoring", &["stats"]),
+];
+
+/// The service `ServerFeatures`. The clients ask it before they say who they are.
+pub(crate) struct FeaturesService;
+
+#[tonic::async_trait]
+impl ServerFeatures for FeaturesService {
+    async fn get_supported_methods(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<SupportedMethods>, Status> {
+        count("get_supported_methods", None);
+        let methods = SPOKEN.iter().flat_map(|(service, methods)| {
+            methods.iter().map(|method| SupportedMethod {
+                method_name: (*method).to_owned(),
+                service_name: (*service).to_owned(),
+                features: Vec::new(),
+            })
+        });
+        Ok(Response::new(SupportedMethods {
+            methods: methods.collect(),
+            event_store_server_version: PROTOCOL_VERSION.to_owned(),
+        }))
+    }
+}
+
+/// The service `Gossip`: one node, which leads. Replicas stand behind one name or proxy.
+pub(crate) struct GossipService(pub(crate) Arc<Endpoint>);
+
+#[tonic::async_trait]
+impl Gossip for GossipService {
+    async fn read(&self, request: Request<Empty>) -> Result<Response<ClusterInfo>, Status> {
+        count("gossip", None);
+        // Where this client has found it, for it may listen on every address.
+        let address = request.local_addr().unwrap_or(self.0.address);
+        let member = MemberInfo {
+            instance_id: Some(uuid(self.0.instance, UuidForm::Structured)),
+            time_stamp: ticks(self.0.clock.now()),
+            state: VNodeState::Leader.into(),
+            is_alive: !self.0.stopping.is_cancelled(),
+            http_end_point: Some(EndPoint {
+                address: address.ip().to_string(),
+                port: address.port().into(),
+            }),
+        };
+        Ok(Response::new(ClusterInfo { members: vec![member] }))
+    }
+}

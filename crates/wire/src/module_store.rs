@@ -1,0 +1,326 @@
+//! The service `bascule.store.v1.Store`: what a module on another bascule's store needs beyond
+//! EventStoreDB's protocol.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use kernel::event::{Metadata, NewEvent, RecordedEvent, StreamName};
+use kernel::keys::KeyHolder;
+use kernel::store::{AppendError, AppendRequest, ExpectedRevision};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::accounts::Caller;
+use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, MOST_APPENDED_EVENTS};
+use crate::ownership::Owner;
+use crate::protocol::store::append_many_response::appended::Last;
+use crate::protocol::store::append_many_response::refused::Reason;
+use crate::protocol::store::append_many_response::{
+    Appended, EventTooLarge, IdempotencyMismatch, Outcome, Overloaded, Refused,
+    WrongExpectedRevision,
+};
+use crate::protocol::store::expected::Kind;
+use crate::protocol::store::find_in_stream_response::Place;
+use crate::protocol::store::store_server::Store;
+use crate::protocol::store::{self as wire, expected};
+use crate::refusal::Refusal;
+use crate::rights::Right;
+
+/// Events of a correlation that are answered at a time, at most.
+const MOST_READ: usize = 500;
+
+/// The service `Store`.
+pub(crate) struct StoreService(pub(crate) Arc<Endpoint>);
+
+#[tonic::async_trait]
+impl Store for StoreService {
+    async fn log(
+        &self,
+        request: Request<wire::LogRequest>,
+    ) -> Result<Response<wire::LogResponse>, Status> {
+        let log = |caller: Caller| async move {
+            caller.needs(&Right::Read)?;
+            let log_id = bytes(self.0.store.log_id());
+            Ok(wire::LogResponse { log_id, head: self.0.store.head().await? })
+        };
+        self.0.answer("store_log", request.metadata(), log).await
+    }
+
+    async fn append_many(
+        &self,
+        request: Request<wire::AppendManyRequest>,
+    ) -> Result<Response<wire::AppendManyResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let append = |caller: Caller| async move {
+            let requests = self.append_requests(&caller, request)?;
+            let outcome = match self.0.store.append_many(requests).await {
+                Ok(appended) => Outcome::Appended(Appended {
+                    places: appended
+                        .into_iter()
+                        .map(|appended| Last {
+                            revision: appended.revision,
+                            position: appended.position,
+                            repeated: appended.repeated,
+                        })
+                        .collect(),
+                }),
+                Err(error) => Outcome::Refused(Refused { reason: Some(reason(error)) }),
+            };
+            Ok(wire::AppendManyResponse { outcome: Some(outcome) })
+        };
+        self.0.answer("store_append_many", &metadata, append).await
+    }
+
+    async fn find_in_stream(
+        &self,
+        request: Request<wire::FindInStreamRequest>,
+    ) -> Result<Response<wire::FindInStreamResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let find = |caller: Caller| async move {
+            caller.needs(&Right::Read)?;
+            let stream = StreamName::new(request.stream)?;
+            let event_id = uuid(&request.event_id, "the event")?;
+            let place = self.0.store.find_in_stream(&stream, event_id).await?;
+            let place =
+                place.map(|place| Place { revision: place.revision, position: place.position });
+            Ok(wire::FindInStreamResponse { place })
+        };
+        self.0.answer("store_find_in_stream", &metadata, find).await
+    }
+
+    async fn read_correlation(
+        &self,
+        request: Request<wire::ReadCorrelationRequest>,
+    ) -> Result<Response<wire::ReadCorrelationResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let read = |caller: Caller| async move {
+            caller.needs(&Right::Read)?;
+            let correlation_id = uuid(&request.correlation_id, "the correlation")?;
+            let limit = usize::try_from(request.limit).unwrap_or(MOST_READ).min(MOST_READ);
+            let events =
+                self.0.store.read_correlation(correlation_id, request.after, limit).await?;
+            Ok(wire::ReadCorrelationResponse { events: as_many_as_fit(&events) })
+        };
+        self.0.answer("store_read_correlation", &metadata, read).await
+    }
+
+    async fn event_id_at(
+        &self,
+        request: Request<wire::EventIdAtRequest>,
+    ) -> Result<Response<wire::EventIdAtResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let read = |caller: Caller| async move {
+            caller.needs(&Right::Read)?;
+            let event_id = self.0.store.event_id_at(request.position).await?.map(bytes);
+            Ok(wire::EventIdAtResponse { event_id })
+        };
+        self.0.answer("store_event_id_at", &metadata, read).await
+    }
+
+    async fn sealing_key(
+        &self,
+        request: Request<wire::SealingKeyRequest>,
+    ) -> Result<Response<wire::SealingKeyResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let key = |caller: Caller| async move {
+            let holder = holder(&caller, &request.subject, request.purpose)?;
+            let key = self.0.vault.sealing_key(&holder).await?;
+            let key = key.map(|key| wire::SubjectKey {
+                id: bytes(key.id),
+                key: key.key.to_bytes().to_vec(),
+            });
+            Ok(wire::SealingKeyResponse { key })
+        };
+        self.0.answer("store_sealing_key", &metadata, key).await
+    }
+
+    async fn opening_key(
+        &self,
+        request: Request<wire::OpeningKeyRequest>,
+    ) -> Result<Response<wire::OpeningKeyResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let key = |caller: Caller| async move {
+            caller.needs(&Right::PersonalData)?;
+            let key = self.0.vault.opening_key(uuid(&request.key_id, "the key")?).await?;
+            Ok(wire::OpeningKeyResponse { key: key.map(|key| key.to_bytes().to_vec()) })
+        };
+        self.0.answer("store_opening_key", &metadata, key).await
+    }
+
+    async fn is_destroyed(
+        &self,
+        request: Request<wire::IsDestroyedRequest>,
+    ) -> Result<Response<wire::IsDestroyedResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let is_destroyed = |caller: Caller| async move {
+            let holder = holder(&caller, &request.subject, request.purpose)?;
+            let destroyed = self.0.vault.is_destroyed(&holder).await?;
+            Ok(wire::IsDestroyedResponse { destroyed })
+        };
+        self.0.answer("store_is_destroyed", &metadata, is_destroyed).await
+    }
+}
+
+/// A person's key for a purpose, which is the caller's own.
+fn holder(caller: &Caller, subject: &[u8], purpose: String) -> Result<KeyHolder, Refusal> {
+    caller.needs(&Right::Module(purpose.clone()))?;
+    Ok(KeyHolder { subject: uuid(subject, "the subject")?, purpose })
+}
+
+impl StoreService {
+    fn append_requests(
+        &self,
+        caller: &Caller,
+        request: wire::AppendManyRequest,
+    ) -> Result<Vec<AppendRequest>, Refusal> {
+        let events = request.appends.iter().map(|append| append.events.len()).sum::<usize>();
+        if events > MOST_APPENDED_EVENTS {
+            let problem = format!("an append has at most {MOST_APPENDED_EVENTS} events");
+            return Err(Refusal::Invalid(problem));
+        }
+        let mut requests = Vec::with_capacity(request.appends.len());
+        for append in request.appends {
+            let stream = StreamName::new(append.stream)?;
+            let Owner::Module(module) = self.0.ownership.of(&stream) else {
+                return Err(Refusal::Forbidden(format!(
+                    "stream {stream} is not a module's: append to it with EventStoreDB's protocol"
+                )));
+            };
+            caller.needs(&Right::Module(module.to_owned()))?;
+            let event = |event: wire::NewEvent| self.event(module, event);
+            let events = append.events.into_iter().map(event).collect::<Result<_, _>>()?;
+            requests.push(AppendRequest {
+                stream,
+                expected: expectation(append.expected)?,
+                events,
+            });
+        }
+        Ok(requests)
+    }
+
+    fn event(&self, module: &str, event: wire::NewEvent) -> Result<NewEvent, Refusal> {
+        let id = uuid(&event.id, "an event")?;
+        if self.0.ownership.module_of_event(&event.event_type) != Some(module) {
+            return Err(Refusal::Forbidden(format!(
+                "{} is not an event of the module {module}",
+                event.event_type
+            )));
+        }
+        let missing = || Refusal::Invalid(format!("event {id} needs its metadata"));
+        let metadata = event.metadata.ok_or_else(missing)?;
+        let no_time = || Refusal::Invalid(format!("event {id} occurred at no time there is"));
+        let causation_id = metadata.causation_id.map(|id| uuid(&id, "the cause"));
+        let metadata = Metadata {
+            correlation_id: uuid(&metadata.correlation_id, "the correlation")?,
+            causation_id: causation_id.transpose()?,
+            traceparent: metadata.traceparent,
+            actor: metadata.actor.into(),
+            origin_system: metadata.origin_system.into(),
+            occurred_at: DateTime::from_timestamp_micros(metadata.occurred_at)
+                .ok_or_else(no_time)?,
+        };
+        let event_type = event.event_type.into();
+        Ok(NewEvent { id, event_type, data: event.data, metadata, foreign: None })
+    }
+}
+
+fn expectation(expected: Option<wire::Expected>) -> Result<ExpectedRevision, Refusal> {
+    match expected.and_then(|expected| expected.kind) {
+        Some(Kind::Any(_)) => Ok(ExpectedRevision::Any),
+        Some(Kind::NoStream(_)) => Ok(ExpectedRevision::NoStream),
+        Some(Kind::Exists(_)) => Ok(ExpectedRevision::Exists),
+        Some(Kind::Revision(revision)) => Ok(ExpectedRevision::Revision(revision)),
+        None => Err(Refusal::Invalid("say what each stream is expected to be".to_owned())),
+    }
+}
+
+fn told(expected: ExpectedRevision) -> wire::Expected {
+    let kind = match expected {
+        ExpectedRevision::Any => Kind::Any(expected::Any {}),
+        ExpectedRevision::NoStream => Kind::NoStream(expected::NoStream {}),
+        ExpectedRevision::Exists => Kind::Exists(expected::Exists {}),
+        ExpectedRevision::Revision(revision) => Kind::Revision(revision),
+    };
+    wire::Expected { kind: Some(kind) }
+}
+
+/// Every error of an append in a form that it can be made of again.
+fn reason(error: AppendError) -> Reason {
+    match error {
+        AppendError::WrongExpectedRevision { stream, expected, actual } => {
+            Reason::WrongExpectedRevision(WrongExpectedRevision {
+                stream: stream.to_string(),
+                expected: Some(told(expected)),
+                actual,
+            })
+        }
+        AppendError::IdempotencyMismatch { stream, event_id } => {
+            Reason::IdempotencyMismatch(IdempotencyMismatch {
+                stream: stream.to_string(),
+                event_id: bytes(event_id),
+            })
+        }
+        AppendError::EventTooLarge { event_id, size, limit } => {
+            Reason::EventTooLarge(EventTooLarge {
+                event_id: bytes(event_id),
+                size: size as u64,
+                limit: limit as u64,
+            })
+        }
+        AppendError::Invalid(problem) => Reason::Invalid(problem),
+        AppendError::Overloaded => Reason::Overloaded(Overloaded {}),
+        AppendError::Unsupported(what) => Reason::Unsupported(what.to_owned()),
+        AppendError::Unavailable(source) => Reason::Unavailable(source.to_string()),
+        AppendError::OutcomeUnknown(source) => Reason::OutcomeUnknown(source.to_string()),
+    }
+}
+
+/// The first events that go into one message, at least one.
+fn as_many_as_fit(events: &[Arc<RecordedEvent>]) -> Vec<wire::RecordedEvent> {
+    let mut left = MOST_APPENDED_BYTES;
+    let mut told = Vec::with_capacity(events.len());
+    for event in events {
+        if event.data.len() > left && !told.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(event.data.len());
+        told.push(recorded(event));
+    }
+    told
+}
+
+fn recorded(event: &RecordedEvent) -> wire::RecordedEvent {
+    let metadata = &event.metadata;
+    let metadata = wire::Metadata {
+        correlation_id: bytes(metadata.correlation_id),
+        causation_id: metadata.causation_id.map(bytes),
+        traceparent: metadata.traceparent.clone(),
+        actor: metadata.actor.to_string(),
+        origin_system: metadata.origin_system.to_string(),
+        occurred_at: metadata.occurred_at.timestamp_micros(),
+    };
+    wire::RecordedEvent {
+        position: event.position,
+        stream: event.stream.to_string(),
+        revision: event.revision,
+        recorded_at: event.recorded_at.timestamp_micros(),
+        event: Some(wire::NewEvent {
+            id: bytes(event.id),
+            event_type: event.event_type.to_string(),
+            data: event.data.clone(),
+            metadata: Some(metadata),
+        }),
+    }
+}
+
+fn bytes(id: Uuid) -> Vec<u8> {
+    id.as_bytes().to_vec()
+}
+
+fn uuid(bytes: &[u8], what: &str) -> Result<Uuid, Refusal> {
+    Uuid::from_slice(bytes)
+        .map_err(|_| Refusal::Invalid(format!("the id of {what} must have 16 bytes")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The service `Monitoring`: a few figures, again and again.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_stream::try_stream;
+use futures::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+
+use crate::accounts::Caller;
+use crate::endpoint::Endpoint;
+use crate::protocol::monitoring::monitoring_server::Monitoring;
+use crate::protocol::monitoring::{StatsReq, StatsResp};
+use crate::refusal::Refusal;
+use crate::rights::Right;
+
+const MOST_OFTEN: Duration = Duration::from_millis(100);
+const LEAST_OFTEN: Duration = Duration::from_secs(3600);
+
+/// The service `Monitoring`. What there is to know is at `/metrics` of the administration's listener.
+pub(crate) struct MonitoringService(pub(crate) Arc<Endpoint>);
+
+#[tonic::async_trait]
+impl Monitoring for MonitoringService {
+    type StatsStream = Pin<Box<dyn Stream<Item = Result<StatsResp, Status>> + Send>>;
+
+    async fn stats(
+        &self,
+        request: Request<StatsReq>,
+    ) -> Result<Response<Self::StatsStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let endpoint = Arc::clone(&self.0);
+        let stats = |caller: Caller| async move {
+            caller.needs(&Right::Read)?;
+            let period = Duration::from_millis(request.refresh_time_period_in_ms);
+            Ok(figures(endpoint, period.clamp(MOST_OFTEN, LEAST_OFTEN)))
+        };
+        let figures = self.0.answer("stats", &metadata, stats).await?;
+        Ok(figures.map(|figures| -> Self::StatsStream {
+            Box::pin(figures.map(|figures| figures.map_err(Status::from)))
+        }))
+    }
+}
+
+fn figures(
+    endpoint: Arc<Endpoint>,
+    period: Duration,
+) -> impl Stream<Item = Result<StatsResp, Refusal>> + Send {
+    try_stream! {
+        let mut ticks = tokio::time::interval(period);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = endpoint.stopping.cancelled() => {}
+            }
+            endpoint.goes_on()?;
+            let head = endpoint.store.head().await.map_err(Refusal::from)?;
+            let stats = HashMap::from([
+                ("es-log-head".to_owned(), head.to_string()),
+                ("es-log-id".to_owned(), endpoint.store.log_id().to_string()),
+            ]);
+            yield StatsResp { stats };
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Reads of what is there: a stream or the log, forwards or backwards. What comes later is not read.
+//!
+//! Every answer is made as the client takes it: a page is read when the one before is gone.
+
+use std::sync::Arc;
+
+use async_stream::try_stream;
+use futures::Stream;
+use kernel::event::{EventFilter, Position, RecordedEvent, StreamName};
+
+use crate::endpoint::Endpoint;
+use crate::filter::Filter;
+use crate::lifecycle::{Lifecycle, Visible};
+use crate::paging::PageLimit;
+use crate::presentation::{
+    Presentation, first_stream_position, last_all_stream_position, last_stream_position,
+    stream_not_found,
+};
+use crate::protocol::streams::ReadResp;
+use crate::refusal::Refusal;
+
+/// Where to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    Start,
+    End,
+    /// Of a stream a revision, of the log a position.
+    At(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Forwards,
+    Backwards,
+}
+
+/// A read of a stream.
+pub(crate) struct StreamRead {
+    pub(crate) stream: StreamName,
+    pub(crate) from: From,
+    pub(crate) direction: Direction,
+    pub(crate) count: u64,
+    /// Whether the client understands where the stream begins and ends.
+    pub(crate) with_bounds: bool,
+}
+
+/// A read of the log.
+pub(crate) struct LogRead {
+    pub(crate) from: From,
+    pub(crate) direction: Direction,
+    pub(crate) count: u64,
+    pub(crate) filter: Option<Filter>,
+    /// Whether the client understands where the log ends.
+    pub(crate) with_bounds: bool,
+}
+
+impl Endpoint {
+    /// What can be read of a stream now, `None` when there is no such stream.
+    pub(crate) async fn visible(&self, stream: &StreamName) -> Result<Option<Visible>, Refusal> {
+        let lifecycle = Lifecycle::of(stream, &self.ownership, self.store.as_ref()).await?;
+        lifecycle.must_be_alive(stream)?;
+        if lifecycle.hides() {
+            self.scavenger.seen(stream);
+        }
+        let Some(last) = self.last_revision(stream).await? else { return Ok(None) };
+        Ok(lifecycle.visible(last, self.clock.now()))
+    }
+
+    /// Ends what goes on while the server stops.
+    pub(crate) fn goes_on(&self) -> Result<(), Refusal> {
+        if self.stopping.is_cancelled() { Err(Refusal::Stopping) } else { Ok(()) }
+    }
+}
+
+/// The events of a stream.
+pub(crate) fn stream(
+    endpoint: Arc<Endpoint>,
+    read: StreamRead,
+    present: Presentation,
+) -> impl Stream<Item = Result<ReadResp, Refusal>> + Send {
+    try_stream! {
+        let StreamRead { stream, from, direction, mut count, with_bounds } = read;
+        let Some(visible) = endpoint.visible(&stream).await? else {
+            yield stream_not_found(&stream);
+            return;
+        };
+        let mut limit = PageLimit::new();
+        let mut cursor = match (direction, from) {
+            (_, From::At(revision)) => Some(revision),
+            (Direction::Forwards, From::Start) | (Direction::Backwards, From::End) => None,
+            (Direction::Forwards, From::End) => Some(visible.last + 1),
+            (Direction::Backwards, From::Start) => Some(0),
+        };
+        match direction {
+            Direction::Forwards => {
+                let mut next = cursor.take().unwrap_or(0);
+                if with_bounds && next < visible.first {
+                    yield first_stream_position(visible.first);
+                }
+                next = next.max(visible.first);
+                while count > 0 && next <= visible.last {
+                    endpoint.goes_on()?;
+                    let size = if visible.ages() { limit.events() } else { limit.at_most(count) };
+                    let page = endpoint.store.read_stream(&stream, next, size).await
+                        .map_err(Refusal::from)?;
+                    limit.fit(&page);
+                    let Some(end) = page.last() else { break };
+                    next = end.revision + 1;
+                    for event in shown(&page, &visible) {
+                        if count > 0 {
+                            count -= 1;
+                            yield present.event(event).await?;
+                        }
+                    }
+                }
+                if with_bounds && next > visible.last {
+                    yield last_stream_position(visible.last);
+                }
+            }
+            Direction::Backwards => {
+                // One after the next revision to be read.
+                let mut end = cursor.map_or(visible.last, |revision| revision.min(visible.last)) + 1;
+                while count > 0 && end > visible.first {
+                    endpoint.goes_on()?;
+                    let size = limit.at_most((end - visible.first).min(count));
+                    let begin = end - size as u64;
+                    let mut page = endpoint.store.read_stream(&stream, begin, size).await
+                        .map_err(Refusal::from)?;
+                    page.retain(|event| event.revision < end);
+                    limit.fit(&page);
+                    for event in shown(&page, &visible).rev() {
+                        count -= 1;
+                        yield present.event(event).await?;
+                    }
+                    // What was removed is the beginning of the stream: before a gap is nothing.
+                    if page.len() < size {
+                        break;
+                    }
+                    end = begin;
+                }
+            }
+        }
+    }
+}
+
+fn shown<'a>(
+    page: &'a [Arc<RecordedEvent>],
+    visible: &'a Visible,
+) -> impl DoubleEndedIterator<Item = &'a Arc<RecordedEvent>> + Send {
+    let visible = *visible;
+    let within = move |event: &&'a Arc<RecordedEvent>| {
+        event.revision <= visible.last && visible.shows(event)
+    };
+    page.iter().filter(within)
+}
+
+/// The events of the log. Forwards the one at a position is among them; backwards it is not, as the
+/// protocol has it.
+pub(crate) fn log(
+    endpoint: Arc<Endpoint>,
+    read: LogRead,
+    present: Presentation,
+) -> impl Stream<Item = Result<ReadResp, Refusal>> + Send {
+    try_stream! {
+        let LogRead { from, direction, mut count, filter, with_bounds } = read;
+        let head = endpoint.store.head().await.map_err(Refusal::from)?;
+        let all = EventFilter::all();
+        let mut limit = PageLimit::new();
+        match direction {
+            Direction::Forwards => {
+                let mut after = match from {
+                    From::Start => 0,
+                    From::End => head,
+                    From::At(position) => position.saturating_sub(1),
+                };
+                while count > 0 && after < head {
+                    endpoint.goes_on()?;
+                    let page = endpoint.store.read_log(after, &all, limit.events()).await
+                        .map_err(Refusal::from)?;
+                    if page.scanned_to == after {
+                        break;
+                    }
+                    after = page.scanned_to;
+                    limit.fit(&page.events);
+                    for event in page.events.iter().filter(|event| event.position <= head) {
+                        if count > 0 && wanted(filter.as_ref(), event)? {
+                            count -= 1;
+                            yield present.event(event).await?;
+                        }
+                    }
+                }
+                if with_bounds && head > 0 && after >= head {
+                    yield last_all_stream_position(head);
+                }
+            }
+            Direction::Backwards => {
+                // The last position to be read.
+                let mut last = match from {
+                    From::Start => 0,
+                    From::End => head,
+                    From::At(position) => position.saturating_sub(1).min(head),
+                };
+                let mut window = limit.events() as u64;
+                while count > 0 && last > 0 {
+                    endpoint.goes_on()?;
+                    let (events, begin) = before(&endpoint, last, window, limit.events()).await?;
+                    limit.fit(&events);
+                    // Where much was removed, a longer piece of the log has as many events.
+                    window = match events.len() as u64 * 2 < last - begin {
+                        true => (window * 2).min(MOST_POSITIONS),
+                        false => limit.events() as u64,
+                    };
+                    for event in events.iter().rev() {
+                        if count > 0 && wanted(filter.as_ref(), event)? {
+                            count -= 1;
+                            yield present.event(event).await?;
+                        }
+                    }
+                    last = begin;
+                }
+            }
+        }
+    }
+}
+
+/// Longest piece of the log that is looked at at once, backwards, where most of it was removed.
+const MOST_POSITIONS: u64 = 1 << 20;
+
+/// The events of the last `window` positions up to one, and the position before that piece of the
+/// log: a shorter one where it holds more events than are read at once.
+async fn before(
+    endpoint: &Endpoint,
+    last: Position,
+    mut window: u64,
+    limit: usize,
+) -> Result<(Vec<Arc<RecordedEvent>>, Position), Refusal> {
+    loop {
+        let begin = last.saturating_sub(window);
+        let page = endpoint.store.read_log(begin, &EventFilter::all(), limit).await?;
+        if page.scanned_to < last && page.events.len() == limit {
+            window = (window / 2).max(limit as u64);
+            continue;
+        }
+        let mut events = page.events;
+        events.retain(|event| event.position <= last);
+        return Ok((events, begin));
+    }
+}
+
+pub(crate) fn wanted(filter: Option<&Filter>, event: &RecordedEvent) -> Result<bool, Refusal> {
+    filter.map_or(Ok(true), |filter| filter.wants(event))
+}

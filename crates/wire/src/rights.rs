@@ -1,0 +1,85 @@
+//! What an account may do.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that an account may do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Right {
+    /// Read every stream and the log; personal data as it is stored, sealed.
+    Read,
+    /// Write streams that are neither a module's nor the system's.
+    Append,
+    /// Write the streams of this module, and seal what they say of persons.
+    Module(String),
+    /// Read personal data.
+    PersonalData,
+    /// Write streams whose name begins with `$`.
+    System,
+}
+
+/// A text that names no right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a right: expected read, append, module:<name>, pii:read or system")]
+pub struct UnknownRight(String);
+
+impl FromStr for Right {
+    type Err = UnknownRight;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRight> {
+        match text {
+            "read" => Ok(Self::Read),
+            "append" => Ok(Self::Append),
+            "pii:read" => Ok(Self::PersonalData),
+            "system" => Ok(Self::System),
+            _ => match text.strip_prefix("module:") {
+                Some(module) if !module.is_empty() => Ok(Self::Module(module.to_owned())),
+                _ => Err(UnknownRight(text.to_owned())),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read => formatter.write_str("read"),
+            Self::Append => formatter.write_str("append"),
+            Self::Module(module) => write!(formatter, "module:{module}"),
+            Self::PersonalData => formatter.write_str("pii:read"),
+            Self::System => formatter.write_str("system"),
+        }
+    }
+}
+
+impl TryFrom<String> for Right {
+    type Error = UnknownRight;
+
+    fn try_from(text: String) -> Result<Self, UnknownRight> {
+        text.parse()
+    }
+}
+
+impl From<Right> for String {
+    fn from(right: Right) -> Self {
+        right.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rights_are_written_as_they_are_read() {
+        for text in ["read", "append", "module:orders", "pii:read", "system"] {
+            assert_eq!(text.parse::<Right>().unwrap().to_string(), text);
+        }
+        for text in ["", "write", "module:", "module", "Read"] {
+            assert!(text.parse::<Right>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The service `Streams`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use kernel::event::StreamName;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::accounts::Caller;
+use crate::appending::Outcome;
+use crate::endpoint::{Endpoint, count};
+use crate::expectation::{conflict, of_append, of_delete, of_tombstone};
+use crate::filter::Filter;
+use crate::identifiers::{UuidForm, read_stream};
+use crate::presentation::Presentation;
+use crate::proposed::{Gathered, Proposed};
+use crate::protocol::shared::Empty;
+use crate::protocol::streams::append_resp::success::{CurrentRevisionOption, PositionOption};
+use crate::protocol::streams::append_resp::{Position, Result as AppendResult, Success};
+use crate::protocol::streams::read_req::Options;
+use crate::protocol::streams::read_req::options::all_options::AllOption;
+use crate::protocol::streams::read_req::options::stream_options::RevisionOption;
+use crate::protocol::streams::read_req::options::uuid_option::Content as WantedUuid;
+use crate::protocol::streams::read_req::options::{
+    CountOption, FilterOption, ReadDirection, StreamOption,
+};
+use crate::protocol::streams::streams_server::Streams;
+use crate::protocol::streams::{
+    AppendReq, AppendResp, BatchAppendReq, BatchAppendResp, DeleteReq, DeleteResp, ReadReq,
+    ReadResp, TombstoneReq, TombstoneResp, append_req, delete_resp, tombstone_resp,
+};
+use crate::reading::{self, Direction, From, LogRead, StreamRead};
+use crate::refusal::Refusal;
+use crate::rights::Right;
+use crate::{batches, subscribing};
+
+/// The service `Streams`.
+pub(crate) struct StreamsService(pub(crate) Arc<Endpoint>);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Events = Pin<Box<dyn Stream<Item = Result<ReadResp, Refusal>> + Send>>;
+
+#[tonic::async_trait]
+impl Streams for StreamsService {
+    type ReadStream = Answers<ReadResp>;
+    type BatchAppendStream = Answers<BatchAppendResp>;
+
+    async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let read = |caller: Caller| async move { self.events(&caller, request) };
+        let events = self.0.answer("read", &metadata, read).await?;
+        Ok(events.map(|events| -> Self::ReadStream {
+            Box::pin(events.map(|event| {
+                event.map_err(|refusal| {
+                    count("read", Some(&refusal));
+                    refusal.into()
+                })
+            }))
+        }))
+    }
+
+    async fn append(
+        &self,
+        request: Request<Streaming<AppendReq>>,
+    ) -> Result<Response<AppendResp>, Status> {
+        let (metadata, _, mut messages) = request.into_parts();
+        let append = |caller: Caller| async move {
+            let (options, gathered) = gather(&mut messages).await?;
+            let stream = read_stream(options.stream_identifier)?;
+            let expected = of_append(options.expected_stream_revision)?;
+            self.0.append(&caller, stream, expected, gathered).await
+        };
+        let result = match self.0.carry_out("append", &metadata, append).await {
+            Ok(outcome) => AppendResult::Success(success(outcome)),
+            // In the response, where the other calls have it in the trailers.
+            Err(Refusal::WrongExpected { expected, actual, .. }) => {
+                AppendResult::WrongExpectedVersion(conflict(expected, actual))
+            }
+            Err(refusal) => return Err(refusal.into()),
+        };
+        Ok(Response::new(AppendResp { result: Some(result) }))
+    }
+
+    async fn delete(&self, request: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let delete = |caller: Caller| async move {
+            let options = request.options.unwrap_or_default();
+            let stream = read_stream(options.stream_identifier)?;
+            let expected = of_delete(options.expected_stream_revision)?;
+            use delete_resp::{Position, PositionOption};
+            let position_option = Some(match self.0.delete(&caller, stream, expected).await? {
+                Some(position) => PositionOption::Position(Position {
+                    commit_position: position,
+                    prepare_position: position,
+                }),
+                None => PositionOption::NoPosition(Empty {}),
+            });
+            Ok(DeleteResp { position_option })
+        };
+        self.0.answer("delete", &metadata, delete).await
+    }
+
+    async fn tombstone(
+        &self,
+        request: Request<TombstoneReq>,
+    ) -> Result<Response<TombstoneResp>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let tombstone = |caller: Caller| async move {
+            let options = request.options.unwrap_or_default();
+            let stream = read_stream(options.stream_identifier)?;
+            let expected = of_tombstone(options.expected_stream_revision)?;
+            let position = self.0.tombstone(&caller, stream, expected).await?;
+            use tombstone_resp::{Position, PositionOption};
+            let position = Position { commit_position: position, prepare_position: position };
+            Ok(TombstoneResp { position_option: Some(PositionOption::Position(position)) })
+        };
+        self.0.answer("tombstone", &metadata, tombstone).await
+    }
+
+    async fn batch_append(
+        &self,
+        request: Request<Streaming<BatchAppendReq>>,
+    ) -> Result<Response<Self::BatchAppendStream>, Status> {
+        let (metadata, _, messages) = request.into_parts();
+        let identify = |caller: Caller| async move { Ok(caller) };
+        let caller = self.0.carry_out("batch_append_call", &metadata, identify).await?;
+        let answers = batches::session(Arc::clone(&self.0), caller, messages);
+        Ok(Response::new(Box::pin(answers)))
+    }
+}
+
+impl StreamsService {
+    /// What a caller asks to read.
+    fn events(&self, caller: &Caller, request: ReadReq) -> Result<Events, Refusal> {
+        caller.needs(&Right::Read)?;
+        let options = request.options.unwrap_or_default();
+        let direction = match options.read_direction() {
+            ReadDirection::Forwards => Direction::Forwards,
+            ReadDirection::Backwards => Direction::Backwards,
+        };
+        let Options {
+            stream_option, count_option, filter_option, uuid_option, control_option, ..
+        } = options;
+        let uuids = match uuid_option.and_then(|option| option.content) {
+            Some(WantedUuid::String(_)) => UuidForm::Text,
+            Some(WantedUuid::Structured(_)) | None => UuidForm::Structured,
+        };
+        let with_bounds = control_option.is_some_and(|control| control.compatibility > 0);
+        let filter = match filter_option {
+            Some(FilterOption::Filter(filter)) => Some(Filter::new(filter)?),
+            Some(FilterOption::NoFilter(_)) | None => None,
+        };
+        let present = Presentation::new(uuids, caller, &self.0.codec);
+        let endpoint = Arc::clone(&self.0);
+        let source = source(stream_option)?;
+        let count = match count_option {
+            Some(CountOption::Count(count)) => count,
+            Some(CountOption::Subscription(_)) => {
+                if direction == Direction::Backwards {
+                    let problem = "a subscription goes forwards: read backwards instead";
+                    return Err(Refusal::Invalid(problem.to_owned()));
+                }
+                return Ok(match source {
+                    Source::Stream(_, _) if filter.is_some() => return Err(no_filter()),
+                    Source::Stream(stream, from) => {
+                        Box::pin(subscribing::stream(endpoint, stream, from, present))
+                    }
+                    Source::Log(from) => {
+                        Box::pin(subscribing::log(endpoint, from, filter, present))
+                    }
+                });
+            }
+            None => {
+                let problem = "say how many events to read, or that it is a subscription";
+                return Err(Refusal::Invalid(problem.to_owned()));
+            }
+        };
+        Ok(match source {
+            Source::Stream(_, _) if filter.is_some() => return Err(no_filter()),
+            Source::Stream(stream, from) => {
+                let read = StreamRead { stream, from, direction, count, with_bounds };
+                Box::pin(reading::stream(endpoint, read, present))
+            }
+            Source::Log(from) => {
+                let read = LogRead { from, direction, count, filter, with_bounds };
+                Box::pin(reading::log(endpoint, read, present))
+            }
+        })
+    }
+}
+
+fn no_filter() -> Refusal {
+    Refusal::Invalid("a filter is for $all: it does not go with a stream".to_owned())
+}
+
+/// What is read, and from where on.
+enum Source {
+    Stream(StreamName, From),
+    Log(From),
+}
+
+fn source(option: Option<StreamOption>) -> Result<Source, Refusal> {
+    match option {
+        Some(StreamOption::Stream(options)) => {
+            let from = match options.revision_option {
+                Some(RevisionOption::Revision(revision)) => From::At(revision),
+                Some(RevisionOption::End(_)) => From::End,
+                Some(RevisionOption::Start(_)) | None => From::Start,
+            };
+            Ok(Source::Stream(read_stream(options.stream_identifier)?, from))
+        }
+        Some(StreamOption::All(options)) => Ok(Source::Log(match options.all_option {
+            Some(AllOption::Position(position)) => From::At(position.commit_position),
+            Some(AllOption::End(_)) => From::End,
+            Some(AllOption::Start(_)) | None => From::Start,
+        })),
+        None => Err(Refusal::Invalid("say what to read: a stream, or all".to_owned())),
+    }
+}
+
+/// The options and the events of an Append.
+async fn gather(
+    messages: &mut Streaming<AppendReq>,
+) -> Result<(append_req::Options, Gathered), Refusal> {
+    let mut options = None;
+    let mut gathered = Gathered::default();
+    while let Some(message) = messages.message().await? {
+        match message.content {
+            Some(append_req::Content::Options(given)) if options.is_none() => options = Some(given),
+            Some(append_req::Content::ProposedMessage(event)) if options.is_some() => {
+                gathered.add(Proposed::from(event))?;
+            }
+            _ => {
+                let problem = "an append is its options, once, and then its events";
+                return Err(Refusal::Invalid(problem.to_owned()));
+            }
+        }
+    }
+    let missing = || Refusal::Invalid("an append begins with its options".to_owned());
+    Ok((options.ok_or_else(missing)?, gathered))
+}
+
+fn success(outcome: Outcome) -> Success {
+    let (revision, position) = match outcome {
+        Outcome::Appended(appended) => (Some(appended.revision), Some(appended.position)),
+        Outcome::Nothing(revision) => (revision, None),
+    };
+    Success {
+        current_revision_option: Some(match revision {
+            Some(revision) => CurrentRevisionOption::CurrentRevision(revision),
+            None => CurrentRevisionOption::NoStream(Empty {}),
+        }),
+        position_option: Some(match position {
+            Some(position) => PositionOption::Position(Position {
+                commit_position: position,
+                prepare_position: position,
+            }),
+            None => PositionOption::NoPosition(Empty {}),
+        }),
+    }
+}
