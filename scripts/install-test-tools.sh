@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests and the checks of openapi/ need beside Rust, where it is missing:
 #   Debian packages  curl, jq, python3, python3-venv, postgresql-15
-#   .venv            schemathesis from PyPI, pinned; Node.js too if the machine's is missing or old
-#   node_modules     the OpenAPI linter and the AsyncAPI parser from npm, pinned
+#   .venv            schemathesis and a client of KurrentDB from PyPI, pinned; Node.js too if the
+#                    machine's is missing or old
+#   node_modules     the OpenAPI linter, the AsyncAPI parser and a client of KurrentDB from npm, pinned
 # Run again it changes nothing and takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,7 +56,7 @@ fi
 
 wanted=$(sha256sum <package-lock.json)
 if [ "$(cat node_modules/.installed 2>/dev/null)" != "$wanted" ]; then
-    say "Installing the OpenAPI linter and the AsyncAPI parser into node_modules"
+    say "Installing the OpenAPI linter, the AsyncAPI parser and a client of KurrentDB into node_modules"
     # Where .venv brings its own Node.js, that one.
     PATH=$PWD/.venv/bin:$PATH
     # None of them needs a script of its own to be installed; one has such a script to tell who does.

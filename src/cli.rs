@@ -72,12 +72,21 @@ struct Overrides {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     modules: Option<BTreeMap<String, Place>>,
+    #[arg(skip)]
+    wire: WireOverrides,
 }
 
 /// Where a module's tables are.
 #[derive(Debug, Clone, Serialize)]
 struct Place {
     database: String,
+}
+
+/// What the command line says of the wire protocol.
+#[derive(Debug, Default, Serialize)]
+struct WireOverrides {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,6 +99,9 @@ enum Command {
         /// Where probes and metrics are served
         #[arg(long, value_name = "ADDR")]
         admin_listen: Option<SocketAddr>,
+        /// Where clients of EventStoreDB find the store, such as 127.0.0.1:2113; nowhere unless given
+        #[arg(long, value_name = "ADDR")]
+        wire_listen: Option<SocketAddr>,
         /// The modules to run, separated by commas; all unless given
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         modules: Option<Vec<String>>,
@@ -179,9 +191,12 @@ pub enum Format {
 /// Carries out the command.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Common { config, mut overrides } = cli.common;
-    if let Command::Serve { listen, admin_listen, modules, database, .. } = &cli.command {
+    if let Command::Serve { listen, admin_listen, wire_listen, modules, database, .. } =
+        &cli.command
+    {
         overrides.listen = *listen;
         overrides.admin_listen = *admin_listen;
+        overrides.wire.listen = *wire_listen;
         overrides.run.clone_from(modules);
         overrides.modules = match (modules.as_deref(), database) {
             (_, None) => None,

@@ -9,6 +9,7 @@ use kernel::execution::Environment;
 use kernel::keys::SecretKey;
 use kernel::seams::SystemClock;
 use store_sqlx::{Opened, StoreOptions};
+use wire::{Ownership, Served};
 
 use crate::configuration::Configuration;
 use crate::{erasure, modules};
@@ -131,7 +132,28 @@ async fn open_module(
     })
 }
 
+/// Which streams are a module's, whether it runs here or not.
+fn ownership() -> Ownership {
+    let descriptions = modules::descriptions();
+    Ownership::new(
+        descriptions.iter().flat_map(|module| {
+            module.categories.iter().map(|category| (category.name, module.name))
+        }),
+    )
+}
+
 impl System {
+    /// What clients of EventStoreDB are served.
+    pub fn served(&self) -> Served {
+        Served {
+            store: Arc::clone(&self.environment.store),
+            codec: self.environment.codec.clone(),
+            vault: Arc::clone(&self.opened.vault),
+            clock: Arc::clone(&self.environment.clock),
+            ownership: ownership(),
+        }
+    }
+
     /// Writes what is open and closes everything.
     pub async fn close(self) {
         let Self { environment, modules, opened } = self;

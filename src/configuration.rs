@@ -14,6 +14,7 @@ use kernel::cache::CacheOptions;
 use kernel::keys::SecretKey;
 use kernel::lease::{LONGEST, RuntimeOptions};
 use serde::{Deserialize, Serialize};
+use wire::WireSettings;
 
 use crate::admin::AdminToken;
 
@@ -52,6 +53,8 @@ pub struct Configuration {
     pub billing: billing::BillingSettings,
     /// The payments module.
     pub payments: payments::PaymentsSettings,
+    /// The store for clients of EventStoreDB.
+    pub wire: WireSettings,
 }
 
 /// What can be set for one module.
@@ -141,6 +144,7 @@ impl Default for Configuration {
             replica: Replica::default(),
             billing: billing::BillingSettings::default(),
             payments: payments::PaymentsSettings::default(),
+            wire: WireSettings::default(),
         }
     }
 }
@@ -216,6 +220,7 @@ impl Configuration {
         shown.master_key = shown.master_key.map(|_| "(hidden)".to_owned());
         shown.admin_token = shown.admin_token.map(|_| AdminToken::hidden());
         shown.store = database::redacted(&shown.store);
+        shown.wire = shown.wire.without_secrets();
         for module in shown.modules.values_mut() {
             module.database = module.database.as_deref().map(database::redacted);
         }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
+use wire::WireServer;
 
 use crate::admin::{self, Access, Admin, Running, States};
 use crate::compose::{self, System};
@@ -70,6 +71,12 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
             "the API can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
         );
     }
+    let wire = start_wire(&configuration, &system).await?;
+    let addresses = Addresses {
+        api: address,
+        admin: admin_address,
+        wire: wire.as_ref().map(WireServer::address),
+    };
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
     let (environment, billing) = (system.environment.clone(), configuration.billing.clone());
@@ -80,7 +87,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
 
     let announcing = async {
         let caught_up = caught_up(&projections, head).await;
-        announce(&configuration, address, admin_address, begun.elapsed(), caught_up)?;
+        announce(&configuration, &addresses, begun.elapsed(), caught_up)?;
         std::future::pending::<anyhow::Result<()>>().await
     };
     let ended = tokio::select! {
@@ -97,7 +104,11 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     operations.stop().await;
     shutdown.cancel();
     following.await?;
-    wind_down(subscriptions).await;
+    tokio::join!(wind_down(subscriptions), async {
+        if let Some(wire) = wire {
+            wire.stop().await;
+        }
+    });
     stop(&api_handle).await;
     system.close().await;
     stop(&admin_handle).await;
@@ -275,6 +286,24 @@ fn api_server(
     Ok((server.run(), address))
 }
 
+/// Where the listeners are.
+struct Addresses {
+    api: SocketAddr,
+    admin: SocketAddr,
+    wire: Option<SocketAddr>,
+}
+
+async fn start_wire(
+    configuration: &Configuration,
+    system: &System,
+) -> anyhow::Result<Option<WireServer>> {
+    if configuration.wire.listen.is_none() {
+        return Ok(None);
+    }
+    let started = WireServer::start(&configuration.wire, system.served()).await;
+    Ok(Some(started.context("the store cannot be served to clients of EventStoreDB")?))
+}
+
 fn cannot_listen(address: SocketAddr, option: &str) -> String {
     format!("cannot listen on {address}; is another server running? Choose with {option}")
 }
@@ -294,17 +323,20 @@ async fn to_documentation() -> HttpResponse {
 /// Says where everything is: to people on standard output, to other programs in a file.
 fn announce(
     configuration: &Configuration,
-    api: SocketAddr,
-    admin: SocketAddr,
+    addresses: &Addresses,
     took: Duration,
     caught_up: bool,
 ) -> anyhow::Result<()> {
-    let (api, admin) = (format!("http://{api}"), format!("http://{admin}"));
+    let api = format!("http://{}", addresses.api);
+    let admin = format!("http://{}", addresses.admin);
+    let tls = configuration.wire.tls.is_some();
+    let wire = addresses.wire.map(|address| format!("kurrentdb://{address}?tls={tls}"));
     let milliseconds = took.as_millis();
     let memory = probes::resident_memory().unwrap_or_default() / (1024 * 1024);
     tracing::info!(
         api,
         admin,
+        wire,
         store = database::redacted(&configuration.store),
         started_in_ms = milliseconds,
         resident_mib = memory,
@@ -313,10 +345,10 @@ fn announce(
     );
     let state = if caught_up { "ready" } else { "serving, its read models still catching up" };
     output::line(format_args!("\nbascule is {state}, after {milliseconds} ms, in {memory} MiB."))?;
-    output::line(welcome(&api, &admin))?;
+    output::line(welcome(&api, &admin, wire.as_deref()))?;
     if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
         let file = Path::new(&file);
-        let text = serde_json::json!({ "http": api, "admin": admin }).to_string();
+        let text = serde_json::json!({ "http": api, "admin": admin, "wire": wire }).to_string();
         // Written aside and moved: a reader sees all of it or nothing.
         let aside = file.with_extension("new");
         std::fs::write(&aside, text)
@@ -326,13 +358,14 @@ fn announce(
     Ok(())
 }
 
-fn welcome(api: &str, admin: &str) -> String {
+fn welcome(api: &str, admin: &str, wire: Option<&str>) -> String {
+    let wire = wire.map(|wire| format!("\n  wire     {wire}")).unwrap_or_default();
     format!(
         r#"
   API      {api}/api/v1
   docs     {api}/docs/
   metrics  {admin}/metrics
-  probes   {admin}/readyz
+  probes   {admin}/readyz{wire}
 
 Place an order and watch it being confirmed and paid:
 

@@ -14,3 +14,4 @@ mod projections;
 mod proofs;
 mod saga;
 mod server;
+mod wire;

@@ -274,6 +274,7 @@ impl Starting {
                     process: self.process,
                     http: found["http"].as_str().unwrap().to_owned(),
                     admin: found["admin"].as_str().unwrap().to_owned(),
+                    wire: found["wire"].as_str().map(str::to_owned),
                     client: client(),
                 };
             }
@@ -297,10 +298,18 @@ pub(crate) struct Server {
     process: Process,
     pub(crate) http: String,
     pub(crate) admin: String,
+    wire: Option<String>,
     client: reqwest::Client,
 }
 
 impl Server {
+    /// Where clients of EventStoreDB find it, without the rest of the URL.
+    pub(crate) fn wire_address(&self) -> String {
+        let url = self.wire.as_ref().expect("it listens for clients of EventStoreDB");
+        let (_, rest) = url.split_once("://").unwrap();
+        rest.split('?').next().unwrap().to_owned()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let response = self.client.get(format!("{}{path}", self.http)).send().await.unwrap();
         let status = response.status().as_u16();

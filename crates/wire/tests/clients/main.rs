@@ -8,5 +8,6 @@ mod harness;
 mod kurrent;
 mod metadata;
 mod modules;
+mod races;
 mod reading;
 mod subscribing;

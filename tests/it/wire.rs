@@ -1,0 +1,148 @@
+//! The official clients of EventStoreDB in Python and JavaScript against the real binary: what they do
+//! stands in `tests/wire/`. Those in Rust meet the server in `crates/wire`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::server::{Data, Server};
+
+const LISTEN: &str = "BASCULE_WIRE__LISTEN";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The interpreter of a script and the script.
+fn python() -> Command {
+    let interpreter = root().join(".venv/bin/python");
+    assert!(interpreter.exists(), "there is no {}: run make test-tools", interpreter.display());
+    let mut command = Command::new(interpreter);
+    command.arg(root().join("tests/wire/client.py"));
+    command
+}
+
+fn node() -> Command {
+    let client = root().join("node_modules/@kurrent/kurrentdb-client");
+    assert!(client.exists(), "there is no {}: run make test-tools", client.display());
+    // Where the machine's is missing or old, .venv brings its own.
+    let own = root().join(".venv/bin/node");
+    let mut command = Command::new(if own.exists() { own } else { "node".into() });
+    command.arg(root().join("tests/wire/client.mjs"));
+    command
+}
+
+/// Runs a script to its end. It may ask for the server to be restarted, once or more.
+fn run(mut script: Command, arguments: &[&str], mut restart: impl FnMut()) {
+    let mut child =
+        script.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut answers = child.stdin.take().unwrap();
+    let mut last = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        last = line.unwrap();
+        if last == "restart" {
+            restart();
+            answers.write_all(b"back\n").unwrap();
+        }
+    }
+    let status = child.wait().unwrap();
+    assert!(status.success() && last == "done", "{script:?}: {status}, after {last:?}");
+}
+
+/// A server that everybody on this machine may use, restarted where it was.
+fn check_in_the_clear(script: Command) {
+    let data = Data::new();
+    let mut server = Some(data.serve_with(&[(LISTEN, "127.0.0.1:0")]));
+    let address = server.as_ref().map(Server::wire_address).unwrap();
+    run(script, &[&address], || {
+        assert!(server.take().unwrap().stop().success());
+        server = Some(data.serve_with(&[(LISTEN, &address)]));
+        assert_eq!(server.as_ref().unwrap().wire_address(), address);
+    });
+    assert!(server.take().unwrap().stop().success());
+}
+
+/// A server with accounts and a certificate of its own; where the certificate is.
+fn serve_with_tls(data: &Data) -> (Server, PathBuf) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+    let made = made.unwrap();
+    let (certificate, key) = (data.path("wire.pem"), data.path("wire.key"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let settings = format!(
+        r#"
+[wire]
+listen = "127.0.0.1:0"
+
+[wire.tls]
+certificate = "{}"
+key = "{}"
+
+[wire.accounts.ada]
+password = "swordfish"
+rights = ["read", "append"]
+
+[wire.accounts.eve]
+password = "swordfish"
+rights = ["read"]
+"#,
+        certificate.display(),
+        key.display()
+    );
+    std::fs::write(data.path("bascule.toml"), settings).unwrap();
+    (data.serve(), certificate)
+}
+
+fn check_with_tls(script: Command) {
+    let data = Data::new();
+    let (server, certificate) = serve_with_tls(&data);
+    let address = server.wire_address().replace("127.0.0.1", "localhost");
+    run(script, &[&address, certificate.to_str().unwrap()], || panic!("it is not restarted"));
+}
+
+#[test]
+fn the_python_client_finds_what_it_expects() {
+    check_in_the_clear(python());
+}
+
+#[test]
+fn the_python_client_connects_by_tls() {
+    check_with_tls(python());
+}
+
+#[test]
+fn the_javascript_client_finds_what_it_expects() {
+    check_in_the_clear(node());
+}
+
+#[test]
+fn the_javascript_client_connects_by_tls() {
+    check_with_tls(node());
+}
+
+#[test]
+fn the_configuration_is_shown_without_passwords() {
+    let data = Data::new();
+    let (_server, _) = serve_with_tls(&data);
+    let shown = data.run_ok(&["serve", "--wire-listen", "127.0.0.1:2113", "--dump-config"]);
+    assert!(!shown.contains("swordfish"), "{shown}");
+    assert!(shown.contains(r#"listen = "127.0.0.1:2113""#), "{shown}");
+    assert!(shown.contains("append"), "{shown}");
+}
+
+#[test]
+fn a_server_that_would_be_open_to_everybody_does_not_start() {
+    let data = Data::new();
+    let refused = data.run(&[
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--wire-listen",
+        "0.0.0.0:0",
+    ]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("[wire.accounts]"), "{said}");
+}
