@@ -15,6 +15,7 @@ import uuid
 from kurrentdbclient import Checkpoint, CaughtUp, KurrentDBClient, NewEvent, StreamState
 from kurrentdbclient.exceptions import (
     AccessDeniedError,
+    FailedPreconditionError,
     MaximumAppendSizeExceededError,
     NotFoundError,
     ServiceUnavailableError,
@@ -149,8 +150,10 @@ def deleting(client):
     assert (conflict.expected_version, conflict.actual_version) == (1, 4)
     client.tombstone_stream(name, current_version=4)
     refused(StreamIsDeletedError, client.get_stream, name)
-    for events in (new(), [new()]):
-        refused(StreamIsDeletedError, client.append_to_stream, name, current_version=StreamState.ANY, events=events)
+    # Of an Append this client tells no more than the code.
+    for kind, events in ((FailedPreconditionError, new()), (StreamIsDeletedError, [new()])):
+        error = refused(kind, client.append_to_stream, name, current_version=StreamState.ANY, events=events)
+        assert "is deleted" in str(error), error
     refused(StreamIsDeletedError, client.delete_stream, name, current_version=StreamState.ANY)
     refused(StreamIsDeletedError, client.tombstone_stream, name, current_version=StreamState.ANY)
 
