@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use database::Engine;
+
 use crate::server::{Data, Server};
 
 const LISTEN: &str = "BASCULE_WIRE__LISTEN";
@@ -50,8 +52,7 @@ fn run(mut script: Command, arguments: &[&str], mut restart: impl FnMut()) {
 }
 
 /// A server that everybody on this machine may use, restarted where it was.
-fn check_in_the_clear(script: Command) {
-    let data = Data::new();
+fn check_in_the_clear(data: &Data, script: Command) {
     let mut server = Some(data.serve_with(&[(LISTEN, "127.0.0.1:0")]));
     let address = server.as_ref().map(Server::wire_address).unwrap();
     run(script, &[&address], || {
@@ -102,7 +103,13 @@ fn check_with_tls(script: Command) {
 
 #[test]
 fn the_python_client_finds_what_it_expects() {
-    check_in_the_clear(python());
+    check_in_the_clear(&Data::new(), python());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_python_client_finds_the_same_on_postgresql() {
+    let data = Data::on(Engine::Postgres).await;
+    tokio::task::block_in_place(|| check_in_the_clear(&data, python()));
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn the_python_client_connects_by_tls() {
 
 #[test]
 fn the_javascript_client_finds_what_it_expects() {
-    check_in_the_clear(node());
+    check_in_the_clear(&Data::new(), node());
 }
 
 #[test]

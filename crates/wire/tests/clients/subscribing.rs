@@ -1,15 +1,19 @@
 //! Catch-up subscriptions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use eventstore::{
     Position, RetryOptions, StreamPosition, SubscribeToAllOptions, SubscribeToStreamOptions,
     Subscription, SubscriptionEvent, SubscriptionFilter,
 };
+use kernel::decorator::Decorator;
+use kernel::event::EventFilter;
 use kernel::memory::MemoryStore;
 use kernel::seams::SystemClock;
-use kernel::store::EventStore;
+use kernel::store::{EventStore, LogPage, ReadError};
 use wire::WireSettings;
 
 use crate::harness::{TestServer, append, read, soon};
@@ -218,25 +222,52 @@ async fn a_subscription_goes_on_at_a_server_that_was_started_again() {
     assert_eq!(events, [("s".to_owned(), 2), ("s".to_owned(), 3)]);
 }
 
+/// Counts what is read of the log.
+struct Counting {
+    inner: MemoryStore,
+    read: AtomicUsize,
+}
+
+#[async_trait]
+impl Decorator for Counting {
+    fn inner(&self) -> &dyn EventStore {
+        &self.inner
+    }
+
+    async fn read_log(
+        &self,
+        after: u64,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let page = self.inner.read_log(after, filter, limit).await?;
+        self.read.fetch_add(page.events.len(), Ordering::Relaxed);
+        Ok(page)
+    }
+}
+
 #[tokio::test]
 async fn a_consumer_that_takes_its_time_gets_everything_and_holds_nobody_up() {
-    let server = TestServer::start().await;
+    const EVENTS: usize = 300;
+    let inner = MemoryStore::new(Arc::new(SystemClock));
+    let store = Arc::new(Counting { inner, read: AtomicUsize::new(0) });
+    let server = TestServer::on(Arc::clone(&store) as _, WireSettings::default()).await;
     let client = server.client();
+    // Far more than fits into the buffers of a connection, or into a few pages.
+    let large = bytes::Bytes::from(vec![1; 200_000]);
+    let one = || eventstore::EventData::binary("Large", large.clone());
+    client.append_to_stream("s", &Default::default(), one()).await.unwrap();
     let options = SubscribeToAllOptions::default().position(StreamPosition::Start);
     let mut slow = client.subscribe_to_all(&options).await;
-    assert_eq!(next(&mut slow).await, Told::Confirmed);
-    // Far more than fits into the buffers of a connection.
-    let large = bytes::Bytes::from(vec![1; 200_000]);
-    for _ in 0..100 {
-        let event = eventstore::EventData::binary("Large", large.clone());
-        client.append_to_stream("s", &Default::default(), event).await.unwrap();
+    expect(&mut slow, &[Told::Confirmed, event("s", 0), Told::CaughtUp]).await;
+    for _ in 1..EVENTS {
+        client.append_to_stream("s", &Default::default(), one()).await.unwrap();
     }
-    assert_eq!(soon(read(&server.client(), "s")).await.unwrap().len(), 100);
-    let mut taken = 0;
-    while taken < 100 {
-        if let Told::Event(_, revision) = next(&mut slow).await {
-            assert_eq!(revision, taken);
-            taken += 1;
-        }
+    assert_eq!(soon(read(&server.client(), "s")).await.unwrap().len(), EVENTS);
+    // What the client does not take is not read either, but for a page and what is on its way.
+    let ahead = store.read.load(Ordering::Relaxed);
+    assert!(ahead < EVENTS / 2, "{ahead} events were read for a client that took one");
+    for revision in 1..EVENTS as u64 {
+        assert_eq!(next(&mut slow).await, event("s", revision));
     }
 }
