@@ -57,7 +57,9 @@ pub enum AccountsError {
     #[error("the `password_hash` of the account {0} is not a PHC string of Argon2: {1}")]
     NotAHash(String, String),
     /// A name that cannot be sent.
-    #[error("`{0}` cannot be the name of an account: it must not be empty, nor have a colon in it")]
+    #[error(
+        "`{0}` cannot be the name of an account: it must not be empty, nor have a colon or a control character in it"
+    )]
     Name(String),
     /// A right to a module that there is not.
     #[error("the account {account} may write the module {module}, which there is not")]
@@ -157,7 +159,7 @@ impl Accounts {
         let key = SecretKey::generate().map_err(|_| AccountsError::NoRandomness)?;
         let mut accounts = BTreeMap::new();
         for (name, account) in &settings.accounts {
-            if name.is_empty() || name.contains(':') {
+            if name.is_empty() || name.contains(|c: char| c == ':' || c.is_control()) {
                 return Err(AccountsError::Name(name.clone()));
             }
             for right in &account.rights {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::accounts::Caller;
 use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, MOST_APPENDED_EVENTS};
 use crate::ownership::Owner;
+use crate::proposed::{must_be_plain, must_be_plain_metadata};
 use crate::protocol::store::append_many_response::appended::Last;
 use crate::protocol::store::append_many_response::refused::Reason;
 use crate::protocol::store::append_many_response::{
@@ -219,6 +220,8 @@ impl StoreService {
             occurred_at: DateTime::from_timestamp_micros(metadata.occurred_at)
                 .ok_or_else(no_time)?,
         };
+        must_be_plain(id, &event.event_type)?;
+        must_be_plain_metadata(id, &metadata)?;
         let event_type = event.event_type.into();
         Ok(NewEvent { id, event_type, data: event.data, metadata, foreign: None })
     }
@@ -323,4 +326,4 @@ fn uuid(bytes: &[u8], what: &str) -> Result<Uuid, Refusal> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -65,3 +65,30 @@ fn figures(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+    use crate::module_store::tests::{endpoint, from};
+
+    #[tokio::test]
+    async fn figures_come_until_the_server_stops() {
+        let endpoint = endpoint();
+        let service = MonitoringService(Arc::clone(&endpoint));
+        let asked = || StatsReq { use_metadata: false, refresh_time_period_in_ms: 1 };
+        let refused = service.stats(from("orders", asked())).await.map(drop).unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+
+        let mut figures = service.stats(from("auditor", asked())).await.unwrap().into_inner();
+        for _ in 0..2 {
+            let told = figures.next().await.unwrap().unwrap();
+            assert_eq!(told.stats["es-log-head"], "0");
+            assert_eq!(told.stats["es-log-id"], endpoint.store.log_id().to_string());
+        }
+        endpoint.stopping.cancel();
+        let ended = figures.next().await.unwrap().unwrap_err();
+        assert_eq!(ended.code(), Code::Unavailable);
+    }
+}

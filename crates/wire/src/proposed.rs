@@ -116,6 +116,7 @@ impl Writer<'_> {
             .get("type")
             .filter(|name| !name.is_empty())
             .ok_or_else(|| Refusal::Invalid(format!("event {id} needs a type")))?;
+        must_be_plain(id, event_type)?;
         let content_type = match proposed.system.get("content-type").map(String::as_str) {
             Some(JSON) => ContentType::Json,
             _ => ContentType::Binary,
@@ -137,6 +138,7 @@ impl Writer<'_> {
                 )));
             }
             let metadata = self.metadata_of_module(id, told);
+            must_be_plain_metadata(id, &metadata)?;
             return Ok(NewEvent { id, event_type, data, metadata, foreign: None });
         }
         let metadata = Metadata {
@@ -167,6 +169,23 @@ impl Writer<'_> {
             occurred_at: occurred_at.unwrap_or(self.now),
         }
     }
+}
+
+/// Refuses a name that not every database can hold, or no terminal should show.
+pub(crate) fn must_be_plain(event_id: Uuid, text: &str) -> Result<(), Refusal> {
+    if text.chars().any(char::is_control) {
+        let problem = format!("the names in event {event_id} must have no control characters");
+        return Err(Refusal::Invalid(problem));
+    }
+    Ok(())
+}
+
+/// [`must_be_plain`] for the names in what travels with an event of a module.
+pub(crate) fn must_be_plain_metadata(event_id: Uuid, metadata: &Metadata) -> Result<(), Refusal> {
+    let traceparent = metadata.traceparent.as_deref().unwrap_or_default();
+    [&*metadata.actor, &*metadata.origin_system, traceparent]
+        .iter()
+        .try_for_each(|text| must_be_plain(event_id, text))
 }
 
 fn uuid(value: Value) -> Option<Uuid> {

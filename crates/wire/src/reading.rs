@@ -85,15 +85,13 @@ pub(crate) fn stream(
             return;
         };
         let mut limit = PageLimit::new();
-        let mut cursor = match (direction, from) {
-            (_, From::At(revision)) => Some(revision),
-            (Direction::Forwards, From::Start) | (Direction::Backwards, From::End) => None,
-            (Direction::Forwards, From::End) => Some(visible.last + 1),
-            (Direction::Backwards, From::Start) => Some(0),
-        };
         match direction {
             Direction::Forwards => {
-                let mut next = cursor.take().unwrap_or(0);
+                let mut next = match from {
+                    From::Start => 0,
+                    From::End => visible.last + 1,
+                    From::At(revision) => revision,
+                };
                 if with_bounds && next < visible.first {
                     yield first_stream_position(visible.first);
                 }
@@ -118,8 +116,12 @@ pub(crate) fn stream(
                 }
             }
             Direction::Backwards => {
-                // One after the next revision to be read.
-                let mut end = cursor.map_or(visible.last, |revision| revision.min(visible.last)) + 1;
+                let next = match from {
+                    From::Start => 0,
+                    From::End => visible.last,
+                    From::At(revision) => revision.min(visible.last),
+                };
+                let mut end = next + 1;
                 while count > 0 && end > visible.first {
                     endpoint.goes_on()?;
                     let size = limit.at_most((end - visible.first).min(count));
@@ -132,8 +134,11 @@ pub(crate) fn stream(
                         count -= 1;
                         yield present.event(event).await?;
                     }
-                    // What was removed is the beginning of the stream: before a gap is nothing.
-                    if page.len() < size {
+                    // What was removed or is too old is the beginning of the stream: there is
+                    // nothing before it.
+                    let goes_on = page.len() == size
+                        && page.first().is_some_and(|oldest| visible.shows(oldest));
+                    if !goes_on {
                         break;
                     }
                     end = begin;

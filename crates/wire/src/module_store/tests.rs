@@ -21,6 +21,11 @@ use crate::settings::{AccountSettings, Secret, WireSettings};
 /// The service on a store in memory. `orders` may write what is that module's, `auditor` may read,
 /// personal data too.
 fn service() -> StoreService {
+    StoreService(endpoint())
+}
+
+/// An endpoint for services that are called without a connection.
+pub(crate) fn endpoint() -> Arc<Endpoint> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let vault: Arc<dyn KeyVault> = Arc::new(MemoryKeyVault::default());
     let ownership = Ownership::new([("order", "orders"), ("invoice", "billing")]);
@@ -37,7 +42,7 @@ fn service() -> StoreService {
     let settings = WireSettings { accounts, ..WireSettings::default() };
     let (scavenger, _) =
         Scavenger::new(Arc::clone(&store), ownership.clone(), Arc::new(SystemClock));
-    StoreService(Arc::new(Endpoint {
+    Arc::new(Endpoint {
         store,
         codec: Codec::new(Arc::clone(&vault)),
         vault,
@@ -48,10 +53,10 @@ fn service() -> StoreService {
         instance: new_id(),
         address,
         stopping: CancellationToken::new(),
-    }))
+    })
 }
 
-fn from<T>(name: &str, message: T) -> Request<T> {
+pub(crate) fn from<T>(name: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let credentials = format!("Basic {}", STANDARD.encode(format!("{name}:x")));
     request.metadata_mut().insert("authorization", credentials.parse().unwrap());

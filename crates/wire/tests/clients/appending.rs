@@ -197,9 +197,14 @@ async fn batches_to_one_stream_keep_their_order() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_the_name_of_a_stream_is_refused() {
+async fn what_cannot_be_the_name_of_a_stream_or_an_event_is_refused() {
     let server = TestServer::start().await;
     let client = server.client();
+    for name in ["", "a\0b"] {
+        let event = EventData::json(name, &json!({})).unwrap();
+        let refused = client.append_to_stream("s", &expecting(ExpectedRevision::Any), event).await;
+        assert!(matches!(refused, Err(Error::Grpc { .. })), "{name:?}: {refused:?}");
+    }
     for name in ["", "a\nb", &"x".repeat(251)] {
         let refused =
             client.append_to_stream(name, &AppendToStreamOptions::default(), numbered(0)).await;

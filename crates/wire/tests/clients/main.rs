@@ -4,6 +4,7 @@
 mod access;
 mod appending;
 mod deleting;
+mod discovery;
 mod harness;
 mod kurrent;
 mod metadata;
