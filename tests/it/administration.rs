@@ -76,7 +76,8 @@ async fn jobs_build_verify_and_rebuild(#[values(Engine::Sqlite, Engine::Postgres
 
 /// The tables that a module's database has, what every module's has left out.
 async fn tables_of(data: &Data, module: &str) -> BTreeSet<String> {
-    const OF_ALL: [&str; 4] = ["_sqlx_migrations", "checkpoint", "idempotency", "parked_event"];
+    const OF_ALL: [&str; 5] =
+        ["_sqlx_migrations", "checkpoint", "idempotency", "module_charge", "parked_event"];
     let rows: Vec<(String,)> = if data.is_in_postgres() {
         let mut connection = PgConnection::connect(&data.store()).await.unwrap();
         let query = "SELECT CAST(table_name AS text) FROM information_schema.tables \
