@@ -24,6 +24,7 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
     ("store-sqlx", &["database", "kernel"]),
     ("bascule-http", &["database", "kernel"]),
     ("capture", &["database", "kernel"]),
+    ("store-eventstoredb", &["kernel"]),
     ("wire", &["kernel"]),
     ("testkit", &["bascule-http", "database", "event-contract", "kernel", "store-sqlx"]),
 ];

@@ -74,6 +74,11 @@ impl SecretKey {
         hex::encode(self.0)
     }
 
+    /// Takes the 32 bytes that [`Self::to_bytes`] gave.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
+        bytes.try_into().map(Self).map_err(|_| KeyError::DoesNotOpen)
+    }
+
     /// The 32 bytes, for whoever may be handed the key. The copy is wiped when it is dropped.
     pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; KEY_BYTES]> {
         zeroize::Zeroizing::new(self.0)
@@ -107,7 +112,7 @@ impl SecretKey {
     /// Opens a key that [`Self::wrap`] sealed, in the same context.
     pub fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Self, KeyError> {
         let bytes = zeroize::Zeroizing::new(self.open(wrapped, context)?);
-        bytes.as_slice().try_into().map(Self).map_err(|_| KeyError::DoesNotOpen)
+        Self::from_bytes(&bytes)
     }
 
     /// Another key that only holders of this one can compute, for a purpose.

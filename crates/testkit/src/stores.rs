@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use kernel::keys::SecretKey;
 use kernel::memory::MemoryStore;
 use kernel::seams::SystemClock;
@@ -26,6 +27,15 @@ struct Reopening {
     key: SecretKey,
     options: StoreOptions,
     opened: Opened,
+    /// What stands between the test and the store.
+    between: Option<Arc<dyn Between>>,
+}
+
+/// Something through which a durable store is reached: a server and its client.
+#[async_trait]
+pub trait Between: Send + Sync {
+    /// The store as it is reached. What was made for it ends when that is dropped.
+    async fn reach(&self, opened: &Opened) -> Arc<dyn EventStore>;
 }
 
 /// Where a durable store is, removed with it.
@@ -58,7 +68,14 @@ impl TestStore {
     /// A store in a SQLite file of its own, opened in a certain way.
     pub async fn sqlite_with(options: StoreOptions) -> Self {
         let place = Place::File(tempfile::tempdir().unwrap());
-        Self::open(place, SecretKey::generate().unwrap(), options).await
+        Self::open(place, SecretKey::generate().unwrap(), options, None).await
+    }
+
+    /// A store in a SQLite file of its own that is reached through something.
+    pub async fn sqlite_behind(between: Arc<dyn Between>) -> Self {
+        let place = Place::File(tempfile::tempdir().unwrap());
+        let key = SecretKey::generate().unwrap();
+        Self::open(place, key, StoreOptions::default(), Some(between)).await
     }
 
     /// A store in a PostgreSQL database of its own.
@@ -73,15 +90,26 @@ impl TestStore {
 
     /// A store in a certain PostgreSQL database.
     pub async fn in_database(database: TestDatabase, options: StoreOptions) -> Self {
-        Self::open(Place::Database(database), SecretKey::generate().unwrap(), options).await
+        let key = SecretKey::generate().unwrap();
+        Self::open(Place::Database(database), key, options, None).await
     }
 
-    async fn open(place: Place, key: SecretKey, options: StoreOptions) -> Self {
+    async fn open(
+        place: Place,
+        key: SecretKey,
+        options: StoreOptions,
+        between: Option<Arc<dyn Between>>,
+    ) -> Self {
         let url = place.url();
         let opened = store_sqlx::open(&url, &key, Arc::new(SystemClock), options.clone());
         let opened = opened.await.unwrap();
-        let (store, snapshots) = (Arc::clone(&opened.store), Arc::clone(&opened.snapshots));
-        Self { store, snapshots, reopening: Some(Reopening { place, key, options, opened }) }
+        let snapshots = Arc::clone(&opened.snapshots);
+        let store = match &between {
+            Some(between) => between.reach(&opened).await,
+            None => Arc::clone(&opened.store),
+        };
+        let reopening = Some(Reopening { place, key, options, opened, between });
+        Self { store, snapshots, reopening }
     }
 
     /// The URL of a durable store.
@@ -99,11 +127,11 @@ impl TestStore {
 
     /// Closes and opens a durable store; one in memory stays as it is.
     pub async fn restarted(self) -> Self {
-        let Some(Reopening { place, key, options, opened }) = self.reopening else {
+        let Some(Reopening { place, key, options, opened, between }) = self.reopening else {
             return self;
         };
         drop((self.store, self.snapshots));
         opened.close().await;
-        Self::open(place, key, options).await
+        Self::open(place, key, options, between).await
     }
 }

@@ -151,7 +151,7 @@ pub async fn a_family_is_wanted_in_every_version(test: TestStore) {
         "testing.HappenedTwice.v1",
         "testing.Happened.v2",
         "testing.Happened",
-        "other.testing.Happened.v1",
+        "testing.testing.Happened.v1",
         "testing.Happened.v10",
         "testing.Happened.v",
         "testing.Happened.v1x",

@@ -1,0 +1,94 @@
+//! Reading with EventStoreDB's client.
+
+use std::sync::Arc;
+
+use eventstore::{
+    Error, Position as WirePosition, ReadAllOptions, ReadStream, ReadStreamOptions, StreamPosition,
+};
+use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
+use kernel::store::{LogPage, ReadError};
+
+use crate::connection::Connection;
+use crate::events;
+
+/// How much of the log one page looks at when few of its events are wanted: what is not is sent all
+/// the same.
+const SCAN: usize = 1000;
+
+fn unavailable(error: Error) -> ReadError {
+    ReadError::Unavailable(Box::new(error))
+}
+
+/// What a read gives, to its end. A stream that is not there has nothing.
+async fn collect(reading: Result<ReadStream, Error>) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+    let mut reading = match reading {
+        Err(Error::ResourceNotFound) => return Ok(Vec::new()),
+        other => other.map_err(unavailable)?,
+    };
+    let mut found = Vec::new();
+    loop {
+        match reading.next().await {
+            Ok(Some(event)) => {
+                let event = event.get_original_event();
+                let position = event.position.commit;
+                let damaged = |source| ReadError::Damaged { position, source };
+                found.push(Arc::new(events::read(event).map_err(damaged)?));
+            }
+            Ok(None) | Err(Error::ResourceNotFound) => return Ok(found),
+            Err(error) => return Err(unavailable(error)),
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) async fn stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let options = ReadStreamOptions::default()
+            .position(StreamPosition::Position(from))
+            .forwards()
+            .max_count(limit);
+        collect(self.events.read_stream(stream.as_str(), &options).await).await
+    }
+
+    pub(crate) async fn last(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+        let options = ReadStreamOptions::default().position(StreamPosition::End).max_count(1);
+        Ok(collect(self.events.read_stream(stream.as_str(), &options).await).await?.pop())
+    }
+
+    /// The wanted events after a position. All that come are looked at here.
+    pub(crate) async fn log_after(
+        &self,
+        after: Position,
+        filter: &EventFilter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let is_filtered = filter.wanted_families().is_some();
+        let count = if is_filtered { limit.max(SCAN) } else { limit };
+        // A read begins with the event at its position.
+        let from = after.saturating_add(1);
+        let from = WirePosition { commit: from, prepare: from };
+        let options = ReadAllOptions::default()
+            .position(StreamPosition::Position(from))
+            .forwards()
+            .max_count(count);
+        let found = collect(self.events.read_all(&options).await).await?;
+        let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        for event in found {
+            if page.events.len() == limit {
+                break;
+            }
+            page.scanned_to = event.position;
+            if filter.matches(&event.event_type) {
+                page.events.push(event);
+            }
+        }
+        Ok(page)
+    }
+}
