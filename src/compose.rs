@@ -8,10 +8,10 @@ use kernel::codec::Codec;
 use kernel::execution::Environment;
 use kernel::keys::SecretKey;
 use kernel::seams::SystemClock;
-use store_sqlx::{Opened, StoreOptions};
 use wire::{Ownership, Served};
 
 use crate::configuration::Configuration;
+use crate::stores::{self, Opened};
 use crate::{erasure, modules};
 
 /// The names of all modules.
@@ -36,7 +36,7 @@ pub struct System {
 /// Fails where there is no event store yet, for commands that look at one.
 pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     anyhow::ensure!(
-        store_sqlx::exists(&configuration.store).await?,
+        stores::exists(&configuration.store).await?,
         "there is no store at {}; name one with --store",
         database::redacted(&configuration.store)
     );
@@ -46,14 +46,7 @@ pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
 /// Opens the event store alone.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
     let master_key = configuration.master_key().await?;
-    store_sqlx::open(
-        &configuration.store,
-        &master_key,
-        Arc::new(SystemClock),
-        StoreOptions::default(),
-    )
-    .await
-    .with_context(|| {
+    stores::open(&configuration.store, &master_key).await.with_context(|| {
         format!("the event store {} cannot be opened", database::redacted(&configuration.store))
     })
 }
@@ -72,8 +65,11 @@ pub async fn environment(
     let environment =
         Environment::new(store, codec, Arc::new(SystemClock), master_key.derive("lookup"))
             .with_runtime(configuration.replica.runtime())
-            .with_cache(configuration.cache)
-            .with_snapshots(Arc::clone(&opened.snapshots));
+            .with_cache(configuration.cache);
+    let environment = match &opened.snapshots {
+        Some(snapshots) => environment.with_snapshots(Arc::clone(snapshots)),
+        None => environment,
+    };
     Ok((environment, opened))
 }
 
@@ -93,15 +89,18 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
         if configuration.runs(name)? {
             let module = open_module(name, &environment, configuration).await;
             let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
-            if configuration.modules.get(name).is_some_and(|settings| settings.awaits_charge) {
+            if configuration.awaits_charge(name) {
                 module.database.await_charge(FORMER_HOME).await?;
             }
             opened_modules.push(module);
         }
     }
-    let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;
-    let key = master_key.derive(erasure::CAPTURE);
-    opened_modules.push(erasure::open_capture(&environment, &mirror, key).await?);
+    // The mirror of a legacy system is where the store is.
+    if !stores::is_far(&configuration.store) {
+        let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;
+        let key = master_key.derive(erasure::CAPTURE);
+        opened_modules.push(erasure::open_capture(&environment, &mirror, key).await?);
+    }
     for description in modules::descriptions() {
         if let Some(module) = opened_modules.iter().find(|one| one.name == description.name) {
             description.expect(module.subscriptions.iter().map(|one| &**one))?;
@@ -124,8 +123,11 @@ async fn open_module(
             billing::open(environment, &database, configuration.billing.clone()).await?
         }
         payments::NAME => {
-            let sandbox = database::module_url(&configuration.store, "sandbox")?;
             let settings = configuration.payments.clone();
+            let sandbox = match &settings.sandbox.ledger {
+                Some(url) => url.clone(),
+                None => configuration.database_url("sandbox")?,
+            };
             payments::open(environment, &database, &sandbox, settings).await?
         }
         other => anyhow::bail!("there is no module `{other}`"),

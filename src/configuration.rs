@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use wire::WireSettings;
 
 use crate::admin::AdminToken;
+use crate::stores;
 
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,8 +70,10 @@ pub struct ModuleSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<String>,
     /// Whether it waits to be handed over before it runs policies and reactors: for a service that
-    /// begins beside the system that runs the module.
-    pub awaits_charge: bool,
+    /// begins beside the system that runs the module. Unless set it does on a store that is reached
+    /// over the network: whoever has that store runs the module.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub awaits_charge: Option<bool>,
 }
 
 /// This process among others on the same store.
@@ -207,11 +210,26 @@ impl Configuration {
     }
 
     /// Where a part of the system keeps its tables: a module, or one of the parts beside them.
-    pub fn database_url(&self, part: &str) -> Result<String, DatabaseError> {
+    pub fn database_url(&self, part: &str) -> anyhow::Result<String> {
         match self.modules.get(part).and_then(|module| module.database.as_ref()) {
             Some(url) => Ok(url.clone()),
-            None => database::module_url(&self.store, part),
+            None if stores::is_far(&self.store) => anyhow::bail!(
+                "the tables of {part} cannot be beside a store that is reached over the network: \
+                 say where they are, with {}",
+                if part == "sandbox" {
+                    "[payments.sandbox] ledger".to_owned()
+                } else {
+                    format!("--database or [modules.{part}] database")
+                }
+            ),
+            None => Ok(database::module_url(&self.store, part)?),
         }
+    }
+
+    /// Whether a module waits to be handed over before it runs policies and reactors.
+    pub fn awaits_charge(&self, module: &str) -> bool {
+        let set = self.modules.get(module).and_then(|settings| settings.awaits_charge);
+        set.unwrap_or_else(|| stores::is_far(&self.store))
     }
 
     /// The configuration as TOML, secrets left out.
@@ -221,6 +239,8 @@ impl Configuration {
         shown.admin_token = shown.admin_token.map(|_| AdminToken::hidden());
         shown.store = database::redacted(&shown.store);
         shown.wire = shown.wire.without_secrets();
+        let ledger = &mut shown.payments.sandbox.ledger;
+        *ledger = ledger.as_deref().map(database::redacted);
         for module in shown.modules.values_mut() {
             module.database = module.database.as_deref().map(database::redacted);
         }
@@ -242,7 +262,7 @@ impl Configuration {
                 .with_context(|| format!("the master key in {}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let store = database::redacted(&self.store);
-                let is_there = store_sqlx::exists(&self.store).await;
+                let is_there = stores::exists(&self.store).await;
                 anyhow::ensure!(
                     !is_there.with_context(|| format!("the store {store} cannot be reached"))?,
                     "the store {store} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
@@ -257,6 +277,9 @@ impl Configuration {
 
     /// Beside an embedded store; in `./data` when the store is on a server.
     fn usual_key_file(&self) -> Result<PathBuf, DatabaseError> {
+        if stores::is_far(&self.store) {
+            return Ok(PathBuf::from("data/bascule.key"));
+        }
         Ok(match Engine::of(&self.store)? {
             Engine::Sqlite => database::sqlite_path(&self.store)?.with_extension("key"),
             Engine::Postgres => PathBuf::from("data/bascule.key"),

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::compose;
 use crate::configuration::Configuration;
-use crate::output;
+use crate::{output, stores};
 
 /// How events are printed.
 #[derive(Debug, Clone, Copy, Args)]
@@ -132,7 +132,7 @@ fn hidden(data: Value) -> Value {
 async fn open(
     configuration: &Configuration,
     form: Form,
-) -> anyhow::Result<(Arc<dyn EventStore>, store_sqlx::Opened, Printer)> {
+) -> anyhow::Result<(Arc<dyn EventStore>, stores::Opened, Printer)> {
     compose::expect_store(configuration).await?;
     let opened = compose::open_store(configuration).await?;
     let printer = Printer::new(Codec::new(Arc::clone(&opened.vault)), form);

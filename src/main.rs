@@ -24,6 +24,7 @@ mod probes;
 mod progress;
 mod projections;
 mod serve;
+mod stores;
 mod subscriptions;
 mod telemetry;
 
@@ -40,8 +41,6 @@ const SHUTDOWN: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    // Where several are linked, rustls takes none by itself. Fails when one is chosen already.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -30,7 +30,7 @@ use crate::forwarding::Routes;
 use crate::interruption::until_asked_to_stop;
 use crate::probes::Probes;
 use crate::subscriptions::Catalogue;
-use crate::{erasure, openapi, output, probes, telemetry};
+use crate::{erasure, openapi, output, probes, stores, telemetry};
 
 /// How long requests under way may take to end.
 const GRACE_SECONDS: u64 = 10;
@@ -126,7 +126,7 @@ async fn stop(server: &ServerHandle) {
 /// and need not wait for them to expire. On PostgreSQL, whose servers are on several machines, it
 /// has to: `None`.
 pub async fn show_presence(system: &System, store: &str) -> anyhow::Result<Option<File>> {
-    if Engine::of(store)? != Engine::Sqlite {
+    if stores::is_far(store) || Engine::of(store)? != Engine::Sqlite {
         return Ok(None);
     }
     let path = database::sqlite_path(store)?.with_extension("lock");
@@ -299,6 +299,11 @@ async fn start_wire(
 ) -> anyhow::Result<Option<WireServer>> {
     if configuration.wire.listen.is_none() {
         return Ok(None);
+    }
+    if configuration.wire.tls.is_some() {
+        // Where several kinds of cryptography are linked, rustls takes none by itself. Fails when one
+        // is chosen already: EventStoreDB's client does, and is not used where somebody else did.
+        drop(rustls::crypto::ring::default_provider().install_default());
     }
     let started = WireServer::start(&configuration.wire, system.served()).await;
     Ok(Some(started.context("the store cannot be served to clients of EventStoreDB")?))

@@ -90,6 +90,8 @@ pub async fn open(url: &str) -> Result<Opened, OpenError> {
         tonic::Code::Unimplemented => OpenError::Foreign,
         _ => OpenError::Unreachable(Box::new(status)),
     })?;
+    // Its first use chooses the cryptography of the process, and may not come after another choice.
+    connection.try_reading().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
     let head = head::follow(connection.clone(), log.head, stop.clone());
     let store = RemoteStore::new(connection.clone(), log.log_id, head);
     let vault = RemoteVault::new(connection);

@@ -41,6 +41,12 @@ async fn collect(reading: Result<ReadStream, Error>) -> Result<Vec<Arc<RecordedE
 }
 
 impl Connection {
+    /// Reads something, to see whether reading works.
+    pub(crate) async fn try_reading(&self) -> Result<(), ReadError> {
+        let options = ReadAllOptions::default().position(StreamPosition::Start).max_count(1);
+        collect(self.events.read_all(&options).await).await.map(drop)
+    }
+
     pub(crate) async fn stream(
         &self,
         stream: &StreamName,

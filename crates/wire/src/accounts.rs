@@ -87,6 +87,13 @@ impl Caller {
         self.rights.contains(right)
     }
 
+    /// Whether events are given out with personal data open. A module opens what it may by itself: it
+    /// has to know what was sealed.
+    pub(crate) fn reads_open(&self) -> bool {
+        let is_module = self.rights.iter().any(|right| matches!(right, Right::Module(_)));
+        self.may(&Right::PersonalData) && !is_module
+    }
+
     /// Refuses whoever has not this right.
     pub(crate) fn needs(&self, right: &Right) -> Result<(), Refusal> {
         if self.may(right) {

@@ -21,7 +21,6 @@ use crate::protocol::streams::read_resp::{
     SubscriptionConfirmation,
 };
 use crate::refusal::Refusal;
-use crate::rights::Right;
 
 /// How one reader is given events.
 #[derive(Clone)]
@@ -42,7 +41,7 @@ struct Described<'a> {
 impl Presentation {
     /// For a caller.
     pub(crate) fn new(uuids: UuidForm, caller: &Caller, codec: &Codec) -> Self {
-        Self { uuids, opening: caller.may(&Right::PersonalData).then(|| codec.clone()) }
+        Self { uuids, opening: caller.reads_open().then(|| codec.clone()) }
     }
 
     /// An event.

@@ -26,22 +26,57 @@ const IN_BETWEEN: usize = 10;
 /// Between two requests of the one that looks at payments.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
+/// How a service reaches the system's event store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It opens the same database.
+    Near,
+    /// Over the network.
+    Far,
+}
+
+/// With what the system serves its store to the service.
+const SERVED: [(&str, &str); 3] = [
+    ("BASCULE_WIRE__LISTEN", "127.0.0.1:0"),
+    ("BASCULE_WIRE__ACCOUNTS__PAYMENTS__PASSWORD", "swordfish"),
+    ("BASCULE_WIRE__ACCOUNTS__PAYMENTS__RIGHTS", "[read, \"module:payments\", \"pii:read\"]"),
+];
+
 /// A service that runs payments alone, with tables of its own, on the system's event store.
 struct Service {
     place: TestPlace,
+    /// Where the store is, and the provider's books, if the service does not open the database.
+    far: Option<(String, String)>,
 }
 
 impl Service {
     async fn on(engine: Engine) -> Self {
-        Self { place: TestPlace::on(engine).await }
+        Self { place: TestPlace::on(engine).await, far: None }
     }
 
-    fn environment(&self) -> [(&str, &str); 3] {
-        [
+    async fn reaching(reach: Reach, engine: Engine, data: &Data, system: &Server) -> Self {
+        let far = (reach == Reach::Far).then(|| {
+            let address = system.wire_address();
+            let store = format!("esdb://payments:swordfish@{address}?tls=false");
+            let books = format!("sqlite:{}", data.path("bascule.sandbox.db").display());
+            (store, if data.is_in_postgres() { data.store() } else { books })
+        });
+        Self { far, ..Self::on(engine).await }
+    }
+
+    fn environment(&self) -> Vec<(&str, &str)> {
+        let mut environment = vec![
             ("BASCULE_RUN", "[payments]"),
             ("BASCULE_MODULES__PAYMENTS__DATABASE", self.place.url()),
-            ("BASCULE_MODULES__PAYMENTS__AWAITS_CHARGE", "true"),
-        ]
+        ];
+        match &self.far {
+            None => environment.push(("BASCULE_MODULES__PAYMENTS__AWAITS_CHARGE", "true")),
+            Some((store, books)) => environment.extend([
+                ("BASCULE_STORE", store.as_str()),
+                ("BASCULE_PAYMENTS__SANDBOX__LEDGER", books.as_str()),
+            ]),
+        }
+        environment
     }
 }
 
@@ -159,9 +194,10 @@ async fn in_charge(server: &Server) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payments_leave_under_load_are_killed_and_come_back(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+    #[values(Reach::Near, Reach::Far)] reach: Reach,
 ) {
     let data = Data::on(engine).await.with_lease(Duration::from_millis(500));
-    let system = data.serve();
+    let system = data.serve_with(if reach == Reach::Far { &SERVED } else { &[] });
     let payment = paid(&system, "marie@exemple.fr").await;
     let (status, first) = refund(&system, &payment, "broken").await;
     assert_eq!(status, 200, "{first}");
@@ -171,7 +207,7 @@ async fn payments_leave_under_load_are_killed_and_come_back(
     let looking = Looking::begin(&system);
     ordering.go_on().await;
 
-    let one = Service::on(engine).await;
+    let one = Service::reaching(reach, engine, &data, &system).await;
     let mut service = data.serve_with(&one.environment());
     assert!(in_charge(&service).await.is_string(), "it waits for the module");
     extract(&data, &system, &service, &[]);

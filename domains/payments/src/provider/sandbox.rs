@@ -79,11 +79,15 @@ const STATEMENTS: &[Statement] =
 pub struct SandboxSettings {
     /// After what time `sandbox:slow` answers. More than the time-out of a call, or it is not slow.
     pub slow_answer_after_ms: u64,
+    /// Where its books are; beside the event store unless set. Services that share a store over the
+    /// network must be told, or each had a provider of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<String>,
 }
 
 impl Default for SandboxSettings {
     fn default() -> Self {
-        Self { slow_answer_after_ms: 3_000 }
+        Self { slow_answer_after_ms: 3_000, ledger: None }
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn settings() -> PaymentsSettings {
         concurrent_charges: 8,
         concurrent_enquiries: 8,
         breaker: BreakerSettings { failures: 50, first_pause_ms: 10, longest_pause_ms: 20 },
-        sandbox: SandboxSettings { slow_answer_after_ms: 60_000 },
+        sandbox: SandboxSettings { slow_answer_after_ms: 60_000, ledger: None },
     }
 }
 

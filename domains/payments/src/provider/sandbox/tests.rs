@@ -8,7 +8,7 @@ use testkit::engines::TestPlace;
 use super::*;
 
 async fn sandbox(place: &TestPlace) -> Sandbox {
-    let settings = SandboxSettings { slow_answer_after_ms: 0 };
+    let settings = SandboxSettings { slow_answer_after_ms: 0, ledger: None };
     Sandbox::open(place.url(), Arc::new(SystemClock), settings).await.unwrap()
 }
 

@@ -1,0 +1,80 @@
+//! Event stores by their URL: `sqlite:…` and `postgres://…` here, `esdb://…` over the network.
+
+use std::sync::Arc;
+
+use kernel::keys::{KeyVault, SecretKey};
+use kernel::seams::SystemClock;
+use kernel::snapshot::SnapshotStore;
+use kernel::store::EventStore;
+use store_sqlx::StoreOptions;
+
+/// An open event store.
+pub struct Opened {
+    /// The events.
+    pub store: Arc<dyn EventStore>,
+    /// The keys of personal data.
+    pub vault: Arc<dyn KeyVault>,
+    /// States of aggregates whose streams are long, where the store keeps them.
+    pub snapshots: Option<Arc<dyn SnapshotStore>>,
+    closing: Closing,
+}
+
+enum Closing {
+    Near(store_sqlx::Opened),
+    #[cfg(feature = "eventstoredb")]
+    Far(store_eventstoredb::Opened),
+}
+
+/// Whether a store is another process's, and reached over the network: it keeps events and keys, and
+/// no tables of modules.
+pub fn is_far(url: &str) -> bool {
+    url.starts_with("esdb://")
+}
+
+/// Whether a store is there already, without making one.
+pub async fn exists(url: &str) -> anyhow::Result<bool> {
+    // Nobody makes one from afar: opening it tells.
+    Ok(is_far(url) || store_sqlx::exists(url).await?)
+}
+
+/// Opens the store at a URL, making it if need be and possible.
+pub async fn open(url: &str, master_key: &SecretKey) -> anyhow::Result<Opened> {
+    if is_far(url) {
+        return open_far(url).await;
+    }
+    let clock = Arc::new(SystemClock);
+    let opened = store_sqlx::open(url, master_key, clock, StoreOptions::default()).await?;
+    Ok(Opened {
+        store: Arc::clone(&opened.store),
+        vault: Arc::clone(&opened.vault),
+        snapshots: Some(Arc::clone(&opened.snapshots)),
+        closing: Closing::Near(opened),
+    })
+}
+
+#[cfg(feature = "eventstoredb")]
+async fn open_far(url: &str) -> anyhow::Result<Opened> {
+    let opened = store_eventstoredb::open(url).await?;
+    Ok(Opened {
+        store: Arc::clone(&opened.store),
+        vault: Arc::clone(&opened.vault),
+        snapshots: None,
+        closing: Closing::Far(opened),
+    })
+}
+
+#[cfg(not(feature = "eventstoredb"))]
+async fn open_far(_: &str) -> anyhow::Result<Opened> {
+    anyhow::bail!("this binary was built without the feature `eventstoredb`, which esdb:// needs")
+}
+
+impl Opened {
+    /// Finishes what is queued and closes every connection.
+    pub async fn close(self) {
+        match self.closing {
+            Closing::Near(opened) => opened.close().await,
+            #[cfg(feature = "eventstoredb")]
+            Closing::Far(opened) => opened.close(),
+        }
+    }
+}
