@@ -15,11 +15,15 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The interpreter of a script and the script.
-fn python() -> Command {
+fn interpreter() -> Command {
     let interpreter = root().join(".venv/bin/python");
     assert!(interpreter.exists(), "there is no {}: run make test-tools", interpreter.display());
-    let mut command = Command::new(interpreter);
+    Command::new(interpreter)
+}
+
+/// The interpreter of a script and the script.
+fn python() -> Command {
+    let mut command = interpreter();
     command.arg(root().join("tests/wire/client.py"));
     command
 }
@@ -152,4 +156,52 @@ fn a_server_that_would_be_open_to_everybody_does_not_start() {
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.contains("[wire.accounts]"), "{said}");
+}
+
+/// What a consumer prints of the events of one order: its position and the type of each.
+fn consumed(consumer: &mut Command, order: &str, until: &str) -> Vec<(u64, String)> {
+    let mut child = consumer.stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [position, event, of] = words[..] else { panic!("{line}") };
+        assert!(event.starts_with("orders."), "{line}");
+        if of == order {
+            seen.push((position.parse().unwrap(), event.to_owned()));
+        }
+        if of == order && event == until {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    seen
+}
+
+/// The consumer that the guide shows, word by word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_consumer_of_the_guide_hears_of_orders() {
+    let guide = std::fs::read_to_string(root().join("docs/extraction.md")).unwrap();
+    let (_, rest) = guide.split_once("```python\n").unwrap();
+    let (consumer, _) = rest.split_once("```").unwrap();
+    let data = Data::new();
+    let script = data.path("consumer.py");
+    std::fs::write(&script, consumer).unwrap();
+    let server = data.serve_with(&[(LISTEN, "127.0.0.1:0")]);
+    let wire = format!("kurrentdb://{}?tls=false", server.wire_address());
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let order = server.place_order(&customer, "sandbox:ok").await;
+    let (placed, confirmed) = ("orders.OrderPlaced.v1", "orders.OrderConfirmed.v1");
+    let seen = consumed(interpreter().arg(&script).env("WIRE", &wire), &order, confirmed);
+    let types: Vec<&str> = seen.iter().map(|(_, event)| event.as_str()).collect();
+    assert_eq!(types, [placed, confirmed]);
+
+    // From where it was.
+    let next = server.place_order(&customer, "sandbox:ok").await;
+    let from = seen[1].0.to_string();
+    let mut again = interpreter();
+    again.arg(&script).env("WIRE", &wire).env("FROM", from);
+    let seen = consumed(&mut again, &next, confirmed);
+    assert_eq!(seen.len(), 2, "{seen:?}");
 }
