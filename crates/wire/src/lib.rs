@@ -24,6 +24,7 @@ mod monitoring;
 mod ownership;
 mod paging;
 mod presentation;
+mod prompt;
 mod proposed;
 mod protocol;
 mod reading;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
 use kernel::seams::new_id;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -17,6 +18,7 @@ use crate::discovery::{FeaturesService, GossipService};
 use crate::endpoint::{Endpoint, MOST_MESSAGE_BYTES, Served};
 use crate::module_store::StoreService;
 use crate::monitoring::MonitoringService;
+use crate::prompt::Prompt;
 use crate::protocol::gossip::gossip_server::GossipServer;
 use crate::protocol::monitoring::monitoring_server::MonitoringServer;
 use crate::protocol::server_features::server_features_server::ServerFeaturesServer;
@@ -109,7 +111,7 @@ impl WireServer {
         let cannot_listen = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Prompt);
 
         let stopping = CancellationToken::new();
         let (scavenger, scavenging) =
