@@ -16,7 +16,7 @@ from report import render
 from servers import BASCULE, PEERS_DIR, REPOSITORY
 
 EVERYBODY = list(stores.PEERS)
-OURS_AND_BARE = ['bascule-postgres', 'bascule-sqlite', 'pg-plain', 'umadb']
+OURS_AND_BARE = ['bascule-postgres', 'bascule-sqlite', 'bascule-wire', 'pg-plain', 'umadb']
 #: Workload, clients, peers. Only those that a target compares with read the whole log.
 PLAN = [
     *(('append', clients, EVERYBODY) for clients in (1, 16, 64)),

@@ -68,6 +68,7 @@ The orders' read model: SQL tables that follow the log, rows and checkpoint in o
 | peer | what it is |
 | --- | --- |
 | bascule-postgres, bascule-sqlite | `bascule bench` on the store that `bascule serve` uses, in one process with its clients |
+| bascule-wire | a server of EventStoreDB's protocol on SQLite, the official Rust client; it also runs one module |
 | umadb | UmaDB 0.7.8, server and Rust client; a stream is a tag, the condition is that no event has it yet |
 | emmett | Emmett 0.42 on PostgreSQL, Node.js |
 | postgres-es | postgres-es 0.5, `persist` of its repository |
@@ -163,6 +164,8 @@ def all_targets(table, orders, projections):
     yield Target('bascule-postgres, single appends, 1 client: median time beside pg-plain', divide(*p50), 1.3, at_most=True)
     for clients in (1, 16, 64):
         yield beside('bascule-sqlite', 'umadb', 1.5, 'append', clients)
+    yield beside('bascule-wire', 'umadb', 0.8, 'append', 16)
+    yield beside('bascule-wire', 'umadb', 0.5, 'readall', 16)
     for ours, bound in (('bascule-postgres', 1.5), ('bascule-sqlite', 1)):
         for clients in (1, 16, 64):
             yield beside(ours, 'pg-plain', bound, 'readall', clients)

@@ -143,6 +143,19 @@ class UmaDb(Server):
                          pathlib.Path(folder) / 'umadb.log', port=port)
 
 
+class Wire(Server):
+    """bascule on a SQLite file of its own, serving EventStoreDB's protocol. It runs one module: whoever
+    wants the store alone has none that listens."""
+
+    def __init__(self, folder, data):
+        port = free_port()
+        self.url = f'esdb://127.0.0.1:{port}?tls=false'
+        command = [BASCULE, 'serve', '--store', f'sqlite:{data}/bascule.db', '--modules', 'payments',
+                   '--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--wire-listen', f'127.0.0.1:{port}']
+        environment = dict(os.environ, BASCULE_MASTER_KEY='0' * 64, BASCULE_LOG__FILTER='warn')
+        super().__init__(command, pathlib.Path(folder) / 'wire.log', port=port, env=environment, cwd=folder)
+
+
 @contextlib.contextmanager
 def workspace():
     """A folder for everything that a benchmark leaves, removed afterwards. On the disk that the stores

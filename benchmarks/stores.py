@@ -24,7 +24,7 @@ OURS = shlex.quote(str(HERE / 'bascule.sh'))
 PEERS = {
     'bascule-postgres': f'{OURS} postgres',
     'bascule-sqlite': f'{OURS} sqlite',
-    **{name: f'{CLIENT} {name}' for name in ('umadb', 'postgres-es', 'pg-single-writer', 'pg-plain')},
+    **{name: f'{CLIENT} {name}' for name in ('bascule-wire', 'umadb', 'postgres-es', 'pg-single-writer', 'pg-plain')},
     'emmett': 'node ' + shlex.quote(str(PEERS_DIR / 'emmett/emmett.mjs')),
 }
 WORKLOADS = ('append', 'append10', 'readall')
@@ -93,15 +93,18 @@ class Comparison:
         environment = dict(os.environ, PG_URL=self.postgres.url(database), DATA_DIR=str(data),
                            WORKLOAD=workload, CLIENTS=str(clients), SECONDS=f'{self.seconds:g}',
                            PRELOAD=str(PRELOAD))
-        umadb = None
+        server = None
         try:
             if name == 'umadb':  # up for its own runs only
-                umadb = servers.UmaDb(self.folder, data)
-                environment['UMA_URL'] = umadb.url
+                server = servers.UmaDb(self.folder, data)
+                environment['UMA_URL'] = server.url
+            if name == 'bascule-wire':
+                server = servers.Wire(self.folder, data)
+                environment['WIRE_URL'] = server.url
             return measure(self.peers[name], environment, self.seconds + BEYOND[workload])
         finally:
-            if umadb:
-                umadb.stop()
+            if server:
+                server.stop()
             if not keep:
                 self.postgres.drop(database)
                 shutil.rmtree(data, ignore_errors=True)

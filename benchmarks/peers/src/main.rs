@@ -1,13 +1,14 @@
-//! One measured run of one peer, closed loop: `peers umadb|postgres-es|pg-plain|pg-single-writer`.
+//! One measured run of one peer, closed loop: `peers umadb|postgres-es|pg-plain|pg-single-writer|bascule-wire`.
 //!
 //! The environment says what to do: `WORKLOAD` (append, append10, readall), `CLIENTS`, `SECONDS`,
-//! `PRELOAD` (events that readall finds), `PG_URL`, `UMA_URL`. Prints one JSON line.
+//! `PRELOAD` (events that readall finds), `PG_URL`, `UMA_URL`, `WIRE_URL`. Prints one JSON line.
 
 mod bare;
 mod measuring;
 mod payload;
 mod postgres_es;
 mod umadb;
+mod wire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +72,7 @@ async fn main() -> Result<()> {
         "postgres-es" => postgres_es::clients(run).await?,
         "pg-plain" => bare::plain(run).await?,
         "pg-single-writer" => bare::single_writer(run).await?,
+        "bascule-wire" => wire::clients(run).await?,
         other => bail!("there is no peer {other}"),
     };
     if !run.reads() {
