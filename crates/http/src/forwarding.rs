@@ -1,13 +1,13 @@
 //! Requests to a module that another service answers for: they go there and their answers come
 //! back, so that the public API stays whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload as Stream, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{HeaderName, HeaderValue, VIA};
+use actix_web::http::header::{CONNECTION, HeaderName, HeaderValue, VIA};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _, web};
 use reqwest::{Client, Url};
@@ -104,8 +104,10 @@ impl Forwarding {
         let body = body::collect(request, stream).await?;
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
         let mut onward = self.client.request(method.map_err(Problem::internal)?, url);
+        let of_connection = named_by_connection(request);
         for (name, value) in request.headers() {
-            if !OF_ONE_CONNECTION.contains(&name.as_str()) {
+            let name_of = name.as_str();
+            if !OF_ONE_CONNECTION.contains(&name_of) && !of_connection.contains(name_of) {
                 onward = onward.header(name.as_str(), value.as_bytes());
             }
         }
@@ -135,6 +137,12 @@ impl Forwarding {
         }
         Ok(response.streaming(answer.bytes_stream()))
     }
+}
+
+/// Headers that the caller says are about its connection alone (RFC 9110 §7.6.1).
+fn named_by_connection(request: &HttpRequest) -> BTreeSet<String> {
+    let named = request.headers().get_all(CONNECTION).filter_map(|value| value.to_str().ok());
+    named.flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
 fn request_context(request: &HttpRequest) -> Option<RequestContext> {
@@ -178,7 +186,19 @@ pub async fn forward<B: MessageBody + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use super::service;
+    use actix_web::test::TestRequest;
+
+    use super::{named_by_connection, service};
+
+    #[test]
+    fn what_is_about_the_callers_connection_is_not_sent_on() {
+        let request = TestRequest::default()
+            .append_header(("Connection", "keep-alive, X-Hop"))
+            .append_header(("Connection", "x-other"))
+            .to_http_request();
+        let named: Vec<String> = named_by_connection(&request).into_iter().collect();
+        assert_eq!(named, ["keep-alive", "x-hop", "x-other"]);
+    }
 
     #[test]
     fn a_service_is_scheme_host_and_port() {

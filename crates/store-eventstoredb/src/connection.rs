@@ -39,6 +39,18 @@ pub(crate) struct Connection {
     service: Service,
 }
 
+/// What the other side answered instead, or that it did not, as people read it: a status shows
+/// everything that it was made from.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {}", .0.code().description(), .0.message())]
+pub(crate) struct BadAnswer(Status);
+
+impl From<Status> for BadAnswer {
+    fn from(status: Status) -> Self {
+        Self(status)
+    }
+}
+
 /// Which log it is, and how far it goes.
 pub(crate) struct Log {
     pub(crate) log_id: Uuid,

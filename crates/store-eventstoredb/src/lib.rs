@@ -26,7 +26,7 @@ use kernel::keys::KeyVault;
 use kernel::store::{BoxError, EventStore};
 use tokio_util::sync::CancellationToken;
 
-use self::connection::Connection;
+use self::connection::{BadAnswer, Connection};
 use self::store::RemoteStore;
 use self::vault::RemoteVault;
 
@@ -51,7 +51,9 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// It does not answer, or not to us.
-    #[error("the event store cannot be reached")]
+    #[error(
+        "the event store cannot be used: is it served there (`bascule serve --wire-listen`), and are the account and `tls=` right?"
+    )]
     Unreachable(#[source] BoxError),
     /// It is a store of another kind.
     #[error(
@@ -88,7 +90,7 @@ pub async fn open(url: &str) -> Result<Opened, OpenError> {
     let stop = CancellationToken::new();
     let log = connection.log().await.map_err(|status| match status.code() {
         tonic::Code::Unimplemented => OpenError::Foreign,
-        _ => OpenError::Unreachable(Box::new(status)),
+        _ => OpenError::Unreachable(Box::new(BadAnswer::from(status))),
     })?;
     // Its first use chooses the cryptography of the process, and may not come after another choice.
     connection.try_reading().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::connection::{Connection, uuid};
+use crate::connection::{BadAnswer, Connection, uuid};
 use crate::events::{bytes, found, sent};
 use crate::service::append_many_request::StreamAppend;
 use crate::service::append_many_response::refused::Reason;
@@ -52,7 +52,7 @@ impl RemoteStore {
 }
 
 fn unavailable(status: Status) -> ReadError {
-    ReadError::Unavailable(Box::new(status))
+    ReadError::Unavailable(Box::new(BadAnswer::from(status)))
 }
 
 fn expected(expected: ExpectedRevision) -> Expected {
@@ -117,10 +117,10 @@ fn failure(status: Status) -> (bool, AppendError) {
             (false, AppendError::Invalid(status.message().to_owned()))
         }
         Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
-            (false, AppendError::Unavailable(Box::new(status)))
+            (false, AppendError::Unavailable(Box::new(BadAnswer::from(status))))
         }
         // Lost on the way there, or on the way back.
-        _ => (true, AppendError::OutcomeUnknown(Box::new(status))),
+        _ => (true, AppendError::OutcomeUnknown(Box::new(BadAnswer::from(status)))),
     }
 }
 
@@ -256,7 +256,7 @@ impl EventStore for RemoteStore {
     async fn check_writable(&self) -> Result<(), AppendError> {
         match self.connection.log().await {
             Ok(_) => Ok(()),
-            Err(status) => Err(AppendError::Unavailable(Box::new(status))),
+            Err(status) => Err(AppendError::Unavailable(Box::new(BadAnswer::from(status)))),
         }
     }
 }

@@ -6,7 +6,7 @@ use kernel::keys::{KeyError, KeyHolder, KeyVault, SecretKey, SubjectKey};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::connection::{Connection, uuid};
+use crate::connection::{BadAnswer, Connection, uuid};
 use crate::events::bytes;
 use crate::service::{IsDestroyedRequest, OpeningKeyRequest, SealingKeyRequest};
 
@@ -27,7 +27,7 @@ impl RemoteVault {
 }
 
 fn unavailable(status: Status) -> KeyError {
-    KeyError::Unavailable(Box::new(status))
+    KeyError::Unavailable(Box::new(BadAnswer::from(status)))
 }
 
 #[async_trait]
