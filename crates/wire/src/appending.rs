@@ -44,11 +44,16 @@ impl Endpoint {
     ) -> Result<Outcome, Refusal> {
         caller.needs_to_write(&stream, &self.ownership)?;
         let events = gathered.into_events(self, &stream, caller)?;
-        if let Owner::Metadata(_) = self.ownership.of(&stream) {
-            check_metadata(&events)?;
+        if let Owner::Metadata(described) = self.ownership.of(&stream) {
+            self.check_metadata(&described, &events).await?;
         }
         if events.is_empty() {
             return self.append_nothing(&stream, expected).await;
+        }
+        if expected == ExpectedRevision::NoStream
+            && let Some(appended) = self.begin(&stream, &events).await?
+        {
+            return Ok(Outcome::Appended(appended));
         }
         for _ in 0..ATTEMPTS {
             let (lifecycle, last) = match self.standing(&stream).await? {
@@ -72,6 +77,27 @@ impl Endpoint {
             }
         }
         Err(Refusal::Overloaded)
+    }
+
+    /// Appends the first events that a stream ever has; `None` when it has some. A stream without
+    /// events was neither deleted nor ended, so that its metadata need not be looked at.
+    async fn begin(
+        &self,
+        stream: &StreamName,
+        events: &[NewEvent],
+    ) -> Result<Option<Appended>, Refusal> {
+        let expected = ExpectedRevision::NoStream;
+        let request = AppendRequest { stream: stream.clone(), expected, events: events.to_vec() };
+        match self.store.append(request).await {
+            Ok(appended) => {
+                if let Owner::Metadata(described) = self.ownership.of(stream) {
+                    self.scavenger.changed(&described);
+                }
+                Ok(Some(appended))
+            }
+            Err(AppendError::WrongExpectedRevision { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// How a stream stands; refused when it was ended for good.
@@ -173,6 +199,29 @@ impl Endpoint {
         NewEvent { id, event_type: event_type.into(), data, metadata, foreign }
     }
 
+    /// Only metadata goes to a stream of metadata, and what has no events is not deleted by it:
+    /// [`Self::begin`] relies on that.
+    async fn check_metadata(
+        &self,
+        described: &StreamName,
+        events: &[NewEvent],
+    ) -> Result<(), Refusal> {
+        for event in events {
+            if event.event_type != METADATA {
+                return Err(Refusal::Invalid(format!(
+                    "a stream of metadata takes events of type {METADATA} only"
+                )));
+            }
+            let metadata = StreamMetadata::read(&event.data)?;
+            if metadata.is_deleted() && self.last_revision(described).await?.is_none() {
+                return Err(Refusal::Invalid(format!(
+                    "stream {described} has no events: there is nothing to delete"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Lets be removed what is hidden by what was written.
     fn written(&self, stream: &StreamName, lifecycle: &Lifecycle) {
         if let Owner::Metadata(described) = self.ownership.of(stream) {
@@ -205,17 +254,4 @@ pub(crate) fn deleted_meets(
         return Ok(());
     }
     Err(Refusal::WrongExpected { stream: stream.clone(), expected, actual: None })
-}
-
-/// Only metadata goes to a stream of metadata.
-fn check_metadata(events: &[NewEvent]) -> Result<(), Refusal> {
-    for event in events {
-        if event.event_type != METADATA {
-            return Err(Refusal::Invalid(format!(
-                "a stream of metadata takes events of type {METADATA} only"
-            )));
-        }
-        StreamMetadata::read(&event.data)?;
-    }
-    Ok(())
 }

@@ -14,6 +14,7 @@ mod appending;
 mod batches;
 mod deleting;
 mod discovery;
+mod encoded;
 mod endpoint;
 mod expectation;
 mod filter;

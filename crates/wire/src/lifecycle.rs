@@ -57,7 +57,8 @@ impl StreamMetadata {
         Ok(metadata)
     }
 
-    fn is_deleted(&self) -> bool {
+    /// Whether it says that everything is deleted.
+    pub(crate) fn is_deleted(&self) -> bool {
         self.truncate_before == Some(EVERYTHING)
     }
 

@@ -1,21 +1,17 @@
 //! Events as clients are given them.
 
-use std::collections::HashMap;
-
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kernel::codec::Codec;
 use kernel::event::{ContentType, Metadata, Position, RecordedEvent, Revision, StreamName};
 use serde::Serialize;
 
 use crate::accounts::Caller;
-use crate::identifiers::{UuidForm, stream_identifier, ticks, timestamp, uuid};
+use crate::encoded::{Told, recorded_event};
+use crate::identifiers::{UuidForm, stream_identifier, timestamp};
 use crate::proposed::{BINARY, JSON};
 use crate::protocol::shared::AllStreamPosition;
 use crate::protocol::streams::ReadResp;
-use crate::protocol::streams::read_resp::read_event::{
-    Position as PositionOption, RecordedEvent as ToldEvent,
-};
+use crate::protocol::streams::read_resp::read_event::Position as PositionOption;
 use crate::protocol::streams::read_resp::{
     CaughtUp, Checkpoint, Content, Position as ToldPosition, ReadEvent, StreamNotFound,
     SubscriptionConfirmation,
@@ -46,53 +42,47 @@ impl Presentation {
 
     /// An event.
     pub(crate) async fn event(&self, event: &RecordedEvent) -> Result<ReadResp, Refusal> {
-        let (content_type, custom_metadata, data) = match &event.foreign {
-            Some(foreign) => {
+        let uuids = self.uuids;
+        let message = match (&event.foreign, &self.opening) {
+            (Some(foreign), _) => {
                 let content_type = match foreign.content_type {
                     ContentType::Json => JSON,
                     ContentType::Binary => BINARY,
                 };
-                (content_type, Bytes::from(foreign.metadata.clone()), event.data.clone())
+                let (metadata, data) = (&foreign.metadata, &event.data);
+                recorded_event(event, &Told { uuids, content_type, metadata, data })
             }
-            None => (JSON, described(event)?, self.data_of_module(event).await?),
-        };
-        let metadata = HashMap::from([
-            ("type".to_owned(), event.event_type.to_string()),
-            ("created".to_owned(), ticks(event.recorded_at).to_string()),
-            ("content-type".to_owned(), content_type.to_owned()),
-        ]);
-        let told = ToldEvent {
-            id: Some(uuid(event.id, self.uuids)),
-            stream_identifier: Some(stream_identifier(&event.stream)),
-            stream_revision: event.revision,
-            prepare_position: event.position,
-            commit_position: event.position,
-            metadata,
-            custom_metadata,
-            data: data.into(),
+            (None, opening) => {
+                let opened = match opening {
+                    Some(codec) => Some(opened(event, codec).await?),
+                    None => None,
+                };
+                let data = opened.as_deref().map_or(&*event.data, str::as_bytes);
+                let metadata = &described(event)?;
+                recorded_event(event, &Told { uuids, content_type: JSON, metadata, data })
+            }
         };
         Ok(response(Content::Event(ReadEvent {
-            event: Some(told),
+            event: message.into(),
             link: None,
             position: Some(PositionOption::CommitPosition(event.position)),
         })))
     }
-
-    async fn data_of_module(&self, event: &RecordedEvent) -> Result<Vec<u8>, Refusal> {
-        let Some(codec) = &self.opening else { return Ok(event.data.clone()) };
-        let unreadable = |error| Refusal::unreadable(event.position, error);
-        let data = codec.opened_data(event).await.map_err(unreadable)?;
-        Ok(data.to_string().into_bytes())
-    }
 }
 
-fn described(event: &RecordedEvent) -> Result<Bytes, Refusal> {
+/// What an event of a module says, with the personal data that can still be opened.
+async fn opened(event: &RecordedEvent, codec: &Codec) -> Result<String, Refusal> {
+    let unreadable = |error| Refusal::unreadable(event.position, error);
+    Ok(codec.opened_data(event).await.map_err(unreadable)?.to_string())
+}
+
+fn described(event: &RecordedEvent) -> Result<Vec<u8>, Refusal> {
     let described = Described { metadata: &event.metadata, recorded_at: event.recorded_at };
     let damaged = |error: serde_json::Error| Refusal::Damaged {
         position: event.position,
         source: error.into(),
     };
-    serde_json::to_vec(&described).map(Bytes::from).map_err(damaged)
+    serde_json::to_vec(&described).map_err(damaged)
 }
 
 fn response(content: Content) -> ReadResp {

@@ -104,3 +104,19 @@ async fn a_stream_of_metadata_takes_nothing_else() {
         assert!(matches!(refused, Err(Error::AccessDenied)), "{system}: {refused:?}");
     }
 }
+
+#[tokio::test]
+async fn metadata_does_not_delete_what_has_no_events() {
+    let server = TestServer::start().await;
+    let client = server.client();
+    let deleted = StreamMetadataBuilder::new().truncate_before(i64::MAX as u64).build();
+    let refused = client.set_stream_metadata("s", &Default::default(), &deleted).await;
+    let Err(Error::Grpc { message, .. }) = refused else { panic!("{refused:?}") };
+    assert!(message.contains("stream s has no events"), "{message}");
+    // What is written first can be read, and deleted so.
+    append(&client, "s", 1).await;
+    assert_eq!(revisions(&read(&client, "s").await.unwrap()), [0]);
+    describe(&client, "s", &deleted).await;
+    let gone = read(&client, "s").await;
+    assert!(matches!(gone, Err(Error::ResourceNotFound)), "{gone:?}");
+}
