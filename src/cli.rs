@@ -5,18 +5,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 use uuid::Uuid;
 
+#[cfg(feature = "bench")]
+use crate::bench;
 use crate::configuration::Configuration;
 use crate::contracts::ContractsCommand;
+#[cfg(feature = "extract")]
+use crate::extract;
+#[cfg(feature = "import")]
+use crate::import;
 use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
 use crate::{
-    asyncapi, bench, contracts, events, extract, import, modules, openapi, output, parked,
-    projections, serve, telemetry,
+    asyncapi, contracts, events, modules, openapi, output, parked, projections, serve, telemetry,
 };
 
 /// The work failed.
@@ -113,6 +118,7 @@ enum Command {
         dump_config: bool,
     },
     /// Import what was captured from a legacy database
+    #[cfg(feature = "import")]
     Import(import::Arguments),
     /// Look at the events of the store
     Events {
@@ -129,13 +135,12 @@ enum Command {
         #[command(subcommand)]
         command: ParkedCommand,
     },
-    /// Hand a module that runs here over to a service of its own, or back
+    /// Hand a module over to a service of its own, or back; write the service's workspace
+    #[cfg(feature = "extract")]
     Extract(extract::Arguments),
     /// Measure what a store does on this machine
-    Bench {
-        #[command(subcommand)]
-        workload: bench::Workload,
-    },
+    #[cfg(feature = "bench")]
+    Bench(bench::Arguments),
     /// Print the OpenAPI description of the public API
     Openapi,
     /// Print the AsyncAPI description of the events, who publishes them and who listens
@@ -181,13 +186,6 @@ enum EventsCommand {
     },
 }
 
-/// The formats that can be imported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Debezium's change events, one JSON object {"topic", "key", "value"} a line
-    Debezium,
-}
-
 /// Carries out the command.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let Common { config, mut overrides } = cli.common;
@@ -226,13 +224,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Contracts { command } => return contracts::run(command),
         _ => {}
     }
+    #[cfg(feature = "bench")]
+    let is_store_named = overrides.store.is_some();
     let mut configuration = Configuration::load(config.as_deref(), &overrides)?;
-    let usual = || configuration.store == Configuration::default().store;
-    if matches!(cli.command, Command::Bench { .. }) && overrides.store.is_none() && usual() {
-        let problem = "name the store to be measured with --store: what a benchmark writes stays \
-                       in it for ever";
-        return Err(Misused(problem.to_owned()).into());
-    }
     if !matches!(cli.command, Command::Serve { .. })
         && std::env::var_os("BASCULE_LOG__FILTER").is_none()
     {
@@ -246,6 +240,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve { .. } => serve::serve(configuration).await.map(|()| ExitCode::SUCCESS),
+        #[cfg(feature = "import")]
         Command::Import(arguments) => import::import(&configuration, &arguments).await,
         Command::Events { command } => {
             match command {
@@ -263,8 +258,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
+        #[cfg(feature = "extract")]
         Command::Extract(arguments) => extract::run(&arguments).await,
-        Command::Bench { workload } => bench::run(&configuration, &workload).await,
+        #[cfg(feature = "bench")]
+        Command::Bench(asked) => bench::run(&configuration, &asked, is_store_named).await,
         Command::Openapi
         | Command::Asyncapi
         | Command::Modules { .. }

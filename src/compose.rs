@@ -12,14 +12,7 @@ use wire::{Ownership, Served};
 
 use crate::configuration::Configuration;
 use crate::stores::{self, Opened};
-use crate::{erasure, modules};
-
-/// The names of all modules.
-pub const MODULES: [&str; 4] = [customers::NAME, orders::NAME, billing::NAME, payments::NAME];
-
-/// The modules that retain what they know of an erased customer for as long as the law says, and
-/// destroy it by themselves.
-const RETAINED: &[&str] = &[billing::NAME];
+use crate::{modules, registry};
 
 /// What a module that waits to be handed over is told of whoever runs it until then.
 const FORMER_HOME: &str = "the system it is handed over from";
@@ -28,7 +21,7 @@ const FORMER_HOME: &str = "the system it is handed over from";
 pub struct System {
     /// What the modules work with.
     pub environment: Environment,
-    /// The modules, in the order of [`MODULES`], and capture.
+    /// The modules, in the order of the registry, and what runs like one.
     pub modules: Vec<Module>,
     opened: Opened,
 }
@@ -75,63 +68,38 @@ pub async fn environment(
 
 /// Opens the event store and the configured modules.
 pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
+    let known = registry::modules();
     for name in configuration.run.iter().chain(configuration.modules.keys()) {
         anyhow::ensure!(
-            MODULES.contains(&name.as_str()),
+            known.contains(&name.as_str()),
             "there is no module `{name}`; the modules are {}",
-            MODULES.join(", ")
+            known.join(", ")
         );
     }
     let master_key = configuration.master_key().await?;
     let (environment, opened) = environment(configuration, &master_key).await?;
     let mut opened_modules = Vec::new();
-    for name in MODULES {
-        if configuration.runs(name)? {
-            let module = open_module(name, &environment, configuration).await;
-            let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
-            if configuration.awaits_charge(name) {
-                module.database.await_charge(FORMER_HOME).await?;
-            }
-            opened_modules.push(module);
+    for one in registry::all() {
+        let name = one.name();
+        let is_module = one.api().is_some();
+        // What is no module is beside the store: with whoever has that.
+        let runs = if is_module {
+            configuration.runs(name)?
+        } else {
+            !stores::is_far(&configuration.store)
+        };
+        if !runs {
+            continue;
         }
-    }
-    // The mirror of a legacy system is where the store is.
-    if !stores::is_far(&configuration.store) {
-        let mirror = database::module_url(&configuration.store, erasure::CAPTURE)?;
-        let key = master_key.derive(erasure::CAPTURE);
-        opened_modules.push(erasure::open_capture(&environment, &mirror, key).await?);
-    }
-    for description in modules::descriptions() {
-        if let Some(module) = opened_modules.iter().find(|one| one.name == description.name) {
-            description.expect(module.subscriptions.iter().map(|one| &**one))?;
+        let module = one.open(environment.clone(), configuration).await;
+        let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
+        if is_module && configuration.awaits_charge(name) {
+            module.database.await_charge(FORMER_HOME).await?;
         }
+        one.description().expect(module.subscriptions.iter().map(|one| &**one))?;
+        opened_modules.push(module);
     }
     Ok(System { environment, modules: opened_modules, opened })
-}
-
-async fn open_module(
-    name: &str,
-    environment: &Environment,
-    configuration: &Configuration,
-) -> anyhow::Result<Module> {
-    let environment = environment.clone();
-    let database = configuration.database_url(name)?;
-    Ok(match name {
-        customers::NAME => customers::open(environment, &database, RETAINED).await?,
-        orders::NAME => orders::open(environment, &database).await?,
-        billing::NAME => {
-            billing::open(environment, &database, configuration.billing.clone()).await?
-        }
-        payments::NAME => {
-            let settings = configuration.payments.clone();
-            let sandbox = match &settings.sandbox.ledger {
-                Some(url) => url.clone(),
-                None => configuration.database_url("sandbox")?,
-            };
-            payments::open(environment, &database, &sandbox, settings).await?
-        }
-        other => anyhow::bail!("there is no module `{other}`"),
-    })
 }
 
 /// Which streams are a module's, whether it runs here or not.

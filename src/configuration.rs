@@ -51,8 +51,10 @@ pub struct Configuration {
     /// This process among others on the same store.
     pub replica: Replica,
     /// The billing module.
+    #[cfg(feature = "billing")]
     pub billing: billing::BillingSettings,
     /// The payments module.
+    #[cfg(feature = "payments")]
     pub payments: payments::PaymentsSettings,
     /// The store for clients of EventStoreDB.
     pub wire: WireSettings,
@@ -145,7 +147,9 @@ impl Default for Configuration {
             },
             cache: CacheOptions::default(),
             replica: Replica::default(),
+            #[cfg(feature = "billing")]
             billing: billing::BillingSettings::default(),
+            #[cfg(feature = "payments")]
             payments: payments::PaymentsSettings::default(),
             wire: WireSettings::default(),
         }
@@ -209,21 +213,24 @@ impl Configuration {
         Ok(!is_remote && (self.run.is_empty() || is_named))
     }
 
-    /// Where a part of the system keeps its tables: a module, or one of the parts beside them.
-    pub fn database_url(&self, part: &str) -> anyhow::Result<String> {
-        match self.modules.get(part).and_then(|module| module.database.as_ref()) {
-            Some(url) => Ok(url.clone()),
-            None if stores::is_far(&self.store) => anyhow::bail!(
-                "the tables of {part} cannot be beside a store that is reached over the network: \
-                 say where they are, with {}",
-                if part == "sandbox" {
-                    "[payments.sandbox] ledger".to_owned()
-                } else {
-                    format!("--database or [modules.{part}] database")
-                }
-            ),
-            None => Ok(database::module_url(&self.store, part)?),
+    /// Where a module keeps its tables.
+    pub fn database_url(&self, module: &str) -> anyhow::Result<String> {
+        let set = self.modules.get(module).and_then(|settings| settings.database.clone());
+        let url = set.map_or_else(|| self.beside_the_store(module), |url| Ok(Some(url)))?;
+        url.with_context(|| {
+            format!(
+                "the tables of {module} cannot be beside a store that is reached over the network: \
+                 say where they are, with --database or [modules.{module}] database"
+            )
+        })
+    }
+
+    /// Where tables are beside the store; `None` where it is reached over the network.
+    pub fn beside_the_store(&self, name: &str) -> anyhow::Result<Option<String>> {
+        if stores::is_far(&self.store) {
+            return Ok(None);
         }
+        Ok(Some(database::module_url(&self.store, name)?))
     }
 
     /// Whether a module waits to be handed over before it runs policies and reactors.
@@ -239,8 +246,8 @@ impl Configuration {
         shown.admin_token = shown.admin_token.map(|_| AdminToken::hidden());
         shown.store = database::redacted(&shown.store);
         shown.wire = shown.wire.without_secrets();
-        let ledger = &mut shown.payments.sandbox.ledger;
-        *ledger = ledger.as_deref().map(database::redacted);
+        #[cfg(feature = "payments")]
+        let mut shown = Self { payments: shown.payments.without_secrets(), ..shown };
         for module in shown.modules.values_mut() {
             module.database = module.database.as_deref().map(database::redacted);
         }

@@ -1,121 +1,46 @@
-//! What an erasure needs of the whole system, beside what every module does about it: capture takes
-//! the person out of the mirror, every process forgets what it has in memory, and what the law has
-//! billing retain ends some day.
+//! What an erasure needs of the whole system, beside what every module does about it: every process
+//! forgets what it has in memory, and whoever asks is told how far it is.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use async_trait::async_trait;
-use billing::BillingSettings;
-use capture::Import;
-use customers_contract::CustomerErased;
+use customers_contract::{CustomerErased, CustomerId};
 use database::Database;
 use event_contract::Published as _;
-use http::Module;
 use kernel::checkpoint::{CheckpointError, SubscriptionStore as _};
-use kernel::codec::Envelope;
-use kernel::description::ModuleDescription;
-use kernel::event::{EventFilter, Position, RecordedEvent};
-use kernel::execution::{Cause, Environment};
-use kernel::keys::{KeyHolder, SecretKey};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
+use kernel::codec::EventSet as _;
+use kernel::event::{EventFilter, Position, RecordedEvent, StreamName};
+use kernel::execution::Environment;
+use kernel::keys::KeyHolder;
 use kernel::store::{EventStore, ReadError};
 use kernel::subscription::{Delivery, LogReader};
-use kernel::sync::LegacyAggregate;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What the mirror's database and its subscriptions go by, among the modules.
-pub const CAPTURE: &str = "capture";
-/// The policy that takes people out of the mirror.
-pub const CAPTURE_ERASURE: &str = "capture.erasure";
+/// The category of customers' streams, and the event that ends what the law has billing retain. By
+/// name: their modules may run elsewhere.
+pub const CUSTOMER: &str = "customer";
+/// See [`CUSTOMER`].
+pub const RETENTION_ENDED: &str = "billing.RetentionEnded.v1";
 
 kernel::event_set! {
     /// Who was erased.
-    enum ErasureEvent { Erased(CustomerErased) }
+    pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// Takes erased customers out of the mirror.
-struct CaptureErasure {
-    database: Database,
-    key: SecretKey,
-}
-
-#[async_trait]
-impl Reaction for CaptureErasure {
-    type Event = ErasureEvent;
-
-    const NAME: &'static str = CAPTURE_ERASURE;
-    const KIND: ReactionKind = ReactionKind::Upkeep;
-
-    /// All in one order: each of them goes through whole tables.
-    fn key(&self, _: &RecordedEvent) -> String {
-        CAPTURE_ERASURE.to_owned()
-    }
-
-    async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
-        let ErasureEvent::Erased(customer) = &event.event;
-        let Some(legacy) = &customer.legacy else { return Ok(()) };
-        let command = customers::domain::CustomerDecider::COMMAND;
-        Ok(capture::erase(&self.database, &self.key, command, legacy).await?)
-    }
-}
-
-/// What capture is, as if it were a module: it publishes nothing and listens for erasures.
-pub fn describe_capture() -> ModuleDescription {
-    ModuleDescription::new(
-        CAPTURE,
-        "What was captured from a legacy database: the mirror of its rows, and how far imports are.",
-    )
-    .reacts::<CaptureErasure>()
-    .keeps(Import::tables())
-}
-
-/// The mirror's database with what goes on in it, as if it were a module without routes.
-pub async fn open_capture(
+/// Where in the log a customer's erasure stands: nothing is recorded of the customer after it.
+pub async fn erased_at(
     environment: &Environment,
-    url: &str,
-    key: SecretKey,
-) -> anyhow::Result<Module> {
-    let database = Import::open_database(url).await.context("the mirror cannot be opened")?;
-    let erasure = CaptureErasure { database: database.clone(), key };
-    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
-    Ok(Module {
-        name: CAPTURE,
-        configure: Arc::new(|_| {}),
-        subscriptions: vec![Box::new(erasure)],
-        sync_targets: Vec::new(),
-        projections: Vec::new(),
-        read_models: Vec::new(),
-        database,
-    })
+    customer_id: CustomerId,
+) -> Result<Option<Position>, ReadError> {
+    let stream = StreamName::of(CUSTOMER, customer_id);
+    let last = environment.store.read_last(&stream).await?;
+    let erased = last.filter(|event| ErasureEvent::reads(&event.event_type));
+    Ok(erased.map(|event| event.position))
 }
 
 /// How often it is looked whether something is done that another process may do.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-
-/// Waits until every customer who is erased by now is out of the mirror.
-pub async fn capture_caught_up(environment: &Environment, mirror: &Database) -> anyhow::Result<()> {
-    let head = environment.store.head().await?;
-    let erased = EventFilter::families_of([CustomerErased::TYPE]);
-    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
-    loop {
-        looks.tick().await;
-        let checkpoint = mirror.checkpoint(CAPTURE_ERASURE).await?;
-        let mut at = checkpoint.map_or(0, |checkpoint| checkpoint.position);
-        while at < head {
-            let page = environment.store.read_log(at, &erased, 1).await?;
-            if !page.events.is_empty() || page.scanned_to <= at {
-                break;
-            }
-            at = page.scanned_to;
-        }
-        if at >= head {
-            return Ok(());
-        }
-    }
-}
 
 /// For how long it is waited that keys are destroyed. By then nothing is in memory any more that was
 /// there at the time of the event.
@@ -161,8 +86,7 @@ async fn follow(environment: &Environment) {
 
 /// The events after which keys are destroyed.
 fn endings() -> EventFilter {
-    use billing::domain::retention::RetentionEnded;
-    EventFilter::families_of([CustomerErased::TYPE, RetentionEnded::TYPE])
+    EventFilter::families_of([CustomerErased::TYPE, RETENTION_ENDED])
 }
 
 /// A key that goes with an event: of several the one of the module whose event it is.
@@ -185,40 +109,6 @@ async fn destroyed(environment: &Environment, holder: &KeyHolder) {
                 );
             }
         }
-    }
-}
-
-/// How often it is looked for documents that need not be retained any more. That changes with the
-/// year.
-const LOOK_FOR_ENDED_EVERY: Duration = Duration::from_secs(3600);
-/// How soon again when that failed.
-const AGAIN: Duration = Duration::from_secs(60);
-
-/// Lets billing see now and then what need not be retained any more.
-pub async fn end_retentions(
-    environment: Environment,
-    database: Database,
-    settings: BillingSettings,
-    shutdown: CancellationToken,
-) {
-    let mut pause = Duration::ZERO;
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
-        }
-        let (environment, database) = (environment.clone(), database.clone());
-        let ended = billing::retention::end_all_over(environment, database, settings.clone());
-        pause = match ended.await {
-            Ok(()) => LOOK_FOR_ENDED_EVERY,
-            Err(error) => {
-                tracing::warn!(
-                    error = &*error as &dyn std::error::Error,
-                    "what need not be retained any more could not be ended; trying again"
-                );
-                AGAIN
-            }
-        };
     }
 }
 

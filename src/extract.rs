@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use crate::admin::charge::Standing;
 use crate::output;
-use crate::progress::{Meter, Unit};
+use crate::progress::{EVENTS, Meter};
 
 /// How long one answer is waited for. Giving away waits for what is being written at that moment.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -244,7 +244,7 @@ fn ensure_alike(here: &Standing, there: &Standing) -> anyhow::Result<()> {
 }
 
 async fn wait_for_read_models(side: &Side, module: &str) -> anyhow::Result<()> {
-    let meter = Meter::new(format!("{}'s read models of {module}", side.name), Unit::Events);
+    let meter = Meter::new(format!("{}'s read models of {module}", side.name), EVENTS);
     loop {
         let standing = side.standing().await?;
         meter.update(standing.projected, standing.head, String::new());

@@ -7,17 +7,31 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use database::Database;
 use kernel::sync::SyncTarget;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{FAILED, Format};
+use crate::cli::FAILED;
 use crate::configuration::Configuration;
 use crate::interruption::Interruption;
 use crate::progress::{Meter, Unit};
-use crate::{compose, erasure, output};
+use crate::registry::capture as mirroring;
+use crate::{compose, output};
+
+/// Bytes of files; the message tells what they hold.
+const BYTES: Unit = Unit {
+    template: "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left",
+    told: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
+};
+
+/// The formats that can be imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Debezium's change events, one JSON object {"topic", "key", "value"} a line
+    Debezium,
+}
 
 /// Options of `bascule import`.
 #[derive(Debug, Args)]
@@ -64,11 +78,11 @@ pub async fn import(
     // Nobody who was erased comes back, also not into a mirror that was made anew.
     let erasing = CancellationToken::new();
     let (mirror, taking_out) = take_out_the_erased(&mut system, &erasing).await?;
-    let key = configuration.master_key().await?.derive(erasure::CAPTURE);
+    let key = mirroring::key(configuration).await?;
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
     let interruption = Interruption::listen();
-    let progress = Bar(Meter::new("importing", Unit::Bytes));
+    let progress = Bar(Meter::new("importing", BYTES));
     let options = Options { from_start: arguments.from_start };
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.0.finish();
@@ -101,14 +115,14 @@ async fn take_out_the_erased(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Database, JoinSet<()>)> {
     let mut modules = system.modules.iter_mut();
-    let capture = modules.find(|module| module.name == erasure::CAPTURE);
+    let capture = modules.find(|module| module.name == mirroring::NAME);
     let capture = capture.context("the mirror is not open")?;
     let mut running = JoinSet::new();
     for subscription in std::mem::take(&mut capture.subscriptions) {
         running.spawn(subscription.run(shutdown.clone()));
     }
     let mirror = capture.database.clone();
-    erasure::capture_caught_up(&system.environment, &mirror).await?;
+    mirroring::caught_up(&system.environment, &mirror).await?;
     Ok((mirror, running))
 }
 

@@ -3,6 +3,7 @@
 
 mod admin;
 mod asyncapi;
+#[cfg(feature = "bench")]
 mod bench;
 mod cli;
 mod compose;
@@ -12,8 +13,10 @@ mod contracts;
 mod crash_points;
 mod erasure;
 mod events;
+#[cfg(feature = "extract")]
 mod extract;
 mod forwarding;
+#[cfg(feature = "import")]
 mod import;
 mod interruption;
 mod modules;
@@ -23,6 +26,7 @@ mod parked;
 mod probes;
 mod progress;
 mod projections;
+mod registry;
 mod serve;
 mod stores;
 mod subscriptions;

@@ -13,7 +13,8 @@ use event_contract::PublishedEvent;
 use kernel::description::ModuleDescription;
 
 pub use self::canvas::{Canvas, Listener, canvases};
-use crate::{erasure, output};
+use crate::output;
+use crate::registry::{self, Registered};
 
 /// What can be told of modules.
 #[derive(Debug, Subcommand)]
@@ -47,13 +48,7 @@ fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 
 /// Every module, and capture, in the order in which things happen to an order.
 pub fn descriptions() -> Vec<ModuleDescription> {
-    vec![
-        customers::description(),
-        orders::description(),
-        billing::description(),
-        payments::description(),
-        erasure::describe_capture(),
-    ]
+    registry::all().map(Registered::description).collect()
 }
 
 /// Every version of every event that any module publishes.

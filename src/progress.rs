@@ -12,14 +12,20 @@ use crate::output;
 /// How often a line tells of the work where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unit {
-    /// Bytes of files; the message tells what they hold.
-    Bytes,
-    /// Events of the log.
-    Events,
+/// What is counted, and how it is told.
+#[derive(Clone, Copy)]
+pub struct Unit {
+    /// The bar on a terminal.
+    pub template: &'static str,
+    /// How far it is, of the bar and how much is done of how much.
+    pub told: fn(&ProgressBar, u64, u64) -> String,
 }
+
+/// Events of the log.
+pub const EVENTS: Unit = Unit {
+    template: "{prefix} {bar:30} {human_pos}/{human_len} events  {per_sec}  {eta} left",
+    told: |bar, done, total| format!("{done} of {total} events, {:.0} events/s", bar.per_sec()),
+};
 
 /// Tells on standard error how far one piece of work is.
 pub struct Meter {
@@ -39,15 +45,7 @@ impl Meter {
             return Self { label, unit, bar: ProgressBar::hidden(), told };
         }
         let bar = ProgressBar::no_length().with_prefix(label.clone());
-        let template = match unit {
-            Unit::Bytes => {
-                "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left"
-            }
-            Unit::Events => {
-                "{prefix} {bar:30} {human_pos}/{human_len} events  {per_sec}  {eta} left"
-            }
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
+        if let Ok(style) = ProgressStyle::with_template(unit.template) {
             bar.set_style(style);
         }
         Self { label, unit, bar, told: None }
@@ -70,19 +68,8 @@ impl Meter {
         }
         *told = Instant::now();
         let (label, left) = (&self.label, HumanDuration(self.bar.eta()));
-        match self.unit {
-            Unit::Bytes => {
-                let percent = 100 * done / total.max(1);
-                let message = self.bar.message();
-                output::notice(format_args!("{label}: {percent} %, {message}, {left} left"));
-            }
-            Unit::Events => {
-                let rate = self.bar.per_sec();
-                output::notice(format_args!(
-                    "{label}: {done} of {total} events, {rate:.0} events/s, {left} left"
-                ));
-            }
-        }
+        let work = (self.unit.told)(&self.bar, done, total);
+        output::notice(format_args!("{label}: {work}, {left} left"));
     }
 
     /// The work is over.

@@ -13,7 +13,7 @@ use crate::compose::{self, System};
 use crate::configuration::Configuration;
 use crate::interruption::Interruption;
 use crate::output;
-use crate::progress::{Meter, Unit};
+use crate::progress::{EVENTS, Meter};
 use crate::serve;
 use crate::subscriptions::overview::Overview;
 use crate::subscriptions::work::{Outcome, Work};
@@ -149,7 +149,7 @@ async fn work(
     let mut code = ExitCode::SUCCESS;
     for target in &targets {
         let subscription = target.subscription();
-        let meter = Meter::new(subscription.as_str(), Unit::Events);
+        let meter = Meter::new(subscription.as_str(), EVENTS);
         let mut report = |done, total| meter.update(done, total, String::new());
         let outcome = catalogue.carry_out(work, target, &mut report, cancel).await;
         meter.finish();

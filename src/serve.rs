@@ -9,7 +9,6 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
-use billing::BillingSettings;
 use database::Engine;
 use http::{BodyLimit, Configure, Forwarding};
 use kernel::checkpoint::SubscriptionStore as _;
@@ -30,7 +29,7 @@ use crate::forwarding::Routes;
 use crate::interruption::until_asked_to_stop;
 use crate::probes::Probes;
 use crate::subscriptions::Catalogue;
-use crate::{erasure, openapi, output, probes, stores, telemetry};
+use crate::{erasure, openapi, output, probes, registry, stores, telemetry};
 
 /// How long requests under way may take to end.
 const GRACE_SECONDS: u64 = 10;
@@ -58,7 +57,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let _presence = show_presence(&system, &configuration.store).await?;
     let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
-    let subscriptions = start_subscriptions(&mut system, configuration.billing.clone(), &shutdown);
+    let subscriptions = start_subscriptions(&mut system, &configuration, &shutdown);
     let head = system.environment.store.head().await?;
     let projections: Vec<(String, Progress)> =
         system.modules.iter().flat_map(|module| module.projections.clone()).collect();
@@ -79,15 +78,20 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     };
     let api_handle = api.handle();
     let mut api_task = tokio::spawn(api);
-    let (environment, billing) = (system.environment.clone(), configuration.billing.clone());
-    let running =
-        Running::new(environment, billing, catalogue, states.clone(), projections.clone());
+    let running = Running::new(
+        system.environment.clone(),
+        configuration.clone(),
+        catalogue,
+        states.clone(),
+        projections.clone(),
+    );
     operations.started(running)?;
     probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
 
+    let running: Vec<&str> = system.modules.iter().map(|module| module.name).collect();
     let announcing = async {
         let caught_up = caught_up(&projections, head).await;
-        announce(&configuration, &addresses, begun.elapsed(), caught_up)?;
+        announce(&configuration, &addresses, begun.elapsed(), caught_up, &running)?;
         std::future::pending::<anyhow::Result<()>>().await
     };
     let ended = tokio::select! {
@@ -158,7 +162,7 @@ fn subscription_states(system: &System) -> States {
 
 fn start_subscriptions(
     system: &mut System,
-    settings: BillingSettings,
+    configuration: &Configuration,
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
@@ -173,10 +177,13 @@ fn start_subscriptions(
         ));
     }
     tasks.spawn(erasure::forget_what_is_erased(system.environment.clone(), shutdown.clone()));
-    if let Some(billing) = system.modules.iter().find(|module| module.name == billing::NAME) {
-        let (environment, database) = (system.environment.clone(), billing.database.clone());
-        let ending = erasure::end_retentions(environment, database, settings, shutdown.clone());
-        tasks.spawn(ending);
+    for module in &system.modules {
+        let Some(registered) = registry::find(module.name) else { continue };
+        let (environment, database) = (system.environment.clone(), module.database.clone());
+        let upkeep = registered.upkeep(environment, configuration, database, shutdown.clone());
+        if let Some(upkeep) = upkeep {
+            tasks.spawn(upkeep);
+        }
     }
     tasks
 }
@@ -331,6 +338,7 @@ fn announce(
     addresses: &Addresses,
     took: Duration,
     caught_up: bool,
+    running: &[&str],
 ) -> anyhow::Result<()> {
     let api = format!("http://{}", addresses.api);
     let admin = format!("http://{}", addresses.admin);
@@ -350,7 +358,7 @@ fn announce(
     );
     let state = if caught_up { "ready" } else { "serving, its read models still catching up" };
     output::line(format_args!("\nbascule is {state}, after {milliseconds} ms, in {memory} MiB."))?;
-    output::line(welcome(&api, &admin, wire.as_deref()))?;
+    output::line(welcome(&api, &admin, wire.as_deref(), running))?;
     if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
         let file = Path::new(&file);
         let text = serde_json::json!({ "http": api, "admin": admin, "wire": wire }).to_string();
@@ -363,8 +371,12 @@ fn announce(
     Ok(())
 }
 
-fn welcome(api: &str, admin: &str, wire: Option<&str>) -> String {
+/// Where everything is, and what people may try first.
+fn welcome(api: &str, admin: &str, wire: Option<&str>, running: &[&str]) -> String {
     let wire = wire.map(|wire| format!("\n  wire     {wire}")).unwrap_or_default();
+    let runs = |name: &str| running.contains(&name);
+    let first_steps: String =
+        registry::all().filter_map(|module| module.first_steps(api, &runs)).collect();
     format!(
         r#"
   API      {api}/api/v1
@@ -372,11 +384,6 @@ fn welcome(api: &str, admin: &str, wire: Option<&str>) -> String {
   metrics  {admin}/metrics
   probes   {admin}/readyz{wire}
 
-Place an order and watch it being confirmed and paid:
-
-CUSTOMER=$(curl -fsS {api}/api/v1/customers -H 'Content-Type: application/json' -d '{{"kind":"person","name":"Ada Martin","email":"ada-'$RANDOM$RANDOM'@exemple.fr","address":{{"line1":"1 rue de la Paix","postal_code":"75002","city":"Paris","country":"FR"}}}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
-ORDER=$(curl -fsS {api}/api/v1/orders -H 'Content-Type: application/json' -d '{{"customer_id":"'$CUSTOMER'","currency":"EUR","payment_method":"sandbox:ok","lines":[{{"sku":"CH-1","description":"Chaise","quantity":"2","unit_price":"49.90","vat_rate":"20"}}]}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
-until curl -fsS {api}/api/v1/orders/$ORDER | grep '"status":"confirmed"'; do sleep 0.2; done; curl -fsS "{api}/api/v1/billing/invoices?order_id=$ORDER"
-"#
+{first_steps}"#
     )
 }

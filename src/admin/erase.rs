@@ -6,8 +6,6 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chrono::NaiveDate;
-use customers::domain::Refusal;
-use customers::handlers::Customers;
 use http::{Problem, RequestContext, ValidPath};
 use kernel::event::Position;
 use serde::Serialize;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 use super::subscriptions::checkpoint_problem;
 use super::{Admin, Running};
 use crate::erasure::{self, Step, StepError};
+use crate::registry;
 
 /// How long the answer waits for everything that follows.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,15 +52,17 @@ pub async fn erase(
 ) -> Result<HttpResponse, Problem> {
     let running = admin.running()?;
     let (customer_id, environment) = (*id, &running.environment);
-    let customers = Customers::new(environment.clone());
-    customers.erase(customer_id, &context.cause()).await.map_err(|error| {
-        Problem::from_execute(error, |refusal| match refusal {
-            Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
-            refusal => Problem::internal(refusal),
-        })
+    let mut is_decided = false;
+    for module in registry::all() {
+        is_decided |= module.erase(environment, customer_id, &context.cause()).await?;
+    }
+    let position = erasure::erased_at(environment, customer_id).await?;
+    let position = position.ok_or_else(|| match is_decided {
+        true => Problem::unavailable("The store was replaced."),
+        false => Problem::not_found(
+            "The customer is not erased: ask where customers run, and then here how far it is.",
+        ),
     })?;
-    let position = customers::erasure::erased_at(environment, customer_id).await?;
-    let position = position.ok_or_else(|| Problem::unavailable("The store was replaced."))?;
     let deadline = Instant::now() + PATIENCE;
     let log = &*environment.store;
     let mut pending =
@@ -72,14 +73,15 @@ pub async fn erase(
         parked.extend(found.map_err(checkpoint_problem)?);
     }
     let mut documents_retained_until = None;
-    if let Some(database) = running.catalogue.database(billing::NAME) {
-        let settings = &running.billing;
-        let retained = billing::retention::retained(database, settings, customer_id).await?;
-        documents_retained_until = Some(retained);
+    for module in registry::all() {
+        let Some(database) = running.catalogue.database(module.name()) else { continue };
+        let settings = &running.configuration;
+        let retained = module.retained(environment, settings, database, customer_id).await?;
+        let Some(retained) = retained else { continue };
+        documents_retained_until = Some(retained.documents_until);
         // Nothing is retained, or no longer: that is an event of its own, and has its own step.
-        let ended_at = billing::retention::ended_at(environment, customer_id);
-        if let Some(position) = ended_at.await? {
-            let step = Step { subscription: billing::retention::ERASURE, database, position };
+        if let (Some(position), Some(subscription)) = (retained.ended_at, module.erasure()) {
+            let step = Step { subscription, database, position };
             let waited = erasure::not_taken(log, vec![step], deadline).await;
             pending.extend(waited.map_err(step_problem)?);
             let found = erasure::parked_by(database, position).await;
@@ -87,8 +89,8 @@ pub async fn erase(
         }
     }
     pending.dedup();
-    let not_run_here: Vec<_> =
-        STEPS.iter().map(|(module, _)| *module).filter(|module| !runs(running, module)).collect();
+    let mut not_run_here = ASKED.to_vec();
+    not_run_here.retain(|module| running.catalogue.database(module).is_none());
     let complete = pending.is_empty() && parked.is_empty() && not_run_here.is_empty();
     let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(HttpResponse::build(status).json(Erasure {
@@ -102,26 +104,17 @@ pub async fn erase(
     }))
 }
 
-/// What follows from an erasure, module by module.
-const STEPS: [(&str, &str); 5] = [
-    (customers::NAME, customers::erasure::NAME),
-    (orders::NAME, orders::erasure::NAME),
-    (payments::NAME, payments::erasure::NAME),
-    (erasure::CAPTURE, erasure::CAPTURE_ERASURE),
-    (billing::NAME, billing::retention::ERASURE),
-];
-
-fn runs(running: &Running, module: &str) -> bool {
-    running.catalogue.database(module).is_some()
-}
+/// Who does something about an erasure. By name: they may run elsewhere.
+pub const ASKED: [&str; 5] = ["customers", "orders", "payments", "capture", "billing"];
 
 /// What follows from an erasure in the modules that run here.
 fn steps(running: &Running, position: Position) -> Vec<Step<'_>> {
-    let step = |(module, subscription)| {
+    let step = |module: &str| {
         let database = running.catalogue.database(module)?;
+        let subscription = registry::find(module)?.erasure()?;
         Some(Step { subscription, database, position })
     };
-    STEPS.into_iter().filter_map(step).collect()
+    ASKED.into_iter().filter_map(step).collect()
 }
 
 fn step_problem(error: StepError) -> Problem {

@@ -2,7 +2,7 @@
 
 mod access;
 pub mod charge;
-mod erase;
+pub mod erase;
 mod jobs;
 mod modules;
 mod parked;
@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use billing::BillingSettings;
 use http::Problem;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
@@ -21,6 +20,7 @@ use tokio::sync::{OnceCell, watch};
 
 pub use self::access::{Access, AdminToken};
 use self::jobs::Jobs;
+use crate::configuration::Configuration;
 use crate::subscriptions::Catalogue;
 
 /// How each subscription is on this replica, by name.
@@ -35,7 +35,7 @@ pub struct Admin {
 /// The open system, as far as the routes need it.
 pub struct Running {
     environment: Environment,
-    billing: BillingSettings,
+    configuration: Configuration,
     catalogue: Arc<Catalogue>,
     states: States,
     projections: Vec<(String, Progress)>,
@@ -46,14 +46,14 @@ impl Running {
     /// A system whose subscriptions are started.
     pub fn new(
         environment: Environment,
-        billing: BillingSettings,
+        configuration: Configuration,
         catalogue: Catalogue,
         states: States,
         projections: Vec<(String, Progress)>,
     ) -> Self {
         let catalogue = Arc::new(catalogue);
         let jobs = Jobs::new(Arc::clone(&catalogue));
-        Self { environment, billing, catalogue, states, projections, jobs }
+        Self { environment, configuration, catalogue, states, projections, jobs }
     }
 }
 

@@ -21,7 +21,7 @@ use kernel::execution::Environment;
 use kernel::store::EventStore;
 
 use self::load::Measured;
-use crate::cli::FAILED;
+use crate::cli::{FAILED, Misused};
 use crate::compose;
 use crate::configuration::Configuration;
 
@@ -31,7 +31,7 @@ const ACTOR: &str = "bench";
 
 /// What can be measured.
 #[derive(Debug, Subcommand)]
-pub enum Workload {
+enum Workload {
     /// Append events of 300 bytes
     Append(append::Arguments),
     /// Read the whole log from its beginning, again and again, in pages of 1 000 events
@@ -55,8 +55,26 @@ struct Options {
     force: bool,
 }
 
-/// Measures and prints. An interrupted measurement prints what it has and fails.
-pub async fn run(configuration: &Configuration, workload: &Workload) -> anyhow::Result<ExitCode> {
+/// Options of `bascule bench`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    workload: Workload,
+}
+
+/// Measures and prints. An interrupted measurement prints what it has and fails. Only a store that
+/// was named is measured.
+pub async fn run(
+    configuration: &Configuration,
+    arguments: &Arguments,
+    store_is_named: bool,
+) -> anyhow::Result<ExitCode> {
+    if !store_is_named && configuration.store == Configuration::default().store {
+        let problem = "name the store to be measured with --store: what a benchmark writes stays \
+                       in it for ever";
+        return Err(Misused(problem.to_owned()).into());
+    }
+    let workload = &arguments.workload;
     let (name, options) = match workload {
         Workload::Append(arguments) => ("append", arguments.options),
         Workload::Read(arguments) => ("read", arguments.options),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use testkit::golden;
 
-use super::{consumers_of, descriptions};
-use crate::compose::MODULES;
+use super::descriptions;
+use crate::registry;
 
 /// Where the samples of a module's events are: the published ones, and those of its own.
 fn samples(module: &str) -> Vec<PathBuf> {
@@ -23,7 +23,10 @@ fn every_subscription_reads_every_version_that_was_ever_published_to_it() {
         golden::are_read_by(subscription, samples);
         subscriptions += 1;
     }
-    assert!(subscriptions > MODULES.len(), "there are only {subscriptions} subscriptions");
+    assert!(
+        subscriptions > registry::modules().len(),
+        "there are only {subscriptions} subscriptions"
+    );
 }
 
 #[test]
@@ -57,19 +60,5 @@ fn every_published_event_is_written_to_the_streams_of_one_category() {
     }
 }
 
-#[test]
-fn every_module_is_described() {
-    let described: Vec<&str> = descriptions().iter().map(|module| module.name).collect();
-    assert_eq!(described[..MODULES.len()], MODULES);
-}
-
-#[test]
-fn consumers_are_the_other_modules_that_read_an_event() {
-    assert_eq!(consumers_of("orders.OrderPlaced.v1"), ["billing"]);
-    assert_eq!(consumers_of("billing.InvoiceVoided.v1"), ["orders", "payments"]);
-    assert_eq!(
-        consumers_of("customers.CustomerErased.v1"),
-        ["orders", "billing", "payments", "capture"]
-    );
-    assert!(consumers_of("orders.OrderFulfilled.v1").is_empty());
-}
+#[cfg(feature = "system")]
+mod system;

@@ -5,15 +5,14 @@
 //! modules clean up after themselves.
 
 use async_trait::async_trait;
-use customers_contract::{CustomerErased, CustomerId};
+use customers_contract::CustomerErased;
 use database::Database;
-use kernel::codec::{Envelope, EventSet as _};
+use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
-use kernel::event::{Position, StreamName};
+use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
-use kernel::store::ReadError;
 
 use crate::domain::CustomerDecider;
 
@@ -23,17 +22,6 @@ pub const NAME: &str = "customers.erasure";
 kernel::event_set! {
     /// Who was erased.
     pub enum ErasureEvent { Erased(CustomerErased) }
-}
-
-/// Where in the log a customer's erasure stands: nothing is recorded of the customer after it.
-pub async fn erased_at(
-    environment: &Environment,
-    customer_id: CustomerId,
-) -> Result<Option<Position>, ReadError> {
-    let stream = StreamName::of(CustomerDecider::CATEGORY, customer_id);
-    let last = environment.store.read_last(&stream).await?;
-    let erased = last.filter(|event| ErasureEvent::reads(&event.event_type));
-    Ok(erased.map(|event| event.position))
 }
 
 /// Destroys keys and cleans up.
