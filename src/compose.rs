@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use http::module::Module;
 use kernel::codec::Codec;
 use kernel::execution::Environment;
-use kernel::keys::SecretKey;
 use kernel::seams::SystemClock;
 use wire::{Ownership, Served};
 
@@ -38,27 +37,23 @@ pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
 
 /// Opens the event store alone.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
-    let master_key = configuration.master_key().await?;
-    stores::open(&configuration.store, &master_key).await.with_context(|| {
+    stores::open(configuration).await.with_context(|| {
         format!("the event store {} cannot be opened", database::redacted(&configuration.store))
     })
 }
 
 /// Opens the event store, and what modules work with on it.
-pub async fn environment(
-    configuration: &Configuration,
-    master_key: &SecretKey,
-) -> anyhow::Result<(Environment, Opened)> {
+pub async fn environment(configuration: &Configuration) -> anyhow::Result<(Environment, Opened)> {
     let opened = open_store(configuration).await?;
     #[cfg(feature = "crash-points")]
     let store = crate::crash_points::armed(Arc::clone(&opened.store))?;
     #[cfg(not(feature = "crash-points"))]
     let store = Arc::clone(&opened.store);
     let codec = Codec::new(Arc::clone(&opened.vault));
-    let environment =
-        Environment::new(store, codec, Arc::new(SystemClock), master_key.derive("lookup"))
-            .with_runtime(configuration.replica.runtime())
-            .with_cache(configuration.cache);
+    let lookup_key = opened.vault.lookup_key().await.context("the event store's key of lookups")?;
+    let environment = Environment::new(store, codec, Arc::new(SystemClock), lookup_key)
+        .with_runtime(configuration.replica.runtime())
+        .with_cache(configuration.cache);
     let environment = match &opened.snapshots {
         Some(snapshots) => environment.with_snapshots(Arc::clone(snapshots)),
         None => environment,
@@ -76,8 +71,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             known.join(", ")
         );
     }
-    let master_key = configuration.master_key().await?;
-    let (environment, opened) = environment(configuration, &master_key).await?;
+    let (environment, opened) = environment(configuration).await?;
     let mut opened_modules = Vec::new();
     for one in registry::all() {
         let name = one.name();

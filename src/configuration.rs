@@ -284,9 +284,6 @@ impl Configuration {
 
     /// Beside an embedded store; in `./data` when the store is on a server.
     fn usual_key_file(&self) -> Result<PathBuf, DatabaseError> {
-        if stores::is_far(&self.store) {
-            return Ok(PathBuf::from("data/bascule.key"));
-        }
         Ok(match Engine::of(&self.store)? {
             Engine::Sqlite => database::sqlite_path(&self.store)?.with_extension("key"),
             Engine::Postgres => PathBuf::from("data/bascule.key"),

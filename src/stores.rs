@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use kernel::keys::{KeyVault, SecretKey};
+use kernel::keys::KeyVault;
 use kernel::seams::SystemClock;
 use kernel::snapshot::SnapshotStore;
 use kernel::store::EventStore;
 use store_sqlx::StoreOptions;
+
+use crate::configuration::Configuration;
 
 /// An open event store.
 pub struct Opened {
@@ -37,13 +39,15 @@ pub async fn exists(url: &str) -> anyhow::Result<bool> {
     Ok(is_far(url) || store_sqlx::exists(url).await?)
 }
 
-/// Opens the store at a URL, making it if need be and possible.
-pub async fn open(url: &str, master_key: &SecretKey) -> anyhow::Result<Opened> {
+/// Opens the configured store, making it if need be and possible.
+pub async fn open(configuration: &Configuration) -> anyhow::Result<Opened> {
+    let url = &configuration.store;
     if is_far(url) {
         return open_far(url).await;
     }
+    let master_key = configuration.master_key().await?;
     let clock = Arc::new(SystemClock);
-    let opened = store_sqlx::open(url, master_key, clock, StoreOptions::default()).await?;
+    let opened = store_sqlx::open(url, &master_key, clock, StoreOptions::default()).await?;
     Ok(Opened {
         store: Arc::clone(&opened.store),
         vault: Arc::clone(&opened.vault),
@@ -52,6 +56,7 @@ pub async fn open(url: &str, master_key: &SecretKey) -> anyhow::Result<Opened> {
     })
 }
 
+/// It keeps the keys, too: this process needs no master key.
 #[cfg(feature = "eventstoredb")]
 async fn open_far(url: &str) -> anyhow::Result<Opened> {
     let opened = store_eventstoredb::open(url).await?;

@@ -98,8 +98,7 @@ async fn on_the_store(
     configuration: &Configuration,
     workload: impl AsyncFnOnce(&Environment) -> anyhow::Result<Measured>,
 ) -> anyhow::Result<Measured> {
-    let master_key = configuration.master_key().await?;
-    let (environment, opened) = compose::environment(configuration, &master_key).await?;
+    let (environment, opened) = compose::environment(configuration).await?;
     let measured = workload(&environment).await;
     drop(environment);
     opened.close().await;

@@ -115,6 +115,11 @@ impl SecretKey {
         Self::from_bytes(&bytes)
     }
 
+    /// What a [`KeyVault`] whose keys this one wraps answers to [`KeyVault::lookup_key`].
+    pub fn lookup_key(&self) -> Self {
+        self.derive(LOOKUP)
+    }
+
     /// Another key that only holders of this one can compute, for a purpose.
     pub fn derive(&self, purpose: &str) -> Self {
         Self(self.digest("bascule derived key", purpose))
@@ -170,11 +175,21 @@ pub trait KeyVault: Send + Sync + 'static {
 
     /// Whether the key of this holder was destroyed, or is never to be made.
     async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError>;
+
+    /// The key of the digests by which requests and personal data are looked up: one for everybody
+    /// who works on the event store that this vault goes with.
+    async fn lookup_key(&self) -> Result<SecretKey, KeyError>;
 }
 
+/// What the key of lookups is derived for.
+const LOOKUP: &str = "lookup";
+
 /// Keys in memory, for tests.
-#[derive(Debug, Default)]
-pub struct MemoryKeyVault(Mutex<MemoryKeys>);
+#[derive(Debug)]
+pub struct MemoryKeyVault {
+    keys: Mutex<MemoryKeys>,
+    lookup_key: SecretKey,
+}
 
 #[derive(Debug, Default)]
 struct MemoryKeys {
@@ -183,9 +198,15 @@ struct MemoryKeys {
     erased: HashMap<Uuid, HashSet<String>>,
 }
 
+impl Default for MemoryKeyVault {
+    fn default() -> Self {
+        Self { keys: Mutex::default(), lookup_key: SecretKey([7; KEY_BYTES]) }
+    }
+}
+
 impl MemoryKeyVault {
     fn lock(&self) -> MutexGuard<'_, MemoryKeys> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,6 +244,10 @@ impl KeyVault for MemoryKeyVault {
 
     async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
         Ok(is_destroyed(&self.lock().erased, holder))
+    }
+
+    async fn lookup_key(&self) -> Result<SecretKey, KeyError> {
+        Ok(self.lookup_key.clone())
     }
 }
 

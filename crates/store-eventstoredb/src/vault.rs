@@ -8,17 +8,14 @@ use uuid::Uuid;
 
 use crate::connection::{BadAnswer, Connection, uuid};
 use crate::events::bytes;
-use crate::service::{IsDestroyedRequest, OpeningKeyRequest, SealingKeyRequest};
+use crate::service::{
+    DestroyKeysRequest, IsDestroyedRequest, LookupKeyRequest, OpeningKeyRequest, SealingKeyRequest,
+};
 
 /// The keys of another bascule.
 pub(crate) struct RemoteVault {
     connection: Connection,
 }
-
-/// Keys of the person are destroyed where they are kept.
-#[derive(Debug, thiserror::Error)]
-#[error("keys are destroyed by the service that keeps them, not by a module elsewhere")]
-struct NotHere;
 
 impl RemoteVault {
     pub(crate) fn new(connection: Connection) -> Self {
@@ -47,8 +44,13 @@ impl KeyVault for RemoteVault {
         answer.into_inner().key.as_deref().map(SecretKey::from_bytes).transpose()
     }
 
-    async fn destroy(&self, _: &[Uuid], _: &[&str]) -> Result<(), KeyError> {
-        Err(KeyError::Unavailable(Box::new(NotHere)))
+    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError> {
+        let request = DestroyKeysRequest {
+            subjects: subjects.iter().copied().map(bytes).collect(),
+            retained: retained.iter().map(|purpose| (*purpose).to_owned()).collect(),
+        };
+        self.connection.service().destroy_keys(request).await.map_err(unavailable)?;
+        Ok(())
     }
 
     async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
@@ -56,5 +58,10 @@ impl KeyVault for RemoteVault {
             IsDestroyedRequest { subject: bytes(holder.subject), purpose: holder.purpose.clone() };
         let answer = self.connection.service().is_destroyed(request).await;
         Ok(answer.map_err(unavailable)?.into_inner().destroyed)
+    }
+
+    async fn lookup_key(&self) -> Result<SecretKey, KeyError> {
+        let answer = self.connection.service().lookup_key(LookupKeyRequest {}).await;
+        SecretKey::from_bytes(&answer.map_err(unavailable)?.into_inner().key)
     }
 }

@@ -79,4 +79,8 @@ impl<T: KeyTable> KeyVault for SqlKeyVault<T> {
     async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
         self.table.is_destroyed(holder).await.map_err(unavailable)
     }
+
+    async fn lookup_key(&self) -> Result<SecretKey, KeyError> {
+        Ok(self.master_key.lookup_key())
+    }
 }

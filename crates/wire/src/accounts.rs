@@ -90,8 +90,20 @@ impl Caller {
     /// Whether events are given out with personal data open. A module opens what it may by itself: it
     /// has to know what was sealed.
     pub(crate) fn reads_open(&self) -> bool {
-        let is_module = self.rights.iter().any(|right| matches!(right, Right::Module(_)));
-        self.may(&Right::PersonalData) && !is_module
+        self.may(&Right::PersonalData) && !self.is_module()
+    }
+
+    /// Whether it is a module of ours that lives elsewhere.
+    fn is_module(&self) -> bool {
+        self.rights.iter().any(|right| matches!(right, Right::Module(_)))
+    }
+
+    /// Refuses whoever is no module of ours.
+    pub(crate) fn needs_any_module(&self) -> Result<(), Refusal> {
+        if self.is_module() {
+            return Ok(());
+        }
+        Err(Refusal::Forbidden("this needs the right module:<name>, of any module".to_owned()))
     }
 
     /// Refuses whoever has not this right.

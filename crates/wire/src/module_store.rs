@@ -160,6 +160,34 @@ impl Store for StoreService {
         };
         self.0.answer("store_is_destroyed", &metadata, is_destroyed).await
     }
+
+    async fn destroy_keys(
+        &self,
+        request: Request<wire::DestroyKeysRequest>,
+    ) -> Result<Response<wire::DestroyKeysResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let destroy = |caller: Caller| async move {
+            caller.needs(&Right::Erase)?;
+            let subjects = request.subjects.iter().map(|subject| uuid(subject, "the subject"));
+            let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
+            let retained: Vec<&str> = request.retained.iter().map(String::as_str).collect();
+            self.0.codec.destroy_keys(&subjects, &retained).await?;
+            Ok(wire::DestroyKeysResponse {})
+        };
+        self.0.answer("store_destroy_keys", &metadata, destroy).await
+    }
+
+    async fn lookup_key(
+        &self,
+        request: Request<wire::LookupKeyRequest>,
+    ) -> Result<Response<wire::LookupKeyResponse>, Status> {
+        let key = |caller: Caller| async move {
+            caller.needs_any_module()?;
+            let key = self.0.vault.lookup_key().await?.to_bytes().to_vec();
+            Ok(wire::LookupKeyResponse { key })
+        };
+        self.0.answer("store_lookup_key", request.metadata(), key).await
+    }
 }
 
 /// A person's key for a purpose, which is the caller's own.

@@ -17,13 +17,17 @@ pub enum Right {
     Module(String),
     /// Read personal data.
     PersonalData,
+    /// Destroy the keys of people who are erased.
+    Erase,
     /// Write streams whose name begins with `$`.
     System,
 }
 
 /// A text that names no right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a right: expected read, append, module:<name>, pii:read or system")]
+#[error(
+    "`{0}` is not a right: expected read, append, module:<name>, pii:read, pii:erase or system"
+)]
 pub struct UnknownRight(String);
 
 impl FromStr for Right {
@@ -34,6 +38,7 @@ impl FromStr for Right {
             "read" => Ok(Self::Read),
             "append" => Ok(Self::Append),
             "pii:read" => Ok(Self::PersonalData),
+            "pii:erase" => Ok(Self::Erase),
             "system" => Ok(Self::System),
             _ => match text.strip_prefix("module:") {
                 Some(module) if !module.is_empty() => Ok(Self::Module(module.to_owned())),
@@ -50,6 +55,7 @@ impl fmt::Display for Right {
             Self::Append => formatter.write_str("append"),
             Self::Module(module) => write!(formatter, "module:{module}"),
             Self::PersonalData => formatter.write_str("pii:read"),
+            Self::Erase => formatter.write_str("pii:erase"),
             Self::System => formatter.write_str("system"),
         }
     }
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn rights_are_written_as_they_are_read() {
-        for text in ["read", "append", "module:orders", "pii:read", "system"] {
+        for text in ["read", "append", "module:orders", "pii:read", "pii:erase", "system"] {
             assert_eq!(text.parse::<Right>().unwrap().to_string(), text);
         }
         for text in ["", "write", "module:", "module", "Read"] {

@@ -42,6 +42,9 @@ const SERVED: [(&str, &str); 3] = [
     ("BASCULE_WIRE__ACCOUNTS__PAYMENTS__RIGHTS", "[read, \"module:payments\", \"pii:read\"]"),
 ];
 
+/// A file that is not there.
+const NO_KEY: &str = "service.key";
+
 /// A service that runs payments alone, with tables of its own, on the system's event store.
 struct Service {
     place: TestPlace,
@@ -73,6 +76,8 @@ impl Service {
             None => environment.push(("BASCULE_MODULES__PAYMENTS__AWAITS_CHARGE", "true")),
             Some((store, books)) => environment.extend([
                 ("BASCULE_STORE", store.as_str()),
+                // It is told what it may know by the other side, and makes no key of its own.
+                ("BASCULE_MASTER_KEY_FILE", NO_KEY),
                 ("BASCULE_PAYMENTS__SANDBOX__LEDGER", books.as_str()),
             ]),
         }
@@ -249,6 +254,7 @@ async fn payments_leave_under_load_are_killed_and_come_back(
     audit.compare_with_provider(&data).await;
     assert_healthy(&data);
     compare_with_fresh_fold(&data, system).await;
+    assert!(!data.path(NO_KEY).exists(), "the service made a master key");
 }
 
 /// The command, killed between any two steps, is given again.

@@ -36,12 +36,25 @@ async fn keys_are_those_of_the_other_side() {
 
     let others = KeyHolder { subject: new_id(), purpose: "billing".to_owned() };
     assert!(vault.sealing_key(&others).await.is_err(), "a key of another module");
+    let lookups = (vault.lookup_key().await.unwrap(), opened.vault.lookup_key().await.unwrap());
+    assert_eq!(lookups.0.to_bytes(), lookups.1.to_bytes());
+    let reader = store_eventstoredb::open(&served.url_of("reader", "secret")).await.unwrap();
+    assert!(matches!(reader.vault.lookup_key().await, Err(KeyError::Unavailable(_))));
+
     assert!(matches!(vault.destroy(&[holder.subject], &[]).await, Err(KeyError::Unavailable(_))));
-    opened.vault.destroy(&[holder.subject], &[]).await.unwrap();
+    assert!(!vault.is_destroyed(&holder).await.unwrap());
+    let erasing = store_eventstoredb::open(&served.url_of("erasing", "secret")).await.unwrap();
+    let retained = KeyHolder { subject: new_id(), purpose: "testing".to_owned() };
+    vault.sealing_key(&retained).await.unwrap().unwrap();
+    erasing.vault.destroy(&[retained.subject], &["testing"]).await.unwrap();
+    assert!(!vault.is_destroyed(&retained).await.unwrap());
+    erasing.vault.destroy(&[holder.subject], &[]).await.unwrap();
     assert!(vault.is_destroyed(&holder).await.unwrap());
     assert!(vault.opening_key(sealed.key_id).await.unwrap().is_none());
     assert!(vault.sealing_key(&holder).await.unwrap().is_none());
-    remote.close();
+    for connected in [remote, reader, erasing] {
+        connected.close();
+    }
     opened.close().await;
 }
 

@@ -42,12 +42,14 @@ impl Served {
             rights: rights.to_vec(),
         };
         let module = [Right::Read, Right::PersonalData, Right::Module(MODULE.to_owned())];
+        let erasing = [&module[..], &[Right::Erase]].concat();
         let listen = "127.0.0.1:0".parse().unwrap();
         let settings = WireSettings {
             listen: Some(listen),
             tls: None,
             accounts: BTreeMap::from([
                 (MODULE.to_owned(), account(&module)),
+                ("erasing".to_owned(), account(&erasing)),
                 ("reader".to_owned(), account(&[Right::Read])),
             ]),
         };
