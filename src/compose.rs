@@ -83,8 +83,10 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             !stores::is_far(&configuration.store)
         };
         if !runs {
+            expect_elsewhere(name, configuration).await?;
             continue;
         }
+        expect_own_tables(name, configuration)?;
         let module = one.open(environment.clone(), configuration).await;
         let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
         if is_module && configuration.awaits_charge(name) {
@@ -94,6 +96,34 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
         opened_modules.push(module);
     }
     Ok(System { environment, modules: opened_modules, opened })
+}
+
+/// Fails where a module is said to be elsewhere and the tables here were never handed over: nobody
+/// would do its work.
+async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
+    let settings = configuration.modules.get(name);
+    if settings.is_none_or(|settings| settings.remote.is_none())
+        || (stores::is_far(&configuration.store)
+            && settings.is_none_or(|settings| settings.database.is_none()))
+    {
+        return Ok(());
+    }
+    anyhow::ensure!(
+        !database::is_in_charge(&configuration.database_url(name)?, name).await?,
+        "{name} is said to be elsewhere ([modules.{name}] remote), but its tables here are in charge of it: start without that line and hand it over first, with `bascule extract {name}`"
+    );
+    Ok(())
+}
+
+/// Fails where a service that waits for its module would do so on the system's own tables.
+fn expect_own_tables(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
+    let settings = configuration.modules.get(name);
+    anyhow::ensure!(
+        !configuration.awaits_charge(name)
+            || settings.is_some_and(|settings| settings.database.is_some()),
+        "{name} waits to be handed over, which needs tables of its own: say where they are, with --database or [modules.{name}] database"
+    );
+    Ok(())
 }
 
 /// Which streams are a module's, whether it runs here or not.

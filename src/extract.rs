@@ -134,8 +134,14 @@ impl Side {
         Ok(())
     }
 
-    async fn route(&self, to: Option<&Url>) -> anyhow::Result<()> {
-        self.ask(Method::PUT, "route", Some(json!({ "to": to.map(Url::as_str) }))).await
+    async fn reach(&self, to: &Url) -> anyhow::Result<()> {
+        self.ask(Method::POST, "reach", Some(json!({ "to": to.as_str() }))).await
+    }
+
+    /// Unless somebody made a later hand-over meanwhile.
+    async fn route(&self, to: Option<&Url>, epoch: u64) -> anyhow::Result<()> {
+        let body = json!({ "to": to.map(Url::as_str), "epoch": epoch });
+        self.ask(Method::PUT, "route", Some(body)).await
     }
 }
 
@@ -168,11 +174,12 @@ async fn extract(system: &Side, service: &Side, module: &str, to: &Url) -> anyho
     if here.charge.epoch < there.charge.epoch && here.charge.elsewhere.is_some() {
         bail!("{module} is on its way back: give the command again with --undo");
     }
-    if here.charge.elsewhere.is_none() && there.charge.elsewhere.is_none() {
+    if there.charge.elsewhere.is_none() && system.standing().await?.charge.elsewhere.is_none() {
         bail!(
-            "the service runs {module} by itself already: start it with awaits_charge, on a database that is empty"
+            "the system and the service both run {module}: start the service with awaits_charge, on a database that is empty. After `--undo --without-the-service` give `--undo` once more, first"
         );
     }
+    system.reach(to).await?;
     wait_for_read_models(service, module).await?;
     let handed = system.hand_over(to.as_str()).await?;
     say(&format!("the system gave {module} away (hand-over {})", handed.epoch))?;
@@ -180,7 +187,7 @@ async fn extract(system: &Side, service: &Side, module: &str, to: &Url) -> anyho
     service.take_over(&handed).await?;
     say(&format!("the service is in charge of {module}"))?;
     let copied = copy_requests(system, service).await?;
-    system.route(Some(to)).await?;
+    system.route(Some(to), handed.epoch).await?;
     say(&format!("requests to /api/v1/{module} go to {to}"))?;
     // Replicas that had not seen it yet have kept some more.
     tokio::time::sleep(SEEN_WITHIN).await;
@@ -203,13 +210,29 @@ async fn take_back(
         bail!("{module} never left the system");
     }
     wait_for_read_models(system, module).await?;
-    let handed = service.hand_over(from_admin).await?;
-    say(&format!("the service gave {module} back (hand-over {})", handed.epoch))?;
-    tell_places(&handed)?;
-    system.take_over(&handed).await?;
+    if let Some(to) = &here.charge.elsewhere
+        && there.charge.epoch < here.charge.epoch
+    {
+        // Given away, and never taken: nobody is in charge until the service is.
+        service.take_over(&system.hand_over(to).await?).await?;
+        say(&format!("the hand-over of {module} that was cut off is finished"))?;
+    }
+    let is_back = here.charge.elsewhere.is_none() && there.charge.elsewhere.is_some();
+    let epoch = if is_back {
+        here.charge.epoch
+    } else {
+        let handed = service.hand_over(from_admin).await?;
+        say(&format!("the service gave {module} back (hand-over {})", handed.epoch))?;
+        tell_places(&handed)?;
+        // After `--without-the-service` the system took it before it was given.
+        if here.charge.elsewhere.is_some() || handed.epoch > here.charge.epoch {
+            system.take_over(&handed).await?;
+        }
+        handed.epoch.max(here.charge.epoch)
+    };
     say(&format!("the system is in charge of {module}"))?;
     let copied = copy_requests(service, system).await?;
-    system.route(None).await?;
+    system.route(None, epoch).await?;
     say(&format!("requests to /api/v1/{module} are answered by the system"))?;
     tokio::time::sleep(SEEN_WITHIN).await;
     let copied = copied.max(copy_requests(service, system).await?);
@@ -221,10 +244,13 @@ async fn take_back(
 /// from where they were given away: what was done since stands in the log.
 async fn take_back_alone(system: &Side, module: &str) -> anyhow::Result<()> {
     let here = system.standing().await?;
-    ensure!(here.charge.elsewhere.is_some(), "the system is in charge of {module} already");
-    let handed = HandOver { epoch: here.charge.epoch + 1, subscriptions: Vec::new() };
-    system.take_over(&handed).await?;
-    system.route(None).await?;
+    ensure!(here.charge.epoch > 0, "{module} never left the system");
+    let mut epoch = here.charge.epoch;
+    if here.charge.elsewhere.is_some() {
+        epoch += 1;
+        system.take_over(&HandOver { epoch, subscriptions: Vec::new() }).await?;
+    }
+    system.route(None, epoch).await?;
     say(&format!(
         "the system is in charge of {module} again. Do not let the service come back but to be undone: should it run again, give the command again without --without-the-service"
     ))

@@ -113,7 +113,7 @@ async fn carry_out(
             Ok(ExitCode::SUCCESS)
         }
         ParkedCommand::Replay { subscription, position, all: _, no_wait, json } => {
-            let located = locate(catalogue, &subscription).await?;
+            let located = locate_here(catalogue, &subscription).await?;
             let positions = match position {
                 Some(position) => vec![position],
                 None => first_of_each_key(&catalogue.all_parked(&located).await?),
@@ -122,7 +122,7 @@ async fn carry_out(
             replay(&located, &positions, cancel, json).await
         }
         ParkedCommand::Discard { subscription, position, yes: _ } => {
-            let located = locate(catalogue, &subscription).await?;
+            let located = locate_here(catalogue, &subscription).await?;
             if !located.database.discard(&located.subscription, position).await? {
                 return Err(not_parked(&located, position));
             }
@@ -136,6 +136,15 @@ async fn carry_out(
 async fn locate(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
     let located = catalogue.locate(name).await?;
     located.ok_or_else(|| Misused(catalogue.unknown(name).to_string()).into())
+}
+
+/// One about whose parked events is decided here.
+async fn locate_here(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
+    let located = locate(catalogue, name).await?;
+    match located.gone().await? {
+        None => Ok(located),
+        Some(complaint) => Err(Misused(complaint).into()),
+    }
 }
 
 fn not_parked(located: &Located, position: Position) -> anyhow::Error {

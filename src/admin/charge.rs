@@ -25,6 +25,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/modules/{module}/take-over", web::post().to(take_over))
         .route("/modules/{module}/requests", web::get().to(requests))
         .route("/modules/{module}/requests", web::post().to(take_requests))
+        .route("/modules/{module}/reach", web::post().to(reach))
         .route("/modules/{module}/route", web::put().to(route));
 }
 
@@ -162,12 +163,36 @@ async fn take_requests(
     }
 }
 
+/// A service that requests may go to.
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+struct Candidate {
+    /// Scheme, host and port.
+    to: String,
+}
+
+/// Whether an API answers there, as seen from here.
+async fn reach(
+    admin: Data<Admin>,
+    module: ValidPath<String>,
+    body: ValidJson<Candidate>,
+) -> Result<HttpResponse, Problem> {
+    database(admin.running()?, &module)?;
+    let to = service(&body.to)
+        .map_err(|error| Problem::invalid_field("to", "value", error.to_string()))?;
+    let reached = http::forwarding::reach(&to).await;
+    reached.map_err(|error| Problem::refused("unreachable", error.to_string()))?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
 /// Where requests go.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Target {
     /// Scheme, host and port of a service; null to answer here.
     to: Option<String>,
+    /// The hand-over that wants it so.
+    epoch: u64,
 }
 
 async fn route(
@@ -180,7 +205,7 @@ async fn route(
     if let Some(Err(error)) = to.map(service) {
         return Err(Problem::invalid_field("to", "value", error.to_string()));
     }
-    database.set_route(to).await?;
+    database.set_route(to, body.epoch).await.map_err(charge_problem)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -194,5 +219,6 @@ fn charge_problem(error: ChargeError) -> Problem {
         ChargeError::Database(error) => error.into(),
         error @ ChargeError::Elsewhere { .. } => Problem::refused("elsewhere", error.to_string()),
         error @ ChargeError::OutOfDate { .. } => Problem::refused("out-of-date", error.to_string()),
+        error @ ChargeError::InUse { .. } => Problem::refused("in-use", error.to_string()),
     }
 }

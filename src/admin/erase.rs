@@ -89,8 +89,17 @@ pub async fn erase(
         }
     }
     pending.dedup();
-    let mut not_run_here = ASKED.to_vec();
-    not_run_here.retain(|module| running.catalogue.database(module).is_none());
+    // A module that was handed over has tables elsewhere, too.
+    let mut not_run_here = Vec::new();
+    for module in ASKED {
+        let is_here = match running.catalogue.database(module) {
+            Some(database) => database.charge().await?.elsewhere.is_none(),
+            None => false,
+        };
+        if !is_here {
+            not_run_here.push(module);
+        }
+    }
     let complete = pending.is_empty() && parked.is_empty() && not_run_here.is_empty();
     let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(HttpResponse::build(status).json(Erasure {

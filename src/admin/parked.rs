@@ -89,6 +89,7 @@ async fn show(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem> {
 /// Whoever runs the subscription takes it up: asking again tells what came of it.
 async fn replay(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem> {
     let (located, parked) = find(admin.running()?, &path).await?;
+    in_charge(&located).await?;
     let name = &located.subscription;
     let requested = located.database.request_replay(name, parked.position).await;
     if !requested.map_err(checkpoint_problem)? {
@@ -101,6 +102,7 @@ async fn replay(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem>
 
 async fn discard(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem> {
     let (located, parked) = find(admin.running()?, &path).await?;
+    in_charge(&located).await?;
     let name = &located.subscription;
     let discarded = located.database.discard(name, parked.position).await;
     if !discarded.map_err(checkpoint_problem)? {
@@ -115,6 +117,14 @@ async fn find(running: &Running, path: &Path) -> Result<(Located, Parked), Probl
     let located = locate(running, name).await?;
     let parked = located.parked_at(*position).await.map_err(checkpoint_problem)?;
     Ok((located, parked.ok_or_else(not_parked)?))
+}
+
+/// What was parked when a module was handed over went along: what becomes of it is decided there.
+async fn in_charge(located: &Located) -> Result<(), Problem> {
+    match located.gone().await? {
+        None => Ok(()),
+        Some(complaint) => Err(Problem::refused("elsewhere", complaint)),
+    }
 }
 
 async fn locate(running: &Running, name: &str) -> Result<Located, Problem> {

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use database::DatabaseError;
 use kernel::checkpoint::{CheckpointError, ParkedEvent, SubscriptionStore as _};
 use kernel::event::{EventFilter, Position, RecordedEvent};
+use kernel::lease::LeaseStatus;
 use kernel::store::ReadError;
 use serde::Serialize;
 use uuid::Uuid;
@@ -80,7 +82,11 @@ impl Catalogue {
         let mut parking = Vec::new();
         for module in &self.modules {
             let statuses = module.database.statuses().await?;
-            let statuses = statuses.into_iter().filter(|status| status.parked > 0);
+            // What was handed over is parked where it went.
+            let is_here = |lease: &LeaseStatus| !lease.handed_over;
+            let statuses = statuses
+                .into_iter()
+                .filter(|status| status.parked > 0 && status.lease.as_ref().is_none_or(is_here));
             parking.extend(statuses.map(|status| (status.subscription, &module.database)));
         }
         parking.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
@@ -123,6 +129,13 @@ impl Catalogue {
 }
 
 impl Located {
+    /// Why nothing is decided here about what is parked: its module was handed over, and what was
+    /// parked went along.
+    pub async fn gone(&self) -> Result<Option<String>, DatabaseError> {
+        let elsewhere = self.database.charge().await?.elsewhere;
+        Ok(elsewhere.map(|to| format!("{} was handed over to {to}: ask there", self.subscription)))
+    }
+
     /// The parked event at a position.
     pub async fn parked_at(&self, position: Position) -> Result<Option<Parked>, CheckpointError> {
         let after = position.saturating_sub(1);

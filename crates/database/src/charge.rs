@@ -11,11 +11,17 @@
 use std::collections::BTreeSet;
 
 use kernel::checkpoint::{Checkpoint, ParkedEvent};
+use kernel::event::Position;
 use kernel::subscription::SubscriptionKind;
 use serde::{Deserialize, Serialize};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteSynchronous;
 
 use crate::subscriptions::{PARKED, UNPARK_ALL, checkpoint, insert_parked, parked};
-use crate::{Database, DatabaseError, Pools, Row, Statement, Transaction};
+use crate::{
+    Database, DatabaseError, Engine, Pools, Row, Statement, Transaction, postgres_options,
+    sqlite_options, sqlite_path,
+};
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 /// Nobody registers a subscription until the transaction ends. On SQLite it has the whole database.
@@ -24,6 +30,17 @@ const LOCK: Statement = Statement::PerEngine {
     postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
 };
 const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM module_charge");
+const IN_USE: Statement = Statement::Same(
+    "SELECT subscription, position FROM checkpoint WHERE kind IN ('policy', 'reactor') \
+     AND (position > 0 OR owner IS NOT NULL) ORDER BY subscription LIMIT 1",
+);
+const TABLES_IN_SQLITE: &str =
+    "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('checkpoint', 'module_charge')";
+const TABLES_IN_POSTGRES: &str =
+    "SELECT to_regclass('checkpoint') IS NOT NULL AND to_regclass('module_charge') IS NOT NULL";
+const IN_CHARGE: &str = "SELECT EXISTS (SELECT 1 FROM checkpoint \
+     WHERE kind IN ('policy', 'reactor') AND (position > 0 OR owner IS NOT NULL)) \
+     AND NOT EXISTS (SELECT 1 FROM module_charge WHERE elsewhere IS NOT NULL)";
 const AWAIT: Statement = Statement::Same(
     "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
 );
@@ -62,7 +79,7 @@ const PUT: Statement = Statement::PerEngine {
 
 /// Every statement of this file, for a test that prepares them all.
 pub(crate) const STATEMENTS: &[Statement] =
-    &[LOCK, CHARGE, AWAIT, SET, ROUTE, MARK, REACTIONS, FAMILIES, PUT];
+    &[LOCK, CHARGE, IN_USE, AWAIT, SET, ROUTE, MARK, REACTIONS, FAMILIES, PUT];
 
 /// Who is in charge of a module, as its database says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,6 +127,16 @@ pub enum ChargeError {
     Elsewhere {
         /// Who is in charge.
         to: String,
+    },
+    /// The module's policies ran here already: it was never to be waited for.
+    #[error(
+        "{subscription} has run on these tables (up to position {position}), so they are the system's that is in charge of the module: a service that waits for it needs tables of its own (--database, [modules.<name>] database)"
+    )]
+    InUse {
+        /// A policy or reactor that did.
+        subscription: String,
+        /// How far.
+        position: Position,
     },
     /// A later hand-over was made since.
     #[error("hand-over {epoch} is out of date: the last one here is {current}")]
@@ -162,6 +189,30 @@ async fn reactions(transaction: &mut Transaction) -> Result<Vec<HandedOver>, Dat
     Ok(reactions)
 }
 
+/// Whether a module's policies have run on the tables at a URL and were not given away. `false` where
+/// there are no tables; none are made.
+pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError> {
+    match Engine::of(url)? {
+        Engine::Sqlite => {
+            let path = sqlite_path(url)?;
+            if !path.exists() {
+                return Ok(false);
+            }
+            let mut file = sqlite_options(&path, SqliteSynchronous::Normal)?.connect().await?;
+            let has_tables: bool =
+                sqlx::query_scalar(TABLES_IN_SQLITE).fetch_one(&mut file).await?;
+            Ok(has_tables && sqlx::query_scalar(IN_CHARGE).fetch_one(&mut file).await?)
+        }
+        Engine::Postgres => {
+            let options = postgres_options(url, module, &format!("bascule-{module}"))?;
+            let mut schema = options.connect().await?;
+            let has_tables: bool =
+                sqlx::query_scalar(TABLES_IN_POSTGRES).fetch_one(&mut schema).await?;
+            Ok(has_tables && sqlx::query_scalar(IN_CHARGE).fetch_one(&mut schema).await?)
+        }
+    }
+}
+
 impl Database {
     /// Who is in charge of the module.
     pub async fn charge(&self) -> Result<Charge, DatabaseError> {
@@ -170,13 +221,19 @@ impl Database {
     }
 
     /// Leaves the module's policies and reactors to `elsewhere` until it is taken over, unless
-    /// anything was said about it before: for a database that begins beside another one.
-    pub async fn await_charge(&self, elsewhere: &str) -> Result<(), DatabaseError> {
+    /// anything was said about it before: for a database that begins beside another one. Refused
+    /// where they have run.
+    pub async fn await_charge(&self, elsewhere: &str) -> Result<(), ChargeError> {
         let mut transaction = self.begin_locked().await?;
         if transaction.query(&AWAIT).bind(elsewhere).execute().await? == 1 {
+            if let Some(row) = transaction.query(&IN_USE).fetch_optional().await? {
+                let subscription = row.get("subscription")?;
+                let position = row.get::<i64>("position")?.cast_unsigned();
+                return Err(ChargeError::InUse { subscription, position });
+            }
             transaction.query(&MARK).bind(elsewhere).execute().await?;
         }
-        self.commit_locked(transaction).await
+        Ok(self.commit_locked(transaction).await?)
     }
 
     /// Gives the module's policies and reactors away. When this returns it is on the disk, and
@@ -229,11 +286,16 @@ impl Database {
         Ok(true)
     }
 
-    /// Lets requests to the module go elsewhere, or be answered here again.
-    pub async fn set_route(&self, route: Option<&str>) -> Result<(), DatabaseError> {
+    /// Lets requests to the module go elsewhere, or be answered here again, as hand-over `epoch` wants
+    /// it: refused once there was a later one.
+    pub async fn set_route(&self, route: Option<&str>, epoch: u64) -> Result<(), ChargeError> {
         let mut transaction = self.begin_locked().await?;
+        let current = charge_in(&mut transaction).await?.epoch;
+        if epoch != current {
+            return Err(ChargeError::OutOfDate { epoch, current });
+        }
         transaction.query(&ROUTE).bind(route).execute().await?;
-        self.commit_locked(transaction).await
+        Ok(self.commit_locked(transaction).await?)
     }
 
     /// A transaction in which nobody registers a subscription, and whose commit is on the disk when it

@@ -53,7 +53,7 @@ use std::time::Duration;
 use sqlx::{Executor as _, SqlSafeStr as _};
 
 pub use beside::Scratch;
-pub use charge::{Charge, ChargeError, HandOver, HandedOver};
+pub use charge::{Charge, ChargeError, HandOver, HandedOver, is_in_charge};
 pub use error::{DatabaseError, is_unavailable};
 use migrations::BOOKKEEPING;
 pub use migrations::{HasMigrations, Migrations};

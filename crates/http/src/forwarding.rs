@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Payload as Stream, ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{CONNECTION, HeaderName, HeaderValue, VIA};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, ResponseError as _, web};
+use kernel::seams::new_id;
 use reqwest::{Client, Url};
 use tokio::sync::watch;
 
@@ -25,12 +27,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_secs(4);
 /// What this service calls itself in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "bascule";
+/// The whole of it, with the version of the protocol.
+const VIA_US: &str = "1.1 bascule";
+/// How long an address that requests may go to is tried.
+const REACHED_WITHIN: Duration = Duration::from_secs(5);
 /// Headers that are about one connection (RFC 9110 §7.6.1), or made anew for the next.
 const OF_ONE_CONNECTION: &[&str] = &[
     "connection",
     "content-length",
     "host",
     "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
     "proxy-connection",
     "te",
     "trailer",
@@ -99,12 +107,12 @@ impl Forwarding {
         module: &str,
         target: &Url,
     ) -> Result<HttpResponse, Problem> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let url = target.join(path).map_err(Problem::internal)?;
+        let url = onward(target, module, request)?;
         let body = body::collect(request, stream).await?;
         let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
         let mut onward = self.client.request(method.map_err(Problem::internal)?, url);
-        let of_connection = named_by_connection(request);
+        let told = request.headers().get_all(CONNECTION).map(HeaderValue::as_bytes);
+        let of_connection = named_by_connection(told);
         for (name, value) in request.headers() {
             let name_of = name.as_str();
             if !OF_ONE_CONNECTION.contains(&name_of) && !of_connection.contains(name_of) {
@@ -121,28 +129,78 @@ impl Forwarding {
                 }
             }
         }
-        named.insert("via", reqwest::header::HeaderValue::from_static("1.1 bascule"));
+        named.insert("via", reqwest::header::HeaderValue::from_static(VIA_US));
         let answer = onward.headers(named).body(body).send().await;
         let answer = answer.map_err(|error| does_not_answer(module, error))?;
-        let status = actix_web::http::StatusCode::from_u16(answer.status().as_u16());
-        let mut response = HttpResponse::build(status.map_err(Problem::internal)?);
+        let status = StatusCode::from_u16(answer.status().as_u16());
+        let status = status.map_err(Problem::internal)?;
+        if status.is_informational() {
+            return Err(Problem::unavailable(format!(
+                "The service that {module} runs in answered {status}, which nobody asked for."
+            )));
+        }
+        let mut response = HttpResponse::build(status);
+        let told = answer.headers().get_all("connection").iter().map(|value| value.as_bytes());
+        let of_connection = named_by_connection(told);
         for (name, value) in answer.headers() {
             let name = HeaderName::from_bytes(name.as_str().as_bytes());
             let value = HeaderValue::from_bytes(value.as_bytes());
             if let (Ok(name), Ok(value)) = (name, value)
                 && !OF_ONE_CONNECTION.contains(&name.as_str())
+                && !of_connection.contains(name.as_str())
             {
                 response.append_header((name, value));
             }
+        }
+        // These have no body (RFC 9110 §6.4.1), not even the end of one.
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+            return Ok(response.finish());
         }
         Ok(response.streaming(answer.bytes_stream()))
     }
 }
 
-/// Headers that the caller says are about its connection alone (RFC 9110 §7.6.1).
-fn named_by_connection(request: &HttpRequest) -> BTreeSet<String> {
-    let named = request.headers().get_all(CONNECTION).filter_map(|value| value.to_str().ok());
+/// Where a request goes on to. The service is asked for what is the module's and nothing else: a path
+/// that leads out of it by `..` is refused.
+fn onward(target: &Url, module: &str, request: &HttpRequest) -> Result<Url, Problem> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let url = target.join(path).map_err(Problem::internal)?;
+    let of_module = url.path().strip_prefix("/api/v1/").and_then(|path| path.split('/').next());
+    if of_module == Some(module) {
+        return Ok(url);
+    }
+    Err(Problem::not_found(format!("There is nothing of {module} at this path.")))
+}
+
+/// Headers that the other end says are about its connection alone (RFC 9110 §7.6.1).
+fn named_by_connection<'v>(told: impl Iterator<Item = &'v [u8]>) -> BTreeSet<String> {
+    let named = told.filter_map(|value| std::str::from_utf8(value).ok());
     named.flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
+}
+
+/// Why an address is none that requests can be sent on to.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// Nobody answers there.
+    #[error("nobody answers at {0}")]
+    Silent(Url, #[source] reqwest::Error),
+    /// It is somebody else.
+    #[error("what answers at {0} is no API of bascule ({1}): is it the address of its `listen`?")]
+    Foreign(Url, reqwest::StatusCode),
+}
+
+/// Whether an API of bascule answers at an address: asked what one request caused that nobody made.
+pub async fn reach(target: &Url) -> Result<(), Unreachable> {
+    let silent = |error: reqwest::Error| Unreachable::Silent(target.clone(), error.without_url());
+    let client = Client::builder().timeout(REACHED_WITHIN).no_proxy().build().map_err(silent)?;
+    let path = format!("/api/v1/correlations/{}", new_id());
+    let url = target.join(&path).unwrap_or_else(|_| target.clone());
+    let asked = client.get(url).header("via", VIA_US).send().await.map_err(silent)?;
+    let status = asked.status();
+    match asked.json::<serde_json::Value>().await {
+        Ok(answer) if status.is_success() && answer.get("items").is_some() => Ok(()),
+        _ => Err(Unreachable::Foreign(target.clone(), status)),
+    }
 }
 
 fn request_context(request: &HttpRequest) -> Option<RequestContext> {
@@ -188,7 +246,7 @@ pub async fn forward<B: MessageBody + 'static>(
 mod tests {
     use actix_web::test::TestRequest;
 
-    use super::{named_by_connection, service};
+    use super::{named_by_connection, onward, service};
 
     #[test]
     fn what_is_about_the_callers_connection_is_not_sent_on() {
@@ -196,8 +254,27 @@ mod tests {
             .append_header(("Connection", "keep-alive, X-Hop"))
             .append_header(("Connection", "x-other"))
             .to_http_request();
-        let named: Vec<String> = named_by_connection(&request).into_iter().collect();
+        let told = request.headers().get_all("Connection").map(|value| value.as_bytes());
+        let named: Vec<String> = named_by_connection(told).into_iter().collect();
         assert_eq!(named, ["keep-alive", "x-hop", "x-other"]);
+    }
+
+    #[test]
+    fn only_what_is_the_modules_is_asked_for() {
+        let target = service("http://payments:8080").unwrap();
+        let asked =
+            |uri: &str| onward(&target, "payments", &TestRequest::with_uri(uri).to_http_request());
+        for path in ["/api/v1/payments", "/api/v1/payments/7?a=/..", "/api/v1/payments/a/../b"] {
+            assert!(asked(path).is_ok(), "{path}");
+        }
+        for path in [
+            "/api/v1/payments/../orders",
+            "/api/v1/payments/%2e%2e/%2E./../docs/",
+            "/api/v1/payments/..\\..\\..\\docs/",
+            "/api/v1/payments/..",
+        ] {
+            assert!(asked(path).is_err(), "{path}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use database::{Charge, ChargeError, Database, Engine, HandOver};
+use database::{Charge, ChargeError, Database, Engine, HandOver, is_in_charge};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStore,
 };
@@ -154,11 +154,33 @@ async fn a_route_is_kept_apart_from_the_charge(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let (_place, database) = home(engine, new_id()).await;
-    database.set_route(Some("http://payments:8080")).await.unwrap();
+    database.set_route(Some("http://payments:8080"), 0).await.unwrap();
     database.hand_over("another").await.unwrap();
     let charge = database.charge().await.unwrap();
     let route = Some("http://payments:8080".to_owned());
     assert_eq!(charge, Charge { epoch: 1, elsewhere: Some("another".to_owned()), route });
-    database.set_route(None).await.unwrap();
+    let error = database.set_route(Some("http://late:8080"), 0).await.unwrap_err();
+    assert!(matches!(error, ChargeError::OutOfDate { epoch: 0, current: 1 }), "{error}");
+    database.set_route(None, 1).await.unwrap();
     assert_eq!(database.charge().await.unwrap().route, None);
+}
+
+/// Somebody starts a service on the system's own tables.
+#[rstest]
+#[tokio::test]
+async fn a_database_whose_policies_have_run_does_not_wait(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let log_id = new_id();
+    let (place, database) = home(engine, log_id).await;
+    assert!(!is_in_charge(place.url(), "testing").await.unwrap());
+    let lease = acquire(&database, POLICY).await.unwrap();
+    advance(&database, &lease, 0, 7).await;
+    let error = database.await_charge("another").await.unwrap_err();
+    assert!(matches!(&error, ChargeError::InUse { position: 7, .. }), "{error}");
+    assert_eq!(database.charge().await.unwrap(), Charge::default());
+    advance(&database, &lease, 7, 8).await;
+    assert!(is_in_charge(place.url(), "testing").await.unwrap());
+    database.hand_over("another").await.unwrap();
+    assert!(!is_in_charge(place.url(), "testing").await.unwrap());
 }
