@@ -10,7 +10,8 @@ MAKEFLAGS += --no-print-directory
 # The same everywhere, so that nothing is compiled twice.
 CARGO_SET := --locked --workspace --all-features
 
-.PHONY: run test test-tools test-doc test-api test-readme test-run test-rust test-crash \
+.PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
+	test-scaffold test-crash \
 	check lint fmt generate bench clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
@@ -26,6 +27,7 @@ test: ## install what the tests need if it is missing, then run all of them
 	@$(MAKE) test-api
 	@$(MAKE) test-readme
 	@$(MAKE) test-run
+	@$(MAKE) test-scaffold
 	@$(MAKE) test-rust
 
 test-tools: ## install what the tests need if it is missing (Debian packages, .venv, node_modules)
@@ -44,6 +46,9 @@ test-readme: ## run the commands of the README against the built server
 test-run: ## do what `make run` does with the built server, on both engines, and place an order
 	@scripts/smoke-run.sh
 	@scripts/with-postgres.sh scripts/smoke-run-postgres.sh
+
+test-scaffold: ## write the workspace of a service, test it, and hand a module over to it
+	@scripts/test-scaffold.sh
 
 test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
 	@printf '\n==> Rust tests\n'

@@ -11,6 +11,13 @@ cargo fmt --all --check
 say "Lints"
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
+say "A service has what it needs, and no more"
+# Those of which most is left out. What all have in common was looked at above.
+for module in payments customers; do
+    cargo clippy --locked --package bascule --all-targets --no-default-features \
+        --features "$module,eventstoredb" -- -D warnings
+done
+
 say "Licences, bans and sources of the dependencies"
 # The several versions of one crate are warned of: read them with `cargo deny check bans`.
 cargo deny --all-features --log-level error check bans licenses sources

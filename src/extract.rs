@@ -1,4 +1,5 @@
-//! `bascule extract`: hands a module over to a service of its own while both run, or back.
+//! `bascule extract`: hands a module over to a service of its own while both run, or back; and writes
+//! the workspace that such a service is built from ([`scaffold`]).
 //!
 //! 1. The service has folded its own read models from the log.
 //! 2. The one in charge durably gives the module's policies and reactors away.
@@ -9,6 +10,9 @@
 //! Every step says so on the disk of the side that takes it, and taking it again changes nothing:
 //! whatever was killed, the command is given again.
 
+mod scaffold;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -43,14 +47,14 @@ pub struct Arguments {
     /// The module, such as payments
     module: String,
     /// The second listener of the system that the module leaves (its admin_listen)
-    #[arg(long, value_name = "URL")]
-    from_admin: String,
+    #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
+    from_admin: Option<String>,
     /// The service that it goes to, as the system reaches it
-    #[arg(long, value_name = "URL")]
-    to: String,
+    #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
+    to: Option<String>,
     /// The second listener of that service
-    #[arg(long, value_name = "URL")]
-    to_admin: String,
+    #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
+    to_admin: Option<String>,
     /// Take the module back into the system
     #[arg(long)]
     undo: bool,
@@ -58,6 +62,14 @@ pub struct Arguments {
     /// command again without this should it come back
     #[arg(long, requires = "undo")]
     without_the_service: bool,
+    /// Hand nothing over: write a workspace of its own for the service, into a folder that is empty or
+    /// not there yet
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from_admin", "to", "to_admin", "undo"])]
+    scaffold: Option<PathBuf>,
+    /// The checkout of the system that it is made from, with --scaffold; the workspace that the current
+    /// folder is in unless given
+    #[arg(long, value_name = "DIR", requires = "scaffold")]
+    source: Option<PathBuf>,
 }
 
 /// The admin routes of one module at one side.
@@ -151,17 +163,23 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // A name of a module, not a piece of a path.
     let is_name = module.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     ensure!(is_name && !module.is_empty(), "`{module}` is no name of a module");
-    let to = service(&arguments.to)?;
+    if let Some(folder) = &arguments.scaffold {
+        scaffold::write(module, folder, arguments.source.as_deref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let given = |option: &Option<String>| option.clone().context("the command line lacks a URL");
+    let (from_admin, to_admin) = (given(&arguments.from_admin)?, given(&arguments.to_admin)?);
+    let to = service(&given(&arguments.to)?)?;
     let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build()?;
     let token = |name| std::env::var(name).ok().filter(|token| !token.is_empty());
     let token_here = token("BASCULE_ADMIN_TOKEN");
     let token_there = token("BASCULE_TO_ADMIN_TOKEN").or_else(|| token_here.clone());
-    let system = Side::new("the system", &client, &arguments.from_admin, module, token_here)?;
-    let service = Side::new("the service", &client, &arguments.to_admin, module, token_there)?;
+    let system = Side::new("the system", &client, &from_admin, module, token_here)?;
+    let service = Side::new("the service", &client, &to_admin, module, token_there)?;
     if arguments.without_the_service {
         take_back_alone(&system, module).await?;
     } else if arguments.undo {
-        take_back(&system, &service, module, &arguments.from_admin).await?;
+        take_back(&system, &service, module, &from_admin).await?;
     } else {
         extract(&system, &service, module, &to).await?;
     }

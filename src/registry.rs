@@ -1,9 +1,9 @@
 //! What this program is built with: the one place that names the modules. Whatever deals with modules
 //! elsewhere goes through the list, and so does not know which there are.
 //!
-//! Each has a cargo feature. A `#[cfg(feature = "…")]` stands on a line of its own before one line, here
-//! and wherever a whole file makes sense with one of them only: `bascule extract --scaffold` takes the
-//! lines of the others out of a service's workspace.
+//! In the system each has a cargo feature, and `bascule extract --scaffold` takes the lines of the others
+//! out of a service's workspace. So a `#[cfg(feature = "…")]` stands alone before one line: here, and
+//! where a file makes sense with one of them only.
 
 #[cfg(feature = "billing")]
 mod billing;

@@ -13,5 +13,6 @@ mod parked;
 mod projections;
 mod proofs;
 mod saga;
+mod scaffold;
 mod server;
 mod wire;

@@ -2,7 +2,7 @@
 //! ends.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Whoever waits for the server to get somewhere looks this often, and leaves it the processor.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
+/// The binary under test.
+const BASCULE: &str = env!("CARGO_BIN_EXE_bascule");
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A server's data, which outlives its process.
@@ -133,7 +135,11 @@ impl Data {
 
     /// The binary with this data's store, to be given a command.
     pub(crate) fn bascule(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bascule"));
+        self.command(Path::new(BASCULE))
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
             .env_clear()
@@ -184,28 +190,39 @@ impl Data {
 
     /// Serves with the second listener at a certain address.
     pub(crate) fn serve_at(&self, admin_listen: &str, environment: &[(&str, &str)]) -> Server {
-        self.start_at(ANY_PORT, admin_listen, environment).until_serving()
+        self.start_at(Path::new(BASCULE), ANY_PORT, admin_listen, environment).until_serving()
     }
 
     /// Serves where a server has been that is gone.
     pub(crate) fn serve_again(&self, gone: &Server, environment: &[(&str, &str)]) -> Server {
         let address = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
         let (listen, admin_listen) = (address(&gone.http), address(&gone.admin));
-        self.start_at(&listen, &admin_listen, environment).until_serving()
+        self.start_at(&gone.program, &listen, &admin_listen, environment).until_serving()
+    }
+
+    /// Serves with another binary.
+    pub(crate) fn serve_program(&self, program: &Path, environment: &[(&str, &str)]) -> Server {
+        self.start_at(program, ANY_PORT, ANY_PORT, environment).until_serving()
     }
 
     /// Starts a server without waiting for it.
     pub(crate) fn start(&self, environment: &[(&str, &str)]) -> Starting {
-        self.start_at(ANY_PORT, ANY_PORT, environment)
+        self.start_at(Path::new(BASCULE), ANY_PORT, ANY_PORT, environment)
     }
 
-    fn start_at(&self, listen: &str, admin_listen: &str, environment: &[(&str, &str)]) -> Starting {
+    fn start_at(
+        &self,
+        program: &Path,
+        listen: &str,
+        admin_listen: &str,
+        environment: &[(&str, &str)],
+    ) -> Starting {
         self.servers.set(self.servers.get() + 1);
         let addresses = self.path(&format!("addresses-{}.json", self.servers.get()));
         let log = self.path("server.log");
         let writer = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let child = self
-            .bascule()
+            .command(program)
             .args(["serve", "--listen", listen, "--admin-listen", admin_listen])
             .env("BASCULE_ADDRESS_FILE", &addresses)
             .envs(environment.iter().copied())
@@ -213,7 +230,7 @@ impl Data {
             .stderr(writer)
             .spawn()
             .unwrap();
-        Starting { process: Process(child), addresses, log }
+        Starting { program: program.to_owned(), process: Process(child), addresses, log }
     }
 }
 
@@ -255,6 +272,7 @@ impl Drop for Process {
 
 /// A server that does not serve yet.
 pub(crate) struct Starting {
+    program: PathBuf,
     process: Process,
     addresses: PathBuf,
     log: PathBuf,
@@ -271,6 +289,7 @@ impl Starting {
             if let Ok(text) = std::fs::read_to_string(&self.addresses) {
                 let found: Value = serde_json::from_str(&text).unwrap();
                 return Server {
+                    program: self.program,
                     process: self.process,
                     http: found["http"].as_str().unwrap().to_owned(),
                     admin: found["admin"].as_str().unwrap().to_owned(),
@@ -295,6 +314,7 @@ fn client() -> reqwest::Client {
 
 /// A running server.
 pub(crate) struct Server {
+    program: PathBuf,
     process: Process,
     pub(crate) http: String,
     pub(crate) admin: String,

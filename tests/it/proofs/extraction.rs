@@ -1,6 +1,7 @@
 //! A module leaves the system for a service of its own, and comes back, under load: nobody is turned
 //! away, no money is taken twice, and every saga ends.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -201,6 +202,19 @@ async fn payments_leave_under_load_are_killed_and_come_back(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
     #[values(Reach::Near, Reach::Far)] reach: Reach,
 ) {
+    leave_under_load_and_come_back(engine, reach, Path::new(env!("CARGO_BIN_EXE_bascule"))).await;
+}
+
+/// The same with a service that was built from a workspace of its own.
+#[rstest]
+#[ignore = "`make test-scaffold` builds the service that it needs"]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn payments_leave_for_a_scaffolded_service(#[values(Reach::Near, Reach::Far)] reach: Reach) {
+    let program = std::env::var_os("BASCULE_TEST_SERVICE").expect("the path of the service");
+    leave_under_load_and_come_back(Engine::Postgres, reach, Path::new(&program)).await;
+}
+
+async fn leave_under_load_and_come_back(engine: Engine, reach: Reach, program: &Path) {
     let data = Data::on(engine).await.with_lease(Duration::from_millis(500));
     let system = data.serve_with(if reach == Reach::Far { &SERVED } else { &[] });
     let payment = paid(&system, "marie@exemple.fr").await;
@@ -213,7 +227,7 @@ async fn payments_leave_under_load_are_killed_and_come_back(
     ordering.go_on().await;
 
     let one = Service::reaching(reach, engine, &data, &system).await;
-    let mut service = data.serve_with(&one.environment());
+    let mut service = data.serve_program(program, &one.environment());
     assert!(in_charge(&service).await.is_string(), "it waits for the module");
     extract(&data, &system, &service, &[]);
     assert_eq!(in_charge(&service).await, Value::Null);

@@ -1,0 +1,176 @@
+//! The manifest of a service's workspace, which is its root package's, too.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, Value};
+
+use super::sources::Features;
+
+const DEPENDENCIES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
+
+/// The manifest with the root package as the service has it, given the words of its sources: without
+/// the tests of the whole system, and what only they use.
+pub fn of_service(
+    mut manifest: DocumentMut,
+    features: &Features,
+    words: &BTreeSet<String>,
+) -> anyhow::Result<DocumentMut> {
+    let table = table(&mut manifest, "features")?;
+    let mut kept = BTreeSet::new();
+    let mut dropped = BTreeSet::new();
+    for (names, dependencies) in [(&features.kept, &mut kept), (&features.dropped, &mut dropped)] {
+        for name in names {
+            let enabled = table.remove(name);
+            let enabled = enabled.as_ref().and_then(Item::as_array).into_iter().flatten();
+            let enabled = enabled.filter_map(|one| one.as_str()?.strip_prefix("dep:"));
+            dependencies.extend(enabled.map(str::to_owned));
+        }
+    }
+    let is_settled = |one: &Value| {
+        one.as_str()
+            .is_some_and(|name| features.kept.contains(name) || features.dropped.contains(name))
+    };
+    for (_, enabled) in table.iter_mut() {
+        if let Some(enabled) = enabled.as_array_mut() {
+            enabled.retain(|one| !is_settled(one));
+        }
+    }
+    let table = self::table(&mut manifest, "dependencies")?;
+    for name in dropped.difference(&kept) {
+        remove(table, name);
+    }
+    for name in &kept {
+        let dependency = table.get_mut(name);
+        let dependency = dependency.with_context(|| format!("there is no dependency {name}"))?;
+        require(dependency);
+    }
+    manifest.remove("test");
+    if let Some(table) = manifest.get_mut("dev-dependencies").and_then(Item::as_table_mut) {
+        for name in names(table) {
+            if !words.contains(&name.replace('-', "_")) {
+                remove(table, &name);
+            }
+        }
+    }
+    Ok(manifest)
+}
+
+/// The manifest of the workspace with these members, and the dependencies that one of them uses.
+pub fn of_workspace(
+    mut manifest: DocumentMut,
+    members: &[String],
+    used: &BTreeSet<String>,
+) -> anyhow::Result<DocumentMut> {
+    let workspace = table(&mut manifest, "workspace")?;
+    let mut list = Array::new();
+    for member in members {
+        let mut member = Value::from(member);
+        member.decor_mut().set_prefix("\n    ");
+        list.push_formatted(member);
+    }
+    list.set_trailing_comma(true);
+    list.set_trailing("\n");
+    workspace.insert("members", Item::Value(list.into()));
+    let dependencies = workspace.get_mut("dependencies").and_then(Item::as_table_mut);
+    let dependencies = dependencies.context("the workspace has no [workspace.dependencies]")?;
+    for name in names(dependencies) {
+        if !used.contains(&name) {
+            remove(dependencies, &name);
+        }
+    }
+    Ok(manifest)
+}
+
+/// What a package depends on, in tests too.
+pub fn dependencies(manifest: &DocumentMut) -> BTreeSet<String> {
+    let tables = tables_of_dependencies(manifest).into_iter();
+    tables.flat_map(|table| table.iter().map(|(name, _)| name.to_owned())).collect()
+}
+
+/// What a package takes from the workspace's dependencies.
+pub fn inherited(manifest: &DocumentMut) -> BTreeSet<String> {
+    let is_inherited = |dependency: &Item| {
+        let workspace = dependency.as_table_like().and_then(|table| table.get("workspace"));
+        workspace.and_then(Item::as_bool) == Some(true)
+    };
+    let tables = tables_of_dependencies(manifest).into_iter();
+    let inherited = tables.flat_map(|table| table.iter().filter(|(_, one)| is_inherited(one)));
+    inherited.map(|(name, _)| name.to_owned()).collect()
+}
+
+/// The tables of dependencies, those of single targets included.
+fn tables_of_dependencies(manifest: &DocumentMut) -> Vec<&dyn TableLike> {
+    let targets = manifest.get("target").and_then(Item::as_table_like);
+    let targets = targets.into_iter().flat_map(|targets| targets.iter().map(|(_, target)| target));
+    let places = std::iter::once(manifest.as_item()).chain(targets);
+    let tables = places.filter_map(Item::as_table_like).flat_map(|place| {
+        DEPENDENCIES.iter().filter_map(|name| place.get(name).and_then(Item::as_table_like))
+    });
+    tables.collect()
+}
+
+fn table<'m>(manifest: &'m mut DocumentMut, name: &str) -> anyhow::Result<&'m mut Table> {
+    let table = manifest.get_mut(name).and_then(Item::as_table_mut);
+    table.with_context(|| format!("the manifest has no [{name}]"))
+}
+
+fn names(table: &Table) -> Vec<String> {
+    table.iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Removes an entry. The comment above the first of a block is about the block: the next entry of the
+/// block has it then.
+fn remove(table: &mut Table, name: &str) {
+    let names = names(table);
+    let next = names.iter().position(|one| one == name).and_then(|at| names.get(at + 1));
+    let heading = comment_above(table, name);
+    table.remove(name);
+    if let (Some(next), Some(heading)) = (next, heading)
+        && begins_block(&heading)
+        && !comment_above(table, next).is_some_and(|comment| begins_block(&comment))
+    {
+        let own = comment_above(table, next).unwrap_or_default();
+        set_comment_above(table, next, &format!("{heading}{own}"));
+    }
+}
+
+/// Makes an optional dependency an ordinary one, in the form that ordinary ones have.
+fn require(dependency: &mut Item) {
+    let Some(table) = dependency.as_table_like_mut() else { return };
+    table.remove("optional");
+    if table.len() == 1 && table.contains_key("workspace") {
+        let mut dotted = Table::new();
+        dotted.set_dotted(true);
+        dotted.insert("workspace", toml_edit::value(true));
+        *dependency = Item::Table(dotted);
+    }
+}
+
+fn comment_above(table: &Table, name: &str) -> Option<String> {
+    let decor = match table.get(name).and_then(Item::as_table).filter(|one| one.is_dotted()) {
+        // It stands with the last part of the name.
+        Some(dotted) => dotted.key(dotted.iter().next()?.0)?.leaf_decor(),
+        None => table.key(name)?.leaf_decor(),
+    };
+    decor.prefix()?.as_str().map(str::to_owned)
+}
+
+fn set_comment_above(table: &mut Table, name: &str, comment: &str) {
+    let mut entries = match table.get_mut(name).and_then(Item::as_table_mut) {
+        Some(dotted) if dotted.is_dotted() => dotted.iter_mut(),
+        _ => {
+            if let Some(mut key) = table.key_mut(name) {
+                key.leaf_decor_mut().set_prefix(comment);
+            }
+            return;
+        }
+    };
+    if let Some((mut key, _)) = entries.next() {
+        key.leaf_decor_mut().set_prefix(comment);
+    }
+}
+
+fn begins_block(comment: &str) -> bool {
+    comment.starts_with('\n')
+}
