@@ -41,9 +41,7 @@ pub fn of_service(
         remove(table, name);
     }
     for name in &kept {
-        let dependency = table.get_mut(name);
-        let dependency = dependency.with_context(|| format!("there is no dependency {name}"))?;
-        require(dependency);
+        require(table, name)?;
     }
     manifest.remove("test");
     if let Some(table) = manifest.get_mut("dev-dependencies").and_then(Item::as_table_mut) {
@@ -123,28 +121,33 @@ fn names(table: &Table) -> Vec<String> {
 /// block has it then.
 fn remove(table: &mut Table, name: &str) {
     let names = names(table);
-    let next = names.iter().position(|one| one == name).and_then(|at| names.get(at + 1));
-    let heading = comment_above(table, name);
+    let Some(at) = names.iter().position(|one| one == name) else { return };
+    let comment = comment_above(table, name).unwrap_or_default();
     table.remove(name);
-    if let (Some(next), Some(heading)) = (next, heading)
-        && begins_block(&heading)
-        && !comment_above(table, next).is_some_and(|comment| begins_block(&comment))
-    {
+    let is_heading = at == 0 || begins_block(&comment);
+    if let Some(next) = names.get(at + 1).filter(|_| is_heading) {
         let own = comment_above(table, next).unwrap_or_default();
-        set_comment_above(table, next, &format!("{heading}{own}"));
+        if !begins_block(&own) {
+            set_comment_above(table, next, &format!("{comment}{own}"));
+        }
     }
 }
 
 /// Makes an optional dependency an ordinary one, in the form that ordinary ones have.
-fn require(dependency: &mut Item) {
-    let Some(table) = dependency.as_table_like_mut() else { return };
-    table.remove("optional");
-    if table.len() == 1 && table.contains_key("workspace") {
+fn require(table: &mut Table, name: &str) -> anyhow::Result<()> {
+    let comment = comment_above(table, name).unwrap_or_default();
+    let dependency = table.get_mut(name);
+    let dependency = dependency.with_context(|| format!("there is no dependency {name}"))?;
+    let Some(settings) = dependency.as_table_like_mut() else { return Ok(()) };
+    settings.remove("optional");
+    if settings.len() == 1 && settings.contains_key("workspace") {
         let mut dotted = Table::new();
         dotted.set_dotted(true);
         dotted.insert("workspace", toml_edit::value(true));
         *dependency = Item::Table(dotted);
+        set_comment_above(table, name, &comment);
     }
+    Ok(())
 }
 
 fn comment_above(table: &Table, name: &str) -> Option<String> {
@@ -173,4 +176,101 @@ fn set_comment_above(table: &mut Table, name: &str, comment: &str) {
 
 fn begins_block(comment: &str) -> bool {
     comment.starts_with('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = r#"[workspace]
+members = ["crates/*", "domains/*"]
+
+[workspace.dependencies]
+# Ours.
+ports = { path = "domains/ports" }
+ships = { path = "domains/ships" }
+
+# Data.
+chrono = "0.4"
+# Said of this one alone.
+serde = "1"
+
+# Tests.
+rstest = "0.26"
+
+[package]
+name = "harbour"
+
+[dependencies]
+serde.workspace = true
+
+ports = { workspace = true, optional = true }
+ships = { workspace = true, optional = true }
+
+[dev-dependencies]
+chrono.workspace = true
+rstest.workspace = true
+
+[features]
+default = ["network", "system"]
+network = []
+# All of it.
+system = ["ports", "ships"]
+ports = ["dep:ports"]
+ships = ["dep:ships"]
+
+[[test]]
+name = "it"
+path = "tests/it/main.rs"
+
+[profile.dev]
+debug = false
+"#;
+
+    const OF_SHIPS: &str = r#"[workspace]
+members = [
+    "domains/ships",
+]
+
+[workspace.dependencies]
+# Ours.
+ships = { path = "domains/ships" }
+
+# Data.
+# Said of this one alone.
+serde = "1"
+
+# Tests.
+rstest = "0.26"
+
+[package]
+name = "harbour"
+
+[dependencies]
+serde.workspace = true
+
+ships.workspace = true
+
+[dev-dependencies]
+rstest.workspace = true
+
+[features]
+default = ["network"]
+network = []
+
+[profile.dev]
+debug = false
+"#;
+
+    #[test]
+    fn the_manifest_keeps_what_is_used_and_what_is_said_of_it() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let features = Features { kept: set(&["ships"]), dropped: set(&["ports", "system"]) };
+        let manifest: DocumentMut = MANIFEST.parse().unwrap();
+        let manifest = of_service(manifest, &features, &set(&["rstest"])).unwrap();
+        assert_eq!(dependencies(&manifest), set(&["rstest", "serde", "ships"]));
+        let used = inherited(&manifest);
+        let manifest = of_workspace(manifest, &["domains/ships".to_owned()], &used).unwrap();
+        assert_eq!(manifest.to_string(), OF_SHIPS);
+    }
 }

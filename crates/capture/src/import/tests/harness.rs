@@ -197,7 +197,7 @@ impl World {
     }
 
     pub(super) async fn tryton(engine: Engine) -> Self {
-        let mapping = repository("docs/examples/tryton/mapping.toml");
+        let mapping = from_the_crate("../../docs/examples/tryton/mapping.toml");
         Self::on(engine, &std::fs::read_to_string(mapping).unwrap()).await
     }
 
@@ -351,12 +351,12 @@ fn parse(mapping: &str) -> Mapping {
     Mapping::parse(mapping, &commands).unwrap()
 }
 
-pub(super) fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+pub(super) fn from_the_crate(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 pub(super) fn feed() -> PathBuf {
-    repository("tests/data/tryton-small.jsonl.gz")
+    from_the_crate("../../tests/data/tryton-small.jsonl.gz")
 }
 
 /// The lines of the recorded feed.

@@ -33,7 +33,8 @@ async fn the_modules_are_told_exactly_what_the_erp_holds(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let oracle =
-        std::fs::read_to_string(repository("tests/data/tryton-small.oracle.json")).unwrap();
+        std::fs::read_to_string(from_the_crate("../../tests/data/tryton-small.oracle.json"))
+            .unwrap();
     let oracle: Value = serde_json::from_str(&oracle).unwrap();
     let of = |what: &str| oracle[what].as_array().unwrap().clone();
     let world = whole_feed_on(engine).await;
