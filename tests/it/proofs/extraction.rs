@@ -1,6 +1,8 @@
 //! A module leaves the system for a service of its own, and comes back, under load: nobody is turned
 //! away, no money is taken twice, and every saga ends.
 
+mod mishaps;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
