@@ -5,7 +5,10 @@
 //! # What a cluster of KurrentDB could not be asked
 //!
 //! A log without that service is refused when it is opened: it has no place for the keys of personal
-//! data, and no append to several streams at once. None was at hand to try the rest with.
+//! data, and no append to several streams at once, without which no set of our modules can do (ADR 13).
+//! None was at hand, so these are open: what a conflict of `Append` looks like on each version, whether
+//! ids deduplicate beyond the last events of a stream, what reading from a position that was scavenged
+//! gives, how a leader's change shows, and whether positions stay what they were after a restore.
 
 mod connection;
 mod events;
