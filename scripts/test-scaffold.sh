@@ -3,6 +3,8 @@
 # module over to the service that was built from it, under load. The system must be built.
 #
 # Both workspaces share the folder of what is built, so that what they use from outside is compiled once.
+# Cargo knows a crate by its name, version and place within its workspace: the service's are given a version
+# of their own, or they were taken for the system's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
@@ -22,6 +24,9 @@ in_service() {
 say "The workspace of a service"
 "$bascule" extract payments --scaffold "$service"
 in_service cargo fmt --all --check
+in_service sed --in-place '0,/^version = "[^"]*/s//&+service/' Cargo.toml
+in_service cargo update --workspace --offline --quiet
+grep -q '^version = ".*+service"' "$service/Cargo.lock" || fail "the service has no version of its own"
 
 say "The tests of its module, and of its contracts"
 # One choice of packages: with another cargo would choose other features, and compile again.
