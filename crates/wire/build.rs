@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .build_client(false)
         .build_transport(false)
+        .codec_path("crate::decoding::Messages")
         // Events are handed on without being copied.
         .bytes(".event_store.client.streams")
         .include_file("protocol.rs")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -17,8 +17,9 @@ use kernel::shared_text::SharedText;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
-use tonic::metadata::MetadataMap;
+use tonic::codegen::http::HeaderMap;
 
+use crate::connections::Peer;
 use crate::ownership::{Owner, Ownership};
 use crate::refusal::Refusal;
 use crate::rights::Right;
@@ -26,11 +27,14 @@ use crate::settings::WireSettings;
 
 /// Who calls without credentials, where that is allowed.
 const ANONYMOUS: &str = "anonymous";
-/// For how long credentials that were right are taken without computing Argon2 again.
-const REMEMBERED: Duration = Duration::from_secs(60);
-const MOST_REMEMBERED: u64 = 1_000;
+/// For how long credentials that were wrong are refused without computing Argon2 again, and how many
+/// of them. Those that were right are right until the next start.
+const WRONG_REMEMBERED: Duration = Duration::from_secs(60);
+const MOST_WRONG_REMEMBERED: u64 = 10_000;
 /// Passwords that are checked at once: each takes a core and 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
+/// Passwords of one account that may wait to be checked, one after another.
+const MOST_WAITING: usize = 64;
 
 /// Why the accounts cannot be used as they are configured.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +87,12 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Somebody with certain rights.
+    #[cfg(test)]
+    pub(crate) fn of(name: &str, rights: &[Right]) -> Self {
+        Self { name: name.into(), rights: rights.into() }
+    }
+
     pub(crate) fn may(&self, right: &Right) -> bool {
         self.rights.contains(right)
     }
@@ -93,8 +103,8 @@ impl Caller {
         self.may(&Right::PersonalData) && !self.is_module()
     }
 
-    /// Whether it is a module of ours that lives elsewhere.
-    fn is_module(&self) -> bool {
+    /// Whether it is a module of ours that lives elsewhere, and writes what is that module's.
+    pub(crate) fn is_module(&self) -> bool {
         self.rights.iter().any(|right| matches!(right, Right::Module(_)))
     }
 
@@ -104,6 +114,11 @@ impl Caller {
             return Ok(());
         }
         Err(Refusal::Forbidden("this needs the right module:<name>, of any module".to_owned()))
+    }
+
+    /// Whether there is any stream that it may write.
+    pub(crate) fn writes(&self) -> bool {
+        self.may(&Right::Append) || self.may(&Right::System) || self.is_module()
     }
 
     /// Refuses whoever has not this right.
@@ -140,7 +155,26 @@ impl Caller {
 
 enum Password {
     Plain([u8; 32]),
-    Hashed(Arc<str>),
+    Hashed(Hashed),
+}
+
+/// A password that takes long to check. A flood of guesses for one account keeps those of the others
+/// waiting for one check at most.
+#[derive(Clone)]
+struct Hashed {
+    hash: Arc<str>,
+    /// The digest of the credentials that were found to be right.
+    right: Arc<OnceLock<[u8; 32]>>,
+    /// Room to wait in.
+    waiting: Arc<Semaphore>,
+    turn: Arc<Semaphore>,
+}
+
+impl Hashed {
+    fn new(hash: Arc<str>) -> Self {
+        let (waiting, turn) = (Semaphore::new(MOST_WAITING), Semaphore::new(1));
+        Self { hash, right: Arc::default(), waiting: Arc::new(waiting), turn: Arc::new(turn) }
+    }
 }
 
 struct Account {
@@ -154,10 +188,11 @@ pub(crate) struct Accounts {
     accounts: BTreeMap<String, Account>,
     anonymous: Caller,
     /// Nobody's: what is computed for a name that nobody has takes as long as for another.
-    decoy: Option<Arc<str>>,
+    decoy: Option<Hashed>,
     /// Digests credentials, so that none stays in memory.
     key: SecretKey,
-    remembered: Cache<[u8; 32], Caller>,
+    /// Digests of credentials that were wrong.
+    wrong: Cache<[u8; 32], ()>,
     checks: Arc<Semaphore>,
 }
 
@@ -206,7 +241,7 @@ impl Accounts {
                             return Err(AccountsError::NotAHash(name.clone(), error.to_string()));
                         }
                     }
-                    Password::Hashed(hash.into())
+                    Password::Hashed(Hashed::new(hash.into()))
                 }
                 _ => return Err(AccountsError::NoPassword(name.clone())),
             };
@@ -215,67 +250,108 @@ impl Accounts {
             accounts.insert(name.clone(), Account { caller, password });
         }
         let hashed = |account: &Account| matches!(account.password, Password::Hashed(_));
-        let decoy = if accounts.values().any(hashed) { Some(decoy()?) } else { None };
+        let decoy = if accounts.values().any(hashed) { Some(Hashed::new(decoy()?)) } else { None };
         let rights = [Right::Read, Right::Append].into();
         Ok(Self {
             accounts,
             anonymous: Caller { name: ANONYMOUS.into(), rights },
             decoy,
             key,
-            remembered: Cache::builder()
-                .max_capacity(MOST_REMEMBERED)
-                .time_to_live(REMEMBERED)
+            wrong: Cache::builder()
+                .max_capacity(MOST_WRONG_REMEMBERED)
+                .time_to_live(WRONG_REMEMBERED)
                 .build(),
             checks: Arc::new(Semaphore::new(CHECKS_AT_ONCE)),
         })
     }
 
-    /// Who sent this.
-    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller, Refusal> {
+    /// Who sent this, over which connection.
+    pub(crate) async fn caller(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+    ) -> Result<Caller, Refusal> {
         if self.accounts.is_empty() {
             // Clients send their default credentials even where nobody asks for them.
             return Ok(self.anonymous.clone());
         }
-        let header = metadata
+        let header = headers
             .get("authorization")
             .ok_or(Refusal::Unauthenticated("send the credentials of an account"))?;
         let credentials = basic(header.as_bytes())
             .ok_or(Refusal::Unauthenticated("the credentials must be Basic ones (RFC 7617)"))?;
-        let digest = self.key.digest("wire credentials", &credentials);
-        if let Some(caller) = self.remembered.get(&digest) {
-            return Ok(caller);
-        }
-        let wrong = Refusal::Unauthenticated("no account has this name and password");
-        let Some((name, password)) = credentials.split_once(':') else { return Err(wrong) };
+        let wrong = || Refusal::Unauthenticated("no account has this name and password");
+        let (name, password) = credentials.split_once(':').ok_or_else(wrong)?;
         let account = self.accounts.get(name);
-        let right = match account.map(|account| &account.password) {
+        let is_right = match account.map(|account| &account.password) {
             Some(Password::Plain(expected)) => {
                 self.key.digest(PASSWORD, password).ct_eq(expected).into()
             }
-            Some(Password::Hashed(hash)) => self.verify(password, Arc::clone(hash)).await,
-            None => {
-                if let Some(decoy) = &self.decoy {
-                    self.verify(password, Arc::clone(decoy)).await;
-                }
-                false
+            Some(Password::Hashed(hashed)) => {
+                let digest = self.key.digest("wire credentials", &credentials);
+                self.verify(digest, password, hashed, peer).await?
             }
+            None => match &self.decoy {
+                Some(decoy) => {
+                    let digest = self.key.digest("wire credentials", &credentials);
+                    self.verify(digest, password, decoy, peer).await?
+                }
+                None => false,
+            },
         };
         match account {
-            Some(account) if right => {
-                self.remembered.insert(digest, account.caller.clone());
-                Ok(account.caller.clone())
-            }
-            _ => Err(wrong),
+            Some(account) if is_right => Ok(account.caller.clone()),
+            _ => Err(wrong()),
         }
     }
 
-    async fn verify(&self, password: &str, hash: Arc<str>) -> bool {
-        let Ok(_turn) = Arc::clone(&self.checks).acquire_owned().await else { return false };
-        let password = password.to_owned();
+    /// Whether these credentials are known to be right, or to be wrong.
+    fn known(&self, digest: &[u8; 32], hashed: &Hashed) -> Option<bool> {
+        let is_right = hashed.right.get().is_some_and(|right| right.ct_eq(digest).into());
+        if is_right { Some(true) } else { self.wrong.get(digest).map(|()| false) }
+    }
+
+    /// Whether a password is right. Those of one connection are checked one after another, and those
+    /// of one account, and at most two of all.
+    async fn verify(
+        &self,
+        digest: [u8; 32],
+        password: &str,
+        hashed: &Hashed,
+        peer: Option<&Peer>,
+    ) -> Result<bool, Refusal> {
+        if let Some(known) = self.known(&digest, hashed) {
+            return Ok(known);
+        }
+        let alone = match peer {
+            Some(peer) => Some(peer.checking().await),
+            None => None,
+        };
+        if let Some(known) = self.known(&digest, hashed) {
+            return Ok(known);
+        }
+        let busy = || Refusal::Busy("too many passwords wait to be checked; try again later");
+        let place = Arc::clone(&hashed.waiting).try_acquire_owned().map_err(|_| busy())?;
+        let turn = Arc::clone(&hashed.turn).acquire_owned().await.map_err(|_| busy())?;
+        // Who waits is often one of many calls of one client.
+        if let Some(known) = self.known(&digest, hashed) {
+            return Ok(known);
+        }
+        let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
+        let (password, hashed, wrong) = (password.to_owned(), hashed.clone(), self.wrong.clone());
         let verified = tokio::task::spawn_blocking(move || {
-            Argon2::default().verify_password(password.as_bytes(), &*hash).is_ok()
+            // It goes on when nobody waits for it any more: only then may the next one begin.
+            let _taken = (alone, place, turn, check);
+            let is_right =
+                Argon2::default().verify_password(password.as_bytes(), &*hashed.hash).is_ok();
+            if is_right {
+                hashed.right.get_or_init(|| digest);
+            } else {
+                wrong.insert(digest, ());
+            }
+            is_right
         });
-        verified.await.unwrap_or(false)
+        Ok(verified.await.unwrap_or(false))
     }
 }
 
@@ -296,4 +372,92 @@ fn basic(header: &[u8]) -> Option<String> {
         return None;
     }
     String::from_utf8(STANDARD.decode(credentials.trim_ascii()).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::settings::{AccountSettings, Secret};
+
+    type Outcome = Result<Caller, Refusal>;
+
+    fn accounts() -> Accounts {
+        let account = |password: &[u8]| AccountSettings {
+            password: None,
+            password_hash: Some(Secret::new(
+                Argon2::default().hash_password(password).unwrap().to_string(),
+            )),
+            rights: vec![Right::Read],
+        };
+        let accounts = BTreeMap::from([
+            ("ada".to_owned(), account(b"a")),
+            ("grace".to_owned(), account(b"g")),
+        ]);
+        let settings = WireSettings { accounts, ..WireSettings::default() };
+        Accounts::new(&settings, "127.0.0.1:1".parse().unwrap(), &Ownership::default()).unwrap()
+    }
+
+    /// Somebody's attempt, as far as it comes without waiting.
+    fn attempt<'a>(
+        accounts: &'a Accounts,
+        name: &str,
+        password: &str,
+    ) -> (BoxFuture<'a, Outcome>, Option<Outcome>) {
+        let mut headers = HeaderMap::new();
+        let credentials = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+        headers.insert("authorization", credentials.parse().unwrap());
+        let mut attempt = async move { accounts.caller(&headers, None).await }.boxed();
+        let outcome = (&mut attempt).now_or_never();
+        (attempt, outcome)
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_is_counted_until_the_check_is_done() {
+        let accounts = accounts();
+        for (name, left) in [("ada", 1), ("grace", 0)] {
+            let (gone, outcome) = attempt(&accounts, name, "wrong");
+            assert!(outcome.is_none());
+            drop(gone);
+            assert_eq!(accounts.checks.available_permits(), left);
+        }
+        // It comes to its end, and what it found is remembered.
+        let _all = accounts.checks.acquire_many(CHECKS_AT_ONCE as u32).await.unwrap();
+        let (_, outcome) = attempt(&accounts, "ada", "wrong");
+        assert!(matches!(outcome, Some(Err(Refusal::Unauthenticated(_)))));
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_guesses_for_one_account_keeps_no_other_one_waiting() {
+        let accounts = accounts();
+        let mut guesses = Vec::new();
+        for guess in 0..MOST_WAITING {
+            let (waiting, outcome) = attempt(&accounts, "ada", &format!("guess {guess}"));
+            assert!(outcome.is_none());
+            guesses.push(waiting);
+        }
+        let (_, outcome) = attempt(&accounts, "ada", "one more");
+        assert!(matches!(outcome, Some(Err(Refusal::Busy(_)))));
+        // None of them goes on while nobody waits for it.
+        let (waiting, _) = attempt(&accounts, "grace", "g");
+        assert_eq!(waiting.await.unwrap().name, "grace");
+    }
+
+    #[tokio::test]
+    async fn the_same_credentials_are_checked_once() {
+        let accounts = accounts();
+        for (password, is_right) in [("a", true), ("wrong", false)] {
+            let (first, _) = attempt(&accounts, "ada", password);
+            assert_eq!(first.await.is_ok(), is_right);
+        }
+        accounts.checks.close();
+        for (password, is_right) in [("a", true), ("wrong", false)] {
+            let (_, outcome) = attempt(&accounts, "ada", password);
+            assert_eq!(outcome.unwrap().is_ok(), is_right);
+        }
+        let (_, outcome) = attempt(&accounts, "ada", "another");
+        assert!(matches!(outcome, Some(Err(Refusal::Busy(_)))));
+    }
 }

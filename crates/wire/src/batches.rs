@@ -5,20 +5,23 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, Stream, stream};
 use kernel::event::StreamName;
 use kernel::store::ExpectedRevision;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::accounts::Caller;
 use crate::appending::Outcome;
+use crate::capacity::{Held, Received, merge};
 use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, count};
 use crate::expectation::{echoed, of_batch};
 use crate::identifiers::{read_stream, read_uuid};
-use crate::proposed::{Gathered, Proposed};
+use crate::proposed::Gathered;
 use crate::protocol::shared::{self, AllStreamPosition, StreamIdentifier};
 use crate::protocol::streams::batch_append_req::options::DeadlineOption;
 use crate::protocol::streams::batch_append_resp::success::{CurrentRevisionOption, PositionOption};
@@ -82,20 +85,55 @@ fn success(outcome: Outcome) -> Success {
     }
 }
 
-/// An append that is all there.
+/// An append, of which all events are there or only the first.
 struct Batch {
     echo: Echo,
     stream: StreamName,
     expected: ExpectedRevision,
-    deadline: Duration,
+    deadline: Instant,
     gathered: Gathered,
+    /// What it takes of what all requests may hold.
+    held: Held,
 }
 
-/// An append of which some events are there.
-struct Begun {
-    echo: Echo,
-    /// An error when it is refused already; what still comes of it is passed over.
-    batch: Result<Batch, Refusal>,
+/// An append of which more is to come.
+enum Begun {
+    Gathering(Batch),
+    /// It was answered already; what still comes of it is passed over, for so long.
+    Answered(Instant),
+}
+
+impl Begun {
+    fn ends(&self) -> Instant {
+        match self {
+            Self::Gathering(batch) => batch.deadline,
+            Self::Answered(until) => *until,
+        }
+    }
+}
+
+/// How long an append may take. Some clients send the time of the deadline as a duration: it is long
+/// then, and [`LONGEST_DEADLINE`] what it comes to.
+fn patience(given: Option<DeadlineOption>, now: DateTime<Utc>) -> Duration {
+    const SECOND: i128 = 1_000_000_000;
+    let nanoseconds = |seconds, nanos| i128::from(seconds) * SECOND + i128::from(nanos);
+    let wanted = match given {
+        None => return USUAL_DEADLINE,
+        Some(DeadlineOption::Deadline(duration)) => nanoseconds(duration.seconds, duration.nanos),
+        Some(DeadlineOption::Deadline21100(time)) => {
+            let now = nanoseconds(now.timestamp(), now.timestamp_subsec_nanos().cast_signed());
+            nanoseconds(time.seconds, time.nanos) - now
+        }
+    };
+    let wanted = u64::try_from(wanted.max(0)).unwrap_or(u64::MAX);
+    Duration::from_nanos(wanted).min(LONGEST_DEADLINE)
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 type Finished = (StreamName, BatchAppendResp);
@@ -105,6 +143,7 @@ struct Session {
     endpoint: Arc<Endpoint>,
     caller: Caller,
     requests: Streaming<BatchAppendReq>,
+    received: Option<Received>,
     /// Nothing more will come.
     has_ended: bool,
     begun: HashMap<Uuid, Begun>,
@@ -120,11 +159,13 @@ pub(crate) fn session(
     endpoint: Arc<Endpoint>,
     caller: Caller,
     requests: Streaming<BatchAppendReq>,
+    received: Option<Received>,
 ) -> impl Stream<Item = Result<BatchAppendResp, Status>> + Send {
     let session = Session {
         endpoint,
         caller,
         requests,
+        received,
         has_ended: false,
         begun: HashMap::new(),
         waiting: HashMap::new(),
@@ -151,11 +192,17 @@ impl Session {
                 return None;
             }
             let stopping = self.endpoint.stopping.clone();
+            let earliest = self.begun.values().map(Begun::ends).min();
             tokio::select! {
                 biased;
                 Some((stream, answer)) = self.under_way.next() => {
                     self.finished(&stream);
                     return Some(Ok(answer));
+                }
+                () = sleep_until(earliest), if earliest.is_some() => {
+                    if let Some(answer) = self.expire() {
+                        return Some(Ok(answer));
+                    }
                 }
                 message = self.requests.message(), if takes_more => match message {
                     Ok(Some(message)) => {
@@ -176,81 +223,120 @@ impl Session {
 
     /// Takes a piece of an append; answers at once what cannot be carried out.
     fn take(&mut self, message: BatchAppendReq) -> Option<BatchAppendResp> {
+        // Given back on the way out unless an append keeps it.
+        let held = self.received.as_ref().and_then(Received::take);
         let BatchAppendReq { correlation_id, options, proposed_messages, is_final } = message;
         let id = match read_uuid(correlation_id.clone(), "an append") {
             Ok(id) => id,
             Err(refusal) => {
-                let echo = Echo { correlation_id, stream: None, expected: None };
+                let echo = Echo { correlation_id: None, stream: None, expected: None };
                 return Some(echo.answer(Err(refusal)));
             }
         };
-        let mut begun = match self.begun.remove(&id) {
-            Some(begun) => begun,
-            None => self.begin(correlation_id, options),
+        let batch = match self.begun.remove(&id) {
+            Some(Begun::Gathering(batch)) => Ok(batch),
+            Some(answered @ Begun::Answered(_)) => {
+                if !is_final {
+                    self.begun.insert(id, answered);
+                }
+                return None;
+            }
+            None => self.begin(correlation_id, options.unwrap_or_default()),
         };
-        if let Ok(batch) = &mut begun.batch {
-            let mut events = proposed_messages.into_iter().map(Proposed::from);
-            if let Err(refusal) = events.try_for_each(|event| batch.gathered.add(event)) {
-                begun.batch = Err(refusal);
+        let added = batch.and_then(|mut batch| {
+            merge(&mut batch.held, held);
+            match self.add(&mut batch, proposed_messages, is_final) {
+                Ok(()) => Ok(batch),
+                Err(refusal) => Err((batch.echo, refusal)),
             }
-        }
-        if !is_final {
-            self.begun.insert(id, begun);
-            return None;
-        }
-        match begun.batch {
+        });
+        match added {
+            Ok(batch) if is_final => self.carry_out(batch),
             Ok(batch) => {
-                self.carry_out(batch);
-                None
+                self.begun.insert(id, Begun::Gathering(batch));
             }
-            Err(refusal) => Some(begun.echo.answer(Err(refusal))),
+            Err((echo, refusal)) => {
+                if !is_final {
+                    self.pass_over(id);
+                }
+                return Some(echo.answer(Err(refusal)));
+            }
         }
+        None
     }
 
+    /// Refuses at once what the caller may not write, however much of it would come.
     fn begin(
         &self,
         correlation_id: Option<shared::Uuid>,
-        options: Option<batch_append_req::Options>,
-    ) -> Begun {
-        let options = options.unwrap_or_default();
+        options: batch_append_req::Options,
+    ) -> Result<Batch, (Echo, Refusal)> {
         let expected = of_batch(options.expected_stream_position);
+        let stream = read_stream(options.stream_identifier.clone());
         let echo = Echo {
             correlation_id,
-            stream: options.stream_identifier.clone(),
+            stream: stream.is_ok().then_some(options.stream_identifier).flatten(),
             expected: expected.as_ref().ok().map(|expected| echoed(*expected)),
         };
-        let gathered = self.begun.values().filter_map(|begun| begun.batch.as_ref().ok());
-        let bytes: usize = gathered.map(|batch| batch.gathered.bytes()).sum();
-        if self.begun.len() >= MOST_BEGUN || bytes >= MOST_BEGUN_BYTES {
-            return Begun { echo, batch: Err(Refusal::Overloaded) };
-        }
-        let batch = || {
-            Ok(Batch {
-                echo: echo.clone(),
-                stream: read_stream(options.stream_identifier)?,
-                expected: expected?,
-                deadline: self.deadline(options.deadline_option),
-                gathered: Gathered::default(),
-            })
-        };
-        let batch = batch();
-        Begun { echo, batch }
+        let refused = |refusal| (echo.clone(), refusal);
+        let (stream, expected) = (stream.map_err(refused)?, expected.map_err(refused)?);
+        self.caller.needs_to_write(&stream, &self.endpoint.ownership).map_err(refused)?;
+        let patience = patience(options.deadline_option, self.endpoint.clock.now());
+        let deadline = Instant::now() + patience;
+        Ok(Batch { echo, stream, expected, deadline, gathered: Gathered::default(), held: None })
     }
 
-    /// How long an append may take. Some clients send the time of the deadline as a duration.
-    fn deadline(&self, given: Option<DeadlineOption>) -> Duration {
-        let wanted = match given {
-            None => USUAL_DEADLINE,
-            Some(DeadlineOption::Deadline(duration)) => {
-                Duration::try_from(duration).unwrap_or_default()
+    /// Adds events to an append, as far as all that are begun may have them together.
+    fn add(
+        &self,
+        batch: &mut Batch,
+        events: Vec<batch_append_req::ProposedMessage>,
+        is_final: bool,
+    ) -> Result<(), Refusal> {
+        for event in events {
+            batch.gathered.add(event.try_into()?)?;
+        }
+        if is_final {
+            return Ok(());
+        }
+        let (mut begun, mut bytes) = (1, batch.gathered.bytes());
+        for other in self.begun.values() {
+            if let Begun::Gathering(other) = other {
+                begun += 1;
+                bytes += other.gathered.bytes();
             }
-            Some(DeadlineOption::Deadline21100(time)) => {
-                let now = self.endpoint.clock.now().timestamp_millis();
-                let then = time.seconds.saturating_mul(1000) + i64::from(time.nanos) / 1_000_000;
-                Duration::from_millis(u64::try_from(then.saturating_sub(now)).unwrap_or_default())
+        }
+        if begun > MOST_BEGUN || bytes > MOST_BEGUN_BYTES {
+            return Err(Refusal::Busy(
+                "too much is begun on this call: send the rest of the other appends first",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What still comes of an append that was answered is no new one.
+    fn pass_over(&mut self, id: Uuid) {
+        let answered = |begun: &&Begun| matches!(begun, Begun::Answered(_));
+        if self.begun.values().filter(answered).count() >= MOST_BEGUN {
+            let oldest = self.begun.iter().filter(|(_, begun)| answered(begun));
+            let oldest = oldest.min_by_key(|(_, begun)| begun.ends()).map(|(id, _)| *id);
+            oldest.map(|id| self.begun.remove(&id));
+        }
+        self.begun.insert(id, Begun::Answered(Instant::now() + LONGEST_DEADLINE));
+    }
+
+    /// Answers a begun append whose deadline has passed.
+    fn expire(&mut self) -> Option<BatchAppendResp> {
+        let now = Instant::now();
+        let passed = self.begun.iter().find(|(_, begun)| begun.ends() <= now);
+        let id = passed.map(|(id, _)| *id)?;
+        match self.begun.remove(&id)? {
+            Begun::Gathering(batch) => {
+                self.pass_over(id);
+                Some(batch.echo.answer(Err(Refusal::DeadlineExceeded)))
             }
-        };
-        wanted.min(LONGEST_DEADLINE)
+            Begun::Answered(_) => None,
+        }
     }
 
     fn carry_out(&mut self, batch: Batch) {
@@ -266,12 +352,14 @@ impl Session {
         self.busy.insert(batch.stream.clone());
         let (endpoint, caller) = (Arc::clone(&self.endpoint), self.caller.clone());
         let appending = async move {
-            let Batch { echo, stream, expected, deadline, gathered } = batch;
+            let Batch { echo, stream, expected, deadline, gathered, held } = batch;
             let append = endpoint.append(&caller, stream.clone(), expected, gathered);
-            let outcome = match tokio::time::timeout(deadline, append).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Refusal::DeadlineExceeded),
+            let outcome = if deadline <= Instant::now() {
+                Err(Refusal::DeadlineExceeded)
+            } else {
+                timeout_at(deadline, append).await.unwrap_or(Err(Refusal::DeadlineExceeded))
             };
+            drop(held);
             (stream, echo.answer(outcome))
         };
         self.under_way.push(appending.boxed());
@@ -288,6 +376,39 @@ impl Session {
         }
         if let Some(batch) = next {
             self.start(batch);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_deadline_comes_to_a_time_to_wait() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let for_so_long = |seconds, nanos| {
+            let duration = prost_types::Duration { seconds, nanos };
+            patience(Some(DeadlineOption::Deadline(duration)), now)
+        };
+        let until = |seconds, nanos| {
+            let time = prost_types::Timestamp { seconds, nanos };
+            patience(Some(DeadlineOption::Deadline21100(time)), now)
+        };
+        assert_eq!(patience(None, now), USUAL_DEADLINE);
+        assert_eq!(for_so_long(3, 500_000_000), Duration::from_millis(3_500));
+        assert_eq!(until(1_700_000_003, 500_000_000), Duration::from_millis(3_500));
+        // The official client in Rust sends the time itself as a duration.
+        assert_eq!(for_so_long(1_700_000_003, 0), LONGEST_DEADLINE);
+        assert_eq!(until(1_800_000_000, 0), LONGEST_DEADLINE);
+        for past in [until(1_600_000_000, 0), for_so_long(-1, 0), for_so_long(0, -1)] {
+            assert_eq!(past, Duration::ZERO);
+        }
+        for nanos in [i32::MIN, -1, 0, 999_999_999, i32::MAX] {
+            for seconds in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 1, i64::MAX] {
+                assert!(until(seconds, nanos) <= LONGEST_DEADLINE);
+                assert!(for_so_long(seconds, nanos) <= LONGEST_DEADLINE);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use crate::connections::Peer;
 use crate::endpoint::{Endpoint, count};
 use crate::identifiers::{UuidForm, ticks, uuid};
 use crate::protocol::gossip::gossip_server::Gossip;
@@ -59,7 +60,8 @@ impl Gossip for GossipService {
     async fn read(&self, request: Request<Empty>) -> Result<Response<ClusterInfo>, Status> {
         count("gossip", None);
         // Where this client has found it, for it may listen on every address.
-        let address = request.local_addr().unwrap_or(self.0.address);
+        let peer = Peer::of(request.extensions());
+        let address = peer.and_then(|peer| peer.local_address).unwrap_or(self.0.address);
         let member = MemberInfo {
             instance_id: Some(uuid(self.0.instance, UuidForm::Structured)),
             time_stamp: ticks(self.0.clock.now()),

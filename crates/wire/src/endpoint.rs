@@ -9,11 +9,11 @@ use kernel::keys::KeyVault;
 use kernel::seams::SharedClock;
 use kernel::store::EventStore;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::MetadataMap;
-use tonic::{Response, Status};
+use tonic::{Extensions, Response, Status};
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, Caller};
+use crate::capacity::Capacity;
 use crate::ownership::Ownership;
 use crate::refusal::Refusal;
 use crate::scavenging::Scavenger;
@@ -47,6 +47,7 @@ pub(crate) struct Endpoint {
     pub(crate) clock: SharedClock,
     pub(crate) ownership: Ownership,
     pub(crate) accounts: Accounts,
+    pub(crate) capacity: Capacity,
     pub(crate) scavenger: Scavenger,
     /// Names this process among others on the same store.
     pub(crate) instance: Uuid,
@@ -57,19 +58,19 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Carries out a request of somebody who is known, and counts it.
+    /// Carries out a request of whom the guard recognised, and counts it.
     pub(crate) async fn carry_out<T, F>(
         &self,
         method: &'static str,
-        metadata: &MetadataMap,
+        extensions: &Extensions,
         request: impl FnOnce(Caller) -> F,
     ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        let outcome = match self.accounts.caller(metadata).await {
-            Ok(caller) => request(caller).await,
-            Err(refusal) => Err(refusal),
+        let outcome = match extensions.get::<Caller>() {
+            Some(caller) => request(caller.clone()).await,
+            None => Err(Refusal::Unauthenticated("nobody was recognised")),
         };
         count(method, outcome.as_ref().err());
         outcome
@@ -79,13 +80,13 @@ impl Endpoint {
     pub(crate) async fn answer<T, F>(
         &self,
         method: &'static str,
-        metadata: &MetadataMap,
+        extensions: &Extensions,
         request: impl FnOnce(Caller) -> F,
     ) -> Result<Response<T>, Status>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        Ok(Response::new(self.carry_out(method, metadata, request).await?))
+        Ok(Response::new(self.carry_out(method, extensions, request).await?))
     }
 }
 

@@ -12,12 +12,16 @@
 mod accounts;
 mod appending;
 mod batches;
+mod capacity;
+mod connections;
+mod decoding;
 mod deleting;
 mod discovery;
 mod encoded;
 mod endpoint;
 mod expectation;
 mod filter;
+mod guard;
 mod identifiers;
 mod lifecycle;
 mod module_store;

@@ -44,14 +44,14 @@ impl Store for StoreService {
             let log_id = bytes(self.0.store.log_id());
             Ok(wire::LogResponse { log_id, head: self.0.store.head().await? })
         };
-        self.0.answer("store_log", request.metadata(), log).await
+        self.0.answer("store_log", request.extensions(), log).await
     }
 
     async fn append_many(
         &self,
         request: Request<wire::AppendManyRequest>,
     ) -> Result<Response<wire::AppendManyResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let append = |caller: Caller| async move {
             let requests = self.append_requests(&caller, request)?;
             let outcome = match self.0.store.append_many(requests).await {
@@ -69,14 +69,14 @@ impl Store for StoreService {
             };
             Ok(wire::AppendManyResponse { outcome: Some(outcome) })
         };
-        self.0.answer("store_append_many", &metadata, append).await
+        self.0.answer("store_append_many", &extensions, append).await
     }
 
     async fn find_in_stream(
         &self,
         request: Request<wire::FindInStreamRequest>,
     ) -> Result<Response<wire::FindInStreamResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let find = |caller: Caller| async move {
             caller.needs(&Right::Read)?;
             let stream = StreamName::new(request.stream)?;
@@ -86,14 +86,14 @@ impl Store for StoreService {
                 place.map(|place| Place { revision: place.revision, position: place.position });
             Ok(wire::FindInStreamResponse { place })
         };
-        self.0.answer("store_find_in_stream", &metadata, find).await
+        self.0.answer("store_find_in_stream", &extensions, find).await
     }
 
     async fn read_correlation(
         &self,
         request: Request<wire::ReadCorrelationRequest>,
     ) -> Result<Response<wire::ReadCorrelationResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let read = |caller: Caller| async move {
             caller.needs(&Right::Read)?;
             let correlation_id = uuid(&request.correlation_id, "the correlation")?;
@@ -102,27 +102,27 @@ impl Store for StoreService {
                 self.0.store.read_correlation(correlation_id, request.after, limit).await?;
             Ok(wire::ReadCorrelationResponse { events: as_many_as_fit(&events) })
         };
-        self.0.answer("store_read_correlation", &metadata, read).await
+        self.0.answer("store_read_correlation", &extensions, read).await
     }
 
     async fn event_id_at(
         &self,
         request: Request<wire::EventIdAtRequest>,
     ) -> Result<Response<wire::EventIdAtResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let read = |caller: Caller| async move {
             caller.needs(&Right::Read)?;
             let event_id = self.0.store.event_id_at(request.position).await?.map(bytes);
             Ok(wire::EventIdAtResponse { event_id })
         };
-        self.0.answer("store_event_id_at", &metadata, read).await
+        self.0.answer("store_event_id_at", &extensions, read).await
     }
 
     async fn sealing_key(
         &self,
         request: Request<wire::SealingKeyRequest>,
     ) -> Result<Response<wire::SealingKeyResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let key = |caller: Caller| async move {
             let holder = holder(&caller, &request.subject, request.purpose)?;
             let key = self.0.vault.sealing_key(&holder).await?;
@@ -132,33 +132,33 @@ impl Store for StoreService {
             });
             Ok(wire::SealingKeyResponse { key })
         };
-        self.0.answer("store_sealing_key", &metadata, key).await
+        self.0.answer("store_sealing_key", &extensions, key).await
     }
 
     async fn opening_key(
         &self,
         request: Request<wire::OpeningKeyRequest>,
     ) -> Result<Response<wire::OpeningKeyResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let key = |caller: Caller| async move {
             caller.needs(&Right::PersonalData)?;
             let key = self.0.vault.opening_key(uuid(&request.key_id, "the key")?).await?;
             Ok(wire::OpeningKeyResponse { key: key.map(|key| key.to_bytes().to_vec()) })
         };
-        self.0.answer("store_opening_key", &metadata, key).await
+        self.0.answer("store_opening_key", &extensions, key).await
     }
 
     async fn is_destroyed(
         &self,
         request: Request<wire::IsDestroyedRequest>,
     ) -> Result<Response<wire::IsDestroyedResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let is_destroyed = |caller: Caller| async move {
             let holder = holder(&caller, &request.subject, request.purpose)?;
             let destroyed = self.0.vault.is_destroyed(&holder).await?;
             Ok(wire::IsDestroyedResponse { destroyed })
         };
-        self.0.answer("store_is_destroyed", &metadata, is_destroyed).await
+        self.0.answer("store_is_destroyed", &extensions, is_destroyed).await
     }
 
     async fn destroy_keys(

@@ -30,14 +30,14 @@ impl Monitoring for MonitoringService {
         &self,
         request: Request<StatsReq>,
     ) -> Result<Response<Self::StatsStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let endpoint = Arc::clone(&self.0);
         let stats = |caller: Caller| async move {
             caller.needs(&Right::Read)?;
             let period = Duration::from_millis(request.refresh_time_period_in_ms);
             Ok(figures(endpoint, period.clamp(MOST_OFTEN, LEAST_OFTEN)))
         };
-        let figures = self.0.answer("stats", &metadata, stats).await?;
+        let figures = self.0.answer("stats", &extensions, stats).await?;
         Ok(figures.map(|figures| -> Self::StatsStream {
             Box::pin(figures.map(|figures| figures.map_err(Status::from)))
         }))

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// A connection of a client.
 pub(crate) struct Prompt(pub(crate) TcpStream);
@@ -27,14 +26,6 @@ impl Prompt {
 
     #[cfg(not(target_os = "linux"))]
     fn acknowledge(&self) {}
-}
-
-impl Connected for Prompt {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.0.connect_info()
-    }
 }
 
 impl AsyncRead for Prompt {

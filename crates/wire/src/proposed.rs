@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kernel::event::{ContentType, Foreign, Metadata, NewEvent, StreamName};
+use kernel::planning::MAX_EVENT_BYTES;
 use kernel::shared_text::SharedText;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::accounts::Caller;
@@ -24,33 +24,59 @@ pub(crate) const ORIGIN: &str = "wire";
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const BINARY: &str = "application/octet-stream";
 
-/// An event as a client sent it.
+/// An event as a client sent it. It shares no memory with the message that it came in: what is
+/// counted is what is kept.
 #[derive(Debug)]
 pub(crate) struct Proposed {
-    id: Option<shared::Uuid>,
-    /// `type` and `content-type`.
-    system: HashMap<String, String>,
-    metadata: Bytes,
-    data: Bytes,
+    id: Uuid,
+    event_type: SharedText,
+    content_type: ContentType,
+    metadata: Vec<u8>,
+    data: Vec<u8>,
 }
 
-impl From<append_req::ProposedMessage> for Proposed {
-    fn from(message: append_req::ProposedMessage) -> Self {
+impl TryFrom<append_req::ProposedMessage> for Proposed {
+    type Error = Refusal;
+
+    fn try_from(message: append_req::ProposedMessage) -> Result<Self, Refusal> {
         let append_req::ProposedMessage { id, metadata, custom_metadata, data } = message;
-        Self { id, system: metadata, metadata: custom_metadata, data }
+        Self::new(id, &metadata, &custom_metadata, &data)
     }
 }
 
-impl From<batch_append_req::ProposedMessage> for Proposed {
-    fn from(message: batch_append_req::ProposedMessage) -> Self {
+impl TryFrom<batch_append_req::ProposedMessage> for Proposed {
+    type Error = Refusal;
+
+    fn try_from(message: batch_append_req::ProposedMessage) -> Result<Self, Refusal> {
         let batch_append_req::ProposedMessage { id, metadata, custom_metadata, data } = message;
-        Self { id, system: metadata, metadata: custom_metadata, data }
+        Self::new(id, &metadata, &custom_metadata, &data)
     }
 }
 
 impl Proposed {
+    /// Of `system` only the two members that are known are kept.
+    fn new(
+        id: Option<shared::Uuid>,
+        system: &HashMap<String, String>,
+        metadata: &[u8],
+        data: &[u8],
+    ) -> Result<Self, Refusal> {
+        let id = read_uuid(id, "an event")?;
+        let event_type = system
+            .get("type")
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| Refusal::Invalid(format!("event {id} needs a type")))?;
+        must_be_plain(id, event_type)?;
+        let content_type = match system.get("content-type").map(String::as_str) {
+            Some(JSON) => ContentType::Json,
+            _ => ContentType::Binary,
+        };
+        let event_type = event_type.as_str().into();
+        Ok(Self { id, event_type, content_type, metadata: metadata.to_vec(), data: data.to_vec() })
+    }
+
     fn size(&self) -> usize {
-        self.data.len() + self.metadata.len()
+        self.event_type.len() + self.metadata.len() + self.data.len()
     }
 }
 
@@ -64,7 +90,12 @@ pub(crate) struct Gathered {
 impl Gathered {
     /// Takes one more event; refuses what is more than one append may have.
     pub(crate) fn add(&mut self, event: Proposed) -> Result<(), Refusal> {
-        self.bytes += event.size();
+        let size = event.size();
+        if size > MAX_EVENT_BYTES {
+            let what = format!("event {} has {size} bytes", event.id);
+            return Err(Refusal::TooLarge { what, limit: MAX_EVENT_BYTES });
+        }
+        self.bytes += size;
         if self.bytes > MOST_APPENDED_BYTES {
             let what = "the append has more bytes than one may have".to_owned();
             return Err(Refusal::TooLarge { what, limit: MOST_APPENDED_BYTES });
@@ -110,59 +141,43 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn event(&self, proposed: Proposed) -> Result<NewEvent, Refusal> {
-        let id = read_uuid(proposed.id, "an event")?;
-        let event_type = proposed
-            .system
-            .get("type")
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| Refusal::Invalid(format!("event {id} needs a type")))?;
-        must_be_plain(id, event_type)?;
-        let content_type = match proposed.system.get("content-type").map(String::as_str) {
-            Some(JSON) => ContentType::Json,
-            _ => ContentType::Binary,
-        };
-        let module_of_event = self.endpoint.ownership.module_of_event(event_type);
+        let Proposed { id, event_type, content_type, metadata, data } = proposed;
+        let module_of_event = self.endpoint.ownership.module_of_event(&event_type);
         if let Some(module) = module_of_event.filter(|module| self.module != Some(*module)) {
             // Modules trust the events of others by their type.
             return Err(Refusal::Forbidden(format!(
                 "{event_type} is an event of the module {module}, which writes it to streams of its own only"
             )));
         }
-        let event_type = SharedText::from(event_type.as_str());
-        let data = proposed.data.to_vec();
-        let told = Told::of(&proposed.metadata);
+        let told = Told::of(&metadata);
         if self.module.is_some() {
             if content_type != ContentType::Json || module_of_event.is_none() {
                 return Err(Refusal::Invalid(format!(
                     "event {id} of a module's stream must be an event of that module, in JSON"
                 )));
             }
-            let metadata = self.metadata_of_module(id, told);
+            let metadata = self.metadata_of_module(id, &told);
             must_be_plain_metadata(id, &metadata)?;
             return Ok(NewEvent { id, event_type, data, metadata, foreign: None });
         }
-        let metadata = Metadata {
-            correlation_id: told.correlation_id.and_then(uuid).unwrap_or(id),
-            causation_id: told.causation_id.and_then(uuid),
+        let described = Metadata {
+            correlation_id: uuid(told.correlation_id).unwrap_or(id),
+            causation_id: uuid(told.causation_id),
             traceparent: None,
             actor: self.caller.name.clone(),
             origin_system: ORIGIN.into(),
             occurred_at: self.now,
         };
-        let foreign = Foreign { content_type, metadata: proposed.metadata.to_vec() };
-        Ok(NewEvent { id, event_type, data, metadata, foreign: Some(Arc::new(foreign)) })
+        let foreign = Some(Arc::new(Foreign { content_type, metadata }));
+        Ok(NewEvent { id, event_type, data, metadata: described, foreign })
     }
 
     /// A module elsewhere tells what it knows; the rest is as it is for others.
-    fn metadata_of_module(&self, id: Uuid, told: Told) -> Metadata {
-        let text = |value: Option<Value>| match value {
-            Some(Value::String(text)) => Some(text),
-            _ => None,
-        };
+    fn metadata_of_module(&self, id: Uuid, told: &Told<'_>) -> Metadata {
         let occurred_at = text(told.occurred_at).and_then(|time| time.parse().ok());
         Metadata {
-            correlation_id: told.correlation_id.and_then(uuid).unwrap_or(id),
-            causation_id: told.causation_id.and_then(uuid),
+            correlation_id: uuid(told.correlation_id).unwrap_or(id),
+            causation_id: uuid(told.causation_id),
             traceparent: text(told.traceparent),
             actor: text(told.actor).map_or_else(|| self.caller.name.clone(), SharedText::from),
             origin_system: text(told.origin_system).map_or_else(|| ORIGIN.into(), SharedText::from),
@@ -188,27 +203,38 @@ pub(crate) fn must_be_plain_metadata(event_id: Uuid, metadata: &Metadata) -> Res
         .try_for_each(|text| must_be_plain(event_id, text))
 }
 
-fn uuid(value: Value) -> Option<Uuid> {
-    value.as_str()?.parse().ok()
+fn text(value: Member<'_>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
 }
+
+fn uuid(value: Member<'_>) -> Option<Uuid> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+/// A member as it stands there: it is not ours to read unless it is a text, and then of one kind.
+type Member<'a> = Option<&'a RawValue>;
 
 /// What the metadata of an event may tell, by EventStoreDB's names and ours.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Told {
-    #[serde(rename = "$correlationId")]
-    correlation_id: Option<Value>,
-    #[serde(rename = "$causationId")]
-    causation_id: Option<Value>,
-    traceparent: Option<Value>,
-    actor: Option<Value>,
-    origin_system: Option<Value>,
-    occurred_at: Option<Value>,
+struct Told<'a> {
+    #[serde(rename = "$correlationId", borrow)]
+    correlation_id: Member<'a>,
+    #[serde(rename = "$causationId", borrow)]
+    causation_id: Member<'a>,
+    #[serde(borrow)]
+    traceparent: Member<'a>,
+    #[serde(borrow)]
+    actor: Member<'a>,
+    #[serde(borrow)]
+    origin_system: Member<'a>,
+    #[serde(borrow)]
+    occurred_at: Member<'a>,
 }
 
-impl Told {
+impl<'a> Told<'a> {
     /// Metadata may be any bytes: what is no JSON object tells nothing.
-    fn of(metadata: &[u8]) -> Self {
+    fn of(metadata: &'a [u8]) -> Self {
         serde_json::from_slice(metadata).unwrap_or_default()
     }
 }

@@ -3,6 +3,8 @@
 //! UNAVAILABLE, INTERNAL, UNKNOWN and DATA_LOSS make the clients look for another node. So they stand
 //! only for what another node may do better.
 
+use std::time::Duration;
+
 use kernel::codec::CodecError;
 use kernel::event::{InvalidStreamName, Revision, StreamName};
 use kernel::keys::KeyError;
@@ -45,6 +47,11 @@ pub(crate) enum Refusal {
     TooLarge { what: String, limit: usize },
     #[error("the event store is overloaded; try again later")]
     Overloaded,
+    /// As much is under way as may be.
+    #[error("{0}")]
+    Busy(&'static str),
+    #[error("the request did not come whole within {} s", .0.as_secs())]
+    TooSlow(Duration),
     #[error(
         "the deadline passed; the events may or may not be there: append the same event ids again"
     )]
@@ -96,8 +103,8 @@ impl Refusal {
                 Code::FailedPrecondition
             }
             Self::IdAlreadyUsed { .. } => Code::AlreadyExists,
-            Self::Overloaded => Code::ResourceExhausted,
-            Self::DeadlineExceeded => Code::DeadlineExceeded,
+            Self::Overloaded | Self::Busy(_) => Code::ResourceExhausted,
+            Self::DeadlineExceeded | Self::TooSlow(_) => Code::DeadlineExceeded,
             Self::Unsupported(_) => Code::Unimplemented,
             Self::OutcomeUnknown(_) => Code::Aborted,
             Self::Transport(status) => status.code(),
@@ -113,8 +120,8 @@ impl Refusal {
             Self::Invalid(_) | Self::TooLarge { .. } | Self::IdAlreadyUsed { .. } => "invalid",
             Self::StreamDeleted(_) => "stream_deleted",
             Self::WrongExpected { .. } => "conflict",
-            Self::Overloaded => "overloaded",
-            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Overloaded | Self::Busy(_) => "overloaded",
+            Self::DeadlineExceeded | Self::TooSlow(_) => "deadline_exceeded",
             Self::Unsupported(_) => "unsupported",
             Self::Transport(_) => "broken_off",
             Self::Stopping => "stopping",
@@ -336,6 +343,8 @@ mod tests {
             Refusal::IdAlreadyUsed { stream: stream(), event_id: Uuid::nil() },
             Refusal::TooLarge { what: String::new(), limit: 1 },
             Refusal::Overloaded,
+            Refusal::Busy(""),
+            Refusal::TooSlow(Duration::from_secs(1)),
             Refusal::DeadlineExceeded,
             Refusal::Unsupported(""),
             Refusal::OutcomeUnknown("lost".into()),

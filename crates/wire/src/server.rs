@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt as _;
 use kernel::seams::new_id;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use crate::accounts::{Accounts, AccountsError};
+use crate::capacity::Capacity;
+use crate::connections::{Bounds, connections};
 use crate::discovery::{FeaturesService, GossipService};
 use crate::endpoint::{Endpoint, MOST_MESSAGE_BYTES, Served};
+use crate::guard::Guarded;
 use crate::module_store::StoreService;
 use crate::monitoring::MonitoringService;
-use crate::prompt::Prompt;
 use crate::protocol::gossip::gossip_server::GossipServer;
 use crate::protocol::monitoring::monitoring_server::MonitoringServer;
 use crate::protocol::server_features::server_features_server::ServerFeaturesServer;
@@ -32,8 +32,11 @@ use crate::streams::StreamsService;
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// And is given up when it does not answer for so long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Calls of one connection at a time.
-const MOST_CALLS: u32 = 1_000;
+/// Calls of one connection at a time, as EventStoreDB has it.
+const MOST_CALLS: u32 = 100;
+/// Calls of one connection that may have been reset before they were looked at, or for a mistake,
+/// before the connection is closed.
+const MOST_RESETS: usize = 20;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long calls under way may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -93,12 +96,22 @@ pub struct WireServer {
 impl WireServer {
     /// Listens and serves, until [`Self::stop`].
     pub async fn start(settings: &WireSettings, served: Served) -> Result<Self, StartError> {
+        Self::start_within(settings, served, Bounds::default()).await
+    }
+
+    async fn start_within(
+        settings: &WireSettings,
+        served: Served,
+        bounds: Bounds,
+    ) -> Result<Self, StartError> {
         let wanted = settings.listen.ok_or(StartError::NowhereToListen)?;
         let Served { store, codec, vault, clock, ownership } = served;
         let accounts = Accounts::new(settings, wanted, &ownership)?;
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .http2_max_pending_accept_reset_streams(Some(MOST_RESETS))
+            .http2_max_local_error_reset_streams(Some(MOST_RESETS))
             .max_concurrent_streams(MOST_CALLS);
         if let Some(tls) = &settings.tls {
             let unusable = |source| StartError::Tls {
@@ -111,7 +124,7 @@ impl WireServer {
         let cannot_listen = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Prompt);
+        let incoming = connections(listener, bounds);
 
         let stopping = CancellationToken::new();
         let (scavenger, scavenging) =
@@ -124,6 +137,7 @@ impl WireServer {
             clock,
             ownership,
             accounts,
+            capacity: Capacity::default(),
             scavenger,
             instance: new_id(),
             address,
@@ -133,12 +147,15 @@ impl WireServer {
             .max_decoding_message_size(MOST_MESSAGE_BYTES);
         let store = StoreServer::new(StoreService(Arc::clone(&endpoint)))
             .max_decoding_message_size(MOST_MESSAGE_BYTES);
+        let features = ServerFeaturesServer::new(FeaturesService);
+        let gossip = GossipServer::new(GossipService(Arc::clone(&endpoint)));
+        let monitoring = MonitoringServer::new(MonitoringService(Arc::clone(&endpoint)));
         let router = server
-            .add_service(streams)
-            .add_service(store)
-            .add_service(ServerFeaturesServer::new(FeaturesService))
-            .add_service(GossipServer::new(GossipService(Arc::clone(&endpoint))))
-            .add_service(MonitoringServer::new(MonitoringService(endpoint)));
+            .add_service(Guarded::new(streams, &endpoint))
+            .add_service(Guarded::new(store, &endpoint))
+            .add_service(Guarded::new(features, &endpoint))
+            .add_service(Guarded::new(gossip, &endpoint))
+            .add_service(Guarded::new(monitoring, &endpoint));
         let asked_to_stop = stopping.clone().cancelled_owned();
         let serving = tokio::spawn(router.serve_with_incoming_shutdown(incoming, asked_to_stop));
         Ok(Self { address, stopping, serving, scavenging })
@@ -180,3 +197,6 @@ fn tls_config(tls: &TlsSettings) -> Result<ServerTlsConfig, StartError> {
 fn pem(path: &Path) -> Result<Vec<u8>, StartError> {
     std::fs::read(path).map_err(|source| StartError::TlsFile { path: path.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
 use kernel::event::StreamName;
+use kernel::store::ExpectedRevision;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::accounts::Caller;
@@ -14,7 +15,7 @@ use crate::expectation::{conflict, of_append, of_delete, of_tombstone};
 use crate::filter::Filter;
 use crate::identifiers::{UuidForm, read_stream};
 use crate::presentation::Presentation;
-use crate::proposed::{Gathered, Proposed};
+use crate::proposed::Gathered;
 use crate::protocol::shared::Empty;
 use crate::protocol::streams::append_resp::success::{CurrentRevisionOption, PositionOption};
 use crate::protocol::streams::append_resp::{Position, Result as AppendResult, Success};
@@ -47,11 +48,15 @@ impl Streams for StreamsService {
     type BatchAppendStream = Answers<BatchAppendResp>;
 
     async fn read(&self, request: Request<ReadReq>) -> Result<Response<Self::ReadStream>, Status> {
-        let (metadata, _, request) = request.into_parts();
-        let read = |caller: Caller| async move { self.events(&caller, request) };
-        let events = self.0.answer("read", &metadata, read).await?;
-        Ok(events.map(|events| -> Self::ReadStream {
-            Box::pin(events.map(|event| {
+        let (_, extensions, request) = request.into_parts();
+        let read = |caller: Caller| async move {
+            let events = self.events(&caller, request)?;
+            Ok((events, self.0.capacity.reader()?))
+        };
+        let events = self.0.answer("read", &extensions, read).await?;
+        Ok(events.map(|(events, reader)| -> Self::ReadStream {
+            Box::pin(events.map(move |event| {
+                let _open = &reader;
                 event.map_err(|refusal| {
                     count("read", Some(&refusal));
                     refusal.into()
@@ -64,14 +69,12 @@ impl Streams for StreamsService {
         &self,
         request: Request<Streaming<AppendReq>>,
     ) -> Result<Response<AppendResp>, Status> {
-        let (metadata, _, mut messages) = request.into_parts();
+        let (_, extensions, mut messages) = request.into_parts();
         let append = |caller: Caller| async move {
-            let (options, gathered) = gather(&mut messages).await?;
-            let stream = read_stream(options.stream_identifier)?;
-            let expected = of_append(options.expected_stream_revision)?;
+            let (stream, expected, gathered) = self.gather(&caller, &mut messages).await?;
             self.0.append(&caller, stream, expected, gathered).await
         };
-        let result = match self.0.carry_out("append", &metadata, append).await {
+        let result = match self.0.carry_out("append", &extensions, append).await {
             Ok(outcome) => AppendResult::Success(success(outcome)),
             // In the response, where the other calls have it in the trailers.
             Err(Refusal::WrongExpected { expected, actual, .. }) => {
@@ -83,7 +86,7 @@ impl Streams for StreamsService {
     }
 
     async fn delete(&self, request: Request<DeleteReq>) -> Result<Response<DeleteResp>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let delete = |caller: Caller| async move {
             let options = request.options.unwrap_or_default();
             let stream = read_stream(options.stream_identifier)?;
@@ -98,14 +101,14 @@ impl Streams for StreamsService {
             });
             Ok(DeleteResp { position_option })
         };
-        self.0.answer("delete", &metadata, delete).await
+        self.0.answer("delete", &extensions, delete).await
     }
 
     async fn tombstone(
         &self,
         request: Request<TombstoneReq>,
     ) -> Result<Response<TombstoneResp>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let tombstone = |caller: Caller| async move {
             let options = request.options.unwrap_or_default();
             let stream = read_stream(options.stream_identifier)?;
@@ -115,22 +118,45 @@ impl Streams for StreamsService {
             let position = Position { commit_position: position, prepare_position: position };
             Ok(TombstoneResp { position_option: Some(PositionOption::Position(position)) })
         };
-        self.0.answer("tombstone", &metadata, tombstone).await
+        self.0.answer("tombstone", &extensions, tombstone).await
     }
 
     async fn batch_append(
         &self,
         request: Request<Streaming<BatchAppendReq>>,
     ) -> Result<Response<Self::BatchAppendStream>, Status> {
-        let (metadata, _, messages) = request.into_parts();
+        let (_, extensions, messages) = request.into_parts();
         let identify = |caller: Caller| async move { Ok(caller) };
-        let caller = self.0.carry_out("batch_append_call", &metadata, identify).await?;
-        let answers = batches::session(Arc::clone(&self.0), caller, messages);
+        let caller = self.0.carry_out("batch_append_call", &extensions, identify).await?;
+        let received = extensions.get().cloned();
+        let answers = batches::session(Arc::clone(&self.0), caller, messages, received);
         Ok(Response::new(Box::pin(answers)))
     }
 }
 
 impl StreamsService {
+    /// An Append: where it goes, and its events, which are not taken from who may not write there.
+    async fn gather(
+        &self,
+        caller: &Caller,
+        messages: &mut Streaming<AppendReq>,
+    ) -> Result<(StreamName, ExpectedRevision, Gathered), Refusal> {
+        use append_req::Content::{Options, ProposedMessage};
+        let out_of_order =
+            || Refusal::Invalid("an append is its options, once, and then its events".to_owned());
+        let first = messages.message().await?.and_then(|message| message.content);
+        let Some(Options(options)) = first else { return Err(out_of_order()) };
+        let stream = read_stream(options.stream_identifier)?;
+        let expected = of_append(options.expected_stream_revision)?;
+        caller.needs_to_write(&stream, &self.0.ownership)?;
+        let mut gathered = Gathered::default();
+        while let Some(message) = messages.message().await? {
+            let Some(ProposedMessage(event)) = message.content else { return Err(out_of_order()) };
+            gathered.add(event.try_into()?)?;
+        }
+        Ok((stream, expected, gathered))
+    }
+
     /// What a caller asks to read.
     fn events(&self, caller: &Caller, request: ReadReq) -> Result<Events, Refusal> {
         caller.needs(&Right::Read)?;
@@ -217,28 +243,6 @@ fn source(option: Option<StreamOption>) -> Result<Source, Refusal> {
         })),
         None => Err(Refusal::Invalid("say what to read: a stream, or all".to_owned())),
     }
-}
-
-/// The options and the events of an Append.
-async fn gather(
-    messages: &mut Streaming<AppendReq>,
-) -> Result<(append_req::Options, Gathered), Refusal> {
-    let mut options = None;
-    let mut gathered = Gathered::default();
-    while let Some(message) = messages.message().await? {
-        match message.content {
-            Some(append_req::Content::Options(given)) if options.is_none() => options = Some(given),
-            Some(append_req::Content::ProposedMessage(event)) if options.is_some() => {
-                gathered.add(Proposed::from(event))?;
-            }
-            _ => {
-                let problem = "an append is its options, once, and then its events";
-                return Err(Refusal::Invalid(problem.to_owned()));
-            }
-        }
-    }
-    let missing = || Refusal::Invalid("an append begins with its options".to_owned());
-    Ok((options.ok_or_else(missing)?, gathered))
 }
 
 fn success(outcome: Outcome) -> Success {

@@ -1,9 +1,5 @@
 //! The service as a module elsewhere would call it.
 
-use std::collections::BTreeMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use kernel::codec::Codec;
 use kernel::keys::{KeyVault, MemoryKeyVault, SecretKey};
 use kernel::memory::MemoryStore;
@@ -14,9 +10,10 @@ use tonic::Code;
 
 use super::*;
 use crate::accounts::Accounts;
+use crate::capacity::Capacity;
 use crate::ownership::Ownership;
 use crate::scavenging::Scavenger;
-use crate::settings::{AccountSettings, Secret, WireSettings};
+use crate::settings::WireSettings;
 
 /// The service on a store in memory. `orders` may write what is that module's, `auditor` may read,
 /// personal data too.
@@ -29,17 +26,8 @@ pub(crate) fn endpoint() -> Arc<Endpoint> {
     let store: Arc<dyn EventStore> = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
     let vault: Arc<dyn KeyVault> = Arc::new(MemoryKeyVault::default());
     let ownership = Ownership::new([("order", "orders"), ("invoice", "billing")]);
-    let account = |rights: &[Right]| AccountSettings {
-        password: Some(Secret::new("x")),
-        password_hash: None,
-        rights: rights.to_vec(),
-    };
-    let accounts = BTreeMap::from([
-        ("orders".to_owned(), account(&[Right::Module("orders".to_owned())])),
-        ("auditor".to_owned(), account(&[Right::Read, Right::PersonalData])),
-    ]);
     let address = "127.0.0.1:2113".parse().unwrap();
-    let settings = WireSettings { accounts, ..WireSettings::default() };
+    let settings = WireSettings::default();
     let (scavenger, _) =
         Scavenger::new(Arc::clone(&store), ownership.clone(), Arc::new(SystemClock));
     Arc::new(Endpoint {
@@ -48,6 +36,7 @@ pub(crate) fn endpoint() -> Arc<Endpoint> {
         vault,
         clock: Arc::new(SystemClock),
         accounts: Accounts::new(&settings, address, &ownership).unwrap(),
+        capacity: Capacity::default(),
         ownership,
         scavenger,
         instance: new_id(),
@@ -56,10 +45,14 @@ pub(crate) fn endpoint() -> Arc<Endpoint> {
     })
 }
 
+/// A request of somebody whom the guard has recognised.
 pub(crate) fn from<T>(name: &str, message: T) -> Request<T> {
+    let caller = match name {
+        "orders" => Caller::of(name, &[Right::Module("orders".to_owned())]),
+        _ => Caller::of(name, &[Right::Read, Right::PersonalData]),
+    };
     let mut request = Request::new(message);
-    let credentials = format!("Basic {}", STANDARD.encode(format!("{name}:x")));
-    request.metadata_mut().insert("authorization", credentials.parse().unwrap());
+    request.extensions_mut().insert(caller);
     request
 }
 

@@ -1,0 +1,219 @@
+//! Connections: as many as there may be, and none that is held by somebody who does not say who it
+//! is.
+//!
+//! While a client holds one, it holds a file descriptor of the whole process. So there is a bound, and
+//! a connection on which nobody was recognised in time is closed, whatever it did meanwhile: sent
+//! nothing, half a handshake, or requests that were refused. Later HTTP/2's own pings find out
+//! whether the other side is still there.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{FutureExt as _, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
+use tonic::codegen::http::Extensions;
+use tonic::transport::server::{Connected, TlsConnectInfo};
+
+use crate::prompt::Prompt;
+
+/// How many connections there may be, and how long one may take to be recognised.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) most: usize,
+    pub(crate) recognised_within: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        // Half of the descriptors that a process usually has.
+        Self { most: 500, recognised_within: Duration::from_secs(30) }
+    }
+}
+
+/// How often it is said that connections are refused.
+const COMPLAINTS: Duration = Duration::from_secs(60);
+/// After this long it is tried again to accept one, when that failed.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end, as far as the connection knows.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Where it has found this server.
+    pub(crate) local_address: Option<SocketAddr>,
+    known: Arc<AtomicBool>,
+    checking: Arc<Mutex<()>>,
+}
+
+impl Peer {
+    /// Of the connection that a request came on.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
+        let in_the_clear = extensions.get::<Self>();
+        in_the_clear
+            .or_else(|| extensions.get::<TlsConnectInfo<Self>>().map(TlsConnectInfo::get_ref))
+            .cloned()
+    }
+
+    /// It was recognised: the connection stays.
+    pub(crate) fn is_known(&self) {
+        self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// One password of a connection is checked at a time.
+    pub(crate) async fn checking(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.checking).lock_owned().await
+    }
+}
+
+/// A connection of a client.
+pub(crate) struct Connection {
+    io: Prompt,
+    peer: Peer,
+    /// Until when it has to be recognised.
+    deadline: Option<Pin<Box<Sleep>>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        metrics::gauge!("wire_connections").decrement(1.0);
+    }
+}
+
+/// Those that come. One more than there may be is closed at once: whoever connects then is told,
+/// instead of waiting for an answer that does not come.
+pub(crate) fn connections(
+    listener: TcpListener,
+    bounds: Bounds,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Arc::new(Semaphore::new(bounds.most));
+    async_stream::stream! {
+        let (mut refused, mut failed) = (Complaint::default(), Complaint::default());
+        loop {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // It is the process that has no more to give, or the client is gone already.
+                    if failed.is_due() {
+                        tracing::warn!(
+                            %error,
+                            "a connection to the wire protocol cannot be accepted"
+                        );
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                metrics::counter!("wire_connections_refused_total").increment(1);
+                if refused.is_due() {
+                    tracing::warn!(
+                        most = bounds.most,
+                        "connections to the wire protocol are refused: as many are open as may be"
+                    );
+                }
+                continue;
+            };
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "small answers may come late");
+            }
+            metrics::gauge!("wire_connections").increment(1.0);
+            let peer = Peer {
+                local_address: stream.local_addr().ok(),
+                known: Arc::default(),
+                checking: Arc::default(),
+            };
+            let deadline = Some(Box::pin(tokio::time::sleep(bounds.recognised_within)));
+            yield Ok(Connection { io: Prompt(stream), peer, deadline, _place: place });
+        }
+    }
+}
+
+/// Something that is said now and then while it goes on.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    fn is_due(&mut self) -> bool {
+        let is_due = self.0.is_none_or(|last| last.elapsed() >= COMPLAINTS);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+impl Connection {
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(deadline) = &mut self.deadline else { return Poll::Pending };
+        match deadline.poll_unpin(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) => {
+                self.deadline = None;
+                if self.peer.known.load(Ordering::Relaxed) {
+                    return Poll::Pending;
+                }
+                let problem = "nobody was recognised on this connection";
+                Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, problem))
+            }
+        }
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Poll::Ready(error) = self.poll_deadline(context) {
+            return Poll::Ready(Err(error));
+        }
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
