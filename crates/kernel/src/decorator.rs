@@ -34,6 +34,16 @@ pub trait Decorator: Send + Sync + 'static {
         self.inner().read_stream(stream, from, limit).await
     }
 
+    /// See [`EventStore::read_stream_page`].
+    async fn read_stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.inner().read_stream_page(stream, from, limit).await
+    }
+
     /// See [`EventStore::read_last`].
     async fn read_last(
         &self,
@@ -82,6 +92,15 @@ impl<D: Decorator> EventStore for D {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         Decorator::read_stream(self, stream, from, limit).await
+    }
+
+    async fn read_stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        Decorator::read_stream_page(self, stream, from, limit).await
     }
 
     async fn read_last(

@@ -194,6 +194,14 @@ pub struct RecordedEvent {
     pub recorded_at: DateTime<Utc>,
 }
 
+impl RecordedEvent {
+    /// Bytes that it takes, but for what every event has.
+    pub fn size(&self) -> usize {
+        let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.metadata.len());
+        self.data.len() + self.event_type.len() + foreign
+    }
+}
+
 /// The family of a versioned event type: `orders.OrderPlaced.v2` is of `orders.OrderPlaced`. `None`
 /// for a type that has no version.
 pub fn family(event_type: &str) -> Option<&str> {

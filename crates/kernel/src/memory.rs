@@ -11,7 +11,9 @@ use uuid::Uuid;
 use crate::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use crate::planning::{MAX_EVENT_BYTES, Plan, validate};
 use crate::seams::{SharedClock, new_id};
-use crate::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
+use crate::store::{
+    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+};
 
 #[derive(Debug, Default)]
 struct Log {
@@ -198,12 +200,14 @@ impl EventStore for MemoryStore {
         let log = self.log();
         let from = usize::try_from(after).unwrap_or(usize::MAX);
         let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        let mut bytes = 0;
         for entry in log.entries.iter().skip(from) {
-            if page.events.len() == limit {
+            if page.events.len() == limit || bytes >= PAGE_BYTES {
                 break;
             }
             page.scanned_to += 1;
             if let Some(event) = entry.event().filter(|event| filter.matches(&event.event_type)) {
+                bytes += event.size();
                 page.events.push(Arc::clone(event));
             }
         }

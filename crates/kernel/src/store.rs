@@ -157,6 +157,10 @@ pub enum ReadError {
     },
 }
 
+/// A page ends with the event that brings it to so many bytes, however many more were asked for. It
+/// has one event at least.
+pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
 /// A piece of the log.
 #[derive(Debug, Clone)]
 pub struct LogPage {
@@ -192,6 +196,32 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
+    /// The same, but no more than a page of [`PAGE_BYTES`]: for whoever does not know what is there,
+    /// and has no room for all of it. The stream ends where a page is empty.
+    async fn read_stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        const STEP: usize = 4;
+        let (mut page, mut bytes, mut next) = (Vec::new(), 0, from);
+        while page.len() < limit && bytes < PAGE_BYTES {
+            let step = STEP.min(limit - page.len());
+            let events = self.read_stream(stream, next, step).await?;
+            let is_last = events.len() < step;
+            for event in events {
+                bytes += event.size();
+                next = event.revision + 1;
+                page.push(event);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
     /// The last event of a stream.
     async fn read_last(&self, stream: &StreamName)
     -> Result<Option<Arc<RecordedEvent>>, ReadError>;
@@ -204,7 +234,8 @@ pub trait EventStore: Send + Sync + 'static {
         event_id: Uuid,
     ) -> Result<Option<Place>, ReadError>;
 
-    /// Up to `limit` wanted events after a position, in the order of the log.
+    /// Up to `limit` wanted events after a position, in the order of the log, and no more than a
+    /// page of [`PAGE_BYTES`].
     async fn read_log(
         &self,
         after: Position,

@@ -259,6 +259,17 @@ impl EventStore for PostgresStore {
         Ok(events)
     }
 
+    async fn read_stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let events = self.readers.stream_page(stream, from, limit).await?;
+        self.saw(events.last());
+        Ok(events)
+    }
+
     async fn read_last(
         &self,
         stream: &StreamName,

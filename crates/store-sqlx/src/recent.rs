@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::LogPage;
+use kernel::store::{LogPage, PAGE_BYTES};
 use uuid::Uuid;
 
 const MAX_EVENTS: usize = 4096;
@@ -47,7 +47,7 @@ pub(crate) struct Recent(RwLock<Tail>);
 
 fn weight(event: &RecordedEvent) -> usize {
     // The fixed part stands for ids, metadata and allocations.
-    event.data.len() + 512
+    event.size() + 512
 }
 
 impl Recent {
@@ -139,12 +139,14 @@ impl Recent {
         }
         let first = tail.events.partition_point(|event| event.position <= after);
         let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        let mut bytes = 0;
         for event in tail.events.range(first..) {
-            if page.events.len() == limit {
+            if page.events.len() == limit || bytes >= PAGE_BYTES {
                 return Some(page);
             }
             page.scanned_to = event.position;
             if filter.matches(&event.event_type) {
+                bytes += event.size();
                 page.events.push(Arc::clone(event));
             }
         }

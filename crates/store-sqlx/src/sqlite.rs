@@ -225,6 +225,15 @@ impl EventStore for SqliteStore {
         self.readers.stream(stream, from, limit).await
     }
 
+    async fn read_stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.readers.stream_page(stream, from, limit).await
+    }
+
     async fn read_last(
         &self,
         stream: &StreamName,

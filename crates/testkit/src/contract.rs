@@ -49,6 +49,7 @@ macro_rules! event_store_contract {
                 the_last_event_of_a_stream_is_found,
                 an_event_is_found_in_its_stream_by_its_id,
                 the_log_is_read_filtered_and_in_pages,
+                a_page_has_only_so_many_bytes,
                 a_family_is_wanted_in_every_version,
                 correlations_are_found_in_order,
                 a_position_tells_the_event_that_stands_there,

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use kernel::event::{Metadata, NewEvent, RecordedEvent, StreamName};
+use kernel::event::{Metadata, NewEvent, Position, RecordedEvent, StreamName};
 use kernel::keys::KeyHolder;
-use kernel::store::{AppendError, AppendRequest, ExpectedRevision};
+use kernel::store::{AppendError, AppendRequest, ExpectedRevision, PAGE_BYTES, ReadError};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::accounts::Caller;
-use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, MOST_APPENDED_EVENTS};
+use crate::endpoint::{Endpoint, MOST_APPENDED_EVENTS};
 use crate::ownership::Owner;
 use crate::proposed::{must_be_plain, must_be_plain_metadata};
 use crate::protocol::store::append_many_response::appended::Last;
@@ -29,6 +29,8 @@ use crate::rights::Right;
 
 /// Events of a correlation that are answered at a time, at most.
 const MOST_READ: usize = 500;
+/// Those that are read at a time: each may be as large as an event can be.
+const READ_AT_ONCE: usize = 16;
 
 /// The service `Store`.
 pub(crate) struct StoreService(pub(crate) Arc<Endpoint>);
@@ -98,9 +100,8 @@ impl Store for StoreService {
             caller.needs(&Right::Read)?;
             let correlation_id = uuid(&request.correlation_id, "the correlation")?;
             let limit = usize::try_from(request.limit).unwrap_or(MOST_READ).min(MOST_READ);
-            let events =
-                self.0.store.read_correlation(correlation_id, request.after, limit).await?;
-            Ok(wire::ReadCorrelationResponse { events: as_many_as_fit(&events) })
+            let events = self.correlation(correlation_id, request.after, limit).await?;
+            Ok(wire::ReadCorrelationResponse { events })
         };
         self.0.answer("store_read_correlation", &extensions, read).await
     }
@@ -197,6 +198,29 @@ fn holder(caller: &Caller, subject: &[u8], purpose: String) -> Result<KeyHolder,
 }
 
 impl StoreService {
+    /// Events of a correlation, as many as go into one message.
+    async fn correlation(
+        &self,
+        correlation_id: Uuid,
+        mut after: Position,
+        limit: usize,
+    ) -> Result<Vec<wire::RecordedEvent>, ReadError> {
+        let (mut told, mut bytes) = (Vec::new(), 0);
+        while told.len() < limit && bytes < PAGE_BYTES {
+            let step = READ_AT_ONCE.min(limit - told.len());
+            let events = self.0.store.read_correlation(correlation_id, after, step).await?;
+            for event in &events {
+                bytes += event.size();
+                after = event.position;
+                told.push(recorded(event));
+            }
+            if events.len() < step {
+                break;
+            }
+        }
+        Ok(told)
+    }
+
     fn append_requests(
         &self,
         caller: &Caller,
@@ -304,20 +328,6 @@ fn reason(error: AppendError) -> Reason {
         AppendError::Unavailable(source) => Reason::Unavailable(source.to_string()),
         AppendError::OutcomeUnknown(source) => Reason::OutcomeUnknown(source.to_string()),
     }
-}
-
-/// The first events that go into one message, at least one.
-fn as_many_as_fit(events: &[Arc<RecordedEvent>]) -> Vec<wire::RecordedEvent> {
-    let mut left = MOST_APPENDED_BYTES;
-    let mut told = Vec::with_capacity(events.len());
-    for event in events {
-        if event.data.len() > left && !told.is_empty() {
-            break;
-        }
-        left = left.saturating_sub(event.data.len());
-        told.push(recorded(event));
-    }
-    told
 }
 
 fn recorded(event: &RecordedEvent) -> wire::RecordedEvent {

@@ -1,13 +1,13 @@
-//! How much is read at a time: as many events as fit into little memory, judged by the last page.
+//! How much is read at a time: as many events as a page of the store has room for, judged by the last
+//! page. The store gives no more than a page, but would look at what it does not give.
 
 use std::sync::Arc;
 
 use kernel::event::RecordedEvent;
+use kernel::store::PAGE_BYTES;
 
 const FIRST_EVENTS: usize = 64;
 const MOST_EVENTS: usize = 500;
-/// About how many bytes a page may have.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many events the next page may have.
 #[derive(Debug)]
@@ -27,17 +27,17 @@ impl PageLimit {
         usize::try_from(wanted).unwrap_or(usize::MAX).min(self.0)
     }
 
+    /// So many were more than a page.
+    pub(crate) fn halve(&mut self, events: usize) {
+        self.0 = self.0.min(events / 2).max(1);
+    }
+
     /// Learns from a page how large the next one may be.
     pub(crate) fn fit(&mut self, page: &[Arc<RecordedEvent>]) {
-        let bytes: usize = page.iter().map(|event| size(event)).sum();
+        let bytes: usize = page.iter().map(|event| event.size()).sum();
         if let Some(average) = bytes.checked_div(page.len()) {
-            let fitting = MOST_BYTES / average.max(1);
+            let fitting = PAGE_BYTES / average.max(1);
             self.0 = fitting.min(self.0 * 4).clamp(1, MOST_EVENTS);
         }
     }
-}
-
-fn size(event: &RecordedEvent) -> usize {
-    let foreign = event.foreign.as_ref().map_or(0, |foreign| foreign.metadata.len());
-    event.data.len() + foreign
 }

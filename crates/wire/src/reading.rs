@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_stream::try_stream;
 use futures::Stream;
 use kernel::event::{EventFilter, Position, RecordedEvent, StreamName};
+use kernel::store::PAGE_BYTES;
 
 use crate::endpoint::Endpoint;
 use crate::filter::Filter;
@@ -99,7 +100,7 @@ pub(crate) fn stream(
                 while count > 0 && next <= visible.last {
                     endpoint.goes_on()?;
                     let size = if visible.ages() { limit.events() } else { limit.at_most(count) };
-                    let page = endpoint.store.read_stream(&stream, next, size).await
+                    let page = endpoint.store.read_stream_page(&stream, next, size).await
                         .map_err(Refusal::from)?;
                     limit.fit(&page);
                     let Some(end) = page.last() else { break };
@@ -126,10 +127,15 @@ pub(crate) fn stream(
                     endpoint.goes_on()?;
                     let size = limit.at_most((end - visible.first).min(count));
                     let begin = end - size as u64;
-                    let mut page = endpoint.store.read_stream(&stream, begin, size).await
+                    let mut page = endpoint.store.read_stream_page(&stream, begin, size).await
                         .map_err(Refusal::from)?;
-                    page.retain(|event| event.revision < end);
                     limit.fit(&page);
+                    if size > 1 && page.last().is_some_and(|last| last.revision + 1 < end) {
+                        // More than a page: its end is what is wanted.
+                        limit.halve(size);
+                        continue;
+                    }
+                    page.retain(|event| event.revision < end);
                     for event in shown(&page, &visible).rev() {
                         count -= 1;
                         yield present.event(event).await?;
@@ -232,21 +238,31 @@ pub(crate) fn log(
 const MOST_POSITIONS: u64 = 1 << 20;
 
 /// The events of the last `window` positions up to one, and the position before that piece of the
-/// log: a shorter one where it holds more events than are read at once.
+/// log: a shorter one where it holds more than is read at once.
 async fn before(
     endpoint: &Endpoint,
     last: Position,
     mut window: u64,
     limit: usize,
 ) -> Result<(Vec<Arc<RecordedEvent>>, Position), Refusal> {
+    let all = EventFilter::all();
     loop {
         let begin = last.saturating_sub(window);
-        let page = endpoint.store.read_log(begin, &EventFilter::all(), limit).await?;
-        if page.scanned_to < last && page.events.len() == limit {
-            window = (window / 2).max(limit as u64);
+        let (mut events, mut bytes, mut scanned_to) = (Vec::new(), 0, begin);
+        while scanned_to < last && events.len() < limit && bytes < PAGE_BYTES {
+            let page = endpoint.store.read_log(scanned_to, &all, limit - events.len()).await?;
+            if page.scanned_to == scanned_to {
+                scanned_to = last;
+                break;
+            }
+            scanned_to = page.scanned_to;
+            bytes += page.events.iter().map(|event| event.size()).sum::<usize>();
+            events.extend(page.events);
+        }
+        if scanned_to < last && window > 1 {
+            window /= 2;
             continue;
         }
-        let mut events = page.events;
         events.retain(|event| event.position <= last);
         return Ok((events, begin));
     }

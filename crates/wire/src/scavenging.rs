@@ -136,7 +136,7 @@ impl Scavenging {
     ) -> Result<Revision, Failure> {
         let mut first = visible.first;
         loop {
-            let page = self.store.read_stream(stream, first, STEP).await?;
+            let page = self.store.read_stream_page(stream, first, STEP).await?;
             match page.iter().find(|event| visible.shows(event)) {
                 Some(shown) => return Ok(shown.revision),
                 None => match page.last() {

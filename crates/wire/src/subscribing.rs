@@ -106,8 +106,8 @@ pub(crate) fn stream(
         let mut limit = PageLimit::new();
         loop {
             endpoint.goes_on()?;
-            let page =
-                endpoint.store.read_stream(&stream, next, limit.events()).await.map_err(unread)?;
+            let page = endpoint.store.read_stream_page(&stream, next, limit.events()).await
+                .map_err(unread)?;
             limit.fit(&page);
             let Some(end) = page.last() else { break };
             next = end.revision + 1;

@@ -68,12 +68,12 @@ impl Follower {
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
             let end = self.tail.recent.end();
-            let events = self.readers.after(end, PAGE).await?;
+            let (events, has_more) = self.readers.after(end, PAGE).await?;
             for event in &events {
                 self.streams.grown(&event.stream, event.revision);
             }
             self.tail.add(end, &events);
-            if events.len() < PAGE {
+            if !has_more {
                 return Ok(());
             }
             let head = self.readers.head().await?;

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use kernel::backoff;
 use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{BoxError, LogPage, Place, ReadError};
+use kernel::store::{BoxError, LogPage, PAGE_BYTES, Place, ReadError};
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
@@ -103,18 +103,33 @@ impl Readers {
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Events, ReadError> {
-        self.read(|| self.collect(query())).await?
+        self.page(query, usize::MAX).await.map(|(events, _)| events)
+    }
+
+    /// The same up to so many bytes, and whether there are more.
+    async fn page<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, Postgres, PgArguments>,
+        most: usize,
+    ) -> Result<(Events, bool), ReadError> {
+        self.read(|| self.collect(query(), most)).await?
     }
 
     async fn collect(
         &self,
         query: Query<'_, Postgres, PgArguments>,
-    ) -> Result<Result<Events, ReadError>, sqlx::Error> {
+        most: usize,
+    ) -> Result<Result<(Events, bool), ReadError>, sqlx::Error> {
         let mut rows = query.fetch(&self.pool);
         let mut texts = Interner::default();
         let mut events: Events = Vec::new();
         let mut stream_id = None;
+        let (mut bytes, mut has_more) = (0, false);
         while let Some(row) = rows.try_next().await? {
+            if bytes >= most {
+                has_more = true;
+                break;
+            }
             let stream = events.last().map(|event| &event.stream);
             let event = match recorded(&row, stream, &mut texts) {
                 Ok(event) => event,
@@ -126,6 +141,7 @@ impl Readers {
             if row.len() > EVENT_COLUMNS {
                 stream_id = Some(row.try_get(EVENT_COLUMNS)?);
             }
+            bytes += event.size();
             events.push(Arc::new(event));
         }
         if let (Some(id), Some(last)) = (stream_id, events.last()) {
@@ -133,7 +149,7 @@ impl Readers {
             // finds out.
             self.streams.seen(&last.stream, StreamHead { id, revision: last.revision });
         }
-        Ok(Ok(events))
+        Ok(Ok((events, has_more)))
     }
 
     pub(super) async fn head(&self) -> Result<Position, ReadError> {
@@ -159,6 +175,17 @@ impl Readers {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         self.events(|| sqlx::query(STREAM).bind(stream.as_str()).bind(from).bind(count(limit)))
             .await
+    }
+
+    pub(super) async fn stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Events, ReadError> {
+        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        let query = || sqlx::query(STREAM).bind(stream.as_str()).bind(from).bind(count(limit));
+        self.page(query, PAGE_BYTES).await.map(|(events, _)| events)
     }
 
     pub(super) async fn last(
@@ -204,21 +231,28 @@ impl Readers {
             let (after, to) = (after.cast_signed(), to.cast_signed());
             sqlx::query(statement).bind(after).bind(to).bind(count(limit))
         };
-        let events = match &families {
-            Some(families) => self.events(|| page(LOG_OF_FAMILIES).bind(families)).await,
-            None => self.events(|| page(LOG)).await,
+        let (events, has_more) = match &families {
+            Some(families) => self.page(|| page(LOG_OF_FAMILIES).bind(families), PAGE_BYTES).await,
+            None => self.page(|| page(LOG), PAGE_BYTES).await,
         }?;
         let scanned_to = match events.last() {
-            Some(last) if events.len() == limit => last.position,
+            Some(last) if has_more || events.len() == limit => last.position,
             _ => to,
         };
         Ok(LogPage { events, scanned_to })
     }
 
-    /// The next events of the log, whatever is known of its head.
-    pub(super) async fn after(&self, after: Position, limit: usize) -> Result<Events, ReadError> {
+    /// The next events of the log, whatever is known of its head, and whether there are more.
+    pub(super) async fn after(
+        &self,
+        after: Position,
+        limit: usize,
+    ) -> Result<(Events, bool), ReadError> {
         let after = after.cast_signed();
-        self.events(|| sqlx::query(LOG).bind(after).bind(i64::MAX).bind(count(limit))).await
+        let query = || sqlx::query(LOG).bind(after).bind(i64::MAX).bind(count(limit));
+        let (events, has_more) = self.page(query, PAGE_BYTES).await?;
+        let has_more = has_more || events.len() == limit;
+        Ok((events, has_more))
     }
 
     pub(super) async fn correlation(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{BoxError, LogPage, Place, ReadError};
+use kernel::store::{BoxError, LogPage, PAGE_BYTES, Place, ReadError};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use uuid::Uuid;
 
@@ -51,17 +51,32 @@ impl Reader {
         statement: &str,
         parameters: impl Params,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        self.page(statement, parameters, usize::MAX).map(|(events, _)| events)
+    }
+
+    /// The same up to so many bytes, and whether there are more.
+    fn page(
+        &mut self,
+        statement: &str,
+        parameters: impl Params,
+        most: usize,
+    ) -> Result<(Vec<Arc<RecordedEvent>>, bool), ReadError> {
         let mut statement = self.connection.prepare_cached(statement).map_err(unavailable)?;
         let mut rows = statement.query(parameters).map_err(unavailable)?;
         let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
+        let mut bytes = 0;
         while let Some(row) = rows.next().map_err(unavailable)? {
+            if bytes >= most {
+                return Ok((events, true));
+            }
             let position = row.get(0).map(i64::cast_unsigned).map_err(unavailable)?;
             let stream = events.last().map(|event| &event.stream);
             let event = recorded(position, row, stream, &mut self.texts)
                 .map_err(|source| ReadError::Damaged { position, source })?;
+            bytes += event.size();
             events.push(Arc::new(event));
         }
-        Ok(events)
+        Ok((events, false))
     }
 }
 
@@ -158,6 +173,20 @@ impl Readers {
         .await
     }
 
+    pub(super) async fn stream_page(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
+        let stream = stream.clone();
+        self.read(move |reader| {
+            let parameters = params![stream.as_str(), place_asked(from), count(limit)];
+            reader.page(STREAM, parameters, PAGE_BYTES).map(|(events, _)| events)
+        })
+        .await
+    }
+
     pub(super) async fn last(
         &self,
         stream: &StreamName,
@@ -191,14 +220,15 @@ impl Readers {
             filter.wanted_families().map(|families| serde_json::json!(families).to_string());
         self.read(move |reader| {
             let (from, until) = (place_asked(after), place_asked(to));
-            let events = match families {
-                None => reader.events(LOG, params![from, until, count(limit)]),
+            let (events, has_more) = match families {
+                None => reader.page(LOG, params![from, until, count(limit)], PAGE_BYTES),
                 Some(families) => {
-                    reader.events(LOG_OF_FAMILIES, params![from, until, count(limit), families])
+                    let parameters = params![from, until, count(limit), families];
+                    reader.page(LOG_OF_FAMILIES, parameters, PAGE_BYTES)
                 }
             }?;
             let scanned_to = match events.last() {
-                Some(last) if events.len() == limit => last.position,
+                Some(last) if has_more || events.len() == limit => last.position,
                 _ => to,
             };
             Ok(LogPage { events, scanned_to })

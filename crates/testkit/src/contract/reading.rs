@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kernel::event::{EventFilter, Position};
-use kernel::store::{EventStore, ExpectedRevision, Place};
+use kernel::store::{EventStore, ExpectedRevision, PAGE_BYTES, Place};
 
 use super::{append, event, event_with_id, events, stream};
 use crate::stores::TestStore;
@@ -73,6 +73,55 @@ pub async fn the_log_is_read_filtered_and_in_pages(test: TestStore) {
     assert_eq!(positions(store, 30, &rare, 2).await, ([].to_vec(), 30));
     let nothing = EventFilter::families_of(["testing.Never.v1"]);
     assert_eq!(positions(store, 0, &nothing, 2).await, ([].to_vec(), 30));
+}
+
+/// Reading what may be large, with little memory.
+pub async fn a_page_has_only_so_many_bytes(test: TestStore) {
+    const LARGE: usize = PAGE_BYTES / 4;
+    let event_of = |size: usize| {
+        let mut event = event();
+        event.data = format!("\"{}\"", "x".repeat(size - event.event_type.len() - 2)).into();
+        event
+    };
+    // Small ones first: nobody can tell from them what follows.
+    for number in 0..10 {
+        let size = if number < 3 { 100 } else { LARGE };
+        let expected = ExpectedRevision::exactly(u64::checked_sub(number, 1));
+        append(&test.store, "a-1", expected, vec![event_of(size)]).await.unwrap();
+    }
+    // From memory as well as from the disk.
+    let check = async |store: &Arc<dyn EventStore>| {
+        let all = EventFilter::all();
+        let happened = EventFilter::families_of(["testing.Happened.v1"]);
+        for filter in [&all, &happened] {
+            let mut after = 0;
+            let mut found = Vec::new();
+            while after < 10 {
+                let (positions, scanned_to) = positions(store, after, filter, 100).await;
+                assert!((1..=7).contains(&positions.len()), "{positions:?}");
+                assert_eq!(positions.last(), Some(&scanned_to));
+                found.extend(positions);
+                after = scanned_to;
+            }
+            assert_eq!(found, (1..=10).collect::<Vec<_>>());
+        }
+        let mut found = Vec::new();
+        loop {
+            let from = found.len() as u64;
+            let page = store.read_stream_page(&stream("a-1"), from, 100).await.unwrap();
+            let bytes: usize = page.iter().map(|event| event.size()).sum();
+            assert!(bytes < PAGE_BYTES + 4 * LARGE, "{bytes}");
+            if page.is_empty() {
+                break;
+            }
+            found.extend(page.iter().map(|event| event.revision));
+        }
+        assert_eq!(found, (0..10).collect::<Vec<_>>());
+        let page = store.read_stream_page(&stream("a-1"), 4, 2).await.unwrap();
+        assert_eq!(page.iter().map(|event| event.revision).collect::<Vec<_>>(), [4, 5]);
+    };
+    check(&test.store).await;
+    check(&test.restarted().await.store).await;
 }
 
 async fn positions(

@@ -108,3 +108,35 @@ async fn a_stream_of_ten_thousand_events_is_read_whole_in_both_directions() {
     let events = all_of(client.read_all(&options).await.unwrap()).await.unwrap();
     assert!(revisions(&events).into_iter().eq((0..10_000).rev()));
 }
+
+#[tokio::test]
+async fn large_events_after_small_ones_are_read_whole_in_both_directions() {
+    let store = TestStore::sqlite().await;
+    let server = TestServer::on(store.store.clone(), WireSettings::default()).await;
+    let client = server.client();
+    append(&client, "s", 20).await;
+    let large = bytes::Bytes::from(vec![1; 900_000]);
+    for _ in 0..20 {
+        let event = eventstore::EventData::binary("Large", large.clone());
+        client.append_to_stream("s", &Default::default(), event).await.unwrap();
+    }
+    append(&client, "s", 1).await;
+    let forwards: Vec<u64> = (0..41).collect();
+    let backwards: Vec<u64> = (0..41).rev().collect();
+    let options = ReadStreamOptions::default;
+    let of_stream = async |options: ReadStreamOptions| {
+        revisions(&all_of(client.read_stream("s", &options).await.unwrap()).await.unwrap())
+    };
+    let of_log = async |options: ReadAllOptions| {
+        revisions(&all_of(client.read_all(&options).await.unwrap()).await.unwrap())
+    };
+    assert_eq!(of_stream(options().position(StreamPosition::Start)).await, forwards);
+    let from_end = options().backwards().position(StreamPosition::End);
+    assert_eq!(of_stream(from_end.clone()).await, backwards);
+    assert_eq!(of_stream(from_end.max_count(15)).await, backwards[..15]);
+    let options = ReadAllOptions::default;
+    assert_eq!(of_log(options().position(StreamPosition::Start)).await, forwards);
+    let from_end = options().backwards().position(StreamPosition::End);
+    assert_eq!(of_log(from_end.clone()).await, backwards);
+    assert_eq!(of_log(from_end.max_count(15)).await, backwards[..15]);
+}
