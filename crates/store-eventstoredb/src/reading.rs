@@ -6,7 +6,7 @@ use eventstore::{
     Error, Position as WirePosition, ReadAllOptions, ReadStream, ReadStreamOptions, StreamPosition,
 };
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{LogPage, ReadError};
+use kernel::store::{LogPage, PAGE_BYTES, ReadError};
 
 use crate::connection::Connection;
 use crate::events;
@@ -26,17 +26,23 @@ async fn collect(reading: Result<ReadStream, Error>) -> Result<Vec<Arc<RecordedE
         other => other.map_err(unavailable)?,
     };
     let mut found = Vec::new();
-    loop {
-        match reading.next().await {
-            Ok(Some(event)) => {
-                let event = event.get_original_event();
-                let position = event.position.commit;
-                let damaged = |source| ReadError::Damaged { position, source };
-                found.push(Arc::new(events::read(event).map_err(damaged)?));
-            }
-            Ok(None) | Err(Error::ResourceNotFound) => return Ok(found),
-            Err(error) => return Err(unavailable(error)),
+    while let Some(event) = next(&mut reading).await? {
+        found.push(event);
+    }
+    Ok(found)
+}
+
+/// The next event that a read gives, `None` at its end.
+async fn next(reading: &mut ReadStream) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
+    match reading.next().await {
+        Ok(Some(event)) => {
+            let event = event.get_original_event();
+            let position = event.position.commit;
+            let damaged = |source| ReadError::Damaged { position, source };
+            Ok(Some(Arc::new(events::read(event).map_err(damaged)?)))
         }
+        Ok(None) | Err(Error::ResourceNotFound) => Ok(None),
+        Err(error) => Err(unavailable(error)),
     }
 }
 
@@ -84,14 +90,15 @@ impl Connection {
             .position(StreamPosition::Position(from))
             .forwards()
             .max_count(count);
-        let found = collect(self.events.read_all(&options).await).await?;
+        let mut reading = self.events.read_all(&options).await.map_err(unavailable)?;
         let mut page = LogPage { events: Vec::new(), scanned_to: after };
-        for event in found {
-            if page.events.len() == limit {
-                break;
-            }
+        let mut bytes = 0;
+        // What is not wanted is let go at once, and what comes after the page is not read.
+        while page.events.len() < limit && bytes < PAGE_BYTES {
+            let Some(event) = next(&mut reading).await? else { break };
             page.scanned_to = event.position;
             if filter.matches(&event.event_type) {
+                bytes += event.size();
                 page.events.push(event);
             }
         }
