@@ -308,6 +308,27 @@ fn sealed_value(object: &Map<String, Value>) -> Result<Option<SealedValue>, KeyE
     }
 }
 
+/// Refuses data that no reader of a module's events could read back: what is no object in JSON, or has
+/// sealed values that were not made by sealing. For events that were encoded elsewhere. Whether the
+/// values open is known to whoever has their keys.
+pub fn must_be_readable(event_type: &str, data: &[u8]) -> Result<(), CodecError> {
+    let object: Map<String, Value> = serde_json::from_slice(data).map_err(|error| {
+        CodecError::Malformed { event_type: event_type.to_owned(), source: discreet(&error) }
+    })?;
+    Ok(check_sealed_values(&Value::Object(object))?)
+}
+
+fn check_sealed_values(data: &Value) -> Result<(), KeyError> {
+    match data {
+        Value::Object(object) => match sealed_value(object)? {
+            Some(_) => Ok(()),
+            None => object.values().try_for_each(check_sealed_values),
+        },
+        Value::Array(items) => items.iter().try_for_each(check_sealed_values),
+        _ => Ok(()),
+    }
+}
+
 fn collect_key_ids(data: &Value, key_ids: &mut Vec<Uuid>) -> Result<(), KeyError> {
     match data {
         Value::Object(object) => match sealed_value(object)? {

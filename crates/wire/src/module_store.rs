@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::accounts::Caller;
 use crate::endpoint::{Endpoint, MOST_APPENDED_EVENTS};
 use crate::ownership::Owner;
-use crate::proposed::{must_be_plain, must_be_plain_metadata};
+use crate::proposed::{must_be_plain, must_be_plain_metadata, must_be_readable};
 use crate::protocol::store::append_many_response::appended::Last;
 use crate::protocol::store::append_many_response::refused::Reason;
 use crate::protocol::store::append_many_response::{
@@ -274,6 +274,7 @@ impl StoreService {
         };
         must_be_plain(id, &event.event_type)?;
         must_be_plain_metadata(id, &metadata)?;
+        must_be_readable(id, &event.event_type, &event.data)?;
         let event_type = event.event_type.into();
         Ok(NewEvent { id, event_type, data: event.data, metadata, foreign: None })
     }

@@ -1,8 +1,9 @@
 //! Events as clients are given them.
 
 use chrono::{DateTime, Utc};
-use kernel::codec::Codec;
+use kernel::codec::{Codec, CodecError};
 use kernel::event::{ContentType, Metadata, Position, RecordedEvent, Revision, StreamName};
+use kernel::keys::KeyError;
 use serde::Serialize;
 
 use crate::accounts::Caller;
@@ -54,7 +55,7 @@ impl Presentation {
             }
             (None, opening) => {
                 let opened = match opening {
-                    Some(codec) => Some(opened(event, codec).await?),
+                    Some(codec) => opened(event, codec).await?,
                     None => None,
                 };
                 let data = opened.as_deref().map_or(&*event.data, str::as_bytes);
@@ -70,10 +71,23 @@ impl Presentation {
     }
 }
 
-/// What an event of a module says, with the personal data that can still be opened.
-async fn opened(event: &RecordedEvent, codec: &Codec) -> Result<String, Refusal> {
-    let unreadable = |error| Refusal::unreadable(event.position, error);
-    Ok(codec.opened_data(event).await.map_err(unreadable)?.to_string())
+/// What an event of a module says, with the personal data that can still be opened. `None` where
+/// that is not what the codec writes: it is given out as it is stored, so that one such event, which
+/// nobody can remove, does not keep its readers from all that follows.
+async fn opened(event: &RecordedEvent, codec: &Codec) -> Result<Option<String>, Refusal> {
+    match codec.opened_data(event).await {
+        Ok(data) => Ok(Some(data.to_string())),
+        Err(CodecError::Key(error @ KeyError::Unavailable(_))) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                position = event.position,
+                event_type = %event.event_type,
+                error = &error as &dyn std::error::Error,
+                "an event is given out as it is stored, because it cannot be opened"
+            );
+            Ok(None)
+        }
+    }
 }
 
 fn described(event: &RecordedEvent) -> Result<Vec<u8>, Refusal> {

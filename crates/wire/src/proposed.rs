@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use kernel::codec;
 use kernel::event::{ContentType, Foreign, Metadata, NewEvent, StreamName};
 use kernel::planning::MAX_EVENT_BYTES;
 use kernel::shared_text::SharedText;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::accounts::Caller;
 use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, MOST_APPENDED_EVENTS};
 use crate::identifiers::read_uuid;
+use crate::lifecycle::{METADATA, TOMBSTONE};
 use crate::ownership::Owner;
 use crate::protocol::shared;
 use crate::protocol::streams::{append_req, batch_append_req};
@@ -120,12 +122,13 @@ impl Gathered {
         stream: &StreamName,
         caller: &Caller,
     ) -> Result<Vec<NewEvent>, Refusal> {
-        let module = match endpoint.ownership.of(stream) {
-            Owner::Module(module) => Some(module),
-            _ => None,
+        let (module, is_metadata) = match endpoint.ownership.of(stream) {
+            Owner::Module(module) => (Some(module), false),
+            Owner::Metadata(_) => (None, true),
+            Owner::System | Owner::Free => (None, false),
         };
         let now = endpoint.clock.now();
-        let writer = Writer { endpoint, module, caller, now };
+        let writer = Writer { endpoint, module, is_metadata, caller, now };
         self.events.into_iter().map(|event| writer.event(event)).collect()
     }
 }
@@ -135,6 +138,8 @@ struct Writer<'a> {
     endpoint: &'a Endpoint,
     /// The module whose stream it is.
     module: Option<&'a str>,
+    /// Whether the stream holds another one's metadata.
+    is_metadata: bool,
     caller: &'a Caller,
     now: DateTime<Utc>,
 }
@@ -149,6 +154,11 @@ impl Writer<'_> {
                 "{event_type} is an event of the module {module}, which writes it to streams of its own only"
             )));
         }
+        if !self.is_metadata && [METADATA, TOMBSTONE].contains(&&*event_type) {
+            return Err(Refusal::Invalid(format!(
+                "{event_type} has a meaning of its own: set metadata on $$<stream>, and end a stream with Tombstone"
+            )));
+        }
         let told = Told::of(&metadata);
         if self.module.is_some() {
             if content_type != ContentType::Json || module_of_event.is_none() {
@@ -156,6 +166,7 @@ impl Writer<'_> {
                     "event {id} of a module's stream must be an event of that module, in JSON"
                 )));
             }
+            must_be_readable(id, &event_type, &data)?;
             let metadata = self.metadata_of_module(id, &told);
             must_be_plain_metadata(id, &metadata)?;
             return Ok(NewEvent { id, event_type, data, metadata, foreign: None });
@@ -193,6 +204,15 @@ pub(crate) fn must_be_plain(event_id: Uuid, text: &str) -> Result<(), Refusal> {
         return Err(Refusal::Invalid(problem));
     }
     Ok(())
+}
+
+/// Refuses an event of a module that its readers could not read.
+pub(crate) fn must_be_readable(id: Uuid, event_type: &str, data: &[u8]) -> Result<(), Refusal> {
+    codec::must_be_readable(event_type, data).map_err(|_| {
+        Refusal::Invalid(format!(
+            "the data of event {id} must be an object in JSON, nested less than 128 deep, its sealed values as they were sealed"
+        ))
+    })
 }
 
 /// [`must_be_plain`] for the names in what travels with an event of a module.

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use kernel::codec::CodecError;
 use kernel::event::{InvalidStreamName, Revision, StreamName};
 use kernel::keys::KeyError;
 use kernel::store::{AppendError, BoxError, ExpectedRevision, ReadError};
@@ -282,16 +281,6 @@ impl From<ReadError> for Refusal {
 impl From<KeyError> for Refusal {
     fn from(error: KeyError) -> Self {
         Self::Unavailable { what: "the key vault", source: error.into() }
-    }
-}
-
-impl Refusal {
-    /// Of an event whose data could not be opened.
-    pub(crate) fn unreadable(position: u64, error: CodecError) -> Self {
-        match error {
-            CodecError::Key(error @ KeyError::Unavailable(_)) => error.into(),
-            error => Self::Damaged { position, source: error.into() },
-        }
     }
 }
 

@@ -164,6 +164,21 @@ async fn a_module_writes_its_own_streams_and_events_only() {
 }
 
 #[tokio::test]
+async fn a_module_writes_only_what_its_readers_can_read() {
+    let service = service();
+    let nested = format!("{}1{}", r#"{"a":"#.repeat(300), "}".repeat(300));
+    for data in
+        ["", "[]", "7", "{", "\u{0}", r#"{"name":{"$sealed":7}}"#, r#"{"$sealed":"x"}"#, &nested]
+    {
+        let event = wire::NewEvent { data: data.into(), ..event(PLACED) };
+        let appends = vec![append("order-1", ExpectedRevision::Any, vec![event])];
+        let status = append_many(&service, appends).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{data}");
+    }
+    assert_eq!(service.0.store.head().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn keys_are_handed_to_those_who_need_them() {
     let service = service();
     let subject = new_id();

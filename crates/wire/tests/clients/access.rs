@@ -142,6 +142,27 @@ async fn nobody_but_a_module_writes_its_streams_or_its_events() {
     assert!(metadata["recorded_at"].is_string() && metadata["$correlationId"].is_string());
 }
 
+#[tokio::test]
+async fn nobody_ends_a_stream_or_describes_one_by_an_event_of_his_own() {
+    let settings = settings([("free", account("a", &["read", "append", "system"]))]);
+    let server = TestServer::start_with(settings).await;
+    let client = server.client_of("free", "a");
+    let any = expecting(ExpectedRevision::Any);
+    for name in ["$streamDeleted", "$metadata"] {
+        for stream in ["s", "$s"] {
+            let event = eventstore::EventData::json(name, &json!({})).unwrap();
+            match client.append_to_stream(stream, &any, event).await {
+                Err(Error::Grpc { code, message }) => {
+                    assert_eq!(format!("{code:?}"), "InvalidArgument", "{message}");
+                }
+                other => panic!("{name} to {stream}: {other:?}"),
+            }
+        }
+    }
+    append(&client, "s", 1).await;
+    assert_eq!(read(&client, "s").await.unwrap().len(), 1);
+}
+
 async fn refused(settings: WireSettings) -> StartError {
     let store: std::sync::Arc<dyn kernel::store::EventStore> = std::sync::Arc::new(
         kernel::memory::MemoryStore::new(std::sync::Arc::new(kernel::seams::SystemClock)),

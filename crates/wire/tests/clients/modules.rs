@@ -86,3 +86,23 @@ async fn what_is_erased_is_told_to_be_so() {
     let erased = json!({ "customer": { "name": { "$erased": true } }, "lines": [1] });
     assert_eq!(events[0].as_json::<Value>().unwrap(), erased);
 }
+
+#[tokio::test]
+async fn an_event_that_cannot_be_opened_is_given_out_as_it_is_stored() {
+    let server = TestServer::start_with(settings()).await;
+    let subject = new_id();
+    let written = write_order(&server, subject).await;
+    // As it may stand in a log that was written before it was looked at.
+    let broken = [&b"no json"[..], br#"{"name":{"$sealed":"nothing"}}"#];
+    for data in broken {
+        let event = NewEvent { id: new_id(), data: data.to_vec(), ..written.clone() };
+        let (stream, expected) = (StreamName::new("order-1").unwrap(), ExpectedRevision::Any);
+        let request = AppendRequest { stream, expected, events: vec![event] };
+        server.store.append(request).await.unwrap();
+    }
+    write_order(&server, subject).await;
+    let events = read(&server.client_of("trusted", "x"), "order-1").await.unwrap();
+    assert_eq!(events.len(), 4);
+    assert_eq!([&*events[1].data, &*events[2].data], broken);
+    assert_eq!(events[3].as_json::<Value>().unwrap()["customer"]["name"], "Ada Martin");
+}
