@@ -100,6 +100,12 @@ fn call_at(path: &str) -> Call {
         "bascule.store.v1.Store/IsDestroyed" => {
             call("store_is_destroyed", Needs::SomeModule, Sends::Little)
         }
+        "bascule.store.v1.Store/DestroyKeys" => {
+            call("store_destroy_keys", Needs::This(Right::Erase), Sends::Little)
+        }
+        "bascule.store.v1.Store/LookupKey" => {
+            call("store_lookup_key", Needs::SomeModule, Sends::Fewest)
+        }
         _ => call("other", Needs::Nothing, Sends::Fewest),
     }
 }
@@ -113,10 +119,7 @@ impl Needs {
             Self::ToWrite => Err(Refusal::Forbidden(
                 "this needs the right append, system or that to a module".to_owned(),
             )),
-            Self::SomeModule if caller.is_module() => Ok(()),
-            Self::SomeModule => {
-                Err(Refusal::Forbidden("this needs the right to a module".to_owned()))
-            }
+            Self::SomeModule => caller.needs_any_module(),
         }
     }
 }

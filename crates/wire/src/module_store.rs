@@ -166,7 +166,7 @@ impl Store for StoreService {
         &self,
         request: Request<wire::DestroyKeysRequest>,
     ) -> Result<Response<wire::DestroyKeysResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (_, extensions, request) = request.into_parts();
         let destroy = |caller: Caller| async move {
             caller.needs(&Right::Erase)?;
             let subjects = request.subjects.iter().map(|subject| uuid(subject, "the subject"));
@@ -175,7 +175,7 @@ impl Store for StoreService {
             self.0.codec.destroy_keys(&subjects, &retained).await?;
             Ok(wire::DestroyKeysResponse {})
         };
-        self.0.answer("store_destroy_keys", &metadata, destroy).await
+        self.0.answer("store_destroy_keys", &extensions, destroy).await
     }
 
     async fn lookup_key(
@@ -187,7 +187,7 @@ impl Store for StoreService {
             let key = self.0.vault.lookup_key().await?.to_bytes().to_vec();
             Ok(wire::LookupKeyResponse { key })
         };
-        self.0.answer("store_lookup_key", request.metadata(), key).await
+        self.0.answer("store_lookup_key", request.extensions(), key).await
     }
 }
 
