@@ -123,6 +123,14 @@ pub fn event() -> NewEvent {
     event_with_id(kernel::seams::new_id(), kernel::seams::new_id())
 }
 
+/// A new event of so many bytes, its type included.
+fn event_of(size: usize) -> NewEvent {
+    let mut event = event();
+    let frame = r#"{"text":""}"#.len() + event.event_type.len();
+    event.data = format!(r#"{{"text":"{}"}}"#, "x".repeat(size - frame)).into();
+    event
+}
+
 /// Some new events.
 pub fn events(count: usize) -> Vec<NewEvent> {
     (0..count).map(|_| event()).collect()

@@ -2,7 +2,7 @@
 
 use kernel::store::{AppendError, Appended, ExpectedRevision};
 
-use super::{append, assert_dense, event, events, request, stream, whole_log, written};
+use super::{append, assert_dense, event, event_of, events, request, stream, whole_log, written};
 use crate::stores::TestStore;
 
 /// Promise 1: every kind of expectation.
@@ -130,14 +130,12 @@ pub async fn an_id_may_stand_in_two_streams(test: TestStore) {
 
 /// Promise 7: the size limit.
 pub async fn oversized_events_are_refused_with_their_size(test: TestStore) {
-    let mut large = event();
-    large.data = vec![b'x'; 1024 * 1024];
+    let large = event_of(1024 * 1024 + 1);
     let size = large.size();
     let error = append(&test.store, "a-1", ExpectedRevision::Any, vec![large]).await.unwrap_err();
     let AppendError::EventTooLarge { size: found, limit, .. } = error else { panic!("{error}") };
     assert_eq!((found, limit), (size, 1024 * 1024));
-    let mut fitting = event();
-    fitting.data = vec![b'x'; 1024 * 1024 - fitting.event_type.len()];
+    let fitting = event_of(1024 * 1024);
     append(&test.store, "a-1", ExpectedRevision::Any, vec![fitting]).await.unwrap();
 }
 

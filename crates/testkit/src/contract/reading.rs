@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kernel::event::{EventFilter, Position};
 use kernel::store::{EventStore, ExpectedRevision, PAGE_BYTES, Place};
 
-use super::{append, event, event_with_id, events, stream};
+use super::{append, event, event_of, event_with_id, events, stream};
 use crate::stores::TestStore;
 
 /// Reading a stream.
@@ -78,11 +78,6 @@ pub async fn the_log_is_read_filtered_and_in_pages(test: TestStore) {
 /// Reading what may be large, with little memory.
 pub async fn a_page_has_only_so_many_bytes(test: TestStore) {
     const LARGE: usize = PAGE_BYTES / 4;
-    let event_of = |size: usize| {
-        let mut event = event();
-        event.data = format!("\"{}\"", "x".repeat(size - event.event_type.len() - 2)).into();
-        event
-    };
     // Small ones first: nobody can tell from them what follows.
     for number in 0..10 {
         let size = if number < 3 { 100 } else { LARGE };
