@@ -35,7 +35,7 @@ use crate::refusal::Refusal;
 const MOST_AT_ONCE: usize = 64;
 /// Appends of one call that have begun to come and are not all there.
 const MOST_BEGUN: usize = 64;
-/// What those may have together, in bytes.
+/// What those may have together, in bytes; and so may those that are carried out or wait.
 const MOST_BEGUN_BYTES: usize = 4 * MOST_APPENDED_BYTES;
 /// How long an append may take at most, whatever its client says.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
@@ -136,7 +136,11 @@ async fn sleep_until(time: Option<Instant>) {
     }
 }
 
-type Finished = (StreamName, BatchAppendResp);
+struct Finished {
+    stream: StreamName,
+    bytes: usize,
+    answer: BatchAppendResp,
+}
 
 /// One call.
 struct Session {
@@ -152,6 +156,7 @@ struct Session {
     busy: HashSet<StreamName>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
     unfinished: usize,
+    unfinished_bytes: usize,
 }
 
 /// The answers to the appends of one call.
@@ -172,6 +177,7 @@ pub(crate) fn session(
         busy: HashSet::new(),
         under_way: FuturesUnordered::new(),
         unfinished: 0,
+        unfinished_bytes: 0,
     };
     stream::unfold(Some(session), |session| async {
         let mut session = session?;
@@ -187,7 +193,9 @@ impl Session {
     /// The next answer, `None` when the client has sent all it wants and was told of everything.
     async fn next(&mut self) -> Option<Result<BatchAppendResp, Status>> {
         loop {
-            let takes_more = !self.has_ended && self.unfinished < MOST_AT_ONCE;
+            let takes_more = !self.has_ended
+                && self.unfinished < MOST_AT_ONCE
+                && self.unfinished_bytes < MOST_BEGUN_BYTES;
             if self.has_ended && self.unfinished == 0 {
                 return None;
             }
@@ -195,9 +203,10 @@ impl Session {
             let earliest = self.begun.values().map(Begun::ends).min();
             tokio::select! {
                 biased;
-                Some((stream, answer)) = self.under_way.next() => {
-                    self.finished(&stream);
-                    return Some(Ok(answer));
+                Some(finished) = self.under_way.next() => {
+                    self.unfinished_bytes -= finished.bytes;
+                    self.finished(&finished.stream);
+                    return Some(Ok(finished.answer));
                 }
                 () = sleep_until(earliest), if earliest.is_some() => {
                     if let Some(answer) = self.expire() {
@@ -341,6 +350,7 @@ impl Session {
 
     fn carry_out(&mut self, batch: Batch) {
         self.unfinished += 1;
+        self.unfinished_bytes += batch.gathered.bytes();
         if self.busy.contains(&batch.stream) {
             self.waiting.entry(batch.stream.clone()).or_default().push_back(batch);
         } else {
@@ -353,6 +363,7 @@ impl Session {
         let (endpoint, caller) = (Arc::clone(&self.endpoint), self.caller.clone());
         let appending = async move {
             let Batch { echo, stream, expected, deadline, gathered, held } = batch;
+            let bytes = gathered.bytes();
             let append = endpoint.append(&caller, stream.clone(), expected, gathered);
             let outcome = if deadline <= Instant::now() {
                 Err(Refusal::DeadlineExceeded)
@@ -360,7 +371,7 @@ impl Session {
                 timeout_at(deadline, append).await.unwrap_or(Err(Refusal::DeadlineExceeded))
             };
             drop(held);
-            (stream, echo.answer(outcome))
+            Finished { stream, bytes, answer: echo.answer(outcome) }
         };
         self.under_way.push(appending.boxed());
     }

@@ -132,6 +132,11 @@ async fn nobody_but_a_module_writes_its_streams_or_its_events() {
         let refused = client.tombstone_stream("order-1", &Default::default()).await;
         assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
     }
+    // What nobody could read back as an event of a module.
+    let refused = orders.append_to_stream("order-1", &any, {
+        eventstore::EventData::json(placed, &json!(["no object"])).unwrap()
+    });
+    assert!(matches!(refused.await, Err(Error::Grpc { .. })));
     let told = json!({ "actor": "Ada", "origin_system": "elsewhere" });
     let event = event(placed).metadata_as_json(&told).unwrap();
     orders.append_to_stream("order-1", &any, event).await.unwrap();
