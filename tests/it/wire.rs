@@ -1,5 +1,5 @@
 //! The official clients of EventStoreDB in Python and JavaScript against the real binary: what they do
-//! stands in `tests/wire/`. Those in Rust meet the server in `crates/wire`.
+//! stands in `tests/wire/`. Those in Rust meet the server in `crates/wire`; here they connect by TLS.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -129,6 +129,48 @@ fn the_javascript_client_finds_what_it_expects() {
 #[test]
 fn the_javascript_client_connects_by_tls() {
     check_with_tls(node());
+}
+
+/// The address of the official clients in Rust.
+fn url(scheme: &str, name: &str, server: &Server, certificate: &Path) -> String {
+    let address = server.wire_address().replace("127.0.0.1", "localhost");
+    format!("{scheme}://{name}:swordfish@{address}?tls=true&tlsCaFile={}", certificate.display())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rust_client_connects_by_tls() {
+    use eventstore::{Client, Error, EventData};
+    let data = Data::new();
+    let (mut server, certificate) = serve_with_tls(&data);
+    let client =
+        |name| Client::new(url("esdb", name, &server, &certificate).parse().unwrap()).unwrap();
+    let event = || EventData::json("Greeted", &serde_json::json!({ "name": "Ada" })).unwrap();
+    let ada = client("ada");
+    ada.append_to_stream("greetings", &Default::default(), event()).await.unwrap();
+    let mut read = ada.read_stream("greetings", &Default::default()).await.unwrap();
+    let greeted = read.next().await.unwrap().unwrap();
+    assert_eq!(greeted.get_original_event().event_type, "Greeted");
+    let refused = client("eve").append_to_stream("greetings", &Default::default(), event()).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+    assert!(server.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_successor_connects_by_tls() {
+    use kurrentdb::{Client, Error, EventData};
+    let data = Data::new();
+    let (mut server, certificate) = serve_with_tls(&data);
+    let client =
+        |name| Client::new(url("kurrentdb", name, &server, &certificate).parse().unwrap()).unwrap();
+    let event = || EventData::json("Greeted", &serde_json::json!({ "name": "Ada" })).unwrap();
+    let ada = client("ada");
+    ada.append_to_stream("greetings", &Default::default(), event()).await.unwrap();
+    let mut read = ada.read_stream("greetings", &Default::default()).await.unwrap();
+    let greeted = read.next().await.unwrap().unwrap();
+    assert_eq!(greeted.get_original_event().event_type, "Greeted");
+    let refused = client("eve").append_to_stream("greetings", &Default::default(), event()).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+    assert!(server.stop().success());
 }
 
 #[test]
