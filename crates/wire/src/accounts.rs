@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::sync::Semaphore;
 use tonic::codegen::http::HeaderMap;
 
+use crate::capacity::Share;
 use crate::connections::Peer;
 use crate::ownership::{Owner, Ownership};
 use crate::refusal::Refusal;
@@ -84,13 +85,15 @@ pub(crate) struct Caller {
     /// Who it is, as events tell it.
     pub(crate) name: SharedText,
     rights: Arc<[Right]>,
+    /// What its requests may hold.
+    pub(crate) share: Share,
 }
 
 impl Caller {
     /// Somebody with certain rights.
     #[cfg(test)]
     pub(crate) fn of(name: &str, rights: &[Right]) -> Self {
-        Self { name: name.into(), rights: rights.into() }
+        Self { name: name.into(), rights: rights.into(), share: Share::default() }
     }
 
     pub(crate) fn may(&self, right: &Right) -> bool {
@@ -245,8 +248,11 @@ impl Accounts {
                 }
                 _ => return Err(AccountsError::NoPassword(name.clone())),
             };
-            let caller =
-                Caller { name: name.as_str().into(), rights: account.rights.as_slice().into() };
+            let caller = Caller {
+                name: name.as_str().into(),
+                rights: account.rights.as_slice().into(),
+                share: Share::default(),
+            };
             accounts.insert(name.clone(), Account { caller, password });
         }
         let hashed = |account: &Account| matches!(account.password, Password::Hashed(_));
@@ -254,7 +260,7 @@ impl Accounts {
         let rights = [Right::Read, Right::Append].into();
         Ok(Self {
             accounts,
-            anonymous: Caller { name: ANONYMOUS.into(), rights },
+            anonymous: Caller { name: ANONYMOUS.into(), rights, share: Share::default() },
             decoy,
             key,
             wrong: Cache::builder()

@@ -8,6 +8,8 @@ use crate::refusal::Refusal;
 
 /// What requests in progress may have sent together, in bytes.
 const MOST_RECEIVED_BYTES: usize = 256 * 1024 * 1024;
+/// The same of those of one account, so that none keeps the others from sending.
+const MOST_OF_ONE_ACCOUNT: usize = MOST_RECEIVED_BYTES / 2;
 /// Reads and subscriptions that may be open together.
 const MOST_READERS: usize = 1_000;
 
@@ -28,9 +30,9 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// Begins to count what one request sends.
-    pub(crate) fn receiving(&self) -> Received {
-        Received { all: Arc::clone(&self.received), held: Arc::default() }
+    /// Begins to count what one request sends, of whoever has this share.
+    pub(crate) fn receiving(&self, share: Option<Share>) -> Received {
+        Received { all: Arc::clone(&self.received), share, held: Arc::default() }
     }
 
     /// Room for one more reader.
@@ -54,30 +56,55 @@ impl Drop for Reader {
     }
 }
 
+/// What is left of it for the requests of one account.
+#[derive(Debug, Clone)]
+pub(crate) struct Share(Arc<Semaphore>);
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(MOST_OF_ONE_ACCOUNT)))
+    }
+}
+
 /// Bytes that are kept; given back when this is dropped.
-pub(crate) type Held = Option<OwnedSemaphorePermit>;
+pub(crate) type Held = Option<Bytes>;
+
+/// Some bytes of all, and of the share of an account.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    of_all: OwnedSemaphorePermit,
+    of_share: Option<OwnedSemaphorePermit>,
+}
 
 /// What one request has sent and nobody has taken over yet. Cheap to clone; given back with the last
 /// clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     all: Arc<Semaphore>,
+    share: Option<Share>,
     held: Arc<Mutex<Held>>,
 }
 
 impl Received {
     /// Counts some bytes more; refuses what is more than there is room for.
     pub(crate) fn add(&self, bytes: usize) -> Result<(), Refusal> {
-        let more = u32::try_from(bytes)
-            .ok()
-            .and_then(|bytes| Arc::clone(&self.all).try_acquire_many_owned(bytes).ok());
-        let Some(more) = more else {
+        let Some(more) = self.room(bytes) else {
             return Err(Refusal::Busy(
                 "requests in progress hold as much memory as they may; try again later",
             ));
         };
         merge(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner), Some(more));
         Ok(())
+    }
+
+    fn room(&self, bytes: usize) -> Option<Bytes> {
+        let bytes = u32::try_from(bytes).ok()?;
+        let of = |left: &Arc<Semaphore>| Arc::clone(left).try_acquire_many_owned(bytes).ok();
+        let of_share = match &self.share {
+            Some(Share(left)) => Some(of(left)?),
+            None => None,
+        };
+        Some(Bytes { of_all: of(&self.all)?, of_share })
     }
 
     /// Takes over what came since the last time.
@@ -89,7 +116,14 @@ impl Received {
 /// Keeps the one together with the other.
 pub(crate) fn merge(held: &mut Held, more: Held) {
     match (held.as_mut(), more) {
-        (Some(held), Some(more)) => held.merge(more),
+        (Some(held), Some(more)) => {
+            held.of_all.merge(more.of_all);
+            match (held.of_share.as_mut(), more.of_share) {
+                (Some(held), Some(more)) => held.merge(more),
+                (None, more) => held.of_share = more,
+                (Some(_), None) => {}
+            }
+        }
         (None, more) => *held = more,
         (Some(_), None) => {}
     }
@@ -102,7 +136,7 @@ mod tests {
     #[test]
     fn what_requests_hold_together_is_bounded_and_given_back() {
         let capacity = Capacity::default();
-        let (one, other) = (capacity.receiving(), capacity.receiving());
+        let (one, other) = (capacity.receiving(None), capacity.receiving(None));
         one.add(MOST_RECEIVED_BYTES - 10).unwrap();
         assert!(matches!(other.add(11), Err(Refusal::Busy(_))));
         other.add(10).unwrap();
@@ -112,7 +146,22 @@ mod tests {
         drop(taken);
         one.add(10).unwrap();
         drop(one);
-        capacity.receiving().add(MOST_RECEIVED_BYTES).unwrap();
+        capacity.receiving(None).add(MOST_RECEIVED_BYTES).unwrap();
+    }
+
+    #[test]
+    fn no_account_takes_all_there_is() {
+        let capacity = Capacity::default();
+        let (one, other) = (Share::default(), Share::default());
+        let greedy = capacity.receiving(Some(one.clone()));
+        for _ in 0..2 {
+            greedy.add(MOST_OF_ONE_ACCOUNT / 2).unwrap();
+        }
+        assert!(greedy.add(1).is_err());
+        assert!(capacity.receiving(Some(one.clone())).add(1).is_err(), "of another request");
+        capacity.receiving(Some(other)).add(MOST_OF_ONE_ACCOUNT).unwrap();
+        drop(greedy);
+        capacity.receiving(Some(one)).add(MOST_OF_ONE_ACCOUNT).unwrap();
     }
 
     #[test]

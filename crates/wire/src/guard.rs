@@ -180,15 +180,17 @@ async fn admit(
     mut request: http::Request<Body>,
 ) -> Result<http::Request<Body>, Refusal> {
     let peer = Peer::of(request.extensions());
+    let mut share = None;
     if call.needs != Needs::Nothing {
         let caller = endpoint.accounts.caller(request.headers(), peer.as_ref()).await?;
         call.needs.of(&caller)?;
         if let Some(peer) = &peer {
             peer.is_known();
         }
+        share = Some(caller.share.clone());
         request.extensions_mut().insert(caller);
     }
-    let received = endpoint.capacity.receiving();
+    let received = endpoint.capacity.receiving(share);
     request.extensions_mut().insert(received.clone());
     let stopping = endpoint.stopping.clone();
     Ok(request.map(|body| Body::new(Incoming::new(body, call.sends, received, stopping))))
