@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use http::module::Module;
 use kernel::codec::Codec;
 use kernel::execution::Environment;
-use kernel::seams::SystemClock;
+use kernel::keys::KeyHolder;
+use kernel::seams::{SystemClock, new_id};
 use wire::{Ownership, Served};
 
 use crate::configuration::Configuration;
@@ -86,7 +87,9 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             expect_elsewhere(name, configuration).await?;
             continue;
         }
-        expect_own_tables(name, configuration)?;
+        if is_module {
+            expect_rights(name, &opened).await?;
+        }
         let module = one.open(environment.clone(), configuration).await;
         let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
         if is_module && configuration.awaits_charge(name) {
@@ -115,14 +118,18 @@ async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::
     Ok(())
 }
 
-/// Fails where a service that waits for its module would do so on the system's own tables.
-fn expect_own_tables(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
-    let settings = configuration.modules.get(name);
-    anyhow::ensure!(
-        !configuration.awaits_charge(name)
-            || settings.is_some_and(|settings| settings.database.is_some()),
-        "{name} waits to be handed over, which needs tables of its own: say where they are, with --database or [modules.{name}] database"
-    );
+/// Fails where the store is another's and its account does not let a module do its work. Otherwise it
+/// would be handed over to where every command fails.
+async fn expect_rights(name: &str, opened: &Opened) -> anyhow::Result<()> {
+    let needs = |right: &str| {
+        format!(
+            "{name} needs the right {right} at the store, for its account: [wire.accounts] there"
+        )
+    };
+    let nobody = KeyHolder { subject: new_id(), purpose: name.to_owned() };
+    let writes = opened.vault.is_destroyed(&nobody).await;
+    writes.with_context(|| needs(&format!("module:{name}")))?;
+    opened.vault.opening_key(new_id()).await.with_context(|| needs("pii:read"))?;
     Ok(())
 }
 

@@ -168,6 +168,7 @@ const READ_APART: &[&str] = &[
     "master_key",
     "test_postgres",
     "test_postgres_bin",
+    "to_admin_token",
 ];
 
 impl Configuration {

@@ -21,7 +21,7 @@ use clap::Args;
 use database::HandOver;
 use http::forwarding::service;
 use http::idempotency::KeptRequest;
-use reqwest::{Method, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -34,8 +34,6 @@ use crate::progress::{EVENTS, Meter};
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is asked how far the read models are.
 const ASK_EVERY: Duration = Duration::from_millis(200);
-/// So close to the end of a log that goes on growing, the read models count as caught up.
-const CLOSE: u64 = 1000;
 /// Kept requests in one message.
 const PAGE: usize = 100;
 /// Until every replica has seen where requests go: twice as long as they take to look.
@@ -130,7 +128,13 @@ impl Side {
         }
         let told: Option<Told> = serde_json::from_str(&text).ok();
         let told = told.and_then(|told| told.detail.or(told.title)).unwrap_or_default();
-        bail!("{name} refuses ({status}): {told}")
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => {
+                " (BASCULE_ADMIN_TOKEN; the service's, where it is another, BASCULE_TO_ADMIN_TOKEN)"
+            }
+            _ => "",
+        };
+        bail!("{name} refuses ({status}): {told}{hint}")
     }
 
     async fn standing(&self) -> anyhow::Result<Standing> {
@@ -222,9 +226,12 @@ async fn take_back(
     module: &str,
     from_admin: &str,
 ) -> anyhow::Result<()> {
-    let (here, there) = (system.standing().await?, service.standing().await?);
+    let here = system.standing().await?;
+    let there = service.standing().await.context(
+        "if the service is lost, take the module back with --undo --without-the-service",
+    )?;
     ensure_alike(&here, &there)?;
-    if here.charge.epoch == 0 {
+    if here.charge.epoch == 0 && there.charge.epoch == 0 {
         bail!("{module} never left the system");
     }
     wait_for_read_models(system, module).await?;
@@ -262,7 +269,8 @@ async fn take_back(
 /// from where they were given away: what was done since stands in the log.
 async fn take_back_alone(system: &Side, module: &str) -> anyhow::Result<()> {
     let here = system.standing().await?;
-    ensure!(here.charge.epoch > 0, "{module} never left the system");
+    let never_left = here.charge.epoch == 0 && here.charge.elsewhere.is_none();
+    ensure!(!never_left, "{module} never left the system");
     let mut epoch = here.charge.epoch;
     if here.charge.elsewhere.is_some() {
         epoch += 1;
@@ -289,10 +297,12 @@ fn ensure_alike(here: &Standing, there: &Standing) -> anyhow::Result<()> {
 
 async fn wait_for_read_models(side: &Side, module: &str) -> anyhow::Result<()> {
     let meter = Meter::new(format!("{}'s read models of {module}", side.name), EVENTS);
+    // The log goes on growing; who has reached this end of it keeps up.
+    let end = side.standing().await?.head;
     loop {
         let standing = side.standing().await?;
         meter.update(standing.projected, standing.head, String::new());
-        if standing.projected + CLOSE >= standing.head {
+        if standing.projected >= end {
             meter.finish();
             return Ok(());
         }

@@ -141,6 +141,7 @@ pub fn described(state: &SubscriptionState) -> serde_json::Value {
         SubscriptionState::Starting => json!({ "state": "starting" }),
         SubscriptionState::Running => json!({ "state": "running" }),
         SubscriptionState::Standby { owner } => json!({ "state": "standby", "owner": owner }),
+        SubscriptionState::HandedOver { to } => json!({ "state": "handed_over", "to": to }),
         SubscriptionState::Incapable { event_type, position } => {
             json!({ "state": "incapable", "event_type": event_type, "position": position })
         }

@@ -211,7 +211,17 @@ async fn route(
 
 fn database<'r>(running: &'r Running, module: &str) -> Result<&'r Database, Problem> {
     let database = running.catalogue.database(module);
-    database.ok_or_else(|| Problem::not_found(format!("The module {module} does not run here.")))
+    database.ok_or_else(|| {
+        let modules = crate::registry::modules();
+        Problem::not_found(if modules.contains(&module) {
+            format!(
+                "The module {module} does not run here: --modules leaves it out, or [modules.{module}] \
+                 remote, which has to be taken out of the configuration first."
+            )
+        } else {
+            format!("There is no module {module}; the modules are {}.", modules.join(", "))
+        })
+    })
 }
 
 fn charge_problem(error: ChargeError) -> Problem {

@@ -47,6 +47,8 @@ pub struct Overview {
 pub enum State {
     /// A process has the lease.
     Running,
+    /// Its module was handed over: how it gets on is known there.
+    HandedOver,
     /// No process runs it.
     Unowned,
     /// It has never run.
@@ -62,6 +64,7 @@ impl State {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::HandedOver => "handed over",
             Self::Unowned => "nobody runs it",
             Self::NotBuilt => "not built",
             Self::Stopped => "stopped",
@@ -123,10 +126,13 @@ impl Catalogue {
         let owner = status.lease.as_ref().filter(|lease| !lease.expired);
         let state = match (is_of_this_log, owner) {
             (false, _) => State::Stopped,
+            (true, Some(lease)) if lease.handed_over => State::HandedOver,
             (true, Some(_)) => State::Running,
             (true, None) => State::Unowned,
         };
-        let oldest = if is_of_this_log { self.oldest_outstanding(&status).await? } else { None };
+        let is_here = state != State::HandedOver;
+        let is_known = is_here && is_of_this_log;
+        let oldest = if is_known { self.oldest_outstanding(&status).await? } else { None };
         let age = oldest.map_or(0, |at| (self.environment.clock.now() - at).num_milliseconds());
         let (last_error, failed_at) = status.last_error.unzip();
         Ok(Overview {
@@ -136,13 +142,13 @@ impl Catalogue {
             state,
             position,
             head,
-            lag_events: head.saturating_sub(position),
+            lag_events: if is_here { head.saturating_sub(position) } else { 0 },
             lag_seconds: age.max(0) as f64 / 1000.0,
             owner: owner.map(|lease| lease.owner.clone()),
             updated_at: Some(status.updated_at),
             last_error,
             failed_at,
-            parked: status.parked,
+            parked: if is_here { status.parked } else { 0 },
             subscription: status.subscription,
         })
     }

@@ -37,6 +37,13 @@ pub(crate) async fn observe(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let SubscriptionState::HandedOver { .. } = *state.borrow() {
+            // Where it runs is known where it runs.
+            for gauge in [&events, &seconds, &owner, &stopped] {
+                gauge.set(0.0);
+            }
+            continue;
+        }
         let done = *position.borrow();
         let head = *environment.store.watch_head().borrow();
         events.set(head.saturating_sub(done) as f64);
@@ -59,10 +66,12 @@ pub(crate) async fn observe(
     }
 }
 
-/// Sets the gauge `subscription_parked_events`.
+/// Sets the gauge `subscription_parked_events`. What was handed over is parked where it went.
 pub(crate) fn tell_parked(status: &SubscriptionStatus) {
+    let is_elsewhere = status.lease.as_ref().is_some_and(|lease| lease.handed_over);
+    let parked = if is_elsewhere { 0 } else { status.parked };
     metrics::gauge!("subscription_parked_events", "subscription" => status.subscription.clone())
-        .set(status.parked as f64);
+        .set(parked as f64);
 }
 
 /// Finds the oldest wanted event that is not done.

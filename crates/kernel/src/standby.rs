@@ -105,6 +105,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 event_type: beyond.event_type.clone(),
                 position: beyond.position,
             },
+            (None, Some(lease)) if lease.handed_over => {
+                SubscriptionState::HandedOver { to: lease.owner.clone() }
+            }
             (None, Some(lease)) => SubscriptionState::Standby { owner: lease.owner.clone() },
             // Somebody was faster, and it is not written yet who.
             (None, None) => return Ok(()),

@@ -129,6 +129,11 @@ pub enum SubscriptionState {
         /// The other replica.
         owner: String,
     },
+    /// Its module was handed over to another service, which runs it.
+    HandedOver {
+        /// What people know that service by.
+        to: String,
+    },
     /// It waits for a replica of a newer release to handle an event that this release cannot read.
     Incapable {
         /// The event's type.

@@ -51,7 +51,7 @@ async fn a_module_is_never_left_to_nobody_by_settings(
     let waits =
         [("BASCULE_RUN", "[payments]"), ("BASCULE_MODULES__PAYMENTS__AWAITS_CHARGE", "true")];
     let told = refused(&data, &waits);
-    assert!(told.contains("needs tables of its own"), "{told}");
+    assert!(told.contains("has run on these tables"), "{told}");
     let tables = match engine {
         Engine::Sqlite => format!("sqlite:{}", data.path("bascule.payments.db").display()),
         Engine::Postgres => data.store(),
@@ -184,4 +184,93 @@ async fn an_erasure_is_not_complete_while_a_module_has_tables_elsewhere() {
     extract(&data, &system, &service, &["--undo"]);
     let (status, erasure) = system.admin_do(Method::POST, &path).await;
     assert_eq!((status, &erasure["complete"]), (200, &json!(true)), "{erasure}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_may_have_an_admin_token_of_its_own() {
+    let data = Data::new().with_lease(Duration::from_millis(500));
+    let system = data.serve();
+    let one = Service::on(Engine::Sqlite).await;
+    let mut environment = one.environment();
+    environment.push(("BASCULE_ADMIN_TOKEN", "a-token-of-the-service"));
+    let service = data.serve_with(&environment);
+    let said = complaint(try_extract(&data, &system, &service.http, &service));
+    assert!(said.contains("BASCULE_TO_ADMIN_TOKEN"), "{said}");
+    let mut command = data.bascule();
+    command.env("BASCULE_TO_ADMIN_TOKEN", "a-token-of-the-service").args(["extract", "payments"]);
+    command.args(["--from-admin", &system.admin, "--to", &service.http]);
+    let output = command.args(["--to-admin", &service.admin]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    paid(&system, "marie@exemple.fr").await;
+}
+
+/// A service that could not do the module's work is not there to be given it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_without_the_rights_does_not_start() {
+    for (rights, missing) in [
+        ("[read, \"module:payments\"]", "payments needs the right pii:read"),
+        ("[read, \"module:orders\", \"pii:read\"]", "payments needs the right module:payments"),
+    ] {
+        let data = Data::new();
+        let [listen, password, (name, _)] = SERVED;
+        let system = data.serve_with(&[listen, password, (name, rights)]);
+        let one = Service::reaching(Reach::Far, Engine::Sqlite, &data, &system).await;
+        let told = refused(&data, &one.environment());
+        assert!(told.contains(missing), "{told}");
+    }
+}
+
+/// Its tables here are gone, and the service has run it since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_module_comes_back_to_tables_that_are_new() {
+    let data = Data::new().with_lease(Duration::from_millis(500));
+    let mut system = data.serve();
+    let one = Service::on(Engine::Sqlite).await;
+    let service = data.serve_with(&one.environment());
+    paid(&system, "marie@exemple.fr").await;
+    extract(&data, &system, &service, &[]);
+    // Once as it is written, and once without a word: then both run it until it is undone.
+    for (settings, email) in [
+        (&[("BASCULE_MODULES__PAYMENTS__AWAITS_CHARGE", "true")][..], "jeanne@exemple.fr"),
+        (&[][..], "lucie@exemple.fr"),
+    ] {
+        assert!(system.stop().success());
+        for file in ["bascule.payments.db", "bascule.payments.db-wal", "bascule.payments.db-shm"] {
+            let _ = std::fs::remove_file(data.path(file));
+        }
+        system = data.serve_with(settings);
+        extract(&data, &system, &service, &["--undo"]);
+        assert_eq!(in_charge(&system).await, Value::Null);
+        assert_ne!(in_charge(&service).await, Value::Null);
+        paid(&system, email).await;
+        extract(&data, &system, &service, &[]);
+    }
+    assert!(system.stop().success());
+    let mut audit = Audit::default();
+    let system = data.serve();
+    audit.until_settled(&data, &system).await;
+    audit.compare_with_provider(&data).await;
+    assert_healthy(&data);
+}
+
+/// Nobody is alarmed because of what is done elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_handed_over_is_not_behind_here() {
+    let data = Data::new().with_lease(Duration::from_millis(500));
+    let system = data.serve();
+    let one = Service::on(Engine::Sqlite).await;
+    let service = data.serve_with(&one.environment());
+    extract(&data, &system, &service, &[]);
+    paid(&system, "marie@exemple.fr").await;
+    system
+        .until_admin("/metrics", |metrics| {
+            metrics.contains("subscription_lag_events{subscription=\"payments.collection\"} 0\n")
+                && metrics.contains("subscription_owner{subscription=\"payments.collection\"} 0\n")
+        })
+        .await;
+    let listed = data.run_ok(&["projections", "list", "--json"]);
+    let listed: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let policy = listed.iter().find(|one| one["subscription"] == "payments.collection").unwrap();
+    assert_eq!((&policy["state"], &policy["lag_events"]), (&json!("handed_over"), &json!(0)));
 }
