@@ -11,6 +11,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use futures::{FutureExt as _, Stream, stream};
 use kernel::event::StreamName;
 use kernel::store::ExpectedRevision;
+use prost::Message as _;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -37,6 +38,8 @@ const MOST_AT_ONCE: usize = 64;
 const MOST_BEGUN: usize = 64;
 /// What those may have together, in bytes; and so may those that are carried out or wait.
 const MOST_BEGUN_BYTES: usize = 4 * MOST_APPENDED_BYTES;
+/// Most bytes of a name that an answer repeats.
+const MOST_ECHOED: usize = 4096;
 /// How long an append may take at most, whatever its client says.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 const USUAL_DEADLINE: Duration = Duration::from_secs(10);
@@ -50,6 +53,18 @@ struct Echo {
 }
 
 impl Echo {
+    /// Also of what is refused for it, so that the client knows what is; but for names of a length
+    /// that nobody's have, which would be kept and sent only to be larger.
+    fn new(
+        correlation_id: Option<shared::Uuid>,
+        stream: Option<StreamIdentifier>,
+        expected: Option<ExpectedStreamPosition>,
+    ) -> Self {
+        let correlation_id = correlation_id.filter(|id| id.encoded_len() <= MOST_ECHOED);
+        let stream = stream.filter(|stream| stream.encoded_len() <= MOST_ECHOED);
+        Self { correlation_id, stream, expected }
+    }
+
     fn answer(self, result: Result<Outcome, Refusal>) -> BatchAppendResp {
         count("batch_append", result.as_ref().err());
         let result = match result {
@@ -238,7 +253,8 @@ impl Session {
         let id = match read_uuid(correlation_id.clone(), "an append") {
             Ok(id) => id,
             Err(refusal) => {
-                let echo = Echo { correlation_id: None, stream: None, expected: None };
+                let stream = options.and_then(|options| options.stream_identifier);
+                let echo = Echo::new(correlation_id, stream, None);
                 return Some(echo.answer(Err(refusal)));
             }
         };
@@ -282,11 +298,8 @@ impl Session {
     ) -> Result<Batch, (Echo, Refusal)> {
         let expected = of_batch(options.expected_stream_position);
         let stream = read_stream(options.stream_identifier.clone());
-        let echo = Echo {
-            correlation_id,
-            stream: stream.is_ok().then_some(options.stream_identifier).flatten(),
-            expected: expected.as_ref().ok().map(|expected| echoed(*expected)),
-        };
+        let told = expected.as_ref().ok().map(|expected| echoed(*expected));
+        let echo = Echo::new(correlation_id, options.stream_identifier, told);
         let refused = |refusal| (echo.clone(), refusal);
         let (stream, expected) = (stream.map_err(refused)?, expected.map_err(refused)?);
         self.caller.needs_to_write(&stream, &self.endpoint.ownership).map_err(refused)?;

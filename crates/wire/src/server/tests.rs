@@ -24,7 +24,7 @@ use super::*;
 use crate::endpoint::MOST_APPENDED_BYTES;
 use crate::identifiers::{UuidForm, read_uuid, uuid};
 use crate::ownership::Ownership;
-use crate::protocol::shared::{Empty, StreamIdentifier};
+use crate::protocol::shared::{self, Empty, StreamIdentifier};
 use crate::protocol::streams::append_req;
 use crate::protocol::streams::append_req::options::ExpectedStreamRevision;
 use crate::protocol::streams::batch_append_req::options::{DeadlineOption, ExpectedStreamPosition};
@@ -302,6 +302,29 @@ async fn an_append_that_is_begun_and_never_ended_is_answered_when_its_deadline_p
     let told = answer(&mut answers).await;
     assert_eq!((id_of(&told), error_code(&told)), (other, Code::Ok));
     assert_eq!(store.head().await.unwrap(), 1);
+    server.stop().await;
+}
+
+/// The client knows by it which of its appends was refused.
+#[tokio::test]
+async fn what_an_append_is_called_is_told_back_though_it_is_refused() {
+    let (server, _) = start().await;
+    let requests = connect(&server).await;
+    let (response, mut sending) = begin(&requests, &batch_append(), "writer", "x").await;
+    let none = Some(shared::Uuid { value: Some(shared::uuid::Value::String("7".to_owned())) });
+    let mut unnamed = piece(new_id(), Some(batch_options("s", None)), 1, true);
+    unnamed.correlation_id.clone_from(&none);
+    send(&mut sending, &unnamed);
+    let mut answers = soon(response).await.unwrap().into_body();
+    let told = answer(&mut answers).await;
+    assert_eq!((&told.correlation_id, error_code(&told)), (&none, Code::InvalidArgument));
+    assert_eq!(told.stream_identifier.unwrap().stream_name, b"s");
+
+    let (id, long) = (new_id(), "x".repeat(251));
+    send(&mut sending, &piece(id, Some(batch_options(&long, None)), 1, true));
+    let told = answer(&mut answers).await;
+    assert_eq!((id_of(&told), error_code(&told)), (id, Code::InvalidArgument));
+    assert_eq!(told.stream_identifier.unwrap().stream_name, long.as_bytes());
     server.stop().await;
 }
 
