@@ -87,7 +87,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
             expect_elsewhere(name, configuration).await?;
             continue;
         }
-        if is_module {
+        if is_module && stores::is_far(&configuration.store) {
             expect_rights(name, &opened).await?;
         }
         let module = one.open(environment.clone(), configuration).await;
@@ -105,21 +105,26 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
 /// would do its work.
 async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
     let settings = configuration.modules.get(name);
-    if settings.is_none_or(|settings| settings.remote.is_none())
-        || (stores::is_far(&configuration.store)
-            && settings.is_none_or(|settings| settings.database.is_none()))
-    {
+    let Some(settings) = settings.filter(|settings| settings.remote.is_some()) else {
         return Ok(());
-    }
+    };
+    let url = match &settings.database {
+        Some(url) => Some(url.clone()),
+        None => configuration.beside_the_store(name)?,
+    };
+    let Some(url) = url else { return Ok(()) };
+    let is_in_charge = database::is_in_charge(&url, name).await.with_context(|| {
+        format!("whether {name} was handed over is not known: its tables cannot be looked at")
+    })?;
     anyhow::ensure!(
-        !database::is_in_charge(&configuration.database_url(name)?, name).await?,
+        !is_in_charge,
         "{name} is said to be elsewhere ([modules.{name}] remote), but its tables here are in charge of it: start without that line and hand it over first, with `bascule extract {name}`"
     );
     Ok(())
 }
 
-/// Fails where the store is another's and its account does not let a module do its work. Otherwise it
-/// would be handed over to where every command fails.
+/// Fails where a module's account at another's store does not let it do its work. Otherwise it would be
+/// handed over to where every command fails.
 async fn expect_rights(name: &str, opened: &Opened) -> anyhow::Result<()> {
     let needs = |right: &str| {
         format!(

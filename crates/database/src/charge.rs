@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteSynchronous;
 
+use crate::postgres::connect;
 use crate::subscriptions::{PARKED, UNPARK_ALL, checkpoint, insert_parked, parked};
 use crate::{
     Database, DatabaseError, Engine, Pools, Row, Statement, Transaction, postgres_options,
@@ -205,7 +206,7 @@ pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError
         }
         Engine::Postgres => {
             let options = postgres_options(url, module, &format!("bascule-{module}"))?;
-            let mut schema = options.connect().await?;
+            let mut schema = connect(&options).await?;
             let has_tables: bool =
                 sqlx::query_scalar(TABLES_IN_POSTGRES).fetch_one(&mut schema).await?;
             Ok(has_tables && sqlx::query_scalar(IN_CHARGE).fetch_one(&mut schema).await?)

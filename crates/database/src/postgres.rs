@@ -65,17 +65,21 @@ pub async fn migrate_postgres(
     Ok(())
 }
 
+/// A connection outside of the pools.
+pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    tokio::time::timeout(CONNECT_WITHIN, options.connect()).await.unwrap_or_else(|_| {
+        let silent = "the database server accepts connections and does not answer";
+        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silent)))
+    })
+}
+
 async fn try_migrating(
     options: &PgConnectOptions,
     schema: &str,
     sets: &[&Migrator],
 ) -> Result<(), MigrateError> {
     // A connection of its own: when it is dropped after an error, so is sqlx's lock.
-    let connecting = tokio::time::timeout(CONNECT_WITHIN, options.connect()).await;
-    let mut connection = connecting.unwrap_or_else(|_| {
-        let silent = "the database server accepts connections and does not answer";
-        Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silent)))
-    })?;
+    let mut connection = connect(options).await?;
     // Asked first because CREATE SCHEMA wants the right to, even where IF NOT EXISTS finds it.
     if !sqlx::query_scalar(SCHEMA_EXISTS).bind(schema).fetch_one(&mut connection).await? {
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
