@@ -22,7 +22,9 @@ use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::SecretKey;
 use kernel::planning::validate;
 use kernel::seams::{SharedClock, new_id};
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
+use kernel::store::{
+    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -254,7 +256,7 @@ impl EventStore for PostgresStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let events = self.readers.stream(stream, from, limit).await?;
+        let events = self.readers.stream(stream, from, limit, usize::MAX).await?;
         self.saw(events.last());
         Ok(events)
     }
@@ -265,7 +267,7 @@ impl EventStore for PostgresStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let events = self.readers.stream_page(stream, from, limit).await?;
+        let events = self.readers.stream(stream, from, limit, PAGE_BYTES).await?;
         self.saw(events.last());
         Ok(events)
     }

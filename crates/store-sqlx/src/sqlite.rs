@@ -15,7 +15,9 @@ use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::SecretKey;
 use kernel::planning::validate;
 use kernel::seams::SharedClock;
-use kernel::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
+use kernel::store::{
+    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+};
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
@@ -222,7 +224,7 @@ impl EventStore for SqliteStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.readers.stream(stream, from, limit).await
+        self.readers.stream(stream, from, limit, usize::MAX).await
     }
 
     async fn read_stream_page(
@@ -231,7 +233,7 @@ impl EventStore for SqliteStore {
         from: Revision,
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.readers.stream_page(stream, from, limit).await
+        self.readers.stream(stream, from, limit, PAGE_BYTES).await
     }
 
     async fn read_last(

@@ -166,26 +166,17 @@ impl Readers {
         self.read(|| sqlx::query_scalar(ID_AT).bind(position).fetch_optional(&self.pool)).await
     }
 
+    /// Up to `limit` events, and no more once they have `most` bytes.
     pub(super) async fn stream(
         &self,
         stream: &StreamName,
         from: Revision,
         limit: usize,
-    ) -> Result<Events, ReadError> {
-        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
-        self.events(|| sqlx::query(STREAM).bind(stream.as_str()).bind(from).bind(count(limit)))
-            .await
-    }
-
-    pub(super) async fn stream_page(
-        &self,
-        stream: &StreamName,
-        from: Revision,
-        limit: usize,
+        most: usize,
     ) -> Result<Events, ReadError> {
         let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
         let query = || sqlx::query(STREAM).bind(stream.as_str()).bind(from).bind(count(limit));
-        self.page(query, PAGE_BYTES).await.map(|(events, _)| events)
+        self.page(query, most).await.map(|(events, _)| events)
     }
 
     pub(super) async fn last(

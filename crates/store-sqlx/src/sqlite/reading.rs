@@ -160,29 +160,18 @@ impl Readers {
             .await
     }
 
+    /// Up to `limit` events, and no more once they have `most` bytes.
     pub(super) async fn stream(
         &self,
         stream: &StreamName,
         from: Revision,
         limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        let stream = stream.clone();
-        self.read(move |reader| {
-            reader.events(STREAM, params![stream.as_str(), place_asked(from), count(limit)])
-        })
-        .await
-    }
-
-    pub(super) async fn stream_page(
-        &self,
-        stream: &StreamName,
-        from: Revision,
-        limit: usize,
+        most: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         let stream = stream.clone();
         self.read(move |reader| {
             let parameters = params![stream.as_str(), place_asked(from), count(limit)];
-            reader.page(STREAM, parameters, PAGE_BYTES).map(|(events, _)| events)
+            reader.page(STREAM, parameters, most).map(|(events, _)| events)
         })
         .await
     }
