@@ -137,41 +137,31 @@ fn url(scheme: &str, name: &str, server: &Server, certificate: &Path) -> String 
     format!("{scheme}://{name}:swordfish@{address}?tls=true&tlsCaFile={}", certificate.display())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_rust_client_connects_by_tls() {
-    use eventstore::{Client, Error, EventData};
-    let data = Data::new();
-    let (mut server, certificate) = serve_with_tls(&data);
-    let client =
-        |name| Client::new(url("esdb", name, &server, &certificate).parse().unwrap()).unwrap();
-    let event = || EventData::json("Greeted", &serde_json::json!({ "name": "Ada" })).unwrap();
-    let ada = client("ada");
-    ada.append_to_stream("greetings", &Default::default(), event()).await.unwrap();
-    let mut read = ada.read_stream("greetings", &Default::default()).await.unwrap();
-    let greeted = read.next().await.unwrap().unwrap();
-    assert_eq!(greeted.get_original_event().event_type, "Greeted");
-    let refused = client("eve").append_to_stream("greetings", &Default::default(), event()).await;
-    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
-    assert!(server.stop().success());
+/// The same with both of its authors' clients, whose types have the same names.
+macro_rules! connects_by_tls {
+    ($test:ident, $client:ident, $scheme:literal) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $test() {
+            use $client::{Client, Error, EventData};
+            let data = Data::new();
+            let (mut server, certificate) = serve_with_tls(&data);
+            let client =
+                |name| Client::new(url($scheme, name, &server, &certificate).parse().unwrap()).unwrap();
+            let event = || EventData::json("Greeted", &serde_json::json!({ "name": "Ada" })).unwrap();
+            let ada = client("ada");
+            ada.append_to_stream("greetings", &Default::default(), event()).await.unwrap();
+            let mut read = ada.read_stream("greetings", &Default::default()).await.unwrap();
+            let greeted = read.next().await.unwrap().unwrap();
+            assert_eq!(greeted.get_original_event().event_type, "Greeted");
+            let refused = client("eve").append_to_stream("greetings", &Default::default(), event()).await;
+            assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+            assert!(server.stop().success());
+        }
+    };
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_successor_connects_by_tls() {
-    use kurrentdb::{Client, Error, EventData};
-    let data = Data::new();
-    let (mut server, certificate) = serve_with_tls(&data);
-    let client =
-        |name| Client::new(url("kurrentdb", name, &server, &certificate).parse().unwrap()).unwrap();
-    let event = || EventData::json("Greeted", &serde_json::json!({ "name": "Ada" })).unwrap();
-    let ada = client("ada");
-    ada.append_to_stream("greetings", &Default::default(), event()).await.unwrap();
-    let mut read = ada.read_stream("greetings", &Default::default()).await.unwrap();
-    let greeted = read.next().await.unwrap().unwrap();
-    assert_eq!(greeted.get_original_event().event_type, "Greeted");
-    let refused = client("eve").append_to_stream("greetings", &Default::default(), event()).await;
-    assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
-    assert!(server.stop().success());
-}
+connects_by_tls!(the_rust_client_connects_by_tls, eventstore, "esdb");
+connects_by_tls!(its_successor_connects_by_tls, kurrentdb, "kurrentdb");
 
 #[test]
 fn the_configuration_is_shown_without_passwords() {

@@ -236,7 +236,9 @@ async fn a_module_comes_back_to_tables_that_are_new() {
     ] {
         assert!(system.stop().success());
         for file in ["bascule.payments.db", "bascule.payments.db-wal", "bascule.payments.db-shm"] {
-            let _ = std::fs::remove_file(data.path(file));
+            if data.path(file).exists() {
+                std::fs::remove_file(data.path(file)).unwrap();
+            }
         }
         system = data.serve_with(settings);
         extract(&data, &system, &service, &["--undo"]);
