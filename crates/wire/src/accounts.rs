@@ -42,7 +42,7 @@ const MOST_WAITING: usize = 64;
 pub enum AccountsError {
     /// Others can connect, and nobody is asked who they are.
     #[error(
-        "the wire protocol would be open to everybody on {0}: add accounts under [wire.accounts], or listen on a loopback address"
+        "the wire protocol would be open to everybody on {0}: add accounts under [wire.accounts] and a certificate under [wire.tls], or listen on a loopback address"
     )]
     OpenToEverybody(SocketAddr),
     /// Others can connect, and passwords would travel in the clear.
