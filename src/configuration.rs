@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use database::{DatabaseError, Engine};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
+use http::HostName;
 use kernel::cache::CacheOptions;
 use kernel::keys::SecretKey;
 use kernel::lease::{LONGEST, RuntimeOptions};
@@ -30,6 +31,10 @@ pub struct Configuration {
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
+    /// Host names under which the listeners are reached besides `localhost` and their addresses, and
+    /// whose pages may send requests: such as `shop.example` behind a proxy. A listener that others
+    /// can connect to answers to any name when there are none.
+    pub allowed_hosts: Vec<HostName>,
     /// What opens `/admin/…` there. Without one nothing does, unless only this machine can connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<AdminToken>,
@@ -136,6 +141,7 @@ impl Default for Configuration {
             store: "sqlite:./data/bascule.db".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            allowed_hosts: Vec::new(),
             admin_token: None,
             run: Vec::new(),
             modules: BTreeMap::new(),

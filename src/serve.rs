@@ -10,7 +10,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use database::Engine;
-use http::{BodyLimit, Configure, Forwarding};
+use http::{BodyLimit, Configure, Forwarding, Hosts};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use kernel::projection::Progress;
@@ -242,12 +242,13 @@ fn admin_server(
 ) -> anyhow::Result<(Server, SocketAddr)> {
     // Its routes are described in docs/operations.md.
     let description = OpenApi::default();
+    let hosts = Hosts::of(configuration.admin_listen, &configuration.allowed_hosts);
     let server = HttpServer::new(move || {
         let app = App::new()
             .app_data(probes.clone())
             .app_data(operations.clone())
             .app_data(BodyLimit(ADMIN_BODY_LIMIT));
-        http::finish(app.configure(probes::routes).configure(admin::routes), &description)
+        http::finish(app.configure(probes::routes).configure(admin::routes), &description, &hosts)
     });
     let server = server
         .workers(1)
@@ -269,6 +270,7 @@ fn api_server(
     let environment = web::Data::new(system.environment.clone());
     let forwarding = web::Data::new(forwarding);
     let description = openapi::document();
+    let hosts = Hosts::of(configuration.listen, &configuration.allowed_hosts);
     let served = web::Data::new(description.to_pretty_json()?);
     let server = HttpServer::new(move || {
         let mut app = App::new().into_utoipa_app();
@@ -282,7 +284,7 @@ fn api_server(
             .route("/docs", web::get().to(to_documentation))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
         let app = app.app_data(forwarding.clone()).wrap(from_fn(http::forward));
-        http::finish(app, &description)
+        http::finish(app, &description, &hosts)
     });
     let server = server
         .disable_signals()

@@ -1,4 +1,4 @@
-//! Answers: what a command did, and resources with their entity tags (RFC 9110 §8.8.3, §13.1).
+//! Answers: what a command did, resources with their entity tags, and pages of lists.
 
 use std::future::{Ready, ready};
 
@@ -6,7 +6,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::Payload as Stream;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
+    CACHE_CONTROL, ContentType, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION,
 };
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
 use kernel::event::{Position, Revision};
@@ -16,6 +16,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::conditions::{Condition, EntityTag};
 use crate::consistency::{MIN_POSITION, reached_if_known};
 use crate::paging::{Cursor, Paging};
 use crate::parameters::{invalid_header, single_header};
@@ -75,7 +76,7 @@ impl Responder for Done {
             let collection = request.path().trim_end_matches('/');
             response.insert_header((LOCATION, format!("{collection}/{id}")));
         }
-        response.insert_header((ETAG, entity_tag(revision)));
+        response.insert_header((ETAG, EntityTag::of_revision(revision).to_string()));
         response.insert_header((BASCULE_POSITION, self.position));
         if self.is_replay {
             response.insert_header((REPLAYED, "true"));
@@ -84,38 +85,11 @@ impl Responder for Done {
     }
 }
 
-fn entity_tag(revision: Revision) -> String {
-    format!("\"{revision}\"")
-}
-
-/// Reads `"<revision>"`.
-fn revision_of(tag: &str) -> Option<Revision> {
-    // Many clients forget the quotes; without them there is nothing else it could mean.
-    let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-    let digits = quoted.unwrap_or(tag);
-    let is_number = (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-    if is_number { digits.parse().ok() } else { None }
-}
-
-/// The revision that `If-Match` names; `None` without one, or for `*`: any will do.
-pub(crate) fn if_match(request: &HttpRequest) -> Result<Option<Revision>, Problem> {
-    match single_header(request.headers(), "If-Match")? {
-        None | Some("*") => Ok(None),
-        Some(tag) => revision_of(tag).map(Some).ok_or_else(|| {
-            invalid_header(
-                "If-Match",
-                "value",
-                "expected one entity tag of an answer, such as \"3\"",
-            )
-        }),
-    }
-}
-
 /// A request to read: what it must see, what it already has, and how it was spelled. An extractor.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
     min_position: Option<Position>,
-    if_none_match: Vec<String>,
+    if_none_match: Option<Condition>,
     path: String,
     query: String,
 }
@@ -133,17 +107,26 @@ impl ReadRequest {
         }
     }
 
-    /// A resource at a revision: 200 with its entity tag, or 304 when the caller has it already.
-    pub fn found(&self, revision: Revision, resource: &impl Serialize) -> HttpResponse {
-        let tag = entity_tag(revision);
-        // Weak comparison (RFC 9110 §13.1.2).
-        let is_known = self
-            .if_none_match
-            .iter()
-            .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag);
+    /// A resource at a revision: 200 with its entity tag, or 304 when the caller has what is
+    /// represented already. What a resource shows may change without its revision: the person it is
+    /// about is erased, or something else that it refers to changes.
+    pub fn found(
+        &self,
+        environment: &Environment,
+        revision: Revision,
+        resource: &impl Serialize,
+    ) -> Result<HttpResponse, Problem> {
+        let body = serde_json::to_string(resource).map_err(Problem::internal)?;
+        let tag = EntityTag::of_representation(&environment.lookup_key, revision, &body);
+        let is_known =
+            self.if_none_match.as_ref().is_some_and(|known| known.is_met_weakly_by(&tag));
         let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-        response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "private, no-cache"));
-        if is_known { response.finish() } else { response.json(resource) }
+        response.insert_header((ETAG, tag.to_string()));
+        response.insert_header((CACHE_CONTROL, "private, no-cache"));
+        if is_known {
+            return Ok(response.finish());
+        }
+        Ok(response.content_type(ContentType::json()).body(body))
     }
 
     /// A page of a list. `rows` were asked for as `paging` says, each with its position.
@@ -189,13 +172,8 @@ fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
             invalid_header(MIN_POSITION, "value", "expected the Bascule-Position of an answer")
         })?),
     };
-    let if_none_match = request
-        .headers()
-        .get_all(IF_NONE_MATCH)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|tags| tags.split(','))
-        .map(|tag| tag.trim().to_owned())
-        .collect();
+    // What cannot be understood cannot be what the caller has: the answer is sent in full.
+    let if_none_match = Condition::of(request.headers(), &IF_NONE_MATCH).ok().flatten();
     Ok(ReadRequest {
         min_position,
         if_none_match,

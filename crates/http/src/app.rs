@@ -1,5 +1,5 @@
-//! What surrounds every handler: the request's context, its span, metrics, and problems for what no
-//! handler answered.
+//! What surrounds every handler: the request's context, its span, metrics, the check of its host and
+//! origin, and problems for what no handler answered.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,15 +16,18 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
 
 use crate::context::RequestContext;
+use crate::hosts::{Hosts, guard};
 use crate::problem::{Problem, answer_for_status};
 
 /// Completes an application whose routes are all there: gives every request its context, its span
 /// and its metrics, and answers unknown paths and methods with problems.
 ///
-/// `document` describes the routes: 405 and `Allow` are told from it.
+/// `document` describes the routes: 405 and `Allow` are told from it. `hosts` says which requests the
+/// listener takes at all.
 pub fn finish<T, B>(
     app: App<T>,
     document: &OpenApi,
+    hosts: &Arc<Hosts>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -49,7 +52,9 @@ where
         let problem = methods.problem(&request);
         async move { Err::<&'static str, _>(problem) }
     });
-    app.wrap(from_fn(surround)).default_service(fallback)
+    let hosts = Arc::clone(hosts);
+    let guarded = from_fn(move |request, next| guard(Arc::clone(&hosts), request, next));
+    app.wrap(guarded).wrap(from_fn(surround)).default_service(fallback)
 }
 
 /// Which methods each path has, by its pattern.

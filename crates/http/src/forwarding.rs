@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::body;
 use crate::context::RequestContext;
+use crate::hosts::OF_THE_PAGE;
 use crate::problem::{Problem, ProblemKind};
 
 /// How long the other service may take to accept a connection.
@@ -115,7 +116,8 @@ impl Forwarding {
         let of_connection = named_by_connection(told);
         for (name, value) in request.headers() {
             let name_of = name.as_str();
-            if !OF_ONE_CONNECTION.contains(&name_of) && !of_connection.contains(name_of) {
+            let is_kept = ![OF_ONE_CONNECTION, OF_THE_PAGE].concat().contains(&name_of);
+            if is_kept && !of_connection.contains(name_of) {
                 onward = onward.header(name.as_str(), value.as_bytes());
             }
         }

@@ -12,14 +12,15 @@ use actix_web::http::StatusCode;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, DatabaseError, Row, Statement};
-use kernel::event::{Position, Revision, StreamName};
-use kernel::execution::{Cause, Environment, Executed};
+use kernel::event::{Position, StreamName};
+use kernel::execution::{Cause, Environment, Executed, ExpectedAt};
 use kernel::seams::new_id;
 use kernel::store::BoxError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::answer::{Done, if_match};
+use crate::answer::Done;
+use crate::conditions::if_match;
 use crate::context::RequestContext;
 use crate::json::Payload;
 use crate::parameters::{invalid_header, single_header};
@@ -81,7 +82,7 @@ pub struct CommandRequest {
     /// Who asks, and in the course of what.
     pub context: RequestContext,
     key: Option<String>,
-    if_match: Option<Revision>,
+    if_match: Option<ExpectedAt>,
     method: String,
     path: String,
 }
@@ -126,9 +127,9 @@ enum Recognised {
 }
 
 impl CommandRequest {
-    /// The revision the caller expects (`If-Match`), `None` when any will do.
-    pub fn if_match(&self) -> Option<Revision> {
-        self.if_match
+    /// The revisions the caller expects (`If-Match`), `None` when any will do.
+    pub fn if_match(&self) -> Option<ExpectedAt> {
+        self.if_match.clone()
     }
 
     /// Carries a command out once per key.
@@ -372,7 +373,7 @@ fn command_request(request: &HttpRequest) -> Result<CommandRequest, Problem> {
     Ok(CommandRequest {
         context: context.unwrap_or_else(|| RequestContext::of(request.headers())),
         key: key.map(str::to_owned),
-        if_match: if_match(request)?,
+        if_match: if_match(request.headers())?,
         method: request.method().to_string(),
         path: request.uri().path_and_query().map_or(String::new(), ToString::to_string),
     })

@@ -138,7 +138,7 @@
 //!     read.wait_for(&orders.environment, &orders.progress).await?;
 //!     let order = queries::order(&orders.database, *id).await?; // DatabaseError → Problem
 //!     let order = order.ok_or_else(|| Problem::not_found("There is no such order."))?;
-//!     Ok(read.found(order.revision, &OrderView::from(order)))
+//!     read.found(&orders.environment, order.revision, &OrderView::from(order))
 //! }
 //!
 //! /// Filters of the list. (No `serde(flatten)`: it would let unknown parameters through.)
@@ -230,11 +230,13 @@
 pub mod answer;
 pub mod app;
 mod body;
+mod conditions;
 pub mod consistency;
 pub mod context;
 pub mod decimal;
 pub mod forwarding;
 pub mod history;
+pub mod hosts;
 pub mod idempotency;
 pub mod json;
 mod legacy;
@@ -253,6 +255,7 @@ pub use context::RequestContext;
 pub use decimal::{DecimalText, NonNegativeDecimal, Percentage, PositiveDecimal};
 pub use forwarding::{Forwarding, forward};
 pub use history::{HistoryEntry, HistoryQuery};
+pub use hosts::{HostName, Hosts};
 pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson};
 pub use legacy::{Legacy, Owner};

@@ -12,6 +12,7 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::answer::Acknowledgement;
+use crate::conditions;
 use crate::consistency::MIN_POSITION;
 use crate::idempotency::IDEMPOTENCY_KEY;
 use crate::paging::{Cursor, Limit};
@@ -37,8 +38,14 @@ pub struct ReadHeaders;
 pub struct IfNoneMatchHeader;
 
 /// Status, name among the components, and what it means.
-const PROBLEMS: [(&str, &str, &str); 10] = [
+const PROBLEMS: [(&str, &str, &str); 11] = [
     ("400", "BadRequest", "The body is no JSON, or a parameter cannot be understood."),
+    (
+        "403",
+        "Forbidden",
+        "The request names a host that the server does not answer to, or a page of another origin \
+         sent it.",
+    ),
     ("404", "NotFound", "There is no such resource."),
     ("408", "RequestTimeout", "The body did not arrive in time."),
     (
@@ -76,19 +83,19 @@ fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
 
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&["400", "412", "500", "503"])
+        problems(&["400", "403", "412", "500", "503"])
     }
 }
 
 impl IntoResponses for ReadProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&["400", "404", "412", "500", "503"])
+        problems(&["400", "403", "404", "412", "500", "503"])
     }
 }
 
 impl IntoResponses for CommandProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&["400", "404", "408", "409", "412", "413", "415", "422", "500", "503"])
+        problems(&["400", "403", "404", "408", "409", "412", "413", "415", "422", "500", "503"])
     }
 }
 
@@ -128,10 +135,11 @@ impl IntoParams for IfMatchHeader {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new()
             .schema_type(Type::String)
-            .pattern(Some(r#"^(\*|"[0-9]{1,18}"|[0-9]{1,18})$"#))
+            .pattern(Some(conditions::PATTERN))
             .examples([r#""3""#]);
-        let description = "The entity tag of the resource as the caller knows it; 412 when it has \
-                           changed. The quotes may be missing.";
+        let description = "The entity tag of the resource as the caller knows it, or a list of \
+                           which one must name its revision; 412 when none does. Weak tags never \
+                           do. The quotes around a revision may be missing.";
         header("If-Match", description, schema)
     }
 }
@@ -151,8 +159,10 @@ impl IntoParams for ReadHeaders {
 
 impl IntoParams for IfNoneMatchHeader {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let schema = ObjectBuilder::new().schema_type(Type::String).examples([r#""3""#]);
-        let description = "The entity tag the caller has; 304 when it is still the resource's.";
+        let schema =
+            ObjectBuilder::new().schema_type(Type::String).examples([r#""3-Vt5rZ1yq8mQx0aLc""#]);
+        let description = "The entity tags the caller has; 304 when one is still that of what would \
+                           be answered.";
         header("If-None-Match", description, schema)
     }
 }
@@ -170,7 +180,7 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     }
     let not_modified = ResponseBuilder::new()
         .description("The caller's copy is current.")
-        .header("ETag", text_header("The resource's revision."))
+        .header("ETag", text_header("The entity tag of what the caller has."))
         .build();
     components.responses.insert("NotModified".to_owned(), not_modified.into());
     refer_to_items(components);

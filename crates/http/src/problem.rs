@@ -15,6 +15,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpResponse, ResponseError};
 use kernel::event::{Position, Revision};
+use kernel::execution::ExpectedAt;
 use kernel::store::BoxError;
 use serde_json::{Map, Value};
 
@@ -105,15 +106,19 @@ impl Problem {
         Self::new(ProblemKind::OwnedByLegacy, detail)
     }
 
-    /// The resource is at another revision (412).
-    pub fn precondition_failed(expected: Revision, actual: Option<Revision>) -> Self {
+    /// The resource is at another revision (412). The member `expected` is a number, or a list of
+    /// them where the request named several or none.
+    pub fn precondition_failed(expected: &ExpectedAt, actual: Option<Revision>) -> Self {
         let found = actual.map_or("none".to_owned(), |actual| actual.to_string());
-        Self::new(
-            ProblemKind::PreconditionFailed,
-            format!("Expected revision {expected}, found {found}."),
-        )
-        .with("expected", expected)
-        .with("actual", actual)
+        Self::new(ProblemKind::PreconditionFailed, format!("Expected {expected}, found {found}."))
+            .with(
+                "expected",
+                match expected.revisions() {
+                    [one] => Value::from(*one),
+                    several => Value::from(several),
+                },
+            )
+            .with("actual", actual)
     }
 
     /// The caller knows of a position that the log has not reached (412): it was replaced or

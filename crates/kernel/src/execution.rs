@@ -2,6 +2,7 @@
 //! writer was faster.
 
 mod cause;
+mod expected;
 mod failure;
 mod loaded;
 mod loading;
@@ -13,6 +14,7 @@ use futures::future::BoxFuture;
 use uuid::Uuid;
 
 pub use self::cause::Cause;
+pub use self::expected::ExpectedAt;
 pub use self::failure::{ExecuteError, LoadError};
 pub use self::loaded::Loaded;
 pub use self::unit::{Committed, UnitOfWork};
@@ -108,7 +110,7 @@ impl Environment {
         id: Uuid,
         command: D::Command,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<Executed, ExecuteError<D::Refusal>> {
         Ok(self.carry_out::<D>(id, command, cause, expected).await?.executed)
     }
@@ -119,9 +121,9 @@ impl Environment {
         id: Uuid,
         command: D::Command,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<CarriedOut<D::Event>, ExecuteError<D::Refusal>> {
-        let command = &command;
+        let (command, expected) = (&command, expected.as_ref());
         let attempt = self.in_unit(cause, |work| {
             Box::pin(async move {
                 let loaded = work.load::<D>(id).await?;

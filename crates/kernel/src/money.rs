@@ -10,21 +10,35 @@
 //! - Total net = sum of the bases (BR-CO-13), total tax = sum over the rates (BR-CO-14), total =
 //!   net + tax (BR-CO-15).
 //!
-//! Quantities and unit prices keep the decimals they were given with.
+//! Quantities and unit prices keep the decimals they were given with. What does not fit into 28 digits
+//! is refused, never rounded: [`exact`].
+
+pub mod exact;
 
 use std::collections::BTreeMap;
 
 use iso_currency::Currency as Iso4217;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-/// A currency of ISO 4217 that is in use.
+/// A currency of ISO 4217.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Currency(Iso4217);
 
 impl Currency {
-    /// The currency of a three-letter code in capitals, `None` when ISO 4217 has no such code.
+    /// The currency of a three-letter code in capitals, in use or not: for amounts that are recorded
+    /// already. `None` when ISO 4217 never had such a code.
     pub fn from_code(code: &str) -> Option<Self> {
         Iso4217::from_code(code).map(Self)
+    }
+
+    /// A currency in which something can be sold and paid for now: for new business. Codes for
+    /// metals, units of account, tests and "no currency" are none (ISO 4217, the codes that begin with
+    /// X and have no minor unit), nor are those of currencies that others have replaced.
+    pub fn in_use(code: &str) -> Option<Self> {
+        let Self(currency) = Self::from_code(code)?;
+        // Table A.1 of ISO 4217 lists both VES and VED for Venezuela; VED did not replace it.
+        let is_replaced = currency.is_superseded().is_some() && currency != Iso4217::VES;
+        (!currency.is_special() && !is_replaced).then_some(Self(currency))
     }
 
     /// Its three-letter code.
@@ -38,11 +52,13 @@ impl Currency {
     }
 
     /// Rounds an amount to the minor unit and gives it that many decimals.
-    pub fn round(self, amount: Decimal) -> Decimal {
+    pub fn round(self, amount: Decimal) -> Result<Decimal, TooLarge> {
+        let decimals = self.decimals();
         let mut rounded =
-            amount.round_dp_with_strategy(self.decimals(), RoundingStrategy::MidpointAwayFromZero);
-        rounded.rescale(self.decimals());
-        rounded
+            amount.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero);
+        rounded.rescale(decimals);
+        // Where there is no room for the decimals, fewer are given.
+        if rounded.scale() == decimals { Ok(rounded) } else { Err(TooLarge) }
     }
 }
 
@@ -83,38 +99,38 @@ pub struct Totals {
     pub total: Decimal,
 }
 
-/// An amount is beyond what can be computed with.
+/// An amount is beyond what can be computed with: 28 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the total is too large to be computed exactly")]
 pub struct TooLarge;
 
 /// Computes the totals of lines in one currency.
 pub fn totals(lines: &[PricedLine], currency: Currency) -> Result<Totals, TooLarge> {
+    let nothing = currency.round(Decimal::ZERO)?;
     let mut line_nets = Vec::with_capacity(lines.len());
     let mut bases: BTreeMap<Decimal, Decimal> = BTreeMap::new();
     for line in lines {
-        let exact = line.quantity.checked_mul(line.unit_price).ok_or(TooLarge)?;
-        let net = currency.round(exact);
-        let base =
-            bases.entry(line.vat_rate.normalize()).or_insert_with(|| currency.round(0.into()));
-        *base = base.checked_add(net).ok_or(TooLarge)?;
+        let exact = exact::product(line.quantity, line.unit_price).ok_or(TooLarge)?;
+        let net = currency.round(exact)?;
+        let base = bases.entry(line.vat_rate.normalize()).or_insert(nothing);
+        *base = exact::sum(*base, net).ok_or(TooLarge)?;
         line_nets.push(net);
     }
     let mut totals = Totals {
         line_nets,
-        net: currency.round(Decimal::ZERO),
+        net: nothing,
         vat: Vec::with_capacity(bases.len()),
-        vat_sum: currency.round(Decimal::ZERO),
+        vat_sum: nothing,
         total: Decimal::ZERO,
     };
     for (rate, base) in bases {
-        let exact = base.checked_mul(rate).ok_or(TooLarge)? / Decimal::ONE_HUNDRED;
-        let amount = currency.round(exact);
+        let percents = exact::product(base, rate).ok_or(TooLarge)?;
+        let amount = currency.round(exact::hundredth(percents).ok_or(TooLarge)?)?;
         totals.vat.push(RateTotal { rate, base, amount });
-        totals.net = totals.net.checked_add(base).ok_or(TooLarge)?;
-        totals.vat_sum = totals.vat_sum.checked_add(amount).ok_or(TooLarge)?;
+        totals.net = exact::sum(totals.net, base).ok_or(TooLarge)?;
+        totals.vat_sum = exact::sum(totals.vat_sum, amount).ok_or(TooLarge)?;
     }
-    totals.total = totals.net.checked_add(totals.vat_sum).ok_or(TooLarge)?;
+    totals.total = exact::sum(totals.net, totals.vat_sum).ok_or(TooLarge)?;
     Ok(totals)
 }
 
@@ -140,10 +156,11 @@ mod tests {
 
     #[test]
     fn half_a_cent_is_rounded_away_from_zero() {
-        assert_eq!(euro().round(decimal("0.005")).to_string(), "0.01");
-        assert_eq!(euro().round(decimal("-0.005")).to_string(), "-0.01");
-        assert_eq!(euro().round(decimal("2")).to_string(), "2.00");
-        assert_eq!(Currency::from_code("JPY").unwrap().round(decimal("2.5")).to_string(), "3");
+        assert_eq!(euro().round(decimal("0.005")).unwrap().to_string(), "0.01");
+        assert_eq!(euro().round(decimal("-0.005")).unwrap().to_string(), "-0.01");
+        assert_eq!(euro().round(decimal("2")).unwrap().to_string(), "2.00");
+        let yen = Currency::from_code("JPY").unwrap();
+        assert_eq!(yen.round(decimal("2.5")).unwrap().to_string(), "3");
     }
 
     #[test]
@@ -170,6 +187,24 @@ mod tests {
     fn what_cannot_be_computed_exactly_is_refused() {
         let huge = Decimal::MAX.to_string();
         assert_eq!(totals(&[line(&huge, "10", "20")], euro()), Err(TooLarge));
+        // There is no room for the cents.
+        assert_eq!(euro().round(Decimal::MAX), Err(TooLarge));
+        assert_eq!(totals(&[line(&huge, "1", "0")], euro()), Err(TooLarge));
+        // `rust_decimal` would round these: the product to 28 digits, then half a cent up.
+        let third = "0.3333333333333333333333333333";
+        assert_eq!(totals(&[line(third, "0.015", "20")], euro()), Err(TooLarge));
+        assert_eq!(totals(&[line("1", "0.07", third)], euro()), Err(TooLarge));
+    }
+
+    #[test]
+    fn new_business_is_done_in_currencies_that_are_in_use() {
+        for code in ["EUR", "JPY", "KWD", "XAF", "XOF", "XPF", "XCD", "VES", "ZWG", "SLE"] {
+            assert!(Currency::in_use(code).is_some(), "{code}");
+        }
+        for code in ["XXX", "XTS", "XAU", "XAG", "XDR", "XSU", "HRK", "ZWL", "SLL", "CUC", "BGN"] {
+            assert_eq!(Currency::in_use(code), None, "{code}");
+            assert!(Currency::from_code(code).is_some(), "what is recorded in {code} is readable");
+        }
     }
 
     #[test]

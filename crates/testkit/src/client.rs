@@ -1,9 +1,11 @@
 //! A client of one module's routes, as the server would mount them.
 
+use std::net::SocketAddr;
+
 use actix_web::App;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
-use http::{Configure, Module};
+use http::{Configure, Hosts, Module};
 use serde_json::Value;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
@@ -21,7 +23,8 @@ impl Client {
     pub async fn send(&self, request: TestRequest) -> Answer {
         let app = App::new().into_utoipa_app().configure(|config| (self.0)(config));
         let (app, document) = app.split_for_parts();
-        let service = init_service(http::finish(app, &document)).await;
+        let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
+        let service = init_service(http::finish(app, &document, &hosts)).await;
         let response = call_service(&service, request.to_request()).await;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = read_body(response).await;

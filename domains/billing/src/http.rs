@@ -54,7 +54,7 @@ async fn get_one(
     let invoice = queries::invoice(&billing.database, *id)
         .await?
         .ok_or_else(|| Problem::not_found("There is no such invoice."))?;
-    Ok(read.found(invoice.revision, &invoice))
+    read.found(&billing.environment, invoice.revision, &invoice)
 }
 
 /// Filters of the list.

@@ -4,9 +4,8 @@
 use customers_contract::{Address, CustomerId};
 use event_contract::Personal;
 use kernel::decider::Decider as _;
-use kernel::event::Revision;
 use kernel::execution::{
-    Cause, Environment, ExecuteError, Executed, LoadError, Loaded, UnitOfWork,
+    Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, Loaded, UnitOfWork,
 };
 
 use crate::domain::email::{EmailCommand, EmailDecider};
@@ -44,7 +43,7 @@ impl Customers {
         id: CustomerId,
         change: ContactChange,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<Executed, Error> {
         self.execute(id, Command::ChangeContact(change), cause, expected).await
     }
@@ -55,7 +54,7 @@ impl Customers {
         id: CustomerId,
         address: Address,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<Executed, Error> {
         self.execute(id, Command::ChangeAddress(Personal::Known(address)), cause, expected).await
     }
@@ -66,7 +65,7 @@ impl Customers {
         id: CustomerId,
         reason: String,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<Executed, Error> {
         self.execute(id, Command::Close { reason: reason.into() }, cause, expected).await
     }
@@ -83,9 +82,10 @@ impl Customers {
         id: CustomerId,
         command: Command,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Result<Executed, Error> {
         let command = &command;
+        let expected = expected.as_ref();
         let attempt = self.environment.in_unit(cause, |work| {
             Box::pin(async move {
                 let customer = match command {
@@ -111,19 +111,20 @@ impl Customers {
         before: &Customer,
         after: &Customer,
     ) -> Result<(), Error> {
-        let key = |email| EmailKey::of(&self.environment.lookup_key, email);
-        let before = before.exclusive_email().map(key);
-        let after = after.exclusive_email().map(key);
-        if before == after {
-            return Ok(());
-        }
-        if let Some(key) = after {
+        let keys = |customer: &Customer| {
+            let email = customer.exclusive_email();
+            email
+                .map(|email| EmailKey::all(&self.environment.lookup_key, email))
+                .unwrap_or_default()
+        };
+        let (before, after) = (keys(before), keys(after));
+        for key in after.iter().filter(|key| !before.contains(key)) {
             // Hardly any address was ever claimed before.
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_new_stream::<EmailDecider>(stream).await?;
             record_claim(work, &email, EmailCommand::Claim(id)).await?;
         }
-        if let Some(key) = before {
+        for key in before.iter().filter(|key| !after.contains(key)) {
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_stream::<EmailDecider>(stream).await?;
             record_claim(work, &email, EmailCommand::Release(id)).await?;

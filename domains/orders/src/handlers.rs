@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
-use kernel::event::{Position, Revision};
-use kernel::execution::{Cause, Environment, ExecuteError, Executed, LoadError};
+use kernel::event::Position;
+use kernel::execution::{Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError};
 use kernel::projection::Progress;
 use kernel::store::ReadError;
 use orders_contract::{CancellationReason, OrderId};
@@ -77,12 +77,22 @@ impl Orders {
     }
 
     /// Confirms an order.
-    pub async fn confirm(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
+    pub async fn confirm(
+        &self,
+        id: OrderId,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
         self.environment.execute::<OrderDecider>(id, Command::Confirm, cause, expected).await
     }
 
     /// Records that everything was delivered.
-    pub async fn fulfil(&self, id: OrderId, cause: &Cause, expected: Option<Revision>) -> Outcome {
+    pub async fn fulfil(
+        &self,
+        id: OrderId,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
         self.environment.execute::<OrderDecider>(id, Command::Fulfil, cause, expected).await
     }
 
@@ -92,7 +102,7 @@ impl Orders {
         id: OrderId,
         reason: CancellationReason,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Outcome {
         self.environment.execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected).await
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use kernel::event::{RecordedEvent, Revision};
-use kernel::execution::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
+use kernel::event::RecordedEvent;
+use kernel::execution::{
+    Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, Loaded,
+};
 use payments_contract::{PaymentId, PaymentRequested};
 use uuid::Uuid;
 
@@ -49,7 +51,7 @@ impl Payments {
         &self,
         id: PaymentId,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Outcome {
         self.execute(id, Command::Cancel, cause, expected).await
     }
@@ -60,7 +62,7 @@ impl Payments {
         id: PaymentId,
         reason: String,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Outcome {
         self.execute(id, Command::Refund { reason: reason.into() }, cause, expected).await
     }
@@ -111,7 +113,7 @@ impl Payments {
         id: PaymentId,
         command: Command,
         cause: &Cause,
-        expected: Option<Revision>,
+        expected: Option<ExpectedAt>,
     ) -> Outcome {
         self.environment.execute::<PaymentDecider>(id, command, cause, expected).await
     }

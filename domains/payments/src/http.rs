@@ -142,7 +142,7 @@ async fn get_one(
     read.wait_for(&api.payments.environment, &api.progress).await?;
     let payment = queries::by_id(&api.database, *id).await?;
     let payment = payment.ok_or_else(|| Problem::not_found(NO_SUCH_PAYMENT))?;
-    Ok(read.found(payment.revision, &PaymentView::from(payment)))
+    read.found(&api.payments.environment, payment.revision, &PaymentView::from(payment))
 }
 
 /// Which payments are wanted.

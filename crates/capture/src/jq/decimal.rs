@@ -3,19 +3,10 @@
 
 use jaq_json::Val;
 use jaq_std::ValT as _;
+use kernel::money::exact;
 use rust_decimal::Decimal;
 
 use super::Error;
-
-/// The exact decimal that a text or a number stands for; a float by its shortest text.
-pub(crate) fn parse(text: &str) -> Option<Decimal> {
-    let text = text.trim();
-    if text.contains(['e', 'E']) {
-        Decimal::from_scientific(text).ok()
-    } else {
-        Decimal::from_str_exact(text).ok()
-    }
-}
 
 /// The text of a JSON number as a decimal without an exponent and without the `.0` that a whole
 /// float carries: `1200.0` is `1200`, `30.700000000000003` stays as it is.
@@ -38,7 +29,7 @@ fn of(value: &Val) -> Result<Option<Decimal>, Error> {
         }
         _ => return Err(error("a decimal must be text or a number")),
     };
-    parse(&text).map(Some).ok_or_else(|| error("not a decimal of at most 28 digits"))
+    exact::parse(&text).map(Some).ok_or_else(|| error("not a decimal of at most 28 digits"))
 }
 
 fn error(text: &str) -> Error {
@@ -77,7 +68,7 @@ pub(super) fn sum(value: &Val) -> Result<Val, Error> {
     let mut sum = Decimal::ZERO;
     for value in values.iter() {
         if let Some(value) = of(value)? {
-            sum = sum.checked_add(value).ok_or_else(too_large)?;
+            sum = exact::sum(sum, value).ok_or_else(too_large)?;
         }
     }
     Ok(text(sum))
@@ -100,28 +91,17 @@ fn too_large() -> Error {
 
 /// `dec_add($x)`.
 pub(super) fn add(left: &Val, right: &Val) -> Result<Val, Error> {
-    binary(left, right, Decimal::checked_add)
+    binary(left, right, exact::sum)
 }
 
 /// `dec_sub($x)`: the input less `$x`.
 pub(super) fn subtract(left: &Val, right: &Val) -> Result<Val, Error> {
-    binary(left, right, Decimal::checked_sub)
+    binary(left, right, exact::difference)
 }
 
 /// `dec_mul($x)`: the exact product, an error when it does not fit.
 pub(super) fn multiply(left: &Val, right: &Val) -> Result<Val, Error> {
-    binary(left, right, |left, right| {
-        if left.is_zero() || right.is_zero() {
-            return Some(Decimal::ZERO);
-        }
-        exact_product(left, right).or_else(|| exact_product(left.normalize(), right.normalize()))
-    })
-}
-
-/// The product, `None` where `checked_mul` would round it to make it fit.
-fn exact_product(left: Decimal, right: Decimal) -> Option<Decimal> {
-    let decimals = left.scale() + right.scale();
-    left.checked_mul(right).filter(|product| product.scale() == decimals)
+    binary(left, right, exact::product)
 }
 
 /// `dec_cmp($x)`: -1, 0 or 1.
@@ -161,5 +141,14 @@ mod tests {
     fn a_product_that_does_not_fit_is_an_error() {
         let tiny = Val::utf8_str("0.000000000000001".to_owned());
         assert!(multiply(&tiny, &tiny).is_err());
+    }
+
+    #[test]
+    fn a_sum_that_does_not_fit_is_an_error() {
+        let [large, small] =
+            ["7922816251426433759354395033.5", "0.01"].map(|text| Val::utf8_str(text.to_owned()));
+        assert!(add(&large, &small).is_err());
+        assert!(subtract(&large, &small).is_err());
+        assert!(sum(&[large, small].into_iter().collect()).is_err());
     }
 }

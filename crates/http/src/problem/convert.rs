@@ -18,7 +18,7 @@ impl Problem {
         match error {
             ExecuteError::Refused(refusal) => refused(refusal),
             ExecuteError::RevisionMismatch { expected, actual } => {
-                Self::precondition_failed(expected, actual)
+                Self::precondition_failed(&expected, actual)
             }
             ExecuteError::Contention => Self::contention(),
             ExecuteError::Load(error) => error.into(),

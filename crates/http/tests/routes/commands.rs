@@ -57,16 +57,24 @@ async fn if_match_holds_the_caller_to_a_revision() {
     let answer = put_out(&house, id, "\"3\"").await;
     answer.is_problem(412, "precondition-failed");
     assert_eq!((&answer.body["expected"], &answer.body["actual"]), (&3.into(), &0.into()));
-    for malformed in
-        ["", "3.0", "\"three\"", "W/\"0\"", "\"0\", \"1\"", "\"-1\"", "\"99999999999999999999\""]
+    // Tags of other servers, and weak ones, never match (RFC 9110 §13.1.1).
+    for unmet in
+        ["\"three\"", "W/\"0\"", "\"3\", W/\"0\"", "\"-1\"", "\"99999999999999999999\"", "\"\""]
     {
+        put_out(&house, id, unmet).await.is_problem(412, "precondition-failed");
+    }
+    let answer = put_out(&house, id, "\"3\", \"4\"").await;
+    assert_eq!(answer.body["expected"], serde_json::json!([3, 4]));
+    for malformed in ["", "3.0", "three", "\"0", "W/0", "\"0\" \"1\"", "*, \"0\""] {
         let answer = put_out(&house, id, malformed).await;
         answer.is_problem(400, "invalid-parameter");
         assert_eq!(answer.errors(), [("If-Match", "value")], "{malformed}");
     }
     // The quotes may be missing.
     put_out(&house, id, "3").await.is_problem(412, "precondition-failed");
-    assert_eq!(put_out(&house, id, "\"0\"").await.status, 200);
+    let read = Call::get(&format!("{LAMPS}/{id}")).send(&house).await;
+    let listed = format!("\"7\", {}", read.header("etag"));
+    assert_eq!(put_out(&house, id, &listed).await.status, 200, "the tag that a read returned");
 }
 
 #[actix_web::test]

@@ -51,7 +51,7 @@ async fn operations_have_their_headers_and_problems() {
     let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(
         statuses,
-        ["200", "400", "404", "408", "409", "412", "413", "415", "422", "500", "503"]
+        ["200", "400", "403", "404", "408", "409", "412", "413", "415", "422", "500", "503"]
     );
     let conflict = &document["components"]["responses"]["Conflict"];
     assert_eq!(

@@ -1,5 +1,6 @@
 //! A module as small as can be: lamps that are lit and put out.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,8 +16,8 @@ use database::{Database, Migrations, Transaction};
 use event_contract::Published;
 use http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
-    IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page, Paging,
-    PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
+    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
+    Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
     ValidQuery,
 };
 use kernel::codec::{Codec, Envelope};
@@ -258,7 +259,7 @@ async fn get_one(
     read.wait_for(&house.environment, &house.progress).await?;
     let lamp = house.environment.load::<Lamps>(*id).await?;
     let revision = lamp.revision.ok_or_else(|| Problem::not_found("There is no such lamp."))?;
-    Ok(read.found(revision, &LampView { id: *id, lit: lamp.state == Lamp::Lit }))
+    read.found(&house.environment, revision, &LampView { id: *id, lit: lamp.state == Lamp::Lit })
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -407,7 +408,8 @@ impl Call {
         let app = app.configure(|config| routes(config, house)).configure(http::history::routes);
         let (app, document) = app.split_for_parts();
         let app = app.app_data(Data::new(house.environment.clone()));
-        let service = init_service(http::finish(app, &document)).await;
+        let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
+        let service = init_service(http::finish(app, &document, &hosts)).await;
         Answer::of(service.call(self.0.to_request()).await.unwrap()).await
     }
 }

@@ -1,5 +1,6 @@
 //! The ways in which a command comes to nothing.
 
+use super::ExpectedAt;
 use crate::codec::CodecError;
 use crate::event::Revision;
 use crate::store::{AppendError, ReadError};
@@ -22,10 +23,10 @@ pub enum ExecuteError<R: std::error::Error> {
     #[error("{0}")]
     Refused(R),
     /// The caller expected another revision.
-    #[error("expected revision {expected}, found {}", .actual.map_or("none".to_owned(), |found| found.to_string()))]
+    #[error("expected {expected}, found {}", .actual.map_or("none".to_owned(), |found| found.to_string()))]
     RevisionMismatch {
         /// What the caller expected.
-        expected: Revision,
+        expected: ExpectedAt,
         /// What is there.
         actual: Option<Revision>,
     },

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::ExpectedAt;
 use super::loaded::Extent;
 use super::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
 use crate::codec::{CodecError, EventSet as _};
 use crate::decider::{Context, Decider};
-use crate::event::{NewEvent, Position, Revision, StreamName};
+use crate::event::{NewEvent, Position, StreamName};
 use crate::store::{AppendError, AppendRequest, Appended, ExpectedRevision};
 
 /// What the aggregates of a unit are taken from.
@@ -146,13 +147,14 @@ impl<'a> UnitOfWork<'a> {
         &mut self,
         loaded: &Loaded<D>,
         command: &D::Command,
-        expected: Option<Revision>,
+        expected: Option<&ExpectedAt>,
     ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
         if self.was_done_in(loaded).await? {
             return Ok(Vec::new());
         }
-        if let Some(expected) = expected.filter(|expected| Some(*expected) != loaded.revision) {
-            return Err(ExecuteError::RevisionMismatch { expected, actual: loaded.revision });
+        if let Some(expected) = expected.filter(|expected| !expected.is_met_by(loaded.revision)) {
+            let (expected, actual) = (expected.clone(), loaded.revision);
+            return Err(ExecuteError::RevisionMismatch { expected, actual });
         }
         let events = D::decide(&loaded.state, command.clone(), &self.context)
             .map_err(ExecuteError::Refused)?;

@@ -154,7 +154,7 @@ async fn answer(process: &Environment, id: Uuid, request: Request, doors: &Doors
     let before = doors.length(id).await;
     let expected = expects.and_then(|back| (before as u64).checked_sub(back + 1));
     let asked = command.clone();
-    let outcome = process.execute::<DoorDecider>(id, asked, &cause, expected).await;
+    let outcome = process.execute::<DoorDecider>(id, asked, &cause, expected.map(Into::into)).await;
     let after = doors.length(id).await;
     Answered { door, command, cause: first_event, expected, outcome, before, after }
 }

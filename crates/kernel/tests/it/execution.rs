@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use kernel::execution::{Cause, ExecuteError};
+use kernel::execution::{Cause, ExecuteError, ExpectedAt};
 use kernel::seams::new_id;
 
 use crate::lamp::{Command, LampDecider, house};
@@ -58,8 +58,20 @@ async fn an_unmet_revision_is_told_with_the_one_found() {
     let cause = Cause::request(new_id(), "test");
     let light = Command::Light { lamp_id: id, by: "Ada" };
     environment.execute::<LampDecider>(id, light.clone(), &cause, None).await.unwrap();
-    let error = environment.execute::<LampDecider>(id, light, &cause, Some(4)).await.unwrap_err();
-    assert!(matches!(error, ExecuteError::RevisionMismatch { expected: 4, actual: Some(0) }));
+    let error =
+        environment.execute::<LampDecider>(id, light, &cause, Some(4.into())).await.unwrap_err();
+    let ExecuteError::RevisionMismatch { expected, actual: Some(0) } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(expected, 4.into());
+    let one_of = |revisions: [u64; 2]| Some(ExpectedAt::one_of(revisions));
+    let put_out = async |expected| {
+        environment
+            .execute::<LampDecider>(id, Command::Count, &cause.clone().about(id), expected)
+            .await
+    };
+    assert!(put_out(one_of([4, 5])).await.is_err());
+    assert_eq!(put_out(one_of([4, 0])).await.unwrap().revision, Some(1), "one of them suffices");
 }
 
 #[tokio::test]

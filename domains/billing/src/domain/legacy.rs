@@ -10,6 +10,7 @@ use billing_contract::{
     DocumentKind, DocumentStatus, ImportedInvoice, InvoiceImported, InvoiceRevised, VatTotal,
 };
 use chrono::NaiveDate;
+use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use rust_decimal::Decimal;
 use serde::Deserialize;
@@ -48,14 +49,18 @@ pub struct LegacyInvoice {
     /// The credit notes that take it back.
     pub credited_by: Patch<Vec<Uuid>>,
     /// Sum before tax.
+    #[serde(deserialize_with = "exactly")]
     pub total_net: Patch<Decimal>,
     /// Sum of the taxes.
+    #[serde(deserialize_with = "exactly")]
     pub total_vat: Patch<Decimal>,
     /// Sum with tax; negative on a credit note.
+    #[serde(deserialize_with = "exactly")]
     pub total: Patch<Decimal>,
     /// The tax per rate.
     pub vat: Patch<Vec<LegacyVat>>,
     /// What was paid on it; nothing when nobody says.
+    #[serde(deserialize_with = "exactly")]
     pub paid: Patch<Decimal>,
     /// What is irregular about it, in short words.
     pub flags: Patch<Vec<String>>,
@@ -66,11 +71,13 @@ pub struct LegacyInvoice {
 #[serde(deny_unknown_fields)]
 pub struct LegacyVat {
     /// Rate in percent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "exactly")]
     pub rate: Option<Decimal>,
     /// What it is computed on.
+    #[serde(deserialize_with = "exactly")]
     pub base: Decimal,
     /// The tax.
+    #[serde(deserialize_with = "exactly")]
     pub amount: Decimal,
 }
 

@@ -22,7 +22,8 @@ async fn an_invoice_is_shown_with_everything_on_it() {
     let (invoice, order) = world.invoiced().await;
     world.views_caught_up().await;
     let answer = client.get(&format!("{INVOICES}/{invoice}")).await.is(200);
-    assert_eq!(answer.header("etag"), "\"0\"");
+    let tag = answer.header("etag").to_owned();
+    assert!(tag.starts_with("\"0-"), "{tag}");
     let mut body = answer.body.clone();
     let year = body["issue_date"].as_str().unwrap()[..4].to_owned();
     for varying in ["issued_at", "issue_date", "customer_id"] {
@@ -57,7 +58,7 @@ async fn an_invoice_is_shown_with_everything_on_it() {
     assert_eq!(body, expected);
     let known = TestRequest::get()
         .uri(&format!("{INVOICES}/{invoice}"))
-        .insert_header(("If-None-Match", "\"0\""));
+        .insert_header(("If-None-Match", tag));
     client.send(known).await.is(304);
 }
 

@@ -2,10 +2,14 @@
 //!
 //! The stream is named by a keyed digest of the *normalised* address, so that neither the stream's
 //! name nor its events hold personal data. Two addresses are the same when they are equal after
-//! surrounding white space is cut off and Unicode lower case is taken of the whole address. (RFC
-//! 5321, section 2.4, lets the part before the @ be case-sensitive; no mail system in use makes
-//! two people of it.) Nothing else is folded: dots and `+tags` tell mailboxes apart at most
-//! providers.
+//! surrounding white space is cut off, Unicode lower case is taken of the part before the @, and the
+//! domain is written as name servers have it: `exämple.fr` is `xn--exmple-cua.fr` (UTS #46,
+//! non-transitional; IDNA2008). (RFC 5321, section 2.4, lets the part before the @ be
+//! case-sensitive; no mail system in use makes two people of it.) Nothing else is folded: dots and
+//! `+tags` tell mailboxes apart at most providers.
+//!
+//! Earlier releases took the domain as it was written. An address is therefore claimed under each of
+//! its [`spellings`], so that a claim from then holds against all of them.
 
 use customers_contract::CustomerId;
 use event_contract::Published;
@@ -16,7 +20,38 @@ use super::Refusal;
 
 /// The form in which two addresses are compared.
 pub fn normalised(email: &str) -> String {
-    email.trim().to_lowercase()
+    with_domain(email, |domain| idna::domain_to_ascii(domain).ok())
+}
+
+/// The normalised form of an address, and those under which earlier releases may have it: with the
+/// domain in Unicode, and as it is written here.
+pub fn spellings(email: &str) -> Vec<String> {
+    let in_unicode = with_domain(email, |domain| {
+        let (unicode, valid) = idna::domain_to_unicode(domain);
+        valid.is_ok().then_some(unicode)
+    });
+    let mut spellings = vec![normalised(email)];
+    for spelling in [in_unicode, email.trim().to_lowercase()] {
+        if !spellings.contains(&spelling) {
+            spellings.push(spelling);
+        }
+    }
+    spellings
+}
+
+/// Whether the domain of an address is one that name servers can have (UTS #46, processing).
+pub fn has_valid_domain(email: &str) -> bool {
+    email.rsplit_once('@').is_some_and(|(_, domain)| idna::domain_to_ascii(domain).is_ok())
+}
+
+/// The address in lower case with another form of its domain, if it has one.
+fn with_domain(email: &str, form: impl Fn(&str) -> Option<String>) -> String {
+    let email = email.trim();
+    let written = || email.to_lowercase();
+    let Some((mailbox, domain)) = email.rsplit_once('@') else {
+        return written();
+    };
+    form(domain).map_or_else(written, |domain| format!("{}@{domain}", mailbox.to_lowercase()))
 }
 
 /// An open customer took an e-mail address. Internal to this module.
@@ -164,5 +199,26 @@ mod tests {
         assert_eq!(normalised("ÉLISE@exemple.fr"), "élise@exemple.fr");
         assert_ne!(normalised("a.da@exemple.fr"), normalised("ada@exemple.fr"));
         assert_ne!(normalised("ada+x@exemple.fr"), normalised("ada@exemple.fr"));
+    }
+
+    #[test]
+    fn a_domain_is_the_same_in_unicode_and_in_ascii() {
+        let ascii = "ada@xn--exmple-cua.fr";
+        for spelling in [
+            "ada@exämple.fr",
+            "Ada@EXÄMPLE.FR",
+            "ada@exa\u{308}mple.fr",
+            "ada@ｅxämple。fr",
+            "ada@XN--EXMPLE-CUA.fr",
+            ascii,
+        ] {
+            assert_eq!(normalised(spelling), ascii, "{spelling}");
+            assert!(spellings(spelling).contains(&"ada@exämple.fr".to_owned()), "{spelling}");
+        }
+        assert_eq!(spellings("ada@exa\u{308}mple.fr").len(), 3);
+        assert_eq!(spellings("Ada@Exemple.fr"), ["ada@exemple.fr"]);
+        assert_eq!(normalised("Ada@[192.0.2.1]"), "ada@[192.0.2.1]");
+        assert!(has_valid_domain("ada@exämple.fr") && !has_valid_domain("ada@xn--a.fr"));
+        assert_eq!(normalised("ada@xn--A.fr"), "ada@xn--a.fr", "what was imported is kept");
     }
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-use super::input::{NewAddress, telephone};
+use super::input::{NewAddress, mail_domain, telephone};
 use super::{Api, CATEGORY, problem};
 use crate::domain::ContactChange;
 
@@ -30,7 +30,7 @@ pub(super) struct ChangeContact {
     )]
     name: Option<String>,
     /// Where to write to; unique among the open customers registered here.
-    #[validate(email, length(max = 254))]
+    #[validate(email, length(max = 254), custom(function = "mail_domain"))]
     #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
     email: String,
     /// Telephone number; without it the number stays, null takes it away.

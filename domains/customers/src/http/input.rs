@@ -8,6 +8,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::{Validate, ValidationError};
 
+use crate::domain::email::has_valid_domain;
+
 /// A postal address.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +81,11 @@ pub(super) fn telephone(text: &str) -> Result<(), ValidationError> {
     let plausible = (4..=30).contains(&number.len())
         && number.bytes().all(|sign| sign.is_ascii_digit() || b" ().-".contains(&sign));
     expect(plausible, "expected 4 to 30 digits, spaces, parentheses, dots or dashes, + in front")
+}
+
+/// Checks the domain of an e-mail address: one in the form that begins with `xn--` must be valid, too.
+pub(super) fn mail_domain(email: &str) -> Result<(), ValidationError> {
+    expect(has_valid_domain(email), "expected an e-mail address with a valid domain")
 }
 
 /// Checks a VAT number: `^[A-Z]{2}[0-9A-Z+*]{2,12}$`. In front the country (Council Directive

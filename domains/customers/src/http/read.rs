@@ -36,7 +36,7 @@ pub(super) async fn get_one(
     read.wait_for(&api.environment, &api.progress).await?;
     let customer = queries::find(&api.database, *id).await?;
     let customer = customer.ok_or_else(|| Problem::not_found("There is no such customer."))?;
-    Ok(read.found(customer.revision, &customer))
+    read.found(&api.environment, customer.revision, &customer)
 }
 
 /// Which customers to list.
@@ -48,7 +48,7 @@ pub(super) struct ListCustomers {
     status: Option<Status>,
     /// Only persons, or only companies.
     kind: Option<Kind>,
-    /// Only those with this e-mail address, whatever its case.
+    /// Only those with this e-mail address, whatever its case and however its domain is written.
     #[validate(length(min = 1, max = 254))]
     #[param(min_length = 1, max_length = 254, example = "ada@exemple.fr")]
     email: Option<String>,
@@ -86,7 +86,7 @@ pub(super) async fn list(
     read.wait_for(&api.environment, &api.progress).await?;
     let query = query.into_inner();
     let paging = Paging::of(query.limit, query.cursor);
-    let email = query.email.map(|email| EmailKey::of(&api.environment.lookup_key, &email));
+    let email = query.email.map(|email| EmailKey::all(&api.environment.lookup_key, &email));
     let filter = Filter {
         status: query.status,
         kind: query.kind,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
-use super::input::{NewAddress, telephone, vat_identification};
+use super::input::{NewAddress, mail_domain, telephone, vat_identification};
 use super::{Api, CATEGORY, problem};
 use crate::domain::Registration;
 use crate::queries::Kind;
@@ -30,9 +30,10 @@ pub(super) struct RegisterCustomer {
         example = "Ada Martin"
     )]
     name: String,
-    /// Where to write to; unique among the open customers registered here. Case and surrounding
-    /// white space do not tell addresses apart.
-    #[validate(email, length(max = 254))]
+    /// Where to write to; unique among the open customers registered here. Case,
+    /// surrounding white space and the spelling of an internationalised domain (`exämple.fr`,
+    /// `xn--exmple-cua.fr`) do not tell addresses apart.
+    #[validate(email, length(max = 254), custom(function = "mail_domain"))]
     #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
     email: String,
     /// Telephone number.

@@ -43,7 +43,7 @@ const FIND: Statement = Statement::Same(select!("id = $1"));
 // One statement per index, so that the planner never has to guess which filters are set.
 const LIST: Statement = select_page!("");
 const LIST_BY_EMAIL: Statement =
-    select_page!(" AND email_key = $6 AND (legacy_id = $7 OR $7 IS NULL)");
+    select_page!(" AND email_key IN ($7, $8, $9) AND (legacy_id = $6 OR $6 IS NULL)");
 const LIST_BY_LEGACY_ID: Statement = select_page!(" AND legacy_id = $6");
 
 /// The lists, each with the index that must serve it, for the test that asks SQLite's planner.
@@ -62,8 +62,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Whose word counts.
     pub owner: Option<Owner>,
-    /// With this e-mail address.
-    pub email: Option<EmailKey>,
+    /// With this e-mail address: [`EmailKey::all`].
+    pub email: Option<Vec<EmailKey>>,
     /// With this key in the legacy system.
     pub legacy_id: Option<String>,
 }
@@ -94,7 +94,11 @@ pub async fn list<'c>(
     };
     let page = match (&filter.email, &filter.legacy_id) {
         (None, None) => page(&LIST),
-        (Some(email), legacy_id) => page(&LIST_BY_EMAIL).bind(email.as_bytes()).bind(legacy_id),
+        (Some(keys), legacy_id) => {
+            let key = |index| keys.get(index).or(keys.first()).map(EmailKey::as_bytes);
+            let page = page(&LIST_BY_EMAIL).bind(legacy_id);
+            page.bind(key(0)).bind(key(1)).bind(key(2))
+        }
         (None, Some(legacy_id)) => page(&LIST_BY_LEGACY_ID).bind(legacy_id),
     };
     page.fetch_all().await?.iter().map(view).collect()

@@ -19,7 +19,8 @@ async fn a_customer_is_registered_and_read() {
     assert_eq!(answer.header("bascule-position"), "2");
 
     let found = get(&running, &format!("/{id}")).await;
-    assert_eq!((found.status, found.header("etag")), (200, "\"0\""));
+    let tag = found.header("etag").to_owned();
+    assert_eq!((found.status, tag.starts_with("\"0-")), (200, true));
     assert_eq!(
         found.body,
         json!({
@@ -29,9 +30,8 @@ async fn a_customer_is_registered_and_read() {
             "registered_at": found.body["registered_at"], "revision": 0,
         })
     );
-    let known = TestRequest::get()
-        .uri(&format!("{CUSTOMERS}/{id}"))
-        .insert_header(("If-None-Match", "\"0\""));
+    let known =
+        TestRequest::get().uri(&format!("{CUSTOMERS}/{id}")).insert_header(("If-None-Match", tag));
     assert_eq!(send(&running, known).await.status, 304);
 }
 
@@ -47,6 +47,7 @@ async fn input_that_is_not_acceptable_names_its_field() {
         ("name", json!(7)),
         ("email", json!("ada")),
         ("email", json!("ada@")),
+        ("email", json!("ada@xn--a.fr")),
         ("email", json!(format!("ada@{}.fr", ["x".repeat(60).as_str(); 5].join(".")))),
         ("phone", json!("call me")),
         ("phone", json!("123")),

@@ -3,6 +3,7 @@
 
 use chrono::NaiveDate;
 use event_contract::Personal;
+use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use orders_contract::{
     ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported, OrderRevised,
@@ -40,10 +41,13 @@ pub struct LegacyOrder {
     /// Lines that only say something.
     pub comments: Patch<Vec<String>>,
     /// Sum before tax.
+    #[serde(deserialize_with = "exactly")]
     pub total_net: Patch<Decimal>,
     /// Sum of the taxes.
+    #[serde(deserialize_with = "exactly")]
     pub total_vat: Patch<Decimal>,
     /// Sum with tax.
+    #[serde(deserialize_with = "exactly")]
     pub total: Patch<Decimal>,
     /// What is irregular about it, in short words.
     pub flags: Patch<Vec<String>>,
@@ -68,14 +72,16 @@ pub struct LegacyLine {
     /// What it is, for people.
     pub description: String,
     /// How many.
+    #[serde(deserialize_with = "exactly")]
     pub quantity: Decimal,
     /// Unit of measure.
     #[serde(default)]
     pub unit: Option<String>,
     /// Price of one before tax.
+    #[serde(deserialize_with = "exactly")]
     pub unit_price: Decimal,
     /// VAT rates in percent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "exactly")]
     pub vat_rates: Vec<Decimal>,
 }
 

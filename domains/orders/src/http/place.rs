@@ -172,7 +172,7 @@ pub(super) async fn place(
     body: ValidJson<PlaceOrderBody>,
 ) -> Result<Done, Problem> {
     // Validated already, but for the type system.
-    let currency = Currency::from_code(&body.currency)
+    let currency = Currency::in_use(&body.currency)
         .ok_or_else(|| Problem::invalid_field("currency", "currency", "unknown currency"))?;
     command
         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {

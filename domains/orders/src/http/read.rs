@@ -38,7 +38,7 @@ pub(super) async fn get_one(
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
     let order = queries::order(&orders.database, *id).await?.ok_or_else(no_such_order)?;
-    Ok(read.found(order.revision, &order))
+    read.found(&orders.environment, order.revision, &order)
 }
 
 /// Filters of the list.

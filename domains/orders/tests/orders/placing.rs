@@ -31,7 +31,7 @@ async fn an_order_is_placed_confirmed_and_fulfilled(
     let id = placed.id();
     assert_eq!(placed.header("location"), format!("/api/v1/orders/{id}"));
     let order = client.order_after(&placed).await;
-    assert_eq!(order.header("etag"), "\"0\"");
+    assert!(order.header("etag").starts_with("\"0-"));
     let mut body = order.body;
     assert!(body.as_object_mut().unwrap().remove("placed_at").is_some());
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Payments as a legacy system has them: facts, to which the rules for new payments do not apply.
 
 use chrono::NaiveDate;
+use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentImported, PaymentRevised};
 use rust_decimal::Decimal;
@@ -24,7 +25,7 @@ pub struct LegacyPatch {
     /// When it came.
     pub date: Patch<NaiveDate>,
     /// What came.
-    #[serde(deserialize_with = "set")]
+    #[serde(deserialize_with = "set_exactly")]
     pub amount: Option<Decimal>,
     /// ISO 4217 code.
     #[serde(deserialize_with = "set")]
@@ -40,6 +41,11 @@ fn set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// The same of an amount, which is never rounded.
+fn set_exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+    exactly(deserializer).map(Some)
 }
 
 /// Records what is new in a legacy system's word.

@@ -190,10 +190,11 @@ async fn one_payment_has_a_tag_and_a_history(
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let answer = running.get(&world, &format!("/{payment}")).await;
-    assert_eq!(answer.header("etag"), "\"1\"");
+    let tag = answer.header("etag").to_owned();
+    assert!(tag.starts_with("\"1-"), "{tag}");
     let known = TestRequest::get()
         .uri(&format!("/api/v1/payments/{payment}"))
-        .insert_header(("If-None-Match", "\"1\""));
+        .insert_header(("If-None-Match", tag));
     assert_eq!(running.call(known).await.status, 304);
 
     let history = running.get(&world, &format!("/{payment}/history")).await;
