@@ -21,7 +21,8 @@ use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
 use crate::{
-    asyncapi, contracts, events, modules, openapi, output, parked, projections, serve, telemetry,
+    asyncapi, contracts, descriptors, events, modules, openapi, output, parked, projections, serve,
+    telemetry,
 };
 
 /// The work failed.
@@ -234,6 +235,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         configuration.log.filter = "warn".to_owned();
     }
     telemetry::start_logging(&configuration.log)?;
+    if !matches!(cli.command, Command::Serve { dump_config: true, .. }) {
+        descriptors::expect_enough(descriptors::raise_limit())?;
+    }
     match cli.command {
         Command::Serve { dump_config: true, .. } => {
             output::line(configuration.dump()?)?;

@@ -29,18 +29,18 @@ pub struct System {
 /// Fails where there is no event store yet, for commands that look at one.
 pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     anyhow::ensure!(
-        stores::exists(&configuration.store).await?,
+        stores::exists(configuration.store.reveal()).await?,
         "there is no store at {}; name one with --store",
-        database::redacted(&configuration.store)
+        configuration.store
     );
     Ok(())
 }
 
 /// Opens the event store alone.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
-    stores::open(configuration).await.with_context(|| {
-        format!("the event store {} cannot be opened", database::redacted(&configuration.store))
-    })
+    stores::open(configuration)
+        .await
+        .with_context(|| format!("the event store {} cannot be opened", configuration.store))
 }
 
 /// Opens the event store, and what modules work with on it.
@@ -81,13 +81,13 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<System> {
         let runs = if is_module {
             configuration.runs(name)?
         } else {
-            !stores::is_far(&configuration.store)
+            !stores::is_far(configuration.store.reveal())
         };
         if !runs {
             expect_elsewhere(name, configuration).await?;
             continue;
         }
-        if is_module && stores::is_far(&configuration.store) {
+        if is_module && stores::is_far(configuration.store.reveal()) {
             expect_rights(name, &opened).await?;
         }
         let module = one.open(environment.clone(), configuration).await;
@@ -109,7 +109,7 @@ async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::
         return Ok(());
     };
     let url = match &settings.database {
-        Some(url) => Some(url.clone()),
+        Some(url) => Some(url.reveal().to_owned()),
         None => configuration.beside_the_store(name)?,
     };
     let Some(url) = url else { return Ok(()) };

@@ -12,12 +12,12 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use http::HostName;
 use kernel::cache::CacheOptions;
+use kernel::credentials::{ConnectionUrl, Secret};
 use kernel::keys::SecretKey;
 use kernel::lease::{LONGEST, RuntimeOptions};
 use serde::{Deserialize, Serialize};
 use wire::WireSettings;
 
-use crate::admin::AdminToken;
 use crate::stores;
 
 /// Everything that can be configured.
@@ -26,7 +26,7 @@ use crate::stores;
 pub struct Configuration {
     /// Where the events are: `sqlite:<path>`, or `postgres://…`. The modules' tables are beside them
     /// unless [`Self::modules`] says otherwise.
-    pub store: String,
+    pub store: ConnectionUrl,
     /// Where the public API listens.
     pub listen: SocketAddr,
     /// Where probes and metrics are served.
@@ -37,14 +37,14 @@ pub struct Configuration {
     pub allowed_hosts: Vec<HostName>,
     /// What opens `/admin/…` there. Without one nothing does, unless only this machine can connect.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub admin_token: Option<AdminToken>,
+    pub admin_token: Option<Secret>,
     /// The modules to run; all when empty.
     pub run: Vec<String>,
     /// What is set for single modules, by name.
     pub modules: BTreeMap<String, ModuleSettings>,
     /// The master key that wraps the keys of personal data, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub master_key: Option<String>,
+    pub master_key: Option<Secret>,
     /// The file the master key is in, made at the first start. By default beside an embedded store,
     /// `./data/bascule.key` otherwise: replicas must be given the same.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,11 +71,11 @@ pub struct Configuration {
 pub struct ModuleSettings {
     /// Where its own tables are, when not beside the event store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<String>,
+    pub database: Option<ConnectionUrl>,
     /// The service that it runs in, such as `http://payments:8080`. It does not run here then, and
     /// requests to it are forwarded there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote: Option<String>,
+    pub remote: Option<ConnectionUrl>,
     /// Whether it waits to be handed over before it runs policies and reactors: for a service that
     /// begins beside the system that runs the module. Unless set it does on a store that is reached
     /// over the network: whoever has that store runs the module.
@@ -138,7 +138,7 @@ pub enum LogFormat {
 impl Default for Configuration {
     fn default() -> Self {
         Self {
-            store: "sqlite:./data/bascule.db".to_owned(),
+            store: ConnectionUrl::new("sqlite:./data/bascule.db"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             allowed_hosts: Vec::new(),
@@ -199,13 +199,14 @@ impl Configuration {
             .context("the configuration cannot be understood")?;
         // As text: a key of digits alone would be taken for a number, and shown in the complaint.
         if let Ok(key) = std::env::var("BASCULE_MASTER_KEY") {
-            configuration.master_key = Some(key);
+            configuration.master_key = Some(Secret::new(key));
         }
         if let Ok(token) = std::env::var("BASCULE_ADMIN_TOKEN") {
-            configuration.admin_token = Some(AdminToken::new(token));
+            configuration.admin_token = Some(Secret::new(token));
         }
         // An unset variable of an orchestrator is an empty one.
-        configuration.admin_token = configuration.admin_token.filter(|token| !token.is_empty());
+        configuration.admin_token =
+            configuration.admin_token.filter(|token| !token.reveal().is_empty());
         Ok(configuration)
     }
 
@@ -223,6 +224,7 @@ impl Configuration {
     /// Where a module keeps its tables.
     pub fn database_url(&self, module: &str) -> anyhow::Result<String> {
         let set = self.modules.get(module).and_then(|settings| settings.database.clone());
+        let set = set.map(|url| url.reveal().to_owned());
         let url = set.map_or_else(|| self.beside_the_store(module), |url| Ok(Some(url)))?;
         url.with_context(|| {
             format!(
@@ -234,38 +236,28 @@ impl Configuration {
 
     /// Where tables are beside the store; `None` where it is reached over the network.
     pub fn beside_the_store(&self, name: &str) -> anyhow::Result<Option<String>> {
-        if stores::is_far(&self.store) {
+        if stores::is_far(self.store.reveal()) {
             return Ok(None);
         }
-        Ok(Some(database::module_url(&self.store, name)?))
+        Ok(Some(database::module_url(self.store.reveal(), name)?))
     }
 
     /// Whether a module waits to be handed over before it runs policies and reactors.
     pub fn awaits_charge(&self, module: &str) -> bool {
         let set = self.modules.get(module).and_then(|settings| settings.awaits_charge);
-        set.unwrap_or_else(|| stores::is_far(&self.store))
+        set.unwrap_or_else(|| stores::is_far(self.store.reveal()))
     }
 
-    /// The configuration as TOML, secrets left out.
+    /// The configuration as TOML. Its types leave out what is secret.
     pub fn dump(&self) -> anyhow::Result<String> {
-        let mut shown = self.clone();
-        shown.master_key = shown.master_key.map(|_| "(hidden)".to_owned());
-        shown.admin_token = shown.admin_token.map(|_| AdminToken::hidden());
-        shown.store = database::redacted(&shown.store);
-        shown.wire = shown.wire.without_secrets();
-        #[cfg(feature = "payments")]
-        let mut shown = Self { payments: shown.payments.without_secrets(), ..shown };
-        for module in shown.modules.values_mut() {
-            module.database = module.database.as_deref().map(database::redacted);
-        }
-        toml::to_string_pretty(&shown).context("the configuration cannot be shown")
+        toml::to_string_pretty(self).context("the configuration cannot be shown")
     }
 
     /// The master key: configured, or from its file, which is made when neither it nor the store
     /// is there yet.
     pub async fn master_key(&self) -> anyhow::Result<SecretKey> {
         if let Some(text) = &self.master_key {
-            return Ok(SecretKey::from_hex(text)?);
+            return Ok(SecretKey::from_hex(text.reveal())?);
         }
         let file = match &self.master_key_file {
             Some(file) => file.clone(),
@@ -275,8 +267,8 @@ impl Configuration {
             Ok(text) => SecretKey::from_hex(&text)
                 .with_context(|| format!("the master key in {}", file.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let store = database::redacted(&self.store);
-                let is_there = stores::exists(&self.store).await;
+                let store = &self.store;
+                let is_there = stores::exists(store.reveal()).await;
                 anyhow::ensure!(
                     !is_there.with_context(|| format!("the store {store} cannot be reached"))?,
                     "the store {store} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
@@ -291,8 +283,8 @@ impl Configuration {
 
     /// Beside an embedded store; in `./data` when the store is on a server.
     fn usual_key_file(&self) -> Result<PathBuf, DatabaseError> {
-        Ok(match Engine::of(&self.store)? {
-            Engine::Sqlite => database::sqlite_path(&self.store)?.with_extension("key"),
+        Ok(match Engine::of(self.store.reveal())? {
+            Engine::Sqlite => database::sqlite_path(self.store.reveal())?.with_extension("key"),
             Engine::Postgres => PathBuf::from("data/bascule.key"),
         })
     }

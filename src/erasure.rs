@@ -12,6 +12,7 @@ use kernel::codec::EventSet as _;
 use kernel::event::{EventFilter, Position, RecordedEvent, StreamName};
 use kernel::execution::Environment;
 use kernel::keys::KeyHolder;
+use kernel::outage::Outage;
 use kernel::store::{EventStore, ReadError};
 use kernel::subscription::{Delivery, LogReader};
 use tokio::time::Instant;
@@ -46,6 +47,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// there at the time of the event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+static UNHEARD: Outage = Outage::new("erasure events cannot be read");
+static UNTOLD: Outage = Outage::new("it cannot be read whether a key is destroyed");
+
 /// Forgets what this process has in memory whenever keys were destroyed, whichever process did it.
 /// Every process does this for itself, from the present end of the log on.
 pub async fn forget_what_is_erased(environment: Environment, shutdown: CancellationToken) {
@@ -62,8 +66,9 @@ async fn follow(environment: &Environment) {
     let mut pauses = kernel::backoff::endless(BETWEEN_LOOKS, Duration::from_secs(10));
     loop {
         match reader.next().await {
-            Ok(Delivery::CaughtUp(_)) => {}
+            Ok(Delivery::CaughtUp(_)) => UNHEARD.ends("erasures"),
             Ok(Delivery::Event(event)) => {
+                UNHEARD.ends("erasures");
                 environment.forget_memory();
                 if let Some(holder) = holder(&event)
                     && tokio::time::timeout(PATIENCE, destroyed(environment, &holder)).await.is_ok()
@@ -73,12 +78,8 @@ async fn follow(environment: &Environment) {
                 }
             }
             Err(error) => {
-                let pause = pauses.next().unwrap_or(PATIENCE);
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "erasures cannot be heard of; trying again in {pause:?}"
-                );
-                tokio::time::sleep(pause).await;
+                UNHEARD.occurs("erasures", &error);
+                tokio::time::sleep(pauses.next().unwrap_or(PATIENCE)).await;
             }
         }
     }
@@ -97,17 +98,13 @@ fn holder(event: &RecordedEvent) -> Option<KeyHolder> {
 
 async fn destroyed(environment: &Environment, holder: &KeyHolder) {
     let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    let mut untold = UNTOLD.met_by(format!("{} {}", holder.purpose, holder.subject));
     loop {
         looks.tick().await;
         match environment.codec.is_key_destroyed(holder).await {
             Ok(true) => return,
             Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "whether a key is destroyed cannot be told"
-                );
-            }
+            Err(error) => untold.occurs(&error),
         }
     }
 }

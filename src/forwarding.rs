@@ -37,7 +37,7 @@ impl Routes {
         let mut routes: BTreeMap<String, Route> = BTreeMap::new();
         for (module, settings) in &configuration.modules {
             if let Some(remote) = &settings.remote {
-                let (_, route) = watch::channel(Some(service(remote)?));
+                let (_, route) = watch::channel(Some(service(remote.reveal())?));
                 routes.insert(module.clone(), route);
             }
         }
@@ -81,8 +81,8 @@ impl Following {
         self.route.send_if_modified(|known| {
             let changes = *known != route;
             if changes {
-                let target = route.as_ref().map(ToString::to_string);
-                tracing::info!(module = self.module, target, "requests to the module are routed");
+                let to = route.as_ref().map(ToString::to_string);
+                tracing::info!(module = self.module, to, "requests to the module are routed");
                 known.clone_from(&route);
             }
             changes

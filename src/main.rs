@@ -11,6 +11,7 @@ mod configuration;
 mod contracts;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+mod descriptors;
 mod erasure;
 mod events;
 #[cfg(feature = "extract")]

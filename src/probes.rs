@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use kernel::event::Position;
+use kernel::outage::{self, Outage};
 use kernel::projection::Progress;
 use kernel::store::EventStore;
 use kernel::subscription::SubscriptionState;
@@ -87,6 +88,7 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     if let Err(error) = running.store.check_writable().await {
         return not_ready("store cannot be written to", error.into());
     }
+    NOT_READY.ends("/readyz");
     let projections: serde_json::Map<_, _> = running
         .projections
         .iter()
@@ -122,10 +124,14 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     }
 }
 
+/// Probes that find the store out of order. (What is wrong with subscriptions they tell themselves.)
+static NOT_READY: Outage = Outage::new("this replica is not ready");
+
 /// Says what is wrong, with the causes behind it: only operators see this listener.
 fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {
-    let why = format!("{error:#}");
-    tracing::warn!(why, "not ready: {status}");
+    let hint = outage::no_descriptor_is_left().map(|hint| format!(" ({hint})"));
+    let why = format!("{error:#}{}", hint.unwrap_or_default());
+    NOT_READY.occurs_because("/readyz", &error.root_cause().to_string(), &why);
     HttpResponse::ServiceUnavailable().json(json!({ "status": status, "why": why }))
 }
 

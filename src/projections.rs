@@ -78,7 +78,7 @@ impl Desk {
     pub async fn open(configuration: &Configuration) -> anyhow::Result<Self> {
         compose::expect_store(configuration).await?;
         let system = compose::open(configuration).await?;
-        let _presence = serve::show_presence(&system, &configuration.store).await?;
+        let _presence = serve::show_presence(&system, configuration.store.reveal()).await?;
         let catalogue = Catalogue::of(&system);
         Ok(Self { system, catalogue, _presence })
     }

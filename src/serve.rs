@@ -13,6 +13,7 @@ use database::Engine;
 use http::{BodyLimit, Configure, Forwarding, Hosts};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
+use kernel::outage::milliseconds;
 use kernel::projection::Progress;
 use kernel::seams::SharedClock;
 use tokio::task::JoinSet;
@@ -54,7 +55,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let admin_task = tokio::spawn(admin);
 
     let mut system = compose::open(&configuration).await?;
-    let _presence = show_presence(&system, &configuration.store).await?;
+    let _presence = show_presence(&system, configuration.store.reveal()).await?;
     let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
     let subscriptions = start_subscriptions(&mut system, &configuration, &shutdown);
@@ -346,13 +347,13 @@ fn announce(
     let admin = format!("http://{}", addresses.admin);
     let tls = configuration.wire.tls.is_some();
     let wire = addresses.wire.map(|address| format!("kurrentdb://{address}?tls={tls}"));
-    let milliseconds = took.as_millis();
+    let milliseconds = milliseconds(took);
     let memory = probes::resident_memory().unwrap_or_default() / (1024 * 1024);
     tracing::info!(
         api,
         admin,
         wire,
-        store = database::redacted(&configuration.store),
+        store = %configuration.store,
         started_in_ms = milliseconds,
         resident_mib = memory,
         caught_up,

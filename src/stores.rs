@@ -41,7 +41,7 @@ pub async fn exists(url: &str) -> anyhow::Result<bool> {
 
 /// Opens the configured store, making it if need be and possible.
 pub async fn open(configuration: &Configuration) -> anyhow::Result<Opened> {
-    let url = &configuration.store;
+    let url = configuration.store.reveal();
     if is_far(url) {
         return open_far(url).await;
     }

@@ -1,7 +1,6 @@
 //! Who may use `/admin/…`: whoever is on the machine, and whoever has the token. That no page of
 //! another site acts in their place is looked at for the whole listener: `http::hosts`.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -10,57 +9,24 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENT
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
 use http::{Problem, ProblemKind};
-use serde::{Deserialize, Serialize};
+use kernel::credentials::Secret;
 use subtle::ConstantTimeEq as _;
 
 use super::Admin;
-
-/// The secret that lets somebody in. Never shown.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AdminToken(String);
-
-impl AdminToken {
-    /// The token that somebody chose.
-    pub fn new(token: String) -> Self {
-        Self(token)
-    }
-
-    /// What stands in its place when the configuration is shown.
-    pub fn hidden() -> Self {
-        Self("(hidden)".to_owned())
-    }
-
-    /// Whether it protects nothing.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Compares without telling by the time it takes how much of a guess is right.
-    fn is(&self, given: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(given).into()
-    }
-}
-
-impl fmt::Debug for AdminToken {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(hidden)")
-    }
-}
 
 /// Who is let in.
 pub enum Access {
     /// Everybody: only this machine can connect.
     Local,
     /// Whoever has the token.
-    Token(AdminToken),
+    Token(Secret),
     /// Nobody: others can connect, and there is no token.
     Closed,
 }
 
 impl Access {
     /// Who is let in at a listener. A token that is configured is asked for everywhere.
-    pub fn at(listener: SocketAddr, token: Option<AdminToken>) -> Self {
+    pub fn at(listener: SocketAddr, token: Option<Secret>) -> Self {
         match token {
             Some(token) => Self::Token(token),
             None if listener.ip().is_loopback() => Self::Local,
@@ -73,7 +39,7 @@ impl Access {
             Self::Local => Ok(()),
             Self::Token(token) => {
                 let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-                if given.and_then(bearer).is_some_and(|given| token.is(given)) {
+                if given.and_then(bearer).is_some_and(|given| is(token, given)) {
                     return Ok(());
                 }
                 let problem = Problem::new(
@@ -89,6 +55,11 @@ impl Access {
             )),
         }
     }
+}
+
+/// Compares without telling by the time it takes how much of a guess is right.
+fn is(token: &Secret, given: &[u8]) -> bool {
+    token.reveal().as_bytes().ct_eq(given).into()
 }
 
 /// The token of an `Authorization` header (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
@@ -130,7 +101,7 @@ mod tests {
 
     #[test]
     fn off_loopback_only_the_token_opens() {
-        let token = || Some(AdminToken::new("swordfish".to_owned()));
+        let token = || Some(Secret::new("swordfish"));
         let (here, outside) = ("127.0.0.1:9090".parse().unwrap(), "0.0.0.0:9090".parse().unwrap());
         let none = HeaderMap::new();
         assert_eq!(status(&Access::at(here, None), &none), 200);
@@ -146,11 +117,5 @@ mod tests {
                 assert_eq!(status(&access, &with("authorization", right)), 200, "{right}");
             }
         }
-    }
-
-    #[test]
-    fn a_token_is_not_shown() {
-        let shown = format!("{:?}", AdminToken::new("swordfish".to_owned()));
-        assert!(!shown.contains("swordfish"));
     }
 }

@@ -18,7 +18,7 @@ use kernel::projection::Progress;
 use kernel::subscription::SubscriptionState;
 use tokio::sync::{OnceCell, watch};
 
-pub use self::access::{Access, AdminToken};
+pub use self::access::Access;
 use self::jobs::Jobs;
 use crate::configuration::Configuration;
 use crate::subscriptions::Catalogue;

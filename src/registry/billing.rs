@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use http::{Module, Problem};
 use kernel::description::ModuleDescription;
 use kernel::execution::Environment;
+use kernel::outage::Outage;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, Registered, Retained};
@@ -22,6 +23,7 @@ use crate::configuration::Configuration;
 const LOOK_FOR_ENDED_EVERY: Duration = Duration::from_secs(3600);
 /// How soon again when that failed.
 const AGAIN: Duration = Duration::from_secs(60);
+static UNENDED: Outage = Outage::new("what need not be retained any more cannot be ended");
 
 pub(super) struct Billing;
 
@@ -89,12 +91,12 @@ async fn end_retentions(
         let (environment, database) = (environment.clone(), database.clone());
         let ended = billing::retention::end_all_over(environment, database, settings.clone());
         pause = match ended.await {
-            Ok(()) => LOOK_FOR_ENDED_EVERY,
+            Ok(()) => {
+                UNENDED.ends("billing");
+                LOOK_FOR_ENDED_EVERY
+            }
             Err(error) => {
-                tracing::warn!(
-                    error = &*error as &dyn std::error::Error,
-                    "what need not be retained any more could not be ended; trying again"
-                );
+                UNENDED.occurs("billing", &*error);
                 AGAIN
             }
         };

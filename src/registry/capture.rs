@@ -51,7 +51,7 @@ impl Registered for Capture {
 
     /// The mirror is where the store is.
     async fn open(&self, with: Environment, settings: &Configuration) -> anyhow::Result<Module> {
-        let url = database::module_url(&settings.store, NAME)?;
+        let url = database::module_url(settings.store.reveal(), NAME)?;
         let database = Import::open_database(&url).await.context("the mirror cannot be opened")?;
         let erasure = CaptureErasure { database: database.clone(), key: key(settings).await? };
         let erasure = ReactionRunner::new(erasure, with, database.clone());

@@ -30,7 +30,7 @@ impl Registered for Payments {
     async fn open(&self, with: Environment, settings: &Configuration) -> anyhow::Result<Module> {
         let database = settings.database_url(self.name())?;
         let ledger = match &settings.payments.sandbox.ledger {
-            Some(url) => url.clone(),
+            Some(url) => url.reveal().to_owned(),
             None => settings.beside_the_store("sandbox")?.context(
                 "the tables of sandbox cannot be beside a store that is reached over the network: \
                  say where they are, with [payments.sandbox] ledger",

@@ -50,6 +50,47 @@ fn the_configuration_in_force_can_be_shown_without_its_secret() {
     assert!(toml::from_str::<toml::Table>(&shown).is_ok());
 }
 
+#[test]
+fn no_credentials_are_dumped_wherever_they_are_configured() {
+    let data = Data::new();
+    let file = data.path("bascule.toml");
+    let url = |scheme: &str| format!("{scheme}://ada:swordfish@host:1/b?password=swordfish");
+    let settings = format!(
+        r#"
+        store = "{postgres}"
+        admin_token = "swordfish"
+        master_key = "swordfish"
+        allowed_hosts = ["shop.example"]
+        [modules.payments]
+        remote = "{http}"
+        [modules.orders]
+        database = "{postgres}"
+        [payments.sandbox]
+        ledger = "{postgres}"
+        [wire.accounts.ada]
+        password = "swordfish"
+        password_hash = "swordfish"
+        rights = []
+        "#,
+        postgres = url("postgres"),
+        http = url("http"),
+    );
+    std::fs::write(&file, settings).unwrap();
+    let mut command = data.bascule();
+    command.env_remove("BASCULE_STORE").args(["serve", "--dump-config"]);
+    let output = command.output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{shown}");
+    assert!(!shown.contains("swordfish"), "{shown}");
+    for kept in ["http://ada:***@host:1/b", "postgres://ada:***@host:1/b", "shop.example"] {
+        assert!(shown.contains(kept), "{shown}");
+    }
+    // Nor does it stand in what goes wrong with them.
+    let output = data.bascule().env_remove("BASCULE_STORE").arg("serve").output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !told.contains("swordfish"), "{told}");
+}
+
 #[tokio::test]
 async fn a_store_without_its_master_key_is_refused() {
     let data = Data::new();

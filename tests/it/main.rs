@@ -4,10 +4,13 @@
 mod administration;
 mod architecture;
 mod bench;
+mod browsers;
 mod command_line;
 mod contracts;
 mod crashes;
 mod erasure;
+mod limits;
+mod logs;
 mod oracle;
 mod parked;
 mod projections;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// The binary under test.
-const BASCULE: &str = env!("CARGO_BIN_EXE_bascule");
+pub(crate) const BASCULE: &str = env!("CARGO_BIN_EXE_bascule");
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A server's data, which outlives its process.
@@ -515,6 +515,15 @@ impl Server {
     /// As `kill -9` does it.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.process.0)
+    }
+
+    /// A request to the API.
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.http))
     }
 
     /// Stops it where it stands; it knows nothing of it.

@@ -11,6 +11,7 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage as _, HttpRequest, web};
+use kernel::outage::{Outage, milliseconds};
 use tracing::Instrument as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
@@ -112,7 +113,7 @@ async fn surround<B: MessageBody + 'static>(
             response.headers_mut().insert(name, value);
         }
         let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-        tracing::debug!(status, elapsed_ms = elapsed.as_millis(), "answered");
+        tracing::debug!(status, elapsed_ms = milliseconds(elapsed), "answered");
         let labels = [("method", method.to_owned()), ("route", route.clone())];
         metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed.as_secs_f64());
         let [method, route] = labels;
@@ -147,10 +148,17 @@ fn as_problem<B: MessageBody + 'static>(
             let headers: &HeaderMap = response.headers();
             answer_for_status(status, headers, &path, &context.request_id)
         }
-        None => return response.map_into_boxed_body(),
+        None => {
+            FAILING.ends_if_quiet();
+            return response.map_into_boxed_body();
+        }
     };
     response.into_response(answer)
 }
+
+/// Requests that fail because of what the server needs. Each of them is counted by its status in
+/// `http_requests_total`.
+static FAILING: Outage = Outage::new("requests cannot be carried out now");
 
 /// Says in the log what the client is not told.
 fn log(problem: &Problem) {
@@ -161,7 +169,7 @@ fn log(problem: &Problem) {
     if problem.document().status == 500 {
         tracing::error!(error, "the server failed");
     } else {
-        tracing::warn!(error, "the request could not be carried out now");
+        FAILING.occurs("", error);
     }
 }
 

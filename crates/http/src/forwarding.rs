@@ -76,7 +76,7 @@ pub fn service(address: &str) -> Result<Url, InvalidService> {
             && url.password().is_none()
     };
     let url = Url::parse(address).ok().filter(is_bare);
-    url.ok_or_else(|| InvalidService(address.to_owned()))
+    url.ok_or_else(|| InvalidService(database::redacted(address)))
 }
 
 impl Forwarding {

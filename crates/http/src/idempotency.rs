@@ -14,6 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use database::{Database, DatabaseError, Row, Statement};
 use kernel::event::{Position, StreamName};
 use kernel::execution::{Cause, Environment, Executed, ExpectedAt};
+use kernel::outage::Outage;
 use kernel::seams::new_id;
 use kernel::store::BoxError;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,8 @@ const PUT: Statement = Statement::Same(
      position = coalesce(idempotency.position, excluded.position), \
      event_id = coalesce(idempotency.event_id, excluded.event_id)",
 );
+
+static FORGOTTEN: Outage = Outage::new("outcomes of requests with an Idempotency-Key are not kept");
 
 /// Every statement of this file, for a test that prepares them all.
 pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE, FORGET, AFTER, PUT];
@@ -162,7 +165,9 @@ impl CommandRequest {
         let done = carry_out(Attempt { seed: Some(seed), category, cause }).await?;
         if let Err(error) = kept.finish(database, environment, &done).await {
             // The command was carried out, and the log recognises it.
-            tracing::warn!(error = &*error as &dyn std::error::Error, "outcome not kept");
+            FORGOTTEN.occurs("", &*error);
+        } else {
+            FORGOTTEN.ends_if_quiet();
         }
         Ok(done)
     }

@@ -125,7 +125,7 @@
 //!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, http::IfNoneMatchHeader),
 //!     responses(
 //!         (status = 200, description = "The order", body = OrderView,
-//!          headers(("ETag" = String, description = "Its revision"))),
+//!          headers(("ETag" = String, description = "Its entity tag"))),
 //!         NotModified, ReadProblems,
 //!     ),
 //! )]

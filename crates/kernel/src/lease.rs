@@ -24,6 +24,7 @@ use crate::lag;
 use crate::parking::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
+use crate::supervision::INTERRUPTED;
 
 /// The longest that a lease may last. Whoever finds one that ends later knows that a clock was wrong.
 pub const LONGEST: Duration = Duration::from_secs(600);
@@ -159,6 +160,7 @@ impl<S: SubscriptionStore> HeldLease<S> {
             let news = *state != SubscriptionState::Running;
             if news {
                 *state = SubscriptionState::Running;
+                INTERRUPTED.ends(&self.lease.subscription);
             }
             news
         });

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::time::Instant;
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// An outage whose end nobody reports is over when it has not occurred for this long.
 const QUIET: Duration = Duration::from_secs(5);
+/// What has not occurred for so long begins anew, whether or not its end was reported.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
 /// Most causes that are told apart at once: error texts may hold what changes each time.
 const MOST_CAUSES: usize = 32;
 
@@ -25,20 +28,26 @@ const MOST_CAUSES: usize = 32;
 pub struct Outage {
     /// What happens, such as `subscriptions are interrupted`.
     what: &'static str,
+    /// Whether it is an error, and not a warning.
+    is_severe: bool,
     causes: Mutex<BTreeMap<String, Lasting>>,
     /// Whether there is any cause: what is well looks no further.
     lasts: AtomicBool,
 }
 
-/// One cause, since it began.
+/// One cause, since it began. One that is over is kept for a while: what comes and goes is not logged
+/// each time.
 #[derive(Debug)]
 struct Lasting {
     begun: Instant,
+    /// When it was logged last, other than as over.
     logged: Instant,
     last: Instant,
     occurrences: u64,
     /// Those that met it and have not recovered.
     affected: BTreeSet<String>,
+    /// Whether the log says that it lasts.
+    is_told: bool,
 }
 
 /// What is to be logged of an occurrence.
@@ -60,8 +69,17 @@ struct Over {
 impl Outage {
     /// One that has not occurred. `what` is a clause, which the log begins with.
     pub const fn new(what: &'static str) -> Self {
+        Self::of(what, false)
+    }
+
+    /// The same, logged as an error.
+    pub const fn severe(what: &'static str) -> Self {
+        Self::of(what, true)
+    }
+
+    const fn of(what: &'static str, is_severe: bool) -> Self {
         let causes = Mutex::new(BTreeMap::new());
-        Self { what, causes, lasts: AtomicBool::new(false) }
+        Self { what, is_severe, causes, lasts: AtomicBool::new(false) }
     }
 
     /// It has occurred to somebody, such as a subscription.
@@ -71,19 +89,21 @@ impl Outage {
 
     /// The same of an error that is text already.
     pub fn occurs_because(&self, affected: &str, cause: &str, error: &str) {
+        let hint = no_descriptor_is_left();
         metrics::counter!("outage_occurrences_total", "outage" => self.what).increment(1);
         let outage = self.what;
         match self.note(affected, cause, Instant::now()) {
-            News::Begun => tracing::warn!(outage, affected, error, "{outage}"),
+            News::Begun if self.is_severe => tracing::error!(affected, error, hint, "{outage}"),
+            News::Begun => tracing::warn!(affected, error, hint, "{outage}"),
             News::Lasts { occurrences, lasted, affected } => tracing::warn!(
-                outage,
                 error,
+                hint,
                 occurrences,
                 affected_count = affected,
                 lasted_ms = milliseconds(lasted),
                 "{outage}, still"
             ),
-            News::Nothing => tracing::debug!(outage, affected, error, "{outage}, again"),
+            News::Nothing => tracing::debug!(affected, error, "{outage}, again"),
         }
     }
 
@@ -92,7 +112,6 @@ impl Outage {
         if self.lasts.load(Ordering::Relaxed) {
             self.log(self.recover(|lasting| {
                 lasting.affected.remove(affected);
-                lasting.affected.is_empty()
             }));
         }
     }
@@ -102,21 +121,36 @@ impl Outage {
     pub fn ends_if_quiet(&self) {
         if self.lasts.load(Ordering::Relaxed) {
             let now = Instant::now();
-            self.log(self.recover(|lasting| now.duration_since(lasting.last) >= QUIET));
+            self.log(self.recover(|lasting| {
+                if now.duration_since(lasting.last) >= QUIET {
+                    lasting.affected.clear();
+                }
+            }));
         }
+    }
+
+    /// Whoever may meet it: recovered once this is dropped.
+    pub fn met_by(&self, affected: impl Into<String>) -> Meeting<'_> {
+        Meeting { outage: self, affected: affected.into(), has_occurred: false }
     }
 
     fn note(&self, affected: &str, cause: &str, now: Instant) -> News {
         let mut causes = self.causes();
         self.lasts.store(true, Ordering::Relaxed);
         if let Some(lasting) = causes.get_mut(cause) {
+            let comes_back =
+                lasting.affected.is_empty() || now.duration_since(lasting.last) >= FORGOTTEN_AFTER;
             lasting.last = now;
             lasting.occurrences += 1;
             lasting.affected.insert(affected.to_owned());
             if now.duration_since(lasting.logged) < REMIND_EVERY {
                 return News::Nothing;
             }
-            lasting.logged = now;
+            (lasting.logged, lasting.is_told) = (now, true);
+            if comes_back {
+                (lasting.begun, lasting.occurrences) = (now, 1);
+                return News::Begun;
+            }
             let lasted = now.duration_since(lasting.begun);
             let (occurrences, affected) = (lasting.occurrences, lasting.affected.len());
             return News::Lasts { occurrences, lasted, affected };
@@ -127,24 +161,29 @@ impl Outage {
             oldest.and_then(|cause| causes.remove(&cause));
         }
         let affected = BTreeSet::from([affected.to_owned()]);
-        let new = Lasting { begun: now, logged: now, last: now, occurrences: 1, affected };
+        let (occurrences, is_told) = (1, true);
+        let new = Lasting { begun: now, logged: now, last: now, occurrences, affected, is_told };
         causes.insert(cause.to_owned(), new);
         News::Begun
     }
 
-    fn recover(&self, is_over: impl Fn(&mut Lasting) -> bool) -> Vec<Over> {
+    /// Lets some recover. The causes that are over, and were told to last.
+    fn recover(&self, some: impl Fn(&mut Lasting)) -> Vec<Over> {
         let now = Instant::now();
         let mut causes = self.causes();
         let mut over = Vec::new();
-        causes.retain(|cause, lasting| {
-            let ends = is_over(lasting);
-            if ends {
-                let (occurrences, lasted) = (lasting.occurrences, now.duration_since(lasting.begun));
+        let mut lasts = false;
+        for (cause, lasting) in &mut *causes {
+            some(lasting);
+            if !lasting.affected.is_empty() {
+                lasts = true;
+            } else if std::mem::take(&mut lasting.is_told) {
+                let (occurrences, lasted) =
+                    (lasting.occurrences, now.duration_since(lasting.begun));
                 over.push(Over { cause: cause.clone(), occurrences, lasted });
             }
-            !ends
-        });
-        self.lasts.store(!causes.is_empty(), Ordering::Relaxed);
+        }
+        self.lasts.store(lasts, Ordering::Relaxed);
         over
     }
 
@@ -152,12 +191,36 @@ impl Outage {
         let outage = self.what;
         for Over { cause, occurrences, lasted } in over {
             let lasted_ms = milliseconds(lasted);
-            tracing::info!(outage, cause, occurrences, lasted_ms, "over: {outage}");
+            tracing::info!(cause, occurrences, lasted_ms, "over: {outage}");
         }
     }
 
     fn causes(&self) -> MutexGuard<'_, BTreeMap<String, Lasting>> {
         self.causes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who may meet an outage, for as long as the work takes.
+#[derive(Debug)]
+pub struct Meeting<'o> {
+    outage: &'o Outage,
+    affected: String,
+    has_occurred: bool,
+}
+
+impl Meeting<'_> {
+    /// It has occurred.
+    pub fn occurs(&mut self, error: &(dyn Error + 'static)) {
+        self.has_occurred = true;
+        self.outage.occurs(&self.affected, error);
+    }
+}
+
+impl Drop for Meeting<'_> {
+    fn drop(&mut self) {
+        if self.has_occurred {
+            self.outage.ends(&self.affected);
+        }
     }
 }
 
@@ -168,6 +231,19 @@ fn root(error: &(dyn Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+/// Says so where this process has no file descriptor left. What fails then often names another cause:
+/// SQLite that a file cannot be opened, a pool that it waited too long.
+pub fn no_descriptor_is_left() -> Option<&'static str> {
+    /// Too many open files (`errno` of Linux and the BSDs), in this process or in the system.
+    const EXHAUSTED: [i32; 2] = [24, 23];
+    let error = std::io::stderr().as_fd().try_clone_to_owned().err()?;
+    error.raw_os_error().filter(|errno| EXHAUSTED.contains(errno))?;
+    Some(
+        "no file descriptor is left: raise the limit (`ulimit -n`, `LimitNOFILE=` of systemd, \
+         `--ulimit nofile=` of Docker)",
+    )
 }
 
 /// Whole milliseconds, for fields of the log that end with `_ms`: JSON has no durations.
@@ -182,7 +258,6 @@ mod tests {
     fn over(outage: &Outage, affected: &str) -> Vec<(String, u64)> {
         let over = outage.recover(|lasting| {
             lasting.affected.remove(affected);
-            lasting.affected.is_empty()
         });
         over.into_iter().map(|over| (over.cause, over.occurrences)).collect()
     }
@@ -203,7 +278,23 @@ mod tests {
         assert_eq!(over(&outage, "one"), []);
         assert_eq!(over(&outage, "other"), [("disk full".to_owned(), 5)]);
         assert!(!outage.lasts.load(Ordering::Relaxed));
-        assert_eq!(outage.note("one", "disk full", after(62)), News::Begun);
+        assert_eq!(outage.note("one", "disk full", after(120)), News::Begun);
+        assert_eq!(outage.note("one", "disk full", after(420)), News::Begun);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_not_logged_each_time() {
+        let outage = Outage::severe("the event store cannot be written to");
+        let begun = Instant::now();
+        assert_eq!(outage.note("store", "disk full", begun), News::Begun);
+        assert_eq!(over(&outage, "store"), [("disk full".to_owned(), 1)]);
+        for tenth in 1..600 {
+            let at = begun + Duration::from_millis(tenth * 100);
+            assert_eq!(outage.note("store", "disk full", at), News::Nothing);
+            assert_eq!(over(&outage, "store"), []);
+        }
+        assert_eq!(outage.note("store", "disk full", begun + REMIND_EVERY), News::Begun);
+        assert_eq!(over(&outage, "store"), [("disk full".to_owned(), 1)]);
     }
 
     #[test]

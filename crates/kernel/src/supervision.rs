@@ -18,6 +18,7 @@ use crate::event::{Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::lag;
 use crate::lease::{HeldLease, Lease};
+use crate::outage::Outage;
 use crate::parking::with_sources;
 use crate::store::{BoxError, ReadError};
 use crate::subscription::{Identity, SubscriptionKind, SubscriptionState};
@@ -76,6 +77,9 @@ pub(crate) async fn checkpoint_at(
     let log = &environment.store;
     Ok(Checkpoint { log_id: log.log_id(), position, event_id: log.event_id_at(position).await? })
 }
+
+/// Subscriptions that go on by themselves as soon as they can.
+pub(crate) static INTERRUPTED: Outage = Outage::new("subscriptions are interrupted");
 
 /// What a subscription does while it holds the lease.
 #[async_trait]
@@ -317,7 +321,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             return;
         }
         let pause = self.pauses.next().unwrap_or(LONGEST_PAUSE);
-        tracing::warn!(subscription, error = text, "interrupted; going on in {pause:?}");
+        INTERRUPTED.occurs(subscription, &interruption);
         metrics::counter!("subscription_interruptions_total", "subscription" => subscription.to_owned())
             .increment(1);
         self.state.send_replace(SubscriptionState::Interrupted(text.clone()));

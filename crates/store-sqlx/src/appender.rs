@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use kernel::outage::Outage;
 use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -68,6 +69,10 @@ impl std::error::Error for SharedError {
     }
 }
 
+static UNWRITABLE: Outage = Outage::severe("the event store cannot be written to");
+/// What is affected: a process has one event store.
+const STORE: &str = "event store";
+
 /// Whether the last write failed: so it stands until a write succeeds.
 #[derive(Debug, Default)]
 struct Health {
@@ -81,15 +86,13 @@ impl Health {
 
     fn writes(&self) {
         if self.is_failing() && self.failing.swap(false, Ordering::Relaxed) {
-            tracing::info!("the event store can be written to again");
+            UNWRITABLE.ends(STORE);
         }
     }
 
     fn fails(&self, error: &AppendError) {
-        if !self.failing.swap(true, Ordering::Relaxed) {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, "the event store cannot be written to");
-        }
+        self.failing.store(true, Ordering::Relaxed);
+        UNWRITABLE.occurs(STORE, error);
     }
 }
 

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use database::{DatabaseError, sqlite_options, sqlite_path};
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::SecretKey;
+use kernel::outage::Outage;
 use kernel::planning::validate;
 use kernel::seams::SharedClock;
 use kernel::store::{
@@ -183,6 +184,9 @@ async fn identify(
     Ok(log_id)
 }
 
+static UNREADABLE: Outage = Outage::new("the head of the log cannot be read");
+const FOLLOWER: &str = "event store";
+
 /// Looks for what other processes wrote into the same file.
 async fn poll_head(
     readers: Readers,
@@ -198,8 +202,11 @@ async fn poll_head(
             _ = ticks.tick() => {}
         }
         match readers.head().await {
-            Ok(found) => raise(&head, found),
-            Err(error) => tracing::warn!(%error, "the head of the log could not be read"),
+            Ok(found) => {
+                UNREADABLE.ends(FOLLOWER);
+                raise(&head, found);
+            }
+            Err(error) => UNREADABLE.occurs(FOLLOWER, &error),
         }
     }
 }

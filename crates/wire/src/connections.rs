@@ -15,10 +15,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{FutureExt as _, Stream};
+use kernel::outage::Outage;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use tonic::codegen::http::Extensions;
 use tonic::transport::server::{Connected, TlsConnectInfo};
 
@@ -38,8 +39,9 @@ impl Default for Bounds {
     }
 }
 
-/// How often it is said that connections are refused.
-const COMPLAINTS: Duration = Duration::from_secs(60);
+static UNACCEPTED: Outage = Outage::new("connections to the wire protocol cannot be accepted");
+static REFUSED: Outage = Outage::new("connections to the wire protocol are refused");
+
 /// After this long it is tried again to accept one, when that failed.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -95,32 +97,26 @@ pub(crate) fn connections(
 ) -> impl Stream<Item = io::Result<Connection>> {
     let places = Arc::new(Semaphore::new(bounds.most));
     async_stream::stream! {
-        let (mut refused, mut failed) = (Complaint::default(), Complaint::default());
         loop {
             let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => {
+                    UNACCEPTED.ends_if_quiet();
+                    stream
+                }
                 Err(error) => {
                     // It is the process that has no more to give, or the client is gone already.
-                    if failed.is_due() {
-                        tracing::warn!(
-                            %error,
-                            "a connection to the wire protocol cannot be accepted"
-                        );
-                    }
+                    UNACCEPTED.occurs("", &error);
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 metrics::counter!("wire_connections_refused_total").increment(1);
-                if refused.is_due() {
-                    tracing::warn!(
-                        most = bounds.most,
-                        "connections to the wire protocol are refused: as many are open as may be"
-                    );
-                }
+                let why = format!("{} are open, as many as may be", bounds.most);
+                REFUSED.occurs_because("", &why, &why);
                 continue;
             };
+            REFUSED.ends_if_quiet();
             if let Err(error) = stream.set_nodelay(true) {
                 tracing::debug!(%error, "small answers may come late");
             }
@@ -133,20 +129,6 @@ pub(crate) fn connections(
             let deadline = Some(Box::pin(tokio::time::sleep(bounds.recognised_within)));
             yield Ok(Connection { io: Prompt(stream), peer, deadline, _place: place });
         }
-    }
-}
-
-/// Something that is said now and then while it goes on.
-#[derive(Default)]
-struct Complaint(Option<Instant>);
-
-impl Complaint {
-    fn is_due(&mut self) -> bool {
-        let is_due = self.0.is_none_or(|last| last.elapsed() >= COMPLAINTS);
-        if is_due {
-            self.0 = Some(Instant::now());
-        }
-        is_due
     }
 }
 

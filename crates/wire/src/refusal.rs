@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kernel::event::{InvalidStreamName, Revision, StreamName};
 use kernel::keys::KeyError;
+use kernel::outage::Outage;
 use kernel::store::{AppendError, BoxError, ExpectedRevision, ReadError};
 use prost::{Message, Name};
 use prost_types::Any;
@@ -182,11 +183,12 @@ impl Refusal {
     fn report(&self) {
         if matches!(self, Self::OutcomeUnknown(_) | Self::Unavailable { .. } | Self::Damaged { .. })
         {
-            let error = self as &dyn std::error::Error;
-            tracing::warn!(error, "a request of the wire protocol failed");
+            FAILING.occurs("", self);
         }
     }
 }
+
+static FAILING: Outage = Outage::new("requests of the wire protocol fail");
 
 /// A text that a header can have: what is not printable ASCII is percent-encoded, as gRPC does with
 /// messages.

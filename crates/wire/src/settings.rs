@@ -1,10 +1,10 @@
 //! How the endpoint is configured: `[wire]`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use kernel::credentials::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::rights::Right;
@@ -47,42 +47,4 @@ pub struct AccountSettings {
     pub password: Option<Secret>,
     /// What it may do.
     pub rights: Vec<Right>,
-}
-
-impl WireSettings {
-    /// The same without what is secret, to be shown.
-    pub fn without_secrets(&self) -> Self {
-        let mut shown = self.clone();
-        for account in shown.accounts.values_mut() {
-            account.password = account.password.as_ref().map(|_| Secret::hidden());
-            account.password_hash = account.password_hash.as_ref().map(|_| Secret::hidden());
-        }
-        shown
-    }
-}
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret of this text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    fn hidden() -> Self {
-        Self("(hidden)".to_owned())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("(hidden)")
-    }
 }

@@ -40,7 +40,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     ),
     responses(
         (status = 200, description = "The document", body = InvoiceView,
-         headers(("ETag" = String, description = "Its revision"))),
+         headers(("ETag" = String, description = "Its entity tag"))),
         NotModified, ReadProblems,
     ),
 )]

@@ -129,7 +129,7 @@ async fn cancel(
     params(("id" = Uuid, Path, description = "The payment"), ReadHeaders, IfNoneMatchHeader),
     responses(
         (status = 200, description = "The payment", body = PaymentView,
-         headers(("ETag" = String, description = "Its revision"))),
+         headers(("ETag" = String, description = "Its entity tag"))),
         NotModified, ReadProblems,
     ),
 )]

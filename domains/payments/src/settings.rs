@@ -62,13 +62,6 @@ impl Default for BreakerSettings {
 }
 
 impl PaymentsSettings {
-    /// The same, without passwords.
-    #[must_use]
-    pub fn without_secrets(mut self) -> Self {
-        self.sandbox.ledger = self.sandbox.ledger.as_deref().map(database::redacted);
-        self
-    }
-
     pub(crate) fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }

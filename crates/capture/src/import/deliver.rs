@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::stream;
 use futures::{StreamExt as _, TryStreamExt as _};
+use kernel::outage::Outage;
 use kernel::sync::{SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use uuid::Uuid;
 
@@ -94,6 +95,8 @@ pub(super) async fn deliver(
         .await
 }
 
+static FAILING: Outage = Outage::new("commands of the import fail and are tried again");
+
 async fn send(
     target: &dyn SyncTarget,
     command: Command,
@@ -101,13 +104,14 @@ async fn send(
 ) -> Result<Answered, NotDelivered> {
     let mut pauses =
         kernel::backoff::endless(Duration::from_millis(20), Duration::from_secs(2)).take(TRIES - 1);
+    let mut failing = FAILING.met_by(target.command());
     loop {
         let outcome = match target.sync(request.clone()).await {
             Ok(outcome) => Ok(outcome),
             Err(SyncError::NotUnderstood(reason)) => Err(reason),
             Err(SyncError::Failed(source)) => match pauses.next() {
                 Some(pause) => {
-                    tracing::warn!(command = target.command(), error = %source, "a command failed; it is tried again");
+                    failing.occurs(&*source);
                     tokio::time::sleep(pause).await;
                     continue;
                 }

@@ -8,10 +8,14 @@ use crate::backoff;
 use crate::codec::CodecError;
 use crate::event::RecordedEvent;
 use crate::execution::{Cause, Environment};
+use crate::outage::Outage;
 use crate::store::BoxError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Reactions that fail for now, each event by itself.
+static FAILING: Outage = Outage::new("reactions fail and are tried again");
 
 /// How an event could not be handled, by this replica.
 pub(super) enum Failure {
@@ -29,6 +33,7 @@ pub(super) async fn handle<R: Reaction>(
 ) -> Result<(), Failure> {
     let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
     let mut attempts = 0;
+    let mut failing = FAILING.met_by(format!("{} at position {}", R::NAME, event.position));
     loop {
         attempts += 1;
         let outcome = match environment.codec.decode(Arc::clone(event)).await {
@@ -47,15 +52,8 @@ pub(super) async fn handle<R: Reaction>(
             Err(ReactionError::Transient(error)) => error,
         };
         metrics::counter!("reaction_failures_total", "subscription" => R::NAME).increment(1);
-        let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-        tracing::warn!(
-            subscription = R::NAME,
-            correlation_id = %event.metadata.correlation_id,
-            position = event.position,
-            error = &*error as &dyn std::error::Error,
-            "a reaction failed; trying again in {pause:?}"
-        );
-        tokio::time::sleep(pause).await;
+        failing.occurs(&*error);
+        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
     }
 }
 

@@ -13,11 +13,15 @@ use crate::decider::Decider;
 use crate::event::StreamName;
 use crate::execution::Loaded;
 use crate::keys::KeyHolder;
+use crate::outage::Outage;
 use crate::store::BoxError;
 
 /// How many snapshots are written at once at most. What comes on top is left for a later event:
 /// they must never slow commands down.
 const AT_ONCE: u32 = 4;
+
+static UNWRITTEN: Outage = Outage::new("snapshots cannot be written");
+static UNREAD: Outage = Outage::new("snapshots cannot be looked for");
 
 /// The snapshots of this process's aggregates. Clones share them.
 #[derive(Clone)]
@@ -64,13 +68,12 @@ impl Snapshots {
                 store.save(&snapshot).await.map_err(BoxError::from)
             };
             match written.await {
-                Ok(()) => count::<D>("written"),
+                Ok(()) => {
+                    UNWRITTEN.ends(D::CATEGORY);
+                    count::<D>("written");
+                }
                 Err(error) => {
-                    tracing::warn!(
-                        category = D::CATEGORY,
-                        error = &*error as &dyn std::error::Error,
-                        "a snapshot could not be written"
-                    );
+                    UNWRITTEN.occurs(D::CATEGORY, &*error);
                     count::<D>("failed");
                 }
             }
@@ -88,13 +91,12 @@ impl Snapshots {
         log_id: Uuid,
     ) -> Option<Loaded<D>> {
         let snapshot = match self.store.as_ref()?.load(stream).await {
-            Ok(snapshot) => snapshot?,
+            Ok(snapshot) => {
+                UNREAD.ends(D::CATEGORY);
+                snapshot?
+            }
             Err(error) => {
-                tracing::warn!(
-                    category = D::CATEGORY,
-                    error = &error as &dyn std::error::Error,
-                    "a snapshot could not be looked for"
-                );
+                UNREAD.occurs(D::CATEGORY, &error);
                 count::<D>("failed");
                 return None;
             }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::event::{RecordedEvent, StreamName};
+use kernel::outage::Outage;
 use kernel::planning::Plan;
 use kernel::seams::SharedClock;
 use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
@@ -60,6 +61,8 @@ pub(super) struct PostgresWriter {
     late: JoinSet<()>,
 }
 
+static RETRIED: Outage = Outage::new("groups of appends are tried again");
+
 #[async_trait]
 impl GroupWriter for PostgresWriter {
     async fn write(&mut self, group: Vec<Job>) {
@@ -67,6 +70,7 @@ impl GroupWriter for PostgresWriter {
         let patience = if self.failing { Duration::ZERO } else { self.options.patience };
         let deadline = Instant::now() + patience;
         let mut pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
+        let mut retried = RETRIED.met_by("event store");
         while !group.is_done() {
             match self.round(&mut group).await {
                 Ok(()) if group.fruitless == MOST_FRUITLESS => {
@@ -84,7 +88,7 @@ impl GroupWriter for PostgresWriter {
                         self.failing = true;
                         group.give_up(error);
                     } else {
-                        tracing::warn!(%error, "a group of appends is tried again");
+                        retried.occurs(&error);
                         tokio::time::sleep(pause).await;
                     }
                 }

@@ -160,7 +160,8 @@ fn fail(group: Vec<Job>, failure: Failure) {
         Failure::Before(error) => (error, false),
         Failure::AtCommit(error) => (error, true),
     };
-    tracing::error!(
+    // Of every caller: `appender` says when it begins and ends.
+    tracing::debug!(
         error = &*error as &dyn std::error::Error,
         at_commit,
         "a group of appends failed"

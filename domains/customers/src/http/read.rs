@@ -22,7 +22,7 @@ use crate::queries::{self, CustomerView, Filter, Kind, Status};
     params(("id" = Uuid, Path, description = "The customer"), ReadHeaders, IfNoneMatchHeader),
     responses(
         (status = 200, description = "The customer", body = CustomerView,
-         headers(("ETag" = String, description = "Its revision"))),
+         headers(("ETag" = String, description = "Its entity tag"))),
         NotModified,
         ReadProblems,
     ),

@@ -204,9 +204,8 @@ async fn an_event_of_a_customer_that_is_not_in_the_directory_is_an_error() {
 #[tokio::test]
 async fn one_address_is_registered_once_however_its_domain_is_written() {
     let running = Running::start().await;
-    let register = async |email: &str| {
-        running.customers.register(registration(email), &request()).await
-    };
+    let register =
+        async |email: &str| running.customers.register(registration(email), &request()).await;
     let holder = registration("ada@ex\u{e4}mple.fr");
     let id = holder.customer_id;
     running.customers.register(holder, &request()).await.unwrap();

@@ -26,7 +26,7 @@ use crate::view::{OrderStatus, OrderView};
     ),
     responses(
         (status = 200, description = "The order", body = OrderView,
-         headers(("ETag" = String, description = "Its revision"))),
+         headers(("ETag" = String, description = "Its entity tag"))),
         NotModified, ReadProblems,
     ),
 )]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use database::{Database, DatabaseError, Migrations, Row, Statement, Transaction};
+use kernel::credentials::ConnectionUrl;
 use kernel::seams::SharedClock;
 use payments_contract::PaymentId;
 use rust_decimal::Decimal;
@@ -82,7 +83,7 @@ pub struct SandboxSettings {
     /// Where its books are; beside the event store unless set. Services that share a store over the
     /// network must be told, or each had a provider of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ledger: Option<String>,
+    pub ledger: Option<ConnectionUrl>,
 }
 
 impl Default for SandboxSettings {
