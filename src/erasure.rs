@@ -60,9 +60,12 @@ pub async fn forget_what_is_erased(environment: Environment, shutdown: Cancellat
 }
 
 async fn follow(environment: &Environment) {
-    let store = Arc::clone(&environment.store);
-    let after = *store.watch_head().borrow();
-    let mut reader = LogReader::new(store, after, endings());
+    let from_now = || {
+        let store = Arc::clone(&environment.store);
+        let after = *store.watch_head().borrow();
+        LogReader::new(store, after, endings())
+    };
+    let mut reader = from_now();
     let mut pauses = kernel::backoff::endless(BETWEEN_LOOKS, Duration::from_secs(10));
     loop {
         match reader.next().await {
@@ -76,6 +79,10 @@ async fn follow(environment: &Environment) {
                     // What was read between the event and the destruction.
                     environment.forget_memory();
                 }
+            }
+            Err(ReadError::WentBack) => {
+                environment.forget_memory();
+                reader = from_now();
             }
             Err(error) => {
                 UNHEARD.occurs("erasures", &error);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use actix_web::http::header::ContentType;
 use actix_web::{HttpResponse, web};
 use kernel::event::Position;
+use kernel::lag;
 use kernel::outage::{self, Outage};
 use kernel::projection::Progress;
 use kernel::store::EventStore;
@@ -94,18 +95,20 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
         .iter()
         .map(|(name, progress)| {
             let position = progress.position();
-            let lag = head.saturating_sub(position);
+            let lag = lag::behind(head, position);
             (name.clone(), json!({ "position": position, "lag_events": lag }))
         })
         .collect();
-    let caught_up = running
-        .projections
-        .iter()
-        .all(|(_, progress)| progress.position() >= running.head_at_start);
+    // A log that went back may end before where it ended then.
+    let wanted = running.head_at_start.min(head);
+    let mut positions = running.projections.iter().map(|(_, progress)| progress.position());
+    let caught_up = positions.clone().all(|position| position >= wanted);
+    let is_ahead = positions.any(|position| lag::behind(head, position) < 0);
     let states = running.subscriptions.iter();
     let subscriptions: serde_json::Map<_, _> =
         states.clone().map(|(name, state)| (name.clone(), described(&state.borrow()))).collect();
-    let in_trouble = states.clone().any(|(_, state)| is_trouble(&state.borrow()));
+    // A projection that has more than the log is about to be told so; until then it is not told here.
+    let in_trouble = is_ahead || states.clone().any(|(_, state)| is_trouble(&state.borrow()));
     let status = match (caught_up, in_trouble) {
         (true, false) => "ready",
         (true, true) => "subscriptions in trouble",

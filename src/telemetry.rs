@@ -9,10 +9,15 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::configuration::{Log, LogFormat};
 
+/// The pool of connections tells again and again, as errors, what refuses a connection; the event store
+/// tells it once.
+const TOLD_BETTER_ELSEWHERE: &str = "sqlx_core::pool::inner=off";
+
 /// Begins to log, to standard error: standard output is for results.
 pub fn start_logging(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter)
-        .with_context(|| format!("`{}` is not a log filter; try `info`", log.filter))?;
+        .with_context(|| format!("`{}` is not a log filter; try `info`", log.filter))?
+        .add_directive(TOLD_BETTER_ELSEWHERE.parse()?);
     let json = match log.format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Pretty => false,

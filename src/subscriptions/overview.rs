@@ -1,8 +1,9 @@
 //! How every subscription is, told from what is kept of it: the same from every process.
 
 use chrono::{DateTime, Utc};
-use kernel::checkpoint::{Checkpoint, CheckpointError, SubscriptionStatus, SubscriptionStore as _};
+use kernel::checkpoint::{CheckpointError, SubscriptionStatus, SubscriptionStore as _};
 use kernel::event::{EventFilter, Position};
+use kernel::lag;
 use kernel::store::ReadError;
 use serde::Serialize;
 
@@ -25,8 +26,8 @@ pub struct Overview {
     pub position: Position,
     /// Where the log ends.
     pub head: Position,
-    /// How many positions of the log that is.
-    pub lag_events: u64,
+    /// How many positions of the log that is; negative when the log ends before `position`.
+    pub lag_events: i64,
     /// Age of the oldest wanted event that is not done; 0 when all are.
     pub lag_seconds: f64,
     /// Who runs it.
@@ -53,7 +54,8 @@ pub enum State {
     Unowned,
     /// It has never run.
     NotBuilt,
-    /// Its checkpoint is of another log, or of a later state of this one.
+    /// Its checkpoint is of another log, or of a later state of this one; or the log went back under
+    /// it, and it was not rebuilt since.
     Stopped,
     /// This release does not run it any more.
     Retired,
@@ -122,7 +124,7 @@ impl Catalogue {
         head: Position,
     ) -> Result<Overview, OverviewError> {
         let position = status.checkpoint.position;
-        let is_of_this_log = self.is_of_this_log(&status.checkpoint).await?;
+        let is_of_this_log = self.is_of_this_log(&status).await?;
         let owner = status.lease.as_ref().filter(|lease| !lease.expired);
         let state = match (is_of_this_log, owner) {
             (false, _) => State::Stopped,
@@ -142,7 +144,7 @@ impl Catalogue {
             state,
             position,
             head,
-            lag_events: if is_here { head.saturating_sub(position) } else { 0 },
+            lag_events: if is_here { lag::behind(head, position) } else { 0 },
             lag_seconds: age.max(0) as f64 / 1000.0,
             owner: owner.map(|lease| lease.owner.clone()),
             updated_at: Some(status.updated_at),
@@ -153,9 +155,9 @@ impl Catalogue {
         })
     }
 
-    /// Whether a checkpoint belongs to the log as that is now.
-    pub async fn is_of_this_log(&self, checkpoint: &Checkpoint) -> Result<bool, ReadError> {
-        checkpoint.is_of(&*self.environment.store).await
+    /// Whether a subscription belongs to the log as that is now, as far as is known.
+    pub async fn is_of_this_log(&self, status: &SubscriptionStatus) -> Result<bool, ReadError> {
+        Ok(!status.stopped && status.checkpoint.is_of(&*self.environment.store).await?)
     }
 
     /// When the oldest wanted event that is not done was recorded.
@@ -188,7 +190,7 @@ fn never_ran(module: &'static str, subscription: String, head: Position) -> Over
         state: State::NotBuilt,
         position: 0,
         head,
-        lag_events: head,
+        lag_events: lag::behind(head, 0),
         lag_seconds: 0.0,
         owner: None,
         updated_at: None,

@@ -76,16 +76,16 @@ impl Catalogue {
         }
     }
 
-    /// Every projection and, for a rebuild, the policies and reactors that a restored or replaced
-    /// log has stopped.
+    /// Every projection and, for a rebuild, the policies and reactors that are stopped because the log
+    /// was restored or replaced, or went back.
     pub async fn all_targets(&self, work: Work) -> Result<Vec<Target>, ReadModelError> {
         let mut targets: Vec<_> =
             self.read_models().cloned().map(|one| Target::ReadModel(Box::new(one))).collect();
         if work == Work::Rebuild {
             for reaction in self.reactions() {
-                let checkpoint = reaction.database.checkpoint(&reaction.subscription).await?;
-                if let Some(checkpoint) = checkpoint
-                    && !self.is_of_this_log(&checkpoint).await?
+                let status = reaction.database.status(&reaction.subscription).await?;
+                if let Some(status) = status
+                    && !self.is_of_this_log(&status).await?
                 {
                     targets.push(Target::Reaction(reaction));
                 }

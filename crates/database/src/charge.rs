@@ -65,17 +65,20 @@ const FAMILIES: Statement =
     Statement::Same("SELECT families FROM checkpoint WHERE subscription = $1");
 const PUT: Statement = Statement::PerEngine {
     sqlite: "INSERT INTO checkpoint \
-             (subscription, kind, log_id, position, event_id, updated_at, families) \
-             VALUES ($1, $2, $3, $4, $5, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), $6) \
+             (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
+             VALUES ($1, $2, $3, $4, $5, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), \
+             strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), $6) \
              ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
              position = excluded.position, event_id = excluded.event_id, \
-             updated_at = excluded.updated_at, families = excluded.families",
+             updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
+             families = excluded.families",
     postgres: "INSERT INTO checkpoint \
-               (subscription, kind, log_id, position, event_id, updated_at, families) \
-               VALUES ($1, $2, $3, $4, $5, clock_timestamp(), $6) \
+               (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
+               VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(), $6) \
                ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
                position = excluded.position, event_id = excluded.event_id, \
-               updated_at = excluded.updated_at, families = excluded.families",
+               updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
+               families = excluded.families",
 };
 
 /// Every statement of this file, for a test that prepares them all.

@@ -20,7 +20,7 @@ pub use self::statements::STATEMENTS;
 use self::statements::{
     ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,
     PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,
-    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, TAKE_LOG, UNPARK, WIDEN,
+    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, STOP, TAKE_LOG, UNPARK, WIDEN,
 };
 pub(crate) use self::statements::{FORGET_ANSWERS, PARKED, UNPARK_ALL};
 use crate::{Database, DatabaseError, Row, Transaction};
@@ -106,6 +106,8 @@ fn status(row: &Row) -> Result<SubscriptionStatus, DatabaseError> {
         lease: lease(row)?,
         last_error,
         parked: row.get::<i64>("parked")?.cast_unsigned(),
+        reset_at: row.get("reset_at")?,
+        stopped: row.get("stopped")?,
     })
 }
 
@@ -302,6 +304,15 @@ impl SubscriptionStore for Database {
 
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError> {
         self.write(&RECORD_ERROR).bind(subscription).bind(error).execute().await?;
+        Ok(())
+    }
+
+    async fn stop(
+        &self,
+        subscription: &str,
+        reset_at: DateTime<Utc>,
+    ) -> Result<(), CheckpointError> {
+        self.write(&STOP).bind(subscription).bind(reset_at).execute().await?;
         Ok(())
     }
 

@@ -42,10 +42,19 @@ const BYTES_PER_PLACE: usize = 1024;
 pub(crate) struct About {
     /// The last revision of its stream that it has seen.
     pub(crate) revision: Revision,
+    /// The incarnation of the log that it was read in.
+    pub(crate) incarnation: u64,
     /// When the first of its events was read.
     pub(crate) read_at: Instant,
     /// Roughly how large it is.
     pub(crate) bytes: usize,
+}
+
+impl About {
+    /// What makes one state of an aggregate later than another.
+    fn age(&self) -> (u64, Revision) {
+        (self.incarnation, self.revision)
+    }
 }
 
 #[derive(Clone)]
@@ -113,8 +122,8 @@ impl AggregateCache {
         self.0.as_ref()?.get(stream)?.aggregate.downcast().ok()
     }
 
-    /// Keeps an aggregate, unless it is here already as it was at this revision or a later one: of
-    /// two commands that end at once, the later one's state stays.
+    /// Keeps an aggregate, unless it is here already as it was at this revision or a later one, or in
+    /// a later incarnation: of two commands that end at once, the later one's state stays.
     pub(crate) fn put<A: Any + Send + Sync>(
         &self,
         stream: &StreamName,
@@ -124,7 +133,7 @@ impl AggregateCache {
         let Some(cache) = &self.0 else { return };
         let entry = Entry { about, aggregate };
         cache.entry_by_ref(stream).and_compute_with(|known| match known {
-            Some(known) if known.value().about.revision >= about.revision => Op::Nop,
+            Some(known) if known.value().about.age() >= about.age() => Op::Nop,
             _ => Op::Put(entry),
         });
     }
@@ -153,7 +162,7 @@ mod tests {
     }
 
     fn about(revision: Revision) -> About {
-        About { revision, read_at: Instant::now(), bytes: 100 }
+        About { revision, incarnation: 0, read_at: Instant::now(), bytes: 100 }
     }
 
     #[test]
@@ -167,6 +176,17 @@ mod tests {
         }
         cache.forget(&stream);
         assert!(cache.get::<&str>(&stream).is_none());
+    }
+
+    #[test]
+    fn a_state_of_a_later_incarnation_is_later_whatever_its_revision() {
+        let cache = AggregateCache::new(CacheOptions::default());
+        let stream = stream();
+        let of = |incarnation, revision| About { incarnation, ..about(revision) };
+        cache.put(&stream, of(0, 7), Arc::new("lost"));
+        cache.put(&stream, of(1, 3), Arc::new("left"));
+        cache.put(&stream, of(0, 8), Arc::new("was under way"));
+        assert_eq!(cache.get::<&str>(&stream).as_deref(), Some(&"left"));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 pub use crate::parking::ParkedEvent;
 
-use crate::event::Position;
+use crate::event::{Position, RecordedEvent};
 use crate::lease::{Lease, LeaseStatus};
-use crate::store::{BoxError, EventStore, ReadError};
+use crate::store::{BoxError, EventStore, LogPage, ReadError};
 use crate::subscription::SubscriptionKind;
 
 /// How far a subscription has come in which log.
@@ -30,6 +30,19 @@ impl Checkpoint {
     /// Before the first event of a log.
     pub fn beginning(log_id: Uuid) -> Self {
         Self { log_id, position: 0, event_id: None }
+    }
+
+    /// The same after a page of its log was read.
+    pub(crate) fn after(self, page: &LogPage) -> Self {
+        if page.scanned_to == self.position {
+            return self;
+        }
+        Self { position: page.scanned_to, event_id: page.scanned_id, ..self }
+    }
+
+    /// The same after an event of its log.
+    pub(crate) fn past(self, event: &RecordedEvent) -> Self {
+        Self { position: event.position, event_id: Some(event.id), ..self }
     }
 
     /// Whether it belongs to a log as that is now: after a restore another event may stand there,
@@ -71,6 +84,10 @@ pub struct SubscriptionStatus {
     pub last_error: Option<(String, DateTime<Utc>)>,
     /// How many of its events are parked.
     pub parked: u64,
+    /// When it began, or was last put somewhere else by a rebuild, by the clock of its database.
+    pub reset_at: DateTime<Utc>,
+    /// Whether it was stopped because the log went back, and was not reset since.
+    pub stopped: bool,
 }
 
 /// Why a subscription's own database did not do what was asked.
@@ -131,7 +148,7 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     async fn register(&self, registration: &Registration) -> Result<(), CheckpointError>;
 
     /// Takes the lease for `ttl` if nobody has it, if it has expired, or if it is this owner's
-    /// already; `None` while it is another's. The token is new in any case. Durable when it
+    /// already; `None` while it is another's, or the subscription is stopped. The token is new in any case. Durable when it
     /// returns.
     async fn acquire(
         &self,
@@ -178,13 +195,22 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// Keeps what went wrong, for people to see. Never holds personal data.
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError>;
 
+    /// Stops the subscription until it is reset, because the log went back under it: its effects may
+    /// come from events that are gone. The present owner is fenced out. Nothing happens if it was
+    /// reset after `reset_at`.
+    async fn stop(
+        &self,
+        subscription: &str,
+        reset_at: DateTime<Utc>,
+    ) -> Result<(), CheckpointError>;
+
     /// Begins again from the start of a log: the checkpoint goes there, what was parked is
     /// forgotten, and the present owner is fenced out. Of a policy or reactor, reactions that exist
     /// already are recognised; the rows of a projection have to be removed as well.
     async fn restart(&self, subscription: &str, log_id: Uuid) -> Result<(), CheckpointError>;
 
     /// Within a transaction that replaces what a subscription made: puts its checkpoint and its
-    /// parked events there, and fences the present owner out.
+    /// parked events there, lets it go on if it was stopped, and fences the present owner out.
     async fn reset(
         &self,
         transaction: &mut Self::Transaction,

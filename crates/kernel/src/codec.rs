@@ -9,12 +9,14 @@ use std::time::Duration;
 use event_contract::{CLEAR_MEMBER, ERASED_MEMBER, SEALED_MEMBER};
 use moka::sync::Cache;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::event_set::{Either, EventSet};
 use crate::complaint::discreet;
 use crate::event::{RecordedEvent, family};
 use crate::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
+use crate::store::EventStore;
 
 // What the macro refers to, so that its users need no such dependencies of their own.
 #[doc(hidden)]
@@ -107,8 +109,11 @@ const KEYS_IN_MEMORY: u64 = 10_000;
 #[derive(Clone)]
 pub struct Codec {
     vault: Arc<dyn KeyVault>,
-    sealing_keys: Cache<KeyHolder, SubjectKey>,
-    opening_keys: Cache<Uuid, SecretKey>,
+    /// Keys go back with the log they are kept beside: one that was made since may be gone, and what
+    /// it seals would be unreadable. Each is used in the incarnation it was asked for in, and no other.
+    incarnation: Option<watch::Receiver<u64>>,
+    sealing_keys: Cache<KeyHolder, (u64, SubjectKey)>,
+    opening_keys: Cache<Uuid, (u64, SecretKey)>,
 }
 
 impl Codec {
@@ -116,6 +121,7 @@ impl Codec {
     pub fn new(vault: Arc<dyn KeyVault>) -> Self {
         Self {
             vault,
+            incarnation: None,
             sealing_keys: Cache::builder()
                 .max_capacity(KEYS_IN_MEMORY)
                 .time_to_live(KEY_LIFETIME)
@@ -230,24 +236,39 @@ impl Codec {
         self.opening_keys.invalidate_all();
     }
 
+    /// The same, forgetting its keys whenever the log that they are kept beside goes back.
+    pub(crate) fn beside(self, store: &dyn EventStore) -> Self {
+        Self { incarnation: Some(store.watch_incarnation()), ..self }
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.incarnation.as_ref().map_or(0, |incarnation| *incarnation.borrow())
+    }
+
     async fn sealing_key(&self, holder: KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
-        if let Some(key) = self.sealing_keys.get(&holder) {
+        let incarnation = self.incarnation();
+        if let Some((of, key)) = self.sealing_keys.get(&holder)
+            && of == incarnation
+        {
             return Ok(Some(key));
         }
         let key = self.vault.sealing_key(&holder).await?;
         if let Some(key) = &key {
-            self.sealing_keys.insert(holder, key.clone());
+            self.sealing_keys.insert(holder, (incarnation, key.clone()));
         }
         Ok(key)
     }
 
     async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError> {
-        if let Some(key) = self.opening_keys.get(&key_id) {
+        let incarnation = self.incarnation();
+        if let Some((of, key)) = self.opening_keys.get(&key_id)
+            && of == incarnation
+        {
             return Ok(Some(key));
         }
         let key = self.vault.opening_key(key_id).await?;
         if let Some(key) = &key {
-            self.opening_keys.insert(key_id, key.clone());
+            self.opening_keys.insert(key_id, (incarnation, key.clone()));
         }
         Ok(key)
     }

@@ -148,6 +148,10 @@ impl<D: Decorator> EventStore for D {
         self.inner().watch_head()
     }
 
+    fn watch_incarnation(&self) -> watch::Receiver<u64> {
+        self.inner().watch_incarnation()
+    }
+
     async fn scavenge(
         &self,
         stream: &StreamName,

@@ -11,6 +11,7 @@ mod unit;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::cause::Cause;
@@ -45,6 +46,7 @@ pub struct Environment {
     pub lookup_key: SecretKey,
     /// How this process runs its subscriptions.
     pub runtime: RuntimeOptions,
+    incarnation: watch::Receiver<u64>,
     aggregates: AggregateCache,
     snapshots: Snapshots,
 }
@@ -83,7 +85,8 @@ impl Environment {
     ) -> Self {
         let aggregates = AggregateCache::new(CacheOptions::default());
         let (runtime, snapshots) = (RuntimeOptions::default(), Snapshots::new(None));
-        Self { store, codec, clock, lookup_key, runtime, aggregates, snapshots }
+        let (codec, incarnation) = (codec.beside(&*store), store.watch_incarnation());
+        Self { store, codec, clock, lookup_key, runtime, incarnation, aggregates, snapshots }
     }
 
     /// The same, running its subscriptions in another way than the usual one.
@@ -187,7 +190,7 @@ impl Environment {
                 // The cause was carried out meanwhile and decided otherwise: that is found done,
                 // unless its events are elsewhere.
                 Err(AppendError::IdempotencyMismatch { .. }) if !met_its_ids => met_its_ids = true,
-                Err(AppendError::WrongExpectedRevision { .. }) => {
+                Err(AppendError::WrongExpectedRevision { .. } | AppendError::WentBack) => {
                     if !retries.again().await {
                         return Err(ExecuteError::Contention);
                     }
@@ -211,6 +214,11 @@ impl Environment {
     pub fn forget_memory(&self) {
         self.codec.forget_keys();
         self.aggregates.forget_all();
+    }
+
+    /// The incarnation of the log, see [`EventStore::watch_incarnation`].
+    pub(crate) fn incarnation(&self) -> u64 {
+        *self.incarnation.borrow()
     }
 
     /// Waits until the snapshots that are being written are written.

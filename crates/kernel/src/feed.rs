@@ -12,7 +12,7 @@ use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::store::{LogPage, ReadError};
 use crate::subscription::LogReader;
-use crate::supervision::{Interruption, checkpoint_at};
+use crate::supervision::Interruption;
 
 /// Most events of a batch: so many rows change hands between two commits.
 const MOST_EVENTS: usize = 2_000;
@@ -43,7 +43,7 @@ pub(crate) struct Batch<E> {
     pub(crate) to: Checkpoint,
 }
 
-/// The wanted events of the log after a position, in batches.
+/// The wanted events of the log after a checkpoint, in batches.
 pub(crate) struct Feed<E> {
     batches: mpsc::Receiver<Result<Batch<E>, Interruption>>,
     _reading: AbortOnDropHandle<()>,
@@ -54,14 +54,15 @@ impl<E: EventSet> Feed<E> {
     pub(crate) fn start(
         environment: &Environment,
         filter: EventFilter,
-        after: Position,
+        after: Checkpoint,
         until: Option<Position>,
     ) -> Self {
         let reading = Reading::<E> {
             environment: environment.clone(),
-            reader: LogReader::new(Arc::clone(&environment.store), after, filter),
+            reader: LogReader::new(Arc::clone(&environment.store), after.position, filter),
             readable: E::readable_types(),
-            at: None,
+            at: after,
+            begun: false,
             until,
             limit: FIRST_EVENTS,
             _of: PhantomData,
@@ -84,8 +85,10 @@ struct Reading<E> {
     environment: Environment,
     reader: LogReader,
     readable: Vec<&'static str>,
-    /// What was read to; nothing yet, at first.
-    at: Option<Position>,
+    /// Where the log was read to.
+    at: Checkpoint,
+    /// Whether a first page was read.
+    begun: bool,
     until: Option<Position>,
     limit: usize,
     _of: PhantomData<fn() -> E>,
@@ -95,7 +98,7 @@ impl<E: EventSet> Reading<E> {
     async fn run(mut self, batches: mpsc::Sender<Result<Batch<E>, Interruption>>) {
         loop {
             let (batch, then) = match self.page().await {
-                Ok(page) => self.decode(page).await,
+                Ok(page) => self.decode(page.events).await,
                 Err(error) => (None, Some(error.into())),
             };
             if let Some(batch) = batch
@@ -118,9 +121,13 @@ impl<E: EventSet> Reading<E> {
             if let Some(until) = self.until.filter(|until| page.scanned_to > *until) {
                 page.events.retain(|event| event.position <= until);
                 page.scanned_to = until;
+                page.scanned_id = self.environment.store.event_id_at(until).await?;
+                // Otherwise it may be the id of another event than was read there.
+                self.reader.expect_no_return()?;
             }
-            if self.at.is_none_or(|at| page.scanned_to > at) {
-                self.at = Some(page.scanned_to);
+            if page.scanned_to > self.at.position || !self.begun {
+                self.begun = true;
+                self.at = self.at.after(&page);
                 self.fit_limit(&page);
                 return Ok(page);
             }
@@ -137,11 +144,14 @@ impl<E: EventSet> Reading<E> {
         }
     }
 
-    /// Decodes a page up to the first event that cannot be handled here and now, and says why it
+    /// Decodes the events of a page up to the first one that cannot be handled here and now, and says why it
     /// cannot.
-    async fn decode(&self, page: LogPage) -> (Option<Batch<E>>, Option<Interruption>) {
-        let mut events = Vec::with_capacity(page.events.len());
-        for recorded in page.events {
+    async fn decode(
+        &self,
+        page: Vec<Arc<RecordedEvent>>,
+    ) -> (Option<Batch<E>>, Option<Interruption>) {
+        let mut events = Vec::with_capacity(page.len());
+        for recorded in page {
             let decoded = self.decode_one(recorded).await;
             tokio::task::consume_budget().await;
             match decoded {
@@ -153,14 +163,7 @@ impl<E: EventSet> Reading<E> {
                 }
             }
         }
-        let to = match events.last().map(|last| last.checkpoint(self.environment.store.log_id())) {
-            Some(last) if last.position == page.scanned_to => Ok(last),
-            _ => checkpoint_at(&self.environment, page.scanned_to).await,
-        };
-        match to {
-            Ok(to) => (Some(Batch { events, to }), None),
-            Err(error) => (None, Some(error.into())),
-        }
+        (Some(Batch { events, to: self.at }), None)
     }
 
     async fn decode_one(&self, recorded: Arc<RecordedEvent>) -> Result<Decoded<E>, Interruption> {

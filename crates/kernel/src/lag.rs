@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Sets the gauges of a subscription once a second, for ever:
 ///
-/// - `subscription_lag_events`: positions of the log after the last one that is done;
+/// - `subscription_lag_events`: positions of the log after the last one that is done, see [`behind`];
 /// - `subscription_lag_seconds`: age of the oldest wanted event that is not done, 0 when all are;
 /// - `subscription_owner`: 1 on the replica that runs it;
 /// - `subscription_stopped`: 1 when it needs somebody's help.
@@ -33,6 +33,7 @@ pub(crate) async fn observe(
     let owner = gauge("subscription_owner");
     let stopped = gauge("subscription_stopped");
     let mut oldest = Oldest::new(EventFilter::families_of(identity.types.iter().copied()));
+    let mut incarnation = environment.store.watch_incarnation();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -44,9 +45,13 @@ pub(crate) async fn observe(
             }
             continue;
         }
+        if incarnation.has_changed().unwrap_or(false) {
+            incarnation.mark_unchanged();
+            oldest = Oldest::new(oldest.filter);
+        }
         let done = *position.borrow();
         let head = *environment.store.watch_head().borrow();
-        events.set(head.saturating_sub(done) as f64);
+        events.set(behind(head, done) as f64);
         match oldest.after(done, head, &environment).await {
             Ok(recorded_at) => {
                 let age = recorded_at
@@ -64,6 +69,13 @@ pub(crate) async fn observe(
         owner.set(runs);
         stopped.set(stops);
     }
+}
+
+/// How many positions of a log that ends at `head` come after what is done. Negative where more is done
+/// than the log has: it went back to an earlier state.
+pub fn behind(head: Position, done: Position) -> i64 {
+    // Positions have 63 bits in every store.
+    head.cast_signed().saturating_sub(done.cast_signed())
 }
 
 /// Sets the gauge `subscription_parked_events`. What was handed over is parked where it went.

@@ -112,8 +112,8 @@ pub(crate) struct HeldLease<S> {
     lease: Lease,
     state: Arc<watch::Sender<SubscriptionState>>,
     tick: Duration,
-    /// Where the stored checkpoint is, as far as its owner knows.
-    stored: Position,
+    /// The stored checkpoint, as far as its owner knows.
+    stored: Checkpoint,
     acquired: Instant,
     /// When the last renewal that succeeded was begun: it lasts for its time to live from then on
     /// at least.
@@ -130,18 +130,18 @@ impl<S: SubscriptionStore> HeldLease<S> {
         tick: Duration,
         state: Arc<watch::Sender<SubscriptionState>>,
     ) -> Self {
-        let stored = lease.checkpoint.position;
+        let stored = lease.checkpoint;
         Self { store, lease, state, tick, stored, acquired: begun, renewed: begun, saved: begun }
     }
 
     /// Where the stored checkpoint is.
     pub(crate) fn stored(&self) -> Position {
-        self.stored
+        self.stored.position
     }
 
-    /// Where the checkpoint was when the lease was acquired.
-    pub(crate) fn checkpoint(&self) -> &Checkpoint {
-        &self.lease.checkpoint
+    /// The stored checkpoint.
+    pub(crate) fn checkpoint(&self) -> Checkpoint {
+        self.stored
     }
 
     /// The event families to read.
@@ -203,8 +203,8 @@ impl<S: SubscriptionStore> HeldLease<S> {
             return Err(lost(status.lease.map(|lease| lease.owner)));
         }
         let found = status.checkpoint.position;
-        if found != self.stored {
-            let (subscription, expected) = (subscription.clone(), self.stored);
+        if found != self.stored.position {
+            let (subscription, expected) = (subscription.clone(), self.stored.position);
             return Err(CheckpointError::Elsewhere { subscription, expected, found });
         }
         if self.renewed.elapsed() >= self.lease.ttl / 3 {
@@ -221,8 +221,8 @@ impl<S: SubscriptionStore> HeldLease<S> {
         to: Checkpoint,
     ) -> Result<Fenced<S::Transaction>, CheckpointError> {
         let begun = Instant::now();
-        let transaction = self.store.begin_fenced(&self.lease, self.stored, to).await?;
-        Ok(Fenced { transaction, to: to.position, begun })
+        let transaction = self.store.begin_fenced(&self.lease, self.stored.position, to).await?;
+        Ok(Fenced { transaction, to, begun })
     }
 
     /// Commits a transaction of this lease.
@@ -258,6 +258,6 @@ impl<S: SubscriptionStore> HeldLease<S> {
 pub(crate) struct Fenced<T> {
     /// What is written in it is visible together with the checkpoint.
     pub(crate) transaction: T,
-    to: Position,
+    to: Checkpoint,
     begun: Instant,
 }

@@ -17,7 +17,7 @@ pub mod event;
 pub mod execution;
 mod feed;
 pub mod keys;
-mod lag;
+pub mod lag;
 pub mod lease;
 pub mod memory;
 pub mod money;

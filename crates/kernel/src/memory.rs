@@ -37,6 +37,13 @@ impl Entry {
             Self::Scavenged(_) => None,
         }
     }
+
+    fn id(&self) -> Uuid {
+        match self {
+            Self::Event(event) => event.id,
+            Self::Scavenged(id) => *id,
+        }
+    }
 }
 
 impl Log {
@@ -62,6 +69,7 @@ pub struct MemoryStore {
     clock: SharedClock,
     log: Mutex<Log>,
     head: watch::Sender<Position>,
+    incarnation: watch::Sender<u64>,
     stream_reads: AtomicUsize,
     stream_events: AtomicUsize,
 }
@@ -83,6 +91,7 @@ impl MemoryStore {
             clock,
             log: Mutex::default(),
             head: watch::channel(0).0,
+            incarnation: watch::channel(0).0,
             stream_reads: AtomicUsize::new(0),
             stream_events: AtomicUsize::new(0),
         }
@@ -105,6 +114,19 @@ impl MemoryStore {
     /// The same store under the id of another log: what a restored backup looks like.
     pub fn with_log_id(self, log_id: Uuid) -> Self {
         Self { log_id, ..self }
+    }
+
+    /// Loses every event after a position, as a failover to a standby that lags does.
+    pub fn go_back_to(&self, position: Position) {
+        let mut log = self.log();
+        let left = usize::try_from(position).unwrap_or(usize::MAX);
+        log.entries.truncate(left);
+        log.streams.retain(|_, places| {
+            places.retain(|place| *place < left);
+            !places.is_empty()
+        });
+        self.head.send_replace(log.head());
+        self.incarnation.send_modify(|incarnation| *incarnation += 1);
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -199,13 +221,13 @@ impl EventStore for MemoryStore {
     ) -> Result<LogPage, ReadError> {
         let log = self.log();
         let from = usize::try_from(after).unwrap_or(usize::MAX);
-        let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        let mut page = LogPage::nothing_after(after);
         let mut bytes = 0;
         for entry in log.entries.iter().skip(from) {
             if page.events.len() == limit || bytes >= PAGE_BYTES {
                 break;
             }
-            page.scanned_to += 1;
+            page.scan(page.scanned_to + 1, entry.id());
             if let Some(event) = entry.event().filter(|event| filter.matches(&event.event_type)) {
                 bytes += event.size();
                 page.events.push(Arc::clone(event));
@@ -229,10 +251,7 @@ impl EventStore for MemoryStore {
 
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
         let place = usize::try_from(position).ok().and_then(|position| position.checked_sub(1));
-        Ok(place.and_then(|place| match self.log().entries.get(place)? {
-            Entry::Event(event) => Some(event.id),
-            Entry::Scavenged(id) => Some(*id),
-        }))
+        Ok(place.and_then(|place| self.log().entries.get(place).map(Entry::id)))
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
@@ -241,6 +260,10 @@ impl EventStore for MemoryStore {
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
+    }
+
+    fn watch_incarnation(&self) -> watch::Receiver<u64> {
+        self.incarnation.subscribe()
     }
 
     async fn scavenge(

@@ -164,10 +164,13 @@ impl<P: Projection> ProjectionRunner<P> {
         self.supervisor.register().await.map_err(unavailable)?;
         let Some(mut lease) = self.supervisor.try_acquire().await.map_err(unavailable)? else {
             let status = self.supervisor.store.status(subscription).await.map_err(unavailable)?;
+            if status.as_ref().is_some_and(|status| status.stopped) {
+                return Err(interrupted(self.supervisor.another_log()));
+            }
             return Err(leased(status.and_then(|status| status.lease).map(|lease| lease.owner)));
         };
         let folding = async {
-            self.supervisor.expect_this_log(lease.checkpoint()).await?;
+            self.supervisor.expect_this_log(&lease.checkpoint()).await?;
             self.applying.follow(&mut lease, Some(position), report).await
         };
         let folded = tokio::select! {

@@ -54,6 +54,10 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 self.register().await?;
                 continue;
             };
+            if status.stopped {
+                return Err(self.another_log());
+            }
+            self.notice_reset(&status).await?;
             if self.is_wanted(&status)
                 && let Some(lease) = self.try_acquire().await?
             {
@@ -65,6 +69,17 @@ impl<S: SubscriptionStore> Supervisor<S> {
 
     async fn status(&self) -> Result<Option<SubscriptionStatus>, CheckpointError> {
         self.store.status(&self.identity.name).await
+    }
+
+    /// Remembers when the subscription was last reset. A reset that is news may have mended what a
+    /// failover did, before this replica knows of that: so the log is looked at first.
+    async fn notice_reset(&mut self, status: &SubscriptionStatus) -> Result<(), Interruption> {
+        if self.reset_at != Some(status.reset_at) {
+            self.environment.store.head().await?;
+            self.expect_no_return()?;
+            self.reset_at = Some(status.reset_at);
+        }
+        Ok(())
     }
 
     /// Whether this replica is to run the subscription.

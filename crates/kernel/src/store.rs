@@ -2,7 +2,7 @@
 //!
 //! The promises are written once as a contract suite in `testkit` and run against every backend.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -130,6 +130,10 @@ pub enum AppendError {
     /// The store cannot be written to now.
     #[error("the event store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// The log went back to an earlier state while this was on its way: what it was decided on, and
+    /// the keys its personal values were sealed with, may be gone. Nothing was written; decide again.
+    #[error("the event store went back to an earlier state; decide again on what it has now")]
+    WentBack,
     /// The connection was lost at the commit: the events may or may not be there. Appending the
     /// same ids again settles it.
     #[error("the outcome of the append is unknown; append the same event ids again")]
@@ -146,6 +150,12 @@ pub enum ReadError {
     /// The store cannot be read now.
     #[error("the event store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// The log went back to an earlier state, as after a failover that lost its end: what was read
+    /// before may be gone, and positions may have other events.
+    #[error(
+        "the event store went back to an earlier state: what was read of it before may be gone"
+    )]
+    WentBack,
     /// What was read is not an event of ours.
     #[error("the event at position {position} is damaged")]
     Damaged {
@@ -169,7 +179,25 @@ pub struct LogPage {
     /// Everything up to here was looked at, wanted or not. Equal to where the reader started when
     /// the log ends there.
     pub scanned_to: Position,
+    /// Id of the event at `scanned_to`, wanted or not, as it was found by the same read; `None` where
+    /// the reader started.
+    pub scanned_id: Option<Uuid>,
 }
+
+impl LogPage {
+    /// Nothing after a position.
+    pub fn nothing_after(position: Position) -> Self {
+        Self { events: Vec::new(), scanned_to: position, scanned_id: None }
+    }
+
+    /// Goes on to an event, which is looked at and not taken in.
+    pub fn scan(&mut self, position: Position, event_id: Uuid) {
+        (self.scanned_to, self.scanned_id) = (position, Some(event_id));
+    }
+}
+
+/// The incarnation of logs that never go back.
+static ONLY_INCARNATION: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::Sender::new(0));
 
 /// An append-only log of events in streams.
 #[async_trait]
@@ -258,8 +286,18 @@ pub trait EventStore: Send + Sync + 'static {
     /// The position of the last event now, 0 for an empty log.
     async fn head(&self) -> Result<Position, ReadError>;
 
-    /// The position of the last event as far as this process knows, changing as the log grows.
+    /// The position of the last event as far as this process knows, changing as the log grows. It
+    /// goes down when the log went back: see [`Self::watch_incarnation`].
     fn watch_head(&self) -> watch::Receiver<Position>;
+
+    /// Grows whenever this process finds that the log went back to an earlier state: a failover lost
+    /// its end, or a backup was restored. Everything that was remembered of the log before (events,
+    /// positions, states of aggregates, keys) may be wrong then; the store has forgotten its own part
+    /// by the time this changes. What is read or decided counts for the incarnation that was current
+    /// before it began.
+    fn watch_incarnation(&self) -> watch::Receiver<u64> {
+        ONLY_INCARNATION.subscribe()
+    }
 
     /// Removes the events of a stream below a revision for good, `limit` of them at most, and says
     /// how many that were. The last event of a stream stays, whatever the revision, so that its

@@ -178,11 +178,13 @@ pub enum Delivery {
 
 const PAGE: usize = 500;
 
-/// A reader of the log. An error leaves it where it was: the next call tries again.
+/// A reader of the log. An error leaves it where it was: the next call tries again. Only after the
+/// log went back ([`ReadError::WentBack`]) there is nothing to go on from: every call fails then.
 pub struct LogReader {
     store: Arc<dyn EventStore>,
     filter: EventFilter,
     head: watch::Receiver<Position>,
+    incarnation: watch::Receiver<u64>,
     position: Position,
     buffer: VecDeque<Arc<RecordedEvent>>,
     caught_up: bool,
@@ -191,13 +193,22 @@ pub struct LogReader {
 impl LogReader {
     /// Reads the wanted events after a position.
     pub fn new(store: Arc<dyn EventStore>, after: Position, filter: EventFilter) -> Self {
-        let head = store.watch_head();
-        Self { store, filter, head, position: after, buffer: VecDeque::new(), caught_up: false }
+        let (head, incarnation) = (store.watch_head(), store.watch_incarnation());
+        Self {
+            store,
+            filter,
+            head,
+            incarnation,
+            position: after,
+            buffer: VecDeque::new(),
+            caught_up: false,
+        }
     }
 
     /// The next event or, once, `CaughtUp`. Waits when there is nothing.
     pub async fn next(&mut self) -> Result<Delivery, ReadError> {
         loop {
+            self.expect_no_return()?;
             if let Some(event) = self.buffer.pop_front() {
                 return Ok(Delivery::Event(event));
             }
@@ -220,16 +231,33 @@ impl LogReader {
         // Seen before the read: what is written during it wakes the next wait.
         self.head.borrow_and_update();
         let page = self.store.read_log(self.position, &self.filter, limit).await?;
+        // Found out during the read or before it: what was read may be gone.
+        self.expect_no_return()?;
         self.position = page.scanned_to;
         Ok(page)
     }
 
-    /// Waits until the log has grown since the last read.
+    /// Fails once the log went back since this reader was made.
+    pub fn expect_no_return(&self) -> Result<(), ReadError> {
+        match self.incarnation.has_changed() {
+            Ok(true) => Err(ReadError::WentBack),
+            // The store is gone, and changes no more.
+            Ok(false) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits until the log has grown since the last read, or went back.
     pub async fn wait(&mut self) {
-        if *self.head.borrow() > self.position {
+        if *self.head.borrow() > self.position || self.expect_no_return().is_err() {
             return;
         }
-        if self.head.changed().await.is_err() {
+        // Not `changed`, which would mark the new incarnation as seen.
+        let mut incarnation = self.incarnation.clone();
+        let changed = tokio::select! {
+            changed = self.head.changed() => changed,
+            changed = incarnation.changed() => changed,
+        };
+        if changed.is_err() {
             // The store is gone; whoever owns this reader is about to be stopped.
             std::future::pending::<()>().await;
         }

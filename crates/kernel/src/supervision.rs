@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::ExponentialBackoff;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -43,7 +44,7 @@ pub(crate) enum Interruption {
     #[error("something it needs is out of reach")]
     OutOfReach(#[source] BoxError),
     #[error(
-        "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the event store was replaced or restored. `bascule projections rebuild {subscription}` mends it: {}",
+        "the checkpoint of {subscription} belongs to another log, or to a later state of this one: the event store was replaced or restored, or a failover lost its end. `bascule projections rebuild {subscription}` mends it: {}",
         match .kind {
             SubscriptionKind::Projection => "the read model is built anew from the log",
             _ =>
@@ -65,17 +66,13 @@ impl Interruption {
 
     /// Whether what was finished is still to be saved, the lease being held.
     fn leaves_the_lease_valid(&self) -> bool {
-        matches!(self, Self::Incapable { .. } | Self::OutOfReach(_) | Self::Read(_))
+        match self {
+            Self::Incapable { .. } | Self::OutOfReach(_) => true,
+            // What is finished may be of events that are gone.
+            Self::Read(error) => !matches!(error, ReadError::WentBack),
+            Self::Checkpoint(_) | Self::AnotherLog { .. } => false,
+        }
     }
-}
-
-/// A checkpoint at a position of this log, with the event that stands there.
-pub(crate) async fn checkpoint_at(
-    environment: &Environment,
-    position: Position,
-) -> Result<Checkpoint, ReadError> {
-    let log = &environment.store;
-    Ok(Checkpoint { log_id: log.log_id(), position, event_id: log.event_id_at(position).await? })
 }
 
 /// Subscriptions that go on by themselves as soon as they can.
@@ -88,7 +85,7 @@ pub(crate) trait Worker<S: SubscriptionStore>: Send {
     async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption>;
 
     /// Ends everything under way. Where the checkpoint could go, if it is not known to be stored.
-    fn stop(&mut self) -> Option<Position>;
+    fn stop(&mut self) -> Option<Checkpoint>;
 }
 
 /// An event that this replica could not read. It stands by until another one has passed it.
@@ -107,6 +104,14 @@ impl Beyond {
     }
 }
 
+/// Waits until the incarnation of the log is another.
+async fn changes(incarnation: &mut watch::Receiver<u64>) {
+    if incarnation.changed().await.is_err() {
+        // The store is gone; this is about to be stopped.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Runs a subscription: waits for its lease, lets it work, and goes on after interruptions.
 pub(crate) struct Supervisor<S> {
     pub(crate) identity: Arc<Identity>,
@@ -117,6 +122,14 @@ pub(crate) struct Supervisor<S> {
     pub(crate) position: watch::Sender<Position>,
     pub(crate) state: Arc<watch::Sender<SubscriptionState>>,
     pub(crate) beyond: Option<Beyond>,
+    /// Changes when the log goes back.
+    incarnation: watch::Receiver<u64>,
+    /// When the subscription was last reset, as this replica knew it while all was well.
+    pub(crate) reset_at: Option<DateTime<Utc>>,
+    /// Whether the log went back under this replica: then the subscription stops unless it was reset
+    /// after that time, whatever its checkpoint says. It may be kept beside the log, and have gone back
+    /// with it.
+    went_back: bool,
     pauses: ExponentialBackoff,
     recorded: Option<(String, Instant)>,
     /// A lease that is being asked for: the answer is waited for even when nobody wants it any more,
@@ -129,6 +142,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
         Self {
             identity: Arc::new(identity),
             owner: environment.runtime.owner(),
+            incarnation: environment.store.watch_incarnation(),
+            reset_at: None,
+            went_back: false,
             environment,
             store,
             position: watch::Sender::new(0),
@@ -156,16 +172,19 @@ impl<S: SubscriptionStore> Supervisor<S> {
 
     async fn supervise(&mut self, worker: &mut impl Worker<S>, shutdown: &CancellationToken) {
         loop {
+            let mut incarnation = self.incarnation.clone();
             let mut held = None;
             let mut left_at = 0;
             let interruption = tokio::select! {
                 () = shutdown.cancelled() => None,
+                () = changes(&mut incarnation) => Some(ReadError::WentBack.into()),
                 outcome = self.turn(worker, &mut held) => {
                     let Err(interruption) = outcome;
                     Some(interruption)
                 }
             };
             let unsaved = worker.stop();
+            self.notice_that_it_went_back();
             if let Some(lease) = held {
                 if lease.held_for() > LONGEST_PAUSE {
                     // Having run well for a while, it begins again with the shortest pause.
@@ -179,7 +198,46 @@ impl<S: SubscriptionStore> Supervisor<S> {
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
+                () = changes(&mut incarnation) => {}
                 () = self.recover(interruption, left_at) => {}
+            }
+            self.notice_that_it_went_back();
+        }
+    }
+
+    /// Fails when the log went back, and this replica did not notice yet.
+    pub(crate) fn expect_no_return(&self) -> Result<(), ReadError> {
+        match self.incarnation.has_changed() {
+            Ok(true) => Err(ReadError::WentBack),
+            Ok(false) | Err(_) => Ok(()),
+        }
+    }
+
+    /// After the log went back nothing that was known of it holds.
+    fn notice_that_it_went_back(&mut self) {
+        if self.expect_no_return().is_ok() {
+            return;
+        }
+        self.incarnation.mark_unchanged();
+        self.went_back = true;
+        self.position.send_replace(0);
+        let why = ReadError::WentBack.to_string();
+        self.state.send_replace(SubscriptionState::Interrupted(why));
+    }
+
+    /// Stops the subscription, because the log went back under it, unless it was reset since.
+    async fn stop_unless_reset(&mut self) -> Result<(), Interruption> {
+        let Some(reset_at) = self.reset_at else {
+            // Nothing was done here before.
+            self.went_back = false;
+            return Ok(());
+        };
+        self.store.stop(&self.identity.name, reset_at).await?;
+        match self.store.status(&self.identity.name).await? {
+            Some(status) if status.stopped => Err(self.another_log()),
+            _ => {
+                self.went_back = false;
+                Ok(())
             }
         }
     }
@@ -191,9 +249,12 @@ impl<S: SubscriptionStore> Supervisor<S> {
         held: &mut Option<HeldLease<S>>,
     ) -> Result<Infallible, Interruption> {
         self.register().await?;
+        if self.went_back {
+            self.stop_unless_reset().await?;
+        }
         let lease = self.lease_when_free().await?;
         let lease = held.insert(lease);
-        self.expect_this_log(lease.checkpoint()).await?;
+        self.expect_this_log(&lease.checkpoint()).await?;
         self.beyond = None;
         self.position.send_replace(lease.stored());
         worker.work(lease).await
@@ -261,20 +322,16 @@ impl<S: SubscriptionStore> Supervisor<S> {
     pub(crate) async fn give_up(
         &self,
         mut lease: HeldLease<S>,
-        finished: Option<Position>,
+        finished: Option<Checkpoint>,
     ) -> Position {
         let mut left_at = lease.stored();
         let given_up = timeout(GIVE_UP_WITHIN, async {
-            let saved = match finished.filter(|position| *position > lease.stored()) {
-                Some(position) => match checkpoint_at(&self.environment, position).await {
-                    Ok(to) => lease.save(to).await.map_err(Interruption::from),
-                    Err(error) => Err(error.into()),
-                },
+            let saved = match finished.filter(|to| to.position > lease.stored()) {
+                Some(to) => lease.save(to).await,
                 None => Ok(()),
             };
             left_at = lease.stored();
-            let released = lease.release().await;
-            saved.and(released.map_err(Interruption::from))
+            saved.and(lease.release().await)
         });
         let failed = match given_up.await {
             Ok(Ok(())) => return left_at,
@@ -297,6 +354,8 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 tracing::info!(subscription, holder, "the lease was lost; standing by");
                 return;
             }
+            // The next turn finds out what becomes of it.
+            Interruption::Read(ReadError::WentBack) => return,
             Interruption::Incapable { event_type, position } => {
                 tracing::warn!(
                     subscription,

@@ -55,6 +55,10 @@ impl From<Status> for BadAnswer {
 pub(crate) struct Log {
     pub(crate) log_id: Uuid,
     pub(crate) head: Position,
+    /// The id of the event there, where the other side tells it.
+    pub(crate) head_id: Option<Uuid>,
+    /// The id of the event where one is remembered.
+    pub(crate) remembered_id: Option<Uuid>,
 }
 
 /// Who asks, on every request.
@@ -116,10 +120,15 @@ impl Connection {
         self.service.clone()
     }
 
-    pub(crate) async fn log(&self) -> Result<Log, Status> {
-        let log = self.service().log(LogRequest {}).await?.into_inner();
-        let log_id = uuid(&log.log_id)?;
-        Ok(Log { log_id, head: log.head })
+    pub(crate) async fn log(&self, remembered: Option<Position>) -> Result<Log, Status> {
+        let log = self.service().log(LogRequest { remembered }).await?.into_inner();
+        let optional = |id: Option<Vec<u8>>| id.map(|id| uuid(&id)).transpose();
+        Ok(Log {
+            log_id: uuid(&log.log_id)?,
+            head: log.head,
+            head_id: optional(log.head_event_id)?,
+            remembered_id: optional(log.remembered_event_id)?,
+        })
     }
 }
 

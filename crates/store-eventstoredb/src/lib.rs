@@ -30,6 +30,7 @@ use kernel::store::{BoxError, EventStore};
 use tokio_util::sync::CancellationToken;
 
 use self::connection::{BadAnswer, Connection};
+use self::head::Head;
 use self::store::RemoteStore;
 use self::vault::RemoteVault;
 
@@ -91,13 +92,14 @@ pub fn is_ours(url: &str) -> bool {
 pub async fn open(url: &str) -> Result<Opened, OpenError> {
     let connection = Connection::open(url).await?;
     let stop = CancellationToken::new();
-    let log = connection.log().await.map_err(|status| match status.code() {
+    let head = Arc::new(Head::new(connection.clone()));
+    let log = head.look().await.map_err(|status| match status.code() {
         tonic::Code::Unimplemented => OpenError::Foreign,
         _ => OpenError::Unreachable(Box::new(BadAnswer::from(status))),
     })?;
     // Its first use chooses the cryptography of the process, and may not come after another choice.
     connection.try_reading().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
-    let head = head::follow(connection.clone(), log.head, stop.clone());
+    head.follow(stop.clone());
     let store = RemoteStore::new(connection.clone(), log.log_id, head);
     let vault = RemoteVault::new(connection);
     Ok(Opened { store: Arc::new(store), vault: Arc::new(vault), stop })

@@ -91,12 +91,12 @@ impl Connection {
             .forwards()
             .max_count(count);
         let mut reading = self.events.read_all(&options).await.map_err(unavailable)?;
-        let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        let mut page = LogPage::nothing_after(after);
         let mut bytes = 0;
         // What is not wanted is let go at once, and what comes after the page is not read.
         while page.events.len() < limit && bytes < PAGE_BYTES {
             let Some(event) = next(&mut reading).await? else { break };
-            page.scanned_to = event.position;
+            page.scan(event.position, event.id);
             if filter.matches(&event.event_type) {
                 bytes += event.size();
                 page.events.push(event);

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::connection::{BadAnswer, Connection, uuid};
 use crate::events::{bytes, found, sent};
+use crate::head::Head;
 use crate::service::append_many_request::StreamAppend;
 use crate::service::append_many_response::refused::Reason;
 use crate::service::append_many_response::{Outcome, Refused};
@@ -33,15 +34,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) struct RemoteStore {
     connection: Connection,
     log_id: Uuid,
-    head: watch::Receiver<Position>,
+    head: Arc<Head>,
 }
 
 impl RemoteStore {
-    pub(crate) fn new(
-        connection: Connection,
-        log_id: Uuid,
-        head: watch::Receiver<Position>,
-    ) -> Self {
+    pub(crate) fn new(connection: Connection, log_id: Uuid, head: Arc<Head>) -> Self {
         Self { connection, log_id, head }
     }
 
@@ -104,6 +101,7 @@ fn refusal(refused: Refused) -> AppendError {
         Some(Reason::Invalid(problem)) => AppendError::Invalid(problem),
         Some(Reason::Overloaded(_)) => AppendError::Overloaded,
         Some(Reason::Unsupported(_)) => AppendError::Unsupported("what was asked of it"),
+        Some(Reason::WentBack(_)) => AppendError::WentBack,
         Some(Reason::Unavailable(why)) => AppendError::Unavailable(why.into()),
         Some(Reason::OutcomeUnknown(why)) => AppendError::OutcomeUnknown(why.into()),
     }
@@ -144,7 +142,11 @@ impl EventStore for RemoteStore {
             expected: Some(expected(request.expected)),
             events: request.events.into_iter().map(sent).collect(),
         });
-        let request = AppendManyRequest { appends: appends.collect() };
+        let request = AppendManyRequest {
+            appends: appends.collect(),
+            // Taken once: what is sent again was decided on the same.
+            remembered: self.head.remembered(),
+        };
         let deadline = Instant::now() + PATIENCE;
         let mut pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
         loop {
@@ -246,15 +248,19 @@ impl EventStore for RemoteStore {
     }
 
     async fn head(&self) -> Result<Position, ReadError> {
-        Ok(self.connection.log().await.map_err(unavailable)?.head)
+        Ok(self.head.look().await.map_err(unavailable)?.head)
     }
 
     fn watch_head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+        self.head.watch()
+    }
+
+    fn watch_incarnation(&self) -> watch::Receiver<u64> {
+        self.head.watch_incarnation()
     }
 
     async fn check_writable(&self) -> Result<(), AppendError> {
-        match self.connection.log().await {
+        match self.head.look().await {
             Ok(_) => Ok(()),
             Err(status) => Err(AppendError::Unavailable(Box::new(BadAnswer::from(status)))),
         }

@@ -19,6 +19,8 @@ pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
 /// One caller's `append_many`.
 pub(crate) struct Job {
     pub(crate) requests: Vec<AppendRequest>,
+    /// The incarnation of the log that it was meant for.
+    pub(crate) incarnation: u64,
     reply: oneshot::Sender<Answer>,
     health: Arc<Health>,
 }
@@ -141,9 +143,9 @@ impl Queue {
     }
 
     /// Queues an append and waits for its result.
-    pub(crate) async fn append(&self, requests: Vec<AppendRequest>) -> Answer {
+    pub(crate) async fn append(&self, requests: Vec<AppendRequest>, incarnation: u64) -> Answer {
         let (reply, result) = oneshot::channel();
-        let job = Job { requests, reply, health: Arc::clone(&self.health) };
+        let job = Job { requests, incarnation, reply, health: Arc::clone(&self.health) };
         self.send(Task::Append(job)).await?;
         result
             .await

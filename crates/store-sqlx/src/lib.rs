@@ -130,6 +130,9 @@ pub async fn exists(url: &str) -> Result<bool, OpenError> {
     })
 }
 
+/// Of a log that never goes back under an open store: SQLite's, whose file no failover replaces.
+const ONLY_INCARNATION: u64 = 0;
+
 const KEY_CHECK: &[u8] = b"bascule master key";
 const KEY_CHECK_CONTEXT: &[u8] = b"master key check";
 

@@ -36,7 +36,6 @@ use uuid::Uuid;
 use self::connecting::{durable, not_durable, pool};
 use self::following::Follower;
 use self::reading::Readers;
-use self::streams::Streams;
 use self::tail::Tail;
 use self::writing::PostgresWriter;
 use crate::appender::Queue;
@@ -60,6 +59,7 @@ pub const STATEMENTS: &[&str] = &[
     batch::WRITE_WHAT_FITS,
     connecting::WHO_AM_I,
     connecting::END_BACKEND,
+    connecting::LOOK,
     facts::LOOK_UP,
     following::NOTIFY,
     keys::FIND,
@@ -72,7 +72,6 @@ pub const STATEMENTS: &[&str] = &[
     snapshots::LOAD,
     snapshots::SAVE,
     snapshots::FORGET,
-    reading::HEAD,
     reading::IS_READ_ONLY,
     reading::ID_AT,
     reading::STREAM,
@@ -145,29 +144,27 @@ pub(crate) async fn open(
     let connect = connecting::connect_options(url, &options)?;
     database::migrate_postgres(&connect, connecting::SCHEMA, &[&MIGRATIONS], connecting::SCHEMA)
         .await?;
-    let streams = Streams::new();
+    let tail = Arc::new(Tail::new());
+    let pool = |connect, most| pool(connect, most, options.session_lifetime, &tail);
     let readers = Readers {
-        pool: pool(not_durable(&connect), options.readers, options.session_lifetime),
+        pool: pool(not_durable(&connect), options.readers),
         timeout: options.statement_timeout + Duration::from_secs(1),
-        streams: streams.clone(),
+        tail: Arc::clone(&tail),
     };
-    let key_writers = pool(durable(&connect), 1, options.session_lifetime);
-    let listeners = pool(not_durable(&connect), 1, options.session_lifetime);
+    let key_writers = pool(durable(&connect), 1);
+    let listeners = pool(not_durable(&connect), 1);
+    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
+    let side_writer = pool(not_durable(&connect), 1);
     let log_id = identify(&key_writers, master_key, &clock).await?;
-    let tail = Arc::new(Tail::starting_at(readers.head().await?));
+    tail.open(log_id, readers.look().await?);
     let (stop_appending, stop) = (CancellationToken::new(), CancellationToken::new());
 
-    let writer = PostgresWriter::new(
-        durable(&connect),
-        clock.clone(),
-        streams.clone(),
-        Arc::clone(&tail),
-        options.clone(),
-    );
+    let writer =
+        PostgresWriter::new(durable(&connect), clock.clone(), Arc::clone(&tail), options.clone());
     let (queue, appender) =
         Queue::start(writer, options.queue, options.queue_deadline, stop_appending.clone());
     let follower =
-        Follower { tail: Arc::clone(&tail), readers: readers.clone(), streams, poll: options.poll };
+        Follower { tail: Arc::clone(&tail), readers: readers.clone(), poll: options.poll };
     let own = new_id();
     let others = vec![
         tokio::spawn(follower.run(stop.clone())),
@@ -176,8 +173,6 @@ pub(crate) async fn open(
     ];
     let table = keys::PostgresKeys { writers: key_writers.clone(), readers: readers.pool.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
-    let side_writer = pool(not_durable(&connect), 1, options.session_lifetime);
     let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: readers.pool.clone() };
     let scavenger = side_writer.clone();
     let pools = vec![listeners, key_writers, side_writer, readers.pool.clone()];
@@ -247,7 +242,7 @@ impl EventStore for PostgresStore {
     ) -> Result<Vec<Appended>, AppendError> {
         validate(&requests, self.max_event_bytes)?;
         check_texts(&requests)?;
-        self.queue.append(requests).await
+        self.queue.append(requests, self.tail.incarnation()).await
     }
 
     async fn read_stream(
@@ -331,6 +326,10 @@ impl EventStore for PostgresStore {
 
     fn watch_head(&self) -> watch::Receiver<Position> {
         self.tail.subscribe()
+    }
+
+    fn watch_incarnation(&self) -> watch::Receiver<u64> {
+        self.tail.watch_incarnation()
     }
 
     async fn scavenge(

@@ -69,6 +69,11 @@ impl Recent {
         self.tail().end
     }
 
+    /// Lets go of everything: the log ends here now.
+    pub(crate) fn go_back_to(&self, end: Position) {
+        self.tail_mut().restart_at(end);
+    }
+
     /// Goes on behind a position further on, having nothing of what is before it.
     pub(crate) fn skip_to(&self, end: Position) {
         let mut tail = self.tail_mut();
@@ -138,19 +143,19 @@ impl Recent {
             return None;
         }
         let first = tail.events.partition_point(|event| event.position <= after);
-        let mut page = LogPage { events: Vec::new(), scanned_to: after };
+        let mut page = LogPage::nothing_after(after);
         let mut bytes = 0;
         for event in tail.events.range(first..) {
             if page.events.len() == limit || bytes >= PAGE_BYTES {
                 return Some(page);
             }
-            page.scanned_to = event.position;
+            page.scan(event.position, event.id);
             if filter.matches(&event.event_type) {
                 bytes += event.size();
                 page.events.push(Arc::clone(event));
             }
         }
-        page.scanned_to = tail.end;
-        Some(page)
+        // The last event of the log is never scavenged: it is the last one of its stream.
+        (page.scanned_to == tail.end).then_some(page)
     }
 }

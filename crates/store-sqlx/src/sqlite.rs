@@ -32,7 +32,8 @@ use crate::keys::SqlKeyVault;
 use crate::recent::Recent;
 use crate::snapshots::{self, SqlSnapshots};
 use crate::{
-    Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, check_master_key, raise,
+    Closing as AnyClosing, Identity, ONLY_INCARNATION, OpenError, Opened, StoreOptions,
+    check_master_key, raise,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
@@ -222,7 +223,7 @@ impl EventStore for SqliteStore {
         requests: Vec<AppendRequest>,
     ) -> Result<Vec<Appended>, AppendError> {
         validate(&requests, self.max_event_bytes)?;
-        self.queue.append(requests).await
+        self.queue.append(requests, ONLY_INCARNATION).await
     }
 
     async fn read_stream(
@@ -266,7 +267,7 @@ impl EventStore for SqliteStore {
     ) -> Result<LogPage, ReadError> {
         let head = *self.head.borrow();
         if head <= after {
-            return Ok(LogPage { events: Vec::new(), scanned_to: after });
+            return Ok(LogPage::nothing_after(after));
         }
         match self.recent.page(after, filter, limit) {
             Some(page) => Ok(page),

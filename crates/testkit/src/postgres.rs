@@ -1,7 +1,10 @@
 //! Throwaway PostgreSQL: a database per test on the server that `scripts/with-postgres.sh` started,
 //! or a server per test for those that stop it.
 
+mod standby;
+
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -66,6 +69,17 @@ impl TestDatabase {
         let url = format!("{before}/{name}");
         execute(&self.server, &format!("CREATE DATABASE {name} TEMPLATE {}", self.name)).await;
         Self { server: self.server.clone(), name, url }
+    }
+
+    /// The same, reached by way of another address.
+    #[must_use]
+    pub fn through(mut self, address: SocketAddr) -> Self {
+        for url in [&mut self.server, &mut self.url] {
+            let (before, place) = url.rsplit_once('@').unwrap();
+            let (_, database) = place.split_once('/').unwrap();
+            *url = format!("{before}@{address}/{database}");
+        }
+        self
     }
 
     /// Its URL, `postgres://…`.
@@ -138,17 +152,7 @@ impl PostgresServer {
         // What a crash of the server needs is in the system's cache: no need to wait for the disk.
         let own = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n";
         fs::write(&configuration, format!("{given}\n{own}{settings}\n")).unwrap();
-        let mut server = Self { folder, password, port: 0, server: None };
-        for _ in 0..5 {
-            // Free now; if somebody is faster, the next one.
-            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            server.port = listener.local_addr().unwrap().port();
-            drop(listener);
-            if server.launch().await {
-                return server;
-            }
-        }
-        panic!("PostgreSQL does not start: {}", server.log());
+        Self::launched(folder, password).await
     }
 
     /// The URL of its database `postgres`, the same for as long as the server exists.
@@ -226,7 +230,7 @@ impl PostgresServer {
         let status = self.folder.path().join("data/postmaster.pid");
         let is_ready = || {
             let status = fs::read_to_string(&status).unwrap_or_default();
-            status.lines().any(|line| line.starts_with("ready"))
+            status.lines().any(|line| line.starts_with("ready") || line.starts_with("standby"))
         };
         let deadline = Instant::now() + Duration::from_secs(60);
         while !is_ready() {

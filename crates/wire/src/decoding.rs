@@ -163,7 +163,10 @@ mod tests {
         assert!(matches!(counted(&message), Err(Unreadable::TooMany)));
         let events = vec![NewEvent::default(); many];
         let appends = vec![StreamAppend { events, ..Default::default() }];
-        assert!(matches!(counted(&AppendManyRequest { appends }), Err(Unreadable::TooMany)));
+        assert!(matches!(
+            counted(&AppendManyRequest { appends, remembered: None }),
+            Err(Unreadable::TooMany)
+        ));
     }
 
     #[test]

@@ -14,10 +14,11 @@ use crate::accounts::Caller;
 use crate::endpoint::{Endpoint, MOST_APPENDED_EVENTS};
 use crate::ownership::Owner;
 use crate::proposed::{must_be_plain, must_be_plain_metadata, must_be_readable};
+use crate::protocol::store::append_many_request::Remembered;
 use crate::protocol::store::append_many_response::appended::Last;
 use crate::protocol::store::append_many_response::refused::Reason;
 use crate::protocol::store::append_many_response::{
-    Appended, EventTooLarge, IdempotencyMismatch, Outcome, Overloaded, Refused,
+    Appended, EventTooLarge, IdempotencyMismatch, Outcome, Overloaded, Refused, WentBack,
     WrongExpectedRevision,
 };
 use crate::protocol::store::expected::Kind;
@@ -41,12 +42,12 @@ impl Store for StoreService {
         &self,
         request: Request<wire::LogRequest>,
     ) -> Result<Response<wire::LogResponse>, Status> {
+        let (_, extensions, request) = request.into_parts();
         let log = |caller: Caller| async move {
             caller.needs(&Right::Read)?;
-            let log_id = bytes(self.0.store.log_id());
-            Ok(wire::LogResponse { log_id, head: self.0.store.head().await? })
+            self.log_as_it_is(request).await
         };
-        self.0.answer("store_log", request.extensions(), log).await
+        self.0.answer("store_log", &extensions, log).await
     }
 
     async fn append_many(
@@ -55,8 +56,13 @@ impl Store for StoreService {
     ) -> Result<Response<wire::AppendManyResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
         let append = |caller: Caller| async move {
+            let remembered = request.remembered.clone();
             let requests = self.append_requests(&caller, request)?;
-            let outcome = match self.0.store.append_many(requests).await {
+            let appended = match self.is_there(remembered).await? {
+                true => self.0.store.append_many(requests).await,
+                false => Err(AppendError::WentBack),
+            };
+            let outcome = match appended {
                 Ok(appended) => Outcome::Appended(Appended {
                     places: appended
                         .into_iter()
@@ -221,6 +227,34 @@ impl StoreService {
         Ok(told)
     }
 
+    /// The end of the log, and the event that the caller asks about.
+    async fn log_as_it_is(&self, request: wire::LogRequest) -> Result<wire::LogResponse, Refusal> {
+        let store = &self.0.store;
+        let head = store.head().await?;
+        let id_at = async |position| {
+            let id = store.event_id_at(position).await?;
+            Ok::<_, ReadError>(id.map(bytes))
+        };
+        let remembered_event_id = match request.remembered {
+            Some(position) => id_at(position).await?,
+            None => None,
+        };
+        let head_event_id = id_at(head).await?;
+        Ok(wire::LogResponse {
+            log_id: bytes(store.log_id()),
+            head,
+            head_event_id,
+            remembered_event_id,
+        })
+    }
+
+    /// Whether the log has the event that an append was decided on, if it says so.
+    async fn is_there(&self, remembered: Option<Remembered>) -> Result<bool, Refusal> {
+        let Some(Remembered { position, event_id }) = remembered else { return Ok(true) };
+        let event_id = uuid(&event_id, "the remembered event")?;
+        Ok(self.0.store.event_id_at(position).await? == Some(event_id))
+    }
+
     fn append_requests(
         &self,
         caller: &Caller,
@@ -327,6 +361,7 @@ fn reason(error: AppendError) -> Reason {
         AppendError::Overloaded => Reason::Overloaded(Overloaded {}),
         AppendError::Unsupported(what) => Reason::Unsupported(what.to_owned()),
         AppendError::Unavailable(source) => Reason::Unavailable(source.to_string()),
+        AppendError::WentBack => Reason::WentBack(WentBack {}),
         AppendError::OutcomeUnknown(source) => Reason::OutcomeUnknown(source.to_string()),
     }
 }

@@ -63,6 +63,10 @@ pub(crate) enum Refusal {
     /// The request did not come whole: what the transport says of it.
     #[error("{}", .0.message())]
     Transport(Box<Status>),
+    #[error(
+        "the event store went back to an earlier state, as after a failover: what was read of it before may be gone. Begin again from an event that is still there"
+    )]
+    WentBack,
     #[error("the server is stopping")]
     Stopping,
     #[error("{what} is unavailable; try again later")]
@@ -99,9 +103,12 @@ impl Refusal {
             Self::Unauthenticated(_) => Code::Unauthenticated,
             Self::Forbidden(_) => Code::PermissionDenied,
             Self::Invalid(_) | Self::TooLarge { .. } => Code::InvalidArgument,
-            Self::StreamDeleted(_) | Self::WrongExpected { .. } | Self::Damaged { .. } => {
-                Code::FailedPrecondition
-            }
+            // Were it one of those that make clients look for another node, they would go on from
+            // where they were, as if nothing had happened.
+            Self::StreamDeleted(_)
+            | Self::WrongExpected { .. }
+            | Self::Damaged { .. }
+            | Self::WentBack => Code::FailedPrecondition,
             Self::IdAlreadyUsed { .. } => Code::AlreadyExists,
             Self::Overloaded | Self::Busy(_) => Code::ResourceExhausted,
             Self::DeadlineExceeded | Self::TooSlow(_) => Code::DeadlineExceeded,
@@ -125,6 +132,7 @@ impl Refusal {
             Self::Unsupported(_) => "unsupported",
             Self::Transport(_) => "broken_off",
             Self::Stopping => "stopping",
+            Self::WentBack => "went_back",
             Self::OutcomeUnknown(_) | Self::Unavailable { .. } | Self::Damaged { .. } => "failed",
         }
     }
@@ -266,6 +274,7 @@ impl From<AppendError> for Refusal {
             AppendError::Unavailable(source) => {
                 Self::Unavailable { what: "the event store", source }
             }
+            AppendError::WentBack => Self::WentBack,
             AppendError::OutcomeUnknown(source) => Self::OutcomeUnknown(source),
         }
     }
@@ -275,6 +284,7 @@ impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Unavailable(source) => Self::Unavailable { what: "the event store", source },
+            ReadError::WentBack => Self::WentBack,
             ReadError::Damaged { position, source } => Self::Damaged { position, source },
         }
     }
@@ -338,6 +348,7 @@ mod tests {
             Refusal::TooSlow(Duration::from_secs(1)),
             Refusal::DeadlineExceeded,
             Refusal::Unsupported(""),
+            Refusal::WentBack,
             Refusal::OutcomeUnknown("lost".into()),
             Refusal::Damaged { position: 1, source: "bad".into() },
         ] {

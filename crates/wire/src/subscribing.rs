@@ -88,6 +88,7 @@ pub(crate) fn stream(
         let _open = Open::new();
         // Taken before the stream is looked at: what the look misses comes after it in the log.
         let head = endpoint.store.head().await.map_err(unread)?;
+        let mut live = Live::after(&endpoint, head);
         let lifecycle =
             Lifecycle::of(&stream, &endpoint.ownership, endpoint.store.as_ref()).await.map_err(unread)?;
         lifecycle.must_be_alive(&stream)?;
@@ -108,6 +109,7 @@ pub(crate) fn stream(
             endpoint.goes_on()?;
             let page = endpoint.store.read_stream_page(&stream, next, limit.events()).await
                 .map_err(unread)?;
+            live.reader.expect_no_return().map_err(unread)?;
             limit.fit(&page);
             let Some(end) = page.last() else { break };
             next = end.revision + 1;
@@ -121,7 +123,6 @@ pub(crate) fn stream(
         }
         yield caught_up(Reached::Stream(reached), endpoint.clock.now());
 
-        let mut live = Live::after(&endpoint, head);
         loop {
             let page = live.page().await?;
             for event in &page.events {

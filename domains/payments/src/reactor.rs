@@ -348,7 +348,7 @@ fn recorded(outcome: Outcome) -> Result<(), ReactionError> {
 
 fn read_failure(error: ReadError) -> ReactionError {
     match error {
-        ReadError::Unavailable(_) => ReactionError::Transient(error.into()),
+        ReadError::Unavailable(_) | ReadError::WentBack => ReactionError::Transient(error.into()),
         ReadError::Damaged { .. } => ReactionError::Permanent(error.into()),
     }
 }

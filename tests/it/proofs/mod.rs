@@ -7,6 +7,7 @@ mod audit;
 mod checkpoints;
 mod crashes;
 mod extraction;
+mod failover;
 mod load;
 mod paging;
 mod provider;

@@ -29,8 +29,8 @@ pub(super) const REGISTERED: Statement = Statement::Same(
 );
 pub(super) const REGISTER: Statement = timed!(
     "INSERT INTO checkpoint \
-     (subscription, kind, log_id, position, updated_at, families, elsewhere) \
-     VALUES ($1, $2, $3, 0, " now ", '[]', \
+     (subscription, kind, log_id, position, updated_at, reset_at, families, elsewhere) \
+     VALUES ($1, $2, $3, 0, " now ", " now ", '[]', \
      CASE WHEN $2 IN ('policy', 'reactor') THEN (SELECT elsewhere FROM module_charge) END) \
      ON CONFLICT (subscription) DO NOTHING"
 );
@@ -55,15 +55,15 @@ pub(super) const TAKE_LOG: Statement =
 pub(super) const ACQUIRE: Statement = Statement::PerEngine {
     sqlite: "UPDATE checkpoint SET owner = $2, token = $3, \
              expires_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', $4 || ' seconds') \
-             WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
-             OR expires_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') \
+             WHERE subscription = $1 AND elsewhere IS NULL AND stopped_at IS NULL \
+             AND (owner IS NULL OR owner = $2 OR expires_at <= strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now') \
              OR expires_at > strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', '600 seconds')) \
              RETURNING log_id, position, event_id, families",
     postgres: "UPDATE checkpoint SET owner = $2, token = $3, \
                expires_at = clock_timestamp() + CAST($4 AS float8) * interval '1 second' \
                WHERE subscription = (SELECT subscription FROM checkpoint \
-               WHERE subscription = $1 AND elsewhere IS NULL AND (owner IS NULL OR owner = $2 \
-               OR expires_at <= clock_timestamp() \
+               WHERE subscription = $1 AND elsewhere IS NULL AND stopped_at IS NULL \
+               AND (owner IS NULL OR owner = $2 OR expires_at <= clock_timestamp() \
                OR expires_at > clock_timestamp() + interval '600 seconds') FOR UPDATE SKIP LOCKED) \
                RETURNING log_id, position, event_id, families",
 };
@@ -97,6 +97,7 @@ macro_rules! status {
             "SELECT subscription, kind, log_id, position, event_id, updated_at, families, owner, \
              token, expires_at, elsewhere, \
              (expires_at <= " now " OR expires_at > " (now + "600") ") AS expired, last_error, failed_at, \
+             reset_at, stopped_at IS NOT NULL AS stopped, \
              (SELECT count(*) FROM parked_event \
              WHERE parked_event.subscription = checkpoint.subscription) AS parked \
              FROM checkpoint " $($which)?
@@ -112,8 +113,13 @@ pub(super) const RECORD_ERROR: Statement = timed!(
 );
 pub(super) const RESET: Statement = timed!(
     "UPDATE checkpoint SET log_id = $2, position = $3, event_id = $4, updated_at = " now ", \
+     reset_at = " now ", stopped_at = NULL, \
      owner = NULL, token = NULL, expires_at = NULL, last_error = NULL, failed_at = NULL \
      WHERE subscription = $1"
+);
+pub(super) const STOP: Statement = timed!(
+    "UPDATE checkpoint SET stopped_at = " now ", owner = NULL, token = NULL, expires_at = NULL \
+     WHERE subscription = $1 AND reset_at <= $2 AND stopped_at IS NULL AND elsewhere IS NULL"
 );
 pub(super) const FORGET: Statement =
     Statement::Same("DELETE FROM checkpoint WHERE subscription = $1");
@@ -187,6 +193,7 @@ pub const STATEMENTS: &[Statement] = &[
     CHECKPOINT,
     RECORD_ERROR,
     RESET,
+    STOP,
     FORGET,
     PARK,
     DURABLE,

@@ -44,7 +44,7 @@ impl From<LoadError> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Unavailable(_) => Self::unavailable(error),
+            ReadError::Unavailable(_) | ReadError::WentBack => Self::unavailable(error),
             ReadError::Damaged { .. } => Self::internal(error),
         }
     }
@@ -66,9 +66,9 @@ impl From<AppendError> for Problem {
             AppendError::Overloaded => {
                 Self::overloaded("The event store is overloaded. Try again.")
             }
-            AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_) => {
-                Self::unavailable(error)
-            }
+            AppendError::Unavailable(_)
+            | AppendError::WentBack
+            | AppendError::OutcomeUnknown(_) => Self::unavailable(error),
             AppendError::Invalid(_) | AppendError::Unsupported(_) => Self::internal(error),
         }
     }

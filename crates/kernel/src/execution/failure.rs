@@ -49,7 +49,8 @@ impl<R: std::error::Error> ExecuteError<R> {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused(_) | Self::RevisionMismatch { .. } => false,
-            Self::Contention | Self::Load(LoadError::Read(ReadError::Unavailable(_))) => true,
+            Self::Contention
+            | Self::Load(LoadError::Read(ReadError::Unavailable(_) | ReadError::WentBack)) => true,
             Self::Load(LoadError::Read(ReadError::Damaged { .. })) => false,
             Self::Load(LoadError::Codec(error)) | Self::Codec(error) => error.is_transient(),
             Self::Append(error) => matches!(
@@ -57,6 +58,7 @@ impl<R: std::error::Error> ExecuteError<R> {
                 AppendError::WrongExpectedRevision { .. }
                     | AppendError::Overloaded
                     | AppendError::Unavailable(_)
+                    | AppendError::WentBack
                     | AppendError::OutcomeUnknown(_)
             ),
         }

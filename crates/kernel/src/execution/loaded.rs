@@ -34,6 +34,8 @@ pub struct Loaded<D: Decider> {
     /// Position of its last event, 0 when it has none.
     pub position: Position,
     pub(super) extent: Extent,
+    /// The incarnation of the log when its reading began.
+    pub(super) incarnation: u64,
     event_ids: KnownIds,
     /// When the first of its events was read.
     read_at: Instant,
@@ -69,13 +71,14 @@ impl<D: Decider> fmt::Debug for Loaded<D> {
 
 impl<D: Decider> Loaded<D> {
     /// An aggregate of which nothing is known yet.
-    pub(super) fn empty(stream: StreamName, extent: Extent) -> Self {
+    pub(super) fn empty(stream: StreamName, extent: Extent, incarnation: u64) -> Self {
         Self {
             stream,
             state: D::State::default(),
             revision: None,
             position: 0,
             extent,
+            incarnation,
             event_ids: KnownIds::default(),
             read_at: Instant::now(),
             bytes: 0,
@@ -83,7 +86,7 @@ impl<D: Decider> Loaded<D> {
         }
     }
 
-    pub(crate) fn from_snapshot(snapshot: &Snapshot, state: D::State) -> Self {
+    pub(crate) fn from_snapshot(snapshot: &Snapshot, state: D::State, incarnation: u64) -> Self {
         let mut event_ids = KnownIds::default();
         event_ids.add(snapshot.revision, snapshot.event_id);
         Self {
@@ -93,7 +96,7 @@ impl<D: Decider> Loaded<D> {
             event_ids,
             bytes: snapshot.state.len(),
             in_snapshot: snapshot.revision + 1,
-            ..Self::empty(snapshot.stream.clone(), Extent::Whole)
+            ..Self::empty(snapshot.stream.clone(), Extent::Whole, incarnation)
         }
     }
 
@@ -144,6 +147,11 @@ impl<D: Decider> Loaded<D> {
         (found || self.event_ids.complete).then_some(found)
     }
 
+    /// The incarnation of the log when its reading began.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     pub(crate) fn events_since_snapshot(&self) -> u64 {
         match self.extent {
             Extent::Whole => self.next_revision().saturating_sub(self.in_snapshot),
@@ -160,7 +168,8 @@ impl<D: Decider> Loaded<D> {
     /// What the cache needs to know of it, `None` when there is nothing to keep.
     pub(super) fn about(&self) -> Option<About> {
         let bytes = self.bytes + size_of::<Self>() + self.event_ids.last.len() * size_of::<Uuid>();
-        Some(About { revision: self.revision?, read_at: self.read_at, bytes })
+        let Self { incarnation, read_at, .. } = *self;
+        Some(About { revision: self.revision?, incarnation, read_at, bytes })
     }
 
     /// Where it stands, nothing having been recorded.

@@ -32,7 +32,10 @@ impl Environment {
         stream: &StreamName,
         extent: Extent,
     ) -> Option<Arc<Loaded<D>>> {
-        self.aggregates.get::<Loaded<D>>(stream).filter(|known| known.extent == extent)
+        let incarnation = self.incarnation();
+        self.aggregates
+            .get::<Loaded<D>>(stream)
+            .filter(|known| known.extent == extent && known.incarnation == incarnation)
     }
 
     /// An aggregate as it stands in the log now. What is in memory spares reading what it was
@@ -56,7 +59,7 @@ impl Environment {
     }
 
     async fn read_last<D: Decider>(&self, stream: StreamName) -> Result<Arc<Loaded<D>>, LoadError> {
-        let mut loaded = Loaded::empty(stream, Extent::LastEvent);
+        let mut loaded = Loaded::empty(stream, Extent::LastEvent, self.incarnation());
         if let Some(recorded) = self.store.read_last(&loaded.stream).await? {
             loaded.take(recorded, &self.codec).await?;
         }
@@ -84,6 +87,7 @@ impl Environment {
     }
 
     async fn read_whole<D: Decider>(&self, stream: StreamName) -> Result<Loaded<D>, LoadError> {
+        let incarnation = self.incarnation();
         let rule = self.snapshots.rule::<D>();
         // A stream that is shorter than this has no snapshot worth looking for.
         let limit = rule
@@ -94,14 +98,15 @@ impl Environment {
         let is_last = page.len() < limit;
         if let Some(rule) = rule.filter(|_| !is_last) {
             let log_id = self.store.log_id();
-            if let Some(found) = self.snapshots.find(&rule, &stream, &self.codec, log_id).await {
+            let found = self.snapshots.find(&rule, &stream, &self.codec, log_id, incarnation);
+            if let Some(found) = found.await {
                 match self.follow(Arc::new(found)).await? {
                     Some(current) => return Ok(Arc::unwrap_or_clone(current)),
                     None => self.snapshots.discard::<D>(&stream).await,
                 }
             }
         }
-        let mut loaded = Loaded::empty(stream, Extent::Whole);
+        let mut loaded = Loaded::empty(stream, Extent::Whole, incarnation);
         self.fold(&mut loaded, page, is_last).await?;
         Ok(loaded)
     }
@@ -127,9 +132,12 @@ impl Environment {
         Ok(())
     }
 
-    /// Keeps what was read or evolved for the next command.
+    /// Keeps what was read or evolved for the next command, unless the log went back meanwhile.
     pub(super) fn remember<D: Decider>(&self, mut loaded: Loaded<D>) -> Arc<Loaded<D>> {
-        self.snapshots.keep_if_due(&mut loaded, &self.codec, self.store.log_id());
+        if loaded.incarnation != self.incarnation() {
+            return Arc::new(loaded);
+        }
+        self.snapshots.keep_if_due(&mut loaded, &self.codec, &*self.store);
         let about = loaded.about();
         let loaded = Arc::new(loaded);
         if let Some(about) = about {

@@ -11,7 +11,7 @@ use super::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
 use crate::codec::{CodecError, EventSet as _};
 use crate::decider::{Context, Decider};
 use crate::event::{NewEvent, Position, StreamName};
-use crate::store::{AppendError, AppendRequest, Appended, ExpectedRevision};
+use crate::store::{AppendError, AppendRequest, Appended, ExpectedRevision, Place};
 
 /// What the aggregates of a unit are taken from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct UnitOfWork<'a> {
     environment: &'a Environment,
     cause: &'a Cause,
     source: Source,
+    /// The incarnation of the log when it began.
+    incarnation: u64,
     /// Whether an aggregate was taken from memory, or was believed to be new.
     assumes: bool,
     /// The stream of which only an append can tell whether the cause's events are in it.
@@ -52,6 +54,7 @@ impl<'a> UnitOfWork<'a> {
             environment,
             cause,
             source,
+            incarnation: environment.incarnation(),
             assumes: false,
             undetermined: None,
             changes: Vec::new(),
@@ -98,7 +101,7 @@ impl<'a> UnitOfWork<'a> {
             return self.load_stream(stream).await;
         }
         self.assumes = true;
-        Ok(Arc::new(Loaded::empty(stream, Extent::Whole)))
+        Ok(Arc::new(Loaded::empty(stream, Extent::Whole, self.incarnation)))
     }
 
     async fn take<D: Decider>(
@@ -221,7 +224,7 @@ impl<'a> UnitOfWork<'a> {
     ///
     /// An append whose outcome is unknown is settled here: the same ids are appended again.
     pub(super) async fn commit(self) -> Result<Committed, AppendError> {
-        let Self { environment, changes, .. } = self;
+        let Self { environment, changes, incarnation, .. } = self;
         if changes.is_empty() {
             return Ok(Committed::default());
         }
@@ -231,6 +234,11 @@ impl<'a> UnitOfWork<'a> {
         let mut retries = Retries::default();
         let mut was_unknown = false;
         let mut appended = loop {
+            if environment.incarnation() != incarnation {
+                // It was decided, and sealed, on what may be gone.
+                let found = if was_unknown { found(environment, &requests).await? } else { None };
+                break found.ok_or(AppendError::WentBack)?;
+            }
             let outcome = match <[AppendRequest; 1]>::try_from(requests.clone()) {
                 Ok([request]) => store.append(request).await.map(|appended| vec![appended]),
                 Err(requests) => store.append_many(requests).await,
@@ -253,6 +261,22 @@ impl<'a> UnitOfWork<'a> {
         let streams = requests.into_iter().map(|request| request.stream);
         Ok(Committed(streams.zip(appended).collect()))
     }
+}
+
+/// Where appends of an unknown outcome stand in the log, if they do.
+async fn found(
+    environment: &Environment,
+    requests: &[AppendRequest],
+) -> Result<Option<Vec<Appended>>, AppendError> {
+    let mut appended = Vec::with_capacity(requests.len());
+    for AppendRequest { stream, events, .. } in requests {
+        let Some(last) = events.last() else { continue };
+        let found = environment.store.find_in_stream(stream, last.id).await;
+        let found = found.map_err(|error| AppendError::OutcomeUnknown(error.into()))?;
+        let Some(Place { revision, position }) = found else { return Ok(None) };
+        appended.push(Appended { revision, position, repeated: true });
+    }
+    Ok(Some(appended))
 }
 
 /// What a unit appended.

@@ -18,7 +18,7 @@ use crate::lease::HeldLease;
 use crate::parking::{ParkedKeys, first_of_key, recorded, unless_unavailable};
 use crate::store::BoxError;
 use crate::subscription::Identity;
-use crate::supervision::{Interruption, Worker, checkpoint_at};
+use crate::supervision::{Interruption, Worker};
 
 /// How often a failing event is tried, its transaction alone, before it is set aside.
 const ATTEMPTS: u32 = 5;
@@ -46,8 +46,8 @@ impl<P: Projection> Worker<P::Store> for Applying<P> {
         std::future::pending().await
     }
 
-    fn stop(&mut self) -> Option<Position> {
-        self.unsaved.take().map(|checkpoint| checkpoint.position)
+    fn stop(&mut self) -> Option<Checkpoint> {
+        self.unsaved.take()
     }
 }
 
@@ -76,7 +76,8 @@ impl<P: Projection> Applying<P> {
         }
         let mut parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;
         let filter = self.identity.filter(lease.families());
-        let mut feed = Feed::<P::Event>::start(&self.environment, filter, lease.stored(), until);
+        let mut feed =
+            Feed::<P::Event>::start(&self.environment, filter, lease.checkpoint(), until);
         let mut ticks = lease.ticks();
         loop {
             tokio::select! {
@@ -243,7 +244,7 @@ impl<P: Projection> Applying<P> {
     ) -> Result<bool, Interruption> {
         let name = &self.identity.name;
         let position = event.position;
-        let here = checkpoint_at(&self.environment, lease.stored()).await?;
+        let here = lease.checkpoint();
         let failure = match self.read_parked(&event).await? {
             Err(error) => error,
             Ok(decoded) => {

@@ -1,6 +1,6 @@
 //! A policy or reactor under its lease: events are handled in order per key, several keys at once.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Reaction;
 use super::handling::{Failure, handle};
-use crate::checkpoint::{ParkedEvent, SubscriptionStore};
+use crate::checkpoint::{Checkpoint, ParkedEvent, SubscriptionStore};
 use crate::event::{Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::lease::{Fenced, HeldLease};
 use crate::parking::{ParkedKeys, first_of_key, recorded};
 use crate::subscription::{Identity, LogReader};
-use crate::supervision::{Interruption, Worker, checkpoint_at};
+use crate::supervision::{Interruption, Worker};
 
 const PAGE: usize = 100;
 /// A checkpoint that lags only repeats work, so it need not move at every event.
@@ -44,25 +44,45 @@ struct Finished {
 }
 
 /// The state of one run over the log. Dropped, it ends every task.
-#[derive(Default)]
 struct Run {
     tasks: JoinSet<Finished>,
-    /// Unfinished events by position.
-    unfinished: BTreeSet<Position>,
+    /// Unfinished events by position, each with the checkpoint before it: the event or end of a page
+    /// that was read last.
+    unfinished: BTreeMap<Position, Checkpoint>,
     /// Events waiting behind one of the same key. A key that is present has a task.
     waiting: HashMap<String, VecDeque<Arc<RecordedEvent>>>,
     parked: ParkedKeys,
     /// Keys whose parked events are being tried again.
     replaying: HashSet<String>,
-    scanned_to: Position,
+    /// Where the log was read to.
+    scanned: Checkpoint,
     /// Whether a wanted event was finished that the stored checkpoint does not tell of.
     to_save: bool,
 }
 
 impl Run {
+    /// A run that goes on after a checkpoint.
+    fn after(checkpoint: Checkpoint, parked: ParkedKeys) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            unfinished: BTreeMap::new(),
+            waiting: HashMap::new(),
+            parked,
+            replaying: HashSet::new(),
+            scanned: checkpoint,
+            to_save: false,
+        }
+    }
+
     /// Everything up to here is finished.
     fn finished_to(&self) -> Position {
-        self.unfinished.first().map_or(self.scanned_to, |lowest| lowest - 1)
+        let lowest = self.unfinished.first_key_value();
+        lowest.map_or(self.scanned.position, |(lowest, _)| lowest - 1)
+    }
+
+    /// The last checkpoint that has nothing unfinished before it.
+    fn finished(&self) -> Checkpoint {
+        self.unfinished.first_key_value().map_or(self.scanned, |(_, before)| *before)
     }
 }
 
@@ -70,10 +90,10 @@ impl Run {
 impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
     async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption> {
         let parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;
-        self.run = Run { scanned_to: lease.stored(), parked, ..Run::default() };
+        self.run = Run::after(lease.checkpoint(), parked);
         let filter = self.identity.filter(lease.families());
         let log = Arc::clone(&self.environment.store);
-        let mut reader = LogReader::new(log, self.run.scanned_to, filter);
+        let mut reader = LogReader::new(log, lease.stored(), filter);
         let mut saving = interval(SAVE_EVERY);
         saving.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = lease.ticks();
@@ -83,11 +103,11 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
             let mut grew = false;
             if room > 0 {
                 let page = reader.page(room.min(PAGE)).await?;
-                for event in page.events {
+                grew = page.scanned_to > self.run.scanned.position;
+                for event in &page.events {
                     self.take(lease, event).await?;
                 }
-                grew = page.scanned_to > self.run.scanned_to;
-                self.run.scanned_to = page.scanned_to;
+                self.run.scanned = self.run.scanned.after(&page);
                 self.tell_position();
                 lease.working();
             }
@@ -101,7 +121,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
                     self.finish(lease, finished).await?;
                 }
                 () = more, if room > 0 => {}
-                _ = saving.tick(), if lease.stored() < self.run.finished_to() => {
+                _ = saving.tick(), if lease.stored() < self.run.finished().position => {
                     if self.run.to_save || lease.may_save_idle() {
                         self.save(lease).await?;
                     }
@@ -116,9 +136,11 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
         }
     }
 
-    fn stop(&mut self) -> Option<Position> {
+    fn stop(&mut self) -> Option<Checkpoint> {
         // What is unfinished is handled again by whoever goes on.
-        Some(std::mem::take(&mut self.run).finished_to())
+        let finished = self.run.finished();
+        self.run = Run::after(finished, ParkedKeys::default());
+        Some(finished)
     }
 }
 
@@ -130,7 +152,8 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         store: Arc<S>,
         position: watch::Sender<Position>,
     ) -> Self {
-        let (reaction, run) = (Arc::new(reaction), Run::default());
+        let beginning = Checkpoint::beginning(environment.store.log_id());
+        let (reaction, run) = (Arc::new(reaction), Run::after(beginning, ParkedKeys::default()));
         Self { reaction, identity, environment, store, position, run }
     }
 
@@ -142,22 +165,26 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
     async fn take(
         &mut self,
         lease: &mut HeldLease<S>,
-        event: Arc<RecordedEvent>,
+        event: &Arc<RecordedEvent>,
     ) -> Result<(), Interruption> {
         if !self.identity.reads(&event.event_type) {
-            return Err(Interruption::incapable(&event));
+            return Err(Interruption::incapable(event));
         }
-        let key = self.reaction.key(&event);
+        let before = self.run.scanned;
+        let key = self.reaction.key(event);
         if self.run.parked.holds(&key) {
-            let waiting = ParkedEvent::waiting(&event, &key, self.environment.clock.now());
-            return self.park(lease, waiting).await;
+            let waiting = ParkedEvent::waiting(event, &key, self.environment.clock.now());
+            self.park(lease, waiting).await?;
+            self.run.scanned = before.past(event);
+            return Ok(());
         }
-        self.run.unfinished.insert(event.position);
+        self.run.unfinished.insert(event.position, before);
+        self.run.scanned = before.past(event);
         match self.run.waiting.get_mut(&key) {
-            Some(queue) => queue.push_back(event),
+            Some(queue) => queue.push_back(Arc::clone(event)),
             None => {
                 self.run.waiting.insert(key.clone(), VecDeque::new());
-                self.start(event, key, None);
+                self.start(Arc::clone(event), key, None);
             }
         }
         Ok(())
@@ -238,8 +265,7 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         &self,
         lease: &mut HeldLease<S>,
     ) -> Result<Fenced<S::Transaction>, Interruption> {
-        let to = checkpoint_at(&self.environment, self.run.finished_to()).await?;
-        Ok(lease.begin(to).await?)
+        Ok(lease.begin(self.run.finished()).await?)
     }
 
     /// Tries parked events again where that is asked for, several keys at once.

@@ -14,7 +14,7 @@ use crate::event::StreamName;
 use crate::execution::Loaded;
 use crate::keys::KeyHolder;
 use crate::outage::Outage;
-use crate::store::BoxError;
+use crate::store::{BoxError, EventStore, ReadError};
 
 /// How many snapshots are written at once at most. What comes on top is left for a later event:
 /// they must never slow commands down.
@@ -47,7 +47,7 @@ impl Snapshots {
         &self,
         loaded: &mut Loaded<D>,
         codec: &Codec,
-        log_id: Uuid,
+        log: &dyn EventStore,
     ) {
         let (Some(rule), Some(store)) = (self.rule::<D>(), &self.store) else { return };
         if loaded.events_since_snapshot() < rule.every {
@@ -59,9 +59,13 @@ impl Snapshots {
         let (store, codec) = (Arc::clone(store), codec.clone());
         let (stream, position) = (loaded.stream.clone(), loaded.position);
         let state = loaded.state.clone();
+        let (log_id, current, of) = (log.log_id(), log.watch_incarnation(), loaded.incarnation());
         tokio::spawn(async move {
             let written = async {
                 let state = seal::<D>(&codec, &rule, &stream, &state, event_id).await?;
+                if *current.borrow() != of {
+                    return Err(ReadError::WentBack.into());
+                }
                 let version = rule.version;
                 let snapshot =
                     Snapshot { stream, version, log_id, revision, position, event_id, state };
@@ -89,6 +93,7 @@ impl Snapshots {
         stream: &StreamName,
         codec: &Codec,
         log_id: Uuid,
+        incarnation: u64,
     ) -> Option<Loaded<D>> {
         let snapshot = match self.store.as_ref()?.load(stream).await {
             Ok(snapshot) => {
@@ -108,7 +113,7 @@ impl Snapshots {
         match open::<D>(codec, rule, &snapshot).await {
             Ok(state) => {
                 count::<D>("read");
-                Some(Loaded::from_snapshot(&snapshot, state))
+                Some(Loaded::from_snapshot(&snapshot, state, incarnation))
             }
             Err(error) => {
                 tracing::warn!(

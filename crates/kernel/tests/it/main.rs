@@ -6,6 +6,7 @@ mod description;
 mod door;
 mod equivalence;
 mod execution;
+mod failovers;
 mod hot;
 mod lamp;
 mod leases;

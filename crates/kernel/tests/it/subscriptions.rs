@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStatus, SubscriptionStore,
 };
@@ -29,6 +30,8 @@ struct Row {
     families: BTreeSet<String>,
     lease: Option<(String, Uuid, Instant)>,
     last_error: Option<String>,
+    reset_at: DateTime<Utc>,
+    stopped: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -106,6 +109,8 @@ impl Content {
             lease,
             last_error: row.last_error.clone().map(|error| (error, SystemClock.now())),
             parked: self.parked(subscription).len() as u64,
+            reset_at: row.reset_at,
+            stopped: row.stopped,
         })
     }
 }
@@ -201,6 +206,8 @@ impl SubscriptionStore for MemoryDatabase {
                 families: BTreeSet::new(),
                 lease: None,
                 last_error: None,
+                reset_at: SystemClock.now(),
+                stopped: false,
             });
             if row.checkpoint.position == 0 {
                 row.checkpoint.log_id = log_id;
@@ -226,7 +233,9 @@ impl SubscriptionStore for MemoryDatabase {
         Ok(self.change(|content| {
             let row = content.row(subscription);
             let now = Instant::now();
-            if row.lease.as_ref().is_some_and(|(other, _, until)| other != owner && *until > now) {
+            let is_free =
+                row.lease.as_ref().is_none_or(|(other, _, until)| other == owner || *until <= now);
+            if row.stopped || !is_free {
                 return None;
             }
             let token = new_id();
@@ -328,6 +337,22 @@ impl SubscriptionStore for MemoryDatabase {
         Ok(())
     }
 
+    async fn stop(
+        &self,
+        subscription: &str,
+        reset_at: DateTime<Utc>,
+    ) -> Result<(), CheckpointError> {
+        self.available()?;
+        self.change(|content| {
+            let row = content.row(subscription);
+            if row.reset_at <= reset_at {
+                row.stopped = true;
+                row.lease = None;
+            }
+        });
+        Ok(())
+    }
+
     async fn restart(&self, subscription: &str, log_id: Uuid) -> Result<(), CheckpointError> {
         let mut transaction = self.begin();
         let beginning = Checkpoint::beginning(log_id);
@@ -347,6 +372,8 @@ impl SubscriptionStore for MemoryDatabase {
             let row = content.row(&subscription);
             row.checkpoint = checkpoint;
             row.lease = None;
+            row.stopped = false;
+            row.reset_at = SystemClock.now();
             content.parked.retain(|(name, _), _| *name != subscription);
             let parked = parked.into_iter();
             content

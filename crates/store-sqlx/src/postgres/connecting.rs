@@ -1,12 +1,15 @@
 //! How connections to the event store's schema are opened.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use database::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
+use uuid::Uuid;
 
+use super::tail::{Found, Mark, Remembered, Tail};
 use crate::StoreOptions;
 
 pub(super) const SCHEMA: &str = "event_store";
@@ -21,6 +24,52 @@ pub(super) const WHO_AM_I: &str =
     "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
 pub(super) const END_BACKEND: &str = "SELECT pg_terminate_backend(pid, 1000) \
      FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
+
+/// What a server has of the log: whether it is a standby, which log, its last event, and the event
+/// where one is remembered. One statement, and so one snapshot.
+pub(super) const LOOK: &str = "\
+SELECT pg_is_in_recovery(), (SELECT log_id FROM log), head.position, head.id, coalesce(
+    (SELECT id FROM event WHERE position = $1), (SELECT id FROM scavenged WHERE position = $1)
+)
+FROM (SELECT) AS always
+LEFT JOIN LATERAL (SELECT position, id FROM event ORDER BY position DESC LIMIT 1) AS head ON true";
+
+type LookRow = (bool, Option<Uuid>, Option<i64>, Option<Uuid>, Option<Uuid>);
+
+/// The log as a server has it.
+pub(super) struct Looked {
+    /// Its last event.
+    pub(super) head: Mark,
+    pub(super) incarnation: u64,
+}
+
+/// Compares what a server has with what is remembered of the log. A standby is refused: it lacks the
+/// end of the log for the moment, which is no loss.
+pub(super) async fn look(
+    connection: &mut PgConnection,
+    tail: &Tail,
+) -> Result<Looked, sqlx::Error> {
+    loop {
+        let asked = tail.remembered();
+        let found = ask(connection, asked).await.inspect_err(|error| tail.refused(error))?;
+        if let Some(incarnation) = tail.compare(asked, found) {
+            return Ok(Looked { head: found.head, incarnation });
+        }
+    }
+}
+
+async fn ask(connection: &mut PgConnection, asked: Remembered) -> Result<Found, sqlx::Error> {
+    let (is_standby, log_id, position, event_id, there): LookRow =
+        sqlx::query_as(LOOK).bind(asked.last.position.cast_signed()).fetch_one(connection).await?;
+    if is_standby {
+        return Err(sqlx::Error::Protocol("the database server is a standby".to_owned()));
+    }
+    if asked.log_id.is_some() && log_id != asked.log_id {
+        return Err(sqlx::Error::Protocol("the database has another event log".to_owned()));
+    }
+    let position = position.map_or(0, i64::cast_unsigned);
+    Ok(Found { head: Mark { position, event_id }, there })
+}
 
 /// How every connection of the store is opened.
 pub(super) fn connect_options(
@@ -54,16 +103,31 @@ pub(super) fn not_durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "off")])
 }
 
-/// Up to so many connections, opened when they are needed.
-pub(super) fn pool(connect: PgConnectOptions, most: u32, lifetime: Duration) -> PgPool {
+/// Up to so many connections, opened when they are needed. What is remembered of the log is compared
+/// with every one of them before it is used.
+pub(super) fn pool(
+    connect: PgConnectOptions,
+    most: u32,
+    lifetime: Duration,
+    tail: &Arc<Tail>,
+) -> PgPool {
+    let (opened, used) = (Arc::clone(tail), Arc::clone(tail));
     PgPoolOptions::new()
+        .after_connect(move |connection, _| {
+            let tail = Arc::clone(&opened);
+            Box::pin(async move { look(connection, &tail).await.map(drop) })
+        })
         .max_connections(most)
         .acquire_timeout(CONNECT_TIMEOUT)
         .idle_timeout(IDLE_TIMEOUT)
         .max_lifetime(lifetime)
         .test_before_acquire(false)
-        .before_acquire(|connection, seen| {
+        .before_acquire(move |connection, seen| {
+            let is_outdated = used.is_of_earlier_incarnation(seen.age);
             Box::pin(async move {
+                if is_outdated {
+                    return Ok(false);
+                }
                 if seen.idle_for > TRIED_AFTER {
                     connection.ping().await?;
                 }
@@ -101,14 +165,17 @@ impl Backend {
 pub(super) struct Session {
     pub(super) connection: PgConnection,
     pub(super) backend: Backend,
+    /// The incarnation of the log that it writes to.
+    pub(super) incarnation: u64,
 }
 
 impl Session {
-    pub(super) async fn open(connect: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+    pub(super) async fn open(connect: &PgConnectOptions, tail: &Tail) -> Result<Self, sqlx::Error> {
         let opening = async {
             let mut connection = connect.connect().await?;
             let (pid, started) = sqlx::query_as(WHO_AM_I).fetch_one(&mut connection).await?;
-            Ok(Self { connection, backend: Backend { pid, started } })
+            let Looked { incarnation, .. } = look(&mut connection, tail).await?;
+            Ok(Self { connection, backend: Backend { pid, started }, incarnation })
         };
         within(CONNECT_TIMEOUT, opening).await
     }

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::reading::Readers;
-use super::streams::Streams;
 use super::tail::Tail;
 
 const CHANNEL: &str = "event_store";
@@ -32,7 +31,6 @@ const TOO_FAR: Position = 4096;
 pub(super) struct Follower {
     pub(super) tail: Arc<Tail>,
     pub(super) readers: Readers,
-    pub(super) streams: Streams,
     pub(super) poll: Duration,
 }
 
@@ -67,18 +65,20 @@ impl Follower {
 
     async fn catch_up(&self) -> Result<(), ReadError> {
         loop {
+            let incarnation = self.tail.incarnation();
             let end = self.tail.recent.end();
             let (events, has_more) = self.readers.after(end, PAGE).await?;
+            let streams = self.tail.streams(incarnation);
             for event in &events {
-                self.streams.grown(&event.stream, event.revision);
+                streams.grown(&event.stream, event.revision);
             }
-            self.tail.add(end, &events);
+            self.tail.add(incarnation, end, &events);
             if !has_more {
                 return Ok(());
             }
             let head = self.readers.head().await?;
             if head > self.tail.recent.end() + TOO_FAR {
-                self.tail.skip_to(head);
+                self.tail.skip_to(incarnation, head);
             }
         }
     }

@@ -8,15 +8,16 @@ use futures::TryStreamExt as _;
 use kernel::backoff;
 use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
 use kernel::store::{BoxError, LogPage, PAGE_BYTES, Place, ReadError};
-use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::connecting::within;
+use super::connecting::{look, within};
 use super::failure::lost_connection;
 use super::streams::{StreamHead, Streams};
+use super::tail::{Mark, Tail};
 use crate::interning::Interner;
 
 macro_rules! select_events {
@@ -35,7 +36,6 @@ macro_rules! select_events {
     };
 }
 
-pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
 pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1 \
      UNION ALL SELECT id FROM scavenged WHERE position = $1";
 /// Whoever reads a stream is likely to append to it: its id comes along.
@@ -66,12 +66,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 type Events = Vec<Arc<RecordedEvent>>;
 
 /// Connections that read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Readers {
     pub(super) pool: PgPool,
     /// How long an answer is waited for.
     pub(super) timeout: Duration,
-    pub(super) streams: Streams,
+    pub(super) tail: Arc<Tail>,
 }
 
 fn unavailable(error: sqlx::Error) -> ReadError {
@@ -112,49 +112,23 @@ impl Readers {
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
         most: usize,
     ) -> Result<(Events, bool), ReadError> {
-        self.read(|| self.collect(query(), most)).await?
+        self.read(|| async {
+            let streams = self.tail.streams(self.tail.incarnation());
+            let mut connection = self.pool.acquire().await?;
+            collect(query(), most, &mut connection, &streams).await
+        })
+        .await?
     }
 
-    async fn collect(
-        &self,
-        query: Query<'_, Postgres, PgArguments>,
-        most: usize,
-    ) -> Result<Result<(Events, bool), ReadError>, sqlx::Error> {
-        let mut rows = query.fetch(&self.pool);
-        let mut texts = Interner::default();
-        let mut events: Events = Vec::new();
-        let mut stream_id = None;
-        let (mut bytes, mut has_more) = (0, false);
-        while let Some(row) = rows.try_next().await? {
-            if bytes >= most {
-                has_more = true;
-                break;
-            }
-            let stream = events.last().map(|event| &event.stream);
-            let event = match recorded(&row, stream, &mut texts) {
-                Ok(event) => event,
-                Err(source) => {
-                    let position = row.try_get::<i64, _>(0)?.cast_unsigned();
-                    return Ok(Err(ReadError::Damaged { position, source }));
-                }
-            };
-            if row.len() > EVENT_COLUMNS {
-                stream_id = Some(row.try_get(EVENT_COLUMNS)?);
-            }
-            bytes += event.size();
-            events.push(Arc::new(event));
-        }
-        if let (Some(id), Some(last)) = (stream_id, events.last()) {
-            // The last one of a page need not be the last one of its stream; then the next append
-            // finds out.
-            self.streams.seen(&last.stream, StreamHead { id, revision: last.revision });
-        }
-        Ok(Ok((events, has_more)))
+    /// The last event of the log, having compared what is remembered of it.
+    pub(super) async fn look(&self) -> Result<Mark, ReadError> {
+        let looked =
+            self.read(|| async { look(&mut *self.pool.acquire().await?, &self.tail).await });
+        Ok(looked.await?.head)
     }
 
     pub(super) async fn head(&self) -> Result<Position, ReadError> {
-        let head: i64 = self.read(|| sqlx::query_scalar(HEAD).fetch_one(&self.pool)).await?;
-        Ok(head.cast_unsigned())
+        Ok(self.look().await?.position)
     }
 
     pub(super) async fn is_read_only(&self) -> Result<bool, ReadError> {
@@ -162,8 +136,7 @@ impl Readers {
     }
 
     pub(super) async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError> {
-        let Ok(position) = i64::try_from(position) else { return Ok(None) };
-        self.read(|| sqlx::query_scalar(ID_AT).bind(position).fetch_optional(&self.pool)).await
+        self.read(|| async { id_at(position, &mut *self.pool.acquire().await?).await }).await
     }
 
     /// Up to `limit` events, and no more once they have `most` bytes.
@@ -218,19 +191,32 @@ impl Readers {
             Some(_) => head.min(after.saturating_add(SCAN)),
             None => head,
         };
-        let page = |statement| {
+        let query = || {
             let (after, to) = (after.cast_signed(), to.cast_signed());
-            sqlx::query(statement).bind(after).bind(to).bind(count(limit))
+            let query = |statement| sqlx::query(statement).bind(after).bind(to).bind(count(limit));
+            match &families {
+                Some(families) => query(LOG_OF_FAMILIES).bind(families),
+                None => query(LOG),
+            }
         };
-        let (events, has_more) = match &families {
-            Some(families) => self.page(|| page(LOG_OF_FAMILIES).bind(families), PAGE_BYTES).await,
-            None => self.page(|| page(LOG), PAGE_BYTES).await,
-        }?;
-        let scanned_to = match events.last() {
-            Some(last) if has_more || events.len() == limit => last.position,
-            _ => to,
-        };
-        Ok(LogPage { events, scanned_to })
+        self.read(|| async {
+            let streams = self.tail.streams(self.tail.incarnation());
+            let mut connection = self.pool.acquire().await?;
+            let page = collect(query(), PAGE_BYTES, &mut connection, &streams).await?;
+            let (events, has_more) = match page {
+                Ok(page) => page,
+                Err(damaged) => return Ok(Err(damaged)),
+            };
+            let last = events.last().map(|last| (last.position, Some(last.id)));
+            let is_full = has_more || events.len() == limit;
+            let (scanned_to, scanned_id) = match last.filter(|(at, _)| is_full || *at == to) {
+                Some(last) => last,
+                // On the same connection: the server that has no event there may lack more.
+                None => (to, Some(id_at(to, &mut connection).await?.ok_or_else(|| lacks(to))?)),
+            };
+            Ok(Ok(LogPage { events, scanned_to, scanned_id }))
+        })
+        .await?
     }
 
     /// The next events of the log, whatever is known of its head, and whether there are more.
@@ -256,6 +242,58 @@ impl Readers {
         self.events(|| sqlx::query(CORRELATION).bind(correlation_id).bind(after).bind(count(limit)))
             .await
     }
+}
+
+/// The events that a query selects, up to so many bytes, and whether there are more.
+async fn collect(
+    query: Query<'_, Postgres, PgArguments>,
+    most: usize,
+    connection: &mut PgConnection,
+    streams: &Streams,
+) -> Result<Result<(Events, bool), ReadError>, sqlx::Error> {
+    let mut rows = query.fetch(connection);
+    let mut texts = Interner::default();
+    let mut events: Events = Vec::new();
+    let mut stream_id = None;
+    let (mut bytes, mut has_more) = (0, false);
+    while let Some(row) = rows.try_next().await? {
+        if bytes >= most {
+            has_more = true;
+            break;
+        }
+        let stream = events.last().map(|event| &event.stream);
+        let event = match recorded(&row, stream, &mut texts) {
+            Ok(event) => event,
+            Err(source) => {
+                let position = row.try_get::<i64, _>(0)?.cast_unsigned();
+                return Ok(Err(ReadError::Damaged { position, source }));
+            }
+        };
+        if row.len() > EVENT_COLUMNS {
+            stream_id = Some(row.try_get(EVENT_COLUMNS)?);
+        }
+        bytes += event.size();
+        events.push(Arc::new(event));
+    }
+    if let (Some(id), Some(last)) = (stream_id, events.last()) {
+        // The last one of a page need not be the last one of its stream; then the next append
+        // finds out.
+        streams.seen(&last.stream, StreamHead { id, revision: last.revision });
+    }
+    Ok(Ok((events, has_more)))
+}
+
+async fn id_at(
+    position: Position,
+    connection: &mut PgConnection,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let Ok(position) = i64::try_from(position) else { return Ok(None) };
+    sqlx::query_scalar(ID_AT).bind(position).fetch_optional(connection).await
+}
+
+/// The server has not got what this process knows to be in the log.
+fn lacks(position: Position) -> sqlx::Error {
+    sqlx::Error::Protocol(format!("the database has no event at position {position} of the log"))
 }
 
 fn count(limit: usize) -> i64 {

@@ -17,50 +17,84 @@ pub(super) struct StreamHead {
     pub(super) revision: Revision,
 }
 
-/// The heads of the streams that were touched lately. Cheap to clone.
+/// The heads of the streams that were touched lately, in one incarnation of the log. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Streams(Arc<Mutex<LruCache<StreamName, StreamHead>>>);
+pub(super) struct Streams {
+    beliefs: Arc<Mutex<Beliefs>>,
+    incarnation: u64,
+}
+
+#[derive(Debug)]
+struct Beliefs {
+    heads: LruCache<StreamName, StreamHead>,
+    incarnation: u64,
+}
 
 impl Streams {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(LruCache::new(MOST))))
+        let beliefs = Beliefs { heads: LruCache::new(MOST), incarnation: 0 };
+        Self { beliefs: Arc::new(Mutex::new(beliefs)), incarnation: 0 }
     }
 
-    fn heads(&self) -> MutexGuard<'_, LruCache<StreamName, StreamHead>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same for whatever is read and written in an incarnation. Once there is a later one, nothing
+    /// is believed here and nothing kept: the id of a stream that was lost is soon another's.
+    pub(super) fn of(&self, incarnation: u64) -> Self {
+        Self { beliefs: Arc::clone(&self.beliefs), incarnation }
+    }
+
+    /// Forgets all of them: a new incarnation begins.
+    pub(super) fn begin(&self, incarnation: u64) {
+        let mut beliefs = self.lock();
+        beliefs.heads.clear();
+        beliefs.incarnation = incarnation;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Beliefs> {
+        self.beliefs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the beliefs, if they are of this incarnation.
+    fn with<T>(&self, act: impl FnOnce(&mut LruCache<StreamName, StreamHead>) -> T) -> Option<T> {
+        let mut beliefs = self.lock();
+        (beliefs.incarnation == self.incarnation).then(|| act(&mut beliefs.heads))
     }
 
     pub(super) fn get(&self, stream: &StreamName) -> Option<StreamHead> {
-        self.heads().get(stream).copied()
+        self.with(|heads| heads.get(stream).copied()).flatten()
     }
 
     /// What was just written or looked up.
     pub(super) fn put(&self, written: impl IntoIterator<Item = (StreamName, StreamHead)>) {
-        let mut heads = self.heads();
-        for (stream, head) in written {
-            heads.insert(stream, head);
-        }
+        self.with(|heads| {
+            for (stream, head) in written {
+                heads.insert(stream, head);
+            }
+        });
     }
 
     /// A stream was read; what is known may be newer.
     pub(super) fn seen(&self, stream: &StreamName, head: StreamHead) {
-        let mut heads = self.heads();
-        if heads.get(stream).is_none_or(|known| known.revision < head.revision) {
-            heads.insert(stream.clone(), head);
-        }
+        self.with(|heads| {
+            let is_news = heads.get(stream).is_none_or(|known| known.revision < head.revision);
+            if is_news {
+                heads.insert(stream.clone(), head);
+            }
+        });
     }
 
     /// A stream has grown to this revision; of no interest unless it is known.
     pub(super) fn grown(&self, stream: &StreamName, revision: Revision) {
-        if let Some(head) = self.heads().get_mut(stream)
-            && head.revision < revision
-        {
-            head.revision = revision;
-        }
+        self.with(|heads| {
+            if let Some(head) = heads.get_mut(stream)
+                && head.revision < revision
+            {
+                head.revision = revision;
+            }
+        });
     }
 
     pub(super) fn forget(&self, stream: &StreamName) {
-        self.heads().remove(stream);
+        self.with(|heads| heads.remove(stream));
     }
 }
 
@@ -72,6 +106,23 @@ mod tests {
 
     fn stream(number: usize) -> StreamName {
         StreamName::new(format!("a-{number}")).unwrap()
+    }
+
+    #[test]
+    fn what_was_read_before_the_log_went_back_is_not_believed_after() {
+        let before = Streams::new();
+        let head = StreamHead { id: 7, revision: 5 };
+        before.put([(stream(1), head)]);
+        before.begin(1);
+        let after = before.of(1);
+        assert_eq!(after.get(&stream(1)), None);
+        // A read that was under way meanwhile.
+        before.seen(&stream(1), head);
+        before.put([(stream(2), head)]);
+        assert_eq!((after.get(&stream(1)), after.get(&stream(2))), (None, None));
+        after.put([(stream(1), StreamHead { id: 3, revision: 0 })]);
+        assert_eq!(before.get(&stream(1)), None);
+        assert_eq!(after.get(&stream(1)).unwrap().id, 3);
     }
 
     #[test]

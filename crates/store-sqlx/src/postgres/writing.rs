@@ -22,14 +22,13 @@ use kernel::planning::Plan;
 use kernel::seams::SharedClock;
 use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 
 use super::batch::{Batch, Fitted, PlannedAppend};
 use super::connecting::{Backend, Session, within};
 use super::facts::Facts;
 use super::failure::{Failure, blames_values};
-use super::streams::Streams;
 use super::tail::Tail;
 use crate::StoreOptions;
 use crate::appender::{Answer, GroupWriter, Job, SharedError};
@@ -51,7 +50,6 @@ pub(super) struct PostgresWriter {
     connect: PgConnectOptions,
     session: Option<Session>,
     clock: SharedClock,
-    streams: Streams,
     tail: Arc<Tail>,
     options: StoreOptions,
     /// Whether the last group met a database that could not be used: the next one fails at once
@@ -99,7 +97,9 @@ impl GroupWriter for PostgresWriter {
     async fn probe(&mut self) -> Result<(), BoxError> {
         let timeout = self.answer_timeout();
         let probed = match self.connection(&mut None).await {
-            Ok(connection) => within(timeout, sqlx::query(PROBE).execute(connection)).await,
+            Ok(session) => {
+                within(timeout, sqlx::query(PROBE).execute(&mut session.connection)).await
+            }
             Err(error) => Err(error),
         };
         self.failing = probed.is_err();
@@ -124,12 +124,11 @@ impl PostgresWriter {
     pub(super) fn new(
         connect: PgConnectOptions,
         clock: SharedClock,
-        streams: Streams,
         tail: Arc<Tail>,
         options: StoreOptions,
     ) -> Self {
         let (session, failing, late) = (None, false, JoinSet::new());
-        Self { connect, session, clock, streams, tail, options, failing, late }
+        Self { connect, session, clock, tail, options, failing, late }
     }
 
     /// How long an answer is waited for: a server that is alive has given up before.
@@ -142,24 +141,31 @@ impl PostgresWriter {
     async fn connection(
         &mut self,
         lost: &mut Option<Backend>,
-    ) -> Result<&mut PgConnection, sqlx::Error> {
-        let session = match self.session.take() {
+    ) -> Result<&mut Session, sqlx::Error> {
+        let incarnation = self.tail.incarnation();
+        let session = match self.session.take().filter(|open| open.incarnation == incarnation) {
             Some(session) => session,
-            None => Session::open(&self.connect).await?,
+            None => Session::open(&self.connect, &self.tail).await?,
         };
         let session = self.session.insert(session);
         if let Some(backend) = lost {
             backend.end(&mut session.connection).await?;
             *lost = None;
         }
-        Ok(&mut session.connection)
+        Ok(session)
     }
 
     /// Answers what can be answered now, and writes what can be written.
     async fn round(&mut self, group: &mut Group) -> Result<(), Failure> {
         let timeout = self.answer_timeout();
-        let (streams, recorded_at) = (self.streams.clone(), self.clock.now());
-        let connection = self.connection(&mut group.lost).await.map_err(Failure::Unavailable)?;
+        let (tail, recorded_at) = (Arc::clone(&self.tail), self.clock.now());
+        let session = self.connection(&mut group.lost).await.map_err(Failure::Unavailable)?;
+        let (connection, incarnation) = (&mut session.connection, session.incarnation);
+        let streams = tail.streams(incarnation);
+        group.refuse_others_than(incarnation);
+        if group.is_done() {
+            return Ok(());
+        }
         let is_first = group.start_round();
         let appends = group.considered();
         let mut facts = if is_first {
@@ -180,6 +186,14 @@ impl PostgresWriter {
             let write = batch.write_what_fits(connection, &streams);
             within(timeout, write).await.map_err(Failure::of_checked)
         };
+        let written = match written {
+            // Whether it is in the log as that is now is not known.
+            Ok(fitted) if !fitted.is_empty() && tail.incarnation() != incarnation => {
+                let went_back = "the log went back while it was written to";
+                Err(Failure::Unknown(sqlx::Error::Protocol(went_back.to_owned())))
+            }
+            written => written,
+        };
         if let Err(Failure::Unknown(_)) = written {
             group.lost = self.session.as_ref().map(|session| session.backend);
         }
@@ -188,15 +202,20 @@ impl PostgresWriter {
             Err(failure) => (Vec::new(), Err(failure)),
         };
         let (answers, events) = group.settle(verdicts, fitted, recorded_at);
-        self.answer(answers, &events);
+        self.answer(incarnation, answers, &events);
         result
     }
 
     /// Tells the callers what became of their appends, once this process's readers find the events.
-    fn answer(&mut self, answers: Vec<(Job, Answer)>, events: &[Arc<RecordedEvent>]) {
+    fn answer(
+        &mut self,
+        incarnation: u64,
+        answers: Vec<(Job, Answer)>,
+        events: &[Arc<RecordedEvent>],
+    ) {
         let answer = || answers.into_iter().for_each(|(job, answer)| job.answer(answer));
         let Some(last) = events.last() else { return answer() };
-        if self.tail.written_here(events) {
+        if self.tail.written_here(incarnation, events) {
             return answer();
         }
         while self.late.try_join_next().is_some() {}
@@ -206,7 +225,7 @@ impl PostgresWriter {
             let reached = head.wait_for(|head| *head >= last);
             if tokio::time::timeout(FOLLOWED_WITHIN, reached).await.is_err() {
                 // The follower is in trouble; callers need not be.
-                tail.acknowledged(last);
+                tail.acknowledged(incarnation, last);
             }
             answer();
         });
@@ -275,6 +294,19 @@ impl Group {
 
     fn is_done(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Answers those that were meant for another incarnation of the log: they were decided, and their
+    /// personal values sealed, on what may be gone. One that was sent may be in the log all the same.
+    fn refuse_others_than(&mut self, incarnation: u64) {
+        let outdated = |pending: &mut Pending| pending.job.incarnation != incarnation;
+        for Pending { job, sent } in self.pending.extract_if(.., outdated) {
+            job.answer(Err(if sent {
+                AppendError::OutcomeUnknown(AppendError::WentBack.into())
+            } else {
+                AppendError::WentBack
+            }));
+        }
     }
 
     /// Whether it is the first one: nothing of the group was tried yet.

@@ -216,11 +216,11 @@ impl Readers {
                     reader.page(LOG_OF_FAMILIES, parameters, PAGE_BYTES)
                 }
             }?;
-            let scanned_to = match events.last() {
-                Some(last) if has_more || events.len() == limit => last.position,
-                _ => to,
+            let (scanned_to, scanned_id) = match events.last() {
+                Some(last) if has_more || events.len() == limit => (last.position, Some(last.id)),
+                _ => (to, first(&reader.connection, ID_AT, [place_asked(to)], |row| row.get(0))?),
             };
-            Ok(LogPage { events, scanned_to })
+            Ok(LogPage { events, scanned_to, scanned_id })
         })
         .await
     }

@@ -231,7 +231,9 @@ fn appended(outcome: Result<Vec<kernel::store::Appended>, AppendError>) -> Answe
         }
         Err(AppendError::IdempotencyMismatch { .. }) => Answer::Mismatch,
         Err(AppendError::OutcomeUnknown(_)) => Answer::Unknown,
-        Err(AppendError::Overloaded | AppendError::Unavailable(_)) => Answer::Refused,
+        Err(AppendError::Overloaded | AppendError::Unavailable(_) | AppendError::WentBack) => {
+            Answer::Refused
+        }
         Err(error) => panic!("nobody asked for that: {error}"),
     }
 }

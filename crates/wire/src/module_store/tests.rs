@@ -87,7 +87,7 @@ async fn append_many(
     service: &StoreService,
     appends: Vec<wire::append_many_request::StreamAppend>,
 ) -> Result<Outcome, Status> {
-    let request = from("orders", wire::AppendManyRequest { appends });
+    let request = from("orders", wire::AppendManyRequest { appends, remembered: None });
     service.append_many(request).await.map(|answer| answer.into_inner().outcome.unwrap())
 }
 
@@ -119,7 +119,11 @@ async fn several_streams_are_written_all_or_nothing_and_read_as_they_were_writte
         actual: Some(1),
     });
     assert_eq!(outcome, Outcome::Refused(Refused { reason: Some(refused) }));
-    let log = service.log(from("auditor", wire::LogRequest {})).await.unwrap().into_inner();
+    let log = service
+        .log(from("auditor", wire::LogRequest { remembered: None }))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(log.head, 3);
     assert_eq!(log.log_id, bytes(service.0.store.log_id()));
 
@@ -157,7 +161,7 @@ async fn a_module_writes_its_own_streams_and_events_only() {
         assert_eq!(status.code(), Code::PermissionDenied, "{stream}, {event_type}");
     }
     let appends = vec![append("order-1", ExpectedRevision::Any, vec![event(PLACED)])];
-    let request = wire::AppendManyRequest { appends };
+    let request = wire::AppendManyRequest { appends, remembered: None };
     let status = service.append_many(from("auditor", request)).await.unwrap_err();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(service.0.store.head().await.unwrap(), 0);
