@@ -5,12 +5,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use kernel::event::Position;
-use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::SqliteSynchronous;
 
 use crate::place::{beside, checked_name, files_beside};
 use crate::sqlite::{SqlitePools, sqlite_options};
 use crate::tables::Table;
-use crate::{Database, DatabaseError, Pools, Statement, Transaction};
+use crate::{Database, DatabaseError, Pools, Statement, Transaction, Transactions};
 
 const SCHEMAS: Statement = Statement::PerEngine {
     // Files are found in their folder.
@@ -96,7 +97,7 @@ impl Scratch {
             Pools::Postgres(pools) => {
                 // Moving a whole table may take long, and is not a process that hangs.
                 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0";
-                Ok(pools.writers.begin_with(BEGIN).await?.into())
+                Ok(pools.writers.begin(BEGIN).await?.into())
             }
         }
     }
@@ -142,14 +143,14 @@ impl Scratch {
     /// a transaction begins, and must not stay attached to the connection that writes.
     async fn begin_attached(&self, main: &SqlitePools) -> Result<Transaction, DatabaseError> {
         let options = sqlite_options(&main.path, SqliteSynchronous::Normal)?;
-        let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+        let apart = Transactions::on_sqlite(PoolOptions::new().max_connections(1), options);
         if let Pools::Sqlite(scratch) = &self.database.pools {
             let attach = format!("ATTACH $1 AS {ATTACHED}");
             sqlx::query(sqlx::AssertSqlSafe(attach))
                 .bind(scratch.path.to_string_lossy())
-                .execute(&pool)
+                .execute(apart.statements())
                 .await?;
         }
-        Ok(pool.begin_with("BEGIN IMMEDIATE").await?.into())
+        Ok(apart.begin("BEGIN IMMEDIATE").await?.into())
     }
 }

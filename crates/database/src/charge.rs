@@ -306,7 +306,7 @@ impl Database {
     /// returns. On SQLite that is not so by itself.
     async fn begin_locked(&self) -> Result<Transaction, DatabaseError> {
         let mut transaction: Transaction = match &self.pools {
-            Pools::Sqlite(pools) => pools.writer.begin_with(BEGIN_DURABLE).await?.into(),
+            Pools::Sqlite(pools) => pools.writer.begin(BEGIN_DURABLE).await?.into(),
             Pools::Postgres(_) => self.begin().await?,
         };
         transaction.query(&LOCK).execute().await?;
@@ -316,7 +316,7 @@ impl Database {
     async fn commit_locked(&self, transaction: Transaction) -> Result<(), DatabaseError> {
         transaction.commit().await?;
         if let Pools::Sqlite(pools) = &self.pools {
-            sqlx::query("PRAGMA synchronous = NORMAL").execute(&pools.writer).await?;
+            sqlx::query("PRAGMA synchronous = NORMAL").execute(pools.writer.statements()).await?;
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ mod charge;
 mod error;
 mod migrations;
 mod place;
+mod pool;
 mod postgres;
 pub mod read_model;
 mod row;
@@ -59,8 +60,11 @@ pub use kernel::credentials::redacted;
 use migrations::BOOKKEEPING;
 pub use migrations::{HasMigrations, Migrations};
 pub use place::{Engine, module_url, sqlite_path};
+pub use pool::Transactions;
 use postgres::PostgresPools;
-pub use postgres::{migrate_postgres, postgres_options};
+pub use postgres::{
+    migrate_postgres, postgres_options, postgres_pool_options, postgres_pool_options_if,
+};
 pub use row::{FromSql, Row};
 use sqlite::SqlitePools;
 pub use sqlite::{migrate, sqlite_options};
@@ -188,19 +192,24 @@ impl Database {
     /// Begins a statement that reads.
     pub fn query(&self, statement: &Statement) -> Query<'_> {
         match &self.pools {
-            Pools::Sqlite(pools) => Query::on_sqlite(Connections::Pool(&pools.readers), statement),
+            Pools::Sqlite(pools) => {
+                Query::on_sqlite(Connections::Pool(pools.readers.statements()), statement)
+            }
             Pools::Postgres(pools) => {
                 Query::on_postgres(Connections::Pool(&pools.readers), statement)
             }
         }
     }
 
-    /// Begins a statement that writes and is a transaction by itself: one round trip, not three.
+    /// Begins a statement that writes and is a transaction by itself: one round trip, not three. Its
+    /// connection is in no other one ([`Transactions`]).
     pub fn write(&self, statement: &Statement) -> Query<'_> {
         match &self.pools {
-            Pools::Sqlite(pools) => Query::on_sqlite(Connections::Pool(&pools.writer), statement),
+            Pools::Sqlite(pools) => {
+                Query::on_sqlite(Connections::Pool(pools.writer.statements()), statement)
+            }
             Pools::Postgres(pools) => {
-                Query::on_postgres(Connections::Pool(&pools.writers), statement)
+                Query::on_postgres(Connections::Pool(pools.writers.statements()), statement)
             }
         }
     }
@@ -208,8 +217,8 @@ impl Database {
     /// Opens a transaction. On SQLite it waits for its turn to write.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
-            Pools::Sqlite(pools) => pools.writer.begin_with("BEGIN IMMEDIATE").await?.into(),
-            Pools::Postgres(pools) => pools.writers.begin().await?.into(),
+            Pools::Sqlite(pools) => pools.writer.begin("BEGIN IMMEDIATE").await?.into(),
+            Pools::Postgres(pools) => pools.writers.begin("BEGIN").await?.into(),
         })
     }
 
@@ -221,19 +230,19 @@ impl Database {
         const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
         Ok(match &self.pools {
             Pools::Sqlite(_) => self.begin().await?,
-            Pools::Postgres(pools) => pools.writers.begin_with(BEGIN).await?.into(),
+            Pools::Postgres(pools) => pools.writers.begin(BEGIN).await?.into(),
         })
     }
 
     /// Opens a transaction that reads one state of the database, for however long. It may do nothing
-    /// for a while: it holds nobody up.
+    /// for a while: it holds nobody up, and on PostgreSQL has a connection of its own.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
              SET LOCAL statement_timeout = 0; \
              SET LOCAL idle_in_transaction_session_timeout = '1h'";
         Ok(match &self.pools {
-            Pools::Sqlite(pools) => pools.readers.begin().await?.into(),
-            Pools::Postgres(pools) => pools.readers.begin_with(BEGIN).await?.into(),
+            Pools::Sqlite(pools) => pools.readers.begin("BEGIN").await?.into(),
+            Pools::Postgres(pools) => pools.snapshots().begin(BEGIN).await?.into(),
         })
     }
 
@@ -243,11 +252,11 @@ impl Database {
         match &self.pools {
             Pools::Sqlite(pools) => {
                 let text = statement.text(Engine::Sqlite).into_sql_str();
-                pools.writer.acquire().await?.prepare(text).await?;
+                pools.writer.statements().acquire().await?.prepare(text).await?;
             }
             Pools::Postgres(pools) => {
                 let text = statement.text(Engine::Postgres).into_sql_str();
-                pools.writers.acquire().await?.prepare(text).await?;
+                pools.writers.statements().acquire().await?.prepare(text).await?;
             }
         }
         Ok(())
@@ -265,7 +274,7 @@ impl Database {
     /// SQLite.
     pub fn readers(&self) -> &sqlx::SqlitePool {
         match &self.pools {
-            Pools::Sqlite(pools) => &pools.readers,
+            Pools::Sqlite(pools) => pools.readers.statements(),
             Pools::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
         }
     }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, Postgres};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::migrations::{Attempts, complete};
 use crate::place::checked_name;
-use crate::{DatabaseError, DatabaseOptions};
+use crate::{DatabaseError, DatabaseOptions, Transactions};
 
 const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
 
@@ -26,7 +27,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct PostgresPools {
     pub(crate) schema: String,
-    pub(crate) writers: PgPool,
+    pub(crate) writers: Transactions<Postgres>,
+    /// For statements: nothing is ever begun on them.
     pub(crate) readers: PgPool,
 }
 
@@ -93,6 +95,30 @@ async fn try_migrating(
     Ok(())
 }
 
+/// Options of a pool on PostgreSQL: a connection that was unused for a while is tried before it is
+/// handed out.
+pub fn postgres_pool_options() -> PoolOptions<Postgres> {
+    postgres_pool_options_if(|_| true)
+}
+
+/// The same, where a connection is handed out only if it is still usable by what the pool knows of it;
+/// another takes its place otherwise.
+pub fn postgres_pool_options_if(
+    is_usable: impl Fn(&PoolConnectionMetadata) -> bool + Send + Sync + 'static,
+) -> PoolOptions<Postgres> {
+    PoolOptions::new().test_before_acquire(false).before_acquire(
+        move |connection: &mut PgConnection, seen| {
+            let is_usable = is_usable(&seen);
+            Box::pin(async move {
+                if is_usable && seen.idle_for > TRIED_AFTER {
+                    connection.ping().await?;
+                }
+                Ok(is_usable)
+            })
+        },
+    )
+}
+
 impl PostgresPools {
     pub(crate) async fn open(
         url: &str,
@@ -112,7 +138,7 @@ impl PostgresPools {
         migrations: [&Migrator; 2],
         options: &DatabaseOptions,
     ) -> Result<Self, DatabaseError> {
-        let here = PgConnectOptions::clone(&self.writers.connect_options());
+        let here = self.writers.connect_options();
         let connect = in_schema(here, checked_name(&schema)?);
         Self::open_schema(connect, schema, module, migrations, options).await
     }
@@ -138,24 +164,16 @@ impl PostgresPools {
             ),
         ]);
         let pool = |most| {
-            PgPoolOptions::new()
+            postgres_pool_options()
                 .max_connections(most)
                 .min_connections(0)
                 .acquire_timeout(options.acquire_timeout)
                 .idle_timeout(options.idle_timeout)
                 .max_lifetime(options.session_lifetime)
-                .test_before_acquire(false)
-                .before_acquire(|connection: &mut PgConnection, seen| {
-                    Box::pin(async move {
-                        if seen.idle_for > TRIED_AFTER {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(limited.clone())
         };
-        Ok(Self { schema, writers: pool(options.writers), readers: pool(options.readers) })
+        let writers = Transactions::on_postgres(pool(options.writers), limited.clone());
+        let readers = pool(options.readers).connect_lazy_with(limited);
+        Ok(Self { schema, writers, readers })
     }
 
     pub(crate) async fn close(&self) {
@@ -163,10 +181,16 @@ impl PostgresPools {
         self.writers.close().await;
     }
 
+    /// A connection of its own, closed with the transaction on it.
+    pub(crate) fn snapshots(&self) -> Transactions<Postgres> {
+        let options = postgres_pool_options().max_connections(1).acquire_timeout(CONNECT_WITHIN);
+        Transactions::on_postgres(options, self.writers.connect_options())
+    }
+
     /// Drops the schema with everything in it.
     pub(crate) async fn remove(self) -> Result<(), DatabaseError> {
         self.close().await;
-        let options = PgConnectOptions::clone(&self.writers.connect_options());
+        let options = self.writers.connect_options();
         let mut connection = options.options([("statement_timeout", "0")]).connect().await?;
         let drop = format!("DROP SCHEMA IF EXISTS \"{}\" CASCADE", self.schema);
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await?;

@@ -19,13 +19,13 @@ impl Database {
     pub async fn scrub(&self, tables: &[&'static str]) -> Result<(), DatabaseError> {
         match &self.pools {
             Pools::Sqlite(pools) => {
-                sqlx::query("VACUUM").execute(&pools.writer).await?;
+                sqlx::query("VACUUM").execute(pools.writer.statements()).await?;
                 let (busy, _, _): (bool, i64, i64) =
-                    sqlx::query_as(EMPTY_WAL).fetch_one(&pools.writer).await?;
+                    sqlx::query_as(EMPTY_WAL).fetch_one(pools.writer.statements()).await?;
                 if busy { Err(DatabaseError::Busy) } else { Ok(()) }
             }
             Pools::Postgres(pools) => {
-                let mut connection = pools.writers.acquire().await?.detach();
+                let mut connection = pools.writers.detach().await?;
                 sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
                 for table in tables {
                     // Names of the program's own tables.

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection as _, SqlitePool};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{Sqlite, SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::migrations::{Attempts, complete};
-use crate::{DatabaseError, DatabaseOptions};
+use crate::{DatabaseError, DatabaseOptions, Transactions};
 
 /// How long a writer waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -18,8 +19,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct SqlitePools {
     pub(crate) path: PathBuf,
-    pub(crate) writer: SqlitePool,
-    pub(crate) readers: SqlitePool,
+    pub(crate) writer: Transactions<Sqlite>,
+    pub(crate) readers: Transactions<Sqlite>,
 }
 
 /// How connections to a SQLite file are opened, for the event store as for the modules: WAL, so
@@ -66,33 +67,20 @@ impl SqlitePools {
     ) -> Result<Self, DatabaseError> {
         // What derives from the log need not reach the disk at once.
         let connect = sqlite_options(&path, SqliteSynchronous::Normal)?;
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(options.acquire_timeout)
-            .before_acquire(|connection, _| {
-                // After a full disk SQLite has rolled back by itself and sqlx still counts a
-                // transaction: such a connection takes no further one and is replaced.
-                Box::pin(async move { Ok(!connection.is_in_transaction()) })
-            });
+        let pool = PoolOptions::new().acquire_timeout(options.acquire_timeout);
+        let writer = Transactions::on_sqlite(pool.clone().max_connections(1), connect.clone());
         // Who is second to turn a new file into one with a log is told at once that it is locked,
         // whatever the busy timeout says.
         let mut attempts = Attempts::new(module);
-        let writer = loop {
-            match pool.clone().connect_with(connect.clone()).await {
-                Ok(writer) => break writer,
-                Err(error) => attempts.again_after(error.into()).await?,
-            }
-        };
+        while let Err(error) = writer.statements().acquire().await {
+            attempts.again_after(error.into()).await?;
+        }
         // Both sets of migrations share one table of what was applied.
         for set in migrations {
-            migrate(&writer, set, module).await?;
+            migrate(writer.statements(), set, module).await?;
         }
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.readers)
-            .min_connections(0)
-            .acquire_timeout(options.acquire_timeout)
-            .idle_timeout(options.idle_timeout)
-            .connect_lazy_with(connect.read_only(true));
+        let pool = pool.max_connections(options.readers).idle_timeout(options.idle_timeout);
+        let readers = Transactions::on_sqlite(pool, connect.read_only(true));
         Ok(Self { path, writer, readers })
     }
 

@@ -135,7 +135,7 @@ pub enum CheckpointError {
 #[async_trait]
 pub trait SubscriptionStore: Send + Sync + 'static {
     /// An open transaction: what a projection writes and the checkpoint move in it together.
-    type Transaction: Send;
+    type Transaction: Send + 'static;
 
     /// Whether an error says that the database cannot be used now, rather than that an event
     /// cannot be handled: a healthy event must not be parked because the disk was full.

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use uuid::Uuid;
 
@@ -119,6 +120,14 @@ pub(crate) struct HeldLease<S> {
     /// at least.
     renewed: Instant,
     saved: Instant,
+    committing: Option<Committing>,
+}
+
+/// A commit under way.
+struct Committing {
+    task: JoinHandle<Result<(), CheckpointError>>,
+    to: Checkpoint,
+    begun: Instant,
 }
 
 impl<S: SubscriptionStore> HeldLease<S> {
@@ -131,7 +140,8 @@ impl<S: SubscriptionStore> HeldLease<S> {
         state: Arc<watch::Sender<SubscriptionState>>,
     ) -> Self {
         let stored = lease.checkpoint;
-        Self { store, lease, state, tick, stored, acquired: begun, renewed: begun, saved: begun }
+        let (acquired, renewed, saved, committing) = (begun, begun, begun, None);
+        Self { store, lease, state, tick, stored, acquired, renewed, saved, committing }
     }
 
     /// Where the stored checkpoint is.
@@ -225,15 +235,29 @@ impl<S: SubscriptionStore> HeldLease<S> {
         Ok(Fenced { transaction, to, begun })
     }
 
-    /// Commits a transaction of this lease.
+    /// Commits a transaction of this lease. Dropped on the way, the commit goes on:
+    /// [`Self::settle`] waits for it.
     pub(crate) async fn commit(
         &mut self,
         fenced: Fenced<S::Transaction>,
     ) -> Result<(), CheckpointError> {
-        self.store.commit(fenced.transaction).await?;
-        self.stored = fenced.to;
-        self.renewed = fenced.begun;
-        self.saved = fenced.begun;
+        let Fenced { transaction, to, begun } = fenced;
+        let store = Arc::clone(&self.store);
+        let task = tokio::spawn(async move { store.commit(transaction).await });
+        self.committing = Some(Committing { task, to, begun });
+        self.settle().await
+    }
+
+    /// Waits for a commit that is still under way, after which it is known where the checkpoint is.
+    pub(crate) async fn settle(&mut self) -> Result<(), CheckpointError> {
+        let Some(Committing { task, to, begun }) = &mut self.committing else { return Ok(()) };
+        let (to, begun) = (*to, *begun);
+        let committed = task.await;
+        self.committing = None;
+        committed.map_err(|error| CheckpointError::Unavailable(error.into()))??;
+        self.stored = to;
+        self.renewed = begun;
+        self.saved = begun;
         Ok(())
     }
 
@@ -248,9 +272,9 @@ impl<S: SubscriptionStore> HeldLease<S> {
         self.saved.elapsed() >= SAVE_IDLE_EVERY
     }
 
-    /// Gives it back.
-    pub(crate) async fn release(self) -> Result<(), CheckpointError> {
-        self.store.release(&self.lease).await
+    /// What it is a lease of, and who has it.
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
     }
 }
 

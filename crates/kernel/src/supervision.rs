@@ -28,9 +28,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// How often a subscription that stopped looks whether somebody has mended its checkpoint.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
-/// How long saving and releasing may take when the work ends. What is not saved is done again, what
-/// is not released expires.
-const GIVE_UP_WITHIN: Duration = Duration::from_secs(8);
+/// How long saving may take when the work ends, and then releasing. What is not saved is done again,
+/// what is not released expires.
+const SAVE_WITHIN: Duration = Duration::from_secs(4);
+const RELEASE_WITHIN: Duration = Duration::from_secs(4);
+/// How long recording an error may take.
+const RECORD_WITHIN: Duration = Duration::from_secs(8);
 /// How often the same error is recorded anew.
 const RECORD_AGAIN: Duration = Duration::from_secs(60);
 
@@ -289,17 +292,47 @@ impl<S: SubscriptionStore> Supervisor<S> {
     /// Gives back the lease that was being asked for when this was told to stop.
     async fn stop_acquiring(&mut self) {
         let Some(acquiring) = self.acquiring.take() else { return };
-        let given_back = timeout(GIVE_UP_WITHIN, async {
-            match acquiring.await {
-                Ok(Ok(Some(lease))) => self.store.release(&lease).await,
-                // Nobody has it through us.
-                Ok(Ok(None) | Err(_)) | Err(_) => Ok(()),
-            }
-        });
-        if !matches!(given_back.await, Ok(Ok(()))) {
-            let subscription = self.identity.name.as_str();
-            tracing::warn!(subscription, "others wait for the lease of this replica to expire");
+        match timeout(SAVE_WITHIN, acquiring).await {
+            Ok(Ok(Ok(Some(lease)))) => self.release(&lease).await,
+            // Nobody has it through us.
+            Ok(Ok(Ok(None) | Err(_)) | Err(_)) => {}
+            Err(elapsed) => self.warn_of_unreleased(&elapsed),
         }
+    }
+
+    /// Lets another replica have a lease. Tried again while the database is out of reach: a release
+    /// that is lost keeps everybody waiting for the lease to expire.
+    async fn release(&self, lease: &Lease) {
+        let releasing = async {
+            let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
+            loop {
+                match self.store.release(lease).await {
+                    Err(CheckpointError::Unavailable(error)) => {
+                        let error = with_sources(&*error);
+                        tracing::debug!(
+                            subscription = lease.subscription,
+                            error,
+                            "releasing again"
+                        );
+                        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+                    }
+                    released => return released,
+                }
+            }
+        };
+        match timeout(RELEASE_WITHIN, releasing).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.warn_of_unreleased(&error),
+            Err(elapsed) => self.warn_of_unreleased(&elapsed),
+        }
+    }
+
+    fn warn_of_unreleased(&self, error: &(dyn std::error::Error + 'static)) {
+        tracing::warn!(
+            subscription = self.identity.name,
+            error,
+            "the lease could not be released; others wait for it to expire"
+        );
     }
 
     /// Makes sure that a checkpoint belongs to this log as it is now.
@@ -318,32 +351,41 @@ impl<S: SubscriptionStore> Supervisor<S> {
         Interruption::AnotherLog { subscription: name.clone(), kind: *kind }
     }
 
-    /// Saves what is finished, and lets another replica have the lease. Where the checkpoint is left.
+    /// Saves what is finished, and lets another replica have the lease, whatever becomes of the
+    /// saving. Returns where the checkpoint is left.
     pub(crate) async fn give_up(
         &self,
         mut lease: HeldLease<S>,
         finished: Option<Checkpoint>,
     ) -> Position {
-        let mut left_at = lease.stored();
-        let given_up = timeout(GIVE_UP_WITHIN, async {
-            let saved = match finished.filter(|to| to.position > lease.stored()) {
-                Some(to) => lease.save(to).await,
-                None => Ok(()),
-            };
-            left_at = lease.stored();
-            saved.and(lease.release().await)
-        });
-        let failed = match given_up.await {
-            Ok(Ok(())) => return left_at,
-            Ok(Err(error)) => with_sources(&error),
-            Err(_) => format!("it took longer than {GIVE_UP_WITHIN:?}"),
+        let failed = match timeout(SAVE_WITHIN, self.save(&mut lease, finished)).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(with_sources(&error)),
+            Err(elapsed) => Some(elapsed.to_string()),
         };
-        tracing::warn!(
-            subscription = self.identity.name,
-            error = failed,
-            "the checkpoint could not be saved or the lease not released; some events may be handled again, and others wait for the lease to expire"
-        );
+        if let Some(error) = failed {
+            tracing::warn!(
+                subscription = self.identity.name,
+                error,
+                "the checkpoint could not be saved; some events may be handled again"
+            );
+        }
+        let left_at = lease.stored();
+        self.release(lease.lease()).await;
         left_at
+    }
+
+    /// Moves the stored checkpoint to what is finished, if it is not there.
+    async fn save(
+        &self,
+        lease: &mut HeldLease<S>,
+        finished: Option<Checkpoint>,
+    ) -> Result<(), CheckpointError> {
+        lease.settle().await?;
+        match finished.filter(|to| to.position > lease.stored()) {
+            Some(to) => lease.save(to).await,
+            None => Ok(()),
+        }
     }
 
     /// Does what an interruption calls for before the next turn.
@@ -396,7 +438,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             return;
         }
         let recording = self.store.record_error(&self.identity.name, &error);
-        match timeout(GIVE_UP_WITHIN, recording).await {
+        match timeout(RECORD_WITHIN, recording).await {
             Ok(Ok(())) => self.recorded = Some((error, Instant::now())),
             Ok(Err(error)) => {
                 tracing::debug!(error = with_sources(&error), "the error could not be recorded");

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use database::DatabaseError;
+use database::{DatabaseError, Transactions};
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::SecretKey;
 use kernel::planning::validate;
@@ -26,7 +26,7 @@ use kernel::store::{
     AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
 };
 use sqlx::migrate::Migrator;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, Postgres};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -102,6 +102,7 @@ pub(crate) struct Closing {
     stop_appending: CancellationToken,
     stop: CancellationToken,
     pools: Vec<PgPool>,
+    key_writers: Transactions<Postgres>,
 }
 
 impl Closing {
@@ -110,6 +111,7 @@ impl Closing {
         // The last callers are answered once the follower has what was written before them.
         wait_for(self.appender).await;
         self.stop.cancel();
+        self.key_writers.close().await;
         // Closed, the pools end whoever waits for them.
         for pool in self.pools {
             pool.close().await;
@@ -145,16 +147,17 @@ pub(crate) async fn open(
     database::migrate_postgres(&connect, connecting::SCHEMA, &[&MIGRATIONS], connecting::SCHEMA)
         .await?;
     let tail = Arc::new(Tail::new());
-    let pool = |connect, most| pool(connect, most, options.session_lifetime, &tail);
+    let lifetime = options.session_lifetime;
+    let pool = |most| pool(most, lifetime, &tail);
     let readers = Readers {
-        pool: pool(not_durable(&connect), options.readers),
+        pool: pool(options.readers).connect_lazy_with(not_durable(&connect)),
         timeout: options.statement_timeout + Duration::from_secs(1),
         tail: Arc::clone(&tail),
     };
-    let key_writers = pool(durable(&connect), 1);
-    let listeners = pool(not_durable(&connect), 1);
+    let key_writers = Transactions::on_postgres(pool(1), durable(&connect));
+    let listeners = pool(1).connect_lazy_with(not_durable(&connect));
     // What it writes may be lost in a crash: snapshots are made again, and events removed again.
-    let side_writer = pool(not_durable(&connect), 1);
+    let side_writer = pool(1).connect_lazy_with(not_durable(&connect));
     let log_id = identify(&key_writers, master_key, &clock).await?;
     tail.open(log_id, readers.look().await?);
     let (stop_appending, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -175,8 +178,8 @@ pub(crate) async fn open(
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
     let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: readers.pool.clone() };
     let scavenger = side_writer.clone();
-    let pools = vec![listeners, key_writers, side_writer, readers.pool.clone()];
-    let closing = Closing { appender, others, stop_appending, stop, pools };
+    let pools = vec![listeners, side_writer, readers.pool.clone()];
+    let closing = Closing { appender, others, stop_appending, stop, pools, key_writers };
     let max_event_bytes = options.max_event_bytes;
     let store = PostgresStore { log_id, readers, queue, tail, scavenger, max_event_bytes };
     Ok(Opened {
@@ -189,20 +192,22 @@ pub(crate) async fn open(
 
 /// The log's id, made at the first opening; refuses another master key than the first one.
 async fn identify(
-    pool: &PgPool,
+    writers: &Transactions<Postgres>,
     master_key: &SecretKey,
     clock: &SharedClock,
 ) -> Result<Uuid, OpenError> {
     let new = Identity::new(master_key, clock)?;
+    let mut transaction = writers.begin("BEGIN").await.map_err(DatabaseError::Sql)?;
     sqlx::query(CREATE_LOG)
         .bind(new.log_id)
         .bind(new.master_key_check)
         .bind(new.created_at)
-        .execute(pool)
+        .execute(&mut *transaction)
         .await
         .map_err(DatabaseError::Sql)?;
     let (log_id, check): (Uuid, Vec<u8>) =
-        sqlx::query_as(FIND_LOG).fetch_one(pool).await.map_err(DatabaseError::Sql)?;
+        sqlx::query_as(FIND_LOG).fetch_one(&mut *transaction).await.map_err(DatabaseError::Sql)?;
+    transaction.commit().await.map_err(DatabaseError::Sql)?;
     check_master_key(master_key, &check)?;
     Ok(log_id)
 }

@@ -10,7 +10,7 @@ mod writing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use database::{DatabaseError, sqlite_options, sqlite_path};
+use database::{DatabaseError, Transactions, sqlite_options, sqlite_path};
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::keys::SecretKey;
 use kernel::outage::Outage;
@@ -21,7 +21,8 @@ use kernel::store::{
 };
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqlitePoolOptions, SqliteSynchronous};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{Sqlite, SqliteSynchronous};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -83,7 +84,7 @@ struct SqliteStore {
     recent: Arc<Recent>,
     head: watch::Receiver<Position>,
     /// A connection that removes events.
-    scavenger: SqlitePool,
+    scavenger: Transactions<Sqlite>,
     max_event_bytes: usize,
 }
 
@@ -93,7 +94,8 @@ pub(crate) struct Closing {
     poller: JoinHandle<()>,
     stop: tokio_util::sync::CancellationToken,
     readers: Readers,
-    pools: Vec<SqlitePool>,
+    side_readers: SqlitePool,
+    writers: Vec<Transactions<Sqlite>>,
 }
 
 impl Closing {
@@ -105,8 +107,9 @@ impl Closing {
             }
         }
         self.readers.close().await;
-        for pool in self.pools {
-            pool.close().await;
+        self.side_readers.close().await;
+        for writer in self.writers {
+            writer.close().await;
         }
     }
 }
@@ -119,21 +122,18 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     let path = sqlite_path(url)?;
     let connect = sqlite_options(&path, SqliteSynchronous::Full)?;
-    let keys = SqlitePoolOptions::new()
-        .max_connections(1)
-        // Keys that move from one place to another pass by no file.
-        .connect_with(connect.clone().pragma("temp_store", "MEMORY"))
-        .await
-        .map_err(DatabaseError::Sql)?;
-    database::migrate(&keys, &MIGRATIONS, "event_store").await?;
-    let log_id = identify(&keys, master_key, &clock).await?;
-    let side_readers = SqlitePoolOptions::new()
-        .max_connections(SIDE_READERS)
-        .connect_lazy_with(connect.read_only(true));
+    // One connection that writes.
+    let one = || PoolOptions::new().max_connections(1);
+    // Keys that move from one place to another pass by no file.
+    let keys = Transactions::on_sqlite(one(), connect.clone().pragma("temp_store", "MEMORY"));
+    drop(keys.statements().acquire().await.map_err(DatabaseError::Sql)?);
+    database::migrate(keys.statements(), &MIGRATIONS, "event_store").await?;
+    let log_id = identify(keys.statements(), master_key, &clock).await?;
+    let side_readers =
+        PoolOptions::new().max_connections(SIDE_READERS).connect_lazy_with(connect.read_only(true));
     // What it writes may be lost in a crash: snapshots are made again, and events removed again.
-    let side_writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(sqlite_options(&path, SqliteSynchronous::Normal)?);
+    let side_writer =
+        Transactions::on_sqlite(one(), sqlite_options(&path, SqliteSynchronous::Normal)?);
     let readers = Readers::new(path.clone());
     let at = readers.head().await?;
     let (head_sender, head) = watch::channel(at);
@@ -151,10 +151,12 @@ pub(crate) async fn open(
     let poller = tokio::spawn(poll_head(readers.clone(), head_sender, options.poll, stop.clone()));
     let table = keys::SqliteKeys { writer: keys.clone(), readers: side_readers.clone() };
     let vault = SqlKeyVault { table, master_key: master_key.clone(), clock };
-    let snapshots = SqlSnapshots { writers: side_writer.clone(), readers: side_readers.clone() };
+    let writers = side_writer.statements().clone();
+    let snapshots = SqlSnapshots { writers, readers: side_readers.clone() };
     let scavenger = side_writer.clone();
-    let pools = vec![side_readers, side_writer, keys];
-    let closing = Closing { appender, poller, stop, readers: readers.clone(), pools };
+    let writers = vec![side_writer, keys];
+    let closing =
+        Closing { appender, poller, stop, readers: readers.clone(), side_readers, writers };
     let max_event_bytes = options.max_event_bytes;
     let store = SqliteStore { log_id, readers, queue, recent, head, scavenger, max_event_bytes };
     Ok(Opened {

@@ -3,6 +3,7 @@
 //! development dependency only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is for tests only")]
 
+pub mod cancelling;
 pub mod client;
 pub mod contract;
 pub mod engines;

@@ -62,6 +62,7 @@ async fn a_full_queue_fails_as_overloaded_and_loses_nothing_that_was_acknowledge
     let test = TestStore::sqlite_with(options).await;
     // Another process holds the write lock, so that the queue cannot empty.
     let mut blocker = SqliteConnection::connect(&test.url().unwrap()).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "on a connection of its own")]
     let lock = blocker.begin_with("BEGIN IMMEDIATE").await.unwrap();
     contract::overload_is_told_and_loses_nothing(&test, async || lock.rollback().await.unwrap())
         .await;

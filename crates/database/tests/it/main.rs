@@ -1,6 +1,7 @@
 //! The layer on both engines, and what becomes of it when an engine fails.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+mod cancelling;
 mod charge;
 mod full_disk;
 mod leases;

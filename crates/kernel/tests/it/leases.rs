@@ -81,6 +81,37 @@ async fn a_replica_that_stops_hands_over_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_release_that_fails_is_tried_again() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let (_, mut one) = names(&replica(&environment, "one"), &database);
+    one.until(runs).await;
+    database.set_away(true);
+    let stopping = tokio::spawn(one.stop());
+    // Long enough for it to have failed.
+    tokio::time::sleep(TTL / 20).await;
+    assert!(!stopping.is_finished() && database.content().owner(NAMES).is_some());
+    database.set_away(false);
+    stopping.await.unwrap();
+    assert_eq!(database.content().owner(NAMES), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_stops_in_the_midst_of_a_commit_keeps_what_it_did() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let (_, mut one) = names(&replica(&environment, "one"), &database);
+    one.until(runs).await;
+    database.set_commits_take(TTL / 4);
+    let position = light(&environment, new_id(), "Ada").await;
+    // Long enough for the commit to have begun.
+    tokio::time::sleep(TTL / 20).await;
+    assert_eq!(database.content().position(NAMES), 0);
+    one.stop().await;
+    let content = database.content();
+    assert_eq!((content.position(NAMES), content.owner(NAMES)), (position, None));
+    assert_eq!(content.rows, ["Ada"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_replica_paused_past_its_lease_changes_nothing_when_it_goes_on() {
     let (environment, database) = (house().environment, MemoryDatabase::new());
     let (first, mut one) = names(&replica(&environment, "one"), &database);

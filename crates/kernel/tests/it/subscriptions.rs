@@ -2,7 +2,7 @@
 //! commit, if the lease is still its owner's by then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -135,17 +135,24 @@ pub struct MemoryDatabase {
     content: Arc<Mutex<Content>>,
     changes: Arc<watch::Sender<u64>>,
     away: Arc<AtomicBool>,
+    commits_take_ms: Arc<AtomicU64>,
 }
 
 impl MemoryDatabase {
     pub fn new() -> Self {
         let changes = Arc::new(watch::channel(0).0);
-        Self { content: Arc::default(), changes, away: Arc::default() }
+        let (content, away, commits_take_ms) = <_>::default();
+        Self { content, changes, away, commits_take_ms }
     }
 
     /// Nothing can be read or written until it is back.
     pub fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// From now on every commit takes so long.
+    pub fn set_commits_take(&self, time: Duration) {
+        self.commits_take_ms.store(time.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
     fn available(&self) -> Result<(), CheckpointError> {
@@ -300,6 +307,10 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {
+        let takes = self.commits_take_ms.load(Ordering::SeqCst);
+        if takes > 0 {
+            tokio::time::sleep(Duration::from_millis(takes)).await;
+        }
         self.available()?;
         let Transaction { rows, fence, changes } = transaction;
         self.change(|content| {

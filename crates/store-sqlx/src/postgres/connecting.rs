@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use database::DatabaseError;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _};
+use database::{DatabaseError, postgres_pool_options_if};
+use sqlx::ConnectOptions as _;
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::tail::{Found, Mark, Remembered, Tail};
@@ -16,8 +17,6 @@ pub(super) const SCHEMA: &str = "event_store";
 
 /// How long a connection may take to open, and a reader waits for one that is free.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After how long unused a connection is tried before it is used again.
-const TRIED_AFTER: Duration = Duration::from_secs(1);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) const WHO_AM_I: &str =
@@ -103,16 +102,11 @@ pub(super) fn not_durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "off")])
 }
 
-/// Up to so many connections, opened when they are needed. What is remembered of the log is compared
-/// with every one of them before it is used.
-pub(super) fn pool(
-    connect: PgConnectOptions,
-    most: u32,
-    lifetime: Duration,
-    tail: &Arc<Tail>,
-) -> PgPool {
+/// Options of a pool of up to so many connections. What is remembered of the log is compared with every
+/// one of them before it is used.
+pub(super) fn pool(most: u32, lifetime: Duration, tail: &Arc<Tail>) -> PoolOptions<Postgres> {
     let (opened, used) = (Arc::clone(tail), Arc::clone(tail));
-    PgPoolOptions::new()
+    postgres_pool_options_if(move |seen| !used.is_of_earlier_incarnation(seen.age))
         .after_connect(move |connection, _| {
             let tail = Arc::clone(&opened);
             Box::pin(async move { look(connection, &tail).await.map(drop) })
@@ -121,20 +115,6 @@ pub(super) fn pool(
         .acquire_timeout(CONNECT_TIMEOUT)
         .idle_timeout(IDLE_TIMEOUT)
         .max_lifetime(lifetime)
-        .test_before_acquire(false)
-        .before_acquire(move |connection, seen| {
-            let is_outdated = used.is_of_earlier_incarnation(seen.age);
-            Box::pin(async move {
-                if is_outdated {
-                    return Ok(false);
-                }
-                if seen.idle_for > TRIED_AFTER {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(connect)
 }
 
 /// A server process: its number alone may be given to another one later.

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use database::Transactions;
 use kernel::keys::KeyHolder;
 use sqlx::Connection as _;
-use sqlx::postgres::PgPool;
+use sqlx::postgres::{PgPool, Postgres};
 use uuid::Uuid;
 
 use crate::keys::KeyTable;
@@ -31,7 +32,7 @@ pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subje
 
 pub(super) struct PostgresKeys {
     /// Commits on the disk.
-    pub(super) writers: PgPool,
+    pub(super) writers: Transactions<Postgres>,
     pub(super) readers: PgPool,
 }
 
@@ -52,7 +53,7 @@ impl KeyTable for PostgresKeys {
         wrapped: Vec<u8>,
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
-        let mut transaction = self.writers.begin().await?;
+        let mut transaction = self.writers.begin("BEGIN").await?;
         // In a statement of its own: the next one sees what whoever held the lock did.
         sqlx::query(LOCK).bind([holder.subject]).execute(&mut *transaction).await?;
         sqlx::query(CREATE)
@@ -76,13 +77,13 @@ impl KeyTable for PostgresKeys {
     }
 
     async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.writers.begin().await?;
+        let mut transaction = self.writers.begin("BEGIN").await?;
         sqlx::query(LOCK).bind(subjects).execute(&mut *transaction).await?;
         sqlx::query(REMEMBER).bind(subjects).bind(retained).execute(&mut *transaction).await?;
         sqlx::query(DESTROY).bind(subjects).execute(&mut *transaction).await?;
         transaction.commit().await?;
         // The deleted rows are in the table until it is vacuumed, which takes what it takes.
-        let mut connection = self.writers.acquire().await?.detach();
+        let mut connection = self.writers.detach().await?;
         sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
         sqlx::query("VACUUM subject_key").execute(&mut connection).await?;
         connection.close().await

@@ -2,8 +2,9 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use database::Transactions;
 use kernel::keys::KeyHolder;
-use sqlx::SqlitePool;
+use sqlx::sqlite::{Sqlite, SqlitePool};
 use uuid::Uuid;
 
 use crate::keys::KeyTable;
@@ -37,7 +38,7 @@ const REWRITE: [&str; 4] = [
 const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 pub(super) struct SqliteKeys {
-    pub(super) writer: SqlitePool,
+    pub(super) writer: Transactions<Sqlite>,
     pub(super) readers: SqlitePool,
 }
 
@@ -64,7 +65,7 @@ impl KeyTable for SqliteKeys {
             .bind(&holder.purpose)
             .bind(wrapped)
             .bind(now.timestamp_micros())
-            .execute(&self.writer)
+            .execute(self.writer.statements())
             .await
             .map(drop)
     }
@@ -79,7 +80,7 @@ impl KeyTable for SqliteKeys {
     }
 
     async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.writer.begin("BEGIN IMMEDIATE").await?;
         let retained =
             serde_json::to_string(retained).map_err(|error| sqlx::Error::Encode(error.into()))?;
         for subject in subjects {
@@ -92,7 +93,7 @@ impl KeyTable for SqliteKeys {
         }
         transaction.commit().await?;
         let (busy, _, _): (bool, i64, i64) =
-            sqlx::query_as(EMPTY_WAL).fetch_one(&self.writer).await?;
+            sqlx::query_as(EMPTY_WAL).fetch_one(self.writer.statements()).await?;
         if busy {
             return Err(sqlx::Error::Protocol("the write-ahead log is in use".into()));
         }

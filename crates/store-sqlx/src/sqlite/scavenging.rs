@@ -1,7 +1,8 @@
 //! Removing events from a SQLite file.
 
+use database::Transactions;
 use kernel::event::{Revision, StreamName};
-use sqlx::SqlitePool;
+use sqlx::sqlite::Sqlite;
 
 macro_rules! removable {
     ($before:literal, $columns:literal, $after:literal) => {
@@ -23,14 +24,14 @@ pub(super) const REMOVE: &str =
 
 /// Removes up to `limit` events of a stream below a revision, but never its last one. How many.
 pub(super) async fn scavenge(
-    pool: &SqlitePool,
+    writer: &Transactions<Sqlite>,
     stream: &StreamName,
     below: Revision,
     limit: usize,
 ) -> Result<u64, sqlx::Error> {
     let below = i64::try_from(below).unwrap_or(i64::MAX);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = writer.begin("BEGIN IMMEDIATE").await?;
     let mut removed = 0;
     for statement in [REMEMBER, REMOVE] {
         let query = sqlx::query(statement).bind(stream.as_str()).bind(below).bind(limit);

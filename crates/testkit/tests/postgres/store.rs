@@ -36,6 +36,7 @@ async fn a_full_queue_fails_as_overloaded_and_loses_nothing_that_was_acknowledge
         StoreOptions { queue: 1, queue_deadline: Duration::from_millis(50), ..Default::default() };
     let test = TestStore::postgres_with(options).await;
     let mut blocker = connect(&test.url().unwrap()).await;
+    #[expect(clippy::disallowed_methods, reason = "on a connection of its own")]
     let mut lock = blocker.begin().await.unwrap();
     lock.execute(LOCK_LOG).await.unwrap();
     contract::overload_is_told_and_loses_nothing(&test, async || lock.rollback().await.unwrap())
@@ -46,6 +47,7 @@ async fn a_full_queue_fails_as_overloaded_and_loses_nothing_that_was_acknowledge
 async fn a_statement_that_takes_too_long_fails_alone_and_is_not_ready() {
     let test = TestStore::postgres_with(impatient()).await;
     let mut blocker = connect(&test.url().unwrap()).await;
+    #[expect(clippy::disallowed_methods, reason = "on a connection of its own")]
     let mut lock = blocker.begin().await.unwrap();
     lock.execute(LOCK_LOG).await.unwrap();
     let error = test.store.append(request("a-1", ExpectedRevision::NoStream)).await.unwrap_err();
@@ -174,6 +176,7 @@ async fn a_session_that_is_ended_while_it_waits_is_replaced_and_writes_once() {
     test.store.append(request("a-1", ExpectedRevision::NoStream)).await.unwrap();
     let url = test.url().unwrap();
     let (mut blocker, mut connection) = (connect(&url).await, connect(&url).await);
+    #[expect(clippy::disallowed_methods, reason = "on a connection of its own")]
     let mut lock = blocker.begin().await.unwrap();
     lock.execute(LOCK_LOG).await.unwrap();
     let store = Arc::clone(&test.store);

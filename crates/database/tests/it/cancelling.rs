@@ -1,0 +1,318 @@
+//! Whatever is cut off wherever it waits, nothing of it is left: no transaction, no lock, no
+//! connection that takes the next statement with it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use database::{Database, DatabaseOptions, Engine, Scratch, Statement};
+use kernel::checkpoint::{
+    Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStore,
+};
+use kernel::lease::Lease;
+use kernel::seams::{Clock as _, SystemClock, new_id};
+use kernel::subscription::SubscriptionKind;
+use rstest::rstest;
+use testkit::cancelling::{Moment, Sessions, at_every_await};
+use testkit::engines::TestPlace;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::tables::{INSERT, notes, open_with};
+
+const NAME: &str = "testing.policy";
+const OTHER: &str = "testing.other";
+const LONG: Duration = Duration::from_secs(300);
+/// Longer than anything here takes; only a failing test waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+const NOTE: Statement = Statement::Same("SELECT note FROM thing WHERE id = $1");
+/// Takes every lock that an operation may have left on a row.
+const TOUCH_ALL: [Statement; 3] = [
+    Statement::Same("UPDATE thing SET note = note"),
+    Statement::Same("UPDATE checkpoint SET last_error = last_error"),
+    Statement::Same("UPDATE parked_event SET error = error"),
+];
+
+/// A database whose connections can be looked at.
+struct World {
+    /// Has one connection that writes and one that reads: the next statement gets the one that the
+    /// operation had.
+    database: Database,
+    /// As another process has it.
+    other: Database,
+    sessions: Option<Mutex<Sessions>>,
+    log_id: Uuid,
+    next_id: AtomicI64,
+    /// How often anything was cut off.
+    cuts: AtomicUsize,
+    _place: TestPlace,
+}
+
+impl World {
+    async fn on(engine: Engine) -> Self {
+        let place = TestPlace::on(engine).await;
+        // No connection is closed because of its age.
+        let options = DatabaseOptions {
+            writers: 1,
+            readers: 1,
+            session_lifetime: LONG,
+            idle_timeout: LONG,
+            ..DatabaseOptions::default()
+        };
+        let database = open_with(place.url(), options.clone()).await;
+        let other = open_with(place.url(), options).await;
+        let sessions = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => {
+                Some(Mutex::new(Sessions::of(place.url(), "bascule-testing").await))
+            }
+        };
+        let (log_id, next_id, cuts) = (new_id(), AtomicI64::new(1), AtomicUsize::new(0));
+        let world = Self { database, other, sessions, log_id, next_id, cuts, _place: place };
+        for name in [NAME, OTHER] {
+            world.register(name, "testing.Thing").await;
+        }
+        world
+    }
+
+    fn id(&self) -> i64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    async fn register(&self, name: &str, family: &str) {
+        let registration = Registration {
+            subscription: name.to_owned(),
+            kind: SubscriptionKind::Policy,
+            families: BTreeSet::from([family.to_owned()]),
+            log_id: self.log_id,
+        };
+        self.database.register(&registration).await.unwrap();
+    }
+
+    async fn lease(&self) -> Lease {
+        self.database.acquire(NAME, "one", LONG).await.unwrap().unwrap()
+    }
+
+    async fn here(&self) -> Checkpoint {
+        self.database.checkpoint(NAME).await.unwrap().unwrap()
+    }
+
+    fn parked(&self) -> ParkedEvent {
+        ParkedEvent {
+            position: self.id().cast_unsigned(),
+            event_id: new_id(),
+            key: "key".to_owned(),
+            error: "broken".to_owned(),
+            attempts: 1,
+            parked_at: SystemClock.now(),
+            replay_requested: false,
+        }
+    }
+
+    /// Cuts an operation off wherever it waits.
+    async fn cut_off(&self, what: &str, operation: impl AsyncFn()) {
+        self.look(what).await;
+        let before = self.processes().await;
+        for moment in [Moment::Waiting, Moment::Woken] {
+            let times = at_every_await(moment, &operation, async || self.look(what).await).await;
+            self.cuts.fetch_add(times, Ordering::Relaxed);
+        }
+        assert_eq!(self.processes().await, before, "{what} cost a connection");
+    }
+
+    /// What is written next lasts, and nothing is held.
+    async fn look(&self, after: &str) {
+        let id = self.id();
+        let looking = async {
+            let insert = self.database.write(&INSERT).bind(id).bind(after);
+            insert.execute().await.unwrap();
+            let note: String = self.other.query(&NOTE).bind(id).scalar().await.unwrap();
+            assert_eq!(note, after);
+            for touch in &TOUCH_ALL {
+                self.other.write(touch).execute().await.unwrap();
+            }
+            let read: String = self.database.query(&NOTE).bind(id).scalar().await.unwrap();
+            assert_eq!(read, after, "what reads is not stuck in the past");
+        };
+        let looked = tokio::time::timeout(PATIENCE, looking).await;
+        assert!(looked.is_ok(), "{after} holds what others need");
+        if let Some(sessions) = &self.sessions {
+            sessions.lock().await.until_none_is_in_a_transaction().await;
+        }
+    }
+
+    /// Operations may complete without waiting, but not all of them.
+    fn end(self) {
+        let cuts = self.cuts.into_inner();
+        assert!(cuts >= 10, "only {cuts} operations were cut off");
+    }
+
+    async fn processes(&self) -> Vec<i32> {
+        match &self.sessions {
+            Some(sessions) => sessions.lock().await.processes().await,
+            None => Vec::new(),
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_or_transaction_that_is_cut_off_leaves_nothing_open(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let database = &world.database;
+    let insert = async || {
+        let mut transaction = database.begin().await.unwrap();
+        let insert = transaction.query(&INSERT).bind(world.id()).bind("inserted");
+        insert.execute().await.unwrap();
+        transaction
+    };
+    world.cut_off("begin", async || drop(database.begin().await.unwrap())).await;
+    world.cut_off("begin_derived", async || drop(database.begin_derived().await.unwrap())).await;
+    world.cut_off("a commit", async || insert().await.commit().await.unwrap()).await;
+    world.cut_off("a rollback", async || insert().await.rollback().await.unwrap()).await;
+    world
+        .cut_off("a statement that writes", async || {
+            database.write(&INSERT).bind(world.id()).bind("written").execute().await.unwrap();
+        })
+        .await;
+    world.cut_off("a statement that reads", async || drop(notes(database).await)).await;
+    world
+        .cut_off("reading in a snapshot", async || {
+            let mut snapshot = database.snapshot().await.unwrap();
+            notes(&mut snapshot).await;
+            snapshot.commit().await.unwrap();
+        })
+        .await;
+    world.cut_off("preparing", async || database.prepare(&NOTE).await.unwrap()).await;
+    world.end();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_or_checkpoint_that_is_cut_off_leaves_nothing_open(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let database = &world.database;
+    world
+        .cut_off("registering", async || {
+            world.register(NAME, &format!("testing.Thing{}", world.id())).await;
+        })
+        .await;
+    world.cut_off("acquiring", async || drop(world.lease().await)).await;
+    world
+        .cut_off("releasing", async || {
+            let lease = world.lease().await;
+            database.release(&lease).await.unwrap();
+            let status = database.status(NAME).await.unwrap().unwrap();
+            assert_eq!(status.lease, None, "the release was lost");
+        })
+        .await;
+    world.cut_off("releasing all", async || database.release_all().await.unwrap()).await;
+    let lease = world.lease().await;
+    world.cut_off("renewing", async || database.renew(&lease).await.unwrap()).await;
+    world
+        .cut_off("moving the checkpoint", async || {
+            let here = world.here().await;
+            let to = Checkpoint { position: here.position + 1, ..here };
+            let fenced = database.begin_fenced(&lease, here.position, to).await.unwrap();
+            database.commit(fenced).await.unwrap();
+        })
+        .await;
+    world
+        .cut_off("being fenced out", async || {
+            let here = world.here().await;
+            let late = database.begin_fenced(&lease, here.position + 7, here).await;
+            assert!(matches!(late.unwrap_err(), CheckpointError::Elsewhere { .. }));
+        })
+        .await;
+    world.cut_off("an error", async || database.record_error(NAME, "late").await.unwrap()).await;
+    world
+        .cut_off("statuses", async || assert_eq!(database.statuses().await.unwrap().len(), 2))
+        .await;
+    world
+        .cut_off("beginning anew", async || database.restart(OTHER, world.log_id).await.unwrap())
+        .await;
+    world.end();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parking_that_is_cut_off_leaves_nothing_open(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let database = &world.database;
+    let lease = world.lease().await;
+    world
+        .cut_off("parking", async || {
+            let here = world.here().await;
+            let mut fenced = database.begin_fenced(&lease, 0, here).await.unwrap();
+            let event = world.parked();
+            database.park(&mut fenced, NAME, &event).await.unwrap();
+            database.park_again(&mut fenced, NAME, &event).await.unwrap();
+            database.commit(fenced).await.unwrap();
+        })
+        .await;
+    let parked = database.parked_events(NAME, None, 0, 100).await.unwrap();
+    let first = parked.first().unwrap().position;
+    world
+        .cut_off("asking for a replay", async || {
+            assert!(database.request_replay(NAME, first).await.unwrap());
+        })
+        .await;
+    world
+        .cut_off("replaying", async || {
+            let here = world.here().await;
+            assert_eq!(database.keys_to_replay(NAME).await.unwrap(), ["key"]);
+            let mut fenced = database.begin_fenced(&lease, 0, here).await.unwrap();
+            database.unpark(&mut fenced, NAME, first).await.unwrap();
+            drop(fenced);
+        })
+        .await;
+    world
+        .cut_off("discarding", async || {
+            database.discard(NAME, first).await.unwrap();
+            assert!(!database.discard(NAME, first).await.unwrap(), "it is gone");
+        })
+        .await;
+    world.end();
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hand_over_that_is_cut_off_leaves_nothing_open(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let database = &world.database;
+    world
+        .cut_off("a hand-over", async || {
+            let mut handed = database.hand_over("another").await.unwrap();
+            // As the other one hands it back.
+            handed.epoch += 1;
+            assert!(database.take_over(&handed).await.unwrap());
+        })
+        .await;
+    world
+        .cut_off("a route", async || {
+            let epoch = database.charge().await.unwrap().epoch;
+            database.set_route(Some("http://elsewhere"), epoch).await.unwrap();
+        })
+        .await;
+    world
+        .cut_off("waiting for charge", async || drop(database.await_charge("another").await))
+        .await;
+    let scratch: Scratch = database.beside("scratch").await.unwrap();
+    world
+        .cut_off("replacing rows", async || {
+            let mut transaction = scratch.begin_replacing().await.unwrap();
+            scratch.replace_rows(&mut transaction, "thing").await.unwrap();
+            transaction.rollback().await.unwrap();
+        })
+        .await;
+    scratch.remove().await.unwrap();
+    world.end();
+}
