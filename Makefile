@@ -12,7 +12,7 @@ CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
 	test-scaffold test-crash \
-	check lint fmt generate bench clean-data figures help
+	check lint fmt generate bench bench-saga test-saga clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -28,6 +28,7 @@ test: ## install what the tests need if it is missing, then run all of them
 	@$(MAKE) test-readme
 	@$(MAKE) test-run
 	@$(MAKE) test-scaffold
+	@$(MAKE) test-saga
 	@$(MAKE) test-rust
 
 test-tools: ## install what the tests need if it is missing (Debian packages, .venv, node_modules)
@@ -84,7 +85,16 @@ figures: ## measure the release binary: import rate, cold start, memory, latency
 bench: ## compare the stores with others and write docs/benchmarks.md (SECONDS= of one run, ROUNDS=)
 	@cargo build --locked --release
 	@benchmarks/setup.sh
+	@benchmarks/saga.py --results target/saga.json
 	@benchmarks/bench.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-saga: ## the saga under more load than it can carry, on both engines (SECONDS=60, ROUNDS=, BEFORE_BIN=)
+	@cargo build --locked --release
+	@benchmarks/setup.sh
+	@benchmarks/saga.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) --results target/saga.json
+
+test-saga: ## the benchmark of the saga in a short form: the backlog drains and the books agree
+	@scripts/test-saga.sh
 
 clean-data: ## delete ./data: the store that `make run` made
 	@printf '\n==> Deleting ./data\n'

@@ -57,6 +57,8 @@ def main():
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--results', type=pathlib.Path, default=REPOSITORY / 'target/benchmarks.json',
                         help='where every run is kept, as JSON')
+    parser.add_argument('--saga', type=pathlib.Path, default=REPOSITORY / 'target/saga.json',
+                        help='what saga.py has kept of its runs, for the report')
     parser.add_argument('--report', type=pathlib.Path, default=REPOSITORY / 'docs/benchmarks.md')
     parser.add_argument('--only-report', action='store_true', help='write the report from kept results')
     arguments = parser.parse_args()
@@ -66,7 +68,10 @@ def main():
                 sys.exit(f'there is no {needed}: run `make bench`, which builds it')
         results = measure(arguments.seconds, arguments.rounds)
         arguments.results.write_text(json.dumps(results, indent=1))
-    report, failures = render(json.loads(arguments.results.read_text()))
+    results = json.loads(arguments.results.read_text())
+    if arguments.saga.exists():
+        results['saga'] = json.loads(arguments.saga.read_text())
+    report, failures = render(results)
     arguments.report.write_text(report)
     print(f'\n{arguments.report} is written')
     # A target that is missed is a finding; a run that failed is a failure.

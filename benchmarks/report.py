@@ -3,6 +3,7 @@ import dataclasses
 import pathlib
 import statistics
 
+import saga as saga_benchmark
 import stores
 
 #: Written by hand, after profiling.
@@ -52,6 +53,8 @@ invoice, charges it and confirms the order: {steps} events an order.
 {orders}
 
 {saga}
+
+{overload}
 
 ## Read models
 
@@ -123,7 +126,8 @@ def figure(value, unit):
 def render(results):
     """The page, and how many runs failed."""
     table = {(row['workload'], row['clients'], row['peer']): row for row in results['table']}
-    targets = list(all_targets(table, results['orders'], results['projections']))
+    overload = saga_rows(results)
+    targets = [*all_targets(table, results['orders'], results['projections']), *saga_targets(overload)]
     missed = [target for target in targets if not target.met]
     page = PAGE.format(
         findings=FINDINGS.read_text().strip(),
@@ -136,6 +140,7 @@ def render(results):
         readall=comparison(table, 'readall'),
         orders=orders_table(results['orders']),
         saga=saga(results['orders']),
+        overload=overload_section(overload, results),
         projections=projections_table(results['projections']),
         catch_up=results['catch_up'],
         preload=results['preload'],
@@ -231,6 +236,48 @@ def saga(orders):
     ours = orders['bascule']
     return (f'When the load ended {ours["unconfirmed_at_end"]:,.0f} of {ours["requests"]:,.0f} orders were not confirmed '
             f'yet; {ours["caught_up_after_s"]:.1f} s later all were.')
+
+
+def saga_rows(results):
+    """What the saga's benchmark measured, a row an engine and side; none where it was not run."""
+    return saga_benchmark.medians(results['saga']['runs']) if 'saga' in results else []
+
+
+#: Confirmed orders a second that are to be reached on two cores.
+CONFIRMED = {'sqlite': 800, 'postgres': 400}
+
+
+def saga_targets(rows):
+    for row in rows:
+        if row['side'] != 'admission':
+            continue
+        name = f'the saga under overload, {row["engine"]}'
+        yield Target(f'{name}: confirmed', row['confirmed_per_s'], CONFIRMED[row['engine']], unit=' orders/s')
+        yield Target(f'{name}: CPU of the server', row['cpu_ms_per_order'], 2, at_most=True, unit=' ms an order')
+        yield Target(f'{name}: what the CPU allows that is confirmed', row['cpu_used'], 0.85, unit='')
+        yield Target(f'{name}: longest lag', row['longest_lag_s'], 10, at_most=True, unit=' s')
+        yield Target(f'{name}, reads: 99th percentile beside quiet', row['read_ratio'], 3, at_most=True)
+        yield Target(f'the saga at half load, {row["engine"]}: confirmed, 99th percentile', row['confirmation_p99_ms'],
+                     300, at_most=True, unit=' ms')
+
+
+def overload_section(rows, results):
+    if not rows:
+        return ''
+    head = ['', 'placed/s', 'refused', 'confirmed/s', 'behind at the end', 'longest lag', 'drained after',
+            'CPU an order', 'reads p99, quiet → loaded', 'confirmed at half load, p50 / p99']
+    table = markdown(head, [[
+        f'{row["engine"]}, {row["side"]}', f'{row["placed_per_s"]:,.0f}', f'{row["refused"]:,.0f}',
+        f'{row["confirmed_per_s"]:,.0f}', f'{row["unconfirmed_at_end"]:,.0f}', f'{row["longest_lag_s"]:.1f} s',
+        f'{row["drained_after_s"]:.1f} s', f'{row["cpu_ms_per_order"]:.2f} ms',
+        f'{row["read_quiet_p99_ms"]:.1f} → {row["read_p99_ms"]:.1f} ms',
+        f'{row["confirmation_p50_ms"]:.0f} / {row["confirmation_p99_ms"]:.0f} ms'] for row in rows])
+    return ('### Under more load than the saga can carry\n\n64 connections place orders for '
+            f'{results["saga"]["seconds"]:g} s as fast as they are taken in, and wait as long as `Retry-After` says '
+            'when they are refused; 100 reads a second go on beside. With admission, and the same build without. '
+            'The lag is the age of the oldest event that any subscription has not done; the CPU is the server\'s '
+            '(without PostgreSQL\'s), over all orders until the last was confirmed. Then half of what was confirmed '
+            f'a second is placed at a constant rate.\n\n{table}')
 
 
 def projections_table(projections):

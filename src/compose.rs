@@ -54,6 +54,7 @@ pub async fn environment(configuration: &Configuration) -> anyhow::Result<(Envir
     let lookup_key = opened.vault.lookup_key().await.context("the event store's key of lookups")?;
     let environment = Environment::new(store, codec, Arc::new(SystemClock), lookup_key)
         .with_runtime(configuration.replica.runtime())
+        .with_admission(configuration.admission.gate())
         .with_cache(configuration.cache);
     let environment = match &opened.snapshots {
         Some(snapshots) => environment.with_snapshots(Arc::clone(snapshots)),

@@ -11,6 +11,7 @@ use database::{DatabaseError, Engine};
 use figment::Figment;
 use figment::providers::{Env, Format as _, Serialized, Toml};
 use http::HostName;
+use kernel::admission::Admission;
 use kernel::cache::CacheOptions;
 use kernel::credentials::{ConnectionUrl, Secret};
 use kernel::keys::SecretKey;
@@ -53,6 +54,8 @@ pub struct Configuration {
     pub log: Log,
     /// What is kept in memory: under `aggregates`, how many recently used ones. 0 turns it off.
     pub cache: CacheOptions,
+    /// When nothing new is begun.
+    pub admission: AdmissionSettings,
     /// This process among others on the same store.
     pub replica: Replica,
     /// The billing module.
@@ -113,6 +116,28 @@ impl Replica {
     }
 }
 
+/// When nothing new is begun: while what was begun waits too long for its turn.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdmissionSettings {
+    /// How many milliseconds an event may wait until a policy turns to it. While one waits longer, orders
+    /// are refused with 503. 0: everything is admitted.
+    pub max_lag_ms: u32,
+}
+
+impl Default for AdmissionSettings {
+    fn default() -> Self {
+        Self { max_lag_ms: 5_000 }
+    }
+}
+
+impl AdmissionSettings {
+    /// The gate of this process.
+    pub fn gate(self) -> Admission {
+        Admission::new(Duration::from_millis(self.max_lag_ms.into()))
+    }
+}
+
 /// How the program logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,6 +177,7 @@ impl Default for Configuration {
                 format: LogFormat::Auto,
             },
             cache: CacheOptions::default(),
+            admission: AdmissionSettings::default(),
             replica: Replica::default(),
             #[cfg(feature = "billing")]
             billing: billing::BillingSettings::default(),

@@ -167,6 +167,15 @@ fn start_subscriptions(
     shutdown: &CancellationToken,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let of_all = system.modules.iter().flat_map(|module| &module.subscriptions);
+    let backlogs = of_all.filter_map(|subscription| subscription.backlog()).collect();
+    let (admission, clock) = (&system.environment.admission, &system.environment.clock);
+    let watching = admission.clone().watch(backlogs, clock.clone());
+    let until = shutdown.clone();
+    tasks.spawn(async move {
+        // Ends at the shutdown only.
+        until.run_until_cancelled(watching).await;
+    });
     for module in &mut system.modules {
         for subscription in std::mem::take(&mut module.subscriptions) {
             tasks.spawn(subscription.run(shutdown.clone()));

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod administration;
+mod admission;
 mod architecture;
 mod bench;
 mod browsers;

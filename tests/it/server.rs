@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use testkit::postgres::{TestDatabase, execute};
 
 /// Longer than anything here takes, shorter than the patience of whoever waits for the tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Whoever waits for the server to get somewhere looks this often, and leaves it the processor.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 

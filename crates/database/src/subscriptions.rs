@@ -20,7 +20,7 @@ pub use self::statements::STATEMENTS;
 use self::statements::{
     ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,
     PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,
-    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, STOP, TAKE_LOG, UNPARK, WIDEN,
+    REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, STOP, TAKE_LOG, TELL_WAITING, UNPARK, WIDEN,
 };
 pub(crate) use self::statements::{FORGET_ANSWERS, PARKED, UNPARK_ALL};
 use crate::{Database, DatabaseError, Row, Transaction};
@@ -108,6 +108,7 @@ fn status(row: &Row) -> Result<SubscriptionStatus, DatabaseError> {
         parked: row.get::<i64>("parked")?.cast_unsigned(),
         reset_at: row.get("reset_at")?,
         stopped: row.get("stopped")?,
+        waiting_since: row.get("waiting_since")?,
     })
 }
 
@@ -256,6 +257,16 @@ impl SubscriptionStore for Database {
         let holder = self.query(&HOLDER).bind(&subscription).fetch_optional().await?;
         let holder = holder.map(|row| row.get("owner")).transpose()?.flatten();
         Err(CheckpointError::LeaseLost { subscription, holder })
+    }
+
+    async fn tell_waiting(
+        &self,
+        lease: &Lease,
+        waiting_since: Option<DateTime<Utc>>,
+    ) -> Result<(), CheckpointError> {
+        let tell = self.write(&TELL_WAITING).bind(&lease.subscription).bind(lease.token);
+        tell.bind(waiting_since).execute().await?;
+        Ok(())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), CheckpointError> {

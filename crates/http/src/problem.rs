@@ -14,6 +14,7 @@ use actix_web::http::header::{
     ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
 use actix_web::{HttpResponse, ResponseError};
+use kernel::admission::Backlogged;
 use kernel::event::{Position, Revision};
 use kernel::execution::ExpectedAt;
 use kernel::store::BoxError;
@@ -163,6 +164,13 @@ impl Problem {
     /// Too much is being asked at once (503).
     pub fn overloaded(detail: impl AsRef<str>) -> Self {
         Self::new(ProblemKind::Overloaded, detail).retry_after(1)
+    }
+
+    /// What was begun still waits for its turn (503).
+    pub fn backlog(refused: Backlogged) -> Self {
+        let detail = format!("Try again in {} s.", refused.retry_after);
+        let seconds = u16::try_from(refused.retry_after).unwrap_or(u16::MAX);
+        Self::new(ProblemKind::Backlog, detail).retry_after(seconds)
     }
 
     /// Something the server needs does not answer (503). The source goes to the log.

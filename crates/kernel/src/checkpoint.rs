@@ -88,6 +88,9 @@ pub struct SubscriptionStatus {
     pub reset_at: DateTime<Utc>,
     /// Whether it was stopped because the log went back, and was not reset since.
     pub stopped: bool,
+    /// Since when its oldest event has been waiting for its turn, as its owner said last. Told only
+    /// while that is long.
+    pub waiting_since: Option<DateTime<Utc>>,
 }
 
 /// Why a subscription's own database did not do what was asked.
@@ -159,6 +162,14 @@ pub trait SubscriptionStore: Send + Sync + 'static {
 
     /// Makes the lease last for its time to live from now on.
     async fn renew(&self, lease: &Lease) -> Result<(), CheckpointError>;
+
+    /// Keeps since when the oldest event has been waiting for its turn, for the other replicas to see.
+    /// Nothing happens if the lease is lost.
+    async fn tell_waiting(
+        &self,
+        lease: &Lease,
+        waiting_since: Option<DateTime<Utc>>,
+    ) -> Result<(), CheckpointError>;
 
     /// Ends the lease, so that another replica need not wait for it to expire. Nothing happens if
     /// it is lost already.

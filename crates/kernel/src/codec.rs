@@ -245,6 +245,13 @@ impl Codec {
         self.incarnation.as_ref().map_or(0, |incarnation| *incarnation.borrow())
     }
 
+    /// Has the key of a holder in memory, made if need be. For who is about to seal while others wait:
+    /// what is out of reach here fails there.
+    pub async fn fetch_key(&self, holder: KeyHolder) -> Result<(), KeyError> {
+        self.sealing_key(holder).await?;
+        Ok(())
+    }
+
     async fn sealing_key(&self, holder: KeyHolder) -> Result<Option<SubjectKey>, KeyError> {
         let incarnation = self.incarnation();
         if let Some((of, key)) = self.sealing_keys.get(&holder)

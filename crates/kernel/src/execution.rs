@@ -6,6 +6,7 @@ mod expected;
 mod failure;
 mod loaded;
 mod loading;
+mod shared;
 mod unit;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use self::failure::{ExecuteError, LoadError};
 pub use self::loaded::Loaded;
 pub use self::unit::{Committed, UnitOfWork};
 use self::unit::{Retries, Source};
+use crate::admission::Admission;
 use crate::cache::{AggregateCache, CacheOptions};
 use crate::codec::Codec;
 use crate::decider::Decider;
@@ -47,6 +49,8 @@ pub struct Environment {
     /// How this process runs its subscriptions.
     pub runtime: RuntimeOptions,
     incarnation: watch::Receiver<u64>,
+    /// Whether something new may be begun.
+    pub admission: Admission,
     aggregates: AggregateCache,
     snapshots: Snapshots,
 }
@@ -85,13 +89,29 @@ impl Environment {
     ) -> Self {
         let aggregates = AggregateCache::new(CacheOptions::default());
         let (runtime, snapshots) = (RuntimeOptions::default(), Snapshots::new(None));
+        let admission = Admission::default();
         let (codec, incarnation) = (codec.beside(&*store), store.watch_incarnation());
-        Self { store, codec, clock, lookup_key, runtime, incarnation, aggregates, snapshots }
+        Self {
+            store,
+            codec,
+            clock,
+            lookup_key,
+            runtime,
+            incarnation,
+            admission,
+            aggregates,
+            snapshots,
+        }
     }
 
     /// The same, running its subscriptions in another way than the usual one.
     pub fn with_runtime(self, runtime: RuntimeOptions) -> Self {
         Self { runtime, ..self }
+    }
+
+    /// The same, beginning nothing new while the gate is closed.
+    pub fn with_admission(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// The same with another cache of its own.
@@ -177,13 +197,10 @@ impl Environment {
             let mut work = UnitOfWork::new(self, cause, source);
             let outcome = attempt(&mut work).await;
             source = Source::Log;
-            let assumes = work.assumes();
-            let value = match outcome {
-                Ok(_) if work.is_unproven() => continue,
-                Ok(value) => value,
-                Err(error) if assumes && error.is_decision() => continue,
-                Err(error) => return Err(error),
-            };
+            if work.is_to_be_decided_again(&outcome) {
+                continue;
+            }
+            let (value, assumes) = (outcome?, work.assumes());
             match work.commit().await {
                 Ok(committed) if assumes && committed.is_repetition() => {}
                 Ok(committed) => return Ok((value, committed)),

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
@@ -106,6 +106,9 @@ impl LeaseStatus {
 /// What goes without wanted events is written at most this often.
 const SAVE_IDLE_EVERY: Duration = Duration::from_secs(1);
 
+/// How long an event waits for its turn before the other replicas are told.
+const WORTH_TELLING: TimeDelta = TimeDelta::seconds(1);
+
 /// A lease in the hands of its owner: it is renewed while it is worked with, and every transaction
 /// of the owner goes through it.
 pub(crate) struct HeldLease<S> {
@@ -121,6 +124,8 @@ pub(crate) struct HeldLease<S> {
     renewed: Instant,
     saved: Instant,
     committing: Option<Committing>,
+    /// What the other replicas were told of the oldest event that waits for its turn.
+    told_waiting: Option<DateTime<Utc>>,
 }
 
 /// A commit under way.
@@ -140,8 +145,19 @@ impl<S: SubscriptionStore> HeldLease<S> {
         state: Arc<watch::Sender<SubscriptionState>>,
     ) -> Self {
         let stored = lease.checkpoint;
-        let (acquired, renewed, saved, committing) = (begun, begun, begun, None);
-        Self { store, lease, state, tick, stored, acquired, renewed, saved, committing }
+        Self {
+            store,
+            lease,
+            state,
+            tick,
+            stored,
+            acquired: begun,
+            renewed: begun,
+            saved: begun,
+            committing: None,
+            // What a former owner left is not so any more.
+            told_waiting: Some(DateTime::UNIX_EPOCH),
+        }
     }
 
     /// Where the stored checkpoint is.
@@ -223,6 +239,21 @@ impl<S: SubscriptionStore> HeldLease<S> {
             self.renewed = begun;
         }
         Ok(status)
+    }
+
+    /// Tells the other replicas since when the oldest event has been waiting for its turn. One that
+    /// waits for a moment only is not worth a write.
+    pub(crate) async fn tell_waiting(
+        &mut self,
+        waiting_since: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<(), CheckpointError> {
+        let waiting_since = waiting_since.filter(|since| now - since >= WORTH_TELLING);
+        if waiting_since != self.told_waiting {
+            self.store.tell_waiting(&self.lease, waiting_since).await?;
+            self.told_waiting = waiting_since;
+        }
+        Ok(())
     }
 
     /// Opens a transaction at whose end the checkpoint is at `to`.

@@ -4,6 +4,8 @@
 //! No SQL and no HTTP here: adapters implement the ports ([`store::EventStore`],
 //! [`keys::KeyVault`], [`checkpoint::SubscriptionStore`]).
 
+pub mod admission;
+pub mod backlog;
 pub mod backoff;
 pub mod cache;
 pub mod checkpoint;

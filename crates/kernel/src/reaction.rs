@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::reacting::Reacting;
+use crate::backlog::Backlog;
 use crate::checkpoint::SubscriptionStore;
 use crate::codec::{CodecError, Envelope, EventSet};
 use crate::event::RecordedEvent;
@@ -175,7 +176,8 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
         let supervisor = Supervisor::new(identity, environment.clone(), Arc::clone(&store));
         let identity = Arc::clone(&supervisor.identity);
         let position = supervisor.position.clone();
-        let reacting = Reacting::new(reaction, identity, environment, store, position);
+        let backlog = supervisor.backlog.clone();
+        let reacting = Reacting::new(reaction, identity, environment, store, position, backlog);
         Self { supervisor, reacting }
     }
 }
@@ -188,6 +190,14 @@ impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {
         self.supervisor.state.subscribe()
+    }
+
+    fn backlog(&self) -> Option<Backlog> {
+        match R::KIND {
+            ReactionKind::Policy => Some(self.supervisor.backlog.clone()),
+            // What a reactor calls decides how many calls are under way, and an upkeep is never urgent.
+            ReactionKind::Reactor | ReactionKind::Upkeep => None,
+        }
     }
 
     async fn run(mut self: Box<Self>, shutdown: CancellationToken) {

@@ -97,6 +97,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
         outlook: &mut Option<Outlook>,
     ) -> Result<(), Interruption> {
         lag::tell_parked(status);
+        // Of an owner that is gone nothing is known.
+        let runs = status.lease.as_ref().is_some_and(|lease| !lease.expired && !lease.handed_over);
+        self.backlog.set(status.waiting_since.filter(|_| runs));
         if status.checkpoint.log_id != self.environment.store.log_id() {
             return Err(self.another_log());
         }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlog;
 use crate::codec::EventSet;
 use crate::event::{EventFilter, Position, RecordedEvent, family};
 use crate::projection::Projection;
@@ -162,6 +163,12 @@ pub trait Subscription: Send {
     /// How it is, changing while it runs.
     fn state(&self) -> watch::Receiver<SubscriptionState>;
 
+    /// Since when its oldest event has been waiting for its turn, here or on the replica that runs
+    /// it. `None` of what nothing that is begun waits for.
+    fn backlog(&self) -> Option<Backlog> {
+        None
+    }
+
     /// Works until shut down, on one replica at a time; the others stand by. Failures are retried
     /// inside.
     async fn run(self: Box<Self>, shutdown: CancellationToken);
@@ -237,6 +244,11 @@ impl LogReader {
         Ok(page)
     }
 
+    /// Whether the log is known to go on after what was read.
+    pub(crate) fn has_more(&self) -> bool {
+        *self.head.borrow() > self.position
+    }
+
     /// Fails once the log went back since this reader was made.
     pub fn expect_no_return(&self) -> Result<(), ReadError> {
         match self.incarnation.has_changed() {
@@ -248,7 +260,7 @@ impl LogReader {
 
     /// Waits until the log has grown since the last read, or went back.
     pub async fn wait(&mut self) {
-        if *self.head.borrow() > self.position || self.expect_no_return().is_err() {
+        if self.has_more() || self.expect_no_return().is_err() {
             return;
         }
         // Not `changed`, which would mark the new incarnation as seen.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::backlog::Backlog;
 use crate::backoff;
 use crate::checkpoint::{Checkpoint, CheckpointError, Registration, SubscriptionStore};
 use crate::event::{Position, RecordedEvent};
@@ -133,6 +134,8 @@ pub(crate) struct Supervisor<S> {
     /// after that time, whatever its checkpoint says. It may be kept beside the log, and have gone back
     /// with it.
     went_back: bool,
+    /// Since when its oldest event has been waiting, on whichever replica it runs.
+    pub(crate) backlog: Backlog,
     pauses: ExponentialBackoff,
     recorded: Option<(String, Instant)>,
     /// A lease that is being asked for: the answer is waited for even when nobody wants it any more,
@@ -153,6 +156,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             position: watch::Sender::new(0),
             state: Arc::new(watch::Sender::new(SubscriptionState::Starting)),
             beyond: None,
+            backlog: Backlog::default(),
             pauses: backoff::endless(FIRST_PAUSE, LONGEST_PAUSE),
             recorded: None,
             acquiring: None,
@@ -188,6 +192,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             };
             let unsaved = worker.stop();
             self.notice_that_it_went_back();
+            self.backlog.set(None);
             if let Some(lease) = held {
                 if lease.held_for() > LONGEST_PAUSE {
                     // Having run well for a while, it begins again with the shortest pause.

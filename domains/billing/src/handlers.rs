@@ -6,19 +6,22 @@ use billing_contract::{BillTo, InvoiceId, VoidReason};
 use chrono::Datelike as _;
 use database::Database;
 use event_contract::Personal;
+use kernel::codec::CodecError;
 use kernel::decider::Decider as _;
 use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, UnitOfWork};
+use kernel::keys::KeyHolder;
 use kernel::projection::Progress;
 use kernel::store::AppendError;
 use orders_contract::{OrderId, OrderPlaced};
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::NAME;
 use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
 use crate::domain::{
     Command, CreditNote, InvoiceDecider, IssueInvoice, Receipt, Refusal, Repayment, VoidInvoice,
 };
+use crate::numbering::Numbering;
 use crate::settings::BillingSettings;
 
 /// The billing of this process. Cheap to clone.
@@ -31,9 +34,8 @@ pub struct Billing {
     pub(crate) views: Progress,
     /// How far the known customers have come.
     pub(crate) known_customers: Progress,
-    /// Held by whoever takes a number. It only spares this process's tasks the conflicts they
-    /// would have with each other; what makes numbers unique is the series stream's revision.
-    numbering: Arc<Mutex<()>>,
+    /// The documents that wait for their numbers.
+    pub(crate) numbering: Arc<Numbering>,
 }
 
 /// What a command on one document gives.
@@ -50,11 +52,12 @@ pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
 }
 
 /// The document that was decided on.
-type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
+pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
 
 /// A document that needs a number.
-enum Numbered<'a> {
-    Invoice { order: &'a OrderPlaced, bill_to: Option<Personal<BillTo>> },
+#[derive(Debug, Clone)]
+pub(crate) enum Numbered {
+    Invoice { order: OrderPlaced, bill_to: Option<Personal<BillTo>> },
     CreditNote { voids: InvoiceId, reason: VoidReason },
 }
 
@@ -78,7 +81,13 @@ impl Billing {
         bill_to: Option<Personal<BillTo>>,
         cause: &Cause,
     ) -> Outcome {
-        self.number(Numbered::Invoice { order, bill_to }, cause).await
+        if bill_to.is_some() {
+            // Others wait while a document is sealed.
+            let (subject, purpose) = (order.customer_id, NAME.to_owned());
+            let key = self.environment.codec.fetch_key(KeyHolder { subject, purpose });
+            key.await.map_err(CodecError::from)?;
+        }
+        self.number(Numbered::Invoice { order: order.clone(), bill_to }, cause).await
     }
 
     /// Voids an invoice by a credit note over its whole sum.
@@ -97,24 +106,14 @@ impl Billing {
         self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
     }
 
-    /// Decides and numbers a document.
-    async fn number(&self, document: Numbered<'_>, cause: &Cause) -> Outcome {
-        let _turn = self.numbering.lock().await;
-        let document = &document;
-        let attempt = self.environment.in_unit(cause, |work| {
-            Box::pin(async move {
-                match document {
-                    Numbered::Invoice { order, bill_to } => {
-                        self.record_issue(work, order, bill_to.clone()).await
-                    }
-                    Numbered::CreditNote { voids, reason } => {
-                        self.record_void(work, *voids, *reason).await
-                    }
-                }
-            })
-        });
-        let (document, committed) = attempt.await?;
-        Ok(committed.executed(&document))
+    /// Decides on a document and takes its number, as one of those that are numbered together.
+    pub(crate) async fn record(&self, work: &mut UnitOfWork<'_>, document: &Numbered) -> Decided {
+        match document {
+            Numbered::Invoice { order, bill_to } => {
+                self.record_issue(work, order, bill_to.clone()).await
+            }
+            Numbered::CreditNote { voids, reason } => self.record_void(work, *voids, *reason).await,
+        }
     }
 
     async fn record_issue(

@@ -15,13 +15,14 @@
 //! customers.CustomerErased ────► InvoiceViews, retention: documents are kept as the law says
 //! ```
 //!
-//! `domain` decides (`domain/series.rs` has the law on numbers), `handlers` number documents and
-//! carry commands in, `policies` react to orders and payments, `sync` takes the legacy system's
+//! `domain` decides (`domain/series.rs` has the law on numbers), `handlers` carry commands in,
+//! `numbering` numbers the documents that are pending together, `policies` react to orders and payments, `sync` takes the legacy system's
 //! word, `projections` and `queries` keep and read the read models, `http` answers.
 
 pub mod domain;
 pub mod handlers;
 mod http;
+mod numbering;
 pub mod policies;
 pub mod projections;
 pub mod queries;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use database::{Database, DatabaseError};
+use kernel::admission::Backlogged;
 use kernel::event::Position;
 use kernel::execution::{Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError};
 use kernel::projection::Progress;
@@ -39,6 +40,9 @@ pub enum PlaceError {
     /// The customer can no longer order.
     #[error("the customer is closed")]
     CustomerClosed,
+    /// What follows from earlier orders still waits for its turn.
+    #[error(transparent)]
+    Backlogged(#[from] Backlogged),
     /// The known customers did not catch up in time, so that nobody can tell.
     #[error("whether the customer may order is not known yet; try again")]
     StaleReadModel {
@@ -63,8 +67,10 @@ pub enum PlaceError {
 pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
 
 impl Orders {
-    /// Places an order for a customer who may order.
+    /// Places an order for a customer who may order, unless those before it wait too long for what
+    /// follows from them.
     pub async fn place(&self, request: PlaceOrder, cause: &Cause) -> Result<Executed, PlaceError> {
+        self.environment.admission.check()?;
         let id = request.order_id;
         if let Err(refusal) = self.check_customer(request.customer_id).await {
             // A repetition of a request that was carried out answers as it did, whatever has

@@ -75,6 +75,9 @@ pub(super) const SEIZE: Statement = timed!(
 pub(super) const RENEW: Statement = timed!(
     "UPDATE checkpoint SET expires_at = " (now + "$3") " WHERE subscription = $1 AND token = $2"
 );
+pub(super) const TELL_WAITING: Statement = Statement::Same(
+    "UPDATE checkpoint SET waiting_since = $3 WHERE subscription = $1 AND token = $2",
+);
 pub(super) const RELEASE: Statement = Statement::Same(
     "UPDATE checkpoint SET owner = NULL, token = NULL, expires_at = NULL \
      WHERE subscription = $1 AND token = $2",
@@ -97,7 +100,7 @@ macro_rules! status {
             "SELECT subscription, kind, log_id, position, event_id, updated_at, families, owner, \
              token, expires_at, elsewhere, \
              (expires_at <= " now " OR expires_at > " (now + "600") ") AS expired, last_error, failed_at, \
-             reset_at, stopped_at IS NOT NULL AS stopped, \
+             reset_at, stopped_at IS NOT NULL AS stopped, waiting_since, \
              (SELECT count(*) FROM parked_event \
              WHERE parked_event.subscription = checkpoint.subscription) AS parked \
              FROM checkpoint " $($which)?

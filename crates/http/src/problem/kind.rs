@@ -42,6 +42,9 @@ pub enum ProblemKind {
     StaleRead,
     /// Too much is being asked at once. Try again.
     Overloaded,
+    /// Earlier orders still wait for their turn: nothing new is begun until they are handled. Try again
+    /// after `Retry-After`.
+    Backlog,
     /// Something the server needs does not answer. Try again.
     Unavailable,
     /// A defect of the server. The log has the details, under the answer's `request_id`.
@@ -50,7 +53,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them, in the order of their status.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -70,6 +73,7 @@ impl ProblemKind {
         Self::Internal,
         Self::StaleRead,
         Self::Overloaded,
+        Self::Backlog,
         Self::Unavailable,
     ];
 
@@ -154,6 +158,11 @@ impl ProblemKind {
             Self::Overloaded => {
                 ("/problems/overloaded", S::SERVICE_UNAVAILABLE, "The server is overloaded")
             }
+            Self::Backlog => (
+                "/problems/backlog",
+                S::SERVICE_UNAVAILABLE,
+                "Earlier orders still wait for their turn",
+            ),
             Self::Unavailable => (
                 "/problems/unavailable",
                 S::SERVICE_UNAVAILABLE,

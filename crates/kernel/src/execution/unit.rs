@@ -1,5 +1,7 @@
 //! A unit of work: what is decided at once over one or several aggregates, and how it is appended.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,17 +38,35 @@ pub struct UnitOfWork<'a> {
     undetermined: Option<StreamName>,
     changes: Vec<Change>,
     recorded: usize,
+    /// What others record that share the append with this one: `None` when nobody does.
+    ahead: Option<Ahead>,
     /// What the decisions of this unit may know.
     pub context: Context,
 }
 
 /// An aggregate's new events, and what is to be remembered once they are in the log.
-struct Change {
-    request: AppendRequest,
-    remember: Remember,
+pub(super) struct Change {
+    pub(super) request: AppendRequest,
+    pub(super) remember: Remember,
+    /// The aggregate after them, for the units that share the append.
+    evolved: Option<Evolved>,
 }
 
-type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
+pub(super) type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
+
+type Evolved = Arc<dyn Any + Send + Sync>;
+
+/// Aggregates as the units before this one leave them, by stream: what is appended together is
+/// decided one after the other.
+#[derive(Default)]
+pub(super) struct Ahead(HashMap<StreamName, Evolved>);
+
+impl Ahead {
+    fn get<D: Decider>(&self, stream: &StreamName, extent: Extent) -> Option<Arc<Loaded<D>>> {
+        let known = Arc::clone(self.0.get(stream)?).downcast::<Loaded<D>>().ok()?;
+        (known.extent == extent).then_some(known)
+    }
+}
 
 impl<'a> UnitOfWork<'a> {
     pub(super) fn new(environment: &'a Environment, cause: &'a Cause, source: Source) -> Self {
@@ -59,8 +79,41 @@ impl<'a> UnitOfWork<'a> {
             undetermined: None,
             changes: Vec::new(),
             recorded: 0,
+            ahead: None,
             context: Context { now: environment.clock.now() },
         }
+    }
+
+    /// The same, decided after others that it shares the append with.
+    pub(super) fn after(self, ahead: Ahead) -> Self {
+        Self { ahead: Some(ahead), ..self }
+    }
+
+    /// Gives up what was decided. What the units before it leave.
+    pub(super) fn abandon(self) -> Ahead {
+        self.ahead.unwrap_or_default()
+    }
+
+    /// What is to be appended, and what this unit and those before it leave.
+    pub(super) fn finish(self) -> (Vec<Change>, Ahead) {
+        let Self { ahead, mut changes, .. } = self;
+        let mut ahead = ahead.unwrap_or_default();
+        for change in &mut changes {
+            if let Some(evolved) = change.evolved.take() {
+                ahead.0.insert(change.request.stream.clone(), evolved);
+            }
+        }
+        (changes, ahead)
+    }
+
+    /// Bytes of what is to be appended.
+    pub(super) fn bytes(&self) -> usize {
+        let events = self.changes.iter().flat_map(|change| &change.request.events);
+        events.map(NewEvent::size).sum()
+    }
+
+    fn ahead<D: Decider>(&self, stream: &StreamName, extent: Extent) -> Option<Arc<Loaded<D>>> {
+        self.ahead.as_ref()?.get(stream, extent)
     }
 
     /// An aggregate to decide on.
@@ -96,7 +149,8 @@ impl<'a> UnitOfWork<'a> {
         &mut self,
         stream: StreamName,
     ) -> Result<Arc<Loaded<D>>, LoadError> {
-        let known = self.environment.remembered::<D>(&stream, Extent::Whole).is_some();
+        let known = self.environment.remembered::<D>(&stream, Extent::Whole).is_some()
+            || self.ahead::<D>(&stream, Extent::Whole).is_some();
         if known || self.source == Source::Log {
             return self.load_stream(stream).await;
         }
@@ -109,6 +163,10 @@ impl<'a> UnitOfWork<'a> {
         stream: StreamName,
         extent: Extent,
     ) -> Result<Arc<Loaded<D>>, LoadError> {
+        if let Some(known) = self.ahead(&stream, extent) {
+            // As true as what it is appended with.
+            return Ok(known);
+        }
         if self.source == Source::Memory && !self.environment.aggregates.is_off() {
             let known = self.environment.remembered(&stream, extent);
             let outcome = if known.is_some() { "hit" } else { "miss" };
@@ -187,10 +245,13 @@ impl<'a> UnitOfWork<'a> {
                 foreign: None,
             });
         }
-        let evolved =
-            self.environment.remembers::<D>().then(|| loaded.evolved(events, &new_events));
+        let remembers = self.environment.remembers::<D>();
+        let evolved = (remembers || self.ahead.is_some())
+            .then(|| Arc::new(loaded.evolved(events, &new_events)));
+        let for_others = self.ahead.is_some().then(|| evolved.clone()).flatten();
         let remember = move |environment: &Environment, appended: Appended| {
-            if let Some(mut evolved) = evolved {
+            if let Some(evolved) = evolved.filter(|_| remembers) {
+                let mut evolved = Arc::unwrap_or_clone(evolved);
                 evolved.position = appended.position;
                 environment.remember(evolved);
             }
@@ -202,13 +263,26 @@ impl<'a> UnitOfWork<'a> {
                 events: new_events,
             },
             remember: Box::new(remember),
+            evolved: for_others.map(|evolved| evolved as Evolved),
         });
         Ok(())
     }
 
+    /// Whether a decision may come out otherwise on what the log says: only an append proves that
+    /// what was taken from memory was still true.
+    pub(super) fn is_to_be_decided_again<T, R: std::error::Error>(
+        &self,
+        outcome: &Result<T, ExecuteError<R>>,
+    ) -> bool {
+        match outcome {
+            Ok(_) => self.is_unproven(),
+            Err(error) => self.assumes && error.is_decision(),
+        }
+    }
+
     /// Whether what it came to rests on memory alone, so that it has to be decided on what the log
     /// says before it is answered.
-    pub(super) fn is_unproven(&self) -> bool {
+    fn is_unproven(&self) -> bool {
         let proves = |change: &Change| {
             self.undetermined.as_ref().is_none_or(|asked| *asked == change.request.stream)
         };
@@ -221,46 +295,58 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// Appends everything recorded, all or nothing.
-    ///
-    /// An append whose outcome is unknown is settled here: the same ids are appended again.
     pub(super) async fn commit(self) -> Result<Committed, AppendError> {
-        let Self { environment, changes, incarnation, .. } = self;
-        if changes.is_empty() {
-            return Ok(Committed::default());
-        }
-        let store = &environment.store;
-        let (requests, remember): (Vec<_>, Vec<_>) =
-            changes.into_iter().map(|change| (change.request, change.remember)).unzip();
-        let mut retries = Retries::default();
-        let mut was_unknown = false;
-        let mut appended = loop {
-            if environment.incarnation() != incarnation {
-                // It was decided, and sealed, on what may be gone.
-                let found = if was_unknown { found(environment, &requests).await? } else { None };
-                break found.ok_or(AppendError::WentBack)?;
-            }
-            let outcome = match <[AppendRequest; 1]>::try_from(requests.clone()) {
-                Ok([request]) => store.append(request).await.map(|appended| vec![appended]),
-                Err(requests) => store.append_many(requests).await,
-            };
-            match outcome {
-                Ok(appended) => break appended,
-                Err(AppendError::OutcomeUnknown(_)) if retries.again().await => was_unknown = true,
-                Err(error) => return Err(error),
-            }
-        };
-        for (appended, remember) in appended.iter_mut().zip(remember) {
-            // After an unknown outcome it is most likely our own that stands there already. What
-            // it says may still be another's, who decided otherwise: it is read when it is needed.
-            if !appended.repeated {
-                remember(environment, *appended);
-            } else if was_unknown {
-                appended.repeated = false;
-            }
-        }
-        let streams = requests.into_iter().map(|request| request.stream);
-        Ok(Committed(streams.zip(appended).collect()))
+        let (environment, incarnation) = (self.environment, self.incarnation);
+        let (changes, _) = self.finish();
+        let streams = changes.iter().map(|change| change.request.stream.clone()).collect();
+        let appended = append(environment, incarnation, changes).await?;
+        Ok(Committed::new(streams, appended))
     }
+}
+
+/// Appends changes of different streams, all or nothing, and remembers what became of them.
+///
+/// An append whose outcome is unknown is settled here: the same ids are appended again. What was
+/// decided in an earlier incarnation of the log is not appended to a later one.
+pub(super) async fn append(
+    environment: &Environment,
+    incarnation: u64,
+    changes: Vec<Change>,
+) -> Result<Vec<Appended>, AppendError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = &environment.store;
+    let (requests, remember): (Vec<_>, Vec<_>) =
+        changes.into_iter().map(|change| (change.request, change.remember)).unzip();
+    let mut retries = Retries::default();
+    let mut was_unknown = false;
+    let mut appended = loop {
+        if environment.incarnation() != incarnation {
+            // It was decided, and sealed, on what may be gone.
+            let found = if was_unknown { found(environment, &requests).await? } else { None };
+            break found.ok_or(AppendError::WentBack)?;
+        }
+        let outcome = match <[AppendRequest; 1]>::try_from(requests.clone()) {
+            Ok([request]) => store.append(request).await.map(|appended| vec![appended]),
+            Err(requests) => store.append_many(requests).await,
+        };
+        match outcome {
+            Ok(appended) => break appended,
+            Err(AppendError::OutcomeUnknown(_)) if retries.again().await => was_unknown = true,
+            Err(error) => return Err(error),
+        }
+    };
+    for (appended, remember) in appended.iter_mut().zip(remember) {
+        // After an unknown outcome it is most likely our own that stands there already. What
+        // it says may still be another's, who decided otherwise: it is read when it is needed.
+        if !appended.repeated {
+            remember(environment, *appended);
+        } else if was_unknown {
+            appended.repeated = false;
+        }
+    }
+    Ok(appended)
 }
 
 /// Where appends of an unknown outcome stand in the log, if they do.
@@ -284,6 +370,10 @@ async fn found(
 pub struct Committed(Vec<(StreamName, Appended)>);
 
 impl Committed {
+    pub(super) fn new(streams: Vec<StreamName>, appended: Vec<Appended>) -> Self {
+        Self(streams.into_iter().zip(appended).collect())
+    }
+
     /// What it did to one of the unit's aggregates.
     pub fn executed<D: Decider>(&self, loaded: &Loaded<D>) -> Executed {
         let of_it = self.0.iter().find(|(stream, _)| *stream == loaded.stream);

@@ -1,6 +1,7 @@
 //! Handling one event, again and again while something is out of reach.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Reaction, ReactionError};
@@ -25,12 +26,39 @@ pub(super) enum Failure {
     NewerRelease(BoxError),
 }
 
+/// How many of the events that are being handled have failed before: they wait for something that is
+/// out of reach.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts an event until it is finished or given up.
+    fn hold(&self) -> HeldEvent {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        HeldEvent(Arc::clone(&self.0))
+    }
+}
+
+struct HeldEvent(Arc<AtomicUsize>);
+
+impl Drop for HeldEvent {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Handles one event.
 pub(super) async fn handle<R: Reaction>(
     reaction: &R,
     environment: &Environment,
     event: &Arc<RecordedEvent>,
+    held: &Held,
 ) -> Result<(), Failure> {
+    let mut held_event = None;
     let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
     let mut attempts = 0;
     let mut failing = FAILING.met_by(format!("{} at position {}", R::NAME, event.position));
@@ -52,6 +80,7 @@ pub(super) async fn handle<R: Reaction>(
             Err(ReactionError::Transient(error)) => error,
         };
         metrics::counter!("reaction_failures_total", "subscription" => R::NAME).increment(1);
+        held_event.get_or_insert_with(|| held.hold());
         failing.occurs(&*error);
         tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
     }

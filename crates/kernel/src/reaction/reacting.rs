@@ -6,21 +6,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Reaction;
-use super::handling::{Failure, handle};
+use super::handling::{Failure, Held, handle};
+use super::{Reaction, ReactionKind};
+use crate::backlog::Backlog;
 use crate::checkpoint::{Checkpoint, ParkedEvent, SubscriptionStore};
 use crate::event::{Position, RecordedEvent};
 use crate::execution::Environment;
 use crate::lease::{Fenced, HeldLease};
 use crate::parking::{ParkedKeys, first_of_key, recorded};
+use crate::store::LogPage;
 use crate::subscription::{Identity, LogReader};
 use crate::supervision::{Interruption, Worker};
 
-const PAGE: usize = 100;
+const PAGE: usize = 200;
+/// More is read when fewer events than these wait for their turn: a page serves many of them.
+const LOW: usize = 100;
 /// A checkpoint that lags only repeats work, so it need not move at every event.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 
@@ -31,6 +36,7 @@ pub(super) struct Reacting<R: Reaction, S> {
     environment: Environment,
     store: Arc<S>,
     position: watch::Sender<Position>,
+    backlog: Backlog,
     run: Run,
 }
 
@@ -46,6 +52,9 @@ struct Finished {
 /// The state of one run over the log. Dropped, it ends every task.
 struct Run {
     tasks: JoinSet<Finished>,
+    held: Held,
+    /// Events that were read and wait for their turn.
+    queued: VecDeque<Arc<RecordedEvent>>,
     /// Unfinished events by position, each with the checkpoint before it: the event or end of a page
     /// that was read last.
     unfinished: BTreeMap<Position, Checkpoint>,
@@ -54,6 +63,8 @@ struct Run {
     parked: ParkedKeys,
     /// Keys whose parked events are being tried again.
     replaying: HashSet<String>,
+    /// Nothing up to here is queued.
+    taken: Checkpoint,
     /// Where the log was read to.
     scanned: Checkpoint,
     /// Whether a wanted event was finished that the stored checkpoint does not tell of.
@@ -65,24 +76,49 @@ impl Run {
     fn after(checkpoint: Checkpoint, parked: ParkedKeys) -> Self {
         Self {
             tasks: JoinSet::new(),
+            held: Held::default(),
+            queued: VecDeque::new(),
             unfinished: BTreeMap::new(),
             waiting: HashMap::new(),
             parked,
             replaying: HashSet::new(),
+            taken: checkpoint,
             scanned: checkpoint,
             to_save: false,
         }
     }
 
+    /// Takes in a page of the log.
+    fn queue(&mut self, page: LogPage) {
+        if self.queued.is_empty() {
+            self.taken = self.scanned;
+        }
+        self.scanned = self.scanned.after(&page);
+        self.queued.extend(page.events);
+    }
+
     /// Everything up to here is finished.
     fn finished_to(&self) -> Position {
-        let lowest = self.unfinished.first_key_value();
-        lowest.map_or(self.scanned.position, |(lowest, _)| lowest - 1)
+        // What is unfinished stands before what is queued.
+        let unfinished = self.unfinished.first_key_value().map(|(position, _)| *position);
+        let lowest = unfinished.or_else(|| self.queued.front().map(|event| event.position));
+        lowest.map_or(self.scanned.position, |lowest| lowest - 1)
     }
 
     /// The last checkpoint that has nothing unfinished before it.
     fn finished(&self) -> Checkpoint {
-        self.unfinished.first_key_value().map_or(self.scanned, |(_, before)| *before)
+        match self.unfinished.first_key_value() {
+            Some((_, before)) => *before,
+            None if self.queued.is_empty() => self.scanned,
+            None => self.taken,
+        }
+    }
+
+    /// Since when an event has been waiting for nothing but its turn. Where every event that is being
+    /// handled waits for something out of reach, so do those behind them.
+    fn waiting_since(&self) -> Option<DateTime<Utc>> {
+        let is_at_work = self.tasks.len() > self.held.count();
+        self.queued.front().filter(|_| is_at_work).map(|event| event.recorded_at)
     }
 }
 
@@ -97,20 +133,23 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
         let mut saving = interval(SAVE_EVERY);
         saving.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = lease.ticks();
-        let window = R::KIND.window();
+        let begun = self.environment.clock.now();
+        let mut is_first = true;
         loop {
-            let room = window.saturating_sub(self.run.unfinished.len());
+            let room = self.run.queued.len() < LOW;
             let mut grew = false;
-            if room > 0 {
-                let page = reader.page(room.min(PAGE)).await?;
+            if room && (is_first || reader.has_more()) {
+                is_first = false;
+                let page = reader.page(PAGE).await?;
                 grew = page.scanned_to > self.run.scanned.position;
-                for event in &page.events {
-                    self.take(lease, event).await?;
-                }
-                self.run.scanned = self.run.scanned.after(&page);
-                self.tell_position();
+                self.run.queue(page);
                 lease.working();
             }
+            self.take_turns(lease).await?;
+            self.tell_position();
+            // What was left over from before is not held against this run: it has to begin somewhere.
+            let waiting_since = self.run.waiting_since().map(|since| since.max(begun));
+            self.backlog.set(waiting_since);
             let more = async {
                 if !grew {
                     reader.wait().await;
@@ -119,8 +158,11 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
             tokio::select! {
                 Some(finished) = self.run.tasks.join_next(), if !self.run.tasks.is_empty() => {
                     self.finish(lease, finished).await?;
+                    while let Some(finished) = self.run.tasks.try_join_next() {
+                        self.finish(lease, finished).await?;
+                    }
                 }
-                () = more, if room > 0 => {}
+                () = more, if room => {}
                 _ = saving.tick(), if lease.stored() < self.run.finished().position => {
                     if self.run.to_save || lease.may_save_idle() {
                         self.save(lease).await?;
@@ -128,6 +170,9 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
                 }
                 _ = ticks.tick() => {
                     lease.keep().await?;
+                    if R::KIND == ReactionKind::Policy {
+                        lease.tell_waiting(waiting_since, self.environment.clock.now()).await;
+                    }
                     if !self.run.parked.is_empty() {
                         self.replay(lease).await?;
                     }
@@ -137,7 +182,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
     }
 
     fn stop(&mut self) -> Option<Checkpoint> {
-        // What is unfinished is handled again by whoever goes on.
+        // What is unfinished is handled again by the next owner.
         let finished = self.run.finished();
         self.run = Run::after(finished, ParkedKeys::default());
         Some(finished)
@@ -151,40 +196,51 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         environment: Environment,
         store: Arc<S>,
         position: watch::Sender<Position>,
+        backlog: Backlog,
     ) -> Self {
         let beginning = Checkpoint::beginning(environment.store.log_id());
         let (reaction, run) = (Arc::new(reaction), Run::after(beginning, ParkedKeys::default()));
-        Self { reaction, identity, environment, store, position, run }
+        Self { reaction, identity, environment, store, position, backlog, run }
     }
 
     fn tell_position(&self) {
         self.position.send_replace(self.run.finished_to());
     }
 
+    /// Takes as many of the events that wait for their turn as may be unfinished at once.
+    async fn take_turns(&mut self, lease: &mut HeldLease<S>) -> Result<(), Interruption> {
+        while self.run.unfinished.len() < R::KIND.window() {
+            // Left in the queue until it is taken, it holds the checkpoint back.
+            let Some(event) = self.run.queued.front().cloned() else { break };
+            self.take(lease, event).await?;
+            self.run.queued.pop_front();
+        }
+        Ok(())
+    }
+
     /// Starts handling an event, or queues it behind an earlier one of its key.
     async fn take(
         &mut self,
         lease: &mut HeldLease<S>,
-        event: &Arc<RecordedEvent>,
+        event: Arc<RecordedEvent>,
     ) -> Result<(), Interruption> {
         if !self.identity.reads(&event.event_type) {
-            return Err(Interruption::incapable(event));
+            return Err(Interruption::incapable(&event));
         }
-        let before = self.run.scanned;
-        let key = self.reaction.key(event);
+        let key = self.reaction.key(&event);
         if self.run.parked.holds(&key) {
-            let waiting = ParkedEvent::waiting(event, &key, self.environment.clock.now());
+            let waiting = ParkedEvent::waiting(&event, &key, self.environment.clock.now());
             self.park(lease, waiting).await?;
-            self.run.scanned = before.past(event);
+            self.run.taken = self.run.taken.past(&event);
             return Ok(());
         }
-        self.run.unfinished.insert(event.position, before);
-        self.run.scanned = before.past(event);
+        self.run.unfinished.insert(event.position, self.run.taken);
+        self.run.taken = self.run.taken.past(&event);
         match self.run.waiting.get_mut(&key) {
-            Some(queue) => queue.push_back(Arc::clone(event)),
+            Some(queue) => queue.push_back(event),
             None => {
                 self.run.waiting.insert(key.clone(), VecDeque::new());
-                self.start(Arc::clone(event), key, None);
+                self.start(event, key, None);
             }
         }
         Ok(())
@@ -192,9 +248,9 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
 
     fn start(&mut self, event: Arc<RecordedEvent>, key: String, replayed: Option<ParkedEvent>) {
         let reaction = Arc::clone(&self.reaction);
-        let environment = self.environment.clone();
+        let (environment, held) = (self.environment.clone(), self.run.held.clone());
         self.run.tasks.spawn(async move {
-            let failure = handle(&*reaction, &environment, &event).await.err();
+            let failure = handle(&*reaction, &environment, &event, &held).await.err();
             Finished { event, key, replayed, failure }
         });
     }

@@ -1,6 +1,7 @@
 //! The kernel's cycle and subscription runtime, on the store in memory.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+mod backlog;
 mod codec;
 mod description;
 mod door;

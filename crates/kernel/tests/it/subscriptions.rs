@@ -32,6 +32,7 @@ struct Row {
     last_error: Option<String>,
     reset_at: DateTime<Utc>,
     stopped: bool,
+    waiting_since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,6 +112,7 @@ impl Content {
             parked: self.parked(subscription).len() as u64,
             reset_at: row.reset_at,
             stopped: row.stopped,
+            waiting_since: row.waiting_since,
         })
     }
 }
@@ -215,6 +217,7 @@ impl SubscriptionStore for MemoryDatabase {
                 last_error: None,
                 reset_at: SystemClock.now(),
                 stopped: false,
+                waiting_since: None,
             });
             if row.checkpoint.position == 0 {
                 row.checkpoint.log_id = log_id;
@@ -267,6 +270,20 @@ impl SubscriptionStore for MemoryDatabase {
                 Some((lease.owner.clone(), lease.token, until));
             Ok(())
         })
+    }
+
+    async fn tell_waiting(
+        &self,
+        lease: &Lease,
+        waiting_since: Option<DateTime<Utc>>,
+    ) -> Result<(), CheckpointError> {
+        self.available()?;
+        self.change(|content| {
+            if content.expect(lease, None).is_ok() {
+                content.row(&lease.subscription).waiting_since = waiting_since;
+            }
+        });
+        Ok(())
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), CheckpointError> {

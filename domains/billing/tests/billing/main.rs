@@ -7,6 +7,7 @@ mod erasure;
 mod imports;
 mod numbering;
 mod reading;
+mod runs;
 mod saga;
 mod statements;
 mod stores;

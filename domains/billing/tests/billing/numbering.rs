@@ -24,10 +24,10 @@ use uuid::Uuid;
 use crate::stores::Unreliable;
 use crate::world::{SetClock, environment_on, order_of};
 
-const NOON: &str = "2026-03-02T11:00:00Z";
+pub const NOON: &str = "2026-03-02T11:00:00Z";
 
 /// Billing as another process has it: the same log, nothing else in common, nothing in memory.
-async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billing {
+pub async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billing {
     let environment = environment.clone().with_cache(CacheOptions::default());
     let url = format!("sqlite:{}", folder.path().join(format!("{}.db", new_id())).display());
     let database = Database::open(&url, NAME, &MIGRATIONS).await.unwrap();
@@ -38,7 +38,7 @@ async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billi
 }
 
 /// What a policy would carry: the same trigger gives the same cause.
-fn cause_of(trigger: Uuid) -> Cause {
+pub fn cause_of(trigger: Uuid) -> Cause {
     Cause::request(trigger, "test").recognised_by(trigger, "billing.invoicing")
 }
 
@@ -53,11 +53,11 @@ async fn persistently<F: Future<Output = Outcome>>(command: impl Fn() -> F) {
     }
 }
 
-async fn issue(billing: &Billing, order: &OrderPlaced) {
+pub async fn issue(billing: &Billing, order: &OrderPlaced) {
     persistently(|| async { billing.issue(order, None, &cause_of(order.order_id)).await }).await;
 }
 
-async fn void(billing: &Billing, order: &OrderPlaced) {
+pub async fn void(billing: &Billing, order: &OrderPlaced) {
     let invoice_id = invoice_of(order.order_id);
     let cause = cause_of(invoice_id);
     persistently(|| billing.void(invoice_id, VoidReason::OrderCancelled, &cause)).await;
@@ -76,7 +76,7 @@ async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, Naiv
 }
 
 /// What stands on the documents: number and day by id. Every number is there once.
-async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
+pub async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
     let filter =
         EventFilter::families_of(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
     let page = environment.store.read_log(0, &filter, 10_000).await.unwrap();
@@ -93,7 +93,7 @@ async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDa
 }
 
 /// The series and the documents agree, there are so many, and there is no hole.
-async fn assert_without_a_hole(environment: &Environment, year: i32, count: usize) {
+pub async fn assert_without_a_hole(environment: &Environment, year: i32, count: usize) {
     let taken = series(environment, year).await;
     let expected: Vec<String> = (1..=count).map(|n| format!("{year}-{n:06}")).collect();
     let numbers: Vec<&String> = taken.iter().map(|(number, ..)| number).collect();

@@ -64,6 +64,7 @@ fn not_placed(error: PlaceError) -> Problem {
     match error {
         PlaceError::CustomerUnknown => Problem::refused("customer-unknown", error.to_string()),
         PlaceError::CustomerClosed => Problem::refused("customer-closed", error.to_string()),
+        PlaceError::Backlogged(refused) => Problem::backlog(refused),
         PlaceError::StaleReadModel { position } => Problem::stale_read(position),
         PlaceError::Read(error) => error.into(),
         PlaceError::Load(error) => error.into(),

@@ -2,6 +2,7 @@
 //! command, then eventually the view.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod admission;
 mod client;
 mod contract;
 mod erasure;

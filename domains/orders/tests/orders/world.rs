@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use database::{Engine, Statement};
 use http::Module;
+use kernel::admission::Admission;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
 use kernel::event::{EventFilter, Position, RecordedEvent};
@@ -47,6 +48,16 @@ impl World {
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
+        Self::on(engine, environment, runs).await
+    }
+
+    /// The module with everything of it running, and a gate that the test closes.
+    pub async fn admitting(engine: Engine, admission: Admission) -> Self {
+        let environment = environment(Arc::new(SystemClock), Arc::default());
+        Self::on(engine, environment.with_admission(admission), |_| true).await
+    }
+
+    async fn on(engine: Engine, environment: Environment, runs: impl Fn(&str) -> bool) -> Self {
         let place = TestPlace::on(engine).await;
         let mut module = orders::open(environment.clone(), place.url()).await.unwrap();
         let shutdown = CancellationToken::new();

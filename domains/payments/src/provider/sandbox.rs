@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Migrations, Row, Statement, Transaction};
+use database::{Database, DatabaseError, Migrations, Query, Row, Statement, Transaction};
 use kernel::credentials::ConnectionUrl;
 use kernel::seams::SharedClock;
 use payments_contract::PaymentId;
@@ -48,6 +48,11 @@ const HOLD_CHARGE: Statement = Statement::Same(
      ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
      RETURNING status, reason, attempts",
 );
+/// A charge that nobody heard of: one statement decides it and writes it down.
+const FIRST_CHARGE: Statement = Statement::Same(
+    "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, attempts, \
+     captured_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7) ON CONFLICT (idempotency_key) DO NOTHING",
+);
 const RECORD_CHARGE: Statement = Statement::Same(
     "UPDATE charge SET payment_id = $2, amount = $3, currency = $4, status = $5, reason = $6, \
      attempts = attempts + 1, captured_at = coalesce(captured_at, $7) WHERE idempotency_key = $1",
@@ -71,8 +76,17 @@ const CHARGES: Statement = Statement::Same(
 
 /// Every statement on the ledger, for a test that prepares them all.
 #[cfg(test)]
-const STATEMENTS: &[Statement] =
-    &[CHARGE, HOLD_CHARGE, RECORD_CHARGE, CANCEL, REFUND, REFUND_OF_CHARGE, RECORD_REFUND, CHARGES];
+const STATEMENTS: &[Statement] = &[
+    CHARGE,
+    HOLD_CHARGE,
+    FIRST_CHARGE,
+    RECORD_CHARGE,
+    CANCEL,
+    REFUND,
+    REFUND_OF_CHARGE,
+    RECORD_REFUND,
+    CHARGES,
+];
 
 /// Settings of the sandbox. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +171,11 @@ impl Sandbox {
 
     /// Decides a charge and writes the decision into the books.
     async fn decide(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
+        let first = Decision::by_method(&request.method, 1);
+        let record = self.record(self.ledger.write(&FIRST_CHARGE), request, &first);
+        if record.execute().await? == 1 {
+            return Ok(first);
+        }
         let mut books = self.ledger.begin().await?;
         let known = hold(&mut books, request.idempotency_key).await?;
         let decision = match known.status.as_str() {
@@ -169,18 +188,26 @@ impl Sandbox {
             }
             _ => Decision::by_method(&request.method, known.attempts + 1),
         };
-        let record = books
-            .query(&RECORD_CHARGE)
+        self.record(books.query(&RECORD_CHARGE), request, &decision).execute().await?;
+        books.commit().await?;
+        Ok(decision)
+    }
+
+    /// A statement that writes a decision about a charge.
+    fn record<'q>(
+        &self,
+        statement: Query<'q>,
+        request: &ChargeRequest,
+        decision: &Decision,
+    ) -> Query<'q> {
+        statement
             .bind(request.idempotency_key)
             .bind(request.payment_id)
             .bind(request.amount.to_string())
             .bind(&request.currency)
             .bind(decision.status)
             .bind(&decision.reason)
-            .bind((decision.status == "captured").then(|| self.clock.now()));
-        record.execute().await?;
-        books.commit().await?;
-        Ok(decision)
+            .bind((decision.status == "captured").then(|| self.clock.now()))
     }
 
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
