@@ -80,7 +80,7 @@ impl Environment {
                     });
                     return Ok(outcomes.collect());
                 }
-                Err(AppendError::WrongExpectedRevision { .. }) => {
+                Err(AppendError::WrongExpectedRevision { .. } | AppendError::WentBack) => {
                     if !retries.again().await {
                         return Ok(all(&decided, || ExecuteError::Contention));
                     }
