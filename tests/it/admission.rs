@@ -83,6 +83,8 @@ async fn orders_are_refused_while_a_policy_is_behind_and_admitted_once_it_has_ca
             body["subscriptions"]["billing.known-customers.v1"]["state"] == "standby"
         })
         .await;
+    // What invoices of later orders wait for.
+    server.register_customer("grace@exemple.fr").await;
 
     let (retry_after, refused) =
         place_until(&server, &customer, "sandbox:ok", StatusCode::SERVICE_UNAVAILABLE).await;
@@ -91,7 +93,7 @@ async fn orders_are_refused_while_a_policy_is_behind_and_admitted_once_it_has_ca
     // Reads and everything else go on.
     server.get_ok(&format!("/api/v1/orders/{first}")).await;
     server.post_ok(&format!("/api/v1/orders/{first}/fulfil"), &serde_json::json!({})).await;
-    server.register_customer("grace@exemple.fr").await;
+    server.register_customer("rosa@exemple.fr").await;
     let (_, metrics) = server.admin("/metrics").await;
     assert!(metrics.contains("admission_refused_total"), "{metrics}");
 

@@ -19,6 +19,7 @@ pub use self::cause::Cause;
 pub use self::expected::ExpectedAt;
 pub use self::failure::{ExecuteError, LoadError};
 pub use self::loaded::Loaded;
+pub use self::shared::SharedOutcome;
 pub use self::unit::{Committed, UnitOfWork};
 use self::unit::{Retries, Source};
 use crate::admission::Admission;

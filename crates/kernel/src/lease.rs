@@ -242,18 +242,23 @@ impl<S: SubscriptionStore> HeldLease<S> {
     }
 
     /// Tells the other replicas since when the oldest event has been waiting for its turn. One that
-    /// waits for a moment only is not worth a write.
+    /// waits for a moment only is not worth a write, and a database that cannot be used is told the next time.
     pub(crate) async fn tell_waiting(
         &mut self,
         waiting_since: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
-    ) -> Result<(), CheckpointError> {
+    ) {
         let waiting_since = waiting_since.filter(|since| now - since >= WORTH_TELLING);
-        if waiting_since != self.told_waiting {
-            self.store.tell_waiting(&self.lease, waiting_since).await?;
-            self.told_waiting = waiting_since;
+        if waiting_since == self.told_waiting {
+            return;
         }
-        Ok(())
+        match self.store.tell_waiting(&self.lease, waiting_since).await {
+            Ok(()) => self.told_waiting = waiting_since,
+            Err(error) => {
+                let (subscription, error) = (&self.lease.subscription, with_sources(&error));
+                tracing::debug!(subscription, error, "the other replicas were not told what waits");
+            }
+        }
     }
 
     /// Opens a transaction at whose end the checkpoint is at `to`.
