@@ -216,7 +216,7 @@ def run_once(folder, postgres, engine, side, seconds):
     shop = Shop(folder, postgres, engine, *SIDES[side])
     try:
         result = overload(shop, seconds)
-        result |= half_load(shop, seconds / 2, result['confirmed_per_s'] / 2)
+        result |= half_load(shop, seconds / 2, max(result['confirmed_per_s'] / 2, 1))
         check_books(shop)
         return result
     finally:
