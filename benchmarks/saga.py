@@ -94,9 +94,7 @@ class Shop:
 
     def confirmation_ms(self, after):
         """From placed to confirmed, of the orders after a position: sorted."""
-        microseconds = ('(extract(epoch FROM confirmed.recorded_at - placed.recorded_at) * 1000000)::bigint'
-                        if self.engine == 'postgres' else 'confirmed.recorded_at - placed.recorded_at')
-        rows = self.query(f"SELECT {microseconds} FROM event placed JOIN event confirmed "
+        rows = self.query(f"SELECT confirmed.recorded_at - placed.recorded_at FROM event placed JOIN event confirmed "
                           f"ON confirmed.stream_id = placed.stream_id AND confirmed.type = 'orders.OrderConfirmed.v1' "
                           f"WHERE placed.type = 'orders.OrderPlaced.v1' AND placed.position > {after}")
         return sorted(int(one) / 1000 for one, in rows)
