@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
@@ -37,7 +38,7 @@ fn news(log: &str) -> Vec<Value> {
 #[tokio::test]
 async fn a_full_disk_is_logged_when_it_begins_and_when_it_is_over() {
     const REQUESTS: usize = 200;
-    let data = Data::new();
+    let data = Data::new().with_lease(Duration::from_secs(1));
     // The log goes through a pipe: it is no file that could be full. The signal that comes with the
     // limit must not end the process.
     let pipe = data.path("log.pipe");
@@ -51,10 +52,12 @@ async fn a_full_disk_is_logged_when_it_begins_and_when_it_is_over() {
     limit_files_of(server.pid(), Some(1));
     for number in 0..REQUESTS {
         let body = customer(&format!("{number}@exemple.fr"));
+        // With a key the module's tables are written first, without one the event store.
         let key = format!("key-{number}");
-        let answer = server.try_post("/api/v1/customers", &body, Some(&key)).await.unwrap();
+        let key = (number % 2 == 0).then_some(key.as_str());
+        let answer = server.try_post("/api/v1/customers", &body, key).await.unwrap();
         assert_eq!(answer.status(), 503);
-        assert_eq!(server.admin("/readyz").await.0, 503);
+        server.admin("/readyz").await;
     }
     // Every subscription has met it by now, and those that try again soon have often.
     server

@@ -21,7 +21,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderValue, ORIGIN};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError as _};
+use actix_web::Error;
 use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, ProblemKind};
@@ -195,10 +195,7 @@ pub(crate) async fn guard<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match hosts.check(request.method(), request.headers()) {
         Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
-        Err(problem) => {
-            let response = problem.error_response();
-            Ok(request.into_response(response))
-        }
+        Err(problem) => Ok(request.error_response(problem)),
     }
 }
 
