@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 
-use crate::server::{BASCULE, Data, customer};
+use crate::server::{BASCULE, Data, customer, order};
 
 /// A program that runs the binary after some preparation, as a shell does it.
 fn program(data: &Data, preparation: &str, run: &str) -> PathBuf {
@@ -46,16 +46,19 @@ async fn a_full_disk_is_logged_when_it_begins_and_when_it_is_over() {
     let preparation = format!("mkfifo {pipe}\ncat {pipe} >&2 &\ntrap '' XFSZ");
     let program = program(&data, &preparation, &format!("2>{pipe}"));
     let mut server = data.serve_program(&program, &[]);
-    server.register_customer("ada@exemple.fr").await;
+    let ada = server.register_customer("ada@exemple.fr").await;
     server.until_ready().await;
 
     limit_files_of(server.pid(), Some(1));
     for number in 0..REQUESTS {
-        let body = customer(&format!("{number}@exemple.fr"));
-        // With a key the module's tables are written first, without one the event store.
         let key = format!("key-{number}");
-        let key = (number % 2 == 0).then_some(key.as_str());
-        let answer = server.try_post("/api/v1/customers", &body, key).await.unwrap();
+        // With a key the module's tables are written first; an order is appended at once.
+        let answer = if number % 2 == 0 {
+            let body = customer(&format!("{number}@exemple.fr"));
+            server.try_post("/api/v1/customers", &body, Some(&key)).await.unwrap()
+        } else {
+            server.try_post("/api/v1/orders", &order(&ada, "sandbox:ok"), None).await.unwrap()
+        };
         assert_eq!(answer.status(), 503);
         server.admin("/readyz").await;
     }

@@ -82,6 +82,12 @@ impl Interruption {
 /// Subscriptions that go on by themselves as soon as they can.
 pub(crate) static INTERRUPTED: Outage = Outage::new("subscriptions are interrupted");
 
+/// Subscriptions that end a tenure without saving what they finished.
+static UNSAVED: Outage = Outage::new("checkpoints could not be saved");
+
+/// Subscriptions whose lease other replicas have to wait for.
+static UNRELEASED: Outage = Outage::new("leases could not be released and have to expire");
+
 /// What a subscription does while it holds the lease.
 #[async_trait]
 pub(crate) trait Worker<S: SubscriptionStore>: Send {
@@ -301,7 +307,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             Ok(Ok(Ok(Some(lease)))) => self.release(&lease).await,
             // Nobody has it through us.
             Ok(Ok(Ok(None) | Err(_)) | Err(_)) => {}
-            Err(elapsed) => self.warn_of_unreleased(&elapsed),
+            Err(elapsed) => UNRELEASED.occurs(&self.identity.name, &elapsed),
         }
     }
 
@@ -326,18 +332,10 @@ impl<S: SubscriptionStore> Supervisor<S> {
             }
         };
         match timeout(RELEASE_WITHIN, releasing).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.warn_of_unreleased(&error),
-            Err(elapsed) => self.warn_of_unreleased(&elapsed),
+            Ok(Ok(())) => UNRELEASED.ends(&self.identity.name),
+            Ok(Err(error)) => UNRELEASED.occurs(&self.identity.name, &error),
+            Err(elapsed) => UNRELEASED.occurs(&self.identity.name, &elapsed),
         }
-    }
-
-    fn warn_of_unreleased(&self, error: &(dyn std::error::Error + 'static)) {
-        tracing::warn!(
-            subscription = self.identity.name,
-            error,
-            "the lease could not be released; others wait for it to expire"
-        );
     }
 
     /// Makes sure that a checkpoint belongs to this log as it is now.
@@ -363,17 +361,12 @@ impl<S: SubscriptionStore> Supervisor<S> {
         mut lease: HeldLease<S>,
         finished: Option<Checkpoint>,
     ) -> Position {
-        let failed = match timeout(SAVE_WITHIN, self.save(&mut lease, finished)).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(with_sources(&error)),
-            Err(elapsed) => Some(elapsed.to_string()),
-        };
-        if let Some(error) = failed {
-            tracing::warn!(
-                subscription = self.identity.name,
-                error,
-                "the checkpoint could not be saved; some events may be handled again"
-            );
+        let subscription = self.identity.name.as_str();
+        // What is not saved is handled again.
+        match timeout(SAVE_WITHIN, self.save(&mut lease, finished)).await {
+            Ok(Ok(())) => UNSAVED.ends(subscription),
+            Ok(Err(error)) => UNSAVED.occurs(subscription, &error),
+            Err(elapsed) => UNSAVED.occurs(subscription, &elapsed),
         }
         let left_at = lease.stored();
         self.release(lease.lease()).await;
