@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::conditions::{Condition, EntityTag};
-use crate::consistency::{MIN_POSITION, reached_if_known};
+use crate::consistency::{MIN_POSITION, Seen, reached_if_known};
 use crate::paging::{Cursor, Paging};
 use crate::parameters::{invalid_header, single_header};
 use crate::problem::Problem;
@@ -44,6 +44,7 @@ pub struct Done {
     pub(crate) status: StatusCode,
     pub(crate) acknowledgement: Acknowledgement,
     pub(crate) position: Position,
+    pub(crate) event_id: Option<Uuid>,
     pub(crate) is_replay: bool,
 }
 
@@ -62,7 +63,8 @@ impl Done {
         // A command that succeeds leaves at least one event.
         let revision = executed.revision.unwrap_or_default();
         let acknowledgement = Acknowledgement { id, revision };
-        Self { status, acknowledgement, position: executed.position, is_replay: false }
+        let Executed { position, event_id, .. } = executed;
+        Self { status, acknowledgement, position, event_id, is_replay: false }
     }
 }
 
@@ -77,7 +79,8 @@ impl Responder for Done {
             response.insert_header((LOCATION, format!("{collection}/{id}")));
         }
         response.insert_header((ETAG, EntityTag::of_revision(revision).to_string()));
-        response.insert_header((BASCULE_POSITION, self.position));
+        let seen = Seen::new(self.position, self.event_id);
+        response.insert_header((BASCULE_POSITION, seen.to_string()));
         if self.is_replay {
             response.insert_header((REPLAYED, "true"));
         }
@@ -88,7 +91,7 @@ impl Responder for Done {
 /// A request to read: what it must see, what it already has, and how it was spelled. An extractor.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
-    min_position: Option<Position>,
+    min_position: Option<Seen>,
     if_none_match: Option<Condition>,
     path: String,
     query: String,
@@ -102,7 +105,7 @@ impl ReadRequest {
         progress: &Progress,
     ) -> Result<(), Problem> {
         match self.min_position {
-            Some(position) => reached_if_known(environment, progress, position).await,
+            Some(seen) => reached_if_known(environment, progress, seen).await,
             None => Ok(()),
         }
     }
@@ -168,7 +171,7 @@ impl FromRequest for ReadRequest {
 fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
     let min_position = match single_header(request.headers(), MIN_POSITION)? {
         None => None,
-        Some(text) => Some(position_of(text).ok_or_else(|| {
+        Some(text) => Some(Seen::from_text(text).ok_or_else(|| {
             invalid_header(MIN_POSITION, "value", "expected the Bascule-Position of an answer")
         })?),
     };
@@ -180,10 +183,4 @@ fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
         path: request.uri().path().to_owned(),
         query: request.query_string().to_owned(),
     })
-}
-
-/// Reads a position: digits only, no more than a database holds.
-fn position_of(text: &str) -> Option<Position> {
-    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|position| is_digits && *position <= i64::MAX.cast_unsigned())
 }

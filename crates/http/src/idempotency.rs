@@ -16,7 +16,6 @@ use kernel::event::{Position, StreamName};
 use kernel::execution::{Cause, Environment, Executed, ExpectedAt};
 use kernel::outage::Outage;
 use kernel::seams::new_id;
-use kernel::store::BoxError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -163,9 +162,9 @@ impl CommandRequest {
         // these, even when the row is lost.
         let cause = cause.recognised_by(seed, hex::encode(&kept.fingerprint));
         let done = carry_out(Attempt { seed: Some(seed), category, cause }).await?;
-        if let Err(error) = kept.finish(database, environment, &done).await {
+        if let Err(error) = kept.finish(database, &done).await {
             // The command was carried out, and the log recognises it.
-            FORGOTTEN.occurs("", &*error);
+            FORGOTTEN.occurs("", &error);
         } else {
             FORGOTTEN.ends_if_quiet();
         }
@@ -223,21 +222,14 @@ impl Kept {
         Ok(if is_there { Recognised::Done { status, id } } else { Recognised::New })
     }
 
-    async fn finish(
-        &self,
-        database: &Database,
-        environment: &Environment,
-        done: &Done,
-    ) -> Result<(), BoxError> {
-        let position = done.position;
-        let event_id = environment.store.event_id_at(position).await?;
+    async fn finish(&self, database: &Database, done: &Done) -> Result<(), DatabaseError> {
         database
             .write(&FINISH)
             .bind(&self.key_hash)
             .bind(i64::from(done.status.as_u16()))
             .bind(done.acknowledgement.id)
-            .bind(position.cast_signed())
-            .bind(event_id)
+            .bind(done.position.cast_signed())
+            .bind(done.event_id)
             .execute()
             .await?;
         Ok(())
@@ -255,6 +247,7 @@ async fn replay(
     let executed = Executed {
         revision: last.as_ref().map(|event| event.revision),
         position: last.as_ref().map_or(0, |event| event.position),
+        event_id: last.as_ref().map(|event| event.id),
         recorded: false,
     };
     let done = if status == StatusCode::CREATED {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
     Components, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder,
@@ -147,12 +147,12 @@ impl IntoParams for IfMatchHeader {
 impl IntoParams for ReadHeaders {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
-            .minimum(Some(0))
-            .examples([1]);
+            .schema_type(Type::String)
+            .pattern(Some("^[0-9]{1,18}(-[0-9a-f]{8})?$"))
+            .examples(["340-0d3e2b10"]);
         let description = "The Bascule-Position of an earlier answer: the read waits until it \
-                           shows what was written then. 412 when the log has not come that far.";
+                           shows what was written then. 412 when the log has not come that far, or \
+                           has another event there because it went back to an earlier state.";
         header(MIN_POSITION, description, schema)
     }
 }

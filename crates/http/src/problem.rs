@@ -133,6 +133,18 @@ impl Problem {
         .with("actual", head)
     }
 
+    /// The caller knows of an event that the log does not have any more (412): the log went back to an
+    /// earlier state since. What the caller read before may be gone.
+    pub fn not_in_the_log(position: Position) -> Self {
+        Self::new(
+            ProblemKind::PreconditionFailed,
+            format!(
+                "The log has another event at position {position}: it went back to an earlier state. Read again without Bascule-Min-Position."
+            ),
+        )
+        .with("expected", position)
+    }
+
     /// The body is larger than `limit` bytes (413).
     pub fn payload_too_large(limit: usize) -> Self {
         Self::new(ProblemKind::PayloadTooLarge, format!("The limit is {limit} bytes."))

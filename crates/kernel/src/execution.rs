@@ -63,6 +63,8 @@ pub struct Executed {
     pub revision: Option<Revision>,
     /// Everything this command wrote is at or before this position.
     pub position: Position,
+    /// Id of the event there, `None` when there is none.
+    pub event_id: Option<Uuid>,
     /// Whether it recorded anything now.
     pub recorded: bool,
 }

@@ -25,7 +25,7 @@ use crate::lag;
 use crate::parking::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
-use crate::supervision::{INTERRUPTED, NOT_GIVEN_UP};
+use crate::supervision::{INTERRUPTED, UNRELEASED, UNSAVED};
 
 /// The longest that a lease may last. Whoever finds one that ends later knows that a clock was wrong.
 pub const LONGEST: Duration = Duration::from_secs(600);
@@ -186,8 +186,9 @@ impl<S: SubscriptionStore> HeldLease<S> {
             let news = *state != SubscriptionState::Running;
             if news {
                 *state = SubscriptionState::Running;
-                INTERRUPTED.ends(&self.lease.subscription);
-                NOT_GIVEN_UP.ends(&self.lease.subscription);
+                for outage in [&INTERRUPTED, &UNSAVED, &UNRELEASED] {
+                    outage.ends(&self.lease.subscription);
+                }
             }
             news
         });

@@ -83,10 +83,10 @@ impl Interruption {
 pub(crate) static INTERRUPTED: Outage = Outage::new("subscriptions are interrupted");
 
 /// Subscriptions that end a tenure without saving what they finished.
-static UNSAVED: Outage = Outage::new("checkpoints could not be saved");
+pub(crate) static UNSAVED: Outage = Outage::new("checkpoints could not be saved");
 
 /// Subscriptions whose lease other replicas have to wait for.
-static UNRELEASED: Outage = Outage::new("leases could not be released and have to expire");
+pub(crate) static UNRELEASED: Outage = Outage::new("leases could not be released and have to expire");
 
 /// What a subscription does while it holds the lease.
 #[async_trait]

@@ -72,7 +72,7 @@ pub struct RefundPayment {
         (status = 200, description = "The refund was asked for; the provider carries it out",
          body = Acknowledgement,
          headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -102,7 +102,7 @@ async fn refund(
     responses(
         (status = 200, description = "The payment is cancelled", body = Acknowledgement,
          headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

@@ -174,7 +174,8 @@ impl Client {
             return None;
         }
         let position = response.headers().get("Bascule-Position");
-        let position = position.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
+        let position = position
+            .map_or(0, |text| text.to_str().unwrap().split('-').next().unwrap().parse().unwrap());
         // Cut off in the midst of the answer.
         let answer = response.json().await.ok()?;
         Some((status, position, answer))

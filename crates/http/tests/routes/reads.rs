@@ -123,11 +123,16 @@ async fn a_read_that_cannot_see_enough_says_so() {
         Call::get(&uri).header("Bascule-Min-Position", position).send(&house).await
     };
     assert_eq!(read("0").await.status, 200);
-    for malformed in ["", "-1", "+1", "1.0", "one", "9223372036854775808"] {
+    for malformed in ["", "-1", "+1", "1.0", "one", "1-", "1-one", "9223372036854775808"] {
         let answer = read(malformed).await;
         answer.is_problem(400, "invalid-parameter");
         assert_eq!(answer.errors(), [("Bascule-Min-Position", "value")], "{malformed}");
     }
+    // Another event stands there by now than the one that was seen.
+    let seen = lit.header("bascule-position");
+    let (position, event) = seen.split_once('-').unwrap();
+    let other = u32::from_str_radix(event, 16).unwrap() ^ 1;
+    read(&format!("{position}-{other:08x}")).await.is_problem(412, "precondition-failed");
     // The log ends at 1: nobody was told of more.
     let answer = read("2").await;
     answer.is_problem(412, "precondition-failed");

@@ -174,7 +174,9 @@ impl<D: Decider> Loaded<D> {
 
     /// Where it stands, nothing having been recorded.
     pub fn unchanged(&self) -> Executed {
-        Executed { revision: self.revision, position: self.position, recorded: false }
+        let event_id = self.last_event().map(|(_, event_id)| event_id);
+        let Self { revision, position, .. } = *self;
+        Executed { revision, position, event_id, recorded: false }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::unit::{Ahead, Change, Committed, Retries, Source, UnitOfWork, append};
+use super::unit::{Ahead, Change, Committed, Part, Retries, Source, UnitOfWork, append};
 use super::{Attempt, Cause, Environment, ExecuteError};
 use crate::event::StreamName;
 use crate::store::{AppendError, Appended, BoxError};
@@ -221,22 +221,23 @@ impl Merged {
         let mut changes: Vec<_> = self.changes.into_values().collect();
         changes.sort_unstable_by_key(|(number, _)| *number);
         let changes: Vec<Change> = changes.into_iter().map(|(_, change)| change).collect();
-        let requests: Vec<_> = changes
-            .iter()
-            .map(|change| (change.request.stream.clone(), change.request.events.len()))
-            .collect();
+        let requests: Vec<_> =
+            changes.iter().map(|change| (change.last(), change.request.events.len())).collect();
         let appended = append(environment, incarnation, changes).await?;
         let appends = requests.into_iter().zip(appended);
-        Ok(Appends(appends.map(|((stream, events), one)| (stream, (events, one))).collect()))
+        let appends = appends.map(|(((stream, event_id), events), one)| {
+            (stream.clone(), (events, Part { stream, appended: one, event_id }))
+        });
+        Ok(Appends(appends.collect()))
     }
 }
 
 /// What was appended to each stream: how many events, and where the last of them is.
-struct Appends(HashMap<StreamName, (usize, Appended)>);
+struct Appends(HashMap<StreamName, (usize, Part)>);
 
 impl Appends {
     fn iter(&self) -> impl Iterator<Item = &Appended> {
-        self.0.values().map(|(_, appended)| appended)
+        self.0.values().map(|(_, part)| &part.appended)
     }
 }
 
@@ -245,10 +246,10 @@ fn committed(places: &[SharedPlace], appends: &Appends) -> Committed {
     let of_it = places.iter().filter_map(|place| {
         let (events, last) = appends.0.get(&place.stream)?;
         let after = (events - place.events) as u64;
-        Some((place.stream.clone(), Appended { revision: last.revision - after, ..*last }))
+        let revision = last.appended.revision - after;
+        Some(Part { appended: Appended { revision, ..last.appended }, ..last.clone() })
     });
-    let (streams, appended) = of_it.unzip();
-    Committed::new(streams, appended)
+    of_it.collect()
 }
 
 /// What is told to everybody whose events were not appended: also of a decision that came to nothing,

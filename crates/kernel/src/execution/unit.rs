@@ -52,6 +52,14 @@ pub(super) struct Change {
     evolved: Option<Evolved>,
 }
 
+impl Change {
+    /// The stream, and the id of the last event that goes there.
+    pub(super) fn last(&self) -> (StreamName, Option<Uuid>) {
+        let last = self.request.events.last().map(|event| event.id);
+        (self.request.stream.clone(), last)
+    }
+}
+
 pub(super) type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
 
 type Evolved = Arc<dyn Any + Send + Sync>;
@@ -298,9 +306,10 @@ impl<'a> UnitOfWork<'a> {
     pub(super) async fn commit(self) -> Result<Committed, AppendError> {
         let (environment, incarnation) = (self.environment, self.incarnation);
         let (changes, _) = self.finish();
-        let streams = changes.iter().map(|change| change.request.stream.clone()).collect();
+        let last: Vec<_> = changes.iter().map(Change::last).collect();
         let appended = append(environment, incarnation, changes).await?;
-        Ok(Committed::new(streams, appended))
+        let parts = last.into_iter().zip(appended);
+        Ok(parts.map(|((stream, event_id), appended)| Part { stream, appended, event_id }).collect())
     }
 }
 
@@ -367,34 +376,53 @@ async fn found(
 
 /// What a unit appended.
 #[derive(Debug, Clone, Default)]
-pub struct Committed(Vec<(StreamName, Appended)>);
+pub struct Committed(Vec<Part>);
+
+/// What it appended to one stream.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) stream: StreamName,
+    pub(super) appended: Appended,
+    /// Id of the event at its position.
+    pub(super) event_id: Option<Uuid>,
+}
+
+impl FromIterator<Part> for Committed {
+    fn from_iter<T: IntoIterator<Item = Part>>(parts: T) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
 
 impl Committed {
-    pub(super) fn new(streams: Vec<StreamName>, appended: Vec<Appended>) -> Self {
-        Self(streams.into_iter().zip(appended).collect())
-    }
-
     /// What it did to one of the unit's aggregates.
     pub fn executed<D: Decider>(&self, loaded: &Loaded<D>) -> Executed {
-        let of_it = self.0.iter().find(|(stream, _)| *stream == loaded.stream);
+        let of_it = self.0.iter().find(|part| part.stream == loaded.stream);
         of_it.map_or_else(
             || loaded.unchanged(),
-            |(_, appended)| Executed {
-                revision: Some(appended.revision),
-                position: self.position().unwrap_or(appended.position),
-                recorded: !appended.repeated,
+            |part| {
+                let last = self.last().unwrap_or(part);
+                Executed {
+                    revision: Some(part.appended.revision),
+                    position: last.appended.position,
+                    event_id: last.event_id,
+                    recorded: !part.appended.repeated,
+                }
             },
         )
     }
 
+    fn last(&self) -> Option<&Part> {
+        self.0.iter().max_by_key(|part| part.appended.position)
+    }
+
     /// The position of the last event, `None` when there was nothing to append.
     pub fn position(&self) -> Option<Position> {
-        self.0.iter().map(|(_, appended)| appended.position).max()
+        self.last().map(|last| last.appended.position)
     }
 
     /// Whether the same ids stood there already.
     pub(super) fn is_repetition(&self) -> bool {
-        self.0.iter().any(|(_, appended)| appended.repeated)
+        self.0.iter().any(|part| part.appended.repeated)
     }
 }
 

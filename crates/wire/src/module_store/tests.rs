@@ -148,6 +148,30 @@ async fn several_streams_are_written_all_or_nothing_and_read_as_they_were_writte
 }
 
 #[tokio::test]
+async fn what_was_decided_on_an_event_that_is_gone_is_not_appended() {
+    let service = service();
+    let first = event(PLACED);
+    let appends = vec![append("order-1", ExpectedRevision::NoStream, vec![first.clone()])];
+    append_many(&service, appends).await.unwrap();
+    let look = wire::LogRequest { remembered: Some(1) };
+    let log = service.log(from("auditor", look)).await.unwrap().into_inner();
+    assert_eq!(log.head_event_id, Some(first.id.clone()));
+    assert_eq!(log.remembered_event_id, Some(first.id.clone()));
+    let after = async |position, event_id| {
+        let remembered = Some(Remembered { position, event_id });
+        let appends = vec![append("order-1", ExpectedRevision::Any, vec![event(PLACED)])];
+        let request = wire::AppendManyRequest { appends, remembered };
+        let answer = service.append_many(from("orders", request)).await.unwrap();
+        answer.into_inner().outcome.unwrap()
+    };
+    for (position, event_id) in [(1, bytes(new_id())), (2, first.id.clone())] {
+        let refused = Refused { reason: Some(Reason::WentBack(WentBack {})) };
+        assert_eq!(after(position, event_id).await, Outcome::Refused(refused));
+    }
+    assert!(matches!(after(1, first.id).await, Outcome::Appended(_)));
+}
+
+#[tokio::test]
 async fn a_module_writes_its_own_streams_and_events_only() {
     let service = service();
     for (stream, event_type) in [
@@ -244,6 +268,7 @@ fn every_error_of_an_append_travels_as_what_it_is() {
         (AppendError::Overloaded, Reason::Overloaded(Overloaded {})),
         (AppendError::Unsupported("x"), Reason::Unsupported("x".to_owned())),
         (AppendError::Unavailable("gone".into()), Reason::Unavailable("gone".to_owned())),
+        (AppendError::WentBack, Reason::WentBack(WentBack {})),
         (AppendError::OutcomeUnknown("lost".into()), Reason::OutcomeUnknown("lost".to_owned())),
     ] {
         assert_eq!(reason(error), expected);

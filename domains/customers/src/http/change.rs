@@ -102,7 +102,7 @@ pub(super) struct CloseCustomer {
     responses(
         (status = 200, description = "The contact is as asked", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -143,7 +143,7 @@ pub(super) async fn contact(
     responses(
         (status = 200, description = "The address is as asked", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -180,7 +180,7 @@ pub(super) async fn address(
     responses(
         (status = 200, description = "The customer is closed", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

@@ -85,7 +85,7 @@ impl RegisterCustomer {
         (status = 201, description = "The customer was registered", body = Acknowledgement,
          headers(("Location" = String, description = "The customer"),
                  ("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

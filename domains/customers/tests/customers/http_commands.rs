@@ -16,7 +16,7 @@ async fn a_customer_is_registered_and_read() {
     let id = answer.body["id"].as_str().unwrap();
     assert_eq!(answer.header("location"), format!("{CUSTOMERS}/{id}"));
     assert_eq!(answer.header("etag"), "\"0\"");
-    assert_eq!(answer.header("bascule-position"), "2");
+    assert!(answer.header("bascule-position").starts_with("2-"));
 
     let found = get(&running, &format!("/{id}")).await;
     let tag = found.header("etag").to_owned();

@@ -46,7 +46,7 @@ pub(super) struct CancelOrderBody {
     responses(
         (status = 200, description = "The order is cancelled", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -81,7 +81,7 @@ pub(super) async fn cancel(
     responses(
         (status = 200, description = "The order is confirmed", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -115,7 +115,7 @@ pub(super) async fn confirm(
     responses(
         (status = 200, description = "The order is fulfilled", body = Acknowledgement,
          headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

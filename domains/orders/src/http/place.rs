@@ -161,7 +161,7 @@ fn check_decimals(
         (status = 201, description = "The order was placed", body = Acknowledgement,
          headers(("Location" = String, description = "The order"),
                  ("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
