@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
-	test-scaffold test-crash \
+	test-scaffold test-crash test-cancel \
 	check lint fmt generate bench bench-saga test-saga clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
@@ -57,6 +57,10 @@ test-rust: ## run the Rust tests (T="order cancelled": only those whose name con
 
 test-crash: ## kill servers and PostgreSQL at random moments, at length, into docs/proof.md (ROUNDS=200, SEED=)
 	@scripts/test-crash.sh
+
+test-cancel: ## cut every operation off at every await, and stop servers under load, over and over (ROUNDS=40)
+	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --stress-count $(or $(ROUNDS),40) \
+		-E 'test(cancelling::) or binary(cancelled_operations) or test(pool::tests::) or test(a_server_that_stops_hands_over)'
 
 check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
 	@printf '\n==> Checking the workspace\n'
