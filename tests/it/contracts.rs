@@ -115,13 +115,13 @@ fn a_field_that_is_gone_is_told_and_the_record_is_not_written_over() {
 #[test]
 fn a_field_that_becomes_required_is_told_with_who_listens() {
     let copy = Copy::new();
-    copy.change("billing/InvoiceVoided.v1", |schema| {
+    copy.change("billing/InvoiceVoided.v2", |schema| {
         let required = schema["required"].as_array_mut().unwrap();
         required.retain(|field| field != "reason");
     });
     let told = copy.is_refused_by_check();
-    let expected = "billing.InvoiceVoided.v1: field `reason` was optional and is required; \
-                    consumers: orders, payments. Publish v2 and an upcaster.";
+    let expected = "billing.InvoiceVoided.v2: field `reason` was optional and is required; \
+                    consumers: orders, payments. Publish v3 and an upcaster.";
     assert!(told.lines().any(|line| line == expected), "{told}");
 }
 

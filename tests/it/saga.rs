@@ -1,5 +1,6 @@
 //! From order to cash across four modules, over HTTP.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::server::{Data, Server};
@@ -153,6 +154,114 @@ async fn cancelling_after_the_capture_gives_the_money_back() {
     payment_is(&server, &invoice, "refunded").await;
     let path = format!("/api/v1/billing/invoices/{}", invoice["id"].as_str().unwrap());
     server.until(&path, |invoice| invoice["paid"] == "0.00").await;
+}
+
+/// Sums of an order that is at rest: what was invoiced and not credited is what was captured and not
+/// refunded, and what is open.
+async fn agrees(server: &Server, order: &str) {
+    let amount = |value: &Value| value.as_str().unwrap_or("0").parse::<Decimal>().unwrap();
+    let path = format!("/api/v1/billing/invoices?order_id={order}");
+    let documents = server.get_ok(&path).await["items"].as_array().unwrap().clone();
+    let (mut documented, mut open, mut money) = (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
+    for document in &documents {
+        documented += amount(&document["total"]);
+        open += amount(&document["open"]);
+        let path = format!("/api/v1/payments?invoice_id={}", document["id"].as_str().unwrap());
+        for payment in server.get_ok(&path).await["items"].as_array().unwrap() {
+            if payment.get("provider_reference").is_some() {
+                money += amount(&payment["amount"]) - amount(&payment["refunded"]);
+            }
+        }
+    }
+    assert_eq!(documented, money + open, "{documents:?}");
+}
+
+#[tokio::test]
+async fn a_payment_cancelled_by_hand_cancels_its_order() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:never").await;
+    let invoice = invoice_of(&server, &id).await;
+    let payment = payment_is(&server, &invoice, "pending").await;
+    let path = format!("/api/v1/payments/{}/cancel", payment["id"].as_str().unwrap());
+    server.post_ok(&path, &json!({})).await;
+    let order = server.order_is(&id, "cancelled").await;
+    assert_eq!(order["cancellation"]["cause"], "payment_cancelled");
+    let invoice = invoice_is(&server, &invoice, "voided").await;
+    assert_eq!(invoice["voided_reason"], "payment_cancelled");
+    agrees(&server, &id).await;
+}
+
+#[tokio::test]
+async fn an_order_carried_out_unpaid_keeps_its_invoice_due_until_it_is_collected() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:never").await;
+    for step in ["confirm", "fulfil"] {
+        server.post_ok(&format!("/api/v1/orders/{id}/{step}"), &json!({})).await;
+    }
+    // Whichever of the confirmation and the payment's end is heard first, one invoice stands.
+    let payment = payment_is(&server, &invoice_of(&server, &id).await, "pending").await;
+    let path = format!("/api/v1/payments/{}/cancel", payment["id"].as_str().unwrap());
+    server.post_ok(&path, &json!({})).await;
+    let path = format!("/api/v1/billing/invoices?order_id={id}&status=issued&kind=invoice");
+    let found = server.until(&path, |page| page["items"][0]["collection"] == "failed").await;
+    let due = found["items"][0].clone();
+    assert_eq!((&due["open"], &due["deferred"]), (&json!("119.76"), &json!(true)));
+    server.order_is(&id, "fulfilled").await;
+    agrees(&server, &id).await;
+    let invoice = due["id"].as_str().unwrap();
+    let collect = json!({"payment_method": "sandbox:ok"});
+    server.post_ok(&format!("/api/v1/billing/invoices/{invoice}/collect"), &collect).await;
+    let paid = invoice_is(&server, &due, "paid").await;
+    assert_eq!((&paid["paid"], &paid["open"]), (&json!("119.76"), &json!("0.00")));
+    agrees(&server, &id).await;
+}
+
+#[tokio::test]
+async fn what_is_refunded_in_part_and_returned_leaves_books_that_agree() {
+    let data = Data::new();
+    let server = data.serve();
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let id = server.place_order(&customer, "sandbox:ok").await;
+    server.order_is(&id, "confirmed").await;
+    let invoice = invoice_is(&server, &invoice_of(&server, &id).await, "paid").await;
+    let payment = payment_is(&server, &invoice, "captured").await;
+    let refunds = format!("/api/v1/payments/{}/refunds", payment["id"].as_str().unwrap());
+    let body = json!({"reason": "scratched", "amount": "19.76"});
+    let (status, refund) = server.post(&refunds, &body).await;
+    assert_eq!(status, 201, "{refund}");
+    let one = format!("{refunds}/{}", refund["id"].as_str().unwrap());
+    let refund = server.until(&one, |refund| refund["status"] == "done").await;
+    let note = format!("/api/v1/billing/invoices/{}", refund["credit_note_id"].as_str().unwrap());
+    let note = server.until(&note, |note| note["status"] == "settled").await;
+    assert_eq!((&note["total"], &note["refunded"]), (&json!("-19.76"), &json!("19.76")));
+    assert_eq!(note.get("paid"), None);
+    agrees(&server, &id).await;
+
+    server.post_ok(&format!("/api/v1/orders/{id}/fulfil"), &json!({})).await;
+    let returned = json!({"reason": "broken", "lines": [{"line": 1, "quantity": "1"}]});
+    server.post_ok(&format!("/api/v1/orders/{id}/return"), &returned).await;
+    let path = format!("/api/v1/billing/invoices/{}", invoice["id"].as_str().unwrap());
+    server.until(&path, |invoice| invoice["paid"] == "40.12").await;
+    agrees(&server, &id).await;
+    server.post_ok(&format!("/api/v1/orders/{id}/return"), &json!({"reason": "broken"})).await;
+    let order = server.order_is(&id, "returned").await;
+    assert_eq!(order["lines"][0]["returned"], "2");
+    let invoice = server
+        .until(&path, |invoice| invoice["status"] == "credited" && invoice["open"] == "0.00")
+        .await;
+    assert_eq!((&invoice["paid"], &invoice["credited"]), (&json!("0.00"), &json!("119.76")));
+    payment_is(&server, &invoice, "refunded").await;
+    agrees(&server, &id).await;
+    let more = json!({"reason": "once more", "amount": "1"});
+    let (status, problem) = server.post(&refunds, &more).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("/problems/refused/refund-exceeds-payment"))
+    );
 }
 
 #[tokio::test]

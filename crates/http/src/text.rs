@@ -13,6 +13,9 @@ pub const LINE_PATTERN: &str = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001
 /// The pattern of [`lines()`].
 pub const LINES_PATTERN: &str = r"^[^\u0000-\u0009\u000B-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u0009\u000B-\u001F\u007F-\u009F]*$";
 
+/// The pattern of [`payment_method()`].
+pub const PAYMENT_METHOD_PATTERN: &str = "^[a-z0-9_-]+(:[A-Za-z0-9_-]+)?$";
+
 /// The pattern of [`currency()`], as far as a pattern can say it.
 pub const CURRENCY_PATTERN: &str = "^[A-Z]{3}$";
 
@@ -51,6 +54,21 @@ pub fn currency(code: &str) -> Result<(), ValidationError> {
     }
 }
 
+/// How something is paid: a provider in small letters and, after a colon, what it wants.
+pub fn payment_method(text: &str) -> Result<(), ValidationError> {
+    let word = |text: &str| {
+        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+        !text.is_empty() && text.chars().all(allowed)
+    };
+    let (provider, detail) = text.split_once(':').map_or((text, None), |(a, b)| (a, Some(b)));
+    let provider_is_lower_case = !provider.contains(|letter: char| letter.is_ascii_uppercase());
+    if word(provider) && provider_is_lower_case && detail.is_none_or(word) {
+        return Ok(());
+    }
+    let expected = "expected a provider in small letters, such as `sandbox`, or `sandbox:ok`";
+    Err(ValidationError::new("pattern").with_message(expected.into()))
+}
+
 /// The form of a currency code, three capitals, in use or not: for looking things up, since what was
 /// imported may be in a currency that is gone.
 pub fn currency_form(code: &str) -> Result<(), ValidationError> {
@@ -84,6 +102,16 @@ mod tests {
         assert!(currency("EUR").is_ok());
         for refused in ["", "eur", "EU", "ABC", "EURO", "978", "XXX", "XTS", "XAU", "HRK", "ZWL"] {
             assert!(currency(refused).is_err(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn payment_methods_are_a_provider_and_what_it_wants() {
+        for accepted in ["sandbox", "sandbox:ok", "card_2-x:Tok_1-A"] {
+            assert!(payment_method(accepted).is_ok(), "{accepted}");
+        }
+        for refused in ["", ":", "sandbox:", ":ok", "Sandbox", "a b", "a:b:c", "é", "a\n"] {
+            assert!(payment_method(refused).is_err(), "{refused}");
         }
     }
 }

@@ -15,6 +15,8 @@
 
 pub mod exact;
 
+pub mod crediting;
+
 use std::collections::BTreeMap;
 
 use iso_currency::Currency as Iso4217;

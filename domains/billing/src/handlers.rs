@@ -2,24 +2,30 @@
 
 use std::sync::Arc;
 
-use billing_contract::{BillTo, InvoiceId, VoidReason};
+use billing_contract::{BillTo, CollectionFailure, InvoiceId, VoidReason};
 use chrono::Datelike as _;
 use database::Database;
 use event_contract::Personal;
 use kernel::codec::CodecError;
 use kernel::decider::Decider as _;
 use kernel::event::StreamName;
-use kernel::execution::{Cause, Environment, ExecuteError, Executed, Loaded, UnitOfWork};
+use kernel::execution::{
+    Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, Loaded, UnitOfWork,
+};
 use kernel::keys::KeyHolder;
 use kernel::projection::Progress;
 use kernel::store::AppendError;
-use orders_contract::{OrderId, OrderPlaced};
+use orders_contract::{OrderId, OrderPlaced, OrderReturned};
+use payments_contract::{RefundLine, RefundProposed};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::NAME;
 use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
 use crate::domain::{
-    Command, CreditNote, InvoiceDecider, IssueInvoice, Receipt, Refusal, Repayment, VoidInvoice,
+    Collect, Command, CreditRefund, CreditReturn, FailedCollection, InvoiceDecider, IssueAnew,
+    IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleNote, VoidInvoice,
+    credit_note_for,
 };
 use crate::numbering::Numbering;
 use crate::settings::BillingSettings;
@@ -46,19 +52,56 @@ pub fn invoice_of(order_id: OrderId) -> InvoiceId {
     Uuid::new_v5(&order_id, b"invoice")
 }
 
+/// The invoice that takes the place of one that was voided for want of a payment, though its order is
+/// carried out.
+pub fn replacement_of(invoice_id: InvoiceId) -> InvoiceId {
+    Uuid::new_v5(&invoice_id, b"replacement")
+}
+
 /// The credit note that voids an invoice issued here, should it come to that.
 pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
     Uuid::new_v5(&invoice_id, b"credit-note")
+}
+
+/// The credit note over a return, by its number among those of the order.
+pub fn credit_note_of_return(invoice_id: InvoiceId, number: u32) -> InvoiceId {
+    Uuid::new_v5(&invoice_id, format!("return/{number}").as_bytes())
+}
+
+/// The credit note over a refund.
+pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: Uuid) -> InvoiceId {
+    Uuid::new_v5(&invoice_id, format!("refund/{refund_id}").as_bytes())
+}
+
+/// The refund of what a payment brought too much.
+fn refund_of_surplus(payment_id: Uuid) -> Uuid {
+    Uuid::new_v5(&payment_id, b"surplus")
+}
+
+/// The refund that pays a credit note out.
+fn refund_of(credit_note_id: InvoiceId) -> Uuid {
+    Uuid::new_v5(&credit_note_id, b"refund")
 }
 
 /// The document that was decided on.
 pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
 
 /// A document that needs a number.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Numbered {
     Invoice { order: OrderPlaced, bill_to: Option<Personal<BillTo>> },
-    CreditNote { voids: InvoiceId, reason: VoidReason },
+    Replacement { of: InvoiceId },
+    CreditNote(Credited),
+}
+
+/// What may lead to a credit note, and the id that it would have.
+#[derive(Clone)]
+pub(crate) struct Credited {
+    invoice: InvoiceId,
+    credit_note_id: InvoiceId,
+    /// The command on the invoice, given the credit note.
+    command: Arc<dyn Fn(NewCreditNote) -> Command + Send + Sync>,
+    expected: Option<ExpectedAt>,
 }
 
 impl Billing {
@@ -90,20 +133,160 @@ impl Billing {
         self.number(Numbered::Invoice { order: order.clone(), bill_to }, cause).await
     }
 
-    /// Voids an invoice by a credit note over its whole sum.
+    /// Keeps the invoice of an order due whatever becomes of its payment. One that was voided for
+    /// want of the payment a moment before is issued anew.
+    pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Outcome {
+        let id = invoice_of(order_id);
+        let command = Command::Defer;
+        let deferred = self.environment.execute::<InvoiceDecider>(id, command, cause, None).await?;
+        let invoice = self.environment.load::<InvoiceDecider>(id).await?;
+        if !invoice.state.failed_by_its_payment() {
+            return Ok(deferred);
+        }
+        // Voided it stays voided: no other writer can have changed that meanwhile.
+        let cause = cause.clone().about(replacement_of(id));
+        self.number(Numbered::Replacement { of: id }, &cause).await
+    }
+
+    /// The invoice that an order is to be paid by: its replacement where there is one.
+    pub async fn standing_invoice(&self, order_id: OrderId) -> Result<InvoiceId, LoadError> {
+        let id = invoice_of(order_id);
+        let invoice = self.environment.load::<InvoiceDecider>(id).await?;
+        Ok(if invoice.state.failed_by_its_payment() { replacement_of(id) } else { id })
+    }
+
+    /// Voids an invoice by a credit note over everything that is left of it.
     pub async fn void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
-        self.number(Numbered::CreditNote { voids: id, reason }, cause).await
+        self.void_at(id, reason, cause, None).await
+    }
+
+    /// Gives up the money that is open on an invoice whose order is carried out.
+    pub async fn write_off(
+        &self,
+        id: InvoiceId,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        self.void_at(id, VoidReason::WrittenOff, cause, expected).await
+    }
+
+    async fn void_at(
+        &self,
+        id: InvoiceId,
+        reason: VoidReason,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        let command = move |note| Command::Void(VoidInvoice { reason, note });
+        self.credit(id, credit_note_of(id), command, cause, expected).await
+    }
+
+    /// Records that a payment came to nothing. The invoice of an order that waits for it is voided.
+    pub async fn fail_collection(
+        &self,
+        id: InvoiceId,
+        payment_id: Uuid,
+        failure: CollectionFailure,
+        cause: &Cause,
+    ) -> Outcome {
+        let command = move |note| {
+            Command::FailCollection(FailedCollection { payment_id, cause: failure, note })
+        };
+        self.credit(id, credit_note_of(id), command, cause, None).await
+    }
+
+    /// Asks for a further payment of what is open on an invoice.
+    pub async fn collect(
+        &self,
+        id: InvoiceId,
+        payment_method: String,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        let command = Command::Collect(Collect { payment_method });
+        self.environment.execute::<InvoiceDecider>(id, command, cause, expected).await
+    }
+
+    /// Takes back what was returned.
+    pub async fn credit_return(
+        &self,
+        id: InvoiceId,
+        returned: &OrderReturned,
+        cause: &Cause,
+    ) -> Outcome {
+        let lines = returned.lines.iter();
+        let lines = lines.map(|line| RefundLine { line: line.line, quantity: line.quantity });
+        let (lines, complete): (Vec<_>, _) = (lines.collect(), returned.complete);
+        let credit_note_id = credit_note_of_return(id, returned.number);
+        let command = move |note| {
+            let refund_id = refund_of(credit_note_id);
+            Command::CreditReturn(CreditReturn { lines: lines.clone(), complete, note, refund_id })
+        };
+        self.credit(id, credit_note_id, command, cause, None).await
+    }
+
+    /// Takes back what somebody wants to be refunded, or records why not.
+    pub async fn credit_refund(&self, proposed: &RefundProposed, cause: &Cause) -> Outcome {
+        let (id, payment_id) = (proposed.invoice_id, proposed.payment_id);
+        let (refund_id, scope) = (proposed.refund_id, proposed.scope.clone());
+        let command = move |note| {
+            let scope = scope.clone();
+            Command::CreditRefund(CreditRefund { payment_id, refund_id, scope, note })
+        };
+        self.credit(id, credit_note_of_refund(id, refund_id), command, cause, None).await
+    }
+
+    async fn credit(
+        &self,
+        invoice: InvoiceId,
+        credit_note_id: InvoiceId,
+        command: impl Fn(NewCreditNote) -> Command + Send + Sync + 'static,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        let command = Arc::new(command);
+        let credited = Credited { invoice, credit_note_id, command, expected };
+        self.number(Numbered::CreditNote(credited), cause).await
     }
 
     /// Records that the money came.
-    pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
-        self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
+    pub async fn pay(
+        &self,
+        id: InvoiceId,
+        payment_id: Uuid,
+        amount: Decimal,
+        currency: String,
+        cause: &Cause,
+    ) -> Outcome {
+        let refund_id = refund_of_surplus(payment_id);
+        let command = Command::Pay(Receipt { payment_id, amount, currency, refund_id });
+        self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
     }
 
-    /// Records that money went back.
+    /// Records that money went back, and settles the credit note that waited for it.
     pub async fn refund(&self, id: InvoiceId, repayment: Repayment, cause: &Cause) -> Outcome {
-        let command = Command::Refund(repayment);
-        self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
+        let repayment = &repayment;
+        let attempt = self.environment.in_unit(cause, |work| {
+            Box::pin(async move {
+                let invoice = work.load::<InvoiceDecider>(id).await?;
+                let command = Command::Refund(repayment.clone());
+                let events = work.decide(&invoice, &command, None).await?;
+                let settled = invoice.state.account().filter(|_| !events.is_empty());
+                let settled = settled
+                    .and_then(|account| account.settled_by(repayment.refund_id, repayment.amount));
+                if let Some(credit_note_id) = settled {
+                    let note = work.load::<InvoiceDecider>(credit_note_id).await?;
+                    let payment_id = repayment.payment_id;
+                    let command = Command::Settle(SettleNote { credit_note_id, payment_id });
+                    let events = InvoiceDecider::decide(&note.state, command, &work.context)
+                        .map_err(ExecuteError::Refused)?;
+                    work.record(&note, &events).await?;
+                }
+                Ok(invoice)
+            })
+        });
+        let (invoice, committed) = attempt.await?;
+        Ok(committed.executed(&invoice))
     }
 
     /// Decides on a document and takes its number, as one of those that are numbered together.
@@ -112,7 +295,8 @@ impl Billing {
             Numbered::Invoice { order, bill_to } => {
                 self.record_issue(work, order, bill_to.clone()).await
             }
-            Numbered::CreditNote { voids, reason } => self.record_void(work, *voids, *reason).await,
+            Numbered::Replacement { of } => self.record_replacement(work, *of).await,
+            Numbered::CreditNote(credited) => self.record_credit(work, credited).await,
         }
     }
 
@@ -134,25 +318,35 @@ impl Billing {
         Ok(invoice)
     }
 
-    async fn record_void(
-        &self,
-        work: &mut UnitOfWork<'_>,
-        id: InvoiceId,
-        reason: VoidReason,
-    ) -> Decided {
-        let credit_note_id = credit_note_of(id);
+    async fn record_replacement(&self, work: &mut UnitOfWork<'_>, of: InvoiceId) -> Decided {
+        let voided = work.load::<InvoiceDecider>(of).await?;
+        let invoice_id = replacement_of(of);
+        let replacement = work.load_new::<InvoiceDecider>(invoice_id).await?;
+        let account = voided.state.account().filter(|_| voided.state.failed_by_its_payment());
+        let Some(account) = account else { return Ok(replacement) };
+        let (series, taken) = self.next_number(work, invoice_id).await?;
+        let (number, voided) = ((&taken).into(), account.invoice.clone());
+        let command = Command::IssueAnew(Box::new(IssueAnew { invoice_id, number, voided }));
+        let events = work.decide(&replacement, &command, None).await?;
+        if !events.is_empty() {
+            work.record(&series, &[taken.into()]).await?;
+        }
+        Ok(replacement)
+    }
+
+    async fn record_credit(&self, work: &mut UnitOfWork<'_>, credited: &Credited) -> Decided {
+        let Credited { invoice, credit_note_id, command, expected } = credited;
         // Before the invoice: both are recorded at once, so whoever sees a credit note of this
-        // invoice then sees the invoice voided, and has nothing left to decide about either.
-        let credit_note = work.load_new::<InvoiceDecider>(credit_note_id).await?;
-        let invoice = work.load::<InvoiceDecider>(id).await?;
-        let (series, taken) = self.next_number(work, credit_note_id).await?;
-        let credit_note_number = taken.number.clone();
-        let request = VoidInvoice { reason, credit_note_id, credit_note_number };
-        let events = work.decide(&invoice, &Command::Void(request), None).await?;
-        let Some(voids) = invoice.state.document().filter(|_| !events.is_empty()).cloned() else {
+        // invoice then sees what it did to the invoice, and has nothing left to decide about either.
+        let credit_note = work.load_new::<InvoiceDecider>(*credit_note_id).await?;
+        let invoice = work.load::<InvoiceDecider>(*invoice).await?;
+        let (series, taken) = self.next_number(work, *credit_note_id).await?;
+        let number = taken.number.clone();
+        let command = command(NewCreditNote { credit_note_id: *credit_note_id, number });
+        let events = work.decide(&invoice, &command, expected.as_ref()).await?;
+        let Some(note) = credit_note_for(&invoice.state, &events, (&taken).into()) else {
             return Ok(invoice);
         };
-        let note = CreditNote { credit_note_id, number: (&taken).into(), voids };
         let command = Command::Credit(Box::new(note));
         let issued = InvoiceDecider::decide(&credit_note.state, command, &work.context)
             .map_err(ExecuteError::Refused)?;

@@ -1,5 +1,7 @@
-//! The module's routes. Documents are issued, settled and voided by policies alone, so that there
-//! is nothing to post.
+//! The module's routes. Documents are issued and settled by policies; what a person decides is what
+//! becomes of an invoice that stays due though its payment failed (`act`).
+
+mod act;
 
 use ::http::{
     Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
@@ -26,6 +28,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         utoipa_actix_web::scope("/api/v1/billing/invoices")
             .service(list)
             .service(history)
+            .service(act::collect)
+            .service(act::void)
             .service(get_one),
     );
 }

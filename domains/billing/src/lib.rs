@@ -3,12 +3,18 @@
 //!
 //! ```text
 //! orders.OrderPlaced ──────────► Invoicing ──► billing.InvoiceIssued + NumberTaken ──► payments
+//! orders.PaymentDeferred ──────► Invoicing ──► billing.InvoiceDeferred, or InvoiceIssued anew
+//! orders.OrderReturned ────────► Invoicing ──► billing.InvoiceCredited
+//!                                              + CreditNoteIssued + NumberTaken, RefundDue ─► payments
 //! orders.OrderCancelled ───────► Invoicing ──► billing.InvoiceVoided
 //!                                              + CreditNoteIssued + NumberTaken ─────► orders, payments
 //! payments.PaymentCaptured ────► Settlement ─► billing.InvoicePaid ──────────────────► orders
 //! payments.PaymentDeclined,
-//!   PaymentExpired ────────────► Settlement ─► billing.InvoiceVoided, as above
-//! payments.PaymentRefunded ────► Settlement ─► billing.InvoiceRefunded
+//!   PaymentExpired,
+//!   PaymentCancelled ──────────► Settlement ─► billing.InvoiceVoided, as above, or CollectionFailed
+//! payments.RefundProposed ─────► Settlement ─► billing.InvoiceCredited, as above, or RefundDenied
+//! payments.PaymentRefunded ────► Settlement ─► billing.InvoiceRefunded + CreditNoteSettled
+//! POST …/{id}/collect, …/void ─► Billing ────► billing.CollectionRequested ──► payments, InvoiceVoided
 //! billing.SyncInvoice ─────────► SyncInvoice ► billing.InvoiceImported, then InvoiceRevised
 //! customers.… ─────────────────► KnownCustomers: whom documents are addressed to
 //! billing.… ───────────────────► InvoiceViews: what the API shows

@@ -3,18 +3,24 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use billing_contract::{BillTo, VoidReason};
+use billing_contract::{BillTo, CollectionFailure, VoidReason};
 use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
 use kernel::execution::Cause;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
-use orders_contract::{OrderCancelled, OrderPlaced};
-use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded};
+use orders_contract::{
+    CancellationReason, OrderCancelled, OrderPlaced, OrderReturned, PaymentDeferred,
+};
+use payments_contract::{
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
+    RefundProposed,
+};
+use uuid::Uuid;
 
-use crate::domain::{Receipt, Refusal, Repayment};
-use crate::handlers::{Billing, invoice_of};
+use crate::domain::{Refusal, Repayment};
+use crate::handlers::{Billing, invoice_of, replacement_of};
 use crate::queries;
 
 /// How long an invoice waits for its customer's name and address to be known here.
@@ -24,12 +30,15 @@ kernel::event_set! {
     /// What becomes of orders placed here.
     pub enum OrderEvent {
         Placed(OrderPlaced),
+        Deferred(PaymentDeferred),
         Cancelled(OrderCancelled),
+        Returned(OrderReturned),
     }
 }
 
-/// Issues the invoice of an order and voids it when the order is cancelled. One subscription for
-/// both, in order per order: a cancellation never overtakes its placing.
+/// Issues the invoice of an order, keeps it due when the order is carried out unpaid, voids it when the
+/// order is cancelled and credits what is returned. One subscription for all, in order per order: a
+/// cancellation never overtakes its placing.
 pub struct Invoicing(
     /// Where the commands go.
     pub Billing,
@@ -61,20 +70,45 @@ impl Reaction for Invoicing {
                 // No refusal is expected: an order is placed once.
                 settle(self.0.issue(order, bill_to, &cause).await, |_| None)
             }
-            OrderEvent::Cancelled(order) => {
-                let invoice = invoice_of(order.order_id);
-                let outcome = self.0.void(invoice, VoidReason::OrderCancelled, &cause).await;
-                settle(outcome, |refusal| match refusal {
-                    // Issuing it failed and was given up by hand: there is nothing to take back.
-                    Refusal::NoSuchInvoice => Some("there is no invoice to void"),
-                    _ => None,
-                })
+            OrderEvent::Deferred(order) => {
+                settle(self.0.defer(order.order_id, &cause).await, no_invoice)
+            }
+            OrderEvent::Cancelled(order) => self.cancel(order, &cause).await,
+            OrderEvent::Returned(order) => {
+                let invoice = self.0.standing_invoice(order.order_id).await;
+                let invoice = invoice.map_err(kernel::execution::ExecuteError::<Refusal>::from)?;
+                settle(self.0.credit_return(invoice, order, &cause).await, no_invoice)
             }
         }
     }
 }
 
+/// Issuing it failed and was given up by hand: there is nothing to take back.
+fn no_invoice(refusal: &Refusal) -> Option<&'static str> {
+    match refusal {
+        Refusal::NoSuchInvoice => Some("there is no invoice of this order"),
+        _ => None,
+    }
+}
+
 impl Invoicing {
+    async fn cancel(&self, order: &OrderCancelled, cause: &Cause) -> Result<(), ReactionError> {
+        let reason = VoidReason::OrderCancelled;
+        let invoice = invoice_of(order.order_id);
+        settle(self.0.void(invoice, reason, cause).await, no_invoice)?;
+        match order.reason {
+            // Only an order that was confirmed by hand has a second invoice.
+            CancellationReason::Requested { .. } => {
+                let replacement = replacement_of(invoice);
+                let cause = cause.clone().about(replacement);
+                settle(self.0.void(replacement, reason, &cause).await, no_invoice)
+            }
+            CancellationReason::PaymentDeclined
+            | CancellationReason::PaymentExpired
+            | CancellationReason::PaymentCancelled => Ok(()),
+        }
+    }
+
     /// Whom an order's invoice is addressed to, as known when the order was placed. `None` when
     /// the customer has no name, be it that it was erased or never imported.
     async fn bill_to(
@@ -101,12 +135,15 @@ kernel::event_set! {
         Captured(PaymentCaptured),
         Declined(PaymentDeclined),
         Expired(PaymentExpired),
+        Cancelled(PaymentCancelled),
+        RefundProposed(RefundProposed),
         Refunded(PaymentRefunded),
     }
 }
 
-/// Settles invoices whose payment came, voids those whose payment will not, and takes note of
-/// money that went back. Only of payments asked for here: imported ones publish other events.
+/// Settles invoices whose payment came, voids those whose payment will not unless their order is
+/// carried out all the same, credits what somebody wants to be paid back, and takes note of money that
+/// went back. Only of payments asked for here: imported ones publish other events.
 pub struct Settlement(
     /// Where the commands go.
     pub Billing,
@@ -126,12 +163,9 @@ impl Reaction for Settlement {
     ) -> Result<(), ReactionError> {
         match &event.event {
             PaymentEvent::Captured(payment) => {
-                let receipt = Receipt {
-                    payment_id: payment.payment_id,
-                    amount: payment.amount,
-                    currency: payment.currency.clone(),
-                };
-                let outcome = self.0.pay(payment.invoice_id, receipt, &cause).await;
+                let PaymentCaptured { payment_id, invoice_id, amount, currency, .. } =
+                    payment.clone();
+                let outcome = self.0.pay(invoice_id, payment_id, amount, currency, &cause).await;
                 settle(outcome, |refusal| match refusal {
                     // The order was cancelled meanwhile. Payments sees the voiding too and gives
                     // the money back.
@@ -139,29 +173,51 @@ impl Reaction for Settlement {
                     _ => None,
                 })
             }
-            PaymentEvent::Declined(payment) => {
-                let reason = VoidReason::PaymentDeclined;
-                settle(self.0.void(payment.invoice_id, reason, &cause).await, paid_already)
+            PaymentEvent::Declined(PaymentDeclined { invoice_id, payment_id, .. }) => {
+                self.fail(*invoice_id, *payment_id, CollectionFailure::Declined, &cause).await
             }
-            PaymentEvent::Expired(payment) => {
-                let reason = VoidReason::PaymentExpired;
-                settle(self.0.void(payment.invoice_id, reason, &cause).await, paid_already)
+            PaymentEvent::Expired(PaymentExpired { invoice_id, payment_id }) => {
+                self.fail(*invoice_id, *payment_id, CollectionFailure::Expired, &cause).await
+            }
+            PaymentEvent::Cancelled(PaymentCancelled { invoice_id, payment_id }) => {
+                self.fail(*invoice_id, *payment_id, CollectionFailure::Cancelled, &cause).await
+            }
+            PaymentEvent::RefundProposed(proposed) => {
+                // What cannot be credited is an event of its own, not a refusal.
+                settle(self.0.credit_refund(proposed, &cause).await, |_| None)
             }
             PaymentEvent::Refunded(payment) => {
                 let repayment = Repayment {
                     payment_id: payment.payment_id,
+                    refund_id: payment.refund_id,
                     amount: payment.amount,
                     currency: payment.currency.clone(),
                 };
-                settle(self.0.refund(payment.invoice_id, repayment, &cause).await, |_| None)
+                let outcome = self.0.refund(payment.invoice_id, repayment, &cause).await;
+                settle(outcome, |refusal| match refusal {
+                    // It was captured after the payment was over, and goes back as it came.
+                    Refusal::NotPaid | Refusal::PaidByAnother => {
+                        Some("the money never was on the invoice")
+                    }
+                    _ => None,
+                })
             }
         }
     }
 }
 
-fn paid_already(refusal: &Refusal) -> Option<&'static str> {
-    match refusal {
-        Refusal::AlreadyPaid => Some("another payment has settled the invoice"),
-        _ => None,
+impl Settlement {
+    async fn fail(
+        &self,
+        invoice: Uuid,
+        payment: Uuid,
+        failure: CollectionFailure,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        let outcome = self.0.fail_collection(invoice, payment, failure, cause).await;
+        settle(outcome, |refusal| match refusal {
+            Refusal::AlreadyPaid => Some("another payment has settled the invoice"),
+            _ => None,
+        })
     }
 }

@@ -42,18 +42,32 @@ impl From<DocumentKind> for Kind {
     }
 }
 
-/// Where a document stands. A credit note issued here is `paid` from the beginning: it is set off
-/// against the invoice that it voids, as bookkeeping reconciles the two.
+/// Where a document stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = InvoiceStatus)]
 pub enum Status {
-    /// Issued and not settled.
+    /// Issued: an invoice with money open, a credit note whose money has not gone back yet.
     Issued,
-    /// Settled.
+    /// An invoice of which all that is due is paid.
     Paid,
-    /// Taken back by a credit note.
+    /// An invoice that credit notes over parts of it took back altogether.
+    Credited,
+    /// An invoice taken back by a credit note over everything that was left of it.
     Voided,
+    /// A credit note whose money went back, or had not to.
+    Settled,
+}
+
+/// How it is with the payment of an invoice that is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = InvoiceCollection)]
+pub enum Collection {
+    /// A payment is under way.
+    UnderWay,
+    /// The last payment came to nothing: collect it again, or void the invoice.
+    Failed,
 }
 
 impl Status {
@@ -62,7 +76,9 @@ impl Status {
         match self {
             Self::Issued => "issued",
             Self::Paid => "paid",
+            Self::Credited => "credited",
             Self::Voided => "voided",
+            Self::Settled => "settled",
         }
     }
 }
@@ -159,8 +175,8 @@ pub struct InvoiceView {
     pub kind: Kind,
     /// Where it stands.
     pub status: Status,
-    /// Why it was voided: `order_cancelled`, `payment_declined`, `payment_expired`, or in the
-    /// words of the import.
+    /// Why it was voided: `order_cancelled`, `payment_declined`, `payment_expired`,
+    /// `payment_cancelled`, `written_off`, or in the words of the import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub voided_reason: Option<String>,
@@ -196,13 +212,37 @@ pub struct InvoiceView {
     /// Sum with tax; negative on a credit note.
     #[schema(value_type = String, example = "119.76")]
     pub total: Decimal,
-    /// The money that came for it and has not gone back. On a credit note issued here none ever
-    /// does: what was paid goes back from the invoice.
-    #[schema(value_type = String, example = "0.00")]
-    pub paid: Decimal,
-    /// The invoices that this credit note takes back.
+    /// The money that came for it and has not gone back. Of an invoice issued here, `total` is
+    /// `credited` and `paid` and `open` together. Absent on a credit note issued here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "119.76")]
+    pub paid: Option<Decimal>,
+    /// What credit notes took back of it, of an invoice issued here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
+    pub credited: Option<Decimal>,
+    /// What went back of the money that came: of an invoice issued here, or for a credit note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
+    pub refunded: Option<Decimal>,
+    /// What had to go back of the money that came, of a credit note issued here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
+    pub to_refund: Option<Decimal>,
+    /// What is still to be paid, of an invoice issued here; below zero while money has to go back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
+    pub open: Option<Decimal>,
+    /// How it is with the payment, of an invoice issued here that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub collection: Option<Collection>,
+    /// Whether it stays due though its payment fails: its order is carried out all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deferred: bool,
+    /// The invoices that this credit note takes back, or takes back some of.
     pub credits: Vec<Uuid>,
-    /// The credit notes that take this invoice back.
+    /// The credit notes that take this invoice back, or some of it.
     pub credited_by: Vec<Uuid>,
     /// Whose word counts.
     pub owner: Owner,
@@ -246,7 +286,13 @@ impl InvoiceView {
             total_net: Some(invoice.total_net),
             total_vat: Some(invoice.total_vat),
             total: invoice.total,
-            paid: nothing(invoice.total),
+            paid: Some(nothing(invoice.total)),
+            credited: Some(nothing(invoice.total)),
+            refunded: Some(nothing(invoice.total)),
+            to_refund: None,
+            open: Some(invoice.total),
+            collection: Some(Collection::UnderWay),
+            deferred: false,
             credits: vec![],
             credited_by: vec![],
             owner: Owner::Bascule,
@@ -262,7 +308,7 @@ impl InvoiceView {
             id: note.invoice_id,
             number: note.number.clone(),
             kind: Kind::CreditNote,
-            status: Status::Paid,
+            status: if note.to_refund.is_some() { Status::Issued } else { Status::Settled },
             voided_reason: None,
             order_ids: note.order_ids.clone(),
             customer_id: Some(note.customer_id),
@@ -274,7 +320,13 @@ impl InvoiceView {
             total_net: Some(note.total_net),
             total_vat: Some(note.total_vat),
             total: note.total,
-            paid: nothing(note.total),
+            paid: None,
+            credited: None,
+            refunded: Some(nothing(note.total)),
+            to_refund: Some(note.to_refund.unwrap_or_else(|| nothing(note.total))),
+            open: None,
+            collection: None,
+            deferred: false,
             credits: vec![note.credits],
             credited_by: vec![],
             owner: Owner::Bascule,
@@ -308,7 +360,13 @@ impl InvoiceView {
             total_net: state.total_net,
             total_vat: state.total_vat,
             total: state.total,
-            paid: state.paid,
+            paid: Some(state.paid),
+            credited: None,
+            refunded: None,
+            to_refund: None,
+            open: None,
+            collection: None,
+            deferred: false,
             credits: state.credits.clone(),
             credited_by: state.credited_by.clone(),
             owner: Owner::Legacy,
@@ -330,32 +388,79 @@ impl InvoiceView {
     }
 
     /// The same, with money that came.
+    #[must_use]
     pub fn paid(self, amount: Decimal) -> Self {
-        Self { status: Status::Paid, paid: self.paid + amount, ..self }
+        let paid = Some(self.paid.unwrap_or_default() + amount);
+        Self { paid, collection: None, ..self }.balanced()
     }
 
-    /// The same, after money went back. An invoice that still stands waits for its money again.
+    /// The same, after money went back.
+    #[must_use]
     pub fn refunded(self, amount: Decimal) -> Self {
-        let status = match self.status {
-            Status::Paid => Status::Issued,
-            other => other,
-        };
-        Self { status, paid: self.paid - amount, ..self }
+        let paid = Some(self.paid.unwrap_or_default() - amount);
+        let refunded = Some(self.refunded.unwrap_or_default() + amount);
+        Self { paid, refunded, ..self }.balanced()
     }
 
-    /// The same, taken back by a credit note.
+    /// The same, some of it taken back by a credit note.
+    #[must_use]
+    pub fn credited(self, amount: Decimal, credit_note: Uuid) -> Self {
+        let credited = Some(self.credited.unwrap_or_default() + amount);
+        let credited_by = [self.credited_by, vec![credit_note]].concat();
+        Self { credited, credited_by, ..self }.balanced()
+    }
+
+    /// The same, everything that was left of it taken back by a credit note.
+    #[must_use]
     pub fn voided(self, reason: VoidReason, credit_note: Uuid) -> Self {
         let reason = match reason {
             VoidReason::OrderCancelled => "order_cancelled",
             VoidReason::PaymentDeclined => "payment_declined",
             VoidReason::PaymentExpired => "payment_expired",
+            VoidReason::PaymentCancelled => "payment_cancelled",
+            VoidReason::WrittenOff => "written_off",
         };
+        let rest = self.total - self.credited.unwrap_or_default();
+        let voided = self.credited(rest, credit_note);
         Self {
             status: Status::Voided,
             voided_reason: Some(reason.to_owned()),
-            credited_by: vec![credit_note],
-            ..self
+            collection: None,
+            ..voided
         }
+    }
+
+    /// The same, due whatever becomes of its payment.
+    #[must_use]
+    pub fn deferred(self) -> Self {
+        Self { deferred: true, ..self }
+    }
+
+    /// The same, with a payment under way or failed.
+    #[must_use]
+    pub fn collecting(self, collection: Collection) -> Self {
+        Self { collection: Some(collection), ..self }.balanced()
+    }
+
+    /// The same credit note, its money gone back.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        let refunded = Some(self.to_refund.unwrap_or_default());
+        Self { status: Status::Settled, refunded, ..self }
+    }
+
+    /// What is open, and where an invoice issued here stands by it.
+    fn balanced(self) -> Self {
+        let due = self.total - self.credited.unwrap_or_default();
+        let open = due - self.paid.unwrap_or_default();
+        let status = match self.status {
+            Status::Voided => Status::Voided,
+            _ if due.is_zero() => Status::Credited,
+            _ if open > Decimal::ZERO => Status::Issued,
+            _ => Status::Paid,
+        };
+        let collection = self.collection.filter(|_| status == Status::Issued);
+        Self { open: Some(open), status, collection, ..self }
     }
 }
 

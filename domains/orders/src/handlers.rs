@@ -11,7 +11,7 @@ use kernel::store::ReadError;
 use orders_contract::{CancellationReason, OrderId};
 use uuid::Uuid;
 
-use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal};
+use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal, ReturnOrder};
 use crate::queries;
 
 /// How long an order for somebody unknown waits for the known customers to catch up.
@@ -82,7 +82,24 @@ impl Orders {
         Ok(self.environment.create::<OrderDecider>(id, Command::Place(request), cause).await?)
     }
 
-    /// Confirms an order.
+    /// Confirms an order that is paid.
+    pub async fn confirm_paid(&self, id: OrderId, cause: &Cause) -> Outcome {
+        self.environment.execute::<OrderDecider>(id, Command::ConfirmPaid, cause, None).await
+    }
+
+    /// Takes back what was delivered.
+    pub async fn take_back(
+        &self,
+        id: OrderId,
+        request: ReturnOrder,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        let command = Command::Return(request);
+        self.environment.execute::<OrderDecider>(id, command, cause, expected).await
+    }
+
+    /// Confirms an order, paid or not.
     pub async fn confirm(
         &self,
         id: OrderId,

@@ -3,6 +3,8 @@
 //! ```text
 //! POST /api/v1/orders ───► Orders::place ───► orders.OrderPlaced ──► billing issues an invoice
 //! billing.InvoicePaid ───► PaymentOutcome ──► orders.OrderConfirmed
+//! POST …/{id}/confirm ───► Orders::confirm ─► orders.OrderConfirmed, PaymentDeferred ──► billing
+//! POST …/{id}/return ────► Orders::take_back ► orders.OrderReturned ──► billing issues a credit note
 //! billing.InvoiceVoided ─► PaymentOutcome ──► orders.OrderCancelled
 //! orders.SyncOrder ──────► SyncOrder ───────► orders.OrderImported, then orders.OrderRevised
 //! customers.… ───────────► KnownCustomers: who may order

@@ -39,14 +39,19 @@ impl Reaction for PaymentOutcome {
         match &event.event {
             PaymentEvent::Paid(invoice) => self.confirm(&invoice.order_ids, &cause).await,
             PaymentEvent::Voided(invoice) => match invoice.reason {
-                // It is the cancellation itself that made billing void the invoice.
-                VoidReason::OrderCancelled => Ok(()),
+                // It is the cancellation itself that made billing void the invoice; and what is written
+                // off is carried out all the same.
+                VoidReason::OrderCancelled | VoidReason::WrittenOff => Ok(()),
                 VoidReason::PaymentDeclined => {
                     let reason = CancellationReason::PaymentDeclined;
                     self.cancel(&invoice.order_ids, reason, &cause).await
                 }
                 VoidReason::PaymentExpired => {
                     let reason = CancellationReason::PaymentExpired;
+                    self.cancel(&invoice.order_ids, reason, &cause).await
+                }
+                VoidReason::PaymentCancelled => {
+                    let reason = CancellationReason::PaymentCancelled;
                     self.cancel(&invoice.order_ids, reason, &cause).await
                 }
             },
@@ -57,7 +62,7 @@ impl Reaction for PaymentOutcome {
 impl PaymentOutcome {
     async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.confirm(*id, &cause.clone().about(*id), None).await;
+            let outcome = self.0.confirm_paid(*id, &cause.clone().about(*id)).await;
             settle(outcome, |refusal| match refusal {
                 // Billing sees the cancellation too, voids the invoice and gives the money back.
                 Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
@@ -80,8 +85,9 @@ impl PaymentOutcome {
             let cause = cause.clone().about(*id);
             let outcome = self.0.cancel(*id, reason.clone(), &cause, None).await;
             settle(outcome, |refusal| match refusal {
-                // Confirmed and fulfilled by hand without waiting for the payment. The goods are
-                // gone: no cancellation brings them back, and trying again changes nothing.
+                // Confirmed by hand, without waiting for the payment. Billing hears of that, too, and
+                // issues the invoice anew.
+                Refusal::AlreadyConfirmed => Some("it was confirmed before its payment failed"),
                 Refusal::AlreadyFulfilled => Some("it was fulfilled before its payment failed"),
                 Refusal::OwnedByLegacy => Some("the legacy system owns it"),
                 _ => None,

@@ -5,7 +5,7 @@ use event_contract::{LegacyReference, Personal};
 use http::{Legacy, Owner};
 use orders_contract::{
     CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
-    OrderLine, OrderPlaced,
+    OrderLine, OrderPlaced, OrderReturned,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,10 @@ pub enum OrderStatus {
     AwaitingPayment,
     /// Will be carried out.
     Confirmed,
-    /// Everything was delivered.
+    /// Everything was delivered. Some of it may have come back since.
     Fulfilled,
+    /// Everything that was delivered came back.
+    Returned,
     /// Will not be carried out.
     Cancelled,
 }
@@ -33,6 +35,7 @@ impl OrderStatus {
             Self::AwaitingPayment => "awaiting_payment",
             Self::Confirmed => "confirmed",
             Self::Fulfilled => "fulfilled",
+            Self::Returned => "returned",
             Self::Cancelled => "cancelled",
         }
     }
@@ -59,6 +62,8 @@ pub enum CancellationCause {
     PaymentDeclined,
     /// The payment did not arrive in time.
     PaymentExpired,
+    /// The payment was cancelled.
+    PaymentCancelled,
     /// The legacy system says so.
     Legacy,
 }
@@ -86,6 +91,9 @@ impl From<&CancellationReason> for Cancellation {
             }
             CancellationReason::PaymentExpired => {
                 Self { cause: CancellationCause::PaymentExpired, reason: None }
+            }
+            CancellationReason::PaymentCancelled => {
+                Self { cause: CancellationCause::PaymentCancelled, reason: None }
             }
         }
     }
@@ -119,6 +127,10 @@ pub struct LineView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Vec<String>>)]
     pub vat_rates: Option<Vec<Decimal>>,
+    /// How many of it came back, once some did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, example = "1")]
+    pub returned: Option<Decimal>,
     /// The line's key in the legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -135,6 +147,7 @@ impl From<&OrderLine> for LineView {
             unit_price: line.unit_price,
             vat_rate: Some(line.vat_rate),
             vat_rates: None,
+            returned: None,
             legacy_id: None,
         }
     }
@@ -150,6 +163,7 @@ impl From<&ImportedOrderLine> for LineView {
             unit_price: line.unit_price,
             vat_rate: None,
             vat_rates: Some(line.vat_rates.clone()),
+            returned: None,
             legacy_id: line.legacy_id.clone(),
         }
     }
@@ -257,6 +271,20 @@ impl OrderView {
             placed_at,
             revision,
         }
+    }
+
+    /// The same, with what came back.
+    #[must_use]
+    pub fn returned(mut self, returned: &OrderReturned) -> Self {
+        for (number, line) in (1_u32..).zip(&mut self.lines) {
+            let back = returned.lines.iter().filter(|back| back.line == number);
+            let back: Decimal = back.map(|back| back.quantity).sum();
+            if !back.is_zero() {
+                line.returned = Some(line.returned.unwrap_or_default() + back);
+            }
+        }
+        let status = if returned.complete { OrderStatus::Returned } else { self.status };
+        Self { status, ..self }
     }
 
     /// Whether it holds what somebody said in their own words.

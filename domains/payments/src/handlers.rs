@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use billing_contract::{DenialReason, RefundDenied, RefundDue};
 use chrono::{DateTime, Utc};
 use kernel::event::RecordedEvent;
 use kernel::execution::{
     Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, Loaded,
 };
-use payments_contract::{PaymentId, PaymentRequested};
+use payments_contract::{PaymentId, PaymentRequested, RefundId, RefundScope};
 use uuid::Uuid;
 
 use crate::domain::{Command, PaymentDecider, Refusal};
@@ -21,9 +22,17 @@ pub struct Payments {
     pub(crate) environment: Environment,
 }
 
-/// The payment of an invoice: each invoice has one.
+/// The first payment of an invoice: usually the only one.
 pub fn payment_of(invoice_id: Uuid) -> PaymentId {
     Uuid::new_v5(&invoice_id, b"payment")
+}
+
+/// The payment of an invoice that was asked for as the so-manieth, counted from 1.
+pub fn attempt_of(invoice_id: Uuid, attempt: u32) -> PaymentId {
+    match attempt {
+        0 | 1 => payment_of(invoice_id),
+        further => Uuid::new_v5(&invoice_id, format!("payment/{further}").as_bytes()),
+    }
 }
 
 /// When a payment is given up: a while after its invoice was recorded, whenever that is read.
@@ -56,15 +65,67 @@ impl Payments {
         self.execute(id, Command::Cancel, cause, expected).await
     }
 
-    /// Asks for the money of a captured payment to go back.
+    /// Asks for all that is left of a captured payment to go back.
     pub async fn refund(
         &self,
         id: PaymentId,
+        refund_id: RefundId,
         reason: String,
         cause: &Cause,
         expected: Option<ExpectedAt>,
     ) -> Outcome {
-        self.execute(id, Command::Refund { reason: reason.into() }, cause, expected).await
+        let command = Command::Refund { refund_id, reason: reason.into() };
+        self.execute(id, command, cause, expected).await
+    }
+
+    /// Asks for money of a captured payment to go back.
+    pub async fn propose_refund(
+        &self,
+        id: PaymentId,
+        refund_id: RefundId,
+        scope: RefundScope,
+        reason: String,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        let command = Command::ProposeRefund { refund_id, scope, reason: reason.into() };
+        self.execute(id, command, cause, expected).await
+    }
+
+    /// Tries a refund again that the provider refused.
+    pub async fn retry_refund(
+        &self,
+        id: PaymentId,
+        refund_id: RefundId,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Outcome {
+        self.execute(id, Command::RetryRefund { refund_id }, cause, expected).await
+    }
+
+    /// Gives money back that is no longer due.
+    pub async fn give_back(&self, due: &RefundDue, cause: &Cause) -> Outcome {
+        let RefundDue { refund_id, amount, credit_note_id, .. } = *due;
+        let command = Command::GiveBack { refund_id, amount, credit_note_id };
+        self.execute(due.payment_id, command, cause, None).await
+    }
+
+    /// Records that a proposed refund gets no credit note.
+    pub async fn refuse_refund(&self, denied: &RefundDenied, cause: &Cause) -> Outcome {
+        let code = match denied.reason {
+            DenialReason::NotPaid => "not_paid",
+            DenialReason::ExceedsInvoice => "exceeds_invoice",
+            DenialReason::NoSuchLine => "no_such_line",
+            DenialReason::ExceedsLine => "exceeds_line",
+            DenialReason::NothingToCredit => "nothing_to_credit",
+        };
+        let command = Command::RefuseRefund { refund_id: denied.refund_id, code: code.to_owned() };
+        self.execute(denied.payment_id, command, cause, None).await
+    }
+
+    /// Makes sure that a payment that is under way collects nothing.
+    pub async fn call_off(&self, id: PaymentId, cause: &Cause) -> Outcome {
+        self.execute(id, Command::CallOff, cause, None).await
     }
 
     /// Makes sure that no money of a void invoice stays here.
@@ -97,10 +158,21 @@ impl Payments {
     pub(crate) async fn record_refund(
         &self,
         id: PaymentId,
+        refund_id: RefundId,
         reference: String,
         cause: &Cause,
     ) -> Outcome {
-        self.execute(id, Command::RecordRefund { reference }, cause, None).await
+        self.execute(id, Command::RecordRefund { refund_id, reference }, cause, None).await
+    }
+
+    pub(crate) async fn record_refund_failure(
+        &self,
+        id: PaymentId,
+        refund_id: RefundId,
+        code: String,
+        cause: &Cause,
+    ) -> Outcome {
+        self.execute(id, Command::RecordRefundFailure { refund_id, code }, cause, None).await
     }
 
     /// A payment as it stands in the log.

@@ -1,10 +1,11 @@
 //! The routes under `/api/v1/payments`.
 
+mod refunds;
+
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryEntry,
     HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified,
-    Owner, Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
-    ValidQuery,
+    Owner, Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -13,7 +14,7 @@ use kernel::decider::Decider;
 use kernel::execution::ExecuteError;
 use kernel::projection::Progress;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
@@ -34,6 +35,7 @@ pub(crate) struct Api {
 
 const CATEGORY: &str = PaymentDecider::CATEGORY;
 const NO_SUCH_PAYMENT: &str = "There is no such payment.";
+const NO_SUCH_REFUND: &str = "There is no such refund.";
 
 /// Adds the routes. They find what they need in the application's data.
 pub fn routes(config: &mut ServiceConfig<'_>) {
@@ -41,57 +43,14 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         utoipa_actix_web::scope("/api/v1/payments")
             .service(list)
             .service(history)
-            .service(refund)
+            .service(refunds::refund_all)
+            .service(refunds::propose)
+            .service(refunds::retry)
+            .service(refunds::list)
+            .service(refunds::get_one)
             .service(cancel)
             .service(get_one),
     );
-}
-
-/// Why the money is to go back.
-#[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"reason": "The chairs arrived broken"}))]
-pub struct RefundPayment {
-    /// One line of text. Kept with the payment: it should name no person.
-    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "The chairs arrived broken"
-    )]
-    reason: String,
-}
-
-/// Asks for the whole sum of a captured payment to go back. Asking twice changes nothing.
-#[utoipa::path(
-    operation_id = "refund_payment", tag = "payments", summary = "Refund a payment",
-    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
-    request_body = RefundPayment,
-    responses(
-        (status = 200, description = "The refund was asked for; the provider carries it out",
-         body = Acknowledgement,
-         headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
-        CommandProblems,
-    ),
-)]
-#[post("/{id}/refund")]
-async fn refund(
-    api: Data<Api>,
-    id: ValidPath<Uuid>,
-    command: CommandRequest,
-    body: ValidJson<RefundPayment>,
-) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
-    let environment = &api.payments.environment;
-    command
-        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
-            let reason = body.into_inner().reason;
-            let refunded = api.payments.refund(id, reason, attempt.cause(), expected).await;
-            Ok(Done::changed(id, refunded.map_err(problem)?))
-        })
-        .await
 }
 
 /// Gives up a payment that the provider has not decided yet. Money it takes all the same goes
@@ -226,9 +185,11 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
             Refusal::AlreadyOver(_) => Problem::refused("already-over", detail),
             Refusal::NothingToRefund(_) => Problem::refused("nothing-to-refund", detail),
             Refusal::AlreadyRefunded => Problem::refused("already-refunded", detail),
+            Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
+            Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
+            Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),
             // No route gives a command that is refused so.
             Refusal::AlreadyRequested
-            | Refusal::NoRefundRequested
             | Refusal::AnotherCapture
             | Refusal::NotDueYet { .. }
             | Refusal::OwnedByBascule

@@ -1,4 +1,4 @@
-//! Payments: one per invoice issued here, collected through a payment provider.
+//! Payments: of invoices issued here, collected through a payment provider and refunded through it.
 //!
 //! ```text
 //!  billing.InvoiceIssued ──▶ policy ──▶ PaymentRequested ──▶ reactor ──▶ provider
@@ -6,8 +6,13 @@
 //!                                         PaymentCaptured ◀────────────────┤ took the money
 //!                                         PaymentDeclined ◀────────────────┤ refused
 //!                                         PaymentExpired  ◀────────────────┘ silent to the end
+//!  billing.CollectionRequested ──▶ policy: a further payment of the same invoice
 //!  billing.InvoiceVoided ──▶ policy ──▶ PaymentCancelled ──▶ reactor: nothing may stay taken
 //!                                       RefundRequested  ──▶ reactor ──▶ PaymentRefunded
+//!                                                                    or RefundFailed, to be retried
+//!  POST …/{id}/refunds ──▶ RefundProposed ──▶ billing issues the credit note
+//!  billing.RefundDue ─────▶ policy ──▶ RefundRequested, as above
+//!  billing.RefundDenied ──▶ policy ──▶ RefundRefused
 //! ```
 //!
 //! - `domain`: what a payment is and may become.
@@ -47,9 +52,11 @@ use kernel::projection::{Projection as _, ProjectionRunner};
 use kernel::reaction::ReactionRunner;
 use kernel::subscription::Subscription;
 
-pub use handlers::{Payments, payment_of};
+pub use handlers::{Payments, attempt_of, payment_of};
 pub use http::{PaymentView, routes};
-pub use projections::{Details, RefundDetails, RefundProgress, Status};
+pub use projections::{
+    Details, RefundCause, RefundDetails, RefundProgress, RefundStatus, RefundedLine, Status,
+};
 pub use settings::{BreakerSettings, PaymentsSettings};
 
 use domain::PaymentDecider;
@@ -103,8 +110,12 @@ pub async fn open_with(
     let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
     let payments = Payments::new(environment.clone());
     let projection = projections::PaymentsProjection;
-    let read_models =
-        vec![ReadModel::new(projection, &["payment", "erased_customer"], &environment, &database)];
+    let read_models = vec![ReadModel::new(
+        projection,
+        &["payment", "payment_refund", "erased_customer"],
+        &environment,
+        &database,
+    )];
     let (projection, progress) =
         ProjectionRunner::new(projection, environment.clone(), database.clone());
     let collection =

@@ -1,26 +1,33 @@
-//! What the module does when invoices are issued and voided.
+//! What the module does when invoices are issued, collected again, credited and voided.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use billing_contract::{InvoiceIssued, InvoiceVoided};
+use billing_contract::{
+    CollectionRequested, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied, RefundDue,
+};
 use kernel::codec::Envelope;
-use kernel::execution::Cause;
+use kernel::execution::{Cause, ExecuteError};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use payments_contract::PaymentRequested;
 
 use crate::domain::Refusal;
-use crate::handlers::{Payments, deadline_after, payment_of};
+use crate::handlers::{Outcome, Payments, attempt_of, deadline_after, payment_of};
+use uuid::Uuid;
 
 kernel::event_set! {
     /// What the collection of payments follows from.
     pub(crate) enum Trigger {
         Issued(InvoiceIssued),
+        CollectionRequested(CollectionRequested),
+        Credited(InvoiceCredited),
+        RefundDue(RefundDue),
+        RefundDenied(RefundDenied),
         Voided(InvoiceVoided),
     }
 }
 
-/// Collects what is invoiced and gives up or gives back what is voided.
+/// Collects what is invoiced, gives back what is credited, and gives up or gives back what is voided.
 pub(crate) struct Collection {
     pub(crate) payments: Payments,
     /// How long after its invoice a payment is given up.
@@ -49,13 +56,60 @@ impl Reaction for Collection {
                 // No refusal is expected: a payment is asked for once.
                 settle(self.payments.request(request, &cause).await, |_| None)
             }
-            Trigger::Voided(invoice) => {
-                let payment = payment_of(invoice.invoice_id);
-                settle(self.payments.withdraw(payment, &cause).await, |refusal| match refusal {
-                    Refusal::NoSuchPayment => Some("no payment was ever asked for this invoice"),
-                    _ => None,
-                })
+            Trigger::CollectionRequested(collection) => {
+                let request = PaymentRequested {
+                    payment_id: attempt_of(collection.invoice_id, collection.attempt),
+                    invoice_id: collection.invoice_id,
+                    amount: collection.amount,
+                    currency: collection.currency.clone(),
+                    method: collection.payment_method.clone(),
+                    deadline: deadline_after(&trigger.recorded, self.patience),
+                    customer_id: Some(collection.customer_id),
+                };
+                settle(self.payments.request(request, &cause).await, |_| None)
             }
+            // Something is still due: what is under way goes on, and what comes too much goes back.
+            Trigger::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
+            Trigger::Credited(invoice) => self.end(invoice.invoice_id, End::CallOff, &cause).await,
+            Trigger::RefundDue(due) => settle(self.payments.give_back(due, &cause).await, |_| None),
+            Trigger::RefundDenied(denied) => {
+                settle(self.payments.refuse_refund(denied, &cause).await, |_| None)
+            }
+            Trigger::Voided(invoice) => self.end(invoice.invoice_id, End::Withdraw, &cause).await,
+        }
+    }
+}
+
+/// How the payments of an invoice are ended.
+#[derive(Clone, Copy)]
+enum End {
+    /// Nothing is collected any more.
+    CallOff,
+    /// And what was collected goes back.
+    Withdraw,
+}
+
+impl Collection {
+    /// Ends every payment of an invoice: the first one, and those that were asked for later.
+    async fn end(&self, invoice_id: Uuid, end: End, cause: &Cause) -> Result<(), ReactionError> {
+        for attempt in 1_u32.. {
+            let id = attempt_of(invoice_id, attempt);
+            let outcome = self.end_one(id, attempt, end, cause).await;
+            if let Err(ExecuteError::Refused(Refusal::NoSuchPayment)) = &outcome {
+                tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
+                return Ok(());
+            }
+            outcome?;
+        }
+        Ok(())
+    }
+
+    async fn end_one(&self, id: Uuid, attempt: u32, end: End, cause: &Cause) -> Outcome {
+        // The first one is recognised as it always was.
+        let cause = if attempt == 1 { cause.clone() } else { cause.clone().about(id) };
+        match end {
+            End::CallOff => self.payments.call_off(id, &cause).await,
+            End::Withdraw => self.payments.withdraw(id, &cause).await,
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use database::{DatabaseError, Executor, Row, Statement, Transaction};
 use http::{Owner, Paging};
-use payments_contract::PaymentId;
+use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
 
-use crate::projections::{Details, Status};
+use crate::projections::{Details, RefundRow, Status};
 
 macro_rules! columns {
     () => {
@@ -50,8 +50,25 @@ const IS_OF_ERASED: Statement = Statement::Same(
 );
 const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
 
+const REFUND: Statement = Statement::Same(
+    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+     WHERE payment_id = $1 AND id = $2",
+);
+const REFUNDS: Statement = Statement::Same(
+    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+     WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
+);
+const UPSERT_REFUND: Statement = Statement::Same(
+    "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
+     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
+     revision = excluded.revision, status = excluded.status, document = excluded.document",
+);
+
 /// Every statement of this file, for a test that prepares them all.
 pub const STATEMENTS: &[Statement] = &[
+    REFUND,
+    REFUNDS,
+    UPSERT_REFUND,
     BY_ID,
     LIST,
     LIST_BY_STATUS,
@@ -211,5 +228,55 @@ pub(crate) async fn update(
         .bind(row.invoice_id)
         .bind_json(&row.details);
     update.execute().await?;
+    Ok(())
+}
+
+impl RefundRow {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        Ok(Self {
+            id: row.get("id")?,
+            payment_id: row.get("payment_id")?,
+            position: row.get::<i64>("position")?.cast_unsigned(),
+            revision: row.get::<i64>("revision")?.cast_unsigned(),
+            status: row.name("status")?,
+            details: row.json("document")?,
+        })
+    }
+}
+
+/// A refund of a payment.
+pub(crate) async fn refund<'c>(
+    of: impl Executor<'c>,
+    payment_id: PaymentId,
+    id: RefundId,
+) -> Result<Option<RefundRow>, DatabaseError> {
+    let row = of.query(&REFUND).bind(payment_id).bind(id).fetch_optional().await?;
+    row.as_ref().map(RefundRow::read).transpose()
+}
+
+/// Refunds of a payment, newest first.
+pub(crate) async fn refunds<'c>(
+    of: impl Executor<'c>,
+    payment_id: PaymentId,
+    paging: Paging,
+) -> Result<Vec<RefundRow>, DatabaseError> {
+    let page = of.query(&REFUNDS).bind(payment_id).bind(paging.before()).bind(paging.rows());
+    page.fetch_all().await?.iter().map(RefundRow::read).collect()
+}
+
+/// Adds a refund, or replaces what may change of one that is there.
+pub(crate) async fn upsert_refund(
+    transaction: &mut Transaction,
+    row: &RefundRow,
+) -> Result<(), DatabaseError> {
+    let upsert = transaction
+        .query(&UPSERT_REFUND)
+        .bind(row.id)
+        .bind(row.payment_id)
+        .bind(row.position.cast_signed())
+        .bind(row.revision.cast_signed())
+        .bind(row.status.name())
+        .bind_json(&row.details);
+    upsert.execute().await?;
     Ok(())
 }

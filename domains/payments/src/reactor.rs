@@ -15,7 +15,11 @@ use kernel::event::{RecordedEvent, StreamName};
 use kernel::execution::{Cause, LoadError};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind};
 use kernel::store::ReadError;
-use payments_contract::{PaymentCancelled, PaymentRequested, RefundRequested};
+use payments_contract::{
+    PaymentCancelled, PaymentId, PaymentRequested, RefundId, RefundRequested, RefundRetried,
+    only_refund_of,
+};
+use rust_decimal::Decimal;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -35,6 +39,7 @@ kernel::event_set! {
         Requested(PaymentRequested),
         Cancelled(PaymentCancelled),
         RefundRequested(RefundRequested),
+        RefundRetried(RefundRetried),
     }
 }
 
@@ -53,11 +58,32 @@ enum Settled {
     Captured { reference: String },
 }
 
-/// The provider will not give the money back: somebody must look into it.
-#[derive(Debug, thiserror::Error)]
-#[error("the payment provider refuses the refund: {code}")]
-struct RefundRefused {
-    code: String,
+/// Money that the provider is to give back.
+struct GiveBack {
+    payment_id: PaymentId,
+    refund_id: RefundId,
+    /// What the provider recognises this attempt by.
+    idempotency_key: Uuid,
+    amount: Decimal,
+    currency: String,
+}
+
+impl GiveBack {
+    /// The first attempt of a refund.
+    fn of(refund: &RefundRequested, trigger: &RecordedEvent) -> Self {
+        let RefundRequested { payment_id, refund_id, amount, ref currency, .. } = *refund;
+        // The only refund of a payment was recognised by its event before refunds had ids.
+        let is_only_one = refund_id == only_refund_of(payment_id);
+        let idempotency_key = if is_only_one { trigger.id } else { refund_id };
+        Self { payment_id, refund_id, idempotency_key, amount, currency: currency.clone() }
+    }
+
+    /// A further attempt, after the provider refused: it would answer to the same key as before.
+    fn again(refund: &RefundRetried, trigger: &RecordedEvent) -> Self {
+        let RefundRetried { payment_id, refund_id, amount, ref currency } = *refund;
+        let (idempotency_key, currency) = (trigger.id, currency.clone());
+        Self { payment_id, refund_id, idempotency_key, amount, currency }
+    }
 }
 
 /// A payment that was made here begins with its request; this one does not.
@@ -79,7 +105,12 @@ impl Reaction for ProviderCalls {
         match &trigger.event {
             Trigger::Requested(request) => self.collect(request, recorded, &cause).await,
             Trigger::Cancelled(cancelled) => self.call_off(cancelled, recorded, &cause).await,
-            Trigger::RefundRequested(refund) => self.give_back(refund, recorded, &cause).await,
+            Trigger::RefundRequested(refund) => {
+                self.give_back(GiveBack::of(refund, recorded), recorded, &cause).await
+            }
+            Trigger::RefundRetried(refund) => {
+                self.give_back(GiveBack::again(refund, recorded), recorded, &cause).await
+            }
         }
     }
 }
@@ -198,19 +229,20 @@ impl ProviderCalls {
         }
     }
 
-    /// Gives money back until the provider has done it.
+    /// Gives money back until the provider has done it, or refuses.
     async fn give_back(
         &self,
-        refund: &RefundRequested,
+        refund: GiveBack,
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         let request = RefundRequest {
-            idempotency_key: trigger.id,
+            idempotency_key: refund.idempotency_key,
             charge_key: self.charge_key(&trigger.stream).await?,
             amount: refund.amount,
-            currency: refund.currency.clone(),
+            currency: refund.currency,
         };
+        let (id, refund_id) = (refund.payment_id, refund.refund_id);
         let mut pauses = self.pauses();
         let mut outcome_unknown = false;
         loop {
@@ -223,7 +255,11 @@ impl ProviderCalls {
                     }
                     Ok(RefundOutcome::Pending) => Ok(RefundStatus::Pending),
                     Ok(RefundOutcome::Refused { code }) => {
-                        return Err(ReactionError::Permanent(RefundRefused { code }.into()));
+                        tracing::warn!(%refund_id, code, "the payment provider refuses a refund");
+                        let cause = because(cause, trigger, "refund-failed");
+                        let failed =
+                            self.payments.record_refund_failure(id, refund_id, code, &cause);
+                        return recorded(failed.await);
                     }
                     Err(error) => Err(error),
                 }
@@ -231,9 +267,8 @@ impl ProviderCalls {
             let left_alone = match status {
                 Ok(RefundStatus::Refunded { reference }) => {
                     let cause = because(cause, trigger, "refunded");
-                    let outcome =
-                        self.payments.record_refund(refund.payment_id, reference, &cause).await;
-                    return recorded(outcome);
+                    let done = self.payments.record_refund(id, refund_id, reference, &cause);
+                    return recorded(done.await);
                 }
                 Ok(RefundStatus::Pending) => {
                     outcome_unknown = true;

@@ -56,7 +56,12 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     provider_reference: Option<String>,
-    /// Money that goes back, or went back. The payment's status is `refunded` once it is back.
+    /// What went back of it, of a payment that was made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "0.00")]
+    refunded: Option<Decimal>,
+    /// The latest refund; all of them are under `refunds`. The payment's status is `refunded` once
+    /// everything is back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refund: Option<RefundView>,
@@ -109,6 +114,9 @@ impl From<PaymentRow> for PaymentView {
             deadline: details.deadline,
             reason: details.reason,
             provider_reference: details.provider_reference,
+            refunded: (row.owner == Owner::Bascule).then(|| {
+                details.refunded.unwrap_or_else(|| Decimal::new(0, details.amount.scale()))
+            }),
             refund: details.refund.map(RefundView::from),
             date: details.date,
             reconciled: details.reconciled,

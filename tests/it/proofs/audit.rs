@@ -195,7 +195,7 @@ impl Audit {
     pub(super) async fn compare_with_provider(&self, data: &Data) {
         let mut captured = BTreeMap::new();
         for charge in provider::captured(data).await {
-            let before = captured.insert(charge.payment, charge.refunded);
+            let before = captured.insert(charge.payment, charge.refunded());
             assert_eq!(before, None, "{} was charged twice", charge.payment);
         }
         let of = |families: &[&str]| -> BTreeSet<Uuid> {

@@ -1,5 +1,6 @@
 //! The books of the payment provider, read past the product.
 
+use rust_decimal::Decimal;
 use sqlx::Connection as _;
 use uuid::Uuid;
 
@@ -9,18 +10,30 @@ use crate::server::Data;
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Charge {
     pub(super) payment: Uuid,
-    /// Whether it went back.
-    pub(super) refunded: bool,
+    amount: String,
+    /// What went back of it, one after the other.
+    refunds: Option<String>,
+}
+
+impl Charge {
+    /// Whether money went back. No more than was taken ever does.
+    pub(super) fn refunded(&self) -> bool {
+        let refunds = self.refunds.iter().flat_map(|refunds| refunds.split(' '));
+        let refunded: Decimal = refunds.map(|amount| amount.parse::<Decimal>().unwrap()).sum();
+        let taken: Decimal = self.amount.parse().unwrap();
+        assert!(refunded <= taken, "of {taken} of {} {refunded} went back", self.payment);
+        !refunded.is_zero()
+    }
 }
 
 macro_rules! captured {
     ($books:literal) => {
         concat!(
-            "SELECT payment_id AS payment, refund.charge_key IS NOT NULL AS refunded FROM ",
+            "SELECT payment_id AS payment, amount, (SELECT string_agg(amount, ' ') FROM ",
             $books,
-            "charge AS charge LEFT JOIN ",
+            "refund_of_charge WHERE charge_key = charge.idempotency_key) AS refunds FROM ",
             $books,
-            "refund AS refund ON charge_key = charge.idempotency_key WHERE status = 'captured'"
+            "charge AS charge WHERE status = 'captured'"
         )
     };
 }

@@ -9,14 +9,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use older::{ImportedInvoiceV1, InvoiceImportedV1, InvoiceRevisedV1};
+pub use older::{
+    ImportedInvoiceV1, InvoiceImportedV1, InvoiceRevisedV1, InvoiceVoidedV1, VoidReasonV1,
+};
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<InvoiceIssued>(),
     PublishedEvent::of::<InvoicePaid>(),
+    PublishedEvent::of::<InvoiceDeferred>(),
+    PublishedEvent::of::<CollectionFailed>(),
+    PublishedEvent::of::<CollectionRequested>(),
+    PublishedEvent::of::<InvoiceVoidedV1>(),
     PublishedEvent::of::<InvoiceVoided>(),
+    PublishedEvent::of::<InvoiceCredited>(),
     PublishedEvent::of::<CreditNoteIssued>(),
+    PublishedEvent::of::<CreditNoteSettled>(),
+    PublishedEvent::of::<RefundDue>(),
+    PublishedEvent::of::<RefundDenied>(),
     PublishedEvent::of::<InvoiceRefunded>(),
     PublishedEvent::of::<InvoiceImportedV1>(),
     PublishedEvent::of::<InvoiceImported>(),
@@ -107,7 +117,7 @@ impl Published for InvoiceIssued {
     }
 }
 
-/// An invoice was paid in full.
+/// What is due on an invoice was paid in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoicePaid {
     /// The invoice.
@@ -134,9 +144,74 @@ pub enum VoidReason {
     PaymentDeclined,
     /// Its payment did not arrive in time.
     PaymentExpired,
+    /// Its payment was cancelled.
+    PaymentCancelled,
+    /// Somebody no longer expects the money, though the order was carried out.
+    WrittenOff,
 }
 
-/// An invoice was voided by a credit note over its whole sum. It keeps its number.
+/// Why the payment of an invoice that stays due came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CollectionFailure {
+    /// It was declined.
+    Declined,
+    /// It did not arrive in time.
+    Expired,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// An invoice stays due whatever becomes of its payment: its order is carried out all the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceDeferred {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The orders it is for.
+    pub order_ids: Vec<Uuid>,
+}
+
+impl Published for InvoiceDeferred {
+    const TYPE: &'static str = "billing.InvoiceDeferred.v1";
+}
+
+/// The payment of an invoice came to nothing, and the invoice stays due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CollectionFailed {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The payment.
+    pub payment_id: Uuid,
+    /// Why.
+    pub cause: CollectionFailure,
+}
+
+impl Published for CollectionFailed {
+    const TYPE: &'static str = "billing.CollectionFailed.v1";
+}
+
+/// What is open on an invoice is to be collected by a further payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CollectionRequested {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// Which payment of the invoice it is: 2 for the first further one.
+    pub attempt: u32,
+    /// Who is to pay.
+    pub customer_id: Uuid,
+    /// What is to be paid.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// How it is to be paid, as the payment provider understands it.
+    pub payment_method: String,
+}
+
+impl Published for CollectionRequested {
+    const TYPE: &'static str = "billing.CollectionRequested.v1";
+}
+
+/// An invoice was voided by a credit note over everything that was left of it. It keeps its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceVoided {
     /// The invoice.
@@ -152,7 +227,125 @@ pub struct InvoiceVoided {
 }
 
 impl Published for InvoiceVoided {
-    const TYPE: &'static str = "billing.InvoiceVoided.v1";
+    const TYPE: &'static str = "billing.InvoiceVoided.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceVoidedV1>());
+}
+
+/// What of an invoice's line a credit note takes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditedLine {
+    /// The line's place in the invoice, from 1.
+    pub line: u32,
+    /// How many of it.
+    pub quantity: Decimal,
+    /// Its share of the line's net.
+    pub net: Decimal,
+}
+
+/// What led to a credit note over some of an invoice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CreditReason {
+    /// What was delivered came back.
+    OrderReturned,
+    /// Somebody asked for a refund.
+    RefundRequested,
+}
+
+/// A credit note took back some of an invoice, which still stands. The amounts are positive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceCredited {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The orders it is for.
+    pub order_ids: Vec<Uuid>,
+    /// The credit note.
+    pub credit_note_id: InvoiceId,
+    /// That credit note's number.
+    pub credit_note_number: String,
+    /// Why.
+    pub reason: CreditReason,
+    /// The lines that it takes back; empty when it is over a sum.
+    #[serde(default)]
+    pub lines: Vec<CreditedLine>,
+    /// What it takes back per VAT rate.
+    pub vat: Vec<VatTotal>,
+    /// Sum with tax.
+    pub amount: Decimal,
+    /// What the invoice is over now, all its credit notes taken off.
+    pub due: Decimal,
+}
+
+impl Published for InvoiceCredited {
+    const TYPE: &'static str = "billing.InvoiceCredited.v1";
+}
+
+/// Money that was paid on an invoice is no longer due and has to go back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundDue {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The payment that it came with.
+    pub payment_id: Uuid,
+    /// The refund.
+    pub refund_id: Uuid,
+    /// The credit note that it pays out; none when more was paid than was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit_note_id: Option<InvoiceId>,
+    /// What has to go back.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+impl Published for RefundDue {
+    const TYPE: &'static str = "billing.RefundDue.v1";
+}
+
+/// Why no credit note is issued over a proposed refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DenialReason {
+    /// The invoice is not paid.
+    NotPaid,
+    /// It is more than what is left of the invoice.
+    ExceedsInvoice,
+    /// The invoice has no such line.
+    NoSuchLine,
+    /// It is more than what is left of a line.
+    ExceedsLine,
+    /// It comes to nothing.
+    NothingToCredit,
+}
+
+/// A proposed refund gets no credit note, so that nothing goes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundDenied {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The payment.
+    pub payment_id: Uuid,
+    /// The refund.
+    pub refund_id: Uuid,
+    /// Why.
+    pub reason: DenialReason,
+}
+
+impl Published for RefundDenied {
+    const TYPE: &'static str = "billing.RefundDenied.v1";
+}
+
+/// The money of a credit note went back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CreditNoteSettled {
+    /// The credit note.
+    pub invoice_id: InvoiceId,
+    /// The payment that the money went back by.
+    pub payment_id: Uuid,
+}
+
+impl Published for CreditNoteSettled {
+    const TYPE: &'static str = "billing.CreditNoteSettled.v1";
 }
 
 /// A credit note was issued; its amounts are negative.
@@ -164,9 +357,9 @@ pub struct CreditNoteIssued {
     pub number: String,
     /// Day of issue.
     pub issue_date: NaiveDate,
-    /// The invoice it voids.
+    /// The invoice it takes back, or takes back some of.
     pub credits: InvoiceId,
-    /// The number of the invoice it voids.
+    /// The number of that invoice.
     pub credits_number: String,
     /// The orders the invoice was for.
     pub order_ids: Vec<Uuid>,
@@ -177,7 +370,8 @@ pub struct CreditNoteIssued {
     pub bill_to: Option<Personal<BillTo>>,
     /// ISO 4217 code.
     pub currency: String,
-    /// The invoice's lines with negative quantities.
+    /// The invoice's lines that it takes back, with negative quantities; one line per VAT rate when it
+    /// is over a sum.
     pub lines: Vec<InvoiceLine>,
     /// Sum before tax.
     pub total_net: Decimal,
@@ -187,6 +381,10 @@ pub struct CreditNoteIssued {
     pub total_vat: Decimal,
     /// Sum with tax.
     pub total: Decimal,
+    /// What of it has to go back to the customer, a positive sum. Absent when nothing was paid: the
+    /// credit note is settled with its issue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_refund: Option<Decimal>,
 }
 
 impl Published for CreditNoteIssued {
@@ -205,6 +403,9 @@ pub struct InvoiceRefunded {
     pub payment_id: Uuid,
     /// What went back.
     pub amount: Decimal,
+    /// The refund; absent where it was recorded before refunds had ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<Uuid>,
 }
 
 impl Published for InvoiceRefunded {

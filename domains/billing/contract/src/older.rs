@@ -1,5 +1,7 @@
 //! Older versions of events: no longer written, read for ever.
 //!
+//! In version 1 of a voiding a payment could not be cancelled, nor an invoice written off.
+//!
 //! In version 1 the reason why an imported document was voided was stored in the clear.
 
 use chrono::NaiveDate;
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId, InvoiceImported, InvoiceRevised,
-    VatTotal,
+    InvoiceVoided, VatTotal, VoidReason,
 };
 
 /// [`ImportedInvoice`] as version 1 of the events had it.
@@ -126,5 +128,55 @@ impl From<InvoiceRevisedV1> for InvoiceRevised {
     fn from(old: InvoiceRevisedV1) -> Self {
         let InvoiceRevisedV1 { invoice_id, legacy, state, changed } = old;
         Self { invoice_id, legacy, state: state.into(), changed }
+    }
+}
+
+/// [`VoidReason`] as version 1 of [`InvoiceVoided`] had it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum VoidReasonV1 {
+    /// Its order was cancelled.
+    OrderCancelled,
+    /// Its payment was declined.
+    PaymentDeclined,
+    /// Its payment did not arrive in time.
+    PaymentExpired,
+}
+
+impl From<VoidReasonV1> for VoidReason {
+    fn from(old: VoidReasonV1) -> Self {
+        match old {
+            VoidReasonV1::OrderCancelled => Self::OrderCancelled,
+            VoidReasonV1::PaymentDeclined => Self::PaymentDeclined,
+            VoidReasonV1::PaymentExpired => Self::PaymentExpired,
+        }
+    }
+}
+
+/// Version 1 of [`InvoiceVoided`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvoiceVoidedV1 {
+    /// The invoice.
+    pub invoice_id: InvoiceId,
+    /// The orders it was for.
+    pub order_ids: Vec<Uuid>,
+    /// The credit note that voids it.
+    pub credit_note_id: InvoiceId,
+    /// That credit note's number.
+    pub credit_note_number: String,
+    /// Why.
+    pub reason: VoidReasonV1,
+}
+
+impl Published for InvoiceVoidedV1 {
+    const TYPE: &'static str = "billing.InvoiceVoided.v1";
+}
+
+impl From<InvoiceVoidedV1> for InvoiceVoided {
+    fn from(old: InvoiceVoidedV1) -> Self {
+        let InvoiceVoidedV1 { invoice_id, order_ids, credit_note_id, credit_note_number, reason } =
+            old;
+        let reason = reason.into();
+        Self { invoice_id, order_ids, credit_note_id, credit_note_number, reason }
     }
 }

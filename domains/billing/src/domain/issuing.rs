@@ -1,7 +1,7 @@
 //! Issuing the invoice of an order. Its totals are computed from the lines and must agree with
 //! the order's: the customer pays what was ordered.
 
-use billing_contract::{BillTo, InvoiceId, InvoiceIssued, InvoiceLine, VatTotal};
+use billing_contract::{BillTo, InvoiceDeferred, InvoiceId, InvoiceIssued, InvoiceLine, VatTotal};
 use event_contract::Personal;
 use kernel::money::{self, Currency, PricedLine};
 use orders_contract::{OrderLine, OrderPlaced};
@@ -25,8 +25,8 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
     match invoice {
         Invoice::NotIssued => {}
         Invoice::Issued(_)
-        | Invoice::Paid(..)
-        | Invoice::Refunded(_)
+        | Invoice::Paid(_)
+        | Invoice::Credited(_)
         | Invoice::Voided { .. }
         | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
@@ -67,6 +67,31 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
         }
         .into(),
     ])
+}
+
+/// What takes the place of an invoice that was voided.
+#[derive(Debug, Clone)]
+pub struct IssueAnew {
+    /// The new invoice.
+    pub invoice_id: InvoiceId,
+    /// Its number and day.
+    pub number: DocumentNumber,
+    /// The invoice that was voided.
+    pub voided: InvoiceIssued,
+}
+
+/// The same invoice under another number, due whatever becomes of its payment.
+pub(super) fn issue_anew(invoice: &Invoice, request: IssueAnew) -> Result<Vec<Event>, Refusal> {
+    match invoice {
+        Invoice::NotIssued => {}
+        // Its place is taken already.
+        _ => return Ok(vec![]),
+    }
+    let IssueAnew { invoice_id, number, voided } = request;
+    let order_ids = voided.order_ids.clone();
+    let issued =
+        InvoiceIssued { invoice_id, number: number.text, issue_date: number.issue_date, ..voided };
+    Ok(vec![issued.into(), InvoiceDeferred { invoice_id, order_ids }.into()])
 }
 
 fn priced(line: &OrderLine) -> PricedLine {

@@ -93,8 +93,8 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
         Invoice::NotIssued => None,
         Invoice::OwnedByLegacy(imported) => Some(&imported.state),
         Invoice::Issued(_)
-        | Invoice::Paid(..)
-        | Invoice::Refunded(_)
+        | Invoice::Paid(_)
+        | Invoice::Credited(_)
         | Invoice::Voided { .. }
         | Invoice::CreditNote(_) => return Err(Refusal::OwnedByBascule),
     };

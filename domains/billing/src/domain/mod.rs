@@ -4,6 +4,9 @@
 //! is one or the other for ever. The series that numbers them is in [`series`], how long they say
 //! whom they are addressed to in [`retention`].
 
+mod account;
+mod collecting;
+mod crediting;
 mod issuing;
 mod legacy;
 pub mod retention;
@@ -14,19 +17,23 @@ mod tests;
 mod voiding;
 
 use billing_contract::{
-    CreditNoteIssued, ImportedInvoice, InvoiceImported, InvoiceIssued, InvoicePaid,
-    InvoiceRefunded, InvoiceRevised, InvoiceVoided,
+    CollectionFailed, CollectionRequested, CreditNoteIssued, CreditNoteSettled, ImportedInvoice,
+    InvoiceCredited, InvoiceDeferred, InvoiceImported, InvoiceIssued, InvoicePaid, InvoiceRefunded,
+    InvoiceRevised, InvoiceVoided, RefundDenied, RefundDue, VoidReason,
 };
 use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
+pub use account::{Account, Credit, Note};
+pub use collecting::{Collect, FailedCollection};
+pub use crediting::{CreditRefund, CreditReturn, NewCreditNote};
+pub use issuing::IssueAnew;
 pub use issuing::IssueInvoice;
 pub use legacy::{LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS};
 pub use series::DocumentNumber;
-pub use settling::{Receipt, Repayment};
-pub use voiding::{CreditNote, VoidInvoice};
+pub use settling::{Receipt, Repayment, SettleNote};
+pub use voiding::{CreditNote, VoidInvoice, credit_note_for};
 
 kernel::event_set! {
     /// What happens to an invoice or a credit note.
@@ -34,7 +41,14 @@ kernel::event_set! {
         Issued(InvoiceIssued),
         Paid(InvoicePaid),
         Voided(InvoiceVoided),
+        Deferred(InvoiceDeferred),
+        CollectionFailed(CollectionFailed),
+        CollectionRequested(CollectionRequested),
+        Credited(InvoiceCredited),
         CreditNoteIssued(CreditNoteIssued),
+        CreditNoteSettled(CreditNoteSettled),
+        RefundDue(RefundDue),
+        RefundDenied(RefundDenied),
         Refunded(InvoiceRefunded),
         Imported(InvoiceImported),
         Revised(InvoiceRevised),
@@ -48,31 +62,22 @@ pub enum Invoice {
     #[default]
     NotIssued,
     /// Issued here and waiting for its payment.
-    Issued(Box<InvoiceIssued>),
-    /// Paid in full.
-    Paid(Box<InvoiceIssued>, Settlement),
-    /// It was paid and the money went back, but it stands: nobody voided it.
-    Refunded(Box<InvoiceIssued>),
-    /// Taken back by a credit note.
+    Issued(Box<Account>),
+    /// What is due is paid.
+    Paid(Box<Account>),
+    /// Credit notes over some of it, together, took back all of it.
+    Credited(Box<Account>),
+    /// Taken back by a credit note over everything that was left.
     Voided {
-        /// The invoice as it was issued.
-        invoice: Box<InvoiceIssued>,
-        /// The money that was paid on it and has not gone back yet.
-        held: Option<Settlement>,
+        /// What happened to it.
+        account: Box<Account>,
+        /// Why.
+        reason: VoidReason,
     },
-    /// A credit note issued here. Nothing more happens to it.
-    CreditNote(Box<CreditNoteIssued>),
+    /// A credit note issued here.
+    CreditNote(Box<Note>),
     /// Imported, and decided upon by the legacy system.
     OwnedByLegacy(Box<ImportedHere>),
-}
-
-/// Which payment settled an invoice.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
-    /// The payment.
-    pub payment_id: Uuid,
-    /// What was paid.
-    pub amount: Decimal,
 }
 
 /// An imported document as it was last reported.
@@ -91,12 +96,26 @@ pub enum Command {
     Issue(Box<IssueInvoice>),
     /// The money came.
     Pay(Receipt),
+    /// The order is carried out before it is paid: the invoice stays due.
+    Defer,
+    /// The order is carried out though its invoice was voided for want of a payment: ask again.
+    IssueAnew(Box<IssueAnew>),
+    /// The payment came to nothing.
+    FailCollection(FailedCollection),
+    /// Ask for a further payment.
+    Collect(Collect),
     /// The invoice no longer stands.
     Void(VoidInvoice),
-    /// Issue the credit note that voids an invoice.
+    /// What was delivered came back.
+    CreditReturn(CreditReturn),
+    /// Somebody wants to be paid back.
+    CreditRefund(CreditRefund),
+    /// Issue the credit note that takes back an invoice, or some of it.
     Credit(Box<CreditNote>),
     /// Money that was paid went back.
     Refund(Repayment),
+    /// The money of a credit note went back.
+    Settle(SettleNote),
     /// The legacy system says how it stands there.
     Sync(Box<LegacyReport>),
 }
@@ -144,6 +163,18 @@ pub enum Refusal {
     /// A voided invoice stays voided.
     #[error("the invoice is voided")]
     AlreadyVoided,
+    /// Nothing of the invoice is due any more.
+    #[error("nothing is open on the invoice")]
+    NothingOpen,
+    /// A payment of the invoice has not come to its end.
+    #[error("a payment of this invoice is under way; cancel it, or wait for its deadline")]
+    CollectionUnderWay,
+    /// The order is not carried out before it is paid.
+    #[error("the order awaits this payment; cancel the order instead, which voids its invoice")]
+    OrderAwaitsPayment,
+    /// The invoice has no line of this number.
+    #[error("the invoice has no such line")]
+    NoSuchLine,
     /// Money can go back only where it came.
     #[error("nothing was paid on the invoice")]
     NotPaid,
@@ -176,30 +207,50 @@ impl Decider for InvoiceDecider {
         match command {
             Command::Issue(request) => issuing::issue(invoice, *request),
             Command::Pay(receipt) => settling::pay(invoice, receipt),
+            Command::Defer => collecting::defer(invoice),
+            Command::IssueAnew(request) => issuing::issue_anew(invoice, *request),
+            Command::FailCollection(failed) => collecting::fail(invoice, failed),
+            Command::Collect(request) => collecting::collect(invoice, request),
             Command::Void(request) => voiding::void(invoice, request),
+            Command::CreditReturn(request) => crediting::credit_return(invoice, request),
+            Command::CreditRefund(request) => crediting::credit_refund(invoice, request),
             Command::Credit(note) => voiding::credit(invoice, *note),
             Command::Refund(repayment) => settling::refund(invoice, repayment),
+            Command::Settle(request) => settling::settle(invoice, request),
             Command::Sync(report) => legacy::sync(invoice, *report),
         }
     }
 
-    fn evolve(invoice: Invoice, event: &Event) -> Invoice {
+    fn evolve(mut invoice: Invoice, event: &Event) -> Invoice {
         match event {
-            Event::Issued(issued) => Invoice::Issued(Box::new(issued.clone())),
-            Event::CreditNoteIssued(note) => Invoice::CreditNote(Box::new(note.clone())),
-            Event::Paid(paid) => {
-                let InvoicePaid { payment_id, amount, .. } = *paid;
-                invoice.with_document(|document| {
-                    Invoice::Paid(document, Settlement { payment_id, amount })
-                })
+            Event::Issued(issued) => Invoice::Issued(Box::new(Account::opened(issued.clone()))),
+            Event::CreditNoteIssued(note) => {
+                let settled = note.to_refund.is_none_or(|amount| amount.is_zero());
+                Invoice::CreditNote(Box::new(Note { document: note.clone(), settled }))
             }
-            Event::Voided(_) => {
-                let held = invoice.held().cloned();
-                invoice.with_document(|invoice| Invoice::Voided { invoice, held })
+            Event::CreditNoteSettled(_) => {
+                if let Invoice::CreditNote(note) = &mut invoice {
+                    note.settled = true;
+                }
+                invoice
             }
-            Event::Refunded(_) => match invoice {
-                Invoice::Voided { invoice, .. } => Invoice::Voided { invoice, held: None },
-                standing => standing.with_document(Invoice::Refunded),
+            Event::Paid(paid) => invoice.after(|account| account.receive(paid)),
+            Event::Deferred(_) => invoice.after(|account| account.deferred = true),
+            Event::CollectionFailed(_) => invoice.after(|account| account.collecting = None),
+            Event::CollectionRequested(requested) => invoice.after(|account| {
+                account.collecting = Some(requested.amount);
+                account.attempts = requested.attempt;
+            }),
+            Event::Credited(credited) => invoice.after(|account| account.credit(credited)),
+            Event::RefundDue(due) => invoice.after(|account| account.owe(due)),
+            Event::RefundDenied(_) => invoice,
+            Event::Refunded(refunded) => invoice.after(|account| account.give_back(refunded)),
+            Event::Voided(voided) => match invoice.into_account() {
+                Ok(mut account) => {
+                    account.void(voided.credit_note_id);
+                    Invoice::Voided { account, reason: voided.reason }
+                }
+                Err(other) => other,
             },
             Event::Imported(InvoiceImported { legacy, state, .. })
             | Event::Revised(InvoiceRevised { legacy, state, .. }) => {
@@ -211,34 +262,50 @@ impl Decider for InvoiceDecider {
 }
 
 impl Invoice {
-    /// The invoice as it was issued here.
-    pub fn document(&self) -> Option<&InvoiceIssued> {
+    /// What happened to an invoice issued here.
+    pub fn account(&self) -> Option<&Account> {
         match self {
-            Self::Issued(document)
-            | Self::Paid(document, _)
-            | Self::Refunded(document)
-            | Self::Voided { invoice: document, .. } => Some(document),
+            Self::Issued(account)
+            | Self::Paid(account)
+            | Self::Credited(account)
+            | Self::Voided { account, .. } => Some(account),
             Self::NotIssued | Self::CreditNote(_) | Self::OwnedByLegacy(_) => None,
         }
     }
 
-    /// The money that was paid and has not gone back.
-    fn held(&self) -> Option<&Settlement> {
+    /// Whether it was voided because a payment failed: of an order that is carried out all the same
+    /// another invoice has to take its place.
+    pub fn failed_by_its_payment(&self) -> bool {
+        matches!(self, Self::Voided { reason, .. } if voiding::is_of_payment(*reason))
+    }
+
+    /// The account of an invoice issued here; anything else stays what it is.
+    fn into_account(self) -> Result<Box<Account>, Self> {
         match self {
-            Self::Paid(_, settlement) => Some(settlement),
-            Self::Voided { held, .. } => held.as_ref(),
-            _ => None,
+            Self::Issued(account)
+            | Self::Paid(account)
+            | Self::Credited(account)
+            | Self::Voided { account, .. } => Ok(account),
+            other @ (Self::NotIssued | Self::CreditNote(_) | Self::OwnedByLegacy(_)) => Err(other),
         }
     }
 
-    /// The next stage of an invoice issued here; anything else stays what it is.
-    fn with_document(self, next: impl FnOnce(Box<InvoiceIssued>) -> Self) -> Self {
-        match self {
-            Self::Issued(document)
-            | Self::Paid(document, _)
-            | Self::Refunded(document)
-            | Self::Voided { invoice: document, .. } => next(document),
-            other @ (Self::NotIssued | Self::CreditNote(_) | Self::OwnedByLegacy(_)) => other,
+    /// An invoice issued here after something happened to it, at the stage that its sums say.
+    fn after(self, happens: impl FnOnce(&mut Account)) -> Self {
+        let voided = match &self {
+            Self::Voided { reason, .. } => Some(*reason),
+            _ => None,
+        };
+        let mut account = match self.into_account() {
+            Ok(account) => account,
+            Err(other) => return other,
+        };
+        happens(&mut account);
+        match voided {
+            Some(reason) => Self::Voided { account, reason },
+            None if account.due().is_zero() => Self::Credited(account),
+            None if account.open() <= Decimal::ZERO => Self::Paid(account),
+            None => Self::Issued(account),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Money that comes and goes on an invoice.
 
-use billing_contract::{InvoiceIssued, InvoicePaid, InvoiceRefunded};
+use billing_contract::{CreditNoteSettled, InvoiceId, InvoicePaid, InvoiceRefunded};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::{Event, Invoice, Refusal, Settlement};
+use super::crediting::refund_due;
+use super::{Account, Event, Invoice, Refusal};
 
 /// Money that came.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Receipt {
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
+    /// The refund, should more have come than is due.
+    pub refund_id: Uuid,
 }
 
 /// Money that went back.
@@ -22,67 +25,103 @@ pub struct Receipt {
 pub struct Repayment {
     /// The payment it came with.
     pub payment_id: Uuid,
+    /// The refund, where it has an id.
+    pub refund_id: Option<Uuid>,
     /// What went back.
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
 }
 
+/// The money of a credit note went back.
+#[derive(Debug, Clone)]
+pub struct SettleNote {
+    /// The credit note.
+    pub credit_note_id: InvoiceId,
+    /// The payment that the money went back by.
+    pub payment_id: Uuid,
+}
+
+/// The sum that was asked for settles the invoice. What credit notes took off meanwhile is too much
+/// then and has to go back.
 pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
-    let document = match invoice {
-        Invoice::Issued(document) | Invoice::Refunded(document) => document,
+    let Receipt { payment_id, amount, currency, refund_id } = receipt;
+    let account = match invoice {
         // Told twice, paid once.
-        Invoice::Paid(_, paid) if paid.payment_id == receipt.payment_id => return Ok(vec![]),
-        Invoice::Paid(..) => return Err(Refusal::PaidByAnother),
+        Invoice::Issued(account) | Invoice::Paid(account) | Invoice::Credited(account)
+            if account.payment_id == Some(payment_id) =>
+        {
+            return Ok(vec![]);
+        }
+        Invoice::Issued(account) => account,
+        Invoice::Credited(account) if account.collecting.is_some() => account,
+        Invoice::Paid(_) | Invoice::Credited(_) => return Err(Refusal::PaidByAnother),
         Invoice::Voided { .. } => return Err(Refusal::AlreadyVoided),
         Invoice::NotIssued => return Err(Refusal::NoSuchInvoice),
         Invoice::CreditNote(_) => return Err(Refusal::IsCreditNote),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     };
-    let Receipt { payment_id, amount, currency } = receipt;
-    whole_sum(document, document.total, amount, &currency)?;
-    Ok(vec![
-        InvoicePaid {
-            invoice_id: document.invoice_id,
-            order_ids: document.order_ids.clone(),
-            payment_id,
-            amount,
-        }
-        .into(),
-    ])
+    let expected = account.collecting.unwrap_or_else(|| account.open());
+    if amount != expected || currency != account.invoice.currency {
+        return Err(differs(account, expected, amount, &currency));
+    }
+    let paid = InvoicePaid {
+        invoice_id: account.invoice.invoice_id,
+        order_ids: account.invoice.order_ids.clone(),
+        payment_id,
+        amount,
+    };
+    let mut after = account.clone();
+    after.receive(&paid);
+    let mut events = vec![paid.into()];
+    events.extend(refund_due(&after, refund_id, None));
+    Ok(events)
 }
 
 pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Event>, Refusal> {
-    let (document, held) = match invoice {
-        Invoice::Paid(document, held) => (document, held),
-        Invoice::Voided { invoice: document, held: Some(held) } => (document, held),
-        // The money came too late to be recorded as paid, or has gone back already.
-        Invoice::Voided { held: None, .. } | Invoice::Refunded(_) => return Ok(vec![]),
-        Invoice::Issued(_) => return Err(Refusal::NotPaid),
+    let account = match invoice {
+        Invoice::Issued(account) if !account.was_paid() => return Err(Refusal::NotPaid),
+        Invoice::Issued(account)
+        | Invoice::Paid(account)
+        | Invoice::Credited(account)
+        | Invoice::Voided { account, .. } => account,
         Invoice::NotIssued => return Err(Refusal::NoSuchInvoice),
         Invoice::CreditNote(_) => return Err(Refusal::IsCreditNote),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     };
-    let Settlement { payment_id, amount } = *held;
+    let held = account.held();
+    // The money came too late to be recorded as paid, or has gone back already.
+    if held.is_zero() {
+        return Ok(vec![]);
+    }
+    let Repayment { payment_id, refund_id, amount, currency } = repayment;
     // Another payment's money never was on this invoice: it does not go from it either.
-    if payment_id != repayment.payment_id {
+    if account.payment_id != Some(payment_id) {
         return Err(Refusal::PaidByAnother);
     }
-    whole_sum(document, amount, repayment.amount, &repayment.currency)?;
-    Ok(vec![InvoiceRefunded { invoice_id: document.invoice_id, payment_id, amount }.into()])
+    if amount > held || currency != account.invoice.currency {
+        return Err(differs(account, held, amount, &currency));
+    }
+    let invoice_id = account.invoice.invoice_id;
+    Ok(vec![InvoiceRefunded { invoice_id, payment_id, amount, refund_id }.into()])
 }
 
-fn whole_sum(
-    document: &InvoiceIssued,
-    expected: Decimal,
-    found: Decimal,
-    currency: &str,
-) -> Result<(), Refusal> {
-    if expected == found && document.currency == currency {
-        return Ok(());
+/// Records that a credit note's money went back.
+pub(super) fn settle(note: &Invoice, request: SettleNote) -> Result<Vec<Event>, Refusal> {
+    match note {
+        Invoice::CreditNote(note) if note.settled => Ok(vec![]),
+        Invoice::CreditNote(_) => {
+            let SettleNote { credit_note_id: invoice_id, payment_id } = request;
+            Ok(vec![CreditNoteSettled { invoice_id, payment_id }.into()])
+        }
+        Invoice::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+        _ => Err(Refusal::NoSuchInvoice),
     }
-    Err(Refusal::AmountDiffers {
-        expected: format!("{expected} {}", document.currency),
+}
+
+fn differs(account: &Account, expected: Decimal, found: Decimal, currency: &str) -> Refusal {
+    Refusal::AmountDiffers {
+        expected: format!("{expected} {}", account.invoice.currency),
         found: format!("{found} {currency}"),
-    })
+    }
 }

@@ -1,14 +1,17 @@
 //! What documents decide, as given – when – then.
 
+mod collecting;
+mod crediting;
 mod legacy;
 mod numbers;
 mod settling;
 mod voiding;
 
 use billing_contract::{
-    BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceImported,
-    InvoiceIssued, InvoiceLine, InvoicePaid, InvoiceRefunded, InvoiceRevised, InvoiceVoided,
-    VatTotal, VoidReason,
+    BillTo, CollectionFailed, CollectionFailure, CollectionRequested, CreditNoteIssued,
+    CreditNoteSettled, DenialReason, DocumentKind, DocumentStatus, ImportedInvoice,
+    InvoiceCredited, InvoiceDeferred, InvoiceImported, InvoiceIssued, InvoiceLine, InvoicePaid,
+    InvoiceRefunded, InvoiceRevised, InvoiceVoided, RefundDenied, RefundDue, VatTotal, VoidReason,
 };
 use chrono::{DateTime, NaiveDate};
 use event_contract::{LegacyReference, Personal};
@@ -16,13 +19,15 @@ use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
 use kernel::sync::{LegacyState, Patch};
 use orders_contract::{OrderLine, OrderPlaced};
+use payments_contract::{RefundLine, RefundScope};
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::{
-    Command, CreditNote, DocumentNumber, Event, Invoice, InvoiceDecider, IssueInvoice,
-    LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS, Receipt, Refusal, Repayment,
-    VoidInvoice,
+    Account, Collect, Command, CreditNote, CreditRefund, CreditReturn, DocumentNumber, Event,
+    FailedCollection, Invoice, InvoiceDecider, IssueAnew, IssueInvoice, LegacyInvoice,
+    LegacyReport, LegacyVat, NUMBER_LIKE_OURS, NewCreditNote, Receipt, Refusal, Repayment,
+    SettleNote, VoidInvoice, credit_note_for,
 };
 
 const INVOICE: Uuid = Uuid::from_u128(1);
@@ -31,6 +36,8 @@ const ORDER: Uuid = Uuid::from_u128(3);
 const CUSTOMER: Uuid = Uuid::from_u128(4);
 const PAYMENT: Uuid = Uuid::from_u128(5);
 const OTHER_PAYMENT: Uuid = Uuid::from_u128(6);
+const REFUND: Uuid = Uuid::from_u128(7);
+const REPLACEMENT: Uuid = Uuid::from_u128(8);
 
 struct Given(Invoice);
 
@@ -164,7 +171,11 @@ fn issued() -> Event {
 }
 
 fn paid() -> Event {
-    let (payment_id, amount) = (PAYMENT, decimal("121.32"));
+    paid_by(PAYMENT)
+}
+
+fn paid_by(payment_id: Uuid) -> Event {
+    let amount = decimal("121.32");
     InvoicePaid { invoice_id: INVOICE, order_ids: vec![ORDER], payment_id, amount }.into()
 }
 
@@ -180,10 +191,15 @@ fn voided(reason: VoidReason) -> Event {
 }
 
 fn refunded() -> Event {
-    InvoiceRefunded { invoice_id: INVOICE, payment_id: PAYMENT, amount: decimal("121.32") }.into()
+    let (payment_id, amount) = (PAYMENT, decimal("121.32"));
+    InvoiceRefunded { invoice_id: INVOICE, payment_id, amount, refund_id: None }.into()
 }
 
 fn credited() -> Event {
+    the_credit_note().into()
+}
+
+fn the_credit_note() -> CreditNoteIssued {
     CreditNoteIssued {
         invoice_id: CREDIT_NOTE,
         number: "2026-000002".to_owned(),
@@ -202,31 +218,36 @@ fn credited() -> Event {
         vat: vec![tax("5.5", "-1.48", "-0.08"), tax("20", "-99.80", "-19.96")],
         total_vat: decimal("-20.04"),
         total: decimal("-121.32"),
+        to_refund: None,
     }
-    .into()
 }
 
 fn pay(payment_id: Uuid, amount: &str, currency: &str) -> Command {
     let (amount, currency) = (decimal(amount), currency.to_owned());
-    Command::Pay(Receipt { payment_id, amount, currency })
+    Command::Pay(Receipt { payment_id, amount, currency, refund_id: REFUND })
 }
 
 fn give_back(payment_id: Uuid, amount: &str) -> Command {
     let (amount, currency) = (decimal(amount), "EUR".to_owned());
-    Command::Refund(Repayment { payment_id, amount, currency })
+    Command::Refund(Repayment { payment_id, refund_id: None, amount, currency })
 }
 
 fn void(reason: VoidReason) -> Command {
-    let credit_note_number = "2026-000002".to_owned();
-    Command::Void(VoidInvoice { reason, credit_note_id: CREDIT_NOTE, credit_note_number })
+    Command::Void(VoidInvoice { reason, note: new_note() })
 }
 
 fn credit() -> Command {
     Command::Credit(Box::new(CreditNote {
         credit_note_id: CREDIT_NOTE,
         number: number("2026-000002"),
-        voids: as_issued(),
+        of: as_issued(),
+        credit: Account::opened(as_issued()).rest(),
+        to_refund: Decimal::ZERO,
     }))
+}
+
+fn new_note() -> NewCreditNote {
+    NewCreditNote { credit_note_id: CREDIT_NOTE, number: "2026-000002".to_owned() }
 }
 
 mod issuing {

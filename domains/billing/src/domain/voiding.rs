@@ -1,13 +1,15 @@
-//! Voiding an invoice. It is never deleted and keeps its number: a credit note over its whole sum
-//! takes it back (CGI article 289, I-5: a document that changes an invoice refers to it and is
-//! itself an invoice).
+//! Voiding an invoice. It is never deleted and keeps its number: a credit note over everything that is
+//! left of it takes it back (CGI article 289, I-5: a document that changes an invoice refers to it and
+//! is itself an invoice).
 
 use billing_contract::{
     CreditNoteIssued, InvoiceId, InvoiceIssued, InvoiceLine, InvoiceVoided, VatTotal, VoidReason,
 };
 use rust_decimal::Decimal;
 
-use super::{DocumentNumber, Event, Invoice, Refusal};
+use super::account::Credit;
+use super::crediting::NewCreditNote;
+use super::{DocumentNumber, Event, Invoice, Refusal, collecting};
 
 /// Why an invoice is voided, and by which credit note.
 #[derive(Debug, Clone)]
@@ -15,9 +17,7 @@ pub struct VoidInvoice {
     /// Why.
     pub reason: VoidReason,
     /// The credit note that voids it, issued together with this.
-    pub credit_note_id: InvoiceId,
-    /// That credit note's number.
-    pub credit_note_number: String,
+    pub note: NewCreditNote,
 }
 
 /// The credit note to be issued.
@@ -27,61 +27,109 @@ pub struct CreditNote {
     pub credit_note_id: InvoiceId,
     /// Its number and day.
     pub number: DocumentNumber,
-    /// The invoice it voids, as that was issued.
-    pub voids: InvoiceIssued,
+    /// The invoice it takes back, or some of, as that was issued.
+    pub of: InvoiceIssued,
+    /// What it takes back.
+    pub credit: Credit,
+    /// What of it has to go back to the customer.
+    pub to_refund: Decimal,
+}
+
+/// Whether an invoice is voided because its payment failed.
+pub(super) fn is_of_payment(reason: VoidReason) -> bool {
+    match reason {
+        VoidReason::PaymentDeclined | VoidReason::PaymentExpired | VoidReason::PaymentCancelled => {
+            true
+        }
+        VoidReason::OrderCancelled | VoidReason::WrittenOff => false,
+    }
 }
 
 pub(super) fn void(invoice: &Invoice, request: VoidInvoice) -> Result<Vec<Event>, Refusal> {
-    let document = match (invoice, request.reason) {
-        (Invoice::Issued(document) | Invoice::Refunded(document), _) => document,
-        (Invoice::Paid(document, _), VoidReason::OrderCancelled) => document,
-        // The money is there: that a payment failed as well changes nothing.
-        (Invoice::Paid(..), VoidReason::PaymentDeclined | VoidReason::PaymentExpired) => {
-            return Err(Refusal::AlreadyPaid);
+    let account = match (invoice, request.reason) {
+        (Invoice::Issued(account), VoidReason::WrittenOff) => {
+            if !collecting::stands(account) {
+                return Err(Refusal::OrderAwaitsPayment);
+            }
+            account
         }
+        (Invoice::Issued(account), _) | (Invoice::Paid(account), VoidReason::OrderCancelled) => {
+            account
+        }
+        // The money is there: that a payment failed as well changes nothing.
+        (Invoice::Paid(_), _) => return Err(Refusal::AlreadyPaid),
         // The first reason stands.
         (Invoice::Voided { .. }, _) => return Ok(vec![]),
+        // Nothing is left to be taken back.
+        (Invoice::Credited(_), _) => return Ok(vec![]),
         (Invoice::NotIssued, _) => return Err(Refusal::NoSuchInvoice),
         (Invoice::CreditNote(_), _) => return Err(Refusal::IsCreditNote),
         (Invoice::OwnedByLegacy(_), _) => return Err(Refusal::OwnedByLegacy),
     };
+    let document = &account.invoice;
     Ok(vec![
         InvoiceVoided {
             invoice_id: document.invoice_id,
             order_ids: document.order_ids.clone(),
-            credit_note_id: request.credit_note_id,
-            credit_note_number: request.credit_note_number,
+            credit_note_id: request.note.credit_note_id,
+            credit_note_number: request.note.number,
             reason: request.reason,
         }
         .into(),
     ])
 }
 
+/// The credit note that has to be issued together with what was decided on an invoice, if any.
+pub fn credit_note_for(
+    before: &Invoice,
+    events: &[Event],
+    number: DocumentNumber,
+) -> Option<CreditNote> {
+    let account = before.account()?;
+    let mut to_refund = Decimal::ZERO;
+    let mut credit = None;
+    for event in events {
+        match event {
+            Event::Voided(voided) => {
+                credit = Some((voided.credit_note_id, account.rest()));
+                let mut after = account.clone();
+                after.void(voided.credit_note_id);
+                to_refund = after.overpaid();
+            }
+            Event::Credited(credited) => {
+                let (lines, vat) = (credited.lines.clone(), credited.vat.clone());
+                credit = Some((credited.credit_note_id, Credit { lines, vat }));
+            }
+            Event::RefundDue(due) => to_refund = due.amount,
+            _ => {}
+        }
+    }
+    let (credit_note_id, credit) = credit?;
+    let of = account.invoice.clone();
+    Some(CreditNote { credit_note_id, number, of, credit, to_refund })
+}
+
 pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>, Refusal> {
     match document {
         Invoice::NotIssued => {}
         Invoice::Issued(_)
-        | Invoice::Paid(..)
-        | Invoice::Refunded(_)
+        | Invoice::Paid(_)
+        | Invoice::Credited(_)
         | Invoice::Voided { .. }
         | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     }
-    let CreditNote { credit_note_id, number, voids } = note;
+    let CreditNote { credit_note_id, number, of, credit, to_refund } = note;
+    let lines = lines(&of, &credit);
     Ok(vec![
         CreditNoteIssued {
             invoice_id: credit_note_id,
             number: number.text,
             issue_date: number.issue_date,
-            credits: voids.invoice_id,
-            credits_number: voids.number,
-            order_ids: voids.order_ids,
-            customer_id: voids.customer_id,
-            bill_to: voids.bill_to,
-            currency: voids.currency,
-            lines: voids.lines.into_iter().map(taken_back).collect(),
-            total_net: negative(voids.total_net),
-            vat: voids
+            total_net: negative(credit.net()),
+            total_vat: negative(credit.tax()),
+            total: negative(credit.total()),
+            vat: credit
                 .vat
                 .into_iter()
                 .map(|tax| VatTotal {
@@ -90,15 +138,41 @@ pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>,
                     amount: negative(tax.amount),
                 })
                 .collect(),
-            total_vat: negative(voids.total_vat),
-            total: negative(voids.total),
+            lines,
+            credits: of.invoice_id,
+            credits_number: of.number,
+            order_ids: of.order_ids,
+            customer_id: of.customer_id,
+            bill_to: of.bill_to,
+            currency: of.currency,
+            to_refund: (!to_refund.is_zero()).then_some(to_refund),
         }
         .into(),
     ])
 }
 
-fn taken_back(line: InvoiceLine) -> InvoiceLine {
-    InvoiceLine { quantity: negative(line.quantity), net: negative(line.net), ..line }
+/// The lines that are taken back; one per VAT rate when it is a sum.
+fn lines(of: &InvoiceIssued, credit: &Credit) -> Vec<InvoiceLine> {
+    if credit.lines.is_empty() {
+        return credit.vat.iter().map(|rate| of_sum(of, rate)).collect();
+    }
+    let taken_back = credit.lines.iter().filter_map(|taken| {
+        let line = of.lines.get(taken.line as usize - 1)?.clone();
+        let (quantity, net) = (negative(taken.quantity), negative(taken.net));
+        Some(InvoiceLine { quantity, net, ..line })
+    });
+    taken_back.collect()
+}
+
+fn of_sum(of: &InvoiceIssued, rate: &VatTotal) -> InvoiceLine {
+    InvoiceLine {
+        sku: String::new(),
+        description: format!("Credit on invoice {}", of.number),
+        quantity: Decimal::NEGATIVE_ONE,
+        unit_price: rate.base,
+        vat_rate: rate.rate.unwrap_or_default(),
+        net: negative(rate.base),
+    }
 }
 
 /// Zero stays `0.00`: a decimal can carry a sign on zero, which nobody wants to read.

@@ -1,7 +1,7 @@
 //! Every invoice and credit note, as the API shows it.
 
 use async_trait::async_trait;
-use billing_contract::InvoiceId;
+use billing_contract::{InvoiceId, RefundDenied, RefundDue};
 use customers_contract::CustomerErased;
 use database::{Database, Transaction};
 use kernel::codec::{Either, Envelope};
@@ -12,7 +12,7 @@ use kernel::store::BoxError;
 use crate::domain::Event;
 use crate::domain::retention::RetentionEnded;
 use crate::queries::{self, retention};
-use crate::view::InvoiceView;
+use crate::view::{Collection, InvoiceView};
 
 kernel::event_set! {
     /// When documents are to be kept as they are for as long as the law says, and when that is over.
@@ -69,6 +69,29 @@ impl Projection for InvoiceViews {
             Event::Voided(voided) => {
                 let change = |view: InvoiceView| view.voided(voided.reason, voided.credit_note_id);
                 update(transaction, voided.invoice_id, revision, change).await
+            }
+            Event::Credited(credited) => {
+                let (amount, note) = (credited.amount, credited.credit_note_id);
+                let change = |view: InvoiceView| view.credited(amount, note);
+                update(transaction, credited.invoice_id, revision, change).await
+            }
+            Event::Deferred(deferred) => {
+                update(transaction, deferred.invoice_id, revision, InvoiceView::deferred).await
+            }
+            Event::CollectionFailed(failed) => {
+                let change = |view: InvoiceView| view.collecting(Collection::Failed);
+                update(transaction, failed.invoice_id, revision, change).await
+            }
+            Event::CollectionRequested(requested) => {
+                let change = |view: InvoiceView| view.collecting(Collection::UnderWay);
+                update(transaction, requested.invoice_id, revision, change).await
+            }
+            Event::CreditNoteSettled(settled) => {
+                update(transaction, settled.invoice_id, revision, InvoiceView::settled).await
+            }
+            Event::RefundDue(RefundDue { invoice_id, .. })
+            | Event::RefundDenied(RefundDenied { invoice_id, .. }) => {
+                update(transaction, *invoice_id, revision, |view| view).await
             }
             Event::Revised(revised) => {
                 let change = |view: InvoiceView| {

@@ -27,7 +27,10 @@ fn internal_events_keep_their_format() {
 
 #[test]
 fn reasons_once_stored_in_the_clear_are_read_as_personal_values() {
-    let pairs =
-        [("InvoiceImported.v1", "InvoiceImported.v2"), ("InvoiceRevised.v1", "InvoiceRevised.v2")];
+    let pairs = [
+        ("InvoiceImported.v1", "InvoiceImported.v2"),
+        ("InvoiceRevised.v1", "InvoiceRevised.v2"),
+        ("InvoiceVoided.v1", "InvoiceVoided.v2"),
+    ];
     golden::upcasts::<Event>(NAME, &folder("contract/golden"), &pairs);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod contract;
+mod crediting;
 mod erasure;
 mod imports;
 mod numbering;

@@ -22,8 +22,14 @@ use kernel::seams::{Clock, SharedClock, SystemClock, new_id};
 use kernel::store::EventStore;
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
-use orders_contract::{CancellationReason, OrderCancelled, OrderLine, OrderPlaced};
-use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded};
+use orders_contract::{
+    CancellationReason, LineQuantity, OrderCancelled, OrderLine, OrderPlaced, OrderReturned,
+    PaymentDeferred,
+};
+use payments_contract::{
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
+    RefundProposed, RefundScope,
+};
 use testkit::modules::{environment, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -36,7 +42,11 @@ kernel::event_set! {
     pub enum Foreign {
         Registered(CustomerRegistered),
         Placed(OrderPlaced),
+        Deferred(PaymentDeferred),
+        Returned(OrderReturned),
         Cancelled(OrderCancelled),
+        PaymentCancelled(PaymentCancelled),
+        RefundProposed(RefundProposed),
         Captured(PaymentCaptured),
         Declined(PaymentDeclined),
         Expired(PaymentExpired),
@@ -167,6 +177,52 @@ impl World {
         self.happened("order", order_id, cancelled).await;
     }
 
+    /// The order was confirmed before it was paid.
+    pub async fn deferred(&self, order_id: Uuid) {
+        self.happened("order", order_id, PaymentDeferred { order_id }).await;
+    }
+
+    /// Something of the order's first line came back.
+    pub async fn returned(&self, order_id: Uuid, number: u32, quantity: &str, complete: bool) {
+        let lines = vec![LineQuantity { line: 1, quantity: quantity.parse().unwrap() }];
+        let (customer_id, reason) = (new_id(), "broken".to_owned().into());
+        let returned = OrderReturned { order_id, customer_id, number, lines, complete, reason };
+        self.happened("order", order_id, returned).await;
+    }
+
+    /// Somebody wants money back: the refund's id.
+    pub async fn refund_proposed(&self, invoice_id: Uuid, scope: RefundScope) -> Uuid {
+        let (payment_id, refund_id) = (payment_of(invoice_id), new_id());
+        let proposed = RefundProposed {
+            payment_id,
+            refund_id,
+            invoice_id,
+            customer_id: None,
+            scope,
+            reason: "broken".to_owned().into(),
+        };
+        self.happened("payment", payment_id, proposed).await;
+        refund_id
+    }
+
+    /// A refund was paid out.
+    pub async fn paid_out(&self, invoice_id: Uuid, refund_id: Uuid, amount: &str) {
+        let refunded = PaymentRefunded {
+            payment_id: payment_of(invoice_id),
+            refund_id: Some(refund_id),
+            invoice_id,
+            amount: amount.parse().unwrap(),
+            currency: "EUR".to_owned(),
+            provider_reference: "sandbox-3".to_owned(),
+        };
+        self.happened("payment", refunded.payment_id, refunded).await;
+    }
+
+    pub async fn payment_cancelled(&self, invoice_id: Uuid) {
+        let payment_id = payment_of(invoice_id);
+        self.happened("payment", payment_id, PaymentCancelled { payment_id, invoice_id }).await;
+    }
+
     pub async fn captured(&self, invoice_id: Uuid, amount: &str) {
         let captured = PaymentCaptured {
             payment_id: payment_of(invoice_id),
@@ -181,6 +237,7 @@ impl World {
     pub async fn refunded(&self, invoice_id: Uuid, amount: &str) {
         let refunded = PaymentRefunded {
             payment_id: payment_of(invoice_id),
+            refund_id: None,
             invoice_id,
             amount: amount.parse().unwrap(),
             currency: "EUR".to_owned(),

@@ -10,15 +10,19 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use older::{
-    CancellationReasonV1, ImportedOrderV1, OrderCancelledV1, OrderImportedV1, OrderRevisedV1,
+    CancellationReasonV1, CancellationReasonV2, ImportedOrderV1, OrderCancelledV1,
+    OrderCancelledV2, OrderImportedV1, OrderRevisedV1,
 };
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<OrderPlaced>(),
     PublishedEvent::of::<OrderConfirmed>(),
+    PublishedEvent::of::<PaymentDeferred>(),
     PublishedEvent::of::<OrderFulfilled>(),
+    PublishedEvent::of::<OrderReturned>(),
     PublishedEvent::of::<OrderCancelledV1>(),
+    PublishedEvent::of::<OrderCancelledV2>(),
     PublishedEvent::of::<OrderCancelled>(),
     PublishedEvent::of::<OrderImportedV1>(),
     PublishedEvent::of::<OrderImported>(),
@@ -69,7 +73,7 @@ impl Published for OrderPlaced {
     const TYPE: &'static str = "orders.OrderPlaced.v1";
 }
 
-/// An order is paid and will be carried out.
+/// An order will be carried out: it is paid, or was confirmed without waiting for the payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderConfirmed {
     /// The order.
@@ -78,6 +82,18 @@ pub struct OrderConfirmed {
 
 impl Published for OrderConfirmed {
     const TYPE: &'static str = "orders.OrderConfirmed.v1";
+}
+
+/// An order was confirmed before it was paid: it is carried out whatever becomes of the payment, and
+/// its invoice stays due.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PaymentDeferred {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+impl Published for PaymentDeferred {
+    const TYPE: &'static str = "orders.PaymentDeferred.v1";
 }
 
 /// Everything ordered was delivered.
@@ -89,6 +105,39 @@ pub struct OrderFulfilled {
 
 impl Published for OrderFulfilled {
     const TYPE: &'static str = "orders.OrderFulfilled.v1";
+}
+
+/// A quantity of one of the order's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineQuantity {
+    /// The line's place in the order, from 1.
+    pub line: u32,
+    /// How many of it.
+    pub quantity: Decimal,
+}
+
+/// Something delivered came back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderReturned {
+    /// The order.
+    pub order_id: OrderId,
+    /// Who had ordered.
+    pub customer_id: Uuid,
+    /// Identifies this return among those of the order, from 1.
+    pub number: u32,
+    /// What came back with this return.
+    pub lines: Vec<LineQuantity>,
+    /// Whether nothing of the order is with the customer any more.
+    pub complete: bool,
+    /// Why, in somebody's words, which may speak of the customer.
+    pub reason: Personal<String>,
+}
+
+impl Published for OrderReturned {
+    const TYPE: &'static str = "orders.OrderReturned.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id)
+    }
 }
 
 /// Why an order was cancelled.
@@ -104,6 +153,8 @@ pub enum CancellationReason {
     PaymentDeclined,
     /// The payment did not arrive in time.
     PaymentExpired,
+    /// The payment was cancelled.
+    PaymentCancelled,
 }
 
 /// An order was cancelled.
@@ -119,8 +170,8 @@ pub struct OrderCancelled {
 }
 
 impl Published for OrderCancelled {
-    const TYPE: &'static str = "orders.OrderCancelled.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderCancelledV1>());
+    const TYPE: &'static str = "orders.OrderCancelled.v3";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderCancelledV2>());
     fn data_subject(&self) -> Option<Uuid> {
         self.customer_id
     }

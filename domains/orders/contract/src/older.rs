@@ -1,10 +1,12 @@
 //! Older versions of events: no longer written, read for ever.
 //!
+//! In version 2 of a cancellation a payment could not be cancelled.
+//!
 //! In version 1 the reasons for a cancellation and the customer's own reference were stored in the
 //! clear, and a cancellation did not say whose order it was.
 
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published};
+use event_contract::{LegacyReference, Personal, Published, Upcaster};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,7 +32,7 @@ pub enum CancellationReasonV1 {
     PaymentExpired,
 }
 
-impl From<CancellationReasonV1> for CancellationReason {
+impl From<CancellationReasonV1> for CancellationReasonV2 {
     fn from(old: CancellationReasonV1) -> Self {
         match old {
             CancellationReasonV1::Requested { reason } => Self::Requested { reason: reason.into() },
@@ -53,7 +55,59 @@ impl Published for OrderCancelledV1 {
     const TYPE: &'static str = "orders.OrderCancelled.v1";
 }
 
-impl From<OrderCancelledV1> for OrderCancelled {
+/// [`CancellationReason`] as version 2 of [`OrderCancelled`] had it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "cause")]
+pub enum CancellationReasonV2 {
+    /// Somebody asked for it.
+    Requested {
+        /// In their words, which may speak of the customer.
+        reason: Personal<String>,
+    },
+    /// The payment was declined.
+    PaymentDeclined,
+    /// The payment did not arrive in time.
+    PaymentExpired,
+}
+
+impl From<CancellationReasonV2> for CancellationReason {
+    fn from(old: CancellationReasonV2) -> Self {
+        match old {
+            CancellationReasonV2::Requested { reason } => Self::Requested { reason },
+            CancellationReasonV2::PaymentDeclined => Self::PaymentDeclined,
+            CancellationReasonV2::PaymentExpired => Self::PaymentExpired,
+        }
+    }
+}
+
+/// Version 2 of [`OrderCancelled`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderCancelledV2 {
+    /// The order.
+    pub order_id: OrderId,
+    /// Who had ordered; not stated where it was stored as version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
+    /// Why.
+    pub reason: CancellationReasonV2,
+}
+
+impl Published for OrderCancelledV2 {
+    const TYPE: &'static str = "orders.OrderCancelled.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderCancelledV1>());
+    fn data_subject(&self) -> Option<Uuid> {
+        self.customer_id
+    }
+}
+
+impl From<OrderCancelledV2> for OrderCancelled {
+    fn from(old: OrderCancelledV2) -> Self {
+        let OrderCancelledV2 { order_id, customer_id, reason } = old;
+        Self { order_id, customer_id, reason: reason.into() }
+    }
+}
+
+impl From<OrderCancelledV1> for OrderCancelledV2 {
     fn from(OrderCancelledV1 { order_id, reason }: OrderCancelledV1) -> Self {
         Self { order_id, customer_id: None, reason: reason.into() }
     }

@@ -100,6 +100,7 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
         Order::AwaitingPayment(_)
         | Order::Confirmed(_)
         | Order::Fulfilled(_)
+        | Order::Returned(_)
         | Order::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
     let LegacyReport { id: order_id, legacy, state: word } = report;

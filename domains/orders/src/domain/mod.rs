@@ -2,6 +2,7 @@
 
 mod legacy;
 mod placing;
+mod returning;
 #[cfg(test)]
 mod tests;
 
@@ -10,20 +11,24 @@ use kernel::decider::{Context, Decider};
 use kernel::snapshot::SnapshotRule;
 use orders_contract::{
     CancellationReason, ImportedOrder, OrderCancelled, OrderConfirmed, OrderFulfilled, OrderId,
-    OrderImported, OrderPlaced, OrderRevised,
+    OrderImported, OrderPlaced, OrderReturned, OrderRevised, PaymentDeferred,
 };
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
+pub use returning::{Delivered, ReturnOrder};
 
 kernel::event_set! {
     /// What happens to an order.
     pub enum Event {
         Placed(OrderPlaced),
         Confirmed(OrderConfirmed),
+        PaymentDeferred(PaymentDeferred),
         Fulfilled(OrderFulfilled),
+        Returned(OrderReturned),
         Cancelled(OrderCancelled),
         Imported(OrderImported),
         Revised(OrderRevised),
@@ -40,8 +45,10 @@ pub enum Order {
     AwaitingPayment(PlacedHere),
     /// Paid, or confirmed by hand: will be carried out.
     Confirmed(PlacedHere),
-    /// Everything was delivered.
+    /// Everything was delivered. Some of it may have come back since.
     Fulfilled(PlacedHere),
+    /// Everything that was delivered came back.
+    Returned(PlacedHere),
     /// Will not be carried out.
     Cancelled(PlacedHere),
     /// Imported, and decided upon by the legacy system.
@@ -49,12 +56,14 @@ pub enum Order {
 }
 
 /// What later decisions need to know of an order placed here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedHere {
     /// The order.
     pub order_id: OrderId,
     /// Who ordered.
     pub customer_id: Uuid,
+    /// What is with the customer once it is delivered.
+    pub delivered: Delivered,
 }
 
 /// An imported order as it was last reported.
@@ -72,11 +81,15 @@ pub enum Command {
     /// A customer orders.
     Place(PlaceOrder),
     /// It is paid and will be carried out.
+    ConfirmPaid,
+    /// It will be carried out, whether it is paid or not.
     Confirm,
     /// Everything was delivered.
     Fulfil,
     /// It will not be carried out.
     Cancel(CancellationReason),
+    /// Something delivered came back.
+    Return(ReturnOrder),
     /// The legacy system says how it stands there.
     Sync(Box<LegacyReport>),
 }
@@ -105,6 +118,26 @@ pub enum Refusal {
     /// What was delivered can no longer be cancelled.
     #[error("the order is fulfilled already")]
     AlreadyFulfilled,
+    /// A payment that failed does not cancel an order that was confirmed.
+    #[error("the order is confirmed: it is carried out though its payment failed")]
+    AlreadyConfirmed,
+    /// Only what was delivered can come back.
+    #[error("the order is not fulfilled yet; cancel it instead")]
+    NotFulfilled,
+    /// The order has no line of this number.
+    #[error("the order has no line {line}")]
+    NoSuchLine {
+        /// The number, from 1.
+        line: u32,
+    },
+    /// More is to come back than is with the customer.
+    #[error("of line {line} at most {left} can be returned")]
+    ExceedsDelivery {
+        /// The line's place in the order, from 1.
+        line: u32,
+        /// What of it is with the customer.
+        left: Decimal,
+    },
     /// The legacy system decides about this order.
     #[error("the legacy system owns this order; change it there")]
     OwnedByLegacy,
@@ -133,20 +166,30 @@ impl Decider for OrderDecider {
     fn decide(order: &Order, command: Command, _: &Context) -> Result<Vec<Event>, Refusal> {
         match command {
             Command::Place(request) => placing::place(order, request),
+            Command::ConfirmPaid => confirm_paid(order),
             Command::Confirm => confirm(order),
             Command::Fulfil => fulfil(order),
             Command::Cancel(reason) => cancel(order, reason),
+            Command::Return(request) => returning::take_back(order, request),
             Command::Sync(report) => legacy::sync(order, *report),
         }
     }
 
     fn evolve(order: Order, event: &Event) -> Order {
         match event {
-            Event::Placed(OrderPlaced { order_id, customer_id, .. }) => {
+            Event::Placed(OrderPlaced { order_id, customer_id, lines, .. }) => {
                 let (order_id, customer_id) = (*order_id, *customer_id);
-                Order::AwaitingPayment(PlacedHere { order_id, customer_id })
+                let delivered = Delivered::all_of(lines);
+                Order::AwaitingPayment(PlacedHere { order_id, customer_id, delivered })
             }
             Event::Confirmed(_) => order.becomes(Order::Confirmed),
+            // What follows from it is billing's.
+            Event::PaymentDeferred(_) => order,
+            Event::Returned(returned) => order.becomes(|placed| {
+                let placed =
+                    PlacedHere { delivered: placed.delivered.less(&returned.lines), ..placed };
+                if returned.complete { Order::Returned(placed) } else { Order::Fulfilled(placed) }
+            }),
             Event::Fulfilled(_) => order.becomes(Order::Fulfilled),
             Event::Cancelled(_) => order.becomes(Order::Cancelled),
             Event::Imported(OrderImported { legacy, state, .. })
@@ -159,7 +202,7 @@ impl Decider for OrderDecider {
 
     /// A legacy system may revise an order as often as it likes.
     fn snapshots() -> Option<SnapshotRule<Order>> {
-        Some(SnapshotRule::new(1, 50, |stream, order| match order {
+        Some(SnapshotRule::new(2, 50, |stream, order| match order {
             Order::OwnedByLegacy(imported) => imported.state.customer_id.or_else(|| stream.id()),
             _ => None,
         }))
@@ -173,19 +216,35 @@ impl Order {
             Self::AwaitingPayment(placed)
             | Self::Confirmed(placed)
             | Self::Fulfilled(placed)
+            | Self::Returned(placed)
             | Self::Cancelled(placed) => next(placed),
             other @ (Self::NotPlaced | Self::OwnedByLegacy(_)) => other,
         }
     }
 }
 
-fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
+fn confirm_paid(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
         Order::AwaitingPayment(placed) => {
             Ok(vec![OrderConfirmed { order_id: placed.order_id }.into()])
         }
+        // It was confirmed before: hearing of it twice changes nothing.
+        Order::Confirmed(_) | Order::Fulfilled(_) | Order::Returned(_) => Ok(vec![]),
+        Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
+        Order::NotPlaced => Err(Refusal::NoSuchOrder),
+        Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// Somebody will not wait for the payment: billing keeps the invoice due whatever becomes of it.
+fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
+    match order {
+        Order::AwaitingPayment(PlacedHere { order_id, .. }) => {
+            let order_id = *order_id;
+            Ok(vec![OrderConfirmed { order_id }.into(), PaymentDeferred { order_id }.into()])
+        }
         // It was confirmed before: asking twice changes nothing.
-        Order::Confirmed(_) | Order::Fulfilled(_) => Ok(vec![]),
+        Order::Confirmed(_) | Order::Fulfilled(_) | Order::Returned(_) => Ok(vec![]),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),
         Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
@@ -195,7 +254,7 @@ fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
 fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
         Order::Confirmed(placed) => Ok(vec![OrderFulfilled { order_id: placed.order_id }.into()]),
-        Order::Fulfilled(_) => Ok(vec![]),
+        Order::Fulfilled(_) | Order::Returned(_) => Ok(vec![]),
         Order::AwaitingPayment(_) => Err(Refusal::NotConfirmed),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),
@@ -205,14 +264,24 @@ fn fulfil(order: &Order) -> Result<Vec<Event>, Refusal> {
 
 fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refusal> {
     match order {
+        Order::Confirmed(_) if is_of_payment(&reason) => Err(Refusal::AlreadyConfirmed),
         Order::AwaitingPayment(placed) | Order::Confirmed(placed) => {
-            let PlacedHere { order_id, customer_id } = *placed;
+            let PlacedHere { order_id, customer_id, .. } = *placed;
             Ok(vec![OrderCancelled { order_id, customer_id: Some(customer_id), reason }.into()])
         }
         // The first reason stands.
         Order::Cancelled(_) => Ok(vec![]),
-        Order::Fulfilled(_) => Err(Refusal::AlreadyFulfilled),
+        Order::Fulfilled(_) | Order::Returned(_) => Err(Refusal::AlreadyFulfilled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),
         Order::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+fn is_of_payment(reason: &CancellationReason) -> bool {
+    match reason {
+        CancellationReason::Requested { .. } => false,
+        CancellationReason::PaymentDeclined
+        | CancellationReason::PaymentExpired
+        | CancellationReason::PaymentCancelled => true,
     }
 }

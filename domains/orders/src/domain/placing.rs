@@ -28,6 +28,7 @@ pub(super) fn place(order: &Order, request: PlaceOrder) -> Result<Vec<Event>, Re
         Order::AwaitingPayment(_)
         | Order::Confirmed(_)
         | Order::Fulfilled(_)
+        | Order::Returned(_)
         | Order::Cancelled(_) => return Err(Refusal::AlreadyPlaced),
         Order::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     }

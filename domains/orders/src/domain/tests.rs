@@ -9,10 +9,12 @@ use kernel::money::Currency;
 use kernel::sync::{LegacyState, Patch};
 use orders_contract::{
     CancellationReason, ImportedOrderStatus, OrderCancelled, OrderConfirmed, OrderFulfilled,
-    OrderLine, OrderPlaced,
+    OrderLine, OrderPlaced, PaymentDeferred,
 };
 use serde_json::json;
 use uuid::Uuid;
+
+mod returning;
 
 use super::{
     Command, Event, LegacyLine, LegacyOrder, LegacyReport, Order, OrderDecider, PlaceOrder, Refusal,
@@ -202,9 +204,13 @@ fn an_order_is_placed_once() {
 
 #[test]
 fn a_placed_order_is_confirmed_once() {
-    given(&[placed()]).when(Command::Confirm).then(&[confirmed()]);
-    given(&[placed(), confirmed()]).when(Command::Confirm).then(&[]);
-    given(&[placed(), confirmed(), fulfilled()]).when(Command::Confirm).then(&[]);
+    let deferred = PaymentDeferred { order_id: ORDER }.into();
+    given(&[placed()]).when(Command::ConfirmPaid).then(&[confirmed()]);
+    given(&[placed()]).when(Command::Confirm).then(&[confirmed(), deferred]);
+    for command in [Command::Confirm, Command::ConfirmPaid] {
+        given(&[placed(), confirmed()]).when(command.clone()).then(&[]);
+        given(&[placed(), confirmed(), fulfilled()]).when(command).then(&[]);
+    }
 }
 
 #[test]
@@ -222,6 +228,22 @@ fn an_order_is_cancelled_before_it_is_fulfilled() {
     given(&[placed(), confirmed(), fulfilled()])
         .when(cancel())
         .then_refused(Refusal::AlreadyFulfilled);
+}
+
+#[test]
+fn a_failed_payment_cancels_only_an_order_that_waits_for_it() {
+    for reason in [
+        CancellationReason::PaymentDeclined,
+        CancellationReason::PaymentExpired,
+        CancellationReason::PaymentCancelled,
+    ] {
+        let cancel = || Command::Cancel(reason.clone());
+        given(&[placed()]).when(cancel()).then(&[cancelled(reason.clone())]);
+        given(&[placed(), confirmed()]).when(cancel()).then_refused(Refusal::AlreadyConfirmed);
+        given(&[placed(), confirmed(), fulfilled()])
+            .when(cancel())
+            .then_refused(Refusal::AlreadyFulfilled);
+    }
 }
 
 #[test]
@@ -354,10 +376,11 @@ fn a_report_shows_no_personal_data() {
 #[test]
 fn snapshots_keep_their_form_within_a_version() {
     let rule = OrderDecider::snapshots().unwrap();
-    assert_eq!(rule.version, 1);
+    assert_eq!(rule.version, 2);
     let placed = json!({
         "order_id": "00000000-0000-0000-0000-000000000001",
         "customer_id": "00000000-0000-0000-0000-000000000002",
+        "delivered": { "lines": ["2"], "returns": 0 },
     });
     let imported = json!({
         "legacy": { "source": "tryton", "id": "17" },
@@ -391,6 +414,7 @@ fn snapshots_keep_their_form_within_a_version() {
         json!({ "AwaitingPayment": placed }),
         json!({ "Confirmed": placed }),
         json!({ "Fulfilled": placed }),
+        json!({ "Returned": placed }),
         json!({ "Cancelled": placed }),
         json!({ "OwnedByLegacy": imported }),
     ] {

@@ -4,15 +4,16 @@ use actix_web::post;
 use actix_web::web::Data;
 use http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    Problem, ValidJson, ValidPath,
+    PositiveDecimal, Problem, ValidJson, ValidPath,
 };
-use orders_contract::CancellationReason;
+use orders_contract::{CancellationReason, LineQuantity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 
 use super::{CATEGORY, not_done};
+use crate::domain::ReturnOrder;
 use crate::handlers::Orders;
 
 /// Why an order is cancelled.
@@ -67,10 +68,92 @@ pub(super) async fn cancel(
         .await
 }
 
+/// What comes back of an order, and why.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ReturnOrder)]
+pub(super) struct ReturnOrderBody {
+    /// In your words, without personal data: it is kept with the order for ever.
+    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 500,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "Arrived broken"
+    )]
+    reason: String,
+    /// What comes back; without it everything that is still with the customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 200), nested)]
+    #[schema(nullable = false, min_items = 1, max_items = 200)]
+    lines: Option<Vec<LineToReturn>>,
+}
+
+/// A quantity of one of the order's lines.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LineToReturn)]
+pub(super) struct LineToReturn {
+    /// The line's place in the order, from 1.
+    #[validate(range(min = 1, max = 200))]
+    #[schema(minimum = 1, maximum = 200, example = 1)]
+    line: u32,
+    /// How many of it: more than zero, at most 6 decimals.
+    quantity: PositiveDecimal,
+}
+
+impl From<&LineToReturn> for LineQuantity {
+    fn from(returned: &LineToReturn) -> Self {
+        Self { line: returned.line, quantity: returned.quantity.value() }
+    }
+}
+
+/// Return an order
+///
+/// Records that what was delivered came back: everything, or some lines. Its invoice is credited, and
+/// what was paid goes back. Returning everything twice changes nothing.
+#[utoipa::path(
+    operation_id = "return_order",
+    tag = "orders",
+    params(
+        ("id" = Uuid, Path, description = "The order"),
+        CommandHeaders, IfMatchHeader
+    ),
+    request_body(content = ReturnOrderBody, example = json!({
+        "reason": "Arrived broken",
+        "lines": [{ "line": 1, "quantity": "1" }]
+    })),
+    responses(
+        (status = 200, description = "The return is recorded", body = Acknowledgement,
+         headers(("ETag" = String, description = "The order's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/return")]
+pub(super) async fn take_back(
+    orders: Data<Orders>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<ReturnOrderBody>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    command
+        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+            let lines = body.lines.as_ref();
+            let lines = lines.map(|lines| lines.iter().map(Into::into).collect());
+            let request = ReturnOrder { lines, reason: body.reason.clone().into() };
+            let returned = orders.take_back(id, request, attempt.cause(), expected).await;
+            Ok(Done::changed(id, returned.map_err(not_done)?))
+        })
+        .await
+}
+
 /// Confirm an order
 ///
-/// An order is confirmed by itself when its invoice is paid; this confirms it without waiting.
-/// Confirming twice changes nothing.
+/// An order is confirmed by itself when its invoice is paid; this confirms it without waiting. It is
+/// then carried out whatever becomes of the payment, and its invoice stays due. Confirming twice
+/// changes nothing.
 #[utoipa::path(
     operation_id = "confirm_order",
     tag = "orders",

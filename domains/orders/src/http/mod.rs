@@ -26,6 +26,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
             .service(act::cancel)
             .service(act::confirm)
             .service(act::fulfil)
+            .service(act::take_back)
             .service(read::get_one),
     );
 }
@@ -44,6 +45,10 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NotConfirmed => Problem::refused("not-confirmed", text),
         Refusal::AlreadyCancelled => Problem::refused("already-cancelled", text),
         Refusal::AlreadyFulfilled => Problem::refused("already-fulfilled", text),
+        Refusal::NotFulfilled => Problem::refused("not-fulfilled", text),
+        Refusal::NoSuchLine { .. } | Refusal::ExceedsDelivery { .. } => {
+            Problem::refused("return-exceeds-delivery", text)
+        }
         // Nothing about the order's situation is wrong, but what was sent.
         Refusal::NothingToPay => {
             Problem::refused("nothing-to-pay", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
@@ -51,8 +56,10 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TotalTooLarge => {
             Problem::refused("total-too-large", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
-        // Only a report of the legacy system is refused so, and none comes this way.
-        Refusal::OwnedByBascule | Refusal::IncompleteReport { .. } => Problem::internal(refusal),
+        // Only a policy or a report of the legacy system is refused so, and none comes this way.
+        Refusal::AlreadyConfirmed | Refusal::OwnedByBascule | Refusal::IncompleteReport { .. } => {
+            Problem::internal(refusal)
+        }
     }
 }
 

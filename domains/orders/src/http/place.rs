@@ -31,7 +31,7 @@ pub(super) struct PlaceOrderBody {
     currency: String,
     /// How it is to be paid, as the payment provider understands it: `<provider>` or
     /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
-    #[validate(length(min = 1, max = 64), custom(function = payment_method))]
+    #[validate(length(min = 1, max = 64), custom(function = "http::text::payment_method"))]
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -104,20 +104,6 @@ impl From<&NewLine> for OrderLine {
     }
 }
 
-fn payment_method(text: &str) -> Result<(), ValidationError> {
-    let word = |text: &str| {
-        let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
-        !text.is_empty() && text.chars().all(allowed)
-    };
-    let (provider, detail) = text.split_once(':').map_or((text, None), |(a, b)| (a, Some(b)));
-    let provider_is_lower_case = !provider.contains(|letter: char| letter.is_ascii_uppercase());
-    if word(provider) && provider_is_lower_case && detail.is_none_or(word) {
-        return Ok(());
-    }
-    let expected = "expected a provider in small letters, such as `sandbox`, or `sandbox:ok`";
-    Err(ValidationError::new("pattern").with_message(expected.into()))
-}
-
 fn at_most_four_decimals(price: &NonNegativeDecimal) -> Result<(), ValidationError> {
     check_decimals(price.value(), 4, "expected at most 4 decimals")
 }
@@ -188,19 +174,4 @@ pub(super) async fn place(
             Ok(Done::created(id, placed.map_err(not_placed)?))
         })
         .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn payment_methods_are_a_provider_and_what_it_wants() {
-        for accepted in ["sandbox", "sandbox:ok", "card_2-x:Tok_1-A"] {
-            assert!(payment_method(accepted).is_ok(), "{accepted}");
-        }
-        for refused in ["", ":", "sandbox:", ":ok", "Sandbox", "a b", "a:b:c", "é", "a\n"] {
-            assert!(payment_method(refused).is_err(), "{refused}");
-        }
-    }
 }

@@ -134,6 +134,13 @@ impl Views {
                 revision,
                 ..view
             }),
+            Event::PaymentDeferred(deferred) => {
+                self.change(deferred.order_id, |view| OrderView { revision, ..view })
+            }
+            Event::Returned(returned) => self.change(returned.order_id, |view| OrderView {
+                revision,
+                ..view.returned(returned)
+            }),
             Event::Cancelled(cancelled) => self.change(cancelled.order_id, |view| OrderView {
                 status: OrderStatus::Cancelled,
                 cancellation: Some((&cancelled.reason).into()),
@@ -179,6 +186,8 @@ fn changed_order(event: &Event) -> Option<OrderId> {
         Event::Placed(_) | Event::Imported(_) => None,
         Event::Confirmed(confirmed) => Some(confirmed.order_id),
         Event::Fulfilled(fulfilled) => Some(fulfilled.order_id),
+        Event::PaymentDeferred(deferred) => Some(deferred.order_id),
+        Event::Returned(returned) => Some(returned.order_id),
         Event::Cancelled(cancelled) => Some(cancelled.order_id),
         Event::Revised(revised) => Some(revised.order_id),
     }

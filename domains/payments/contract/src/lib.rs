@@ -13,7 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use older::{PaymentDeclinedV1, RefundReasonV1, RefundRequestedV1};
+pub use older::{
+    PaymentDeclinedV1, RefundReasonV1, RefundReasonV2, RefundRequestedV1, RefundRequestedV2,
+    only_refund_of,
+};
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
@@ -24,8 +27,13 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<PaymentExpired>(),
     PublishedEvent::of::<PaymentCancelled>(),
     PublishedEvent::of::<PaymentCapturedLate>(),
+    PublishedEvent::of::<RefundProposed>(),
     PublishedEvent::of::<RefundRequestedV1>(),
+    PublishedEvent::of::<RefundRequestedV2>(),
     PublishedEvent::of::<RefundRequested>(),
+    PublishedEvent::of::<RefundRefused>(),
+    PublishedEvent::of::<RefundFailed>(),
+    PublishedEvent::of::<RefundRetried>(),
     PublishedEvent::of::<PaymentRefunded>(),
     PublishedEvent::of::<PaymentImported>(),
     PublishedEvent::of::<PaymentRevised>(),
@@ -33,6 +41,9 @@ pub const CATALOGUE: &[PublishedEvent] = &[
 
 /// Identifies a payment.
 pub type PaymentId = Uuid;
+
+/// Identifies a refund.
+pub type RefundId = Uuid;
 
 /// A payment was asked for; the provider is to be called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -145,12 +156,67 @@ impl Published for PaymentCapturedLate {
     const TYPE: &'static str = "payments.PaymentCapturedLate.v1";
 }
 
+/// A quantity of one of the invoice's lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundLine {
+    /// The line's place in the invoice, from 1.
+    pub line: u32,
+    /// How many of it.
+    pub quantity: Decimal,
+}
+
+/// What somebody wants to be paid back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "of")]
+pub enum RefundScope {
+    /// All that is left.
+    Rest,
+    /// A sum with tax.
+    Amount {
+        /// In the payment's currency.
+        amount: Decimal,
+    },
+    /// Some of what was invoiced.
+    Lines {
+        /// Of which lines how many.
+        lines: Vec<RefundLine>,
+    },
+}
+
+/// Somebody wants money of a payment to go back. Its credit note comes first: billing issues it and
+/// says what goes back, or says why not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundProposed {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The refund.
+    pub refund_id: RefundId,
+    /// The invoice that was paid.
+    pub invoice_id: Uuid,
+    /// Who paid, where the request says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
+    /// How much.
+    pub scope: RefundScope,
+    /// Why, in somebody's words, which may speak of the customer.
+    pub reason: Personal<String>,
+}
+
+impl Published for RefundProposed {
+    const TYPE: &'static str = "payments.RefundProposed.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.customer_id.unwrap_or(self.payment_id))
+    }
+}
+
 /// Why money goes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "cause")]
 pub enum RefundReason {
     /// The invoice was voided.
     InvoiceVoided,
+    /// A credit note took back some of the invoice.
+    InvoiceCredited,
     /// The money was taken after the payment had been given up or cancelled.
     CapturedLate,
     /// Somebody asked for it.
@@ -165,6 +231,8 @@ pub enum RefundReason {
 pub struct RefundRequested {
     /// The payment.
     pub payment_id: PaymentId,
+    /// The refund.
+    pub refund_id: RefundId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
     /// Who paid, where the request says so.
@@ -176,14 +244,64 @@ pub struct RefundRequested {
     pub currency: String,
     /// Why.
     pub reason: RefundReason,
+    /// The credit note that it pays out, where billing asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credit_note_id: Option<Uuid>,
 }
 
 impl Published for RefundRequested {
-    const TYPE: &'static str = "payments.RefundRequested.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<RefundRequestedV1>());
+    const TYPE: &'static str = "payments.RefundRequested.v3";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<RefundRequestedV2>());
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id.unwrap_or(self.payment_id))
     }
+}
+
+/// A proposed refund does not come about: no credit note can be issued over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundRefused {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The refund.
+    pub refund_id: RefundId,
+    /// Why, as a code such as `exceeds_invoice`.
+    pub code: String,
+}
+
+impl Published for RefundRefused {
+    const TYPE: &'static str = "payments.RefundRefused.v1";
+}
+
+/// The provider will not give the money back. It is still owed: somebody tries again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundFailed {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The refund.
+    pub refund_id: RefundId,
+    /// Why, as the provider's code.
+    pub code: String,
+}
+
+impl Published for RefundFailed {
+    const TYPE: &'static str = "payments.RefundFailed.v1";
+}
+
+/// A refund that failed is tried again; the provider is to be called.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RefundRetried {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The refund.
+    pub refund_id: RefundId,
+    /// What is to go back.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+impl Published for RefundRetried {
+    const TYPE: &'static str = "payments.RefundRetried.v1";
 }
 
 /// The provider gave the money back.
@@ -191,6 +309,9 @@ impl Published for RefundRequested {
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: PaymentId,
+    /// The refund; absent where it is the only one of its payment, recorded before refunds had ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_id: Option<RefundId>,
     /// The invoice it was for.
     pub invoice_id: Uuid,
     /// What went back.

@@ -7,7 +7,6 @@ use payments_contract::{
     PaymentRequested, RefundReason,
 };
 
-use super::refund::give_back;
 use super::{Event, Payment, Refusal, Taken};
 
 /// Asks for a payment. Asking twice for the same changes nothing.
@@ -19,9 +18,7 @@ pub(super) fn request(payment: &Payment, request: PaymentRequested) -> Result<Ve
         | Payment::Declined(known)
         | Payment::Expired(known)
         | Payment::Cancelled(known)
-        | Payment::Captured(Taken { request: known, .. })
-        | Payment::RefundPending(Taken { request: known, .. })
-        | Payment::Refunded(Taken { request: known, .. }) => {
+        | Payment::Captured(Taken { request: known, .. }) => {
             if *known == request {
                 Ok(vec![])
             } else {
@@ -36,8 +33,8 @@ pub(super) fn cancel(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![cancelled(request)]),
         Payment::Cancelled(_) => Ok(vec![]), // asking twice changes nothing
+        Payment::Captured(taken) if taken.left().is_zero() => Err(Refusal::AlreadyRefunded),
         Payment::Captured(_) => Err(Refusal::AlreadyCaptured),
-        Payment::RefundPending(_) | Payment::Refunded(_) => Err(Refusal::AlreadyRefunded),
         Payment::Declined(_) => Err(Refusal::AlreadyOver("declined")),
         Payment::Expired(_) => Err(Refusal::AlreadyOver("expired")),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
@@ -49,15 +46,22 @@ pub(super) fn cancel(payment: &Payment) -> Result<Vec<Event>, Refusal> {
 pub(super) fn withdraw(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![cancelled(request)]),
-        Payment::Captured(taken) => Ok(vec![give_back(taken, RefundReason::InvoiceVoided)]),
-        // No money is here, or it is on its way back already.
-        Payment::Declined(_)
-        | Payment::Expired(_)
-        | Payment::Cancelled(_)
-        | Payment::RefundPending(_)
-        | Payment::Refunded(_) => Ok(vec![]),
+        Payment::Captured(taken) => {
+            Ok(taken.give_back_rest(RefundReason::InvoiceVoided).into_iter().collect())
+        }
+        // No money is here.
+        Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
         Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// Nothing is due any more: a payment that is under way is given up. What was captured goes back by
+/// what billing says.
+pub(super) fn call_off(payment: &Payment) -> Result<Vec<Event>, Refusal> {
+    match payment {
+        Payment::Captured(_) => Ok(vec![]),
+        other => withdraw(other),
     }
 }
 
@@ -76,10 +80,11 @@ pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec
             .into(),
         ]),
         Payment::Expired(request) | Payment::Cancelled(request) | Payment::Declined(request) => {
-            let taken = Taken { request: request.clone(), reference };
-            Ok(vec![captured_late(&taken), give_back(&taken, RefundReason::CapturedLate)])
+            let taken = Taken::new(request.clone(), reference);
+            let refund = taken.give_back_rest(RefundReason::CapturedLate);
+            Ok(std::iter::once(captured_late(&taken)).chain(refund).collect())
         }
-        Payment::Captured(taken) | Payment::RefundPending(taken) | Payment::Refunded(taken) => {
+        Payment::Captured(taken) => {
             // The provider's word may be heard twice: its answer, and a later enquiry.
             if taken.reference == reference { Ok(vec![]) } else { Err(Refusal::AnotherCapture) }
         }
@@ -105,9 +110,7 @@ pub(super) fn record_decline(
         ]),
         // Nothing was taken, as was known already.
         Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
-        Payment::Captured(_) | Payment::RefundPending(_) | Payment::Refunded(_) => {
-            Err(Refusal::AlreadyCaptured)
-        }
+        Payment::Captured(_) => Err(Refusal::AlreadyCaptured),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
         Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
     }
@@ -124,9 +127,7 @@ pub(super) fn expire(payment: &Payment, context: &Context) -> Result<Vec<Event>,
                 .into(),
         ]),
         Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
-        Payment::Captured(_) | Payment::RefundPending(_) | Payment::Refunded(_) => {
-            Err(Refusal::AlreadyCaptured)
-        }
+        Payment::Captured(_) => Err(Refusal::AlreadyCaptured),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
         Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
     }
@@ -136,7 +137,7 @@ fn cancelled(request: &PaymentRequested) -> Event {
     PaymentCancelled { payment_id: request.payment_id, invoice_id: request.invoice_id }.into()
 }
 
-fn captured_late(Taken { request, reference }: &Taken) -> Event {
+fn captured_late(Taken { request, reference, .. }: &Taken) -> Event {
     PaymentCapturedLate {
         payment_id: request.payment_id,
         invoice_id: request.invoice_id,

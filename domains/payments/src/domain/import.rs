@@ -57,9 +57,7 @@ pub(super) fn sync(payment: &Payment, report: LegacyReport) -> Result<Vec<Event>
         | Payment::Captured(_)
         | Payment::Declined(_)
         | Payment::Expired(_)
-        | Payment::Cancelled(_)
-        | Payment::RefundPending(_)
-        | Payment::Refunded(_) => return Err(Refusal::OwnedByBascule),
+        | Payment::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
     let LegacyReport { id: payment_id, legacy, state: word } = report;
     Ok(match compare(known, word, merge, take_back)? {

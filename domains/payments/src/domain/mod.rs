@@ -17,10 +17,14 @@ use kernel::decider::{Context, Decider};
 use payments_contract::{
     ImportedPayment, PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined,
     PaymentExpired, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
-    RefundRequested,
+    RefundFailed, RefundId, RefundProposed, RefundRefused, RefundRequested, RefundRetried,
+    RefundScope,
 };
+use rust_decimal::Decimal;
+use uuid::Uuid;
 
 pub use import::{LegacyPatch, LegacyReport};
+pub use refund::{RefundStage, Taken};
 
 kernel::event_set! {
     /// What happens to a payment.
@@ -31,7 +35,11 @@ kernel::event_set! {
         Expired(PaymentExpired),
         Cancelled(PaymentCancelled),
         CapturedLate(PaymentCapturedLate),
+        RefundProposed(RefundProposed),
+        RefundRefused(RefundRefused),
         RefundRequested(RefundRequested),
+        RefundFailed(RefundFailed),
+        RefundRetried(RefundRetried),
         Refunded(PaymentRefunded),
         Imported(PaymentImported),
         Revised(PaymentRevised),
@@ -46,7 +54,7 @@ pub enum Payment {
     NotRequested,
     /// The provider has not decided yet.
     Pending(PaymentRequested),
-    /// The provider took the money.
+    /// The provider took the money. Some of it, or all, may have gone back since.
     Captured(Taken),
     /// The provider refused.
     Declined(PaymentRequested),
@@ -54,10 +62,6 @@ pub enum Payment {
     Expired(PaymentRequested),
     /// It is no longer wanted.
     Cancelled(PaymentRequested),
-    /// The money is on its way back.
-    RefundPending(Taken),
-    /// The money went back.
-    Refunded(Taken),
     /// A legacy system has it and decides over it.
     Imported {
         /// Where it comes from.
@@ -67,15 +71,6 @@ pub enum Payment {
     },
 }
 
-/// Money that the provider took.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Taken {
-    /// What was asked for.
-    pub request: PaymentRequested,
-    /// The provider's own reference.
-    pub reference: String,
-}
-
 /// What can be asked of a payment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -83,11 +78,45 @@ pub enum Command {
     Request(PaymentRequested),
     /// Somebody no longer wants to pay.
     Cancel,
-    /// Somebody wants the money back.
+    /// Somebody wants all that is left to go back.
     Refund {
+        /// The refund.
+        refund_id: RefundId,
         /// In their words.
         reason: Personal<String>,
     },
+    /// Somebody wants some of the money to go back.
+    ProposeRefund {
+        /// The refund.
+        refund_id: RefundId,
+        /// How much.
+        scope: RefundScope,
+        /// In their words.
+        reason: Personal<String>,
+    },
+    /// Billing says that money is no longer due.
+    GiveBack {
+        /// The refund.
+        refund_id: RefundId,
+        /// How much.
+        amount: Decimal,
+        /// The credit note that it pays out.
+        credit_note_id: Option<Uuid>,
+    },
+    /// Billing issues no credit note over a proposed refund.
+    RefuseRefund {
+        /// The refund.
+        refund_id: RefundId,
+        /// Why, as a code.
+        code: String,
+    },
+    /// Try a refund again that the provider refused.
+    RetryRefund {
+        /// The refund.
+        refund_id: RefundId,
+    },
+    /// Nothing of the invoice is due any more: collect nothing.
+    CallOff,
     /// The invoice is void: collect nothing, or give back what was collected.
     Withdraw,
     /// The provider says that it took the money.
@@ -104,8 +133,17 @@ pub enum Command {
     Expire,
     /// The provider says that the money went back.
     RecordRefund {
+        /// The refund.
+        refund_id: RefundId,
         /// The provider's own reference of the refund.
         reference: String,
+    },
+    /// The provider says that it will not give the money back.
+    RecordRefundFailure {
+        /// The refund.
+        refund_id: RefundId,
+        /// Why, as its code.
+        code: String,
     },
     /// A legacy system says this.
     Sync(Box<LegacyReport>),
@@ -132,9 +170,25 @@ pub enum Refusal {
     /// The money is on its way back, or is back.
     #[error("the payment is being refunded or was refunded")]
     AlreadyRefunded,
-    /// No refund was asked for.
-    #[error("no refund was asked for")]
+    /// No such refund was asked for.
+    #[error("no such refund was asked for")]
     NoRefundRequested,
+    /// More is to go back than is here.
+    #[error("at most {left} {currency} of this payment can be refunded")]
+    ExceedsPayment {
+        /// What is left.
+        left: Decimal,
+        /// ISO 4217 code.
+        currency: String,
+    },
+    /// The provider could not pay this out.
+    #[error("an amount in {currency} has at most {decimals} decimals")]
+    TooPrecise {
+        /// ISO 4217 code.
+        currency: String,
+        /// Decimals of its minor unit.
+        decimals: u32,
+    },
     /// The provider now names another capture than before.
     #[error("the provider names another capture than the one on record")]
     AnotherCapture,
@@ -174,12 +228,26 @@ impl Decider for PaymentDecider {
         match command {
             Command::Request(request) => collection::request(payment, request),
             Command::Cancel => collection::cancel(payment),
-            Command::Refund { reason } => refund::ask_back(payment, reason),
+            Command::Refund { refund_id, reason } => refund::ask_back(payment, refund_id, reason),
+            Command::ProposeRefund { refund_id, scope, reason } => {
+                refund::propose(payment, refund_id, scope, reason)
+            }
+            Command::GiveBack { refund_id, amount, credit_note_id } => {
+                refund::give_back(payment, refund_id, amount, credit_note_id)
+            }
+            Command::RefuseRefund { refund_id, code } => refund::refuse(payment, refund_id, code),
+            Command::RetryRefund { refund_id } => refund::retry(payment, refund_id),
+            Command::CallOff => collection::call_off(payment),
             Command::Withdraw => collection::withdraw(payment),
             Command::RecordCapture { reference } => collection::record_capture(payment, reference),
             Command::RecordDecline { reason } => collection::record_decline(payment, reason),
             Command::Expire => collection::expire(payment, context),
-            Command::RecordRefund { reference } => refund::record(payment, reference),
+            Command::RecordRefund { refund_id, reference } => {
+                refund::record(payment, refund_id, reference)
+            }
+            Command::RecordRefundFailure { refund_id, code } => {
+                refund::record_failure(payment, refund_id, code)
+            }
             Command::Sync(report) => import::sync(payment, *report),
         }
     }
@@ -192,8 +260,21 @@ impl Decider for PaymentDecider {
             Event::Declined(_) => with_request(payment, Payment::Declined),
             Event::Expired(_) => with_request(payment, Payment::Expired),
             Event::Cancelled(_) => with_request(payment, Payment::Cancelled),
-            Event::RefundRequested(_) => with_money(payment, Payment::RefundPending),
-            Event::Refunded(_) => with_money(payment, Payment::Refunded),
+            Event::RefundProposed(proposed) => with_money(payment, |taken| taken.propose(proposed)),
+            Event::RefundRequested(refund) => with_money(payment, |taken| taken.request(refund)),
+            Event::RefundRefused(RefundRefused { refund_id, .. }) => {
+                with_money(payment, |taken| taken.set(*refund_id, RefundStage::Refused))
+            }
+            Event::RefundFailed(RefundFailed { refund_id, .. }) => {
+                with_money(payment, |taken| taken.set(*refund_id, RefundStage::Failed))
+            }
+            Event::RefundRetried(RefundRetried { refund_id, .. }) => {
+                with_money(payment, |taken| taken.set(*refund_id, RefundStage::Requested))
+            }
+            Event::Refunded(refunded) => {
+                let refund_id = refund::id_of(refunded);
+                with_money(payment, |taken| taken.set(refund_id, RefundStage::Done))
+            }
             Event::Imported(PaymentImported { legacy, state, .. })
             | Event::Revised(PaymentRevised { legacy, state, .. }) => {
                 Payment::Imported { legacy: legacy.clone(), state: state.clone() }
@@ -210,12 +291,12 @@ fn with_request(payment: Payment, next: impl FnOnce(PaymentRequested) -> Payment
     }
 }
 
-/// The next stage of a payment with money; one that has none stays as it is.
-fn with_money(payment: Payment, next: impl FnOnce(Taken) -> Payment) -> Payment {
-    match payment {
-        Payment::Captured(taken) | Payment::RefundPending(taken) => next(taken),
-        other => other,
+/// A payment with money after something happened to it; one that has none stays as it is.
+fn with_money(mut payment: Payment, happens: impl FnOnce(&mut Taken)) -> Payment {
+    if let Payment::Captured(taken) = &mut payment {
+        happens(taken);
     }
+    payment
 }
 
 fn captured_as(payment: Payment, reference: &str) -> Payment {
@@ -224,7 +305,7 @@ fn captured_as(payment: Payment, reference: &str) -> Payment {
         | Payment::Declined(request)
         | Payment::Expired(request)
         | Payment::Cancelled(request) => {
-            Payment::Captured(Taken { request, reference: reference.to_owned() })
+            Payment::Captured(Taken::new(request, reference.to_owned()))
         }
         other => other,
     }

@@ -1,11 +1,12 @@
 use chrono::TimeZone as _;
 use kernel::codec::EventSet as _;
-use payments_contract::RefundReason;
+use payments_contract::{RefundLine, RefundReason, only_refund_of};
 use uuid::Uuid;
 
 use super::*;
 
 mod imported;
+mod refunds;
 
 /// Events that happened, a command, and what is to come of it.
 struct Given(Vec<Event>);
@@ -56,6 +57,9 @@ impl When {
 const ID: Uuid = Uuid::from_u128(1);
 const INVOICE: Uuid = Uuid::from_u128(2);
 const CUSTOMER: Uuid = Uuid::from_u128(3);
+const REFUND: Uuid = Uuid::from_u128(4);
+const OTHER_REFUND: Uuid = Uuid::from_u128(5);
+const CREDIT_NOTE: Uuid = Uuid::from_u128(6);
 
 fn deadline() -> DateTime<Utc> {
     Utc.with_ymd_and_hms(2026, 3, 1, 12, 15, 0).unwrap()
@@ -114,13 +118,25 @@ fn cancelled() -> Event {
 fn refund_requested(reason: RefundReason) -> Event {
     let PaymentRequested { payment_id, invoice_id, amount, currency, customer_id, .. } =
         the_request();
-    RefundRequested { payment_id, invoice_id, customer_id, amount, currency, reason }.into()
+    RefundRequested {
+        payment_id,
+        refund_id: only_refund_of(ID),
+        invoice_id,
+        customer_id,
+        amount,
+        currency,
+        reason,
+        credit_note_id: None,
+    }
+    .into()
 }
 
 fn refunded() -> Event {
     let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
     let provider_reference = "re_1".to_owned();
-    PaymentRefunded { payment_id, invoice_id, amount, currency, provider_reference }.into()
+    let refund_id = Some(only_refund_of(ID));
+    PaymentRefunded { payment_id, refund_id, invoice_id, amount, currency, provider_reference }
+        .into()
 }
 
 fn voided() -> RefundReason {
@@ -136,11 +152,11 @@ fn record_decline() -> Command {
 }
 
 fn refund() -> Command {
-    Command::Refund { reason: "broken".to_owned().into() }
+    Command::Refund { refund_id: REFUND, reason: "broken".to_owned().into() }
 }
 
 fn record_refund() -> Command {
-    Command::RecordRefund { reference: "re_1".to_owned() }
+    Command::RecordRefund { refund_id: only_refund_of(ID), reference: "re_1".to_owned() }
 }
 
 #[test]
@@ -214,8 +230,7 @@ fn only_a_pending_payment_is_cancelled() {
 
 #[test]
 fn only_captured_money_goes_back() {
-    let reason = RefundReason::Requested { reason: "broken".to_owned().into() };
-    given([requested(), captured()]).when(refund()).then([refund_requested(reason)]);
+    given([requested(), captured()]).when(refund()).then([refunds::proposed(RefundScope::Rest)]);
     given([requested(), captured(), refund_requested(voided())]).when(refund()).then_nothing();
     for (events, stage) in [
         (vec![requested()], "pending"),

@@ -1,5 +1,7 @@
 //! The read model of payments: one row per payment, folded from its events.
 
+mod refunds;
+
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use customers_contract::CustomerErased;
@@ -20,6 +22,8 @@ use crate::queries::{
     PaymentRow, by_id, erase_customer, insert, is_of_erased, of_customer, update,
 };
 
+pub use refunds::{RefundCause, RefundRow, RefundStatus, RefundedLine};
+
 /// Where a payment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -35,7 +39,7 @@ pub enum Status {
     Expired,
     /// It is no longer wanted. Should money have been taken late, it is on its way back.
     Cancelled,
-    /// The money went back.
+    /// All the money went back.
     Refunded,
 }
 
@@ -74,9 +78,15 @@ pub struct Details {
     /// The provider's own reference of the capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_reference: Option<String>,
-    /// Money that goes back.
+    /// Money that goes back: the latest refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<RefundDetails>,
+    /// What is to go back or is back, in all its refunds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed_back: Option<Decimal>,
+    /// What is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded: Option<Decimal>,
     /// When it came, in a legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
@@ -147,6 +157,7 @@ impl Projection for PaymentsProjection {
         let mut row = found.ok_or(Unknown { what: "payment", id })?;
         apply(&mut row, event);
         row.revision = envelope.recorded.revision;
+        refunds::project(transaction, &row, event, &envelope.recorded).await?;
         // The keys are destroyed a moment after the erasure: until then something may be read.
         if row.details.reason.is_some() && is_of_erased(transaction, id).await? {
             row.details.reason = None;
@@ -181,6 +192,10 @@ fn payment_id(event: &Event) -> PaymentId {
         Event::Expired(event) => event.payment_id,
         Event::Cancelled(event) => event.payment_id,
         Event::CapturedLate(event) => event.payment_id,
+        Event::RefundProposed(event) => event.payment_id,
+        Event::RefundRefused(event) => event.payment_id,
+        Event::RefundFailed(event) => event.payment_id,
+        Event::RefundRetried(event) => event.payment_id,
         Event::RefundRequested(event) => event.payment_id,
         Event::Refunded(event) => event.payment_id,
         Event::Imported(event) => event.payment_id,
@@ -199,6 +214,8 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
         reason: None,
         provider_reference: None,
         refund: None,
+        owed_back: None,
+        refunded: None,
         date: None,
         reconciled: None,
         flags: Vec::new(),
@@ -253,19 +270,30 @@ fn apply(row: &mut PaymentRow, event: &Event) {
         }
         Event::Expired(_) => row.status = Status::Expired,
         Event::Cancelled(_) => row.status = Status::Cancelled,
+        // Shown as refunds of their own; nothing is on its way back by them.
+        Event::RefundProposed(_)
+        | Event::RefundRefused(_)
+        | Event::RefundFailed(_)
+        | Event::RefundRetried(_) => {}
         Event::RefundRequested(refund) => {
+            let owed_back = row.details.owed_back.unwrap_or_default() + refund.amount;
+            row.details.owed_back = Some(owed_back);
             row.details.refund = Some(RefundDetails {
                 status: RefundProgress::Requested,
                 amount: refund.amount,
                 reference: None,
             });
         }
-        Event::Refunded(refunded) => {
-            row.status = Status::Refunded;
+        Event::Refunded(event) => {
+            let refunded = row.details.refunded.unwrap_or_default() + event.amount;
+            row.details.refunded = Some(refunded);
+            if refunded >= row.details.amount {
+                row.status = Status::Refunded;
+            }
             row.details.refund = Some(RefundDetails {
                 status: RefundProgress::Refunded,
-                amount: refunded.amount,
-                reference: Some(refunded.provider_reference.clone()),
+                amount: event.amount,
+                reference: Some(event.provider_reference.clone()),
             });
         }
         Event::Revised(revised) => show_imported(row, &revised.state),

@@ -39,14 +39,15 @@ static LEDGER: Migrations = Migrations {
 /// Calls per charge that `sandbox:flaky` fails.
 const FLAKY_FAILURES: i64 = 2;
 
-const CHARGE: Statement =
-    Statement::Same("SELECT status, reason, attempts FROM charge WHERE idempotency_key = $1");
+const CHARGE: Statement = Statement::Same(
+    "SELECT status, reason, attempts, amount FROM charge WHERE idempotency_key = $1",
+);
 /// The charge as it stands, or as one that nobody heard of, held until the transaction ends: of a
 /// charge and a cancellation that arrive together one comes after the other.
 const HOLD_CHARGE: Statement = Statement::Same(
     "INSERT INTO charge (idempotency_key, status, attempts) VALUES ($1, 'received', 0) \
      ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
-     RETURNING status, reason, attempts",
+     RETURNING status, reason, attempts, amount",
 );
 /// A charge that nobody heard of: one statement decides it and writes it down.
 const FIRST_CHARGE: Statement = Statement::Same(
@@ -59,19 +60,23 @@ const RECORD_CHARGE: Statement = Statement::Same(
 );
 const CANCEL: Statement =
     Statement::Same("UPDATE charge SET status = 'cancelled' WHERE idempotency_key = $1");
-const REFUND: Statement =
-    Statement::Same("SELECT idempotency_key FROM refund WHERE idempotency_key = $1");
-const REFUND_OF_CHARGE: Statement =
-    Statement::Same("SELECT idempotency_key FROM refund WHERE charge_key = $1");
+const REFUND: Statement = Statement::Same(
+    "SELECT idempotency_key FROM refund_of_charge WHERE idempotency_key = $1 \
+     UNION ALL SELECT idempotency_key FROM refund WHERE idempotency_key = $1",
+);
+const REFUNDS_OF_CHARGE: Statement = Statement::Same(
+    "SELECT idempotency_key, amount FROM refund_of_charge WHERE charge_key = $1 \
+     UNION ALL SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
+);
 const RECORD_REFUND: Statement = Statement::Same(
-    "INSERT INTO refund (idempotency_key, charge_key, amount, refunded_at) \
+    "INSERT INTO refund_of_charge (idempotency_key, charge_key, amount, refunded_at) \
      VALUES ($1, $2, $3, $4)",
 );
 const CHARGES: Statement = Statement::Same(
-    "SELECT charge.idempotency_key, payment_id, charge.amount, currency, status, attempts, \
-     refund.idempotency_key IS NOT NULL AS refunded \
-     FROM charge LEFT JOIN refund ON charge_key = charge.idempotency_key \
-     ORDER BY payment_id NULLS FIRST, charge.idempotency_key",
+    "SELECT charge.idempotency_key, payment_id, amount, currency, status, attempts, \
+     EXISTS (SELECT 1 FROM refund_of_charge WHERE charge_key = charge.idempotency_key) \
+     OR EXISTS (SELECT 1 FROM refund WHERE charge_key = charge.idempotency_key) AS refunded \
+     FROM charge ORDER BY payment_id NULLS FIRST, charge.idempotency_key",
 );
 
 /// Every statement on the ledger, for a test that prepares them all.
@@ -83,7 +88,7 @@ const STATEMENTS: &[Statement] = &[
     RECORD_CHARGE,
     CANCEL,
     REFUND,
-    REFUND_OF_CHARGE,
+    REFUNDS_OF_CHARGE,
     RECORD_REFUND,
     CHARGES,
 ];
@@ -123,7 +128,7 @@ pub struct SandboxCharge {
     pub cancelled: bool,
     /// How often it was asked for.
     pub attempts: u64,
-    /// Whether the money went back.
+    /// Whether money went back, all of it or some.
     pub refunded: bool,
 }
 
@@ -213,23 +218,29 @@ impl Sandbox {
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
         let mut books = self.ledger.begin().await?;
         let refused = |code: &str| Ok(RefundOutcome::Refused { code: code.to_owned() });
-        if hold(&mut books, request.charge_key).await?.status != "captured" {
+        let charge = hold(&mut books, request.charge_key).await?;
+        if charge.status != "captured" {
             return refused("charge_not_captured");
         }
-        let refund = books.query(&REFUND_OF_CHARGE).bind(request.charge_key);
-        match refund.scalar_optional::<Uuid>().await? {
-            Some(known) if known != request.idempotency_key => return refused("already_refunded"),
-            Some(_) => {}
-            None => {
-                let record = books
-                    .query(&RECORD_REFUND)
-                    .bind(request.idempotency_key)
-                    .bind(request.charge_key)
-                    .bind(request.amount.to_string())
-                    .bind(self.clock.now());
-                record.execute().await?;
-                books.commit().await?;
+        let refunds = books.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
+        let refunds: Vec<Refund> = refunds.iter().map(Refund::read).collect::<Result<_, _>>()?;
+        if !refunds.iter().any(|refund| refund.key == request.idempotency_key) {
+            let back: Decimal = refunds.iter().map(|refund| refund.amount).sum();
+            let left = charge.amount.unwrap_or_default() - back;
+            if left.is_zero() {
+                return refused("already_refunded");
             }
+            if request.amount > left {
+                return refused("exceeds_charge");
+            }
+            let record = books
+                .query(&RECORD_REFUND)
+                .bind(request.idempotency_key)
+                .bind(request.charge_key)
+                .bind(request.amount.to_string())
+                .bind(self.clock.now());
+            record.execute().await?;
+            books.commit().await?;
         }
         Ok(RefundOutcome::Refunded { reference: refund_reference(request.idempotency_key) })
     }
@@ -283,12 +294,29 @@ struct Charge {
     status: String,
     reason: Option<String>,
     attempts: i64,
+    amount: Option<Decimal>,
 }
 
 impl Charge {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         let (status, reason) = (row.get("status")?, row.get("reason")?);
-        Ok(Self { status, reason, attempts: row.get("attempts")? })
+        let amount: Option<&str> = row.get("amount")?;
+        let amount = amount.and_then(|amount| amount.parse().ok());
+        Ok(Self { status, reason, attempts: row.get("attempts")?, amount })
+    }
+}
+
+/// Money that went back.
+struct Refund {
+    key: Uuid,
+    amount: Decimal,
+}
+
+impl Refund {
+    fn read(row: &Row) -> Result<Self, DatabaseError> {
+        let amount: &str = row.get("amount")?;
+        let amount = amount.parse().unwrap_or_default();
+        Ok(Self { key: row.get("idempotency_key")?, amount })
     }
 }
 

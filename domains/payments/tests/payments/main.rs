@@ -5,6 +5,7 @@
 mod collection;
 mod imported;
 mod outcomes;
+mod refunds;
 mod restarts;
 mod routes;
 mod scripted;

@@ -1,10 +1,9 @@
 //! Outcomes that are unknown at first, and money that came too late.
 
-use kernel::checkpoint::SubscriptionStore as _;
 use payments::{BreakerSettings, PaymentsSettings};
 use payments_contract::{
     PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired, PaymentRefunded,
-    PaymentRequested, RefundRequested,
+    PaymentRequested, RefundFailed, RefundRequested,
 };
 use serde_json::json;
 
@@ -183,15 +182,15 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
         let asked = json!({"reason": "broken"});
         let asked = running.post(&format!("/{payment}/refund"), Some(asked)).await;
         assert_eq!(asked.status, 200, "{}", asked.body);
+        let refund = world.credit(payment, "119.76").await;
         world.until::<PaymentRefunded>(payment).await;
         let refunds: Vec<_> = provider
             .calls()
             .into_iter()
             .filter(|(operation, _)| operation.contains("refund"))
             .collect();
-        // All with one key, that of the request for the refund.
-        let requested = &world.events(payment).await[2];
-        assert!(refunds.iter().all(|(_, key)| *key == requested.id), "{refunds:?}");
+        // All with one key, that of the refund.
+        assert!(refunds.iter().all(|(_, key)| *key == refund), "{refunds:?}");
         if first == Does::WorksSilently {
             let operations: Vec<_> = refunds.iter().map(|(operation, _)| *operation).collect();
             assert_eq!(operations, ["refund", "lookup_refund"]);
@@ -201,26 +200,37 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
 }
 
 #[actix_web::test]
-async fn a_refund_that_the_provider_refuses_is_parked_for_somebody_to_look_into() {
+async fn a_refund_that_the_provider_refuses_fails_until_somebody_tries_it_again() {
     let world = World::new().await;
     let provider = Scripted::new([("refund", Does::Refuses)]);
-    let running = world.start_with(provider).await;
+    let running = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
     world.until::<PaymentCaptured>(payment).await;
     let asked = running.post(&format!("/{payment}/refund"), Some(json!({"reason": "x"}))).await;
     assert_eq!(asked.status, 200);
-    let database = running.module.database.clone();
-    world
-        .eventually("the refund is parked", async || {
-            let keys = database.parked_keys("payments.provider-calls").await.unwrap();
-            keys == [format!("payment-{payment}")]
-        })
-        .await;
-    let view = running.view(&world, payment).await;
-    assert_eq!(
-        (&view["status"], &view["refund"]["status"]),
-        (&json!("captured"), &json!("requested"))
-    );
+    let refund = world.credit(payment, "119.76").await;
+    world.until::<RefundFailed>(payment).await;
+    let path = format!("/{payment}/refunds/{refund}");
+    let view = running.get(&world, &path).await.body;
+    assert_eq!((&view["status"], &view["amount"]), (&json!("failed"), &json!("119.76")));
+    assert_eq!(running.view(&world, payment).await["status"], "captured");
+    assert!(world.parked().await.is_empty());
+    // The money is still owed, so that it cannot be asked for once more.
+    let more = json!({"reason": "x", "amount": "1"});
+    let more = running.post(&format!("/{payment}/refunds"), Some(more)).await;
+    assert_eq!(more.body["type"], "/problems/refused/refund-exceeds-payment");
+
+    assert_eq!(running.post(&format!("{path}/retry"), None).await.status, 200);
+    world.until::<PaymentRefunded>(payment).await;
+    assert_eq!(running.get(&world, &path).await.body["status"], "done");
+    assert_eq!(running.view(&world, payment).await["status"], "refunded");
+    // Each attempt has a key of its own: the provider would answer to the same one as before.
+    let keys = provider.calls().into_iter().filter(|(operation, _)| *operation == "refund");
+    let keys: std::collections::HashSet<_> = keys.map(|(_, key)| key).collect();
+    assert_eq!(keys.len(), 2);
+    let events = world.events(payment).await.len();
+    assert_eq!(running.post(&format!("{path}/retry"), None).await.status, 200);
+    assert_eq!(world.events(payment).await.len(), events, "a refund that is done was tried again");
     running.stop().await;
 }
 

@@ -45,6 +45,7 @@ async fn killed_during_a_refund_it_refunds_once(
     world.until::<PaymentCaptured>(payment).await;
     provider.always("lookup_refund", Does::Hangs);
     first.post(&format!("/{payment}/refund"), Some(json!({"reason": "broken"}))).await;
+    world.credit(payment, "119.76").await;
     provider.called("refund", 1).await;
     first.kill().await;
     provider.always("lookup_refund", Does::Works);
@@ -89,6 +90,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing(
     let refunded = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(refunded).await;
     first.post(&format!("/{refunded}/refund"), Some(json!({"reason": "broken"}))).await;
+    world.credit(refunded, "119.76").await;
     world.until::<PaymentRefunded>(refunded).await;
     first.stop().await;
     let (charges, head) = (world.charges().await, world.environment.store.head().await.unwrap());
@@ -105,7 +107,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing(
         })
         .await;
     assert_eq!(world.story(captured).await.len(), 2);
-    assert_eq!(world.story(refunded).await.len(), 4);
+    assert_eq!(world.story(refunded).await.len(), 5);
     let before: Vec<_> = charges.iter().map(|charge| charge.idempotency_key).collect();
     let after: Vec<_> = world
         .charges()

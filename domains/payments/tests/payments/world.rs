@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
-use billing_contract::{InvoiceIssued, InvoiceVoided, VoidReason};
+use billing_contract::{
+    CollectionRequested, DenialReason, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied,
+    RefundDue, VoidReason,
+};
 use chrono::{DateTime, Utc};
 use database::Engine;
 use event_contract::Published;
@@ -16,6 +19,7 @@ use kernel::seams::{Clock, SystemClock, new_id};
 use kernel::sync::SyncTarget;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
+use payments_contract::RefundProposed;
 use serde_json::Value;
 use testkit::engines::TestPlace;
 use testkit::modules::{environment, record};
@@ -28,7 +32,14 @@ use crate::scripted::Scripted;
 
 kernel::event_set! {
     /// What billing says.
-    enum Billing { Issued(InvoiceIssued), Voided(InvoiceVoided) }
+    pub(crate) enum Billing {
+        Issued(InvoiceIssued),
+        CollectionRequested(CollectionRequested),
+        Credited(InvoiceCredited),
+        RefundDue(RefundDue),
+        RefundDenied(RefundDenied),
+        Voided(InvoiceVoided),
+    }
 }
 
 /// Longer than anything here takes; a wait that reaches it has failed.
@@ -165,7 +176,39 @@ impl World {
         self.publish(invoice_id, voided.into()).await;
     }
 
-    async fn publish(&self, invoice_id: Uuid, event: Billing) {
+    /// Billing credits what somebody proposed to refund: the refund's id.
+    pub(crate) async fn credit(&self, payment: Uuid, amount: &str) -> Uuid {
+        let proposed = self.last::<RefundProposed>(payment).await;
+        let id = |member: &str| proposed[member].as_str().unwrap().parse::<Uuid>().unwrap();
+        let due = RefundDue {
+            invoice_id: id("invoice_id"),
+            payment_id: payment,
+            refund_id: id("refund_id"),
+            credit_note_id: Some(new_id()),
+            amount: amount.parse().unwrap(),
+            currency: "EUR".to_owned(),
+        };
+        self.publish(due.invoice_id, due.clone().into()).await;
+        due.refund_id
+    }
+
+    /// Billing issues no credit note over what somebody proposed to refund.
+    pub(crate) async fn deny(&self, payment: Uuid, reason: DenialReason) {
+        let proposed = self.last::<RefundProposed>(payment).await;
+        let id = |member: &str| proposed[member].as_str().unwrap().parse::<Uuid>().unwrap();
+        let (invoice_id, refund_id) = (id("invoice_id"), id("refund_id"));
+        let denied = RefundDenied { invoice_id, payment_id: payment, refund_id, reason };
+        self.publish(invoice_id, denied.into()).await;
+    }
+
+    async fn last<E: Published>(&self, payment: Uuid) -> Value {
+        let events = self.events(payment).await;
+        let event = events.iter().rfind(|event| event.event_type == E::TYPE).unwrap();
+        self.environment.codec.readable_data(event).await.unwrap()
+    }
+
+    /// Billing publishes an event of an invoice.
+    pub(crate) async fn publish(&self, invoice_id: Uuid, event: Billing) {
         record(&self.environment, "invoice", invoice_id, event).await;
     }
 

@@ -64,9 +64,22 @@ fn only_the_money_that_came_goes_back() {
     given(&[issued(), paid()])
         .when(give_back(OTHER_PAYMENT, "121.32"))
         .then_refused(Refusal::PaidByAnother);
-    let (expected, found) = ("121.32 EUR".to_owned(), "1 EUR".to_owned());
+    let (expected, found) = ("121.32 EUR".to_owned(), "200 EUR".to_owned());
     given(&[issued(), paid()])
-        .when(give_back(PAYMENT, "1"))
+        .when(give_back(PAYMENT, "200"))
         .then_refused(Refusal::AmountDiffers { expected, found });
     given(&[]).when(give_back(PAYMENT, "1")).then_refused(Refusal::NoSuchInvoice);
+}
+
+#[test]
+fn a_credit_note_settles_when_its_money_went_back() {
+    let note = CreditNoteIssued { to_refund: Some(decimal("121.32")), ..the_credit_note() };
+    let settle =
+        || Command::Settle(SettleNote { credit_note_id: CREDIT_NOTE, payment_id: PAYMENT });
+    let settled: Event = CreditNoteSettled { invoice_id: CREDIT_NOTE, payment_id: PAYMENT }.into();
+    given(&[note.clone().into()]).when(settle()).then(&[settled.clone()]);
+    given(&[note.into(), settled]).when(settle()).then(&[]);
+    // Nothing had to go back: it was settled with its issue.
+    given(&[credited()]).when(settle()).then(&[]);
+    given(&[issued()]).when(settle()).then_refused(Refusal::NoSuchInvoice);
 }

@@ -2,8 +2,12 @@
 
 use super::*;
 
-const REASONS: [VoidReason; 3] =
-    [VoidReason::OrderCancelled, VoidReason::PaymentDeclined, VoidReason::PaymentExpired];
+const REASONS: [VoidReason; 4] = [
+    VoidReason::OrderCancelled,
+    VoidReason::PaymentDeclined,
+    VoidReason::PaymentExpired,
+    VoidReason::PaymentCancelled,
+];
 
 #[test]
 fn an_unpaid_invoice_is_voided_for_any_reason() {
@@ -49,8 +53,18 @@ fn a_credit_note_is_issued_once() {
 
 #[test]
 fn nothing_has_no_sign() {
-    let free = InvoiceIssued { total_vat: decimal("0.00"), ..as_issued() };
-    let note = CreditNote { credit_note_id: CREDIT_NOTE, number: number("2"), voids: free };
+    let free = InvoiceIssued {
+        vat: vec![tax("0", "121.32", "0.00")],
+        total_vat: decimal("0.00"),
+        ..as_issued()
+    };
+    let note = CreditNote {
+        credit_note_id: CREDIT_NOTE,
+        number: number("2"),
+        credit: Account::opened(free.clone()).rest(),
+        of: free,
+        to_refund: Decimal::ZERO,
+    };
     match given(&[]).when(Command::Credit(Box::new(note))).only_event() {
         Event::CreditNoteIssued(note) => assert_eq!(note.total_vat.to_string(), "0.00"),
         other => panic!("{other:?}"),

@@ -1,0 +1,165 @@
+//! What a credit note over a part of an invoice takes back of each VAT rate.
+//!
+//! Rules and their sources:
+//! - The taxable amount is reduced with the price: Council Directive 2006/112/EC, article 90(1). A
+//!   credit note so takes back base and tax of each rate, never tax alone.
+//! - Over lines: the base of a rate is the sum of the nets that the lines take back; its tax is
+//!   computed from that base, rounded once per rate (EN 16931-1, BR-CO-17), as on an invoice.
+//! - Over a sum with tax: the sum is shared among the rates in proportion to what is left of each,
+//!   by the largest remainders (Hamilton's method), so that the shares add up to the sum. Of a share
+//!   the base is share × 100 / (100 + rate), rounded, and the tax is the rest.
+//! - Whatever takes back the last of a rate's base takes back the last of its tax, so that an invoice
+//!   and its credit notes add up to zero however they were cut.
+//! - Of neither base nor tax more is taken back than is left.
+
+use rust_decimal::Decimal;
+
+use super::{Currency, RateTotal, TooLarge};
+
+/// Base and tax that go with a base of one rate.
+pub fn over_base(
+    left: RateTotal,
+    base: Decimal,
+    currency: Currency,
+) -> Result<RateTotal, TooLarge> {
+    if base >= left.base {
+        return Ok(left);
+    }
+    let exact = base.checked_mul(left.rate).ok_or(TooLarge)? / Decimal::ONE_HUNDRED;
+    let amount = currency.round(exact).min(left.amount);
+    Ok(RateTotal { rate: left.rate, base, amount })
+}
+
+/// Base and tax per rate of a sum with tax. A sum above what is left takes all that is left.
+pub fn over_sum(
+    left: &[RateTotal],
+    sum: Decimal,
+    currency: Currency,
+) -> Result<Vec<RateTotal>, TooLarge> {
+    let whole: Decimal = left.iter().map(gross).sum();
+    if sum >= whole {
+        return Ok(left.iter().copied().filter(|rate| !gross(rate).is_zero()).collect());
+    }
+    let shares = shares(left, sum, whole, currency)?;
+    let split = left.iter().zip(shares).filter(|(_, share)| !share.is_zero());
+    split.map(|(left, share)| of_share(left, share, currency)).collect()
+}
+
+fn gross(rate: &RateTotal) -> Decimal {
+    rate.base + rate.amount
+}
+
+/// The sum, shared in whole minor units in proportion to what is left of each rate.
+fn shares(
+    left: &[RateTotal],
+    sum: Decimal,
+    whole: Decimal,
+    currency: Currency,
+) -> Result<Vec<Decimal>, TooLarge> {
+    let unit = Decimal::new(1, currency.decimals());
+    let mut shares = Vec::with_capacity(left.len());
+    let mut remainders = Vec::with_capacity(left.len());
+    for (place, rate) in left.iter().enumerate() {
+        let exact = sum.checked_mul(gross(rate)).ok_or(TooLarge)? / whole;
+        let floor = exact.trunc_with_scale(currency.decimals());
+        shares.push(floor);
+        remainders.push((exact - floor, place));
+    }
+    // Equal remainders: the first rate takes the unit, so that the same cut always comes out.
+    remainders.sort_by(|(a, at), (b, bt)| b.cmp(a).then(at.cmp(bt)));
+    let mut missing = sum - shares.iter().sum::<Decimal>();
+    for (_, place) in remainders {
+        if missing < unit {
+            break;
+        }
+        shares[place] += unit;
+        missing -= unit;
+    }
+    Ok(shares)
+}
+
+fn of_share(left: &RateTotal, share: Decimal, currency: Currency) -> Result<RateTotal, TooLarge> {
+    let hundred = Decimal::ONE_HUNDRED;
+    let exact = share.checked_mul(hundred).ok_or(TooLarge)? / (hundred + left.rate);
+    let most = left.base.min(share);
+    // What is left of the tax cannot take the rest when the base is too low.
+    let least = share - left.amount;
+    let base = currency.round(exact).max(least).min(most);
+    Ok(RateTotal { rate: left.rate, base, amount: share - base })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
+
+    fn euro() -> Currency {
+        Currency::from_code("EUR").unwrap()
+    }
+
+    fn rate(rate: &str, base: &str, amount: &str) -> RateTotal {
+        RateTotal { rate: decimal(rate), base: decimal(base), amount: decimal(amount) }
+    }
+
+    #[test]
+    fn a_base_takes_its_tax_along_and_the_last_of_it_takes_the_rest() {
+        // Three times 0.03 at 20 %: tax of 0.02 in all, of 0.01 each.
+        let left = rate("20", "0.09", "0.02");
+        let third = over_base(left, decimal("0.03"), euro()).unwrap();
+        assert_eq!(third, rate("20", "0.03", "0.01"));
+        let left = rate("20", "0.03", "0.00");
+        assert_eq!(over_base(left, decimal("0.03"), euro()).unwrap(), left);
+    }
+
+    #[test]
+    fn a_sum_is_shared_in_proportion_and_adds_up() {
+        let left = [rate("5.5", "100.00", "5.50"), rate("20", "100.00", "20.00")];
+        let split = over_sum(&left, decimal("22.55"), euro()).unwrap();
+        assert_eq!(split, [rate("5.5", "10.00", "0.55"), rate("20", "10.00", "2.00")]);
+        assert_eq!(split.iter().map(gross).sum::<Decimal>(), decimal("22.55"));
+    }
+
+    #[test]
+    fn a_sum_beyond_what_is_left_takes_all_of_it() {
+        let left = [rate("0", "0.00", "0.00"), rate("20", "1.00", "0.20")];
+        assert_eq!(over_sum(&left, decimal("9"), euro()).unwrap(), [rate("20", "1.00", "0.20")]);
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_add_up_to_the_invoice(
+            bases in prop::collection::btree_map(0_usize..3, 0_i64..100_000, 1..4),
+            cuts in prop::collection::vec(1_i64..60_000, 1..8),
+        ) {
+            let rates = ["0", "5.5", "20"];
+            let mut left: Vec<RateTotal> = bases
+                .iter()
+                .map(|(at, base)| {
+                    let (base, rate) = (Decimal::new(*base, 2), decimal(rates[*at]));
+                    let amount = euro().round(base * rate / Decimal::ONE_HUNDRED);
+                    RateTotal { rate, base, amount }
+                })
+                .collect();
+            for cut in cuts {
+                let whole: Decimal = left.iter().map(gross).sum();
+                let cut = Decimal::new(cut, 2);
+                let split = over_sum(&left, cut, euro()).unwrap();
+                let taken: Decimal = split.iter().map(gross).sum();
+                prop_assert_eq!(taken, cut.min(whole));
+                let mut taken = split.into_iter().peekable();
+                for rate in &mut left {
+                    let Some(part) = taken.next_if(|part| part.rate == rate.rate) else { continue };
+                    prop_assert!(part.base >= Decimal::ZERO && part.amount >= Decimal::ZERO);
+                    prop_assert!(part.base <= rate.base && part.amount <= rate.amount);
+                    rate.base -= part.base;
+                    rate.amount -= part.amount;
+                }
+            }
+        }
+    }
+}

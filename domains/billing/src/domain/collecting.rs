@@ -1,0 +1,104 @@
+//! Getting the money of an invoice that is carried out before it is paid.
+
+use billing_contract::{
+    CollectionFailed, CollectionFailure, CollectionRequested, InvoiceDeferred, VoidReason,
+};
+use uuid::Uuid;
+
+use super::crediting::NewCreditNote;
+use super::voiding::{VoidInvoice, void};
+use super::{Account, Event, Invoice, Refusal};
+
+/// A payment that came to nothing.
+#[derive(Debug, Clone)]
+pub struct FailedCollection {
+    /// The payment.
+    pub payment_id: Uuid,
+    /// Why.
+    pub cause: CollectionFailure,
+    /// The credit note that voids the invoice, should nothing have it stay due.
+    pub note: NewCreditNote,
+}
+
+/// A further payment is wanted.
+#[derive(Debug, Clone)]
+pub struct Collect {
+    /// How it is to be paid, as the payment provider understands it.
+    pub payment_method: String,
+}
+
+/// The order is carried out whatever becomes of the payment.
+pub(super) fn defer(invoice: &Invoice) -> Result<Vec<Event>, Refusal> {
+    match invoice {
+        Invoice::Issued(account) if !account.deferred => {
+            let invoice = &account.invoice;
+            let order_ids = invoice.order_ids.clone();
+            Ok(vec![InvoiceDeferred { invoice_id: invoice.invoice_id, order_ids }.into()])
+        }
+        // Nothing is to be waited for.
+        Invoice::Issued(_) | Invoice::Paid(_) | Invoice::Credited(_) | Invoice::Voided { .. } => {
+            Ok(vec![])
+        }
+        Invoice::NotIssued => Err(Refusal::NoSuchInvoice),
+        Invoice::CreditNote(_) => Err(Refusal::IsCreditNote),
+        Invoice::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),
+    }
+}
+
+/// Voids an invoice whose order waits for the payment that failed; one whose order is carried out
+/// stays due.
+pub(super) fn fail(invoice: &Invoice, failed: FailedCollection) -> Result<Vec<Event>, Refusal> {
+    let FailedCollection { payment_id, cause, note } = failed;
+    match invoice {
+        Invoice::Issued(account) if stands(account) => {
+            if account.collecting.is_none() {
+                return Ok(vec![]);
+            }
+            let invoice_id = account.invoice.invoice_id;
+            Ok(vec![CollectionFailed { invoice_id, payment_id, cause }.into()])
+        }
+        // It was withdrawn because nothing is due any more.
+        Invoice::Credited(_) => Ok(vec![]),
+        _ => void(invoice, VoidInvoice { reason: reason(cause), note }),
+    }
+}
+
+/// Asks for a further payment over what is open.
+pub(super) fn collect(invoice: &Invoice, request: Collect) -> Result<Vec<Event>, Refusal> {
+    let account = match invoice {
+        Invoice::Issued(account) => account,
+        Invoice::Paid(_) => return Err(Refusal::AlreadyPaid),
+        Invoice::Credited(_) | Invoice::Voided { .. } => return Err(Refusal::NothingOpen),
+        Invoice::NotIssued => return Err(Refusal::NoSuchInvoice),
+        Invoice::CreditNote(_) => return Err(Refusal::IsCreditNote),
+        Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
+    };
+    if account.collecting.is_some() {
+        return Err(Refusal::CollectionUnderWay);
+    }
+    let invoice = &account.invoice;
+    Ok(vec![
+        CollectionRequested {
+            invoice_id: invoice.invoice_id,
+            attempt: account.attempts + 1,
+            customer_id: invoice.customer_id,
+            amount: account.open(),
+            currency: invoice.currency.clone(),
+            payment_method: request.payment_method,
+        }
+        .into(),
+    ])
+}
+
+/// Whether the invoice stays due though its payment fails: its order does not wait for it.
+pub(super) fn stands(account: &Account) -> bool {
+    account.deferred || account.was_paid()
+}
+
+fn reason(cause: CollectionFailure) -> VoidReason {
+    match cause {
+        CollectionFailure::Declined => VoidReason::PaymentDeclined,
+        CollectionFailure::Expired => VoidReason::PaymentExpired,
+        CollectionFailure::Cancelled => VoidReason::PaymentCancelled,
+    }
+}

@@ -1,0 +1,138 @@
+//! `POST /api/v1/billing/invoices/{id}/…`: what becomes of an invoice that is due and unpaid.
+
+use ::http::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
+    Problem, ValidJson, ValidPath,
+};
+use actix_web::post;
+use actix_web::web::Data;
+use kernel::decider::Decider as _;
+use kernel::execution::ExecuteError;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+use validator::Validate;
+
+use crate::domain::{InvoiceDecider, Refusal};
+use crate::handlers::Billing;
+
+/// How an invoice is to be paid.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CollectInvoice)]
+pub(super) struct CollectInvoiceBody {
+    /// As the payment provider understands it: `<provider>` or
+    /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
+    #[validate(length(min = 1, max = 64), custom(function = "::http::text::payment_method"))]
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[a-z0-9_-]+(:[A-Za-z0-9_-]+)?$",
+        example = "sandbox:ok"
+    )]
+    payment_method: String,
+}
+
+/// Collect an open invoice
+///
+/// Requests a further payment of what is open on an invoice whose last payment failed. Only the
+/// invoice of an order that was confirmed before it was paid comes to that; any other is voided when
+/// its payment fails.
+#[utoipa::path(
+    operation_id = "collect_invoice",
+    tag = "billing",
+    params(
+        ("id" = Uuid, Path, description = "The invoice"),
+        CommandHeaders, IfMatchHeader
+    ),
+    request_body(content = CollectInvoiceBody, example = json!({ "payment_method": "sandbox:ok" })),
+    responses(
+        (status = 200, description = "A payment is requested", body = Acknowledgement,
+         headers(("ETag" = String, description = "The invoice's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/collect")]
+pub(super) async fn collect(
+    billing: Data<Billing>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<CollectInvoiceBody>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let (database, environment) = (&billing.database, &billing.environment);
+    command
+        .once(database, environment, InvoiceDecider::CATEGORY, body.payload(), async |attempt| {
+            let method = body.payment_method.clone();
+            let collected = billing.collect(id, method, attempt.cause(), expected).await;
+            Ok(Done::changed(id, collected.map_err(not_done)?))
+        })
+        .await
+}
+
+/// Void an open invoice
+///
+/// Gives up the money that is open on an invoice whose order is carried out: a credit note over what
+/// is left of it is issued, and a payment under way is cancelled. Voiding twice changes nothing. An
+/// order that awaits its payment is cancelled instead, which voids its invoice.
+#[utoipa::path(
+    operation_id = "void_invoice",
+    tag = "billing",
+    params(
+        ("id" = Uuid, Path, description = "The invoice"),
+        CommandHeaders, IfMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The invoice is voided", body = Acknowledgement,
+         headers(("ETag" = String, description = "The invoice's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/void")]
+pub(super) async fn void(
+    billing: Data<Billing>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let (database, environment) = (&billing.database, &billing.environment);
+    command
+        .once(database, environment, InvoiceDecider::CATEGORY, body.payload(), async |attempt| {
+            let voided = billing.write_off(id, attempt.cause(), expected).await;
+            Ok(Done::changed(id, voided.map_err(not_done)?))
+        })
+        .await
+}
+
+fn not_done(error: ExecuteError<Refusal>) -> Problem {
+    Problem::from_execute(error, refused)
+}
+
+/// How a refusal is answered.
+fn refused(refusal: Refusal) -> Problem {
+    let text = refusal.to_string();
+    match refusal {
+        Refusal::NoSuchInvoice => Problem::not_found("There is no such invoice."),
+        Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
+        Refusal::IsCreditNote => Problem::refused("is-credit-note", text),
+        Refusal::AlreadyPaid => Problem::refused("already-paid", text),
+        Refusal::NothingOpen => Problem::refused("nothing-open", text),
+        Refusal::CollectionUnderWay => Problem::refused("collection-under-way", text),
+        Refusal::OrderAwaitsPayment => Problem::refused("order-awaits-payment", text),
+        // No route gives a command that is refused so.
+        Refusal::AlreadyIssued
+        | Refusal::UnknownCurrency
+        | Refusal::TotalTooLarge
+        | Refusal::TotalsDisagree { .. }
+        | Refusal::AmountDiffers { .. }
+        | Refusal::PaidByAnother
+        | Refusal::AlreadyVoided
+        | Refusal::NoSuchLine
+        | Refusal::NotPaid
+        | Refusal::OwnedByBascule
+        | Refusal::IncompleteReport { .. } => Problem::internal(refusal),
+    }
+}

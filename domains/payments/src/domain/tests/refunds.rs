@@ -1,0 +1,162 @@
+//! Refunds, one after the other.
+
+use super::*;
+
+pub(super) fn proposed(scope: RefundScope) -> Event {
+    RefundProposed {
+        payment_id: ID,
+        refund_id: REFUND,
+        invoice_id: INVOICE,
+        customer_id: Some(CUSTOMER),
+        scope,
+        reason: "broken".to_owned().into(),
+    }
+    .into()
+}
+
+fn propose(refund_id: Uuid, scope: RefundScope) -> Command {
+    Command::ProposeRefund { refund_id, scope, reason: "broken".to_owned().into() }
+}
+
+fn amount(text: &str) -> RefundScope {
+    RefundScope::Amount { amount: text.parse().unwrap() }
+}
+
+fn give_back(refund_id: Uuid, amount: &str) -> Command {
+    let amount = amount.parse().unwrap();
+    Command::GiveBack { refund_id, amount, credit_note_id: Some(CREDIT_NOTE) }
+}
+
+fn going_back(refund_id: Uuid, amount: &str, reason: RefundReason) -> Event {
+    RefundRequested {
+        payment_id: ID,
+        refund_id,
+        invoice_id: INVOICE,
+        customer_id: Some(CUSTOMER),
+        amount: amount.parse().unwrap(),
+        currency: "EUR".to_owned(),
+        reason,
+        credit_note_id: Some(CREDIT_NOTE),
+    }
+    .into()
+}
+
+fn asked() -> RefundReason {
+    RefundReason::InvoiceCredited
+}
+
+fn exceeds(left: &str) -> Refusal {
+    Refusal::ExceedsPayment { left: left.parse().unwrap(), currency: "EUR".to_owned() }
+}
+
+#[test]
+fn money_is_proposed_to_go_back_until_nothing_is_left() {
+    let captured = [requested(), captured()];
+    given(captured.clone()).when(propose(REFUND, amount("20"))).then([proposed(amount("20.00"))]);
+    given(captured.clone()).when(propose(REFUND, amount("119.77"))).then_refused(exceeds("119.76"));
+    let partly = captured
+        .into_iter()
+        .chain([proposed(amount("20.00")), going_back(REFUND, "20.00", asked())]);
+    let partly: Vec<Event> = partly.collect();
+    given(partly.clone())
+        .when(propose(OTHER_REFUND, amount("99.77")))
+        .then_refused(exceeds("99.76"));
+    let rest = given(partly.clone()).when(propose(OTHER_REFUND, RefundScope::Rest));
+    assert_eq!(rest.outcome.unwrap().len(), 1);
+    let all = partly.into_iter().chain([going_back(OTHER_REFUND, "99.76", asked())]);
+    given(all).when(propose(OTHER_REFUND, RefundScope::Rest)).then_refused(exceeds("0.00"));
+}
+
+#[test]
+fn while_the_rest_is_proposed_nothing_is_left() {
+    given([requested(), captured(), proposed(RefundScope::Rest)])
+        .when(propose(OTHER_REFUND, amount("1")))
+        .then_refused(exceeds("0.00"));
+    let refused = RefundRefused { payment_id: ID, refund_id: REFUND, code: "not_paid".to_owned() };
+    let again = given([requested(), captured(), proposed(RefundScope::Rest), refused.into()])
+        .when(propose(OTHER_REFUND, amount("1")));
+    assert_eq!(again.outcome.unwrap().len(), 1);
+}
+
+#[test]
+fn an_amount_is_in_minor_units() {
+    let too_precise = Refusal::TooPrecise { currency: "EUR".to_owned(), decimals: 2 };
+    given([requested(), captured()])
+        .when(propose(REFUND, amount("1.001")))
+        .then_refused(too_precise);
+}
+
+#[test]
+fn billing_says_what_lines_come_to() {
+    let lines = vec![RefundLine { line: 1, quantity: 1.into() }];
+    let story = [requested(), captured(), proposed(RefundScope::Lines { lines })];
+    given(story.clone()).when(give_back(REFUND, "59.88")).then([going_back(
+        REFUND,
+        "59.88",
+        asked(),
+    )]);
+    let told = story.into_iter().chain([going_back(REFUND, "59.88", asked())]);
+    given(told).when(give_back(REFUND, "59.88")).then_nothing();
+}
+
+#[test]
+fn what_is_credited_goes_back_without_a_proposal_and_no_more_than_is_here() {
+    let reason = RefundReason::InvoiceCredited;
+    given([requested(), captured()]).when(give_back(REFUND, "59.88")).then([going_back(
+        REFUND,
+        "59.88",
+        reason.clone(),
+    )]);
+    given([requested(), captured(), going_back(OTHER_REFUND, "100.00", asked())])
+        .when(give_back(REFUND, "59.88"))
+        .then([going_back(REFUND, "19.76", reason)]);
+    given([requested(), captured(), refund_requested(voided())])
+        .when(give_back(REFUND, "59.88"))
+        .then_nothing();
+}
+
+#[test]
+fn a_proposal_of_money_that_goes_back_otherwise_does_not_wait_for_ever() {
+    let code = "nothing_left".to_owned();
+    given([requested(), captured(), proposed(RefundScope::Rest), refund_requested(voided())])
+        .when(give_back(REFUND, "119.76"))
+        .then([RefundRefused { payment_id: ID, refund_id: REFUND, code }.into()]);
+}
+
+#[test]
+fn of_a_void_invoice_the_rest_goes_back() {
+    let story = [requested(), captured(), going_back(REFUND, "20.00", asked())];
+    let events = given(story).when(Command::Withdraw).outcome.unwrap();
+    let [Event::RefundRequested(rest)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(rest.amount.to_string(), "99.76");
+    assert_ne!(rest.refund_id, REFUND);
+}
+
+#[test]
+fn a_refund_that_failed_is_still_owed_and_tried_again() {
+    let failure = || Command::RecordRefundFailure { refund_id: REFUND, code: "closed".to_owned() };
+    let failed: Event =
+        RefundFailed { payment_id: ID, refund_id: REFUND, code: "closed".to_owned() }.into();
+    let story = [requested(), captured(), going_back(REFUND, "20.00", asked())];
+    given(story.clone()).when(failure()).then([failed.clone()]);
+    let story: Vec<Event> = story.into_iter().chain([failed]).collect();
+    given(story.clone()).when(failure()).then_nothing();
+    given(story.clone())
+        .when(propose(OTHER_REFUND, amount("99.77")))
+        .then_refused(exceeds("99.76"));
+    let (amount, currency) = ("20.00".parse().unwrap(), "EUR".to_owned());
+    let retried: Event =
+        RefundRetried { payment_id: ID, refund_id: REFUND, amount, currency }.into();
+    let retry = || Command::RetryRefund { refund_id: REFUND };
+    given(story.clone()).when(retry()).then([retried.clone()]);
+    given(story.into_iter().chain([retried])).when(retry()).then_nothing();
+    given([requested(), captured()]).when(retry()).then_refused(Refusal::NoRefundRequested);
+}
+
+#[test]
+fn what_nothing_is_due_of_any_more_collects_nothing() {
+    given([requested()]).when(Command::CallOff).then([cancelled()]);
+    for over in [captured(), declined(), expired(), cancelled()] {
+        given([requested(), over]).when(Command::CallOff).then_nothing();
+    }
+}

@@ -1,0 +1,330 @@
+//! Refunds of a payment.
+
+use ::http::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, IfMatchHeader,
+    IfNoneMatchHeader, Limit, NoBody, NotModified, Page, Paging, PositiveDecimal, Problem,
+    ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+};
+use actix_web::web::Data;
+use actix_web::{HttpResponse, get, post};
+use chrono::{DateTime, Utc};
+use payments_contract::{RefundLine, RefundScope};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+use validator::{Validate, ValidationError};
+
+use super::{Api, CATEGORY, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
+use crate::projections::{RefundCause, RefundRow, RefundStatus, RefundedLine};
+use crate::queries;
+
+/// What seeds the id of a new refund.
+const REFUND: &str = "refund";
+
+/// Why the money is to go back.
+#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "The chairs arrived broken"}))]
+pub struct RefundPayment {
+    /// One line of text. Kept with the payment: it should name no person.
+    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "The chairs arrived broken"
+    )]
+    reason: String,
+}
+
+/// Asks for all that is left of a captured payment to go back. Asking twice changes nothing.
+#[utoipa::path(
+    operation_id = "refund_payment", tag = "payments", summary = "Refund a payment",
+    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    request_body = RefundPayment,
+    responses(
+        (status = 200, description = "The refund was asked for; the provider carries it out",
+         body = Acknowledgement,
+         headers(("ETag" = String, description = "The payment's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/refund")]
+pub(super) async fn refund_all(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<RefundPayment>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let environment = &api.payments.environment;
+    command
+        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+            let (refund, reason) = (attempt.new_id_of(REFUND), body.into_inner().reason);
+            let refunded = api.payments.refund(id, refund, reason, attempt.cause(), expected);
+            Ok(Done::changed(id, refunded.await.map_err(problem)?))
+        })
+        .await
+}
+
+/// How much is to go back, and why. Without `amount` and `lines`: all that is left.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[validate(schema(function = amount_or_lines))]
+#[schema(as = CreateRefund, example = json!({"reason": "A chair arrived broken", "lines": [{"line": 1, "quantity": "1"}]}))]
+pub struct CreateRefund {
+    /// One line of text. Kept with the payment: it should name no person.
+    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
+        example = "A chair arrived broken"
+    )]
+    reason: String,
+    /// A sum with tax, in the payment's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    amount: Option<PositiveDecimal>,
+    /// Lines of the invoice; billing says what they come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[validate(length(min = 1, max = 200), nested)]
+    #[schema(nullable = false, min_items = 1, max_items = 200)]
+    lines: Option<Vec<LineToRefund>>,
+}
+
+/// A quantity of one of the invoice's lines.
+#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = LineToRefund)]
+pub struct LineToRefund {
+    /// The line's place in the invoice, from 1.
+    #[validate(range(min = 1, max = 200))]
+    #[schema(minimum = 1, maximum = 200, example = 1)]
+    line: u32,
+    /// How many of it: more than zero, at most 6 decimals.
+    quantity: PositiveDecimal,
+}
+
+fn amount_or_lines(body: &CreateRefund) -> Result<(), ValidationError> {
+    if body.amount.is_some() && body.lines.is_some() {
+        let expected = "expected `amount` or `lines`, not both";
+        return Err(ValidationError::new("amount_or_lines").with_message(expected.into()));
+    }
+    Ok(())
+}
+
+impl CreateRefund {
+    fn scope(&self) -> RefundScope {
+        if let Some(lines) = &self.lines {
+            let lines = lines.iter();
+            let lines =
+                lines.map(|line| RefundLine { line: line.line, quantity: line.quantity.value() });
+            return RefundScope::Lines { lines: lines.collect() };
+        }
+        match &self.amount {
+            Some(amount) => RefundScope::Amount { amount: amount.value() },
+            None => RefundScope::Rest,
+        }
+    }
+}
+
+/// Asks for money of a captured payment to go back: all that is left, a sum, or lines of its invoice.
+/// Several refunds are possible until nothing is left. Billing issues the credit note first; where it
+/// cannot, because it is more than what is left of a line, say, the refund is `refused`.
+#[utoipa::path(
+    operation_id = "create_refund", tag = "payments", summary = "Refund some of a payment",
+    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    request_body = CreateRefund,
+    responses(
+        (status = 201, description = "The refund was asked for", body = Acknowledgement,
+         headers(("Location" = String, description = "The refund"),
+                 ("ETag" = String, description = "The payment's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/refunds")]
+pub(super) async fn propose(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: ValidJson<CreateRefund>,
+) -> Result<Done, Problem> {
+    let (id, expected) = (*id, command.if_match());
+    let environment = &api.payments.environment;
+    command
+        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+            let refund = attempt.new_id_of(REFUND);
+            let (scope, reason, cause) = (body.scope(), body.reason.clone(), attempt.cause());
+            let proposed =
+                api.payments.propose_refund(id, refund, scope, reason, cause, expected).await;
+            Ok(Done::created(refund, proposed.map_err(problem)?))
+        })
+        .await
+}
+
+/// Which refund.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct RefundPath {
+    id: Uuid,
+    refund_id: Uuid,
+}
+
+/// Tries a refund again that failed because the provider refused it. Of any other refund it changes
+/// nothing.
+#[utoipa::path(
+    operation_id = "retry_refund", tag = "payments", summary = "Retry a failed refund",
+    params(
+        ("id" = Uuid, Path, description = "The payment"),
+        ("refund_id" = Uuid, Path, description = "The refund"),
+        CommandHeaders, IfMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The provider is asked again", body = Acknowledgement,
+         headers(("ETag" = String, description = "The payment's revision"),
+                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+        CommandProblems,
+    ),
+)]
+#[post("/{id}/refunds/{refund_id}/retry")]
+pub(super) async fn retry(
+    api: Data<Api>,
+    path: ValidPath<RefundPath>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (RefundPath { id, refund_id }, expected) = (*path, command.if_match());
+    let environment = &api.payments.environment;
+    command
+        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+            let retried = api.payments.retry_refund(id, refund_id, attempt.cause(), expected);
+            Ok(Done::changed(refund_id, retried.await.map_err(problem)?))
+        })
+        .await
+}
+
+/// A refund.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[schema(as = Refund)]
+pub struct RefundView {
+    /// Its id.
+    id: Uuid,
+    /// The payment whose money goes back.
+    payment_id: Uuid,
+    /// How far it is.
+    status: RefundStatus,
+    /// What led to it.
+    cause: RefundCause,
+    /// How much goes back; absent while billing has not said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "59.88")]
+    amount: Option<Decimal>,
+    /// ISO 4217 code.
+    #[schema(example = "EUR")]
+    currency: String,
+    /// The lines of the invoice that were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<RefundedLine>,
+    /// The credit note that it pays out, where it was issued for this refund.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    credit_note_id: Option<Uuid>,
+    /// The provider's own reference, once the money is back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reference: Option<String>,
+    /// Why it failed, as the provider's code, or was refused: `not_paid`, `exceeds_invoice`,
+    /// `no_such_line`, `exceeds_line`, `nothing_to_credit`, `nothing_left`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    code: Option<String>,
+    /// When it was asked for.
+    requested_at: DateTime<Utc>,
+}
+
+impl From<RefundRow> for RefundView {
+    fn from(row: RefundRow) -> Self {
+        let details = row.details;
+        Self {
+            id: row.id,
+            payment_id: row.payment_id,
+            status: row.status,
+            cause: details.cause,
+            amount: details.amount,
+            currency: details.currency,
+            lines: details.lines,
+            credit_note_id: details.credit_note_id,
+            reference: details.reference,
+            code: details.code,
+            requested_at: details.requested_at,
+        }
+    }
+}
+
+/// One refund.
+#[utoipa::path(
+    operation_id = "get_refund", tag = "payments", summary = "Show a refund",
+    params(
+        ("id" = Uuid, Path, description = "The payment"),
+        ("refund_id" = Uuid, Path, description = "The refund"),
+        ReadHeaders, IfNoneMatchHeader
+    ),
+    responses(
+        (status = 200, description = "The refund", body = RefundView,
+         headers(("ETag" = String, description = "The payment's revision at which it changed last"))),
+        NotModified, ReadProblems,
+    ),
+)]
+#[get("/{id}/refunds/{refund_id}")]
+pub(super) async fn get_one(
+    api: Data<Api>,
+    path: ValidPath<RefundPath>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress).await?;
+    let RefundPath { id, refund_id } = *path;
+    let refund = queries::refund(&api.database, id, refund_id).await?;
+    let refund = refund.ok_or_else(|| Problem::not_found(NO_SUCH_REFUND))?;
+    read.found(&api.payments.environment, refund.revision, &RefundView::from(refund))
+}
+
+/// Which page is wanted.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct ListRefunds {
+    /// Maximum number of items per page.
+    limit: Option<Limit>,
+    /// Where the last answer ended: take it from its Link header.
+    cursor: Option<Cursor>,
+}
+
+/// Refunds of a payment, newest first.
+#[utoipa::path(
+    operation_id = "list_refunds", tag = "payments", summary = "List a payment's refunds",
+    params(("id" = Uuid, Path, description = "The payment"), ListRefunds, ReadHeaders),
+    responses(
+        (status = 200, description = "Refunds, newest first", body = Page<RefundView>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
+        ReadProblems,
+    ),
+)]
+#[get("/{id}/refunds")]
+pub(super) async fn list(
+    api: Data<Api>,
+    id: ValidPath<Uuid>,
+    query: ValidQuery<ListRefunds>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress).await?;
+    if queries::by_id(&api.database, *id).await?.is_none() {
+        return Err(Problem::not_found(NO_SUCH_PAYMENT));
+    }
+    let query = query.into_inner();
+    let paging = Paging::of(query.limit, query.cursor);
+    let rows = queries::refunds(&api.database, *id, paging).await?;
+    let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
+    Ok(read.page(paging, rows))
+}

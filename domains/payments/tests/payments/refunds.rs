@@ -1,0 +1,156 @@
+//! Refunds in parts, and further payments of an invoice.
+
+use billing_contract::{CollectionRequested, CreditReason, DenialReason, InvoiceCredited};
+use database::Engine;
+use payments::{attempt_of, payment_of};
+use payments_contract::{
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, RefundRefused,
+};
+use rstest::rstest;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::world::{Running, World, settings};
+
+async fn captured(world: &World) -> Uuid {
+    let payment = world.issue("sandbox:ok").await;
+    world.until::<PaymentCaptured>(payment).await;
+    payment
+}
+
+async fn asked(running: &Running, payment: Uuid, body: Value) -> Value {
+    let answer = running.post(&format!("/{payment}/refunds"), Some(body)).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    answer.body
+}
+
+#[rstest]
+#[actix_web::test]
+async fn money_goes_back_in_parts_until_nothing_is_left(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let running = world.start(settings()).await;
+    let payment = captured(&world).await;
+    let first = asked(&running, payment, json!({"reason": "broken", "amount": "20"})).await;
+    world.credit(payment, "20.00").await;
+    world.until::<PaymentRefunded>(payment).await;
+    let path = format!("/{payment}/refunds/{}", first["id"].as_str().unwrap());
+    let refund = running.get(&world, &path).await.body;
+    assert_eq!((&refund["status"], &refund["amount"]), (&json!("done"), &json!("20.00")));
+    assert_eq!(refund["cause"], "requested");
+    let view = running.view(&world, payment).await;
+    assert_eq!((&view["status"], &view["refunded"]), (&json!("captured"), &json!("20.00")));
+
+    let too_much = json!({"reason": "broken", "amount": "99.77"});
+    let refused = running.post(&format!("/{payment}/refunds"), Some(too_much)).await;
+    assert_eq!(refused.body["type"], "/problems/refused/refund-exceeds-payment");
+    assert!(refused.body["detail"].as_str().unwrap().contains("99.76 EUR"), "{}", refused.body);
+
+    let lines = json!([{"line": 1, "quantity": "1"}]);
+    let second = asked(&running, payment, json!({"reason": "broken", "lines": lines})).await;
+    world.credit(payment, "99.76").await;
+    let path = format!("/{payment}/refunds/{}", second["id"].as_str().unwrap());
+    world
+        .eventually("everything is back", async || {
+            running.view(&world, payment).await["status"] == "refunded"
+        })
+        .await;
+    assert_eq!(running.get(&world, &path).await.body["lines"], lines);
+    let list = running.get(&world, &format!("/{payment}/refunds")).await.body;
+    let ids: Vec<_> = list["items"].as_array().unwrap().iter().map(|one| &one["id"]).collect();
+    assert_eq!(ids, [&second["id"], &first["id"]]);
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
+    let world = World::new().await;
+    let running = world.start(settings()).await;
+    let payment = captured(&world).await;
+    let lines = json!([{"line": 7, "quantity": "1"}]);
+    let refund = asked(&running, payment, json!({"reason": "broken", "lines": lines})).await;
+    world.deny(payment, DenialReason::NoSuchLine).await;
+    world.until::<RefundRefused>(payment).await;
+    let path = format!("/{payment}/refunds/{}", refund["id"].as_str().unwrap());
+    let view = running.get(&world, &path).await.body;
+    assert_eq!((&view["status"], &view["code"]), (&json!("refused"), &json!("no_such_line")));
+    asked(&running, payment, json!({"reason": "broken"})).await;
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn what_cannot_be_a_refund_names_its_field() {
+    let world = World::new().await;
+    let running = world.start(settings()).await;
+    let payment = captured(&world).await;
+    let lines = json!([{"line": 1, "quantity": "1"}]);
+    for (body, status) in [
+        (json!({}), 422),
+        (json!({"reason": "x", "amount": "0"}), 422),
+        (json!({"reason": "x", "amount": "1.001"}), 422),
+        (json!({"reason": "x", "lines": []}), 422),
+        (json!({"reason": "x", "lines": [{"line": 0, "quantity": "1"}]}), 422),
+        (json!({"reason": "x", "amount": "1", "lines": lines}), 422),
+    ] {
+        let answer = running.post(&format!("/{payment}/refunds"), Some(body.clone())).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+    }
+    let unknown = format!("/{payment}/refunds/{}", Uuid::nil());
+    assert_eq!(running.get(&world, &unknown).await.status, 404);
+    assert_eq!(running.post(&format!("{unknown}/retry"), None).await.status, 404);
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn a_further_payment_is_collected_and_ends_with_its_invoice() {
+    let world = World::new().await;
+    let running = world.start(settings()).await;
+    let payment = world.issue("sandbox:declined").await;
+    world.until::<PaymentDeclined>(payment).await;
+    let requested = world.data::<payments_contract::PaymentRequested>(payment).await;
+    let invoice: Uuid = requested["invoice_id"].as_str().unwrap().parse().unwrap();
+    let again = |attempt, method: &str| CollectionRequested {
+        invoice_id: invoice,
+        attempt,
+        customer_id: Uuid::nil(),
+        amount: "119.76".parse().unwrap(),
+        currency: "EUR".to_owned(),
+        payment_method: method.to_owned(),
+    };
+    world.publish(invoice, again(2, "sandbox:ok").into()).await;
+    let second = attempt_of(invoice, 2);
+    assert_ne!(second, payment);
+    assert_eq!(attempt_of(invoice, 1), payment_of(invoice));
+    world.until::<PaymentCaptured>(second).await;
+    world.void(invoice).await;
+    world.until::<PaymentRefunded>(second).await;
+    assert!(world.parked().await.is_empty());
+    running.stop().await;
+}
+
+#[actix_web::test]
+async fn nothing_is_collected_of_an_invoice_that_is_credited_altogether() {
+    let world = World::new().await;
+    let running = world.start(settings()).await;
+    let payment = world.issue("sandbox:never").await;
+    world.until::<payments_contract::PaymentRequested>(payment).await;
+    let requested = world.data::<payments_contract::PaymentRequested>(payment).await;
+    let invoice_id: Uuid = requested["invoice_id"].as_str().unwrap().parse().unwrap();
+    let credited = |amount: &str, due: &str| InvoiceCredited {
+        invoice_id,
+        order_ids: vec![],
+        credit_note_id: Uuid::nil(),
+        credit_note_number: "2026-000002".to_owned(),
+        reason: CreditReason::OrderReturned,
+        lines: vec![],
+        vat: vec![],
+        amount: amount.parse().unwrap(),
+        due: due.parse().unwrap(),
+    };
+    world.publish(invoice_id, credited("19.76", "100.00").into()).await;
+    world.publish(invoice_id, credited("100.00", "0.00").into()).await;
+    world.until::<PaymentCancelled>(payment).await;
+    assert_eq!(world.story(payment).await, ["PaymentRequested", "PaymentCancelled"]);
+    running.stop().await;
+}
