@@ -142,6 +142,7 @@ async fn a_return_of_what_is_not_paid_takes_off_what_is_due() {
     let world = World::new().await;
     let (invoice, order) = world.invoiced().await;
     world.deferred(order).await;
+    world.eventually(|event| matches!(event, Event::Deferred(_))).await;
     world.expired(invoice).await;
     world.returned(order, 1, "1", false).await;
     world.eventually(|event| matches!(event, Event::Credited(_))).await;
@@ -191,6 +192,7 @@ async fn money_captured_too_late_of_an_invoice_that_stays_due_goes_back_as_it_ca
     let world = World::new().await;
     let (invoice, order) = world.invoiced().await;
     world.deferred(order).await;
+    world.eventually(|event| matches!(event, Event::Deferred(_))).await;
     world.expired(invoice).await;
     // Payments captures it late, on its own, and gives it back.
     world.refunded(invoice, "119.76").await;

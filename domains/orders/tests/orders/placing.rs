@@ -55,13 +55,45 @@ async fn an_order_is_placed_confirmed_and_fulfilled(
     let confirmed = client.act(id, "confirm").await.is(200);
     assert_eq!(client.order_after(&confirmed).await.body["status"], "confirmed");
     let again = client.act(id, "confirm").await.is(200);
-    assert_eq!(again.header("etag"), "\"1\"", "confirming twice changes nothing");
+    assert_eq!(again.header("etag"), "\"2\"", "confirming twice changes nothing");
     let fulfilled = client.act(id, "fulfil").await.is(200);
     assert_eq!(client.order_after(&fulfilled).await.body["status"], "fulfilled");
 
     let cancel = format!("/api/v1/orders/{id}/cancel");
     let refused = client.post(&cancel, json!({ "reason": "too late" })).await;
     refused.problem(409, "refused/already-fulfilled");
+}
+
+#[rstest]
+#[actix_web::test]
+async fn what_was_delivered_comes_back(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let world = World::new(engine).await;
+    let client = Orders::of(&world);
+    let id = client.place(customer(&world).await).await.is(201).id();
+    let path = format!("/api/v1/orders/{id}/return");
+    let everything = || json!({ "reason": "broken" });
+    client.act(id, "confirm").await.is(200);
+    client.post(&path, everything()).await.problem(409, "refused/not-fulfilled");
+    client.act(id, "fulfil").await.is(200);
+    let too_much = json!({ "reason": "broken", "lines": [{ "line": 1, "quantity": "3" }] });
+    client.post(&path, too_much).await.problem(409, "refused/return-exceeds-delivery");
+    let no_line = json!({ "reason": "broken", "lines": [{ "line": 0, "quantity": "1" }] });
+    client.post(&path, no_line).await.problem(422, "validation");
+    let one = json!({ "reason": "broken", "lines": [{ "line": 1, "quantity": "1" }] });
+    let returned = client.post(&path, one).await.is(200);
+    let order = client.order_after(&returned).await.body;
+    assert_eq!(
+        (&order["status"], &order["lines"][0]["returned"]),
+        (&json!("fulfilled"), &json!("1"))
+    );
+    let returned = client.post(&path, everything()).await.is(200);
+    let order = client.order_after(&returned).await.body;
+    assert_eq!(
+        (&order["status"], &order["lines"][0]["returned"]),
+        (&json!("returned"), &json!("2"))
+    );
+    client.post(&path, everything()).await.is(200);
+    assert_eq!(world.order(id).await.unwrap().revision, 5, "returning twice changes nothing");
 }
 
 #[rstest]
@@ -188,7 +220,7 @@ async fn a_change_that_expects_another_revision_is_refused(
                 _ => json!({}),
             })
     };
-    for (action, current) in [("confirm", "\"0\""), ("fulfil", "\"1\"")] {
+    for (action, current) in [("confirm", "\"0\""), ("fulfil", "\"2\"")] {
         let stale = client.send(act(action, "\"7\"")).await;
         stale.problem(412, "precondition-failed");
         client.send(act(action, current)).await.is(200);

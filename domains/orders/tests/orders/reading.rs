@@ -68,7 +68,10 @@ async fn an_orders_history_tells_who_and_why(
     let history = client.get(&format!("/api/v1/orders/{id}/history")).await.is(200);
     let types: Vec<_> =
         history.body["items"].as_array().unwrap().iter().map(|e| &e["type"]).collect();
-    assert_eq!(types, ["orders.OrderPlaced.v1", "orders.OrderConfirmed.v1"]);
+    assert_eq!(
+        types,
+        ["orders.OrderPlaced.v1", "orders.OrderConfirmed.v1", "orders.PaymentDeferred.v1"]
+    );
     client.get(&format!("/api/v1/orders/{}/history", new_id())).await.problem(404, "not-found");
 }
 
@@ -101,6 +104,7 @@ fn the_operations_have_names_that_clients_rely_on() {
         "get_order_history",
         "list_orders",
         "place_order",
+        "return_order",
     ];
     assert_eq!(names, BTreeSet::from(expected));
 }

@@ -102,6 +102,7 @@ async fn a_payment_that_failed_cancels_the_order(
     for (reason, cause) in [
         (VoidReason::PaymentDeclined, CancellationCause::PaymentDeclined),
         (VoidReason::PaymentExpired, CancellationCause::PaymentExpired),
+        (VoidReason::PaymentCancelled, CancellationCause::PaymentCancelled),
     ] {
         let order_id = placed(&world).await;
         voided(&world, order_id, reason).await;
@@ -154,6 +155,23 @@ async fn what_was_delivered_is_not_cancelled_for_want_of_payment(
     voided(&world, order_id, VoidReason::PaymentDeclined).await;
     world.settled(POLICY).await;
     assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::Fulfilled);
+    nothing_parked(&world).await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_confirmed_by_hand_is_not_cancelled_for_want_of_payment(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
+    let order_id = placed(&world).await;
+    world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
+    for reason in [VoidReason::PaymentExpired, VoidReason::PaymentCancelled, VoidReason::WrittenOff]
+    {
+        voided(&world, order_id, reason).await;
+    }
+    world.settled(POLICY).await;
+    assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::Confirmed);
     nothing_parked(&world).await;
 }
 
