@@ -27,7 +27,7 @@ pub fn payment_of(invoice_id: Uuid) -> PaymentId {
     Uuid::new_v5(&invoice_id, b"payment")
 }
 
-/// The payment of an invoice that was asked for as the so-manieth, counted from 1.
+/// A payment of an invoice by its number, counted from 1.
 pub fn attempt_of(invoice_id: Uuid, attempt: u32) -> PaymentId {
     match attempt {
         0 | 1 => payment_of(invoice_id),
