@@ -14,7 +14,7 @@
 
 use rust_decimal::Decimal;
 
-use super::{Currency, RateTotal, TooLarge};
+use super::{Currency, RateTotal, TooLarge, exact};
 
 /// Base and tax that go with a base of one rate.
 pub fn over_base(
@@ -25,8 +25,8 @@ pub fn over_base(
     if base >= left.base {
         return Ok(left);
     }
-    let exact = base.checked_mul(left.rate).ok_or(TooLarge)? / Decimal::ONE_HUNDRED;
-    let amount = currency.round(exact).min(left.amount);
+    let exact = exact::product(base, left.rate).and_then(exact::hundredth).ok_or(TooLarge)?;
+    let amount = currency.round(exact)?.min(left.amount);
     Ok(RateTotal { rate: left.rate, base, amount })
 }
 
@@ -60,7 +60,7 @@ fn shares(
     let mut shares = Vec::with_capacity(left.len());
     let mut remainders = Vec::with_capacity(left.len());
     for (place, rate) in left.iter().enumerate() {
-        let exact = sum.checked_mul(gross(rate)).ok_or(TooLarge)? / whole;
+        let exact = exact::product(sum, gross(rate)).ok_or(TooLarge)? / whole;
         let floor = exact.trunc_with_scale(currency.decimals());
         shares.push(floor);
         remainders.push((exact - floor, place));
@@ -80,11 +80,11 @@ fn shares(
 
 fn of_share(left: &RateTotal, share: Decimal, currency: Currency) -> Result<RateTotal, TooLarge> {
     let hundred = Decimal::ONE_HUNDRED;
-    let exact = share.checked_mul(hundred).ok_or(TooLarge)? / (hundred + left.rate);
+    let exact = exact::product(share, hundred).ok_or(TooLarge)? / (hundred + left.rate);
     let most = left.base.min(share);
     // What is left of the tax cannot take the rest when the base is too low.
     let least = share - left.amount;
-    let base = currency.round(exact).max(least).min(most);
+    let base = currency.round(exact)?.max(least).min(most);
     Ok(RateTotal { rate: left.rate, base, amount: share - base })
 }
 
@@ -141,7 +141,7 @@ mod tests {
                 .iter()
                 .map(|(at, base)| {
                     let (base, rate) = (Decimal::new(*base, 2), decimal(rates[*at]));
-                    let amount = euro().round(base * rate / Decimal::ONE_HUNDRED);
+                    let amount = euro().round(base * rate / Decimal::ONE_HUNDRED).unwrap();
                     RateTotal { rate, base, amount }
                 })
                 .collect();

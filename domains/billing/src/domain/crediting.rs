@@ -8,7 +8,7 @@ use billing_contract::{
     CreditReason, CreditedLine, DenialReason, InvoiceCredited, InvoiceId, RefundDenied, RefundDue,
 };
 use kernel::money::crediting::{over_base, over_sum};
-use kernel::money::{Currency, RateTotal, TooLarge};
+use kernel::money::{Currency, RateTotal, TooLarge, exact};
 use payments_contract::{RefundLine, RefundScope};
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -213,8 +213,8 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
         let net = if quantity == quantity_left {
             net_left
         } else {
-            let exact = quantity.checked_mul(invoiced.unit_price).ok_or(Uncut::TooLarge)?;
-            currency.round(exact).min(net_left)
+            let exact = exact::product(quantity, invoiced.unit_price).ok_or(Uncut::TooLarge)?;
+            currency.round(exact)?.min(net_left)
         };
         *bases.entry(invoiced.vat_rate.normalize()).or_default() += net;
         lines.push(CreditedLine { line, quantity, net });

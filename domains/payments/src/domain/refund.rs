@@ -197,11 +197,10 @@ pub(super) fn propose(
 fn in_minor_units(amount: Decimal, currency: &str) -> Result<Decimal, Refusal> {
     // A payment is in a currency that was known when its order was placed.
     let Some(known) = Currency::from_code(currency) else { return Ok(amount) };
-    let exact = known.round(amount);
-    if exact == amount {
-        return Ok(exact);
+    match known.round(amount) {
+        Ok(exact) if exact == amount => Ok(exact),
+        _ => Err(Refusal::TooPrecise { currency: currency.to_owned(), decimals: known.decimals() }),
     }
-    Err(Refusal::TooPrecise { currency: currency.to_owned(), decimals: known.decimals() })
 }
 
 /// The money of a captured payment.
