@@ -11,8 +11,8 @@ MAKEFLAGS += --no-print-directory
 CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
-	test-scaffold test-crash test-cancel \
-	check lint fmt generate bench bench-saga test-saga clean-data figures help
+	test-scaffold test-crash test-cancel test-walk \
+	check lint fmt generate states bench bench-saga test-saga clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -62,6 +62,11 @@ test-cancel: ## cut every operation off at every await, and stop servers under l
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --stress-count $(or $(ROUNDS),40) \
 		-E 'test(cancelling::) or binary(cancelled_operations) or test(pool::tests::) or test(a_server_that_stops_hands_over)'
 
+test-walk: ## triples of commands and long random stories, on both engines (ROUNDS=1, SEED=)
+	@printf '\n==> Walking the commands at length\n'
+	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --profile crash --no-capture \
+		--run-ignored ignored-only -E 'binary(it) and test(walk::)'
+
 check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
 	@printf '\n==> Checking the workspace\n'
 	@cargo check $(CARGO_SET) --all-targets
@@ -81,6 +86,10 @@ generate: ## write what is made from the code: openapi/, docs/modules/
 	@printf '\n==> Writing openapi/ and docs/modules/\n'
 	@cargo build $(CARGO_SET) --all-targets
 	@scripts/generate.sh
+
+states: ## walk every pair of commands and write what came of it into docs/states.md
+	@printf '\n==> Writing docs/states.md\n'
+	@WRITE_PAGES=1 cargo nextest run $(CARGO_SET) -E 'binary(it) and test(walk::) and test(sqlite)'
 
 figures: ## measure the release binary: import rate, cold start, memory, latency of orders
 	@cargo build --locked --release

@@ -19,4 +19,5 @@ mod proofs;
 mod saga;
 mod scaffold;
 mod server;
+mod walk;
 mod wire;

@@ -1,16 +1,22 @@
-//! A client of one module's routes, as the server would mount them.
+//! A client of modules' routes, as the server would mount them.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use actix_web::App;
+use actix_web::body::MessageBody;
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
 use http::{Configure, Hosts, Module};
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
-/// A client of a module's routes.
+/// A client of a module's routes, which are mounted anew for each request.
 pub struct Client(Configure);
 
 impl Client {
@@ -21,16 +27,7 @@ impl Client {
 
     /// The answer to a request.
     pub async fn send(&self, request: TestRequest) -> Answer {
-        let app = App::new().into_utoipa_app().configure(|config| (self.0)(config));
-        let (app, document) = app.split_for_parts();
-        let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
-        let service = init_service(http::finish(app, &document, &hosts)).await;
-        let response = call_service(&service, request.to_request()).await;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = read_body(response).await;
-        let body =
-            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-        Answer { status, headers, body }
+        Mounted::of([&self.0]).await.send(request).await
     }
 
     /// Reads.
@@ -49,6 +46,38 @@ impl Client {
     }
 }
 
+/// The routes of several modules, mounted once for many requests.
+pub struct Mounted {
+    /// The description of the routes.
+    pub document: OpenApi,
+    send: Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>,
+}
+
+impl Mounted {
+    /// Mounts the routes.
+    pub async fn of<'a>(routes: impl IntoIterator<Item = &'a Configure>) -> Self {
+        let app = routes.into_iter().fold(App::new().into_utoipa_app(), |app, configure| {
+            app.configure(|config| configure(config))
+        });
+        let (app, document) = app.split_for_parts();
+        let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
+        let service = Rc::new(init_service(http::finish(app, &document, &hosts)).await);
+        let send = Box::new(move |request: TestRequest| {
+            let service = Rc::clone(&service);
+            let sending = async move {
+                Answer::read(call_service(&*service, request.to_request()).await).await
+            };
+            sending.boxed_local()
+        });
+        Self { document, send }
+    }
+
+    /// The answer to a request. Several may be under way at once.
+    pub async fn send(&self, request: TestRequest) -> Answer {
+        (self.send)(request).await
+    }
+}
+
 /// An answer, read.
 pub struct Answer {
     /// Its status.
@@ -60,6 +89,14 @@ pub struct Answer {
 }
 
 impl Answer {
+    async fn read(response: ServiceResponse<impl MessageBody>) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = read_body(response).await;
+        let body =
+            if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        Self { status, headers, body }
+    }
+
     /// A header that must be there.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {

@@ -15,4 +15,4 @@ pub mod postgres;
 pub mod random;
 pub mod stores;
 
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Mounted};

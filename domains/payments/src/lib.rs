@@ -25,7 +25,7 @@
 //! - `projections`, [`queries`]: payments as they are shown. `http`: the routes that show them.
 //! - `sync`: payments of a legacy system. They are shown and never charged.
 
-mod domain;
+pub mod domain;
 pub mod erasure;
 #[cfg(test)]
 mod golden;

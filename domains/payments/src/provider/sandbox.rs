@@ -9,6 +9,7 @@
 //! | `sandbox:flaky`    | is unavailable twice for each charge, then captures                   |
 //! | `sandbox:slow`     | captures, and answers late                                            |
 //! | `sandbox:never`    | takes the charge in, never answers and never decides; can be cancelled |
+//! | `sandbox:refund-refused` | captures, and refuses the first refund of the charge when it is asked for |
 //!
 //! Every other method is declined.
 
@@ -35,6 +36,9 @@ static LEDGER: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/payments/sandbox"),
     postgres: sqlx::migrate!("../../migrations/postgres/payments/sandbox"),
 };
+
+/// What the books say of a captured charge whose next refund is refused.
+const REFUSES_A_REFUND: &str = "refuses the next refund";
 
 /// Calls per charge that `sandbox:flaky` fails.
 const FLAKY_FAILURES: i64 = 2;
@@ -68,15 +72,20 @@ const REFUNDS_OF_CHARGE: Statement = Statement::Same(
     "SELECT idempotency_key, amount FROM refund_of_charge WHERE charge_key = $1 \
      UNION ALL SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
 );
+const REFUNDS: Statement = Statement::Same(
+    "SELECT charge_key AS idempotency_key, amount FROM refund_of_charge \
+     UNION ALL SELECT charge_key AS idempotency_key, amount FROM refund",
+);
+/// From now on the charge's refunds are carried out.
+const ALLOW_REFUNDS: Statement =
+    Statement::Same("UPDATE charge SET reason = NULL WHERE idempotency_key = $1");
 const RECORD_REFUND: Statement = Statement::Same(
     "INSERT INTO refund_of_charge (idempotency_key, charge_key, amount, refunded_at) \
      VALUES ($1, $2, $3, $4)",
 );
 const CHARGES: Statement = Statement::Same(
-    "SELECT charge.idempotency_key, payment_id, amount, currency, status, attempts, \
-     EXISTS (SELECT 1 FROM refund_of_charge WHERE charge_key = charge.idempotency_key) \
-     OR EXISTS (SELECT 1 FROM refund WHERE charge_key = charge.idempotency_key) AS refunded \
-     FROM charge ORDER BY payment_id NULLS FIRST, charge.idempotency_key",
+    "SELECT idempotency_key, payment_id, amount, currency, status, attempts \
+     FROM charge ORDER BY payment_id NULLS FIRST, idempotency_key",
 );
 
 /// Every statement on the ledger, for a test that prepares them all.
@@ -89,6 +98,8 @@ const STATEMENTS: &[Statement] = &[
     CANCEL,
     REFUND,
     REFUNDS_OF_CHARGE,
+    REFUNDS,
+    ALLOW_REFUNDS,
     RECORD_REFUND,
     CHARGES,
 ];
@@ -130,21 +141,27 @@ pub struct SandboxCharge {
     pub attempts: u64,
     /// Whether money went back, all of it or some.
     pub refunded: bool,
+    /// How much went back.
+    pub given_back: Decimal,
 }
 
 impl SandboxCharge {
-    fn read(row: &Row) -> Result<Self, DatabaseError> {
+    fn read(row: &Row, refunds: &[Refund]) -> Result<Self, DatabaseError> {
         let status: &str = row.get("status")?;
         let amount: Option<&str> = row.get("amount")?;
+        let idempotency_key = row.get("idempotency_key")?;
+        let refunds = refunds.iter().filter(|refund| refund.key == idempotency_key);
+        let amounts: Vec<_> = refunds.map(|refund| refund.amount).collect();
         Ok(Self {
-            idempotency_key: row.get("idempotency_key")?,
+            idempotency_key,
             payment_id: row.get("payment_id")?,
             amount: amount.and_then(|amount| amount.parse().ok()),
             currency: row.get("currency")?,
             captured: status == "captured",
             cancelled: status == "cancelled",
             attempts: row.get::<i64>("attempts")?.cast_unsigned(),
-            refunded: row.get("refunded")?,
+            refunded: !amounts.is_empty(),
+            given_back: amounts.into_iter().sum(),
         })
     }
 }
@@ -171,7 +188,9 @@ impl Sandbox {
     /// Its books: every charge it has heard of.
     pub async fn charges(&self) -> Result<Vec<SandboxCharge>, DatabaseError> {
         let rows = self.ledger.query(&CHARGES).fetch_all().await?;
-        rows.iter().map(SandboxCharge::read).collect()
+        let refunds = self.ledger.query(&REFUNDS).fetch_all().await?;
+        let refunds: Vec<Refund> = refunds.iter().map(Refund::read).collect::<Result<_, _>>()?;
+        rows.iter().map(|row| SandboxCharge::read(row, &refunds)).collect()
     }
 
     /// Decides a charge and writes the decision into the books.
@@ -185,7 +204,7 @@ impl Sandbox {
         let known = hold(&mut books, request.idempotency_key).await?;
         let decision = match known.status.as_str() {
             "declined" => Decision::declined(known.reason.as_deref().unwrap_or("declined")),
-            "captured" => Decision::captured(),
+            "captured" => Decision { reason: known.reason, ..Decision::captured() },
             "cancelled" => {
                 // Stays cancelled: nothing is written but that it was asked for.
                 let reason = Some("the charge was cancelled".to_owned());
@@ -221,6 +240,11 @@ impl Sandbox {
         let charge = hold(&mut books, request.charge_key).await?;
         if charge.status != "captured" {
             return refused("charge_not_captured");
+        }
+        if charge.reason.as_deref() == Some(REFUSES_A_REFUND) {
+            books.query(&ALLOW_REFUNDS).bind(request.charge_key).execute().await?;
+            books.commit().await?;
+            return refused("insufficient_balance");
         }
         let refunds = books.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
         let refunds: Vec<Refund> = refunds.iter().map(Refund::read).collect::<Result<_, _>>()?;
@@ -308,6 +332,7 @@ impl Charge {
 
 /// Money that went back.
 struct Refund {
+    /// Recognises the refund, or the charge whose refunds are listed.
     key: Uuid,
     amount: Decimal,
 }
@@ -357,6 +382,9 @@ impl Decision {
                 Self { status: "received", reason: None, answer: Answer::Unavailable }
             }
             "sandbox:flaky" => Self::captured(),
+            "sandbox:refund-refused" => {
+                Self { reason: Some(REFUSES_A_REFUND.to_owned()), ..Self::captured() }
+            }
             "sandbox:slow" => Self { answer: Answer::Late, ..Self::captured() },
             "sandbox:never" => Self { status: "pending", reason: None, answer: Answer::Never },
             _ => Self::declined("unknown payment method"),
@@ -396,12 +424,11 @@ impl PaymentProvider for Sandbox {
                 return Err(ProviderError::Unavailable(PlaysUnavailable.into()));
             }
         }
-        Ok(match decision.reason {
-            Some(reason) => ChargeOutcome::Declined { reason },
-            None => {
-                ChargeOutcome::Captured { reference: charge_reference(request.idempotency_key) }
-            }
-        })
+        if decision.status == "captured" {
+            let reference = charge_reference(request.idempotency_key);
+            return Ok(ChargeOutcome::Captured { reference });
+        }
+        Ok(ChargeOutcome::Declined { reason: decision.reason.unwrap_or_default() })
     }
 
     async fn lookup(&self, idempotency_key: Uuid) -> Result<ChargeStatus, ProviderError> {
