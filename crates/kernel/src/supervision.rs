@@ -86,7 +86,8 @@ pub(crate) static INTERRUPTED: Outage = Outage::new("subscriptions are interrupt
 pub(crate) static UNSAVED: Outage = Outage::new("checkpoints could not be saved");
 
 /// Subscriptions whose lease other replicas have to wait for.
-pub(crate) static UNRELEASED: Outage = Outage::new("leases could not be released and have to expire");
+pub(crate) static UNRELEASED: Outage =
+    Outage::new("leases could not be released and have to expire");
 
 /// What a subscription does while it holds the lease.
 #[async_trait]

@@ -309,7 +309,9 @@ impl<'a> UnitOfWork<'a> {
         let last: Vec<_> = changes.iter().map(Change::last).collect();
         let appended = append(environment, incarnation, changes).await?;
         let parts = last.into_iter().zip(appended);
-        Ok(parts.map(|((stream, event_id), appended)| Part { stream, appended, event_id }).collect())
+        Ok(parts
+            .map(|((stream, event_id), appended)| Part { stream, appended, event_id })
+            .collect())
     }
 }
 
