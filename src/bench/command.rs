@@ -101,7 +101,7 @@ impl Commander {
             Next::Place => self.place().await,
             Next::Confirm => {
                 self.next = Next::Fulfil;
-                self.execute(Command::Confirm).await
+                self.execute(Command::ConfirmPaid).await
             }
             Next::Fulfil => {
                 self.next = Next::Place;
