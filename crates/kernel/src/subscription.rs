@@ -244,9 +244,11 @@ impl LogReader {
         Ok(page)
     }
 
-    /// Whether the log is known to go on after what was read.
+    /// Whether the next page tells something: the log is known to go on after what was read, or went
+    /// back, which makes reading fail.
     pub(crate) fn has_more(&self) -> bool {
-        *self.head.borrow() > self.position
+        let head = *self.head.borrow();
+        head > self.position || self.expect_no_return().is_err()
     }
 
     /// Fails once the log went back since this reader was made.
@@ -260,7 +262,7 @@ impl LogReader {
 
     /// Waits until the log has grown since the last read, or went back.
     pub async fn wait(&mut self) {
-        if self.has_more() || self.expect_no_return().is_err() {
+        if self.has_more() {
             return;
         }
         // Not `changed`, which would mark the new incarnation as seen.
