@@ -46,10 +46,10 @@ fn modules_send_what_they_write_and_receive_what_they_listen_to() {
         [
             "orders.OrderPlaced.v1",
             "orders.PaymentDeferred.v1",
+            "orders.OrderReturned.v1",
             "orders.OrderCancelled.v1",
             "orders.OrderCancelled.v2",
             "orders.OrderCancelled.v3",
-            "orders.OrderReturned.v1",
         ]
     );
 }
