@@ -100,6 +100,7 @@ struct Walked {
 }
 
 /// Walks stories and judges them.
+#[allow(clippy::print_stdout, reason = "how far it went")]
 async fn walk(engine: Engine, stories: Vec<Story>) -> Walked {
     let (begun, count) = (Instant::now(), stories.len());
     let system = System::on(engine).await;
