@@ -36,6 +36,8 @@ use crate::{erasure, openapi, output, probes, registry, stores, telemetry};
 const GRACE_SECONDS: u64 = 10;
 /// How long subscriptions may take to save their checkpoints.
 const WIND_DOWN: Duration = Duration::from_secs(10);
+/// How long connections to databases may take to close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 /// How long the welcome waits for the read models. They may take longer: `/readyz` tells.
 const CATCH_UP: Duration = Duration::from_secs(10);
 /// Most bytes of a body on the second listener: what is parked goes along with a module.
@@ -115,7 +117,10 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         }
     });
     stop(&api_handle).await;
-    system.close().await;
+    if tokio::time::timeout(CLOSE_WITHIN, system.close()).await.is_err() {
+        // What was acknowledged is stored: only the connections are left.
+        tracing::warn!("the database does not answer: its connections are not closed in order");
+    }
     stop(&admin_handle).await;
     admin_task.await??;
     tracing::info!("stopped");

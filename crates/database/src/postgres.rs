@@ -106,17 +106,17 @@ pub fn postgres_pool_options() -> PoolOptions<Postgres> {
 pub fn postgres_pool_options_if(
     is_usable: impl Fn(&PoolConnectionMetadata) -> bool + Send + Sync + 'static,
 ) -> PoolOptions<Postgres> {
-    PoolOptions::new().test_before_acquire(false).before_acquire(
-        move |connection: &mut PgConnection, seen| {
-            let is_usable = is_usable(&seen);
-            Box::pin(async move {
-                if is_usable && seen.idle_for > TRIED_AFTER {
-                    connection.ping().await?;
-                }
-                Ok(is_usable)
-            })
-        },
-    )
+    // What waits too long is told by the request that fails, not by every one that waits.
+    let options = PoolOptions::new().acquire_slow_threshold(Duration::MAX);
+    options.test_before_acquire(false).before_acquire(move |connection: &mut PgConnection, seen| {
+        let is_usable = is_usable(&seen);
+        Box::pin(async move {
+            if is_usable && seen.idle_for > TRIED_AFTER {
+                connection.ping().await?;
+            }
+            Ok(is_usable)
+        })
+    })
 }
 
 impl PostgresPools {

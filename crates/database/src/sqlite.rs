@@ -67,7 +67,10 @@ impl SqlitePools {
     ) -> Result<Self, DatabaseError> {
         // What derives from the log need not reach the disk at once.
         let connect = sqlite_options(&path, SqliteSynchronous::Normal)?;
-        let pool = PoolOptions::new().acquire_timeout(options.acquire_timeout);
+        let pool = PoolOptions::new()
+            .acquire_timeout(options.acquire_timeout)
+            // What waits too long is told by the request that fails, not by every one that waits.
+            .acquire_slow_threshold(Duration::MAX);
         let writer = Transactions::on_sqlite(pool.clone().max_connections(1), connect.clone());
         // Who is second to turn a new file into one with a log is told at once that it is locked,
         // whatever the busy timeout says.

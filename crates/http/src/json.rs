@@ -28,6 +28,16 @@ pub struct ValidJson<T> {
     bytes: Bytes,
 }
 
+/// Reads an optional field that is left out or has a value, for `deserialize_with` beside `default`:
+/// `null` is refused where a field that is missing means "everything".
+pub fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 impl<T> ValidJson<T> {
     /// The value.
     pub fn into_inner(self) -> T {

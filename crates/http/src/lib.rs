@@ -257,7 +257,7 @@ pub use forwarding::{Forwarding, forward};
 pub use history::{HistoryEntry, HistoryQuery};
 pub use hosts::{HostName, Hosts};
 pub use idempotency::{Attempt, CommandRequest};
-pub use json::{NoBody, Payload, ValidJson};
+pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, Owner};
 pub use module::{Configure, Module};
 pub use openapi::{

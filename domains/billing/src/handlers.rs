@@ -17,7 +17,6 @@ use kernel::projection::Progress;
 use kernel::store::AppendError;
 use orders_contract::{OrderId, OrderPlaced, OrderReturned};
 use payments_contract::{RefundLine, RefundProposed};
-use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::NAME;
@@ -74,7 +73,7 @@ pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: Uuid) -> InvoiceI
 }
 
 /// The refund of what a payment brought too much.
-fn refund_of_surplus(payment_id: Uuid) -> Uuid {
+pub(crate) fn refund_of_surplus(payment_id: Uuid) -> Uuid {
     Uuid::new_v5(&payment_id, b"surplus")
 }
 
@@ -250,17 +249,8 @@ impl Billing {
     }
 
     /// Records that the money came.
-    pub async fn pay(
-        &self,
-        id: InvoiceId,
-        payment_id: Uuid,
-        amount: Decimal,
-        currency: String,
-        cause: &Cause,
-    ) -> Outcome {
-        let refund_id = refund_of_surplus(payment_id);
-        let command = Command::Pay(Receipt { payment_id, amount, currency, refund_id });
-        self.environment.execute::<InvoiceDecider>(id, command, cause, None).await
+    pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
+        self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
     }
 
     /// Records that money went back, and settles the credit note that waited for it.

@@ -14,13 +14,13 @@ use orders_contract::{
     CancellationReason, OrderCancelled, OrderPlaced, OrderReturned, PaymentDeferred,
 };
 use payments_contract::{
-    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
-    RefundProposed,
+    PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired,
+    PaymentRefunded, RefundProposed,
 };
 use uuid::Uuid;
 
-use crate::domain::{Refusal, Repayment};
-use crate::handlers::{Billing, invoice_of, replacement_of};
+use crate::domain::{Receipt, Refusal, Repayment};
+use crate::handlers::{Billing, invoice_of, refund_of_surplus, replacement_of};
 use crate::queries;
 
 /// How long an invoice waits for its customer's name and address to be known here.
@@ -136,6 +136,7 @@ kernel::event_set! {
         Declined(PaymentDeclined),
         Expired(PaymentExpired),
         Cancelled(PaymentCancelled),
+        CapturedLate(PaymentCapturedLate),
         RefundProposed(RefundProposed),
         Refunded(PaymentRefunded),
     }
@@ -165,13 +166,16 @@ impl Reaction for Settlement {
             PaymentEvent::Captured(payment) => {
                 let PaymentCaptured { payment_id, invoice_id, amount, currency, .. } =
                     payment.clone();
-                let outcome = self.0.pay(invoice_id, payment_id, amount, currency, &cause).await;
-                settle(outcome, |refusal| match refusal {
-                    // The order was cancelled meanwhile. Payments sees the voiding too and gives
-                    // the money back.
-                    Refusal::AlreadyVoided => Some("the invoice was voided before the money came"),
-                    _ => None,
-                })
+                let refund_id = refund_of_surplus(payment_id);
+                let receipt = Receipt { payment_id, amount, currency, refund_id, is_late: false };
+                self.pay(invoice_id, receipt, &cause).await
+            }
+            PaymentEvent::CapturedLate(payment) => {
+                let PaymentCapturedLate { payment_id, invoice_id, amount, currency, .. } =
+                    payment.clone();
+                let refund_id = refund_of_surplus(payment_id);
+                let receipt = Receipt { payment_id, amount, currency, refund_id, is_late: true };
+                self.pay(invoice_id, receipt, &cause).await
             }
             PaymentEvent::Declined(PaymentDeclined { invoice_id, payment_id, .. }) => {
                 self.fail(*invoice_id, *payment_id, CollectionFailure::Declined, &cause).await
@@ -207,6 +211,21 @@ impl Reaction for Settlement {
 }
 
 impl Settlement {
+    async fn pay(
+        &self,
+        invoice: Uuid,
+        receipt: Receipt,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
+        settle(self.0.pay(invoice, receipt, cause).await, |refusal| match refusal {
+            // Payments sees the voiding, too, and gives the money back.
+            Refusal::AlreadyVoided => {
+                Some("the invoice was voided, and was paid by another payment")
+            }
+            _ => None,
+        })
+    }
+
     async fn fail(
         &self,
         invoice: Uuid,

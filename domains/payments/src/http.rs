@@ -53,10 +53,12 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     );
 }
 
+/// Cancel a payment
+///
 /// Gives up a payment that the provider has not decided yet. Money it takes all the same goes
 /// back.
 #[utoipa::path(
-    operation_id = "cancel_payment", tag = "payments", summary = "Cancel a payment",
+    operation_id = "cancel_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     responses(
         (status = 200, description = "The payment is cancelled", body = Acknowledgement,
@@ -82,9 +84,11 @@ async fn cancel(
         .await
 }
 
+/// Show a payment
+///
 /// One payment.
 #[utoipa::path(
-    operation_id = "get_payment", tag = "payments", summary = "Show a payment",
+    operation_id = "get_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), ReadHeaders, IfNoneMatchHeader),
     responses(
         (status = 200, description = "The payment", body = PaymentView,
@@ -125,9 +129,11 @@ pub struct ListPayments {
     cursor: Option<Cursor>,
 }
 
+/// List payments
+///
 /// Payments, newest first.
 #[utoipa::path(
-    operation_id = "list_payments", tag = "payments", summary = "List payments",
+    operation_id = "list_payments", tag = "payments",
     params(ListPayments, ReadHeaders),
     responses(
         (status = 200, description = "Payments, newest first", body = Page<PaymentView>,
@@ -155,9 +161,11 @@ async fn list(
     Ok(read.page(paging, rows))
 }
 
+/// Show a payment's history
+///
 /// What happened to one payment.
 #[utoipa::path(
-    operation_id = "get_payment_history", tag = "payments", summary = "Show a payment's history",
+    operation_id = "get_payment_history", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),

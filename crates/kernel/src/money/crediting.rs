@@ -56,36 +56,68 @@ fn shares(
     whole: Decimal,
     currency: Currency,
 ) -> Result<Vec<Decimal>, TooLarge> {
-    let unit = Decimal::new(1, currency.decimals());
+    let (sum, whole) = (units(sum, currency)?, units(whole, currency)?);
     let mut shares = Vec::with_capacity(left.len());
     let mut remainders = Vec::with_capacity(left.len());
     for (place, rate) in left.iter().enumerate() {
-        let exact = exact::product(sum, gross(rate)).ok_or(TooLarge)? / whole;
-        let floor = exact.trunc_with_scale(currency.decimals());
-        shares.push(floor);
-        remainders.push((exact - floor, place));
+        let (share, remainder) = divided(sum, units(gross(rate), currency)?, whole);
+        shares.push(share);
+        remainders.push((remainder, place));
     }
     // Equal remainders: the first rate takes the unit, so that the same cut always comes out.
     remainders.sort_by(|(a, at), (b, bt)| b.cmp(a).then(at.cmp(bt)));
-    let mut missing = sum - shares.iter().sum::<Decimal>();
-    for (_, place) in remainders {
-        if missing < unit {
-            break;
-        }
-        shares[place] += unit;
-        missing -= unit;
+    let missing = sum - shares.iter().sum::<u128>();
+    for (_, place) in remainders.into_iter().zip(0..missing).map(|(remainder, _)| remainder) {
+        shares[place] += 1;
     }
-    Ok(shares)
+    shares.into_iter().map(|share| amount(share, currency)).collect()
 }
 
 fn of_share(left: &RateTotal, share: Decimal, currency: Currency) -> Result<RateTotal, TooLarge> {
-    let hundred = Decimal::ONE_HUNDRED;
-    let exact = exact::product(share, hundred).ok_or(TooLarge)? / (hundred + left.rate);
+    let whole = Decimal::ONE_HUNDRED + left.rate;
+    let hundred = Decimal::new(100, 0);
+    let (hundred, whole) = (digits(hundred, whole.scale())?, digits(whole, whole.scale())?);
+    let (floor, remainder) = divided(hundred, units(share, currency)?, whole);
+    // Half a unit is rounded up, as everywhere else.
+    let rounded = amount(floor + u128::from(remainder >= whole - remainder), currency)?;
     let most = left.base.min(share);
     // What is left of the tax cannot take the rest when the base is too low.
     let least = share - left.amount;
-    let base = currency.round(exact)?.max(least).min(most);
+    let base = rounded.max(least).min(most);
     Ok(RateTotal { rate: left.rate, base, amount: share - base })
+}
+
+/// An amount that is not negative, in minor units.
+fn units(amount: Decimal, currency: Currency) -> Result<u128, TooLarge> {
+    digits(amount, currency.decimals())
+}
+
+/// A number that is not negative, as so many of its decimals.
+fn digits(mut number: Decimal, decimals: u32) -> Result<u128, TooLarge> {
+    number.rescale(decimals);
+    if number.scale() == decimals {
+        number.mantissa().try_into().map_err(|_| TooLarge)
+    } else {
+        Err(TooLarge)
+    }
+}
+
+fn amount(units: u128, currency: Currency) -> Result<Decimal, TooLarge> {
+    let units = i128::try_from(units).map_err(|_| TooLarge)?;
+    Decimal::try_from_i128_with_scale(units, currency.decimals()).map_err(|_| TooLarge)
+}
+
+/// `part × number / whole` and what remains, exactly, for a part of at most the whole: their product
+/// may have twice the digits of a [`Decimal`], so it is divided bit by bit. None has more than 96
+/// bits, the mantissa of a `Decimal`.
+fn divided(part: u128, number: u128, whole: u128) -> (u128, u128) {
+    let (mut quotient, mut remainder) = (0, 0);
+    for bit in (0..u128::BITS).rev() {
+        remainder = 2 * remainder + if number >> bit & 1 == 1 { part } else { 0 };
+        quotient = 2 * quotient + remainder / whole;
+        remainder %= whole;
+    }
+    (quotient, remainder)
 }
 
 #[cfg(test)]
@@ -122,6 +154,20 @@ mod tests {
         let split = over_sum(&left, decimal("22.55"), euro()).unwrap();
         assert_eq!(split, [rate("5.5", "10.00", "0.55"), rate("20", "10.00", "2.00")]);
         assert_eq!(split.iter().map(gross).sum::<Decimal>(), decimal("22.55"));
+    }
+
+    #[test]
+    fn sums_of_any_size_are_shared() {
+        let most = "99999999999999999999999.99";
+        let left = [
+            rate("5.5", most, "5499999999999999999999.99"),
+            rate("20", most, "19999999999999999999999.99"),
+        ];
+        let sum = decimal("33333333333333333333333.33");
+        let split = over_sum(&left, sum, euro()).unwrap();
+        assert_eq!(split.iter().map(gross).sum::<Decimal>(), sum);
+        let exact = split[1].base.checked_div(decimal("5")).unwrap() - split[1].amount;
+        assert!(exact.abs() < decimal("0.01"), "{split:?}");
     }
 
     #[test]

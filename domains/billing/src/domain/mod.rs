@@ -160,8 +160,8 @@ pub enum Refusal {
     /// A payment that failed does not void an invoice that is paid.
     #[error("the invoice is paid")]
     AlreadyPaid,
-    /// A voided invoice stays voided.
-    #[error("the invoice is voided")]
+    /// A voided invoice takes no second payment.
+    #[error("the invoice is voided, and holds the money of another payment")]
     AlreadyVoided,
     /// Nothing of the invoice is due any more.
     #[error("nothing is open on the invoice")]

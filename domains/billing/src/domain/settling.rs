@@ -18,6 +18,8 @@ pub struct Receipt {
     pub currency: String,
     /// The refund, should more have come than is due.
     pub refund_id: Uuid,
+    /// Whether the payment was over when the money came: payments gives it back.
+    pub is_late: bool,
 }
 
 /// Money that went back.
@@ -45,7 +47,14 @@ pub struct SettleNote {
 /// The sum that was asked for settles the invoice. What credit notes took off meanwhile is too much
 /// then and has to go back.
 pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
-    let Receipt { payment_id, amount, currency, refund_id } = receipt;
+    if let Invoice::Voided { account, .. } = invoice {
+        return receive_in_vain(account, receipt);
+    }
+    let Receipt { payment_id, amount, currency, refund_id, is_late } = receipt;
+    if is_late {
+        // It never counts for an invoice that stands: another payment may.
+        return Ok(vec![]);
+    }
     let account = match invoice {
         // Told twice, paid once.
         Invoice::Issued(account) | Invoice::Paid(account) | Invoice::Credited(account)
@@ -56,8 +65,7 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
         Invoice::Issued(account) => account,
         Invoice::Credited(account) if account.collecting.is_some() => account,
         Invoice::Paid(_) | Invoice::Credited(_) => return Err(Refusal::PaidByAnother),
-        Invoice::Voided { .. } => return Err(Refusal::AlreadyVoided),
-        Invoice::NotIssued => return Err(Refusal::NoSuchInvoice),
+        Invoice::NotIssued | Invoice::Voided { .. } => return Err(Refusal::NoSuchInvoice),
         Invoice::CreditNote(_) => return Err(Refusal::IsCreditNote),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     };
@@ -65,17 +73,36 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
     if amount != expected || currency != account.invoice.currency {
         return Err(differs(account, expected, amount, &currency));
     }
-    let paid = InvoicePaid {
-        invoice_id: account.invoice.invoice_id,
-        order_ids: account.invoice.order_ids.clone(),
-        payment_id,
-        amount,
-    };
+    let paid = paid(account, payment_id, amount);
     let mut after = account.clone();
     after.receive(&paid);
     let mut events = vec![paid.into()];
     events.extend(refund_due(&after, refund_id, None));
     Ok(events)
+}
+
+/// Money that came though the invoice no longer stands: it is owed until payments has given it back.
+fn receive_in_vain(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
+    let Receipt { payment_id, amount, currency, .. } = receipt;
+    if account.payment_id == Some(payment_id) {
+        return Ok(vec![]);
+    }
+    if !account.held().is_zero() {
+        return Err(Refusal::AlreadyVoided);
+    }
+    if currency != account.invoice.currency {
+        return Err(differs(account, account.invoice.total, amount, &currency));
+    }
+    Ok(vec![paid(account, payment_id, amount).into()])
+}
+
+fn paid(account: &Account, payment_id: Uuid, amount: Decimal) -> InvoicePaid {
+    InvoicePaid {
+        invoice_id: account.invoice.invoice_id,
+        order_ids: account.invoice.order_ids.clone(),
+        payment_id,
+        amount,
+    }
 }
 
 pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Event>, Refusal> {

@@ -224,7 +224,12 @@ fn the_credit_note() -> CreditNoteIssued {
 
 fn pay(payment_id: Uuid, amount: &str, currency: &str) -> Command {
     let (amount, currency) = (decimal(amount), currency.to_owned());
-    Command::Pay(Receipt { payment_id, amount, currency, refund_id: REFUND })
+    Command::Pay(Receipt { payment_id, amount, currency, refund_id: REFUND, is_late: false })
+}
+
+fn pay_late(payment_id: Uuid, amount: &str) -> Command {
+    let (amount, currency) = (decimal(amount), "EUR".to_owned());
+    Command::Pay(Receipt { payment_id, amount, currency, refund_id: REFUND, is_late: true })
 }
 
 fn give_back(payment_id: Uuid, amount: &str) -> Command {

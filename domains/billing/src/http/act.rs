@@ -49,7 +49,7 @@ pub(super) struct CollectInvoiceBody {
     responses(
         (status = 200, description = "A payment is requested", body = Acknowledgement,
          headers(("ETag" = String, description = "The invoice's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -86,7 +86,7 @@ pub(super) async fn collect(
     responses(
         (status = 200, description = "The invoice is voided", body = Acknowledgement,
          headers(("ETag" = String, description = "The invoice's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

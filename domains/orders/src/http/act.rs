@@ -83,7 +83,11 @@ pub(super) struct ReturnOrderBody {
     )]
     reason: String,
     /// What comes back; without it everything that is still with the customer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "::http::not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[validate(length(min = 1, max = 200), nested)]
     #[schema(nullable = false, min_items = 1, max_items = 200)]
     lines: Option<Vec<LineToReturn>>,
@@ -111,7 +115,8 @@ impl From<&LineToReturn> for LineQuantity {
 /// Return an order
 ///
 /// Records that what was delivered came back: everything, or some lines. Its invoice is credited, and
-/// what was paid goes back. Returning everything twice changes nothing.
+/// what was paid goes back. Returning everything twice changes nothing. A refund of the payment that was
+/// asked for the same goods before (`create_refund`) is another one, and adds to this.
 #[utoipa::path(
     operation_id = "return_order",
     tag = "orders",
@@ -126,7 +131,7 @@ impl From<&LineToReturn> for LineQuantity {
     responses(
         (status = 200, description = "The return is recorded", body = Acknowledgement,
          headers(("ETag" = String, description = "The order's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]

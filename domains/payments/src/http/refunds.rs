@@ -38,16 +38,18 @@ pub struct RefundPayment {
     reason: String,
 }
 
+/// Refund a payment
+///
 /// Asks for all that is left of a captured payment to go back. Asking twice changes nothing.
 #[utoipa::path(
-    operation_id = "refund_payment", tag = "payments", summary = "Refund a payment",
+    operation_id = "refund_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = RefundPayment,
     responses(
         (status = 200, description = "The refund was asked for; the provider carries it out",
          body = Acknowledgement,
          headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -85,11 +87,19 @@ pub struct CreateRefund {
     )]
     reason: String,
     /// A sum with tax, in the payment's currency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "::http::not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(nullable = false)]
     amount: Option<PositiveDecimal>,
     /// Lines of the invoice; billing says what they come to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "::http::not_null",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[validate(length(min = 1, max = 200), nested)]
     #[schema(nullable = false, min_items = 1, max_items = 200)]
     lines: Option<Vec<LineToRefund>>,
@@ -131,18 +141,23 @@ impl CreateRefund {
     }
 }
 
+/// Refund some of a payment
+///
 /// Asks for money of a captured payment to go back: all that is left, a sum, or lines of its invoice.
 /// Several refunds are possible until nothing is left. Billing issues the credit note first; where it
-/// cannot, because it is more than what is left of a line, say, the refund is `refused`.
+/// cannot, because it is more than what is left of a line, say, the refund is `refused` a moment later.
+///
+/// A refund is for goods that the customer keeps. Goods that come back are a return of the order
+/// (`return_order`), which refunds what was paid by itself: both together credit the goods twice.
 #[utoipa::path(
-    operation_id = "create_refund", tag = "payments", summary = "Refund some of a payment",
+    operation_id = "create_refund", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = CreateRefund,
     responses(
         (status = 201, description = "The refund was asked for", body = Acknowledgement,
          headers(("Location" = String, description = "The refund"),
                  ("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -173,10 +188,12 @@ pub struct RefundPath {
     refund_id: Uuid,
 }
 
+/// Retry a failed refund
+///
 /// Tries a refund again that failed because the provider refused it. Of any other refund it changes
 /// nothing.
 #[utoipa::path(
-    operation_id = "retry_refund", tag = "payments", summary = "Retry a failed refund",
+    operation_id = "retry_refund", tag = "payments",
     params(
         ("id" = Uuid, Path, description = "The payment"),
         ("refund_id" = Uuid, Path, description = "The refund"),
@@ -185,7 +202,7 @@ pub struct RefundPath {
     responses(
         (status = 200, description = "The provider is asked again", body = Acknowledgement,
          headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = u64, description = "For Bascule-Min-Position"))),
+                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
 )]
@@ -264,9 +281,11 @@ impl From<RefundRow> for RefundView {
     }
 }
 
+/// Show a refund
+///
 /// One refund.
 #[utoipa::path(
-    operation_id = "get_refund", tag = "payments", summary = "Show a refund",
+    operation_id = "get_refund", tag = "payments",
     params(
         ("id" = Uuid, Path, description = "The payment"),
         ("refund_id" = Uuid, Path, description = "The refund"),
@@ -294,6 +313,7 @@ pub(super) async fn get_one(
 /// Which page is wanted.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListRefunds {
     /// Maximum number of items per page.
     limit: Option<Limit>,
@@ -301,9 +321,11 @@ pub struct ListRefunds {
     cursor: Option<Cursor>,
 }
 
+/// List a payment's refunds
+///
 /// Refunds of a payment, newest first.
 #[utoipa::path(
-    operation_id = "list_refunds", tag = "payments", summary = "List a payment's refunds",
+    operation_id = "list_refunds", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), ListRefunds, ReadHeaders),
     responses(
         (status = 200, description = "Refunds, newest first", body = Page<RefundView>,

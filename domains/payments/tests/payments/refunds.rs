@@ -90,6 +90,8 @@ async fn what_cannot_be_a_refund_names_its_field() {
         (json!({"reason": "x", "amount": "0"}), 422),
         (json!({"reason": "x", "amount": "1.001"}), 422),
         (json!({"reason": "x", "lines": []}), 422),
+        (json!({"reason": "x", "lines": null}), 422),
+        (json!({"reason": "x", "amount": null}), 422),
         (json!({"reason": "x", "lines": [{"line": 0, "quantity": "1"}]}), 422),
         (json!({"reason": "x", "amount": "1", "lines": lines}), 422),
     ] {

@@ -30,9 +30,27 @@ fn what_is_no_open_invoice_is_not_paid() {
     let pay = || pay(PAYMENT, "121.32", "EUR");
     given(&[]).when(pay()).then_refused(Refusal::NoSuchInvoice);
     given(&[credited()]).when(pay()).then_refused(Refusal::IsCreditNote);
-    given(&[issued(), voided(VoidReason::OrderCancelled)])
-        .when(pay())
+}
+
+#[test]
+fn money_that_crosses_a_voiding_is_owed_until_it_went_back() {
+    let voided = || voided(VoidReason::OrderCancelled);
+    for pay in [pay(PAYMENT, "121.32", "EUR"), pay_late(PAYMENT, "121.32")] {
+        given(&[issued(), voided()]).when(pay.clone()).then(&[paid()]);
+        given(&[issued(), voided(), paid()]).when(pay).then(&[]);
+    }
+    given(&[issued(), voided(), paid()])
+        .when(pay(OTHER_PAYMENT, "121.32", "EUR"))
         .then_refused(Refusal::AlreadyVoided);
+    given(&[issued(), voided(), paid()]).when(give_back(PAYMENT, "121.32")).then(&[refunded()]);
+    let invoice = given(&[issued(), voided(), paid()]).0;
+    assert_eq!(invoice.account().map(Account::open), Some(decimal("-121.32")));
+}
+
+#[test]
+fn money_that_came_after_its_payment_was_over_does_not_pay_an_invoice_that_stands() {
+    given(&[issued()]).when(pay_late(PAYMENT, "121.32")).then(&[]);
+    given(&[issued(), paid()]).when(pay_late(OTHER_PAYMENT, "121.32")).then(&[]);
 }
 
 #[test]
