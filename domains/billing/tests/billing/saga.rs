@@ -125,18 +125,24 @@ async fn a_refund_of_an_invoice_that_stands_leaves_it_unpaid() {
 }
 
 #[tokio::test]
-async fn money_for_a_voided_invoice_is_an_expected_outcome() {
+async fn money_for_a_voided_invoice_is_owed_until_it_went_back() {
     let world = World::new().await;
     let (invoice, order) = world.invoiced().await;
     world.cancelled(order, requested()).await;
     world.eventually(|event| matches!(event, Event::Voided(_))).await;
     world.captured(invoice, "119.76").await;
+    world.settled().await;
+    let view = world.view(invoice).await;
+    assert_eq!(
+        (view.status, view.open.unwrap().to_string()),
+        (Status::Voided, "-119.76".to_owned())
+    );
     world.refunded(invoice, "119.76").await;
     world.settled().await;
     let view = world.view(invoice).await;
-    assert_eq!((view.status, view.paid.unwrap().to_string()), (Status::Voided, "0.00".to_owned()));
-    assert_eq!(world.count("billing.InvoicePaid.v1").await, 0);
-    assert_eq!(world.count("billing.InvoiceRefunded.v1").await, 0);
+    assert_eq!((view.status, view.open.unwrap().to_string()), (Status::Voided, "0.00".to_owned()));
+    assert_eq!(world.count("billing.InvoicePaid.v1").await, 1);
+    assert_eq!(world.count("billing.InvoiceRefunded.v1").await, 1);
     assert!(world.all_parked().await.is_empty());
 }
 
