@@ -104,13 +104,18 @@ struct Client {
     every: Option<(Duration, Duration)>,
 }
 
+async fn open(address: &str) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It fails when the server goes away; the request under way then says so.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
 impl Client {
     async fn connect(arguments: &Arguments, number: usize) -> Result<Self> {
-        let stream = TcpStream::connect(&arguments.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It fails when the server goes away; the request under way then says so.
-        tokio::spawn(connection);
+        let sender = open(&arguments.address).await?;
         let every = arguments.rate.map(|rate| {
             let between = Duration::from_secs_f64(1.0 / rate);
             (between * u32::try_from(arguments.connections).unwrap_or(1), between * number as u32)
@@ -136,6 +141,10 @@ impl Client {
             .header(HOST, &self.host)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(self.body.clone().unwrap_or_default()))?;
+        if self.sender.is_closed() {
+            // Idle for a pause that was asked for, longer than the server keeps connections.
+            self.sender = open(&self.host).await?;
+        }
         let answer = self.sender.send_request(request).await.context("the server went away")?;
         let status = answer.status();
         let retry_after = answer.headers().get(RETRY_AFTER).cloned();
