@@ -325,9 +325,18 @@ impl Charge {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         let (status, reason) = (row.get("status")?, row.get("reason")?);
         let amount: Option<&str> = row.get("amount")?;
-        let amount = amount.and_then(|amount| amount.parse().ok());
+        let amount = amount.map(decimal).transpose()?;
         Ok(Self { status, reason, attempts: row.get("attempts")?, amount })
     }
+}
+
+/// An amount as the books have it. One that cannot be read is not taken for nothing: more would be paid
+/// back than was taken.
+fn decimal(text: &str) -> Result<Decimal, DatabaseError> {
+    text.parse().map_err(|_| DatabaseError::Damaged {
+        column: "amount".to_owned(),
+        reason: "not a decimal number".to_owned(),
+    })
 }
 
 /// Money that went back.
@@ -340,7 +349,7 @@ struct Refund {
 impl Refund {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         let amount: &str = row.get("amount")?;
-        let amount = amount.parse().unwrap_or_default();
+        let amount = decimal(amount)?;
         Ok(Self { key: row.get("idempotency_key")?, amount })
     }
 }
