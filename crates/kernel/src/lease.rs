@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStatus, SubscriptionStore};
 use crate::event::Position;
 use crate::lag;
-use crate::parking::with_sources;
+use crate::outage::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
 use crate::supervision::{INTERRUPTED, UNRELEASED, UNSAVED};

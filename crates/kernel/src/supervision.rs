@@ -21,7 +21,7 @@ use crate::execution::Environment;
 use crate::lag;
 use crate::lease::{HeldLease, Lease};
 use crate::outage::Outage;
-use crate::parking::with_sources;
+use crate::outage::with_sources;
 use crate::store::{BoxError, ReadError};
 use crate::subscription::{Identity, SubscriptionKind, SubscriptionState};
 

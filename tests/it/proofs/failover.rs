@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use testkit::postgres::{PostgresServer, TestDatabase};
+use testkit::random;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::audit::Audit;
+use super::load::Load;
 use crate::server::{Data, Server, order};
 
 const MENDED_BY: &str = "bascule projections rebuild";
@@ -242,4 +244,31 @@ async fn a_failover_without_loss_stops_nothing_and_a_server_that_starts_after_on
     trade(&server, &customer, &["e"]).await;
     assert_eq!(stops(&data), 0);
     assert_whole(&data, &server).await;
+}
+
+/// What `docs/operations.md` advises where nothing acknowledged may be lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_under_load_loses_nothing_where_the_standby_is_synchronous() {
+    let (mut cluster, data) = Cluster::start().await;
+    cluster.primary.set("synchronous_standby_names", "*").await;
+    let server = data.serve();
+    let (seed, mut audit) = (random::seed(), Audit::default());
+    println!("SEED={seed} makes the same choices again");
+    let addresses = watch::Sender::new(vec![server.http.clone()]).subscribe();
+    let load = Load::start(&addresses, seed, 0, 4, 12);
+    // In the middle of it.
+    let begun = server.head().await;
+    while server.head().await < begun + 40 {
+        tokio::task::yield_now().await;
+    }
+    cluster.fail_over().await;
+    let told = load.end().await;
+    let (before, after) = told.iter().partition::<Vec<_>, _>(|one| one.position <= begun + 40);
+    assert!(!before.is_empty() && !after.is_empty(), "not in the middle of it: {told:?}");
+    server.until_ready().await;
+    assert_eq!(stops(&data), 0);
+    audit.read_on(&data, &server).await;
+    audit.compare_with(told);
+    audit.until_settled(&data, &server).await;
+    audit.compare_with_provider(&data).await;
 }
