@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use database::Engine;
 use serde_json::Value;
 use testkit::postgres::{PostgresServer, TestDatabase};
 use testkit::random;
@@ -271,4 +272,35 @@ async fn a_failover_under_load_loses_nothing_where_the_standby_is_synchronous() 
     audit.compare_with(told);
     audit.until_settled(&data, &server).await;
     audit.compare_with_provider(&data).await;
+}
+
+/// As after a crash that lost what was not on the disk yet: rows and checkpoints are behind, the log is not,
+/// and the server goes on. What is missing is not taken for what is not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_that_go_back_under_a_server_are_not_believed_until_they_are_made_again() {
+    let data = Data::on(Engine::Postgres).await;
+    let server = data.serve();
+    for round in 0..5 {
+        let customer = server.register_customer(&format!("{round}@exemple.fr")).await;
+        let first = server.place_order(&customer, "sandbox:ok").await;
+        server.order_is(&first, "confirmed").await;
+        for module in ["orders", "billing"] {
+            // All at once: what connects anew finds it so.
+            data.execute(
+                module,
+                &format!(
+                    "BEGIN; LOCK TABLE checkpoint, known_customer; \
+                     DELETE FROM known_customer; UPDATE checkpoint SET position = 0, event_id = NULL \
+                     WHERE subscription LIKE '{module}.known-customers%'; \
+                     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+                     WHERE application_name = 'bascule-{module}'; COMMIT"
+                ),
+            )
+            .await;
+        }
+        let again = place(&server, &customer, &format!("again-{round}")).await;
+        server.order_is(&again, "confirmed").await;
+    }
+    let parked = data.run_ok(&["parked", "list"]);
+    assert!(!parked.contains("billing.invoicing"), "{parked}");
 }
