@@ -3,7 +3,7 @@
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, IfMatchHeader,
     IfNoneMatchHeader, Limit, NoBody, NotModified, Page, Paging, PositiveDecimal, Problem,
-    ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+    QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -102,20 +102,7 @@ pub struct CreateRefund {
     )]
     #[validate(length(min = 1, max = 200), nested)]
     #[schema(nullable = false, min_items = 1, max_items = 200)]
-    lines: Option<Vec<LineToRefund>>,
-}
-
-/// A quantity of one of the invoice's lines.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = LineToRefund)]
-pub struct LineToRefund {
-    /// The line's place in the invoice, from 1.
-    #[validate(range(min = 1, max = 200))]
-    #[schema(minimum = 1, maximum = 200, example = 1)]
-    line: u32,
-    /// How many of it: more than zero, at most 6 decimals.
-    quantity: PositiveDecimal,
+    lines: Option<Vec<QuantityOfLine>>,
 }
 
 fn amount_or_lines(body: &CreateRefund) -> Result<(), ValidationError> {
