@@ -193,6 +193,7 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
             Refusal::AlreadyOver(_) => Problem::refused("already-over", detail),
             Refusal::NothingToRefund(_) => Problem::refused("nothing-to-refund", detail),
             Refusal::AlreadyRefunded => Problem::refused("already-refunded", detail),
+            Refusal::RefundRefused => Problem::refused("refund-refused", detail),
             Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
             Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
             Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),

@@ -177,8 +177,8 @@ pub struct RefundPath {
 
 /// Retry a failed refund
 ///
-/// Tries a refund again that failed because the provider refused it. Of any other refund it changes
-/// nothing.
+/// Tries a refund again that failed because the provider refused it. If the refund is pending or done, it
+/// changes nothing; if it was refused for want of a credit note, it answers 409.
 #[utoipa::path(
     operation_id = "retry_refund", tag = "payments",
     params(

@@ -75,6 +75,11 @@ async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
     let path = format!("/{payment}/refunds/{}", refund["id"].as_str().unwrap());
     let view = running.get(&world, &path).await.body;
     assert_eq!((&view["status"], &view["code"]), (&json!("refused"), &json!("no_such_line")));
+    let events = world.events(payment).await.len();
+    let retried = running.post(&format!("{path}/retry"), None).await;
+    assert_eq!(retried.status, 409, "{}", retried.body);
+    assert_eq!(retried.body["type"], "/problems/refused/refund-refused");
+    assert_eq!(world.events(payment).await.len(), events);
     asked(&running, payment, json!({"reason": "broken"})).await;
     running.stop().await;
 }
