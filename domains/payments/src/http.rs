@@ -43,6 +43,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         utoipa_actix_web::scope("/api/v1/payments")
             .service(list)
             .service(history)
+            .service(refunds::list_all)
             .service(refunds::refund_all)
             .service(refunds::propose)
             .service(refunds::retry)
@@ -123,7 +124,7 @@ pub struct ListPayments {
     #[validate(length(min = 1, max = 200))]
     #[param(min_length = 1, max_length = 200)]
     legacy_id: Option<String>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
     /// Where the last answer ended: take it from its Link header.
     cursor: Option<Cursor>,

@@ -2,8 +2,9 @@
 
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, IfMatchHeader,
-    IfNoneMatchHeader, Limit, NoBody, NotModified, Page, Paging, PositiveDecimal, Problem,
-    QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+    IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page, Paging, PositiveDecimal,
+    Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
+    ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -334,6 +335,45 @@ pub(super) async fn list(
     let query = query.into_inner();
     let paging = Paging::of(query.limit, query.cursor);
     let rows = queries::refunds(&api.database, *id, paging).await?;
+    let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
+    Ok(read.page(paging, rows))
+}
+
+/// Which refunds are wanted.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListAllRefunds {
+    /// Only refunds that are so far; those that `failed` wait for a person to retry them.
+    status: Option<RefundStatus>,
+    /// Maximum number of items per page.
+    limit: Option<Limit>,
+    /// Where the last answer ended: take it from its Link header.
+    cursor: Option<Cursor>,
+}
+
+/// List refunds
+///
+/// Refunds of all payments, newest first.
+#[utoipa::path(
+    operation_id = "list_all_refunds", tag = "payments",
+    params(ListAllRefunds, ReadHeaders),
+    responses(
+        (status = 200, description = "Refunds, newest first", body = Page<RefundView>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
+        ListProblems,
+    ),
+)]
+#[get("/refunds")]
+pub(super) async fn list_all(
+    api: Data<Api>,
+    query: ValidQuery<ListAllRefunds>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress).await?;
+    let query = query.into_inner();
+    let paging = Paging::of(query.limit, query.cursor);
+    let rows = queries::all_refunds(&api.database, query.status, paging).await?;
     let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
     Ok(read.page(paging, rows))
 }
