@@ -136,16 +136,19 @@ impl Running {
         positions.filter(|(name, position)| *position > 0 || !self.has_stopped(name)).collect()
     }
 
-    fn has_stopped(&self, name: &str) -> bool {
-        let mut states = self.subscriptions.iter().filter(|(subscription, _)| subscription == name);
-        states.any(|(_, state)| matches!(*state.borrow(), SubscriptionState::Stopped(_)))
+    /// Whether a projection's subscription has stopped, whose name has the version as well.
+    fn has_stopped(&self, projection: &str) -> bool {
+        self.subscriptions.iter().any(|(name, state)| {
+            let version = name.strip_prefix(projection);
+            version.is_some_and(|version| version.starts_with(".v")) && is_stopped(state)
+        })
     }
 
     fn readiness(&self, positions: &[(&str, Position)], head: Position) -> Readiness {
         let mut states = self.subscriptions.iter().map(|(_, state)| state.borrow());
         // A projection that has more than the log is about to be told so.
         let went_back = positions.iter().any(|(_, position)| *position > head)
-            || self.subscriptions.iter().any(|(name, _)| self.has_stopped(name));
+            || self.subscriptions.iter().any(|(_, state)| is_stopped(state));
         // A log that went back may end before where it ended at the start.
         let wanted = self.head_at_start.min(head);
         if went_back {
@@ -207,6 +210,10 @@ fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {
     let why = format!("{error:#}{}", hint.unwrap_or_default());
     NOT_READY.occurs_because("/readyz", &error.root_cause().to_string(), &why);
     HttpResponse::ServiceUnavailable().json(json!({ "status": status, "why": why }))
+}
+
+fn is_stopped(state: &watch::Receiver<SubscriptionState>) -> bool {
+    matches!(*state.borrow(), SubscriptionState::Stopped(_))
 }
 
 /// A subscription's state as clients see it.
