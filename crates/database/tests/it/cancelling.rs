@@ -34,6 +34,7 @@ const TOUCH_ALL: [Statement; 3] = [
     Statement::Same("UPDATE parked_event SET error = error"),
 ];
 
+const PROCESS: Statement = Statement::Same("SELECT pg_backend_pid()");
 /// Whoever reads or writes waits for it.
 const LOCK_ALL: Statement = Statement::Same(
     "LOCK TABLE thing, checkpoint, parked_event, module_charge IN ACCESS EXCLUSIVE MODE",
@@ -168,11 +169,15 @@ impl World {
         }
     }
 
+    /// The processes of PostgreSQL that serve its connections. Those of connections that somebody else is
+    /// closing end when they end.
     async fn processes(&self) -> Vec<i32> {
-        match &self.sessions {
-            Some(sessions) => sessions.lock().await.processes().await,
-            None => Vec::new(),
+        if self.sessions.is_none() {
+            return Vec::new();
         }
+        let reading = self.database.query(&PROCESS).scalar().await.unwrap();
+        let writing = self.database.write(&PROCESS).scalar().await.unwrap();
+        vec![reading, writing]
     }
 }
 
