@@ -1,28 +1,33 @@
 //! Asked to stop: by Ctrl-C on a terminal, by SIGTERM from an orchestrator.
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Waits for SIGTERM or SIGINT.
-pub async fn until_asked_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be listened for");
-                std::future::pending::<()>().await;
-            }
+/// Listens for SIGTERM and SIGINT from now on, and waits for one of them: what comes before it is polled
+/// is not lost, and does not end the process.
+pub fn asked_to_stop() -> impl Future<Output = ()> {
+    let (terminated, interrupted) =
+        (listen(SignalKind::terminate(), "SIGTERM"), listen(SignalKind::interrupt(), "SIGINT"));
+    async move {
+        tokio::select! {
+            () = comes(terminated) => {}
+            () = comes(interrupted) => {}
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        interrupted = tokio::signal::ctrl_c() => {
-            if let Err(error) = interrupted {
-                tracing::warn!(%error, "SIGINT cannot be listened for");
-            }
+    }
+}
+
+fn listen(kind: SignalKind, name: &str) -> Option<Signal> {
+    let listening = signal(kind);
+    listening.inspect_err(|error| tracing::warn!(%error, "{name} cannot be listened for")).ok()
+}
+
+async fn comes(signal: Option<Signal>) {
+    match signal {
+        Some(mut signal) => {
+            signal.recv().await;
         }
+        None => std::future::pending().await,
     }
 }
 
@@ -37,8 +42,9 @@ impl Interruption {
     pub fn listen() -> Self {
         let cancel = CancellationToken::new();
         let asked = cancel.clone();
+        let stop = asked_to_stop();
         let listening = tokio::spawn(async move {
-            until_asked_to_stop().await;
+            stop.await;
             asked.cancel();
         });
         Self { cancel, _listening: AbortOnDropHandle::new(listening) }
@@ -47,5 +53,19 @@ impl Interruption {
     /// Cancelled when the process is asked to stop.
     pub fn token(&self) -> &CancellationToken {
         &self.cancel
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_it_is_waited_for_is_not_lost() {
+        let asked = asked_to_stop();
+        kill_process(getpid(), Signal::TERM).unwrap();
+        asked.await;
     }
 }

@@ -27,7 +27,7 @@ use crate::admin::{self, Access, Admin, Running, States};
 use crate::compose::{self, System};
 use crate::configuration::Configuration;
 use crate::forwarding::Routes;
-use crate::interruption::until_asked_to_stop;
+use crate::interruption::asked_to_stop;
 use crate::probes::Probes;
 use crate::subscriptions::Catalogue;
 use crate::{erasure, openapi, output, probes, registry, stores, telemetry};
@@ -60,6 +60,8 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
     let _presence = show_presence(&system, configuration.store.reveal()).await?;
     let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
+    // What is running from here on is stopped in order.
+    let asked_to_stop = asked_to_stop();
     let subscriptions = start_subscriptions(&mut system, &configuration, &shutdown);
     let head = system.environment.store.head().await?;
     let projections: Vec<(String, Progress)> =
@@ -98,7 +100,7 @@ pub async fn serve(configuration: Configuration) -> anyhow::Result<()> {
         std::future::pending::<anyhow::Result<()>>().await
     };
     let ended = tokio::select! {
-        () = until_asked_to_stop() => Ok(()),
+        () = asked_to_stop => Ok(()),
         ended = &mut api_task => Err(anyhow::anyhow!("the server ended by itself: {ended:?}")),
         failed = announcing => failed,
     };

@@ -10,7 +10,7 @@ use super::load::{Measured, bar};
 use super::replica::Replica;
 use super::{Options, command, refuse_other_stores};
 use crate::configuration::Configuration;
-use crate::interruption::until_asked_to_stop;
+use crate::interruption::asked_to_stop;
 
 /// How often the bar moves.
 const LOOK: Duration = Duration::from_millis(200);
@@ -61,7 +61,7 @@ async fn measure_on(replica: &mut Replica, arguments: &Arguments) -> anyhow::Res
     };
     let interrupted = tokio::select! {
         () = caught_up => false,
-        () = until_asked_to_stop() => true,
+        () = asked_to_stop() => true,
     };
     let elapsed = begun.elapsed();
     bar.finish_and_clear();

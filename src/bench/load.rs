@@ -148,7 +148,7 @@ async fn time_is_up(
     };
     let interrupted = tokio::select! {
         () = tokio::time::sleep(Duration::from_secs_f64(seconds)) => false,
-        () = crate::interruption::until_asked_to_stop() => true,
+        () = crate::interruption::asked_to_stop() => true,
         () = show => false,
     };
     over.cancel();
