@@ -20,6 +20,10 @@ use crate::import;
 use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
+#[cfg(feature = "import")]
+use crate::quarantine;
+#[cfg(feature = "import")]
+use crate::quarantine::QuarantineCommand;
 use crate::{
     asyncapi, contracts, descriptors, events, modules, openapi, output, parked, projections, serve,
     telemetry,
@@ -135,6 +139,12 @@ enum Command {
     Parked {
         #[command(subcommand)]
         command: ParkedCommand,
+    },
+    /// Look after the imported aggregates that could not be understood or taken
+    #[cfg(feature = "import")]
+    Quarantine {
+        #[command(subcommand)]
+        command: QuarantineCommand,
     },
     /// Hand a module over to a service of its own, or back; write the service's workspace
     #[cfg(feature = "extract")]
@@ -262,6 +272,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
+        #[cfg(feature = "import")]
+        Command::Quarantine { command } => quarantine::run(&configuration, command).await,
         #[cfg(feature = "extract")]
         Command::Extract(arguments) => extract::run(&arguments).await,
         #[cfg(feature = "bench")]

@@ -26,6 +26,9 @@ const BYTES: Unit = Unit {
     told: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
 };
 
+/// How much of the quarantine is told after an import.
+const TOLD: usize = 20;
+
 /// The formats that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -67,12 +70,7 @@ pub async fn import(
     Mapping::check(&arguments.mapping).with_context(unusable)?;
     Import::check_files(&arguments.files)?;
     let mut system = compose::open(configuration).await?;
-    let targets: HashMap<String, Arc<dyn SyncTarget>> = system
-        .modules
-        .iter()
-        .flat_map(|module| &module.sync_targets)
-        .map(|target| (target.command().to_owned(), Arc::clone(target)))
-        .collect();
+    let targets = targets(&system);
     let commands: BTreeSet<String> = targets.keys().cloned().collect();
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
     // Nobody who was erased comes back, also not into a mirror that was made anew.
@@ -87,7 +85,7 @@ pub async fn import(
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.0.finish();
     let quarantine = match &outcome {
-        Ok(summary) if summary.quarantined > 0 => import.quarantine().await?,
+        Ok(summary) if summary.quarantined > 0 => import.quarantine(TOLD).await?,
         _ => Vec::new(),
     };
     drop((import, targets, mirror));
@@ -104,13 +102,22 @@ pub async fn import(
         for one in &quarantine {
             output::line(format_args!("  {} {}: {}", one.aggregate, one.key, one.reason))?;
         }
+        if summary.quarantined > TOLD as u64 {
+            output::line("  … `bascule quarantine list` shows all of them")?;
+        }
     }
     let failed = summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// What takes the commands of imports, by the commands' names.
+pub fn targets(system: &compose::System) -> HashMap<String, Arc<dyn SyncTarget>> {
+    let targets = system.modules.iter().flat_map(|module| &module.sync_targets);
+    targets.map(|target| (target.command().to_owned(), Arc::clone(target))).collect()
+}
+
 /// Begins to take people who are erased out of the mirror, and waits until those who are by now are.
-async fn take_out_the_erased(
+pub async fn take_out_the_erased(
     system: &mut compose::System,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Database, JoinSet<()>)> {

@@ -27,6 +27,8 @@ mod parked;
 mod probes;
 mod progress;
 mod projections;
+#[cfg(feature = "import")]
+mod quarantine;
 mod registry;
 mod serve;
 mod stores;

@@ -10,6 +10,7 @@ mod command_line;
 mod contracts;
 mod crashes;
 mod erasure;
+mod imports;
 mod limits;
 mod logs;
 mod oracle;

@@ -190,7 +190,7 @@ impl Erasure<'_> {
         let Some(row) = row.fetch_optional().await? else { return Ok(()) };
         let Some(mut image) = row.json::<Option<Image>>("image")? else { return Ok(()) };
         let carried: Option<BTreeMap<String, Option<i64>>> = row.json("carried")?;
-        blank(table, mapping, extent, &mut image);
+        blank(table, extent, &mut image);
         let still_there = |(column, _): &(String, Option<i64>)| {
             extent == Extent::Personal && !table.personal.contains(column)
         };

@@ -27,8 +27,8 @@ pub use erasure::erase;
 pub use files::ReadError;
 pub use ids::{LEGACY_NAMESPACE, aggregate_id};
 pub use import::{
-    CommandCounts, Ignored, Import, ImportError, NoProgress, Options, Progress, Quarantined,
-    Snapshot, Summary,
+    CommandCounts, Held, Ignored, Import, ImportError, NoProgress, Options, Progress, QuarantineId,
+    Quarantined, Snapshot, Summary,
 };
 pub use jq::{CompileError, Limits, Program, RunError};
 pub use mapping::{Mapping, MappingError};

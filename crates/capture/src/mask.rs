@@ -17,6 +17,9 @@ use crate::mapping::{Column, ColumnType, Mapping, Mask, Table, TableId};
 /// across tables.
 const PURPOSE: &str = "capture.hash";
 
+/// Longer keys do not fit into an index of PostgreSQL together with what stands beside them.
+pub(crate) const LONGEST_KEY: usize = 1_000;
+
 /// A row's stored columns.
 pub(crate) type Image = Map<String, Value>;
 
@@ -103,6 +106,9 @@ impl Masker {
                 continue;
             }
             let value = typed(*column, raw.get(), value).map_err(wrong)?;
+            if value.as_str().is_some_and(|text| text.contains('\0')) && table.joins(name) {
+                return Err(wrong("joins rows and holds a NUL character"));
+            }
             image.insert(name.clone(), self.masked(column.mask, value));
         }
         Ok(image)
@@ -134,10 +140,17 @@ fn key_text(table: &Table, key: &RawValue) -> Result<String, LineError> {
             }
         }
     }
-    match <[String; 1]>::try_from(values) {
-        Ok([single]) => Ok(single),
-        Err(several) => Ok(Value::from(several).to_string()),
+    let text = match <[String; 1]>::try_from(values) {
+        Ok([single]) => single,
+        Err(several) => Value::from(several).to_string(),
+    };
+    if text.contains('\0') || text.contains("\\u0000") {
+        return Err(shape("the key holds a NUL character, which no key here may have"));
     }
+    if text.len() > LONGEST_KEY {
+        return Err(shape("the key is longer than 1,000 bytes"));
+    }
+    Ok(text)
 }
 
 /// A JSON value; a whole number that fits no machine integer stays text, so that no digit is lost.

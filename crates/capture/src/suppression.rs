@@ -96,7 +96,7 @@ impl Suppression {
                     continue;
                 };
                 let Some(extent) = self.extent(mapping, *table, key, image) else { continue };
-                blank(&mapping.tables[*table], mapping, extent, image);
+                blank(&mapping.tables[*table], extent, image);
                 if extent == Extent::Row {
                     change.unavailable.clear();
                 } else {
@@ -143,7 +143,7 @@ impl Suppression {
                     let digest = self.of_row(extent, &mapping.tables[table].name, &id.1);
                     if self.add(digest) {
                         let table = &mapping.tables[table];
-                        mirror.blank(&id, |row| blank_row(table, mapping, extent, row));
+                        mirror.blank(&id, |row| blank_row(table, extent, row));
                         found.push(Found { id, extent, digest });
                     }
                 }
@@ -198,22 +198,18 @@ impl Suppression {
 }
 
 /// The same for a row of the mirror.
-pub(crate) fn blank_row(table: &Table, mapping: &Mapping, extent: Extent, row: &mut Row) {
+pub(crate) fn blank_row(table: &Table, extent: Extent, row: &mut Row) {
     if let Some(image) = &mut row.image {
-        blank(table, mapping, extent, image);
+        blank(table, extent, image);
     }
     row.carried.retain(|column, _| extent == Extent::Personal && !table.personal.contains(column));
 }
 
 /// Takes out of a row what is about the person. What joins it to other rows stays.
-pub(crate) fn blank(table: &Table, mapping: &Mapping, extent: Extent, image: &mut Image) {
-    let joins = |column: &str| {
-        let mut links = table.links.iter().map(|&link| &mapping.links[link]);
-        links.any(|link| link.column == column)
-    };
+pub(crate) fn blank(table: &Table, extent: Extent, image: &mut Image) {
     for (column, value) in image.iter_mut() {
         let goes = match extent {
-            Extent::Row => !table.key.contains(column) && !joins(column),
+            Extent::Row => !table.key.contains(column) && !table.joins(column),
             Extent::Personal => table.personal.contains(column),
         };
         if goes {

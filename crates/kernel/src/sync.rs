@@ -78,6 +78,10 @@ pub enum SyncError {
     /// The state cannot be understood: it belongs in quarantine. The text never holds personal data.
     #[error("{0}")]
     NotUnderstood(String),
+    /// It can never be recorded as it is, whatever the number of attempts: it belongs in quarantine.
+    /// The text never holds personal data.
+    #[error("{0}")]
+    Impossible(String),
     /// The store did not take it; the same command may succeed later.
     #[error("the command could not be carried out")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -11,7 +11,7 @@ use database::{DatabaseError, Executor, Row, Statement, Transaction};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Quarantined;
+use super::QuarantineId;
 use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
@@ -83,23 +83,6 @@ fn posted(row: &Row) -> Result<(Command, String)> {
         },
     };
     Ok((command, row.get("aggregate")?))
-}
-
-/// What is in quarantine of a source.
-pub(super) async fn quarantine_list<'c>(
-    of: impl Executor<'c>,
-    source: &str,
-) -> Result<Vec<Quarantined>> {
-    let rows = of.query(&sql::QUARANTINE_LIST).bind(source).fetch_all().await?;
-    let entry = |row: &Row| {
-        Ok(Quarantined {
-            aggregate: row.get("aggregate")?,
-            key: row.get("key")?,
-            reason: row.get("reason")?,
-            since: row.get("since")?,
-        })
-    };
-    rows.iter().map(entry).collect()
 }
 
 /// The statements of one source's bookkeeping.
@@ -372,6 +355,10 @@ impl Ledger {
         entries: impl Iterator<Item = (&str, &str, i64, &str)>,
         since: DateTime<Utc>,
     ) -> Result<()> {
+        // No database text can hold a NUL character, and a program may put one into its error.
+        let entries = entries.map(|(aggregate, key, mark, why)| {
+            (aggregate, key, mark, why.replace('\0', "\u{fffd}"))
+        });
         let entries: Vec<_> = entries.collect();
         if !entries.is_empty() {
             let query = transaction.query(&sql::QUARANTINE).bind(&self.source).bind_json(&entries);
@@ -392,15 +379,21 @@ impl Ledger {
         self.count(of, &sql::QUARANTINED).await
     }
 
-    /// Marks what is in quarantine dirty again.
+    /// Marks what is in quarantine dirty again: one aggregate or all.
     pub(super) async fn replay(
         &self,
         transaction: &mut Transaction,
+        one: Option<&QuarantineId>,
         mark: i64,
         occurred_ms: i64,
     ) -> Result<()> {
-        let replay = transaction.query(&sql::REPLAY).bind(&self.source).bind(mark);
-        replay.bind(occurred_ms).execute().await?;
+        let statement = if one.is_some() { &sql::REPLAY_ONE } else { &sql::REPLAY };
+        let mut replay = transaction.query(statement).bind(&self.source).bind(mark);
+        replay = replay.bind(occurred_ms);
+        if let Some(one) = one {
+            replay = replay.bind(&one.aggregate).bind(&one.key);
+        }
+        replay.execute().await?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 mod deliver;
 mod feed;
 mod ledger;
+mod quarantine;
 mod session;
 mod summary;
 
@@ -17,7 +18,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use database::{Database, DatabaseError, DatabaseOptions, Migrations};
 use kernel::keys::SecretKey;
 use kernel::seams::{SharedClock, SystemClock};
@@ -28,6 +28,7 @@ use crate::files::ReadError;
 use crate::jq::{Limits, Runner};
 use crate::mapping::Mapping;
 use deliver::Targets;
+pub use quarantine::{Held, QuarantineId, Quarantined};
 use session::Session;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
@@ -116,19 +117,6 @@ pub struct Options {
     pub from_start: bool,
 }
 
-/// An aggregate that could not be understood.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Quarantined {
-    /// The kind of aggregate in the mapping.
-    pub aggregate: String,
-    /// Key of its root row in the legacy.
-    pub key: String,
-    /// Why, without data.
-    pub reason: String,
-    /// Since when.
-    pub since: DateTime<Utc>,
-}
-
 /// Imports files of changes of one legacy system.
 pub struct Import {
     mapping: Arc<Mapping>,
@@ -195,19 +183,22 @@ impl Import {
         Session::begin(self, progress, cancel).await?.run(files, options).await
     }
 
-    /// Assembles what is in quarantine afresh from the mirror and sends it. What still cannot be
-    /// understood stays.
+    /// Assembles what is in quarantine afresh from the mirror and sends it: one aggregate, by its
+    /// kind and key, or all. What still cannot be understood stays. An import of this source that
+    /// runs meanwhile is stopped.
     pub async fn replay_quarantine(
         &self,
+        one: Option<&QuarantineId>,
         progress: &dyn Progress,
         cancel: &CancellationToken,
     ) -> Result<Summary, ImportError> {
-        Session::begin(self, progress, cancel).await?.replay().await
+        Session::begin(self, progress, cancel).await?.replay(one).await
     }
 
-    /// What is in quarantine.
-    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, ImportError> {
-        Ok(ledger::quarantine_list(&self.database, &self.mapping.source).await?)
+    /// The first entries of the quarantine of this source, at most `limit`.
+    pub async fn quarantine(&self, limit: usize) -> Result<Vec<Quarantined>, ImportError> {
+        let (source, first) = (&self.mapping.source, QuarantineId::default());
+        Ok(Self::quarantined(&self.database, Some(source), None, &first, limit).await?)
     }
 }
 

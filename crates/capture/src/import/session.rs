@@ -28,7 +28,7 @@ use super::deliver::{Answered, Command, NotDelivered};
 use super::feed::{Cursor, Feed, Segment};
 use super::ledger::{Ledger, Mark, State};
 use super::summary::{Progress, Snapshot, Summary};
-use super::{Import, ImportError, Options};
+use super::{Import, ImportError, Options, QuarantineId};
 use crate::assembly::{Assembled, assemble};
 use crate::erasure;
 use crate::files::{Beginning, Place};
@@ -213,12 +213,15 @@ impl<'i> Session<'i> {
         self.finish().await
     }
 
-    pub(super) async fn replay(mut self) -> Result<Summary, ImportError> {
+    pub(super) async fn replay(
+        mut self,
+        one: Option<&QuarantineId>,
+    ) -> Result<Summary, ImportError> {
         self.redeliver().await?;
         self.state.last_mark += 1;
         let mut transaction = self.open(&self.state).await?;
         let now = self.import.clock.now().timestamp_millis();
-        self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
+        self.ledger.replay(&mut transaction, one, self.state.last_mark, now).await?;
         transaction.commit().await?;
         self.committed.state = self.state.clone();
         if !self.state.spilled {

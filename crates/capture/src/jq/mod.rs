@@ -25,7 +25,7 @@ pub(crate) use decimal::shortest;
 use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
-pub(crate) use values::{from_json, object};
+pub(crate) use values::{from_json, object, to_json};
 
 type Error = jaq_core::Error<Val>;
 

@@ -29,7 +29,7 @@ pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> V
 }
 
 /// A program's output as JSON, of at most so many values.
-pub(super) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
+pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
     const DEEPEST: usize = 100;
     convert(value, &mut { most }, DEEPEST)
 }

@@ -83,6 +83,7 @@ impl<'c> Check<'c> {
         }
         for (id, link) in mapping.links.iter().enumerate() {
             mapping.tables[link.table].links.push(id);
+            mapping.tables[link.table].joining.insert(link.column.clone());
         }
         for (name, spanned) in &file.tables {
             let table = &mapping.tables[mapping.table_ids[name]];
@@ -149,6 +150,7 @@ impl<'c> Check<'c> {
             columns,
             personal: table.personal.iter().cloned().collect(),
             links: Vec::new(),
+            joining: BTreeSet::new(),
             uses: Vec::new(),
         })
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(crate) use file::ColumnType;
 
 use crate::jq::Program;
+use crate::mask::LONGEST_KEY;
 
 /// Why a mapping cannot be used: where in the file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +79,17 @@ pub(crate) struct Table {
     pub(crate) personal: BTreeSet<String>,
     /// The links whose column is in this table.
     pub(crate) links: Vec<LinkId>,
+    /// The columns of those links.
+    pub(crate) joining: BTreeSet<String>,
     /// Where rows of this table stand in documents.
     pub(crate) uses: Vec<(AggregateId, NodeId)>,
+}
+
+impl Table {
+    /// Whether a column joins rows of this table to others.
+    pub(crate) fn joins(&self, column: &str) -> bool {
+        self.joining.contains(column)
+    }
 }
 
 /// A stored column.
@@ -117,10 +127,12 @@ impl Link {
             serde_json::Value::Number(number) => number.to_string(),
             _ => return None,
         };
-        match &self.prefix {
+        let key = match &self.prefix {
             None => Some(text),
             Some(prefix) => text.strip_prefix(prefix).map(str::to_owned),
-        }
+        };
+        // There is no row with a longer one.
+        key.filter(|key| key.len() <= LONGEST_KEY)
     }
 }
 

@@ -134,19 +134,38 @@ pub(super) const RELEASE: Statement = Statement::PerEngine {
 };
 pub(super) const QUARANTINED: Statement =
     Statement::Same("SELECT count(*) FROM quarantine WHERE source = $1");
-pub(super) const QUARANTINE_LIST: Statement = Statement::Same(
-    "SELECT aggregate, key, reason, since FROM quarantine \
-     WHERE source = $1 ORDER BY aggregate, key",
+/// A page, of one source and kind or of all, after an entry.
+pub(in crate::import) const QUARANTINE_LIST: Statement = Statement::Same(
+    "SELECT source, aggregate, key, reason, since FROM quarantine \
+     WHERE (source = $1 OR $1 IS NULL) AND (aggregate = $2 OR $2 IS NULL) \
+     AND (source, aggregate, key) > ($3, $4, $5) ORDER BY source, aggregate, key LIMIT $6",
 );
+pub(in crate::import) const QUARANTINE_ENTRY: Statement = Statement::Same(
+    "SELECT source, aggregate, key, reason, since FROM quarantine \
+     WHERE source = $1 AND aggregate = $2 AND key = $3",
+);
+pub(in crate::import) const DISCARD: Statement =
+    Statement::Same("DELETE FROM quarantine WHERE source = $1 AND aggregate = $2 AND key = $3");
+/// The sources that were imported.
+pub(in crate::import) const SOURCES: Statement =
+    Statement::Same("SELECT source FROM capture_source ORDER BY source");
+pub(in crate::import) const MAPPING: Statement =
+    Statement::Same("SELECT mapping FROM capture_source WHERE source = $1");
 pub(super) const REPLAY: Statement = Statement::Same(
     "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
      SELECT source, aggregate, key, $2, $3 FROM quarantine WHERE source = $1 \
      ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
 );
+pub(super) const REPLAY_ONE: Statement = Statement::Same(
+    "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
+     SELECT source, aggregate, key, $2, $3 FROM quarantine \
+     WHERE source = $1 AND aggregate = $4 AND key = $5 \
+     ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
+);
 
 /// Every statement of this file, for a test that prepares them all.
 #[cfg(test)]
-pub(in crate::import) const ALL: [Statement; 24] = [
+pub(in crate::import) const ALL: [Statement; 29] = [
     BEGIN,
     ADVANCE,
     FINGERPRINT,
@@ -170,5 +189,10 @@ pub(in crate::import) const ALL: [Statement; 24] = [
     RELEASE,
     QUARANTINED,
     QUARANTINE_LIST,
+    QUARANTINE_ENTRY,
+    DISCARD,
+    SOURCES,
+    MAPPING,
     REPLAY,
+    REPLAY_ONE,
 ];

@@ -140,6 +140,9 @@ fn state_of(value: Value) -> Result<LegacyState, String> {
     };
     match members.get("absent") {
         None => Ok(LegacyState::Present(value)),
+        Some(Value::String(reason)) if reason.contains('\0') => {
+            Err("the reason in `absent` holds a NUL character".to_owned())
+        }
         Some(Value::String(reason)) if members.len() == 1 => {
             Ok(LegacyState::Absent { reason: reason.clone() })
         }

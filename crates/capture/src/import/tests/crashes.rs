@@ -141,7 +141,7 @@ async fn what_is_refused_after_a_crash_can_be_replayed_at_once() {
     assert!(world.run_and_crash(&files, 0, Moment::Before).await);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = Some("1".to_owned());
     let never = CancellationToken::new();
-    let summary = world.import().await.replay_quarantine(&NoProgress, &never).await.unwrap();
+    let summary = world.import().await.replay_quarantine(None, &NoProgress, &never).await.unwrap();
     // From the outbox, and once more from the mirror.
     assert_eq!((summary.quarantined, summary.commands.not_understood), (1, 2));
 }
