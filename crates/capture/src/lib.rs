@@ -21,7 +21,10 @@ mod jq;
 mod mapping;
 mod mask;
 mod mirror;
+mod numbers;
 mod suppression;
+mod unavailable;
+mod values;
 
 pub use erasure::erase;
 pub use files::ReadError;

@@ -50,11 +50,14 @@ pub(crate) struct Sizes {
     most: usize,
     /// Dirty aggregates worked on at once.
     page: usize,
+    /// Bytes of records, and of documents, worked on at once, about: in memory they take several
+    /// times as much.
+    bytes: usize,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { least: 1_000, most: 4_000, page: 500 }
+        Self { least: 1_000, most: 4_000, page: 500, bytes: 8 << 20 }
     }
 }
 
@@ -64,6 +67,36 @@ pub enum ImportError {
     /// A file cannot be read on. Everything before the place is taken over.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Positions in the source's log went back.
+    #[error(
+        "{file}, line {line}: the change of `{table}` happened later than what the mirror holds of \
+         the row, but its position in the log is lower: the legacy was moved to another server or \
+         restored, where positions begin anew. Everything before it is taken over. Delete the \
+         mirror's database, take a new snapshot and import that (what was imported stays; the same \
+         states record nothing); if only a clock was turned back, say --allow-older"
+    )]
+    WentBack {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The table.
+        table: String,
+    },
+    /// No record was about a table of the mapping.
+    #[error(
+        "none of the {read} records is about a table of the mapping, whose topics are \
+         `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables], and import \
+         again with --from-start"
+    )]
+    NothingMapped {
+        /// Records read.
+        read: u64,
+        /// What precedes a table's name.
+        tables_from: String,
+        /// The tables' names.
+        tables: String,
+    },
     /// The mirror's database failed.
     #[error("the mirror cannot be read or written")]
     Database(#[from] DatabaseError),
@@ -115,6 +148,10 @@ pub struct Options {
     /// Read the files from their beginning, even if they were read before. What is not newer
     /// than the mirror is ignored all the same.
     pub from_start: bool,
+    /// Take a snapshot for whole at the end of the files, though its last record was not seen.
+    pub snapshot_complete: bool,
+    /// Take a change whose position is lower for older, though it happened later.
+    pub allow_older: bool,
 }
 
 /// Imports files of changes of one legacy system.

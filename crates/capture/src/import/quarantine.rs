@@ -156,7 +156,7 @@ async fn held(
     let keys = [id.key.clone()];
     let assembled = assemble(&mut mirror, &mut reading, &mapping, aggregate, &keys).await?;
     reading.rollback().await?;
-    Ok(assembled.into_iter().next().map(|one| match one {
+    Ok(assembled.into_iter().next().map(|(one, _)| match one {
         Assembled::Document(value) => match to_json(&value, SHOWN) {
             Ok(value) => Held::Document(value),
             Err(why) => Held::Waiting(format!("its document {why}")),

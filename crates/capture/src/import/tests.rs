@@ -1,6 +1,7 @@
 mod crashes;
 mod erasure;
 mod harness;
+mod legacies;
 mod oracle;
 mod recovery;
 mod semantics;

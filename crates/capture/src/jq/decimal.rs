@@ -7,22 +7,12 @@ use kernel::money::exact;
 use rust_decimal::Decimal;
 
 use super::Error;
-
-/// The text of a JSON number as a decimal without an exponent and without the `.0` that a whole
-/// float carries: `1200.0` is `1200`, `30.700000000000003` stays as it is.
-pub(crate) fn shortest(number: &str) -> String {
-    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        return number.to_owned();
-    }
-    // Rust's `Display` of a float is the shortest text that reads back as the same float, never
-    // with an exponent.
-    number.parse::<f64>().map_or_else(|_| number.to_owned(), |float| float.to_string())
-}
+use crate::numbers::plain;
 
 fn of(value: &Val) -> Result<Option<Decimal>, Error> {
     let text = match value {
         Val::Null => return Ok(None),
-        Val::Num(number) => shortest(&number.to_string()),
+        Val::Num(number) => plain(&number.to_string()).unwrap_or_default(),
         Val::TStr(_) => {
             let bytes = value.as_bytes().unwrap_or_default();
             String::from_utf8_lossy(bytes).into_owned()
@@ -115,20 +105,6 @@ pub(super) fn compare(left: &Val, right: &Val) -> Result<Val, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_shortest_text_of_a_float_is_kept() {
-        for (number, expected) in [
-            ("30.700000000000003", "30.700000000000003"),
-            ("0.35", "0.35"),
-            ("1200.0", "1200"),
-            ("1e-7", "0.0000001"),
-            ("17", "17"),
-            ("-3.0", "-3"),
-        ] {
-            assert_eq!(shortest(number), expected);
-        }
-    }
 
     #[test]
     fn sums_are_exact() {

@@ -21,7 +21,7 @@ use jaq_core::load::{self, Arena, File, Lexer, Loader, Parser};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
 use jaq_json::Val;
 
-pub(crate) use decimal::shortest;
+use crate::mapping::Names;
 use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
@@ -75,7 +75,7 @@ pub struct Program {
     texts: HashSet<String>,
     tables: BTreeSet<String>,
     limits: Limits,
-    source: String,
+    names: Names,
 }
 
 impl std::fmt::Debug for Program {
@@ -110,13 +110,14 @@ const FORBIDDEN: [(&str, &str); 18] = [
 impl Program {
     /// Compiles a program together with definitions shared by all programs of a mapping.
     ///
-    /// `source` is the legacy system's name, which `uid` makes ids with.
-    pub fn compile(
+    /// `names` is what `uid` makes ids of.
+    pub(crate) fn compile(
         definitions: &str,
         program: &str,
-        source: &str,
+        names: impl Into<Names>,
         limits: Limits,
     ) -> Result<Self, CompileError> {
+        let names = names.into();
         let shared = parse(definitions, "jq.defs", |parser| parser.defs())?;
         let main = parse(program, "program", |parser| parser.term())?;
         let mut own = shared;
@@ -166,7 +167,7 @@ impl Program {
                 });
             CompileError(undefined.collect::<Vec<_>>().join("; "))
         })?;
-        Ok(Self { filter, texts, tables, limits, source: source.to_owned() })
+        Ok(Self { filter, texts, tables, limits, names })
     }
 
     /// The tables whose ids the program makes with `uid("…")`.
@@ -177,7 +178,7 @@ impl Program {
     /// Runs the program on the thread it is called on, which should have the stack of a
     /// [`Runner`]'s.
     pub(crate) fn run(&self, input: Val, stack: usize) -> Result<serde_json::Value, RunError> {
-        let room = Room::new(self.limits, &self.source, stack, Instant::now() + self.limits.time);
+        let room = Room::new(self.limits, &self.names, stack, Instant::now() + self.limits.time);
         let data = Data { lut: &self.filter.lut, room: &room };
         let context = Ctx::<Kind>::new(data, Vars::new([]));
         let mut outputs = self.filter.id.run((context, input));

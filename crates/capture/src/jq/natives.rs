@@ -13,6 +13,7 @@ use super::decimal;
 use super::guard::{MULTIPLY, TICK};
 use super::{Error, Limits};
 use crate::ids::aggregate_id;
+use crate::mapping::{Names, key_of};
 
 /// Error texts of our own filters: constants, so they may be shown.
 pub(super) const MESSAGES: [&str; 7] = [
@@ -28,7 +29,7 @@ pub(super) const MESSAGES: [&str; 7] = [
 /// What one run has at its disposal.
 pub(super) struct Room<'r> {
     limits: Limits,
-    source: &'r str,
+    names: &'r Names,
     steps: Cell<u64>,
     stopped: Cell<Option<&'static str>>,
     deadline: Instant,
@@ -38,10 +39,10 @@ pub(super) struct Room<'r> {
 }
 
 impl<'r> Room<'r> {
-    pub(super) fn new(limits: Limits, source: &'r str, stack: usize, deadline: Instant) -> Self {
+    pub(super) fn new(limits: Limits, names: &'r Names, stack: usize, deadline: Instant) -> Self {
         Self {
             limits,
-            source,
+            names,
             steps: Cell::new(0),
             stopped: Cell::new(None),
             deadline,
@@ -205,14 +206,28 @@ fn range(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
 fn uid(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
     let table = cv.0.pop_var();
     let message = |text: &str| bome(Err(Error::new(Val::utf8_str(text.to_owned()))));
+    let part = |value: &Val| match value {
+        Val::Num(number) => Some(number.to_string()),
+        Val::TStr(_) => {
+            Some(String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned())
+        }
+        _ => None,
+    };
     let key = match &cv.1 {
         Val::Null => return bome(Ok(Val::Null)),
-        Val::Num(number) => number.to_string(),
-        Val::TStr(_) => String::from_utf8_lossy(cv.1.as_bytes().unwrap_or_default()).into_owned(),
-        _ => return message("uid takes a key: a number or a text"),
+        Val::Arr(parts) if parts.iter().any(|part| matches!(part, Val::Null)) => {
+            return bome(Ok(Val::Null));
+        }
+        Val::Arr(parts) => parts.iter().map(part).collect::<Option<_>>().map(key_of),
+        single => part(single),
+    };
+    let Some(key) = key else {
+        return message("uid takes a key: a number or a text");
     };
     let Some(table) = table.as_utf8_bytes().map(String::from_utf8_lossy) else {
         return message("uid takes the name of a table");
     };
-    bome(Ok(Val::utf8_str(aggregate_id(cv.0.data().room.source, &table, &key).to_string())))
+    let names = cv.0.data().room.names;
+    let key = names.key(&table, key);
+    bome(Ok(Val::utf8_str(aggregate_id(&names.source, &table, &key).to_string())))
 }

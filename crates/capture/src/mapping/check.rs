@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use super::file::{AggregateFile, EdgeFile, MappingFile, TableFile};
+use super::file::{AggregateFile, ColumnType, CompareBy, EdgeFile, MappingFile, TableFile};
 use super::{
-    Aggregate, Column, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node, Table,
-    TableId,
+    Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node,
+    Table, TableId,
 };
 use crate::jq::{Limits, Program};
+use crate::unavailable::Placeholder;
 
 /// Documents nest no deeper than this many rows.
 const DEEPEST: usize = 8;
@@ -28,9 +29,12 @@ impl<'c> Check<'c> {
         Self { text, commands }
     }
 
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.get(..at).unwrap_or_default().matches('\n').count()
+    }
+
     fn fail<T>(&self, at: usize, place: &str, problem: String) -> Checked<T> {
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = 1 + before.matches('\n').count();
+        let line = self.line(at);
         Err(MappingError::Invalid { line, place: place.to_owned(), problem })
     }
 
@@ -50,10 +54,18 @@ impl<'c> Check<'c> {
             tables.push(self.table(name, table)?);
         }
         let table_ids = tables.iter().enumerate().map(|(id, table)| (table.name.clone(), id));
+        let in_small = tables
+            .iter()
+            .enumerate()
+            .map(|(id, table)| (format!("{}{}", file.tables_from, table.name).to_lowercase(), id));
+        let unavailable_forms = Placeholder::new(&file.unavailable);
         let mut mapping = Mapping {
             source: source.clone(),
-            tables_from: file.tables_from,
+            topics_in_small: in_small.collect(),
+            tables_from: file.tables_from.clone(),
             unavailable: file.unavailable,
+            unavailable_forms,
+            ignore: file.ignore,
             table_ids: table_ids.collect::<HashMap<_, _>>(),
             tables,
             links: Vec::new(),
@@ -83,13 +95,11 @@ impl<'c> Check<'c> {
         }
         for (id, link) in mapping.links.iter().enumerate() {
             mapping.tables[link.table].links.push(id);
-            mapping.tables[link.table].joining.insert(link.column.clone());
+            mapping.tables[link.table].joining.extend(link.columns.iter().cloned());
         }
         for (name, spanned) in &file.tables {
             let table = &mapping.tables[mapping.table_ids[name]];
-            let joins = |link: &&LinkId| table.personal.contains(&mapping.links[**link].column);
-            if let Some(&link) = table.links.iter().find(joins) {
-                let column = &mapping.links[link].column;
+            if let Some(column) = table.personal.intersection(&table.joining).next() {
                 let problem = format!("`{column}` joins rows and cannot be in `personal`");
                 return self.fail(
                     spanned.span().start,
@@ -146,7 +156,12 @@ impl<'c> Check<'c> {
         }
         Ok(Table {
             name: name.to_owned(),
+            line: self.line(at),
             key: table.key.clone(),
+            compare: Compare {
+                trimmed: table.compare.by().contains(&CompareBy::Trimmed),
+                nocase: table.compare.by().contains(&CompareBy::Nocase),
+            },
             columns,
             personal: table.personal.iter().cloned().collect(),
             links: Vec::new(),
@@ -199,7 +214,7 @@ impl<'c> Check<'c> {
         }
         let program = &file.jq.program;
         let compiled =
-            Program::compile(definitions, program.get_ref(), &mapping.source, Limits::default());
+            Program::compile(definitions, program.get_ref(), mapping.names(), Limits::default());
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
@@ -242,13 +257,13 @@ impl<'c> Check<'c> {
             let problem = format!("a path has 1 to {DEEPEST} names, separated by dots");
             return self.fail(at, place, problem);
         }
-        let (direction, table_name, column) = match file {
+        let (direction, table_name, columns) = match file {
             EdgeFile {
-                many: Some(table), fk: Some(column), one: None, reference: None, ..
-            } => (Direction::Many, table, column),
+                many: Some(table), fk: Some(columns), one: None, reference: None, ..
+            } => (Direction::Many, table, columns.all()),
             EdgeFile {
-                one: Some(table), reference: Some(column), many: None, fk: None, ..
-            } => (Direction::One, table, column),
+                one: Some(table), reference: Some(columns), many: None, fk: None, ..
+            } => (Direction::One, table, columns.all()),
             _ => {
                 let problem = "write either `many` with `fk` or `one` with `ref`".to_owned();
                 return self.fail(at, place, problem);
@@ -266,7 +281,7 @@ impl<'c> Check<'c> {
             Direction::Many => (table, nodes[parent].table),
             Direction::One => (nodes[parent].table, table),
         };
-        let link = self.link(at, place, (names, named, column, file), mapping)?;
+        let link = self.link(at, place, (names, named, columns, file), mapping)?;
         let id = nodes.len();
         nodes[parent].children.push(id);
         nodes.push(Node {
@@ -285,30 +300,53 @@ impl<'c> Check<'c> {
         &self,
         at: usize,
         place: &str,
-        (table, named, column, file): (TableId, TableId, &str, &EdgeFile),
+        (table, named, columns, file): (TableId, TableId, &[String], &EdgeFile),
         mapping: &mut Mapping,
     ) -> Checked<LinkId> {
-        let name = &mapping.tables[table].name;
-        let Some(found) = mapping.tables[table].columns.get(column) else {
+        let (name, target) = (&mapping.tables[table].name, &mapping.tables[named]);
+        if target.key.len() != columns.len() {
             let problem = format!(
-                "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
-                quoted(name)
-            );
-            return self.fail(at, place, problem);
-        };
-        if found.mask == Mask::Hash {
-            let problem =
-                format!("`{column}` of `{name}` is hashed, so it names no row: keep it instead");
-            return self.fail(at, place, problem);
-        }
-        if mapping.tables[named].key.len() != 1 {
-            let problem = format!(
-                "the key of `{}` has several columns, one column cannot name its rows",
-                mapping.tables[named].name
+                "the key of `{}` has {} (`{}`): name as many here, in that order",
+                target.name,
+                match target.key.len() {
+                    1 => "one column".to_owned(),
+                    several => format!("{several} columns"),
+                },
+                target.key.join("`, `")
             );
             return self.fail(at, place, problem);
         }
-        let link = Link { table, column: column.to_owned(), prefix: file.prefix.clone() };
+        if file.prefix.is_some() && columns.len() > 1 {
+            let problem = "`prefix` goes with one column only".to_owned();
+            return self.fail(at, place, problem);
+        }
+        for (column, key) in columns.iter().zip(&target.key) {
+            let Some(found) = mapping.tables[table].columns.get(column) else {
+                let problem = format!(
+                    "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
+                    quoted(name)
+                );
+                return self.fail(at, place, problem);
+            };
+            if found.mask == Mask::Hash {
+                let problem = format!(
+                    "`{column}` of `{name}` is hashed, so it names no row: keep it instead"
+                );
+                return self.fail(at, place, problem);
+            }
+            let key_kind = target.columns.get(key).and_then(|key| key.kind);
+            let is_time = |kind: Option<ColumnType>| kind.is_some_and(ColumnType::is_time);
+            if found.kind != key_kind && (is_time(found.kind) || is_time(key_kind)) {
+                let problem = format!(
+                    "`{column}` of `{name}` and the key `{key}` of `{}` have different `types`, so \
+                     they would never be equal",
+                    target.name
+                );
+                return self.fail(at, place, problem);
+            }
+        }
+        let (columns, prefix) = (columns.to_vec(), file.prefix.clone());
+        let link = Link { table, columns, prefix, compare: target.compare };
         Ok(mapping.links.iter().position(|known| *known == link).unwrap_or_else(|| {
             mapping.links.push(link);
             mapping.links.len() - 1
@@ -356,10 +394,19 @@ fn fingerprint(parts: &[&str]) -> String {
     hex::encode(hash.finalize())
 }
 
+/// What the mirror holds would be different if this were. Which columns may be missing is no part of
+/// it: a column that is missing is stored as null in either case.
 fn mirror_fingerprint(mapping: &Mapping) -> String {
-    let tables: Vec<_> =
-        mapping.tables.iter().map(|table| (&table.name, &table.key, &table.columns)).collect();
+    let tables: Vec<String> = mapping.tables.iter().map(table_fingerprint).collect();
     let mut links: Vec<_> = (0..mapping.links.len()).map(|link| mapping.link_name(link)).collect();
     links.sort();
-    fingerprint(&[&mapping.unavailable, &format!("{tables:?}"), &format!("{links:?}")])
+    fingerprint(&[&mapping.unavailable, &tables.join("\n"), &format!("{links:?}")])
+}
+
+fn table_fingerprint(table: &Table) -> String {
+    let columns = table.columns.iter();
+    let columns = columns.map(|(name, Column { mask, kind, .. })| (name, mask, kind));
+    let columns: Vec<_> = columns.collect();
+    let Table { name, key, compare, .. } = table;
+    format!("{:?}", (name, key, columns, compare))
 }

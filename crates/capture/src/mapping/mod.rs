@@ -8,6 +8,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 pub(crate) use file::ColumnType;
 
 use crate::jq::Program;
-use crate::mask::LONGEST_KEY;
+use crate::mask::{Image, LONGEST_KEY};
+use crate::unavailable::Placeholder;
+use serde_json::Value;
 
 /// Why a mapping cannot be used: where in the file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +53,13 @@ pub struct Mapping {
     pub(crate) source: String,
     pub(crate) tables_from: String,
     pub(crate) unavailable: String,
+    pub(crate) unavailable_forms: Placeholder,
+    /// Tables not to be taken for mapped ones written in another case.
+    pub(crate) ignore: BTreeSet<String>,
     pub(crate) tables: Vec<Table>,
     pub(crate) table_ids: HashMap<String, TableId>,
+    /// The tables by their topics in small letters.
+    pub(crate) topics_in_small: HashMap<String, TableId>,
     pub(crate) links: Vec<Link>,
     pub(crate) aggregates: Vec<Aggregate>,
     /// Changes when what the mirror holds would be different.
@@ -73,7 +81,11 @@ pub(crate) type NodeId = usize;
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: String,
+    /// The line of the mapping file.
+    pub(crate) line: usize,
     pub(crate) key: Vec<String>,
+    /// How its keys are compared with each other and with the columns that name them.
+    pub(crate) compare: Compare,
     pub(crate) columns: BTreeMap<String, Column>,
     /// Columns that may speak of the person whose aggregate a row belongs to.
     pub(crate) personal: BTreeSet<String>,
@@ -86,6 +98,11 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// Whether its rows are roots of aggregates.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uses.iter().any(|(_, node)| *node == 0)
+    }
+
     /// Whether a column joins rows of this table to others.
     pub(crate) fn joins(&self, column: &str) -> bool {
         self.joining.contains(column)
@@ -110,29 +127,71 @@ pub(crate) enum Mask {
     Hash,
 }
 
-/// A column that names rows of another table. One index over it serves both directions: from a
+/// What makes no difference between two keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Compare {
+    /// Blanks at the end.
+    pub(crate) trimmed: bool,
+    /// Capital and small letters.
+    pub(crate) nocase: bool,
+}
+
+impl Compare {
+    /// The form that is the same for all texts between which there is no difference.
+    pub(crate) fn of(self, text: &str) -> Cow<'_, str> {
+        let trimmed = if self.trimmed { text.trim_end_matches(' ') } else { text };
+        if self.nocase { trimmed.to_lowercase().into() } else { trimmed.into() }
+    }
+}
+
+/// A part of a key as text: of a value that can be one.
+pub(crate) fn key_part(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A key as text: the plain value, or a JSON array of texts where it has several parts.
+pub(crate) fn key_of(parts: Vec<String>) -> String {
+    match <[String; 1]>::try_from(parts) {
+        Ok([single]) => single,
+        Err(several) => Value::from(several).to_string(),
+    }
+}
+
+/// The columns that name rows of another table. One index over them serves both directions: from a
 /// row to the rows that name it, and (by the row itself) to the row it names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) table: TableId,
-    pub(crate) column: String,
+    /// In the order of the key that they name.
+    pub(crate) columns: Vec<String>,
     pub(crate) prefix: Option<String>,
+    /// How the keys that they name are compared.
+    pub(crate) compare: Compare,
 }
 
 impl Link {
-    /// The key that a value of the column names.
-    pub(crate) fn target(&self, value: Option<&serde_json::Value>) -> Option<String> {
-        let text = match value? {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return None,
+    /// The key that a row names.
+    pub(crate) fn target(&self, image: &Image) -> Option<String> {
+        let part = |column: &String| {
+            let text = key_part(image.get(column)?)?;
+            let text = match &self.prefix {
+                None => text,
+                Some(prefix) => text.strip_prefix(prefix)?.to_owned(),
+            };
+            Some(if self.compare == Compare::default() {
+                text
+            } else {
+                self.compare.of(&text).into_owned()
+            })
         };
-        let key = match &self.prefix {
-            None => Some(text),
-            Some(prefix) => text.strip_prefix(prefix).map(str::to_owned),
-        };
+        let key = key_of(self.columns.iter().map(part).collect::<Option<_>>()?);
         // There is no row with a longer one.
-        key.filter(|key| key.len() <= LONGEST_KEY)
+        (key.len() <= LONGEST_KEY).then_some(key)
     }
 }
 
@@ -220,6 +279,55 @@ impl Mapping {
         check::Check::new(text, commands).mapping(file)
     }
 
+    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
+    /// command: otherwise an erasure could never reach them.
+    pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
+        let Some(person) = self.aggregates.iter().position(|one| one.command == person) else {
+            return Ok(());
+        };
+        let (root, name) = (self.aggregates[person].root, &self.aggregates[person].name);
+        let names_person = |aggregate: &Aggregate| {
+            aggregate.nodes.iter().any(|place| place.table == root && place.is_named_by_root())
+        };
+        // Aggregates that are listed in one that is tied are tied, too.
+        let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
+        tied[person] = true;
+        loop {
+            let before = tied.clone();
+            for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
+            {
+                for place in aggregate.nodes.iter().filter(|place| place.is_owned()) {
+                    let roots = self.aggregates.iter().enumerate();
+                    let roots =
+                        roots.filter(|(other, one)| one.root == place.table && *other != id);
+                    roots.for_each(|(other, _)| tied[other] = true);
+                }
+            }
+            if tied == before {
+                break;
+            }
+        }
+        let untied = self.tables.iter().find(|table| {
+            // What a row names is about itself where it is the root of an aggregate.
+            let reached = |&(id, node): &(AggregateId, NodeId)| {
+                let place = &self.aggregates[id].nodes[node];
+                tied[id] && (node == 0 || place.is_owned() || !table.is_root())
+            };
+            !table.personal.is_empty() && !table.uses.iter().any(reached)
+        });
+        let Some(table) = untied else { return Ok(()) };
+        Err(MappingError::Invalid {
+            line: table.line,
+            place: format!("tables.{}", table.name),
+            problem: format!(
+                "`personal` columns are emptied when the person is erased, but nothing ties these \
+                 rows to one: join `{}` by `one` to an aggregate's root row that has them, or take \
+                 them into the rows of `{name}`",
+                self.tables[root].name
+            ),
+        })
+    }
+
     /// The legacy system's name.
     pub fn source(&self) -> &str {
         &self.source
@@ -234,9 +342,53 @@ impl Mapping {
 
     /// How a link is named in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
-        let Link { table, column, prefix } = &self.links[link];
+        let Link { table, columns, prefix, compare } = &self.links[link];
         let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
-        format!("{}.{column}{prefix}", self.tables[*table].name)
+        let trimmed = if compare.trimmed { "~trimmed" } else { "" };
+        let nocase = if compare.nocase { "~nocase" } else { "" };
+        let columns = columns.join("+");
+        format!("{}.{columns}{prefix}{trimmed}{nocase}", self.tables[*table].name)
+    }
+
+    /// Whether the mapping says of a key's column what its values mean.
+    pub(crate) fn has_typed_keys(&self) -> bool {
+        let kind = |table: &Table, column| {
+            table.columns.get(column).is_some_and(|column: &Column| column.kind.is_some())
+        };
+        self.tables.iter().any(|table| table.key.iter().any(|column| kind(table, column)))
+    }
+
+    /// How a table's keys are made, for programs that make ids of keys.
+    pub(crate) fn names(&self) -> Names {
+        let exact = Compare::default();
+        let compared = self.tables.iter().filter(|table| table.compare != exact);
+        let compared = compared.map(|table| (table.name.clone(), table.compare));
+        Names { source: self.source.clone(), compared: compared.collect() }
+    }
+}
+
+/// What the ids of a legacy's aggregates are made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) source: String,
+    /// Tables whose keys are not compared character by character.
+    pub(crate) compared: HashMap<String, Compare>,
+}
+
+impl From<&str> for Names {
+    fn from(source: &str) -> Self {
+        Self { source: source.to_owned(), compared: HashMap::new() }
+    }
+}
+
+impl Names {
+    /// A key of a table in the form in which it is known.
+    pub(crate) fn key(&self, table: &str, key: String) -> String {
+        let Some(compare) = self.compared.get(table) else { return key };
+        match serde_json::from_str::<Vec<String>>(&key) {
+            Ok(parts) => key_of(parts.iter().map(|part| compare.of(part).into_owned()).collect()),
+            Err(_) => compare.of(&key).into_owned(),
+        }
     }
 }
 

@@ -89,7 +89,11 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "\"rows.product\"",
             "there are no rows at `rows`: say first what stands there",
         ),
-        ("one = \"product\"", "one = \"pair\"", "the key of `pair` has several columns"),
+        (
+            "one = \"product\"",
+            "one = \"pair\"",
+            "the key of `pair` has 2 columns (`a`, `b`): name as many here",
+        ),
         (
             "n: one",
             "n: two",
@@ -137,10 +141,14 @@ fn two_aggregates_cannot_share_a_root_or_a_command() {
 
 #[test]
 fn a_prefix_selects_the_rows_it_names() {
-    let link =
-        Link { table: 0, column: "origin".to_owned(), prefix: Some("sale.line,".to_owned()) };
-    let target = |value: serde_json::Value| link.target(Some(&value));
+    let link = Link {
+        table: 0,
+        columns: vec!["origin".to_owned()],
+        prefix: Some("sale.line,".to_owned()),
+        compare: Compare::default(),
+    };
+    let target = |value: Value| link.target(&Image::from_iter([("origin".to_owned(), value)]));
     assert_eq!(target("sale.line,12".into()), Some("12".to_owned()));
     assert_eq!(target("account.invoice.line,12".into()), None);
-    assert_eq!(target(serde_json::Value::Null), None);
+    assert_eq!(target(Value::Null), None);
 }

@@ -47,7 +47,10 @@ async fn a_crash_at_any_command_changes_nothing_in_the_end(
     #[case] engine: Engine,
     #[case] every: usize,
 ) {
-    let all = [Sizes { least: 2, most: 5, page: 4 }, Sizes { least: 6, most: 100, page: 100 }];
+    let all = [
+        Sizes { least: 2, most: 5, page: 4, bytes: 1_000 },
+        Sizes { least: 6, most: 100, page: 100, ..Sizes::default() },
+    ];
     for sizes in all {
         let mut whole = World::on(engine, MAPPING).await;
         whole.sizes = sizes;

@@ -288,10 +288,14 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
         ("nonsense", "feed.jsonl, line 5: the line is not JSON"),
         ("{\"a\":1}", "line 5: the line is not a Debezium record"),
         (
-            r#"{"topic":"other.public.x","key":{},"value":null}"#,
-            "topic `other.public.x` does not begin with `shop.public.`",
+            r#"{"topic":"shop.public.Sale","key":{},"value":null}"#,
+            "topic `shop.public.Sale`: the mapping has `shop.public.sale`",
         ),
         (r#"{"topic":"shop.public.sale","key":{"nr":1},"value":null}"#, "the key lacks a column"),
+        (
+            r#"{"topic":"shop.public.sale","key":null,"value":{"op":"t","source":{"lsn":99,"txId":99}}}"#,
+            "table `sale` was truncated",
+        ),
         (
             r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"u","after":{"id":1},"source":{"lsn":99,"txId":99}}}"#,
             "column `note` of `sale` is not in the record",
