@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::server::Data;
 
 mod quarantine;
+mod summary;
 
 fn in_data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/legacies").join(name)

@@ -181,19 +181,37 @@ fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
 
 /// A key to be ordered by: numbers by value, before texts, part by part.
 #[derive(PartialEq, Eq)]
-struct SortKey(Vec<String>);
+struct SortKey(Vec<SortPart>);
+
+#[derive(PartialEq, Eq)]
+struct SortPart {
+    text: String,
+    /// Most keys are whole numbers: they are read once, not at each comparison.
+    whole: Option<i128>,
+}
 
 impl SortKey {
     fn of(key: &str, composite: bool) -> Self {
-        let parts = composite.then(|| serde_json::from_str(key).ok()).flatten();
-        Self(parts.unwrap_or_else(|| vec![key.to_owned()]))
+        let parts: Option<Vec<String>> =
+            composite.then(|| serde_json::from_str(key).ok()).flatten();
+        let parts = parts.unwrap_or_else(|| vec![key.to_owned()]).into_iter();
+        Self(parts.map(|text| SortPart { whole: text.parse().ok(), text }).collect())
+    }
+}
+
+impl SortPart {
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self.whole, other.whole) {
+            (Some(one), Some(two)) => one.cmp(&two).then_with(|| self.text.cmp(&other.text)),
+            _ => numbers::compare(&self.text, &other.text),
+        }
     }
 }
 
 impl Ord for SortKey {
     fn cmp(&self, other: &Self) -> Ordering {
         let parts = self.0.iter().zip(&other.0);
-        let mut orders = parts.map(|(one, other)| numbers::compare(one, other));
+        let mut orders = parts.map(|(one, other)| one.compare(other));
         let first = orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal);
         first.then_with(|| self.0.len().cmp(&other.0.len()))
     }

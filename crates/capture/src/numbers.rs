@@ -17,12 +17,25 @@ const MOST_BYTES: usize = 800;
 /// its digits: `1200.0` is `1200`, `1e-7` is `0.0000001`. `None` if it is no decimal number, or one
 /// of too many digits.
 pub(crate) fn plain(number: &str) -> Option<String> {
+    let first = number.bytes().next()?;
+    let whole = number.bytes().skip(1).all(|byte| byte.is_ascii_digit());
+    if whole && (matches!(first, b'1'..=b'9') || number == "0") {
+        return Some(number.to_owned());
+    }
     let text = expanded(number)?;
     if !text.contains('.') {
         return Some(text);
     }
     let text = text.trim_end_matches('0').trim_end_matches('.');
     Some(if text == "-0" { "0".to_owned() } else { text.to_owned() })
+}
+
+/// Whether a text is a decimal number as it stands, without an exponent.
+pub(crate) fn is_expanded(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    text.len() <= LONGEST && !whole.is_empty() && is_digits(whole) && is_digits(decimals)
 }
 
 /// A number as decimal text without an exponent; its decimals stay as they are.
@@ -72,11 +85,14 @@ pub(crate) fn expanded(number: &str) -> Option<String> {
 /// Whether a JSON number is the double that it reads as: none of its digits is lost.
 pub(crate) fn is_a_double(number: &str, read: f64) -> bool {
     let digits = number.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
-    let digits: Vec<u8> = digits.filter(u8::is_ascii_digit).collect();
-    let first = digits.iter().position(|digit| *digit != b'0').unwrap_or(digits.len());
-    let last = digits.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-    if last.saturating_sub(first) <= CERTAIN {
-        return read.is_finite() && (read != 0.0 || first >= last);
+    let digits = digits.filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0');
+    let (mut count, mut zeros) = (0, 0);
+    for digit in digits {
+        count += 1;
+        zeros = if digit == b'0' { zeros + 1 } else { 0 };
+    }
+    if count - zeros <= CERTAIN {
+        return read.is_finite() && (read != 0.0 || count == 0);
     }
     // Some writers print more digits than are needed to read the same double back.
     let written = plain(number);

@@ -13,6 +13,8 @@ use uuid::Builder;
 pub(crate) struct Placeholder {
     /// As JSON texts: the text itself, its bytes in base64 and hexadecimal, its UUID.
     texts: Vec<String>,
+    /// The same as they are written in JSON.
+    quoted: Vec<String>,
     /// The bytes of the text as numbers, for arrays of numbers.
     numbers: Vec<u8>,
     /// The beginnings of those texts, without what JSON escapes.
@@ -41,11 +43,15 @@ impl Placeholder {
         };
         // An empty beginning is in every text: then each value is looked at.
         let marks = texts[..4].iter().map(plain).collect();
-        Self { texts: texts.into(), numbers, marks }
+        let quoted = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
+        Self { texts: texts.into(), quoted, numbers, marks }
     }
 
     /// Whether it is worth looking, by the text of a JSON value.
     pub(crate) fn may_stand_in(&self, raw: &str) -> bool {
+        if raw.starts_with('"') {
+            return self.quoted.iter().any(|form| form == raw);
+        }
         if raw.starts_with('[') && raw.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
             return true;
         }

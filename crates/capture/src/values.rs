@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::mapping::ColumnType;
-use crate::numbers::{expanded, is_a_double, of_bytes, plain};
+use crate::numbers::{expanded, is_a_double, is_expanded, of_bytes, plain};
 
 /// What is wrong with a value.
 pub(crate) type Problem = Cow<'static, str>;
@@ -104,14 +104,17 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
             plain(raw).map(Value::from).ok_or_else(|| "is a number of too many digits".into())
         }
         Value::String(text) => {
+            if is_expanded(&text) {
+                return Ok(Value::String(text));
+            }
             let known = text.trim_matches(' ');
+            if is_expanded(known) {
+                return Ok(Value::from(known));
+            }
             if ["NaN", "Infinity", "-Infinity", "infinity", "-infinity"].contains(&known) {
                 return Ok(Value::from(known));
             }
-            let is_plain = known.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-'));
             match expanded(known) {
-                // As it is written, for texts that are what is asked for.
-                Some(_) if is_plain => Ok(Value::from(known)),
                 Some(text) => Ok(Value::from(text)),
                 None => Err("is a text that is no decimal: set `decimal.handling.mode=string` in \
                              the connector, or give its type as `{ precise = DECIMALS }` if the \

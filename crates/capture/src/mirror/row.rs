@@ -1,8 +1,9 @@
 //! One row of the mirror, and how a change meets it.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::debezium::SnapshotMark;
@@ -25,7 +26,7 @@ pub(crate) struct Row {
 }
 
 /// The change that a row's state is from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stamp(
     /// When it happened, in milliseconds since 1970-01-01 UTC.
     pub(crate) i64,
@@ -34,12 +35,40 @@ pub(crate) struct Stamp(
     /// Whether it is of a snapshot.
     pub(crate) bool,
     /// Positions of earlier changes that happened in the same millisecond.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) Vec<i64>,
 );
 
 /// How many changes of one row in one millisecond are remembered.
 const AT_ONCE: usize = 100;
+
+/// As the mirror keeps it: time, transaction (`-` if there is none), `s` for a snapshot or `c` for a
+/// change, then positions.
+impl fmt::Display for Stamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(time, transaction, of_snapshot, positions) = self;
+        write!(formatter, "{time} ")?;
+        match transaction {
+            Some(transaction) => write!(formatter, "{transaction}")?,
+            None => formatter.write_str("-")?,
+        }
+        formatter.write_str(if *of_snapshot { " s" } else { " c" })?;
+        positions.iter().try_for_each(|position| write!(formatter, " {position}"))
+    }
+}
+
+impl FromStr for Stamp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(' ');
+        let read = |part: Option<&str>| part.and_then(|part| part.parse::<i64>().ok());
+        let time = read(parts.next()).ok_or("it has no time")?;
+        let transaction = read(parts.next());
+        let of_snapshot = parts.next() == Some("s");
+        let positions = parts.map(|part| part.parse().map_err(|_| "a position is no number"));
+        Ok(Self(time, transaction, of_snapshot, positions.collect::<Result<_, _>>()?))
+    }
+}
 
 impl Stamp {
     fn of(known: Option<&Row>, change: &Change) -> Self {
@@ -324,6 +353,13 @@ mod tests {
         let row = fold(&[Change { snapshot: Within, ..taken }]);
         let later = Change { snapshot: Within, timestamp_ms: 7_000, ..change(1, Some(2), None) };
         assert_eq!(merge(row.as_ref(), &later), Merged::WentBack);
+    }
+
+    #[test]
+    fn a_stamp_is_read_as_it_is_written() {
+        for stamp in [Stamp(7, Some(3), false, vec![]), Stamp(0, None, true, vec![-1, 5])] {
+            assert_eq!(stamp.to_string().parse(), Ok(stamp));
+        }
     }
 
     #[test]

@@ -80,11 +80,18 @@ impl Mirror {
             self.rows.extend(keys.into_iter().map(|key| ((table, key), None)));
             for stored in stored {
                 let image: Option<Image> = stored.json("image")?;
+                let stamp: Option<String> = stored.get("stamp")?;
+                let stamp = stamp.map(|text| {
+                    text.parse().map_err(|reason| DatabaseError::Damaged {
+                        column: "stamp".to_owned(),
+                        reason,
+                    })
+                });
                 let row = Row {
                     position: stored.get("position")?,
                     size: image.as_ref().map_or(0, weight),
                     image,
-                    stamp: stored.json("stamp")?,
+                    stamp: stamp.transpose()?,
                     carried: stored.json::<Option<_>>("carried")?.unwrap_or_default(),
                 };
                 self.rows.insert((table, stored.get("key")?), Some(Arc::new(row)));
@@ -147,7 +154,7 @@ impl Mirror {
             };
             let image = row.image.as_ref().map(Document);
             let carried = (!row.carried.is_empty()).then_some(Document(&row.carried));
-            let stamp = row.stamp.as_ref().map(Document);
+            let stamp = row.stamp.as_ref().map(ToString::to_string);
             rows.push((&mapping.tables[table].name, id.1, row.position, image, carried, stamp));
         }
         let (mut added, mut removed) = (Vec::new(), Vec::new());
