@@ -22,8 +22,6 @@ use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
 #[cfg(feature = "import")]
 use crate::quarantine;
-#[cfg(feature = "import")]
-use crate::quarantine::QuarantineCommand;
 use crate::{
     asyncapi, contracts, descriptors, events, modules, openapi, output, parked, projections, serve,
     telemetry,
@@ -142,10 +140,7 @@ enum Command {
     },
     /// Look after the imported aggregates that could not be understood or taken
     #[cfg(feature = "import")]
-    Quarantine {
-        #[command(subcommand)]
-        command: QuarantineCommand,
-    },
+    Quarantine(quarantine::Arguments),
     /// Hand a module over to a service of its own, or back; write the service's workspace
     #[cfg(feature = "extract")]
     Extract(extract::Arguments),
@@ -273,7 +268,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
         #[cfg(feature = "import")]
-        Command::Quarantine { command } => quarantine::run(&configuration, command).await,
+        Command::Quarantine(asked) => quarantine::run(&configuration, asked).await,
         #[cfg(feature = "extract")]
         Command::Extract(arguments) => extract::run(&arguments).await,
         #[cfg(feature = "bench")]

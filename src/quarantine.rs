@@ -18,9 +18,16 @@ use crate::interruption::Interruption;
 use crate::registry::capture as mirroring;
 use crate::{import, output};
 
+/// Options of `bascule quarantine`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: QuarantineCommand,
+}
+
 /// What can be done with it.
 #[derive(Debug, Subcommand)]
-pub enum QuarantineCommand {
+enum QuarantineCommand {
     /// List what is in quarantine
     List {
         /// Of one legacy system only, by its name in the mapping
@@ -74,7 +81,7 @@ pub enum QuarantineCommand {
 
 /// Names one aggregate.
 #[derive(Debug, Args)]
-pub struct Which {
+struct Which {
     /// The kind of aggregate, by its name in the mapping
     aggregate: String,
     /// Its key in the legacy
@@ -90,7 +97,7 @@ const PAGE: usize = 500;
 /// Carries out the command.
 pub async fn run(
     configuration: &Configuration,
-    command: QuarantineCommand,
+    Arguments { command }: Arguments,
 ) -> anyhow::Result<ExitCode> {
     if let QuarantineCommand::Discard { yes: false, .. } = command {
         let hint = "a discarded aggregate is sent only when its rows change again: say --yes if \

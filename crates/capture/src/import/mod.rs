@@ -57,7 +57,7 @@ pub(crate) struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { least: 1_000, most: 4_000, page: 500, bytes: 8 << 20 }
+        Self { least: 1_000, most: 4_000, page: 500, bytes: 4 << 20 }
     }
 }
 
