@@ -2,7 +2,7 @@
 //! error that says what to do, and never a loss without a word.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use database::Engine;
@@ -19,7 +19,7 @@ fn in_data(name: &str) -> PathBuf {
 }
 
 /// Imports a file by a mapping, with further arguments.
-fn import(data: &Data, mapping: &PathBuf, file: &PathBuf, arguments: &[&str]) -> Output {
+fn import(data: &Data, mapping: &Path, file: &Path, arguments: &[&str]) -> Output {
     let (mapping, file) = (mapping.to_str().unwrap(), file.to_str().unwrap());
     let mut all = vec!["import", "--mapping", mapping, "--format", "debezium"];
     all.extend_from_slice(arguments);

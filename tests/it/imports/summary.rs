@@ -78,7 +78,7 @@ fn personal_columns_that_no_erasure_could_reach_are_refused() {
 }
 
 /// The most memory, in MiB, that an import of this feed takes.
-fn peak(data: &Data, file: &PathBuf) -> u64 {
+async fn peak(data: &Data, file: &Path) -> u64 {
     let mut import = data.bascule();
     import.args(["import", "--format", "debezium", "--json", "--mapping"]);
     import.arg(in_data("mini.toml")).arg(file).stdout(std::process::Stdio::null());
@@ -96,14 +96,14 @@ fn peak(data: &Data, file: &PathBuf) -> u64 {
             return most;
         }
         assert!(begun.elapsed() < 5 * PATIENCE, "the import does not end");
-        std::thread::sleep(Duration::from_millis(20));
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// One order that gets a line in each of many transactions: its document is large, and there are
 /// many of it. `make bench-import` has it and others at length.
-#[test]
-fn many_states_of_a_large_document_take_bounded_memory() {
+#[tokio::test]
+async fn many_states_of_a_large_document_take_bounded_memory() {
     let data = Data::new();
     let mut feed = Feed::default();
     let order = json!({ "client": 7, "total": "1.00", "jour": 19_000, "maj": 1, "etiq": null, "doc": null });
@@ -111,7 +111,7 @@ fn many_states_of_a_large_document_take_bounded_memory() {
     for line in 1..=700 {
         feed.put("ligne", line, json!({ "cde": 1, "art": format!("{line:0200}") }));
     }
-    let peak = peak(&data, &feed.write(&data, "feed.jsonl"));
+    let peak = peak(&data, &feed.write(&data, "feed.jsonl")).await;
     assert!(peak > 10, "nothing was measured");
     assert!(peak < 300, "{peak} MiB");
 }
