@@ -62,7 +62,7 @@ test-cancel: ## cut every operation off at every await, and stop servers under l
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --stress-count $(or $(ROUNDS),40) \
 		-E 'test(cancelling::) or binary(cancelled_operations) or test(pool::tests::) or test(a_server_that_stops_hands_over)'
 
-test-walk: ## triples of commands and long random stories, on both engines (ROUNDS=1, SEED=)
+test-walk: ## all pairs and triples of commands and long random stories, on both engines (ROUNDS=1, SEED=)
 	@printf '\n==> Walking the commands at length\n'
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --profile crash --no-capture \
 		--run-ignored ignored-only -E 'binary(it) and test(walk::)'

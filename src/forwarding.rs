@@ -55,15 +55,16 @@ impl Routes {
         Ok(Self { forwarding: Forwarding::new(routes)?, following })
     }
 
-    /// Follows the changes until it is told to stop.
+    /// Follows the changes until it is told to stop, though a database does not answer.
     pub async fn follow(self, shutdown: CancellationToken) {
+        shutdown.run_until_cancelled(self.follow_on()).await;
+    }
+
+    async fn follow_on(&self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                _ = ticks.tick() => {}
-            }
+            ticks.tick().await;
             for followed in &self.following {
                 if let Err(error) = followed.look().await {
                     let module = followed.module;

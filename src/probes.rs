@@ -12,7 +12,7 @@ use kernel::projection::Progress;
 use kernel::store::EventStore;
 use kernel::subscription::SubscriptionState;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tokio::sync::{OnceCell, watch};
 
 /// What the probes look at.
@@ -82,6 +82,8 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     if probes.stopping.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
     }
+    // Before the end of the log, which grows meanwhile.
+    let positions = running.positions();
     let head = match running.store.head().await {
         Ok(head) => head,
         Err(error) => return not_ready("store unavailable", error.into()),
@@ -90,40 +92,112 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
         return not_ready("store cannot be written to", error.into());
     }
     NOT_READY.ends("/readyz");
-    let projections: serde_json::Map<_, _> = running
-        .projections
-        .iter()
-        .map(|(name, progress)| {
-            let position = progress.position();
-            let lag = lag::behind(head, position);
-            (name.clone(), json!({ "position": position, "lag_events": lag }))
-        })
-        .collect();
-    // A log that went back may end before where it ended then.
-    let wanted = running.head_at_start.min(head);
-    let mut positions = running.projections.iter().map(|(_, progress)| progress.position());
-    let caught_up = positions.clone().all(|position| position >= wanted);
-    let is_ahead = positions.any(|position| lag::behind(head, position) < 0);
-    let states = running.subscriptions.iter();
-    let subscriptions: serde_json::Map<_, _> =
-        states.clone().map(|(name, state)| (name.clone(), described(&state.borrow()))).collect();
-    // A projection that has more than the log is about to be told so; until then it is not told here.
-    let in_trouble = is_ahead || states.clone().any(|(_, state)| is_trouble(&state.borrow()));
-    let status = match (caught_up, in_trouble) {
-        (true, false) => "ready",
-        (true, true) => "subscriptions in trouble",
-        (false, _) => "catching up",
-    };
-    let body = json!({
-        "status": status,
-        "head": head,
-        "projections": projections,
-        "subscriptions": subscriptions,
-    });
-    if caught_up && !in_trouble {
-        HttpResponse::Ok().json(body)
+    let readiness = running.readiness(&positions, head);
+    if readiness == Readiness::Ready {
+        HttpResponse::Ok().json(running.described(readiness, &positions, head))
     } else {
-        HttpResponse::ServiceUnavailable().json(body)
+        HttpResponse::ServiceUnavailable().json(running.described(readiness, &positions, head))
+    }
+}
+
+/// Whether requests are welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readiness {
+    Ready,
+    CatchingUp,
+    InTrouble,
+    /// Subscriptions have seen more than the log has, or another log.
+    WentBack,
+}
+
+impl Readiness {
+    fn status(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::CatchingUp => "catching up",
+            Self::InTrouble => "subscriptions in trouble",
+            Self::WentBack => "the log went back",
+        }
+    }
+}
+
+/// Why subscriptions stop.
+const WENT_BACK: &str = "the event store was restored to an earlier state or replaced, or a failover lost \
+                         its end: the subscriptions that had read further have stopped";
+/// What makes them go on.
+const MENDED_BY: &str = "bascule projections rebuild --all";
+
+impl Running {
+    /// How far each projection is. One that stopped before it read anything is not told: its checkpoint is
+    /// of a log that is gone.
+    fn positions(&self) -> Vec<(&str, Position)> {
+        let positions =
+            self.projections.iter().map(|(name, progress)| (name.as_str(), progress.position()));
+        positions.filter(|(name, position)| *position > 0 || !self.has_stopped(name)).collect()
+    }
+
+    /// Whether a projection's subscription has stopped, whose name has the version as well.
+    fn has_stopped(&self, projection: &str) -> bool {
+        self.subscriptions.iter().any(|(name, state)| {
+            let version = name.strip_prefix(projection);
+            version.is_some_and(|version| version.starts_with(".v")) && is_stopped(state)
+        })
+    }
+
+    fn readiness(&self, positions: &[(&str, Position)], head: Position) -> Readiness {
+        let mut states = self.subscriptions.iter().map(|(_, state)| state.borrow());
+        // A projection that has more than the log is about to be told so.
+        let went_back = positions.iter().any(|(_, position)| *position > head)
+            || self.subscriptions.iter().any(|(_, state)| is_stopped(state));
+        // A log that went back may end before where it ended at the start.
+        let wanted = self.head_at_start.min(head);
+        if went_back {
+            Readiness::WentBack
+        } else if positions.iter().any(|(_, position)| *position < wanted) {
+            Readiness::CatchingUp
+        } else if states.any(|state| matches!(*state, SubscriptionState::Interrupted(_))) {
+            // One that another replica runs is none of this one's trouble.
+            Readiness::InTrouble
+        } else {
+            Readiness::Ready
+        }
+    }
+
+    fn described(
+        &self,
+        readiness: Readiness,
+        positions: &[(&str, Position)],
+        head: Position,
+    ) -> Value {
+        let projections: Map<_, _> = positions
+            .iter()
+            .map(|(name, position)| {
+                let lag = lag::behind(head, *position);
+                ((*name).to_owned(), json!({ "position": position, "lag_events": lag }))
+            })
+            .collect();
+        let states = self.subscriptions.iter();
+        let subscriptions: Map<_, _> = states
+            .map(|(name, state)| {
+                let described = match &*state.borrow() {
+                    // Why, and what mends it, is told once for all.
+                    SubscriptionState::Stopped(_) => json!({ "state": "stopped" }),
+                    other => described(other),
+                };
+                (name.clone(), described)
+            })
+            .collect();
+        let mut body = json!({
+            "status": readiness.status(),
+            "head": head,
+            "projections": projections,
+            "subscriptions": subscriptions,
+        });
+        if readiness == Readiness::WentBack {
+            body["why"] = WENT_BACK.into();
+            body["mended_by"] = MENDED_BY.into();
+        }
+        body
     }
 }
 
@@ -138,14 +212,12 @@ fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {
     HttpResponse::ServiceUnavailable().json(json!({ "status": status, "why": why }))
 }
 
-/// Whether a subscription is such that requests should go elsewhere. One that another replica runs
-/// is not.
-fn is_trouble(state: &SubscriptionState) -> bool {
-    matches!(state, SubscriptionState::Interrupted(_) | SubscriptionState::Stopped(_))
+fn is_stopped(state: &watch::Receiver<SubscriptionState>) -> bool {
+    matches!(*state.borrow(), SubscriptionState::Stopped(_))
 }
 
 /// A subscription's state as clients see it.
-pub fn described(state: &SubscriptionState) -> serde_json::Value {
+pub fn described(state: &SubscriptionState) -> Value {
     match state {
         SubscriptionState::Starting => json!({ "state": "starting" }),
         SubscriptionState::Running => json!({ "state": "running" }),

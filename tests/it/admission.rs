@@ -6,6 +6,7 @@ use database::Engine;
 use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
+use testkit::postgres::connect;
 
 use crate::server::{Data, PATIENCE, Server, order};
 
@@ -100,6 +101,22 @@ async fn orders_are_refused_while_a_policy_is_behind_and_admitted_once_it_has_ca
     // Tried again and again, they wait for something out of reach: that is no reason to refuse.
     place_until(&server, &customer, "sandbox:ok", StatusCode::CREATED).await;
     let_invoices_go(&data).await;
+    let (_, placed) = place_until(&server, &customer, "sandbox:ok", StatusCode::CREATED).await;
+    server.order_is(placed["id"].as_str().unwrap(), "confirmed").await;
+}
+
+/// The sandbox keeps its books in this process: what waits for them waits for its turn.
+#[tokio::test]
+async fn orders_are_refused_while_payments_wait_for_the_books_of_the_sandbox() {
+    let data = Data::on(Engine::Postgres).await;
+    let server = data.serve_with(&[SHORT, ("BASCULE_PAYMENTS__CONCURRENT_CHARGES", "1")]);
+    let customer = server.register_customer("ada@exemple.fr").await;
+    let mut books = connect(&data.store()).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE sandbox.charge").execute(&mut books).await.unwrap();
+    let (_, refused) =
+        place_until(&server, &customer, "sandbox:ok", StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(refused["type"], "/problems/backlog", "{refused}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut books).await.unwrap();
     let (_, placed) = place_until(&server, &customer, "sandbox:ok", StatusCode::CREATED).await;
     server.order_is(placed["id"].as_str().unwrap(), "confirmed").await;
 }

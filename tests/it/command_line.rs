@@ -231,7 +231,7 @@ async fn after_the_store_was_replaced_the_server_is_not_ready_and_says_what_to_d
     let server = data.serve();
     server
         .until_admin_is("/readyz", 503, |body| {
-            body.contains("bascule projections rebuild customers.directory.v1")
+            body.contains("the log went back") && body.contains("bascule projections rebuild --all")
         })
         .await;
 }

@@ -20,5 +20,6 @@ mod proofs;
 mod saga;
 mod scaffold;
 mod server;
+mod stopping;
 mod walk;
 mod wire;

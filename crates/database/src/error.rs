@@ -122,6 +122,9 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Io(_)
+        // The server, or what stands before it, does not speak as it should: one that was cut off in
+        // the middle of connecting, say. Another connection may do.
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::InvalidSavePointStatement
         | sqlx::Error::BeginFailed => true,

@@ -39,6 +39,7 @@ mod place;
 mod pool;
 mod postgres;
 pub mod read_model;
+mod remembered;
 mod row;
 mod scrubbing;
 mod sqlite;
@@ -65,6 +66,7 @@ use postgres::PostgresPools;
 pub use postgres::{
     migrate_postgres, postgres_options, postgres_pool_options, postgres_pool_options_if,
 };
+use remembered::Remembered;
 pub use row::{FromSql, Row};
 use sqlite::SqlitePools;
 pub use sqlite::{migrate, sqlite_options};
@@ -189,14 +191,23 @@ impl Database {
         Ok(Self { pools, source: Arc::new(source) })
     }
 
+    /// What is remembered of tables that may go back under this process: those in PostgreSQL.
+    fn remembered(&self) -> Option<&Remembered> {
+        match &self.pools {
+            Pools::Sqlite(_) => None,
+            Pools::Postgres(pools) => Some(&pools.remembered),
+        }
+    }
+
     /// Begins a statement that reads.
     pub fn query(&self, statement: &Statement) -> Query<'_> {
         match &self.pools {
             Pools::Sqlite(pools) => {
-                Query::on_sqlite(Connections::Pool(pools.readers.statements()), statement)
+                Query::on_sqlite(Connections::Pool(pools.readers.statements(), None), statement)
             }
             Pools::Postgres(pools) => {
-                Query::on_postgres(Connections::Pool(&pools.readers), statement)
+                let remembered = Some(&*pools.remembered);
+                Query::on_postgres(Connections::Pool(&pools.readers, remembered), statement)
             }
         }
     }
@@ -206,10 +217,11 @@ impl Database {
     pub fn write(&self, statement: &Statement) -> Query<'_> {
         match &self.pools {
             Pools::Sqlite(pools) => {
-                Query::on_sqlite(Connections::Pool(pools.writer.statements()), statement)
+                Query::on_sqlite(Connections::Pool(pools.writer.statements(), None), statement)
             }
             Pools::Postgres(pools) => {
-                Query::on_postgres(Connections::Pool(pools.writers.statements()), statement)
+                let (writers, remembered) = (pools.writers.statements(), &*pools.remembered);
+                Query::on_postgres(Connections::Pool(writers, Some(remembered)), statement)
             }
         }
     }
@@ -218,7 +230,7 @@ impl Database {
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         Ok(match &self.pools {
             Pools::Sqlite(pools) => pools.writer.begin("BEGIN IMMEDIATE").await?.into(),
-            Pools::Postgres(pools) => pools.writers.begin("BEGIN").await?.into(),
+            Pools::Postgres(pools) => pools.begin("BEGIN").await?.into(),
         })
     }
 
@@ -230,7 +242,7 @@ impl Database {
         const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
         Ok(match &self.pools {
             Pools::Sqlite(_) => self.begin().await?,
-            Pools::Postgres(pools) => pools.writers.begin(BEGIN).await?.into(),
+            Pools::Postgres(pools) => pools.begin(BEGIN).await?.into(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! A module's database in PostgreSQL: a schema of its own in the database that the URL names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -9,6 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use crate::migrations::{Attempts, complete};
 use crate::place::checked_name;
+use crate::remembered::{Remembered, went_back};
 use crate::{DatabaseError, DatabaseOptions, Transactions};
 
 const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
@@ -30,6 +32,8 @@ pub(crate) struct PostgresPools {
     pub(crate) writers: Transactions<Postgres>,
     /// For statements: nothing is ever begun on them.
     pub(crate) readers: PgPool,
+    /// What is remembered of the tables, compared with every new connection.
+    pub(crate) remembered: Arc<Remembered>,
 }
 
 /// How connections to a schema are opened: tables are found there and nowhere else, and the server
@@ -163,8 +167,14 @@ impl PostgresPools {
                 milliseconds(options.idle_in_transaction_timeout),
             ),
         ]);
+        let remembered = Arc::new(Remembered::default());
         let pool = |most| {
+            let remembered = Arc::clone(&remembered);
             postgres_pool_options()
+                .after_connect(move |connection, _| {
+                    let remembered = Arc::clone(&remembered);
+                    Box::pin(async move { remembered.compare(connection).await })
+                })
                 .max_connections(most)
                 .min_connections(0)
                 .acquire_timeout(options.acquire_timeout)
@@ -173,7 +183,17 @@ impl PostgresPools {
         };
         let writers = Transactions::on_postgres(pool(options.writers), limited.clone());
         let readers = pool(options.readers).connect_lazy_with(limited);
-        Ok(Self { schema, writers, readers })
+        Ok(Self { schema, writers, readers, remembered })
+    }
+
+    /// Begins a transaction, unless its connection sees the tables as they were before.
+    pub(crate) async fn begin(
+        &self,
+        statement: &'static str,
+    ) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+        let incarnation = self.remembered.incarnation();
+        let begun = self.writers.begin(statement).await?;
+        if self.remembered.incarnation() == incarnation { Ok(begun) } else { Err(went_back()) }
     }
 
     pub(crate) async fn close(&self) {

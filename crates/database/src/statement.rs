@@ -6,6 +6,7 @@ use sqlx::query::Query as SqlxQuery;
 use sqlx::sqlite::Sqlite;
 use sqlx::{Arguments as _, Encode, IntoArguments, Pool, Type};
 
+use crate::remembered::{Remembered, went_back};
 use crate::row::{FromSql, Row};
 use crate::{DatabaseError, Engine};
 
@@ -161,8 +162,8 @@ impl<'c> Query<'c> {
 
 /// What a statement runs on.
 pub(crate) enum Connections<'c, DB: sqlx::Database> {
-    /// The next one that is free.
-    Pool(&'c Pool<DB>),
+    /// The next one that is free; it must not see tables that went back while it was waited for.
+    Pool(&'c Pool<DB>, Option<&'c Remembered>),
     /// That of a transaction, and whether a statement of it has failed.
     Transaction(&'c mut DB::Connection, &'c mut bool),
 }
@@ -180,7 +181,14 @@ macro_rules! run {
         let query: SqlxQuery<'_, DB, DB::Arguments> =
             sqlx::query_with($bound.text, $bound.arguments);
         match $bound.on {
-            Connections::Pool(pool) => query.$method(pool).await,
+            Connections::Pool(pool, remembered) => {
+                let incarnation = remembered.map(Remembered::incarnation);
+                let mut connection = pool.acquire().await?;
+                if remembered.map(Remembered::incarnation) != incarnation {
+                    return Err(went_back());
+                }
+                query.$method(&mut *connection).await
+            }
             Connections::Transaction(connection, has_failed) => {
                 let had_failed = std::mem::replace(has_failed, true);
                 let outcome = query.$method(connection).await;

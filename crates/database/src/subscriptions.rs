@@ -14,6 +14,7 @@ use kernel::event::Position;
 use kernel::lease::{Lease, LeaseStatus};
 use kernel::seams::new_id;
 use kernel::store::BoxError;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::statements::STATEMENTS;
@@ -23,6 +24,7 @@ use self::statements::{
     REQUEST_REPLAY, RESET, SEIZE, STATUS, STATUSES, STOP, TAKE_LOG, TELL_WAITING, UNPARK, WIDEN,
 };
 pub(crate) use self::statements::{FORGET_ANSWERS, PARKED, UNPARK_ALL};
+use crate::remembered::Remembered;
 use crate::{Database, DatabaseError, Row, Transaction};
 
 impl From<DatabaseError> for CheckpointError {
@@ -137,6 +139,12 @@ pub(crate) async fn insert_parked(
 }
 
 impl Database {
+    fn note(&self, subscription: &str, position: Position) {
+        if let Some(remembered) = self.remembered() {
+            remembered.note(subscription, position);
+        }
+    }
+
     /// Takes the lease away from whoever has it, for `ttl`: for who is about to replace what the
     /// subscription made. Until then nobody moves its checkpoint.
     pub(crate) async fn seize(
@@ -238,12 +246,14 @@ impl SubscriptionStore for Database {
         let acquire = self.write(&ACQUIRE).bind(subscription).bind(owner).bind(token);
         let acquired = acquire.bind(ttl.as_secs_f64()).fetch_all().await?;
         let Some(row) = acquired.first() else { return Ok(None) };
+        let checkpoint = checkpoint(row)?;
+        self.note(subscription, checkpoint.position);
         Ok(Some(Lease {
             subscription: subscription.to_owned(),
             owner: owner.to_owned(),
             token,
             ttl,
-            checkpoint: checkpoint(row)?,
+            checkpoint,
             families: row.json("families")?,
         }))
     }
@@ -288,11 +298,27 @@ impl SubscriptionStore for Database {
     ) -> Result<Transaction, CheckpointError> {
         let mut transaction = self.begin_derived().await?;
         Self::fence(&mut transaction, lease, from, to).await?;
+        transaction.moves = Some((lease.subscription.clone(), to.position));
         Ok(transaction)
     }
 
-    async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {
-        Ok(transaction.commit().await?)
+    async fn commit(&self, mut transaction: Transaction) -> Result<(), CheckpointError> {
+        let moves = transaction.moves.take();
+        transaction.commit().await?;
+        if let Some((subscription, position)) = moves {
+            self.note(&subscription, position);
+        }
+        Ok(())
+    }
+
+    fn entrust(&self, subscription: &str, position: watch::Sender<Position>) {
+        if let Some(remembered) = self.remembered() {
+            remembered.entrust(subscription, position);
+        }
+    }
+
+    fn watch_tables(&self) -> watch::Receiver<u64> {
+        self.remembered().map_or_else(|| watch::channel(0).1, Remembered::watch)
     }
 
     async fn status(
@@ -310,7 +336,11 @@ impl SubscriptionStore for Database {
 
     async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError> {
         let row = self.query(&CHECKPOINT).bind(subscription).fetch_optional().await?;
-        Ok(row.as_ref().map(checkpoint).transpose()?)
+        let checkpoint = row.as_ref().map(checkpoint).transpose()?;
+        if let Some(checkpoint) = &checkpoint {
+            self.note(subscription, checkpoint.position);
+        }
+        Ok(checkpoint)
     }
 
     async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError> {

@@ -1,5 +1,6 @@
 //! Transactions on either engine.
 
+use kernel::event::Position;
 use sqlx::postgres::Postgres;
 use sqlx::sqlite::Sqlite;
 
@@ -13,6 +14,8 @@ pub struct Transaction {
     /// Whether a statement of it has failed. PostgreSQL would answer COMMIT with ROLLBACK then, and
     /// nobody would notice.
     has_failed: bool,
+    /// The subscription whose checkpoint it moves, and where to.
+    pub(crate) moves: Option<(String, Position)>,
 }
 
 #[derive(Debug)]
@@ -23,13 +26,13 @@ pub(crate) enum Open {
 
 impl From<sqlx::Transaction<'static, Sqlite>> for Transaction {
     fn from(open: sqlx::Transaction<'static, Sqlite>) -> Self {
-        Self { open: Open::Sqlite(open), has_failed: false }
+        Self { open: Open::Sqlite(open), has_failed: false, moves: None }
     }
 }
 
 impl From<sqlx::Transaction<'static, Postgres>> for Transaction {
     fn from(open: sqlx::Transaction<'static, Postgres>) -> Self {
-        Self { open: Open::Postgres(open), has_failed: false }
+        Self { open: Open::Postgres(open), has_failed: false, moves: None }
     }
 }
 

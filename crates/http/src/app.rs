@@ -11,7 +11,7 @@ use actix_web::http::Method;
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, Error, HttpMessage as _, HttpRequest, web};
-use kernel::outage::{Outage, milliseconds};
+use kernel::outage::{Outage, milliseconds, with_sources};
 use tracing::Instrument as _;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::PathItem;
@@ -167,7 +167,7 @@ fn log(problem: &Problem) {
     };
     let error: &(dyn std::error::Error + 'static) = &**source;
     if problem.document().status == 500 {
-        tracing::error!(error, "the server failed");
+        tracing::error!(error = with_sources(error), "the server failed");
     } else {
         FAILING.occurs("", error);
     }

@@ -240,6 +240,7 @@ pub mod hosts;
 pub mod idempotency;
 pub mod json;
 mod legacy;
+mod line;
 pub mod module;
 pub mod openapi;
 pub mod paging;
@@ -259,6 +260,7 @@ pub use hosts::{HostName, Hosts};
 pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, Owner};
+pub use line::QuantityOfLine;
 pub use module::{Configure, Module};
 pub use openapi::{
     CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,

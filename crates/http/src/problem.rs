@@ -20,6 +20,7 @@ use kernel::execution::ExpectedAt;
 use kernel::store::BoxError;
 use serde_json::{Map, Value};
 
+pub(crate) use self::document::WHOLE_BODY;
 use self::document::shortened;
 pub use self::document::{FieldError, ProblemDocument};
 pub use self::kind::ProblemKind;
@@ -74,6 +75,7 @@ impl Problem {
     /// Fields of the body are invalid (422).
     pub fn validation(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            [one] if one.field == WHOLE_BODY => format!("The body is invalid: {}.", one.message),
             [one] => format!("The field {} is invalid: {}.", one.field, one.message),
             several => format!("{} fields are invalid.", several.len()),
         };
@@ -111,7 +113,16 @@ impl Problem {
     /// them where the request named several or none.
     pub fn precondition_failed(expected: &ExpectedAt, actual: Option<Revision>) -> Self {
         let found = actual.map_or("none".to_owned(), |actual| actual.to_string());
-        Self::new(ProblemKind::PreconditionFailed, format!("Expected {expected}, found {found}."))
+        let detail = if expected.revisions().is_empty() {
+            format!(
+                "No entity tag in If-Match can match: weak tags (W/\"…\") never do, and tags of other \
+                 servers name no revision. Send the ETag of an answer as it is, without W/. Found: \
+                 {found}."
+            )
+        } else {
+            format!("Expected {expected}, found {found}.")
+        };
+        Self::new(ProblemKind::PreconditionFailed, detail)
             .with(
                 "expected",
                 match expected.revisions() {

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
 
-use crate::problem::{FieldError, Problem};
+use crate::problem::{FieldError, Problem, WHOLE_BODY};
 
 /// Reads an object from JSON text: 400 when the text is no JSON, 422 when it is not such an object.
 pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         // serde would take an array for an object, field by field.
         let IgnoredAny = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
-        return Err(Problem::invalid_field(".", "type", "expected a JSON object"));
+        return Err(Problem::invalid_field(WHOLE_BODY, "type", "expected a JSON object"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -61,7 +61,7 @@ pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
         m if m.starts_with("invalid length") => "length",
         _ => "value",
     };
-    FieldError::new(if path.is_empty() { "." } else { path }, code, message)
+    FieldError::new(if path.is_empty() { WHOLE_BODY } else { path }, code, message)
 }
 
 fn ends_with(path: &str, field: &str) -> bool {
@@ -69,7 +69,7 @@ fn ends_with(path: &str, field: &str) -> bool {
 }
 
 fn join(path: &str, field: &str) -> String {
-    if path.is_empty() || path == "." { field.to_owned() } else { format!("{path}.{field}") }
+    if path.is_empty() || path == WHOLE_BODY { field.to_owned() } else { format!("{path}.{field}") }
 }
 
 /// The entries for what validator found, in the order of their paths.
@@ -90,7 +90,7 @@ fn collect(errors: &ValidationErrors, path: &str, entries: &mut Vec<FieldError>)
         };
         match kind {
             ValidationErrorsKind::Field(errors) => {
-                let field = if field.is_empty() { "." } else { &field };
+                let field = if field.is_empty() { WHOLE_BODY } else { &field };
                 entries.extend(errors.iter().map(|error| entry(field, error)));
             }
             ValidationErrorsKind::Struct(errors) => collect(errors, &field, entries),

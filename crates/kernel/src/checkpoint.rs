@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use crate::parking::ParkedEvent;
@@ -117,6 +118,10 @@ pub enum CheckpointError {
         /// because the families grew.
         holder: Option<String>,
     },
+    /// The tables turned out to be as they were before: the database lost its last commits, as after a
+    /// crash or a failover.
+    #[error("the subscription's tables went back to an earlier state")]
+    WentBack,
     /// The checkpoint is not where its owner left it: the database lost its last commits in a
     /// crash, or somebody set it back. Nothing was changed.
     #[error("expected the checkpoint of {subscription} at {expected}, found it at {found}")]
@@ -187,6 +192,16 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         from: Position,
         to: Checkpoint,
     ) -> Result<Self::Transaction, CheckpointError>;
+
+    /// Hands over what this process believes of a subscription's position: it is lowered at once when the
+    /// tables turn out to be as they were before, as after a crash of their database or a failover.
+    fn entrust(&self, _subscription: &str, _position: watch::Sender<Position>) {}
+
+    /// Changes when that happens; what is under way was decided on what may be gone. Never, where tables
+    /// cannot go back under a process.
+    fn watch_tables(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
 
     /// Makes everything that was done in the transaction visible at once.
     async fn commit(&self, transaction: Self::Transaction) -> Result<(), CheckpointError>;

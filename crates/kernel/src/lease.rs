@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::checkpoint::{Checkpoint, CheckpointError, SubscriptionStatus, SubscriptionStore};
 use crate::event::Position;
 use crate::lag;
-use crate::parking::with_sources;
+use crate::outage::with_sources;
 use crate::seams::new_id;
 use crate::subscription::SubscriptionState;
 use crate::supervision::{INTERRUPTED, UNRELEASED, UNSAVED};
@@ -124,6 +124,8 @@ pub(crate) struct HeldLease<S> {
     renewed: Instant,
     saved: Instant,
     committing: Option<Committing>,
+    /// Changes when the tables go back under the owner.
+    tables: watch::Receiver<u64>,
     /// What the other replicas were told of the oldest event that waits for its turn.
     told_waiting: Option<DateTime<Utc>>,
 }
@@ -145,7 +147,9 @@ impl<S: SubscriptionStore> HeldLease<S> {
         state: Arc<watch::Sender<SubscriptionState>>,
     ) -> Self {
         let stored = lease.checkpoint;
+        let tables = store.watch_tables();
         Self {
+            tables,
             store,
             lease,
             state,
@@ -168,6 +172,14 @@ impl<S: SubscriptionStore> HeldLease<S> {
     /// The stored checkpoint.
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         self.stored
+    }
+
+    /// Fails when the tables went back since the lease was acquired: what was stored may be gone.
+    pub(crate) fn expect_no_return(&self) -> Result<(), CheckpointError> {
+        match self.tables.has_changed() {
+            Ok(true) => Err(CheckpointError::WentBack),
+            Ok(false) | Err(_) => Ok(()),
+        }
     }
 
     /// The event families to read.

@@ -10,6 +10,7 @@ pub mod backoff;
 pub mod cache;
 pub mod checkpoint;
 pub mod codec;
+pub mod combining;
 mod complaint;
 pub mod credentials;
 pub mod decider;

@@ -84,7 +84,7 @@ impl Outage {
 
     /// It has occurred to somebody, such as a subscription.
     pub fn occurs(&self, affected: &str, error: &(dyn Error + 'static)) {
-        self.occurs_because(affected, &root(error), &crate::parking::with_sources(error));
+        self.occurs_because(affected, &root(error), &with_sources(error));
     }
 
     /// The same of an error that is text already.
@@ -249,6 +249,17 @@ pub fn no_descriptor_is_left() -> Option<&'static str> {
 /// Whole milliseconds, for fields of the log that end with `_ms`: JSON has no durations.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error's text, followed by the texts of what caused it.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }
 
 #[cfg(test)]

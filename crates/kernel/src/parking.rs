@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::checkpoint::{CheckpointError, SubscriptionStore};
 use crate::event::{EventFilter, Position, RecordedEvent};
 use crate::execution::Environment;
+use crate::outage::with_sources;
 use crate::store::{BoxError, ReadError};
 
 /// An event that was set aside because it could not be handled.
@@ -145,17 +146,6 @@ pub(crate) async fn recorded(
     let mut page = environment.store.read_log(after, &EventFilter::all(), 1).await?;
     let found = page.events.pop().filter(|event| event.id == parked.event_id);
     Ok(found.ok_or(Gone { event_id: parked.event_id, position: parked.position }))
-}
-
-/// An error's text, followed by the texts of what caused it.
-pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }
 
 /// What a failure comes to: an interruption when the database itself fails, else something that is

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +124,12 @@ pub trait Reaction: Send + Sync + 'static {
         event.stream.as_str().to_owned()
     }
 
+    /// Since when an event that was begun has been waiting for its turn at this system's own work, for a
+    /// reactor that bounds its calls: not one that waits for somebody outside. Admission looks at it.
+    fn waiting_since(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+
     /// Reacts to one event. May be called again for the same event; commands carried out with
     /// `cause` are then recognised.
     async fn react(&self, event: &Envelope<Self::Event>, cause: Cause)
@@ -194,9 +201,9 @@ impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
 
     fn backlog(&self) -> Option<Backlog> {
         match R::KIND {
-            ReactionKind::Policy => Some(self.supervisor.backlog.clone()),
-            // What a reactor calls decides how many calls are under way, and an upkeep is never urgent.
-            ReactionKind::Reactor | ReactionKind::Upkeep => None,
+            ReactionKind::Policy | ReactionKind::Reactor => Some(self.supervisor.backlog.clone()),
+            // It is never urgent.
+            ReactionKind::Upkeep => None,
         }
     }
 

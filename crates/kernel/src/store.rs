@@ -82,7 +82,9 @@ pub struct Appended {
     /// Position of the last event of the request.
     pub position: Position,
     /// Whether events of these ids stood there already, so that nothing was written. What they say
-    /// may differ from what this request would have written.
+    /// may differ from what this request would have written. A store that lost the answer of its
+    /// database and tries again by itself cannot tell whether it finds its own or another's: then it
+    /// is `true`, although this request may have written them.
     pub repeated: bool,
 }
 

@@ -21,7 +21,7 @@ use crate::execution::Environment;
 use crate::lag;
 use crate::lease::{HeldLease, Lease};
 use crate::outage::Outage;
-use crate::parking::with_sources;
+use crate::outage::with_sources;
 use crate::store::{BoxError, ReadError};
 use crate::subscription::{Identity, SubscriptionKind, SubscriptionState};
 
@@ -115,10 +115,10 @@ impl Beyond {
     }
 }
 
-/// Waits until the incarnation of the log is another.
+/// Waits until the incarnation of the log, or of the tables, is another.
 async fn changes(incarnation: &mut watch::Receiver<u64>) {
     if incarnation.changed().await.is_err() {
-        // The store is gone; this is about to be stopped.
+        // It never changes, or the store is gone and this is about to be stopped.
         std::future::pending::<()>().await;
     }
 }
@@ -135,6 +135,8 @@ pub(crate) struct Supervisor<S> {
     pub(crate) beyond: Option<Beyond>,
     /// Changes when the log goes back.
     incarnation: watch::Receiver<u64>,
+    /// Changes when the subscription's own tables go back.
+    tables: watch::Receiver<u64>,
     /// When the subscription was last reset, as this replica knew it while all was well.
     pub(crate) reset_at: Option<DateTime<Utc>>,
     /// Whether the log went back under this replica: then the subscription stops unless it was reset
@@ -152,15 +154,18 @@ pub(crate) struct Supervisor<S> {
 
 impl<S: SubscriptionStore> Supervisor<S> {
     pub(crate) fn new(identity: Identity, environment: Environment, store: Arc<S>) -> Self {
+        let position = watch::Sender::new(0);
+        store.entrust(&identity.name, position.clone());
         Self {
             identity: Arc::new(identity),
+            tables: store.watch_tables(),
             owner: environment.runtime.owner(),
             incarnation: environment.store.watch_incarnation(),
             reset_at: None,
             went_back: false,
             environment,
             store,
-            position: watch::Sender::new(0),
+            position,
             state: Arc::new(watch::Sender::new(SubscriptionState::Starting)),
             beyond: None,
             backlog: Backlog::default(),
@@ -187,11 +192,16 @@ impl<S: SubscriptionStore> Supervisor<S> {
     async fn supervise(&mut self, worker: &mut impl Worker<S>, shutdown: &CancellationToken) {
         loop {
             let mut incarnation = self.incarnation.clone();
+            self.tables.mark_unchanged();
+            let mut tables = self.tables.clone();
             let mut held = None;
             let mut left_at = 0;
             let interruption = tokio::select! {
+                // What is known to be wrong is not worked with.
+                biased;
                 () = shutdown.cancelled() => None,
                 () = changes(&mut incarnation) => Some(ReadError::WentBack.into()),
+                () = changes(&mut tables) => Some(CheckpointError::WentBack.into()),
                 outcome = self.turn(worker, &mut held) => {
                     let Err(interruption) = outcome;
                     Some(interruption)

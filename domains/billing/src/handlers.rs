@@ -26,7 +26,7 @@ use crate::domain::{
     IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleNote, VoidInvoice,
     credit_note_for,
 };
-use crate::numbering::Numbering;
+use crate::numbering::{Numbering, numbering};
 use crate::settings::BillingSettings;
 
 /// The billing of this process. Cheap to clone.
@@ -112,7 +112,7 @@ impl Billing {
         views: Progress,
         known_customers: Progress,
     ) -> Self {
-        let numbering = Arc::default();
+        let numbering = Arc::new(numbering());
         Self { environment, database, settings, views, known_customers, numbering }
     }
 

@@ -19,7 +19,7 @@ use validator::Validate;
 use crate::domain::InvoiceDecider;
 use crate::handlers::Billing;
 use crate::queries::{self, InvoiceFilter};
-use crate::view::{InvoiceView, Kind, Status};
+use crate::view::{Collection, InvoiceView, Kind, Status};
 
 /// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
 /// document can be made without a store.
@@ -68,6 +68,9 @@ async fn get_one(
 struct ListInvoices {
     /// Only documents in this status.
     status: Option<Status>,
+    /// Only open invoices whose payment is under way, or has failed: then a person decides to collect it
+    /// again or to void the invoice.
+    collection: Option<Collection>,
     /// Only invoices, or only credit notes.
     kind: Option<Kind>,
     /// Only documents of this customer.
@@ -95,7 +98,7 @@ struct ListInvoices {
         example = "17"
     )]
     legacy_id: Option<String>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
     /// Where the last answer ended: take it from its Link header.
     cursor: Option<Cursor>,
@@ -130,6 +133,7 @@ async fn list(
         number: query.number.clone(),
         owner: query.owner,
         legacy_id: query.legacy_id.clone(),
+        collection: query.collection,
     };
     let database = &billing.database;
     let rows = queries::invoices(database, &filter, paging.before(), paging.rows()).await?;

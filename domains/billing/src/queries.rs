@@ -10,16 +10,17 @@ use kernel::event::Position;
 use orders_contract::OrderId;
 use uuid::Uuid;
 
-use crate::view::{InvoiceView, Kind, Status};
+use crate::view::{Collection, InvoiceView, Kind, Status};
 
 const INSERT_INVOICE: Statement = Statement::Same(
     "INSERT INTO invoice_view (id, revision, kind, status, number, customer_id, owner, \
-     legacy_source, legacy_id, document, position) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+     legacy_source, legacy_id, collection, document, position) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
 );
 const UPDATE_INVOICE: Statement = Statement::Same(
     "UPDATE invoice_view SET revision = $2, kind = $3, status = $4, number = $5, \
-     customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, document = $10 \
+     customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, collection = $10, \
+     document = $11 \
      WHERE id = $1",
 );
 const FORGET_ORDERS: Statement = Statement::Same("DELETE FROM invoice_order WHERE invoice_id = $1");
@@ -40,8 +41,8 @@ macro_rules! invoices_by {
              AND (customer_id = $3 OR $3 IS NULL) \
              AND (id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4) OR $4 IS NULL) \
              AND (number = $5 OR $5 IS NULL) AND (owner = $6 OR $6 IS NULL) \
-             AND (legacy_id = $7 OR $7 IS NULL) AND position < $8 \
-             ORDER BY position DESC LIMIT $9"
+             AND (legacy_id = $7 OR $7 IS NULL) AND (collection = $8 OR $8 IS NULL) \
+             AND position < $9 ORDER BY position DESC LIMIT $10"
         ))
     };
 }
@@ -52,6 +53,7 @@ const INVOICES_BY_ORDER: Statement =
     invoices_by!("id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)");
 const INVOICES_BY_NUMBER: Statement = invoices_by!("number = $5");
 const INVOICES_BY_LEGACY_ID: Statement = invoices_by!("legacy_id = $7");
+const INVOICES_BY_COLLECTION: Statement = invoices_by!("collection = $8");
 
 const REMEMBER_CUSTOMER: Statement = Statement::Same(
     "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
@@ -77,14 +79,20 @@ pub const STATEMENTS: &[Statement] = &[
     INVOICES_BY_ORDER,
     INVOICES_BY_NUMBER,
     INVOICES_BY_LEGACY_ID,
+    INVOICES_BY_COLLECTION,
     REMEMBER_CUSTOMER,
     CHANGE_CUSTOMER,
     KNOWN_CUSTOMER,
 ];
 
 /// The lists that an index must serve, for the test that asks SQLite's planner.
-pub const NARROW_LISTS: &[Statement] =
-    &[INVOICES_BY_CUSTOMER, INVOICES_BY_ORDER, INVOICES_BY_NUMBER, INVOICES_BY_LEGACY_ID];
+pub const NARROW_LISTS: &[Statement] = &[
+    INVOICES_BY_CUSTOMER,
+    INVOICES_BY_ORDER,
+    INVOICES_BY_NUMBER,
+    INVOICES_BY_LEGACY_ID,
+    INVOICES_BY_COLLECTION,
+];
 
 /// Which documents are wanted; what is not said does not matter.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +111,8 @@ pub struct InvoiceFilter {
     pub owner: Option<Owner>,
     /// Imported under this id: the key there.
     pub legacy_id: Option<String>,
+    /// Open, with a payment that is so.
+    pub collection: Option<Collection>,
 }
 
 impl InvoiceFilter {
@@ -116,6 +126,8 @@ impl InvoiceFilter {
             &INVOICES_BY_ORDER
         } else if self.customer_id.is_some() {
             &INVOICES_BY_CUSTOMER
+        } else if self.collection.is_some() {
+            &INVOICES_BY_COLLECTION
         } else {
             &INVOICES
         }
@@ -154,6 +166,7 @@ fn bind_invoice<'c>(statement: Query<'c>, view: &InvoiceView) -> Query<'c> {
         .bind(view.owner.as_str())
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
+        .bind(view.collection.map(Collection::as_str))
         .bind_json(view)
 }
 
@@ -193,6 +206,7 @@ pub async fn invoices<'c>(
         .bind(&filter.number)
         .bind(filter.owner.map(Owner::as_str))
         .bind(&filter.legacy_id)
+        .bind(filter.collection.map(Collection::as_str))
         .bind(before)
         .bind(rows);
     let rows = page.fetch_all().await?;

@@ -70,6 +70,16 @@ pub enum Collection {
     Failed,
 }
 
+impl Collection {
+    /// The name it has in the API and in the read model.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnderWay => "under_way",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Status {
     /// The name it has in the API and in the read model.
     pub fn as_str(self) -> &'static str {

@@ -43,6 +43,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         utoipa_actix_web::scope("/api/v1/payments")
             .service(list)
             .service(history)
+            .service(refunds::list_all)
             .service(refunds::refund_all)
             .service(refunds::propose)
             .service(refunds::retry)
@@ -123,7 +124,7 @@ pub struct ListPayments {
     #[validate(length(min = 1, max = 200))]
     #[param(min_length = 1, max_length = 200)]
     legacy_id: Option<String>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
     /// Where the last answer ended: take it from its Link header.
     cursor: Option<Cursor>,
@@ -193,6 +194,7 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
             Refusal::AlreadyOver(_) => Problem::refused("already-over", detail),
             Refusal::NothingToRefund(_) => Problem::refused("nothing-to-refund", detail),
             Refusal::AlreadyRefunded => Problem::refused("already-refunded", detail),
+            Refusal::RefundRefused => Problem::refused("refund-refused", detail),
             Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
             Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
             Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),

@@ -121,7 +121,7 @@ pub async fn open_with(
     let collection =
         policies::Collection { payments: payments.clone(), patience: settings.deadline() };
     let collection = ReactionRunner::new(collection, environment.clone(), database.clone());
-    let calls = Calls::new(provider, &settings);
+    let calls = Calls::new(provider, &settings, Arc::clone(&environment.clock));
     let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
     let reactor = ReactionRunner::new(reactor, environment.clone(), database.clone());
     let erasure = Erasure { database: database.clone(), payments: progress.clone() };

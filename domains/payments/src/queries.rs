@@ -5,7 +5,7 @@ use http::{Owner, Paging};
 use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
 
-use crate::projections::{Details, RefundRow, Status};
+use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
 macro_rules! columns {
     () => {
@@ -58,6 +58,15 @@ const REFUNDS: Statement = Statement::Same(
     "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
      WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
 );
+/// A page of the refunds of all payments. What narrows it is stated plainly, so that its index is used.
+const ALL_REFUNDS: Statement = Statement::Same(
+    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+     WHERE position < $1 ORDER BY position DESC LIMIT $2",
+);
+const ALL_REFUNDS_BY_STATUS: Statement = Statement::Same(
+    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+     WHERE status = $3 AND position < $1 ORDER BY position DESC LIMIT $2",
+);
 const UPSERT_REFUND: Statement = Statement::Same(
     "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
@@ -68,6 +77,8 @@ const UPSERT_REFUND: Statement = Statement::Same(
 pub const STATEMENTS: &[Statement] = &[
     REFUND,
     REFUNDS,
+    ALL_REFUNDS,
+    ALL_REFUNDS_BY_STATUS,
     UPSERT_REFUND,
     BY_ID,
     LIST,
@@ -261,6 +272,23 @@ pub(crate) async fn refunds<'c>(
     paging: Paging,
 ) -> Result<Vec<RefundRow>, DatabaseError> {
     let page = of.query(&REFUNDS).bind(payment_id).bind(paging.before()).bind(paging.rows());
+    page.fetch_all().await?.iter().map(RefundRow::read).collect()
+}
+
+/// Refunds of all payments, newest first; of these only those that stand so.
+pub(crate) async fn all_refunds<'c>(
+    of: impl Executor<'c>,
+    status: Option<RefundStatus>,
+    paging: Paging,
+) -> Result<Vec<RefundRow>, DatabaseError> {
+    let page = match status {
+        None => of.query(&ALL_REFUNDS).bind(paging.before()).bind(paging.rows()),
+        Some(status) => of
+            .query(&ALL_REFUNDS_BY_STATUS)
+            .bind(paging.before())
+            .bind(paging.rows())
+            .bind(status.name()),
+    };
     page.fetch_all().await?.iter().map(RefundRow::read).collect()
 }
 

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::codec::Envelope;
 use kernel::event::{RecordedEvent, StreamName};
@@ -99,6 +100,10 @@ impl Reaction for ProviderCalls {
 
     const NAME: &'static str = NAME;
     const KIND: ReactionKind = ReactionKind::Reactor;
+
+    fn waiting_since(&self) -> Option<DateTime<Utc>> {
+        self.calls.waiting_since()
+    }
 
     async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
         let recorded = &*trigger.recorded;

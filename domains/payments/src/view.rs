@@ -60,8 +60,8 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "0.00")]
     refunded: Option<Decimal>,
-    /// The latest refund; all of them are under `refunds`. The payment's status is `refunded` once
-    /// everything is back.
+    /// The refund that changed last; all of them are under `refunds`. The payment's status is `refunded`
+    /// once everything is back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refund: Option<RefundView>,
@@ -90,7 +90,7 @@ pub struct PaymentView {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = PaymentRefund)]
 pub struct RefundView {
-    /// Whether it is back.
+    /// How far it is.
     status: RefundProgress,
     /// How much.
     #[schema(value_type = String, format = "decimal", example = "119.76")]

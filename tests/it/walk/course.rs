@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use billing::handlers::invoice_of;
@@ -11,10 +12,12 @@ use futures::{StreamExt as _, stream};
 use kernel::event::RecordedEvent;
 use kernel::seams::new_id;
 use payments::payment_of;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::commands::{self, Command, Ids, Outcome, Target};
-use super::rest::Resting;
+use super::rest::{PATIENCE, Resting};
 use super::standing::{Reader, Standing};
 use super::stories::{BEATS, Beat, Story};
 use super::system::System;
@@ -163,16 +166,29 @@ pub(super) async fn take(system: &System, stories: Vec<Story>) -> Vec<Told> {
 }
 
 async fn register(system: &System) -> Uuid {
-    let request = TestRequest::post().uri("/api/v1/customers");
-    system.api.send(request.set_json(commands::registration())).await.is(201).id()
+    begin(system, "/api/v1/customers", commands::registration()).await
+}
+
+/// Begins something as a patient client does: told to try again later, it does so with the same key. A
+/// person's keys are made one by one, and a busy machine is no finding.
+async fn begin(system: &System, path: &str, body: Value) -> Uuid {
+    let (key, deadline) = (new_id().to_string(), Instant::now() + PATIENCE);
+    loop {
+        let request = TestRequest::post().uri(path).insert_header(("Idempotency-Key", key.clone()));
+        let answer = system.api.send(request.set_json(&body)).await;
+        if answer.status != 503 || Instant::now() > deadline {
+            return answer.is(201).id();
+        }
+        let seconds = answer.header("retry-after").parse().unwrap();
+        sleep(Duration::from_secs(seconds)).await;
+    }
 }
 
 /// Places the order of a story, with what the story asks at once.
 async fn place(system: &System, story: Story, shared: Uuid) -> Told {
     let customer_id = if story.changes_its_customer() { register(system).await } else { shared };
-    let request = TestRequest::post().uri("/api/v1/orders");
     let order = commands::order(customer_id, story.start.method);
-    let order_id = system.api.send(request.set_json(order)).await.is(201).id();
+    let order_id = begin(system, "/api/v1/orders", order).await;
     let mut told = Told { story, order_id, customer_id, given: vec![], rested: vec![] };
     told.give(system, 0).await;
     told

@@ -19,9 +19,10 @@ const INTRODUCTION: &str = "\
 
 What people can ask of orders, documents, payments and customers in each state, who gives every command \
 that a module knows, and where things come to rest. `make states` writes this page from what the walk in \
-`tests/it/walk/` sees; `make test` fails when it is out of date. The walk gives every pair of commands in \
-every order, from every situation of an order, while deadlines pass before, between and after them, on \
-SQLite and on PostgreSQL (`make test-walk`: triples and long random stories).
+`tests/it/walk/` sees; `make test` fails when it is out of date. The walk gives pairs of commands in every \
+order, from every situation of an order, while deadlines pass before, between and after them: `make test` \
+those that this page follows from and a share of the others, `make test-walk` all of them, triples and long \
+random stories, on SQLite and on PostgreSQL.
 
 Whenever everything has come to rest,
 

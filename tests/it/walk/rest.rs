@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::system::{Running, System};
 
 /// Longer than anything takes; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 const PROVIDER_CALLS: &str = "payments.provider-calls";

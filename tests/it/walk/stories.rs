@@ -4,6 +4,8 @@
 //! Time is the same for all stories of a walk, so that they share a sequence of beats: a story gives its
 //! commands in some of them.
 
+use std::collections::HashSet;
+
 use testkit::random::Random;
 
 use super::commands::Command;
@@ -122,6 +124,22 @@ impl Story {
         found.map_or(&[], |(_, commands)| commands)
     }
 
+    /// What it is about: what it gives after its start.
+    fn about(&self) -> &[(usize, Vec<Command>)] {
+        &self.gives[self.start.before.len()..]
+    }
+
+    /// The commands of that, in their order.
+    fn commands(&self) -> Vec<Command> {
+        self.about().iter().flat_map(|(_, commands)| commands).copied().collect()
+    }
+
+    /// Its first command, if each is given at rest.
+    pub(super) fn first_step(&self) -> Option<Step> {
+        let (beat, commands) = self.about().first()?;
+        self.is_in_order().then(|| Step::new(self.start, *beat, commands[0]))
+    }
+
     /// Whether its customer is its own, and not shared with others.
     pub(super) fn changes_its_customer(&self) -> bool {
         let mut commands = self.gives.iter().flat_map(|(_, commands)| commands);
@@ -134,6 +152,82 @@ impl Story {
         self.gives.iter().all(|(beat, commands)| {
             commands.len() == 1 && *beat != AT_THE_DEADLINE && *beat != PLACED
         })
+    }
+}
+
+/// A command that is given at rest, before or after the deadline of the payments that are under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Step {
+    start: &'static str,
+    beat: usize,
+    command: Command,
+}
+
+impl Step {
+    fn new(start: Start, beat: usize, command: Command) -> Self {
+        let beat = if beat < AT_THE_DEADLINE { FIRST } else { THIRD };
+        Self { start: start.name, beat, command }
+    }
+}
+
+/// Each command alone, wherever a pair that is given at rest has it.
+pub(super) fn alone() -> Vec<Story> {
+    let (mut steps, mut stories) = (HashSet::new(), Vec::new());
+    for pair in pairs().into_iter().filter(Story::is_in_order) {
+        for (beat, commands) in pair.about() {
+            let step = Step::new(pair.start, *beat, commands[0]);
+            if steps.insert(step) {
+                stories.push(Story::new(pair.start, &[(step.beat, commands)]));
+            }
+        }
+    }
+    stories
+}
+
+/// A part of the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    All,
+    /// One of every few, the first of them at a place.
+    OneOf(usize, usize),
+}
+
+impl Share {
+    pub(super) fn of_all(self) -> Vec<Story> {
+        let stories = pairs().into_iter().enumerate();
+        stories.filter(|(number, _)| self.has(*number)).map(|(_, story)| story).collect()
+    }
+
+    /// All that are given at rest and begin with one of the steps that change something, and this share of
+    /// those that are given at once. After a first command that changes nothing the second one finds what
+    /// it finds alone: of those only so many that each pair is given in either order.
+    pub(super) fn of_those_that_begin_with(self, changing: &HashSet<Step>) -> Vec<Story> {
+        let (mut taken, mut others, mut given) = (Vec::new(), Vec::new(), HashSet::new());
+        for (number, story) in pairs().into_iter().enumerate() {
+            let Some(first) = story.first_step() else {
+                if self.has(number) {
+                    taken.push(story);
+                }
+                continue;
+            };
+            if changing.contains(&first) {
+                given.insert(story.commands());
+                taken.push(story);
+            } else {
+                others.push(story);
+            }
+        }
+        taken.extend(others.into_iter().filter(|story| given.insert(story.commands())));
+        taken
+    }
+
+    /// The place among the few moves on: the forms of a pair follow each other, and each is to have its
+    /// turn with some pairs.
+    fn has(self, number: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::OneOf(few, first) => (number + number / few) % few == first,
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 //! connection that takes the next statement with it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use database::{Database, DatabaseOptions, Engine, Scratch, Statement};
+use database::{Database, DatabaseOptions, Engine, Scratch, Statement, Transaction};
+use futures::future::join;
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStore,
 };
@@ -13,7 +14,7 @@ use kernel::lease::Lease;
 use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
-use testkit::cancelling::{Moment, Sessions, at_every_await};
+use testkit::cancelling::{Moment, Sessions, at_every_await, cut_off};
 use testkit::engines::TestPlace;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -33,6 +34,12 @@ const TOUCH_ALL: [Statement; 3] = [
     Statement::Same("UPDATE parked_event SET error = error"),
 ];
 
+const PROCESS: Statement = Statement::Same("SELECT pg_backend_pid()");
+/// Whoever reads or writes waits for it.
+const LOCK_ALL: Statement = Statement::Same(
+    "LOCK TABLE thing, checkpoint, parked_event, module_charge IN ACCESS EXCLUSIVE MODE",
+);
+
 /// A database whose connections can be looked at.
 struct World {
     /// Has one connection that writes and one that reads: the next statement gets the one that the
@@ -43,9 +50,6 @@ struct World {
     sessions: Option<Mutex<Sessions>>,
     log_id: Uuid,
     next_id: AtomicI64,
-    /// How often anything was cut off.
-    operations: AtomicUsize,
-    cuts: AtomicUsize,
     _place: TestPlace,
 }
 
@@ -69,9 +73,7 @@ impl World {
             }
         };
         let (log_id, next_id) = (new_id(), AtomicI64::new(1));
-        let (operations, cuts) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let world =
-            Self { database, other, sessions, log_id, next_id, operations, cuts, _place: place };
+        let world = Self { database, other, sessions, log_id, next_id, _place: place };
         for name in [NAME, OTHER] {
             world.register(name, "testing.Thing").await;
         }
@@ -112,16 +114,38 @@ impl World {
         }
     }
 
-    /// Cuts an operation off wherever it waits.
+    /// Cuts an operation off while others have what it needs, as it begins to wait and as it gets its turn;
+    /// then wherever it waits. How often that is depends on how fast its answers come.
     async fn cut_off(&self, what: &str, operation: impl AsyncFn()) {
-        self.operations.fetch_add(1, Ordering::Relaxed);
         self.look(what).await;
         let before = self.processes().await;
         for moment in [Moment::Waiting, Moment::Woken] {
-            let times = at_every_await(moment, &operation, async || self.look(what).await).await;
-            self.cuts.fetch_add(times, Ordering::Relaxed);
+            let held = self.hold_everything().await;
+            // In this order: the operation waits before anything is given back.
+            let (completed, ()) = join(cut_off(operation(), 1, moment), async {
+                for transaction in held {
+                    transaction.rollback().await.unwrap();
+                }
+            })
+            .await;
+            assert!(completed.is_none(), "{what} was not cut off");
+            self.look(what).await;
+        }
+        for moment in [Moment::Waiting, Moment::Woken] {
+            at_every_await(moment, &operation, async || self.look(what).await).await;
         }
         assert_eq!(self.processes().await, before, "{what} cost a connection");
+    }
+
+    /// Has what every operation needs first: the connections on SQLite, on PostgreSQL, where more are
+    /// opened for those who read, the one that writes and the tables.
+    async fn hold_everything(&self) -> Vec<Transaction> {
+        let mut writing = self.database.begin().await.unwrap();
+        if self.sessions.is_some() {
+            writing.query(&LOCK_ALL).execute().await.unwrap();
+            return vec![writing];
+        }
+        vec![writing, self.database.snapshot().await.unwrap()]
     }
 
     /// What is written next lasts, and nothing is held.
@@ -145,17 +169,15 @@ impl World {
         }
     }
 
-    /// How often an operation waits depends on how fast its answers come, but it waits.
-    fn end(self) {
-        let (cuts, operations) = (self.cuts.into_inner(), self.operations.into_inner());
-        assert!(cuts >= operations, "{operations} operations were cut off {cuts} times");
-    }
-
+    /// The processes of PostgreSQL that serve its connections. Those of connections that somebody else is
+    /// closing end when they end.
     async fn processes(&self) -> Vec<i32> {
-        match &self.sessions {
-            Some(sessions) => sessions.lock().await.processes().await,
-            None => Vec::new(),
+        if self.sessions.is_none() {
+            return Vec::new();
         }
+        let reading = self.database.query(&PROCESS).scalar().await.unwrap();
+        let writing = self.database.write(&PROCESS).scalar().await.unwrap();
+        vec![reading, writing]
     }
 }
 
@@ -190,7 +212,6 @@ async fn a_statement_or_transaction_that_is_cut_off_leaves_nothing_open(
         })
         .await;
     world.cut_off("preparing", async || database.prepare(&NOTE).await.unwrap()).await;
-    world.end();
 }
 
 #[rstest]
@@ -239,7 +260,6 @@ async fn a_lease_or_checkpoint_that_is_cut_off_leaves_nothing_open(
     world
         .cut_off("beginning anew", async || database.restart(OTHER, world.log_id).await.unwrap())
         .await;
-    world.end();
 }
 
 #[rstest]
@@ -282,7 +302,6 @@ async fn parking_that_is_cut_off_leaves_nothing_open(
             assert!(!database.discard(NAME, first).await.unwrap(), "it is gone");
         })
         .await;
-    world.end();
 }
 
 #[rstest]
@@ -318,5 +337,4 @@ async fn a_hand_over_that_is_cut_off_leaves_nothing_open(
         })
         .await;
     scratch.remove().await.unwrap();
-    world.end();
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use database::{Database, DatabaseOptions, Engine, Transaction};
+use database::{Database, DatabaseOptions, Engine, Statement, Transaction};
 use kernel::checkpoint::{Checkpoint, CheckpointError, Registration, SubscriptionStore};
 use kernel::event::Position;
 use kernel::lease::Lease;
@@ -11,7 +11,8 @@ use kernel::seams::new_id;
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
 use testkit::engines::TestPlace;
-use testkit::postgres::PostgresServer;
+use testkit::postgres::{PostgresServer, execute};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -314,4 +315,53 @@ async fn a_lease_that_ends_later_than_any_can_is_nobodys(
     assert!(shown.expired, "{shown:?}");
     acquired(&database, "of now", LONG).await;
     assert!(database.acquire(NAME, "another", LONG).await.unwrap().is_none());
+}
+
+/// As after a crash of the server that lost its last commits, under a process that goes on.
+#[tokio::test]
+async fn a_new_connection_finds_out_that_the_tables_went_back_before_anything_is_read_by_it() {
+    let (place, database, log_id) = registered(Engine::Postgres).await;
+    let lease = acquired(&database, "one", LONG).await;
+    let believed = watch::Sender::new(0);
+    database.entrust(NAME, believed.clone());
+    let mut tables = database.watch_tables();
+    let mut transaction = database.begin_fenced(&lease, 0, at(log_id, 5)).await.unwrap();
+    insert(&mut transaction, 1, "one").await;
+    database.commit(transaction).await.unwrap();
+    // Nothing of what came after is wanted, so that it stands in no checkpoint.
+    believed.send_replace(7);
+
+    // Connections come and go without that.
+    let reopen = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    execute(place.url(), reopen).await;
+    assert_eq!(eventually_notes(&database).await, ["one"]);
+    assert!(!tables.has_changed().unwrap());
+    assert_eq!(*believed.borrow(), 7);
+
+    let back = "DELETE FROM testing.thing; UPDATE testing.checkpoint SET position = 2";
+    execute(place.url(), back).await;
+    execute(place.url(), reopen).await;
+    assert_eq!(eventually_notes(&database).await, [""; 0]);
+    assert!(tables.has_changed().unwrap());
+    tables.mark_unchanged();
+    assert_eq!(*believed.borrow(), 2);
+    // Once is enough.
+    execute(place.url(), reopen).await;
+    assert_eq!(eventually_notes(&database).await, [""; 0]);
+    assert!(!tables.has_changed().unwrap());
+}
+
+/// What can be read, as soon as something can be. Failures before that pass by themselves.
+async fn eventually_notes(database: &Database) -> Vec<String> {
+    let statement = Statement::Same("SELECT note FROM thing ORDER BY id");
+    let reading = async {
+        loop {
+            match database.query(&statement).scalars().await {
+                Ok(notes) => return notes,
+                Err(error) => assert!(error.is_unavailable(), "{error:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("it never could be read")
 }

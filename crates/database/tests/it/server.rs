@@ -234,3 +234,21 @@ async fn a_role_without_the_right_to_make_schemas_uses_one_that_was_made() {
     }
     execute(place.url(), &format!("DROP SCHEMA testing CASCADE; DROP ROLE {role}")).await;
 }
+
+/// A proxy or an address that was moved: it takes a connection in and drops it, since nobody is behind it.
+#[tokio::test]
+async fn whoever_takes_a_connection_in_and_drops_it_is_away() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://nobody:none@{}/nothing", listener.local_addr().unwrap());
+    let dropping = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // What it says first is read, so that it is told of an end and not of a reset.
+            let mut asked = [0; 8];
+            drop(tokio::io::AsyncReadExt::read(&mut client, &mut asked).await);
+        }
+    });
+    let options = DatabaseOptions { acquire_timeout: Duration::from_millis(200), ..<_>::default() };
+    let away = Database::open_with(&url, "things", &THINGS, options).await.unwrap_err();
+    assert!(away.is_unavailable(), "{away:?}");
+    dropping.abort();
+}

@@ -4,6 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+/// The path of a body as a whole.
+pub(crate) const WHOLE_BODY: &str = ".";
+
 /// Longest `detail` or `message`, in characters: both may repeat what the client sent.
 const LONGEST_TEXT: usize = 300;
 

@@ -73,6 +73,14 @@ async fn an_invalid_field_answers_422_and_is_named() {
 }
 
 #[actix_web::test]
+async fn a_body_that_is_wrong_as_a_whole_is_called_the_body() {
+    let answer = post("[]").await;
+    assert_eq!(answer.body["detail"], "The body is invalid: expected a JSON object.");
+    let answer = post("{}").await;
+    assert_eq!(answer.body["detail"], "The field place is invalid: this field is required.");
+}
+
+#[actix_web::test]
 async fn every_invalid_field_has_an_entry() {
     let body =
         r#"{"place":" ","watts":9999,"bulbs":[{"socket":""},{"socket":"E27"},{"socket":""}]}"#;

@@ -63,6 +63,9 @@ async fn if_match_holds_the_caller_to_a_revision() {
     {
         put_out(&house, id, unmet).await.is_problem(412, "precondition-failed");
     }
+    let weak = put_out(&house, id, "W/\"0\"").await;
+    let detail = weak.body["detail"].as_str().unwrap();
+    assert!(detail.contains("weak tags (W/\"…\") never do"), "{detail}");
     let answer = put_out(&house, id, "\"3\", \"4\"").await;
     assert_eq!(answer.body["expected"], serde_json::json!([3, 4]));
     for malformed in ["", "3.0", "three", "\"0", "W/0", "\"0\" \"1\"", "*, \"0\""] {

@@ -94,6 +94,7 @@ impl<P: Projection> Applying<P> {
                     let batch = batch?;
                     let to = batch.to;
                     self.take(lease, batch, &mut parked).await?;
+                    lease.expect_no_return()?;
                     self.progress.send_replace(to.position);
                     lease.working();
                     report(to.position);

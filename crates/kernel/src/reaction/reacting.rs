@@ -148,7 +148,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
             self.take_turns(lease).await?;
             self.tell_position();
             // What was left over from before is not held against this run: it has to begin somewhere.
-            let waiting_since = self.run.waiting_since().map(|since| since.max(begun));
+            let waiting_since = self.waiting_since().map(|since| since.max(begun));
             self.backlog.set(waiting_since);
             let more = async {
                 if !grew {
@@ -170,7 +170,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
                 }
                 _ = ticks.tick() => {
                     lease.keep().await?;
-                    if R::KIND == ReactionKind::Policy {
+                    if R::KIND != ReactionKind::Upkeep {
                         lease.tell_waiting(waiting_since, self.environment.clock.now()).await;
                     }
                     if !self.run.parked.is_empty() {
@@ -201,6 +201,16 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         let beginning = Checkpoint::beginning(environment.store.log_id());
         let (reaction, run) = (Arc::new(reaction), Run::after(beginning, ParkedKeys::default()));
         Self { reaction, identity, environment, store, position, backlog, run }
+    }
+
+    /// Since when an event has been waiting for its turn. What a reactor calls decides how many calls are
+    /// under way, and so what of them waits.
+    fn waiting_since(&self) -> Option<DateTime<Utc>> {
+        match R::KIND {
+            ReactionKind::Policy => self.run.waiting_since(),
+            ReactionKind::Reactor => self.reaction.waiting_since(),
+            ReactionKind::Upkeep => None,
+        }
     }
 
     fn tell_position(&self) {

@@ -88,7 +88,8 @@ impl<'l> Log<'l> {
                 Answer::Appended { repeated: false, .. } => {
                     written.extend(there.map(|position| (position, end)));
                 }
-                Answer::Unknown if found.iter().all(Option::is_some) => {
+                // Found by a second attempt of the store itself, it may be what the first one wrote.
+                Answer::Unknown | Answer::Appended { .. } if found.iter().all(Option::is_some) => {
                     for position in there {
                         // Which of two it was nobody knows: then it may have come alone.
                         let whole = perhaps

@@ -101,7 +101,7 @@ pub enum Answer {
     Appended {
         /// One per write.
         last: Vec<Place>,
-        /// Whether they were there before.
+        /// Whether they were there before, or may have been.
         repeated: bool,
     },
     /// One of the streams is not as the writer believed.

@@ -41,6 +41,8 @@ enum Action<'h> {
 #[derive(Clone, Copy)]
 enum Outcome {
     Written(Revision),
+    /// The events stood there before; or the store lost the answer of its first attempt, tried again
+    /// by itself, and found what it had written.
     Repeated(Revision),
     Conflict(Option<Revision>),
     Mismatch,
@@ -144,14 +146,16 @@ impl Action<'_> {
             Self::Append { ids, expected, outcome } => {
                 let fresh = !ids.iter().any(|id| stream.contains(id));
                 match outcome {
-                    Outcome::Written(revision) => {
+                    Outcome::Repeated(revision) if !fresh => {
+                        last_revision(stream, ids) == Some(*revision)
+                    }
+                    Outcome::Written(revision) | Outcome::Repeated(revision) => {
                         let grown: Stream = stream.iter().chain(*ids).copied().collect();
                         let right = fresh
                             && expected.is_met_by(last)
                             && *revision == grown.len() as Revision - 1;
                         return right.then_some(grown);
                     }
-                    Outcome::Repeated(revision) => last_revision(stream, ids) == Some(*revision),
                     Outcome::Conflict(actual) => {
                         fresh && *actual == last && !expected.is_met_by(last)
                     }

@@ -112,6 +112,23 @@ fn what_a_store_may_do_is_accepted() {
 }
 
 #[test]
+fn a_store_may_find_what_its_own_lost_attempt_wrote() {
+    let end = log(&[("a", 1), ("a", 2), ("a", 3)]);
+    let before = during(0..10, append("a", NoStream, &[1]), written(&[(0, 1)]));
+    let found = |expected| during(20..30, append("a", expected, &[2, 3]), repeated(2, 3));
+    let reads = |at: u64, log| during(at..at + 1, read("a"), of_stream("a", log));
+    accepted(&[before.clone(), found(Revision(0)), reads(31, &end)], &end);
+    // Not before it was asked for, and not against what was expected.
+    for wrong in [
+        [before.clone(), found(Revision(0)), reads(15, &end)],
+        [before.clone(), found(NoStream), reads(31, &end)],
+    ] {
+        assert!(linearizable(&wrong, &end).is_err(), "{wrong:?}");
+    }
+    caught(&[before, found(Revision(0))], &end[..1]);
+}
+
+#[test]
 fn an_unknown_outcome_may_and_may_not_have_happened() {
     let unknown = |call| during(0..10, call, Answer::Unknown);
     for gone in

@@ -92,6 +92,30 @@ async fn a_stream_is_followed_after_a_revision_or_from_its_end() {
 }
 
 #[tokio::test]
+async fn a_log_that_goes_back_ends_what_follows_it() {
+    let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+    let server = TestServer::on(store.clone(), WireSettings::default()).await;
+    let client = server.client();
+    append(&client, "s", 1).await;
+    let kept = store.head().await.unwrap();
+    append(&client, "s", 2).await;
+    let of_stream = SubscribeToStreamOptions::default().start_from(StreamPosition::Position(1));
+    let mut followed = client.subscribe_to_stream("s", &of_stream).await;
+    expect(&mut followed, &[Told::Confirmed, event("s", 2), Told::CaughtUp]).await;
+    let of_all = SubscribeToAllOptions::default().position(StreamPosition::End);
+    let mut all = client.subscribe_to_all(&of_all).await;
+    expect(&mut all, &[Told::Confirmed, Told::CaughtUp]).await;
+    store.go_back_to(kept);
+    // Others write where there was something else.
+    append(&client, "s", 3).await;
+    for mut subscription in [followed, all] {
+        let ended = soon(subscription.next_subscription_event()).await.unwrap_err();
+        let ended = format!("{ended:?}");
+        assert!(ended.contains("went back to an earlier state"), "{ended}");
+    }
+}
+
+#[tokio::test]
 async fn everything_is_followed_after_a_position() {
     let server = TestServer::start().await;
     let client = server.client();

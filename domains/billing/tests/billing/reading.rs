@@ -104,6 +104,27 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered() {
 }
 
 #[actix_web::test]
+async fn the_invoices_that_wait_for_a_persons_decision_are_found() {
+    let world = World::new().await;
+    let client = Client::of(&world.module);
+    let (paying, _) = world.invoiced().await;
+    let (unpaid, order) = world.invoiced().await;
+    world.deferred(order).await;
+    world.eventually(|event| matches!(event, Event::Deferred(_))).await;
+    world.declined(unpaid).await;
+    world.settled().await;
+    let found = async |query: &str| client.get(&format!("{INVOICES}{query}")).await.is(200).ids();
+    assert_eq!(found("?collection=failed").await, [unpaid]);
+    assert_eq!(found("?collection=under_way").await, [paying]);
+    assert!(found("?collection=failed&status=paid").await.is_empty());
+    // It is decided: nobody has to look after it any more.
+    let void = TestRequest::post().uri(&format!("{INVOICES}/{unpaid}/void"));
+    client.send(void).await.is(200);
+    world.settled().await;
+    assert!(found("?collection=failed").await.is_empty());
+}
+
+#[actix_web::test]
 async fn an_imported_document_says_where_it_comes_from() {
     let world = World::new().await;
     let client = Client::of(&world.module);
@@ -161,6 +182,7 @@ async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
         "?statuss=paid",
         "?status=open",
         "?kind=bill",
+        "?collection=lost",
         "?order_id=17",
         "?number=",
         "?number=a%0Ab",

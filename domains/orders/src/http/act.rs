@@ -4,7 +4,7 @@ use actix_web::post;
 use actix_web::web::Data;
 use http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    PositiveDecimal, Problem, ValidJson, ValidPath,
+    Problem, QuantityOfLine, ValidJson, ValidPath,
 };
 use orders_contract::{CancellationReason, LineQuantity};
 use serde::{Deserialize, Serialize};
@@ -90,26 +90,7 @@ pub(super) struct ReturnOrderBody {
     )]
     #[validate(length(min = 1, max = 200), nested)]
     #[schema(nullable = false, min_items = 1, max_items = 200)]
-    lines: Option<Vec<LineToReturn>>,
-}
-
-/// A quantity of one of the order's lines.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = LineToReturn)]
-pub(super) struct LineToReturn {
-    /// The line's place in the order, from 1.
-    #[validate(range(min = 1, max = 200))]
-    #[schema(minimum = 1, maximum = 200, example = 1)]
-    line: u32,
-    /// How many of it: more than zero, at most 6 decimals.
-    quantity: PositiveDecimal,
-}
-
-impl From<&LineToReturn> for LineQuantity {
-    fn from(returned: &LineToReturn) -> Self {
-        Self { line: returned.line, quantity: returned.quantity.value() }
-    }
+    lines: Option<Vec<QuantityOfLine>>,
 }
 
 /// Return an order
@@ -146,7 +127,11 @@ pub(super) async fn take_back(
     command
         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
             let lines = body.lines.as_ref();
-            let lines = lines.map(|lines| lines.iter().map(Into::into).collect());
+            let quantity = |line: &QuantityOfLine| LineQuantity {
+                line: line.line,
+                quantity: line.quantity.value(),
+            };
+            let lines = lines.map(|lines| lines.iter().map(quantity).collect());
             let request = ReturnOrder { lines, reason: body.reason.clone().into() };
             let returned = orders.take_back(id, request, attempt.cause(), expected).await;
             Ok(Done::changed(id, returned.map_err(not_done)?))

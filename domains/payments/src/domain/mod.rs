@@ -173,6 +173,11 @@ pub enum Refusal {
     /// No such refund was asked for.
     #[error("no such refund was asked for")]
     NoRefundRequested,
+    /// Billing issued no credit note over the refund, so that nothing is owed by it.
+    #[error(
+        "no credit note could be issued over this refund, so that there is nothing to try again; ask for another refund"
+    )]
+    RefundRefused,
     /// More is to go back than is here.
     #[error("at most {left} {currency} of this payment can be refunded")]
     ExceedsPayment {

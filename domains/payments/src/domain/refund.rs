@@ -258,11 +258,14 @@ pub(super) fn refuse(
     })
 }
 
-/// A refund that the provider refused is tried again; of any other, trying again changes nothing.
+/// A refund that the provider refused is tried again. Of one that is under way or done trying again
+/// changes nothing; one without a credit note is never paid out.
 pub(super) fn retry(payment: &Payment, refund_id: RefundId) -> Result<Vec<Event>, Refusal> {
     let (taken, refund) = the_refund(payment, refund_id)?;
-    let Some(amount) = refund.amount.filter(|_| refund.stage == RefundStage::Failed) else {
-        return Ok(vec![]);
+    let amount = match (refund.stage, refund.amount) {
+        (RefundStage::Failed, Some(amount)) => amount,
+        (RefundStage::Refused, _) => return Err(Refusal::RefundRefused),
+        _ => return Ok(vec![]),
     };
     let (payment_id, currency) = (taken.request.payment_id, taken.request.currency.clone());
     Ok(vec![RefundRetried { payment_id, refund_id, amount, currency }.into()])

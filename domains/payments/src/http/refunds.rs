@@ -2,8 +2,9 @@
 
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, IfMatchHeader,
-    IfNoneMatchHeader, Limit, NoBody, NotModified, Page, Paging, PositiveDecimal, Problem,
-    ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath, ValidQuery,
+    IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page, Paging, PositiveDecimal,
+    Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
+    ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -102,20 +103,7 @@ pub struct CreateRefund {
     )]
     #[validate(length(min = 1, max = 200), nested)]
     #[schema(nullable = false, min_items = 1, max_items = 200)]
-    lines: Option<Vec<LineToRefund>>,
-}
-
-/// A quantity of one of the invoice's lines.
-#[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = LineToRefund)]
-pub struct LineToRefund {
-    /// The line's place in the invoice, from 1.
-    #[validate(range(min = 1, max = 200))]
-    #[schema(minimum = 1, maximum = 200, example = 1)]
-    line: u32,
-    /// How many of it: more than zero, at most 6 decimals.
-    quantity: PositiveDecimal,
+    lines: Option<Vec<QuantityOfLine>>,
 }
 
 fn amount_or_lines(body: &CreateRefund) -> Result<(), ValidationError> {
@@ -190,8 +178,8 @@ pub struct RefundPath {
 
 /// Retry a failed refund
 ///
-/// Tries a refund again that failed because the provider refused it. Of any other refund it changes
-/// nothing.
+/// Tries a refund again that failed because the provider refused it. If the refund is pending or done, it
+/// changes nothing; if it was refused for want of a credit note, it answers 409.
 #[utoipa::path(
     operation_id = "retry_refund", tag = "payments",
     params(
@@ -347,6 +335,45 @@ pub(super) async fn list(
     let query = query.into_inner();
     let paging = Paging::of(query.limit, query.cursor);
     let rows = queries::refunds(&api.database, *id, paging).await?;
+    let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
+    Ok(read.page(paging, rows))
+}
+
+/// Which refunds are wanted.
+#[derive(Debug, Deserialize, Validate, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListAllRefunds {
+    /// Only refunds that are so far; those that `failed` wait for a person to retry them.
+    status: Option<RefundStatus>,
+    /// Maximum number of items per page.
+    limit: Option<Limit>,
+    /// Where the last answer ended: take it from its Link header.
+    cursor: Option<Cursor>,
+}
+
+/// List refunds
+///
+/// Refunds of all payments, newest first.
+#[utoipa::path(
+    operation_id = "list_all_refunds", tag = "payments",
+    params(ListAllRefunds, ReadHeaders),
+    responses(
+        (status = 200, description = "Refunds, newest first", body = Page<RefundView>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
+        ListProblems,
+    ),
+)]
+#[get("/refunds")]
+pub(super) async fn list_all(
+    api: Data<Api>,
+    query: ValidQuery<ListAllRefunds>,
+    read: ReadRequest,
+) -> Result<HttpResponse, Problem> {
+    read.wait_for(&api.payments.environment, &api.progress).await?;
+    let query = query.into_inner();
+    let paging = Paging::of(query.limit, query.cursor);
+    let rows = queries::all_refunds(&api.database, query.status, paging).await?;
     let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
     Ok(read.page(paging, rows))
 }

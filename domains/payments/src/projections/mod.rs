@@ -78,7 +78,7 @@ pub struct Details {
     /// The provider's own reference of the capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_reference: Option<String>,
-    /// Money that goes back: the latest refund.
+    /// Money that goes back: the refund that changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<RefundDetails>,
     /// What is to go back or is back, in all its refunds.
@@ -119,6 +119,22 @@ pub enum RefundProgress {
     Requested,
     /// The money is back.
     Refunded,
+    /// The provider refuses. The money is still owed: retry the refund.
+    Failed,
+}
+
+impl RefundDetails {
+    /// What the payment shows of a refund after an event; `None` while nothing is to go back by it.
+    fn of(refund: &RefundRow, event: &Event) -> Option<Self> {
+        let status = match event {
+            Event::RefundRequested(_) | Event::RefundRetried(_) => RefundProgress::Requested,
+            Event::RefundFailed(_) => RefundProgress::Failed,
+            Event::Refunded(_) => RefundProgress::Refunded,
+            _ => return None,
+        };
+        let details = &refund.details;
+        Some(Self { status, amount: details.amount?, reference: details.reference.clone() })
+    }
 }
 
 kernel::event_set! {
@@ -157,7 +173,10 @@ impl Projection for PaymentsProjection {
         let mut row = found.ok_or(Unknown { what: "payment", id })?;
         apply(&mut row, event);
         row.revision = envelope.recorded.revision;
-        refunds::project(transaction, &row, event, &envelope.recorded).await?;
+        let refund = refunds::project(transaction, &row, event, &envelope.recorded).await?;
+        if let Some(refund) = refund.as_ref().and_then(|refund| RefundDetails::of(refund, event)) {
+            row.details.refund = Some(refund);
+        }
         // The keys are destroyed a moment after the erasure: until then something may be read.
         if row.details.reason.is_some() && is_of_erased(transaction, id).await? {
             row.details.reason = None;
@@ -270,7 +289,7 @@ fn apply(row: &mut PaymentRow, event: &Event) {
         }
         Event::Expired(_) => row.status = Status::Expired,
         Event::Cancelled(_) => row.status = Status::Cancelled,
-        // Shown as refunds of their own; nothing is on its way back by them.
+        // They change nothing but the refund.
         Event::RefundProposed(_)
         | Event::RefundRefused(_)
         | Event::RefundFailed(_)
@@ -278,11 +297,6 @@ fn apply(row: &mut PaymentRow, event: &Event) {
         Event::RefundRequested(refund) => {
             let owed_back = row.details.owed_back.unwrap_or_default() + refund.amount;
             row.details.owed_back = Some(owed_back);
-            row.details.refund = Some(RefundDetails {
-                status: RefundProgress::Requested,
-                amount: refund.amount,
-                reference: None,
-            });
         }
         Event::Refunded(event) => {
             let refunded = row.details.refunded.unwrap_or_default() + event.amount;
@@ -290,11 +304,6 @@ fn apply(row: &mut PaymentRow, event: &Event) {
             if refunded >= row.details.amount {
                 row.status = Status::Refunded;
             }
-            row.details.refund = Some(RefundDetails {
-                status: RefundProgress::Refunded,
-                amount: event.amount,
-                reference: Some(event.provider_reference.clone()),
-            });
         }
         Event::Revised(revised) => show_imported(row, &revised.state),
     }

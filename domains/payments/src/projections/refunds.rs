@@ -118,19 +118,20 @@ pub struct RefundRow {
     pub details: RefundDetails,
 }
 
-/// Keeps the row of the refund that an event is about, if it is about one.
+/// Keeps the row of the refund that an event is about, if it is about one: that row.
 pub(super) async fn project(
     transaction: &mut Transaction,
     payment: &PaymentRow,
     event: &Event,
     recorded: &RecordedEvent,
-) -> Result<(), DatabaseError> {
-    let Some(id) = refund_of(event) else { return Ok(()) };
+) -> Result<Option<RefundRow>, DatabaseError> {
+    let Some(id) = refund_of(event) else { return Ok(None) };
     let known = refund(&mut *transaction, payment.id, id).await?;
     let mut row = known.unwrap_or_else(|| begun(id, payment, event, recorded));
     apply(&mut row, event);
     row.revision = recorded.revision;
-    upsert_refund(transaction, &row).await
+    upsert_refund(transaction, &row).await?;
+    Ok(Some(row))
 }
 
 fn refund_of(event: &Event) -> Option<RefundId> {

@@ -9,8 +9,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use failsafe::failure_policy::{ConsecutiveFailures, consecutive_failures};
 use failsafe::{Config, Instrument, StateMachine};
+use kernel::seams::SharedClock;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
@@ -20,6 +22,10 @@ use super::{
     RefundOutcome, RefundRequest, RefundStatus,
 };
 use crate::settings::{BreakerSettings, PaymentsSettings};
+
+mod waiting;
+
+use waiting::Waiting;
 
 /// Why a call brought no answer. Whether it had an effect is unknown unless it was not made.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +67,13 @@ pub(crate) struct Calls {
     /// Of charges, which may hang. Permits are held during a call only, never during a pause
     /// between two.
     charges: Semaphore,
+    /// The charges that wait for one of these permits.
+    waiting: Waiting,
     /// Of all other calls, which settle what hangs and must not queue behind it.
     enquiries: Semaphore,
     breaker: StateMachine<ConsecutiveFailures<Doubling>, CircuitGauge>,
     call_timeout: Duration,
+    clock: SharedClock,
 }
 
 /// What is done at the provider.
@@ -93,16 +102,28 @@ const LOOKUP_REFUND: Operation =
 pub(crate) const UNTIL_DONE: Option<Instant> = None;
 
 impl Calls {
-    pub(crate) fn new(provider: Arc<dyn PaymentProvider>, settings: &PaymentsSettings) -> Self {
+    pub(crate) fn new(
+        provider: Arc<dyn PaymentProvider>,
+        settings: &PaymentsSettings,
+        clock: SharedClock,
+    ) -> Self {
         let policy =
             consecutive_failures(settings.breaker.failures, Doubling::new(&settings.breaker));
         Self {
             provider,
             charges: Semaphore::new(settings.concurrent_charges.max(1) as usize),
+            waiting: Waiting::default(),
             enquiries: Semaphore::new(settings.concurrent_enquiries.max(1) as usize),
             breaker: Config::new().failure_policy(policy).instrument(CircuitGauge).build(),
             call_timeout: settings.call_timeout(),
+            clock,
         }
+    }
+
+    /// Since when a charge has been waiting for nothing but this process's own work: those that hold the
+    /// permits do not all wait for a service outside.
+    pub(crate) fn waiting_since(&self) -> Option<DateTime<Utc>> {
+        self.waiting.since().filter(|_| self.provider.is_own_work())
     }
 
     /// Takes money; gives up waiting at `until`.
@@ -149,9 +170,14 @@ impl Calls {
         call: impl Future<Output = Result<T, ProviderError>>,
         label: fn(&T) -> &'static str,
     ) -> Result<T, CallError> {
-        let permit = match failure {
-            Failure::MayBeOfThisCharge => self.charges.acquire(),
-            Failure::IsOfTheProvider => self.enquiries.acquire(),
+        let permit = async {
+            match failure {
+                Failure::MayBeOfThisCharge => {
+                    let _waiting = self.waiting.begin(self.clock.now());
+                    self.charges.acquire().await
+                }
+                Failure::IsOfTheProvider => self.enquiries.acquire().await,
+            }
         };
         let permit = match until {
             Some(until) => timeout_at(until, permit).await.map_err(|_| CallError::NotCalled)?,

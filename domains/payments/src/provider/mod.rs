@@ -168,4 +168,10 @@ pub trait PaymentProvider: Send + Sync + 'static {
 
     /// What became of a refund.
     async fn lookup_refund(&self, idempotency_key: Uuid) -> Result<RefundStatus, ProviderError>;
+
+    /// Whether charges are under way that this process itself is at work on. A service outside works by
+    /// itself: what waits for it does not wait for its turn here.
+    fn is_own_work(&self) -> bool {
+        false
+    }
 }

@@ -13,10 +13,14 @@
 //!
 //! Every other method is declined.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use database::{Database, DatabaseError, Migrations, Query, Row, Statement, Transaction};
+use database::{Database, DatabaseError, Migrations, Row, Statement, Transaction};
+use kernel::combining::Combiner;
 use kernel::credentials::ConnectionUrl;
 use kernel::seams::SharedClock;
 use payments_contract::PaymentId;
@@ -40,6 +44,9 @@ static LEDGER: Migrations = Migrations {
 /// What the books say of a captured charge whose next refund is refused.
 const REFUSES_A_REFUND: &str = "refuses the next refund";
 
+/// Most charges that are decided in one statement.
+const MOST: usize = 256;
+
 /// Calls per charge that `sandbox:flaky` fails.
 const FLAKY_FAILURES: i64 = 2;
 
@@ -53,11 +60,21 @@ const HOLD_CHARGE: Statement = Statement::Same(
      ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
      RETURNING status, reason, attempts, amount",
 );
-/// A charge that nobody heard of: one statement decides it and writes it down.
-const FIRST_CHARGE: Statement = Statement::Same(
-    "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, attempts, \
-     captured_at) VALUES ($1, $2, $3, $4, $5, $6, 1, $7) ON CONFLICT (idempotency_key) DO NOTHING",
-);
+/// Of some charges those that nobody heard of: one statement decides them and writes them down.
+const FIRST_CHARGES: Statement = Statement::PerEngine {
+    sqlite: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
+         attempts, captured_at) \
+         SELECT unhex(value ->> 0, '-'), unhex(value ->> 1, '-'), value ->> 2, value ->> 3, \
+         value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2 END \
+         FROM json_each($1) WHERE true ON CONFLICT (idempotency_key) DO NOTHING \
+         RETURNING idempotency_key",
+    postgres: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
+         attempts, captured_at) \
+         SELECT (value ->> 0)::uuid, (value ->> 1)::uuid, value ->> 2, value ->> 3, \
+         value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2::timestamptz END \
+         FROM json_each($1) ON CONFLICT (idempotency_key) DO NOTHING \
+         RETURNING idempotency_key",
+};
 const RECORD_CHARGE: Statement = Statement::Same(
     "UPDATE charge SET payment_id = $2, amount = $3, currency = $4, status = $5, reason = $6, \
      attempts = attempts + 1, captured_at = coalesce(captured_at, $7) WHERE idempotency_key = $1",
@@ -93,7 +110,7 @@ const CHARGES: Statement = Statement::Same(
 const STATEMENTS: &[Statement] = &[
     CHARGE,
     HOLD_CHARGE,
-    FIRST_CHARGE,
+    FIRST_CHARGES,
     RECORD_CHARGE,
     CANCEL,
     REFUND,
@@ -172,6 +189,27 @@ pub struct Sandbox {
     ledger: Database,
     clock: SharedClock,
     settings: SandboxSettings,
+    /// Charges that are asked for at the same time are written into the books at once, if nobody has
+    /// heard of them: whether that is so.
+    firsts: Arc<Combiner<ChargeRequest, Result<bool, Arc<DatabaseError>>>>,
+    /// How many charges are being decided.
+    deciding: Arc<AtomicUsize>,
+}
+
+/// A charge that is being decided, until this is dropped.
+struct Deciding<'s>(&'s AtomicUsize);
+
+impl<'s> Deciding<'s> {
+    fn begin(count: &'s AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Deciding<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Sandbox {
@@ -182,7 +220,8 @@ impl Sandbox {
         settings: SandboxSettings,
     ) -> Result<Self, DatabaseError> {
         let ledger = Database::open(url, NAME, &LEDGER).await?;
-        Ok(Self { ledger, clock, settings })
+        let (firsts, deciding) = (Arc::new(Combiner::new(MOST)), Arc::default());
+        Ok(Self { ledger, clock, settings, firsts, deciding })
     }
 
     /// Its books: every charge it has heard of.
@@ -194,12 +233,46 @@ impl Sandbox {
     }
 
     /// Decides a charge and writes the decision into the books.
-    async fn decide(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
-        let first = Decision::by_method(&request.method, 1);
-        let record = self.record(self.ledger.write(&FIRST_CHARGE), request, &first);
-        if record.execute().await? == 1 {
-            return Ok(first);
+    async fn decide(&self, request: &ChargeRequest) -> Result<Decision, ProviderError> {
+        let _deciding = Deciding::begin(&self.deciding);
+        let firsts = self.firsts.ask(request.clone(), |asked| self.decide_firsts(asked));
+        let is_first = firsts.await.map_err(|error| ProviderError::Unavailable(error.into()))?;
+        if is_first {
+            return Ok(Decision::by_method(&request.method, 1));
         }
+        self.decide_again(request).await.map_err(unavailable)
+    }
+
+    /// Decides those of some charges that nobody has heard of. Which those are, in the same order.
+    async fn decide_firsts(
+        &self,
+        asked: Vec<ChargeRequest>,
+    ) -> Vec<Result<bool, Arc<DatabaseError>>> {
+        let charges: Vec<_> = asked
+            .iter()
+            .map(|request| {
+                let ChargeRequest { idempotency_key, payment_id, amount, currency, method } =
+                    request;
+                let Decision { status, reason, .. } = Decision::by_method(method, 1);
+                (idempotency_key, payment_id, amount.to_string(), currency, status, reason)
+            })
+            .collect();
+        let record = self.ledger.write(&FIRST_CHARGES).bind_json(&charges).bind(self.clock.now());
+        match record.scalars::<Uuid>().await {
+            Ok(firsts) => {
+                let mut firsts: HashSet<Uuid> = firsts.into_iter().collect();
+                // Of two with the same key the second one has been heard of.
+                asked.iter().map(|request| Ok(firsts.remove(&request.idempotency_key))).collect()
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                asked.iter().map(|_| Err(Arc::clone(&error))).collect()
+            }
+        }
+    }
+
+    /// Decides a charge that the books know.
+    async fn decide_again(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
         let mut books = self.ledger.begin().await?;
         let known = hold(&mut books, request.idempotency_key).await?;
         let decision = match known.status.as_str() {
@@ -212,26 +285,18 @@ impl Sandbox {
             }
             _ => Decision::by_method(&request.method, known.attempts + 1),
         };
-        self.record(books.query(&RECORD_CHARGE), request, &decision).execute().await?;
-        books.commit().await?;
-        Ok(decision)
-    }
-
-    /// A statement that writes a decision about a charge.
-    fn record<'q>(
-        &self,
-        statement: Query<'q>,
-        request: &ChargeRequest,
-        decision: &Decision,
-    ) -> Query<'q> {
-        statement
+        let record = books
+            .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
             .bind(request.payment_id)
             .bind(request.amount.to_string())
             .bind(&request.currency)
             .bind(decision.status)
             .bind(&decision.reason)
-            .bind((decision.status == "captured").then(|| self.clock.now()))
+            .bind((decision.status == "captured").then(|| self.clock.now()));
+        record.execute().await?;
+        books.commit().await?;
+        Ok(decision)
     }
 
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
@@ -421,7 +486,7 @@ fn unavailable(error: DatabaseError) -> ProviderError {
 #[async_trait]
 impl PaymentProvider for Sandbox {
     async fn charge(&self, request: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
-        let decision = self.decide(request).await.map_err(unavailable)?;
+        let decision = self.decide(request).await?;
         match decision.answer {
             Answer::AtOnce => {}
             Answer::Late => {
@@ -454,6 +519,11 @@ impl PaymentProvider for Sandbox {
 
     async fn lookup_refund(&self, idempotency_key: Uuid) -> Result<RefundStatus, ProviderError> {
         self.refund_status(idempotency_key).await.map_err(unavailable)
+    }
+
+    /// Its books are kept by this process.
+    fn is_own_work(&self) -> bool {
+        self.deciding.load(Ordering::Relaxed) > 0
     }
 }
 

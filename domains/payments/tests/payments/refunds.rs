@@ -4,12 +4,14 @@ use billing_contract::{CollectionRequested, CreditReason, DenialReason, InvoiceC
 use database::Engine;
 use payments::{attempt_of, payment_of};
 use payments_contract::{
-    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, RefundRefused,
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, RefundFailed,
+    RefundRefused,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::scripted::{Does, Scripted};
 use crate::world::{Running, World, settings};
 
 async fn captured(world: &World) -> Uuid {
@@ -63,6 +65,56 @@ async fn money_goes_back_in_parts_until_nothing_is_left(
     running.stop().await;
 }
 
+#[rstest]
+#[actix_web::test]
+async fn refunds_of_all_payments_are_found_by_how_far_they_are(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let provider = Scripted::new([("refund", Does::Refuses)]);
+    let running = world.start_with(provider).await;
+    let mut refunds = Vec::new();
+    for _ in 0..3 {
+        let payment = world.issue("card").await;
+        world.until::<PaymentCaptured>(payment).await;
+        let refund = asked(&running, payment, json!({"reason": "broken"})).await;
+        refunds.insert(0, (payment, refund["id"].clone()));
+    }
+    let [(_, pending), (done_of, done), (failed_of, failed)] = &refunds[..] else { panic!() };
+    world.credit(*failed_of, "119.76").await;
+    world.until::<RefundFailed>(*failed_of).await;
+    world.credit(*done_of, "119.76").await;
+    world.until::<PaymentRefunded>(*done_of).await;
+
+    let list = async |query: &str| running.get(&world, &format!("/refunds{query}")).await;
+    let found = async |query: &str| {
+        let page = list(query).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let items = page.body["items"].as_array().unwrap().iter();
+        items.map(|refund| refund["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("").await, [pending.clone(), done.clone(), failed.clone()]);
+    for (status, one) in [("pending", pending), ("done", done), ("failed", failed)] {
+        assert_eq!(
+            found(&format!("?status={status}")).await,
+            std::slice::from_ref(one),
+            "{status}"
+        );
+    }
+    assert!(found("?status=refused").await.is_empty());
+    let failed_one = &list("?status=failed").await.body["items"][0];
+    assert_eq!(failed_one["payment_id"], failed_of.to_string(), "where to retry it");
+
+    let first = list("?limit=2").await;
+    let link = first.header("link");
+    let next = link.trim_start_matches("</api/v1/payments/refunds").split('>').next().unwrap();
+    assert_eq!(found(next).await, std::slice::from_ref(failed));
+    for bad in ["?status=lost", "?limit=0", "?colour=red"] {
+        assert_eq!(list(bad).await.status, 400, "{bad}");
+    }
+    running.stop().await;
+}
+
 #[actix_web::test]
 async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
     let world = World::new().await;
@@ -75,6 +127,11 @@ async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
     let path = format!("/{payment}/refunds/{}", refund["id"].as_str().unwrap());
     let view = running.get(&world, &path).await.body;
     assert_eq!((&view["status"], &view["code"]), (&json!("refused"), &json!("no_such_line")));
+    let events = world.events(payment).await.len();
+    let retried = running.post(&format!("{path}/retry"), None).await;
+    assert_eq!(retried.status, 409, "{}", retried.body);
+    assert_eq!(retried.body["type"], "/problems/refused/refund-refused");
+    assert_eq!(world.events(payment).await.len(), events);
     asked(&running, payment, json!({"reason": "broken"})).await;
     running.stop().await;
 }

@@ -233,7 +233,7 @@ async fn the_routes_describe_themselves_without_a_store() {
         .flat_map(|path| path.as_object().unwrap().values())
         .filter_map(|operation| operation["operationId"].as_str())
         .collect();
-    assert_eq!(operations.len(), 9, "{operations:?}");
+    assert_eq!(operations.len(), 10, "{operations:?}");
     let is_ours = |id: &&str| id.contains("payment") || id.contains("refund");
     assert!(operations.iter().all(is_ours), "{operations:?}");
 

@@ -154,6 +154,14 @@ fn a_refund_that_failed_is_still_owed_and_tried_again() {
 }
 
 #[test]
+fn a_refund_without_a_credit_note_is_not_tried_again() {
+    let refused = RefundRefused { payment_id: ID, refund_id: REFUND, code: "not_paid".to_owned() };
+    given([requested(), captured(), proposed(RefundScope::Rest), refused.into()])
+        .when(Command::RetryRefund { refund_id: REFUND })
+        .then_refused(Refusal::RefundRefused);
+}
+
+#[test]
 fn what_nothing_is_due_of_any_more_collects_nothing() {
     given([requested()]).when(Command::CallOff).then([cancelled()]);
     for over in [captured(), declined(), expired(), cancelled()] {

@@ -1,7 +1,8 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use futures::poll;
 
 use super::*;
 
@@ -78,6 +79,10 @@ fn settings(failures: u32) -> PaymentsSettings {
     }
 }
 
+fn calls(provider: Arc<dyn PaymentProvider>, settings: &PaymentsSettings) -> Calls {
+    Calls::new(provider, settings, Arc::new(kernel::seams::SystemClock))
+}
+
 /// One charge and one enquiry under way at most, and they may take long.
 fn one_at_a_time() -> PaymentsSettings {
     PaymentsSettings {
@@ -106,7 +111,7 @@ async fn charge(calls: &Calls) -> Result<ChargeOutcome, CallError> {
 #[tokio::test]
 async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again_later() {
     let provider = Moody::new(Mood::Failing);
-    let calls = Calls::new(provider.clone(), &settings(3));
+    let calls = calls(provider.clone(), &settings(3));
     for _ in 0..3 {
         assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
     }
@@ -134,7 +139,7 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again_lat
 #[tokio::test]
 async fn an_answer_in_between_begins_the_count_anew() {
     let provider = Moody::new(Mood::Failing);
-    let calls = Calls::new(provider.clone(), &settings(2));
+    let calls = calls(provider.clone(), &settings(2));
     for _ in 0..4 {
         provider.becomes(Mood::Failing);
         assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
@@ -145,7 +150,7 @@ async fn an_answer_in_between_begins_the_count_anew() {
 
 #[tokio::test]
 async fn being_asked_to_slow_down_says_when_to_come_back_and_opens_no_circuit() {
-    let calls = Calls::new(Moody::new(Mood::Limiting), &settings(1));
+    let calls = calls(Moody::new(Mood::Limiting), &settings(1));
     for _ in 0..3 {
         let error = ask(&calls).await.unwrap_err();
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
@@ -155,7 +160,7 @@ async fn being_asked_to_slow_down_says_when_to_come_back_and_opens_no_circuit() 
 #[tokio::test]
 async fn silence_is_a_time_out_and_counts_as_a_failure() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider, &settings(1));
+    let calls = calls(provider, &settings(1));
     assert!(matches!(ask(&calls).await, Err(CallError::TimedOut)));
     assert!(matches!(ask(&calls).await, Err(CallError::NotCalled)));
 }
@@ -163,7 +168,7 @@ async fn silence_is_a_time_out_and_counts_as_a_failure() {
 #[tokio::test]
 async fn charges_without_an_answer_open_no_circuit_unless_the_enquiry_fails_too() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider.clone(), &settings(2));
+    let calls = calls(provider.clone(), &settings(2));
     for _ in 0..5 {
         assert!(matches!(charge(&calls).await, Err(CallError::TimedOut)));
     }
@@ -185,7 +190,7 @@ async fn charges_without_an_answer_open_no_circuit_unless_the_enquiry_fails_too(
 #[tokio::test]
 async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider.clone(), &settings(1));
+    let calls = calls(provider.clone(), &settings(1));
     let soon = Some(Instant::now() + Duration::from_millis(5));
     assert!(matches!(calls.lookup(Uuid::nil(), soon).await, Err(CallError::TimedOut)));
     provider.becomes(Mood::Working);
@@ -195,7 +200,7 @@ async fn a_call_cut_short_by_our_own_deadline_says_nothing_about_the_provider() 
 #[tokio::test]
 async fn no_more_calls_are_under_way_than_allowed() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider.clone(), &one_at_a_time());
+    let calls = calls(provider.clone(), &one_at_a_time());
     let soon = Some(Instant::now() + Duration::from_millis(20));
     let second = tokio::select! {
         biased;
@@ -212,7 +217,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
 #[tokio::test]
 async fn charges_and_enquiries_do_not_wait_for_each_other() {
     let provider = Moody::new(Mood::Silent);
-    let calls = Calls::new(provider.clone(), &one_at_a_time());
+    let calls = calls(provider.clone(), &one_at_a_time());
     let answered = tokio::select! {
         biased;
         first = charge(&calls) => panic!("the charge was answered: {first:?}"),
@@ -232,4 +237,76 @@ async fn charges_and_enquiries_do_not_wait_for_each_other() {
         } => answered,
     };
     assert!(answered.is_ok(), "{answered:?}");
+}
+
+/// A provider in this process, which is at work or not, and whose charges end when it is told.
+struct Inside {
+    at_work: AtomicBool,
+    done: Semaphore,
+}
+
+#[async_trait]
+impl PaymentProvider for Inside {
+    async fn charge(&self, _: &ChargeRequest) -> Result<ChargeOutcome, ProviderError> {
+        self.done.acquire().await.unwrap().forget();
+        Ok(ChargeOutcome::Pending)
+    }
+
+    async fn lookup(&self, _: Uuid) -> Result<ChargeStatus, ProviderError> {
+        unreachable!("only charges here")
+    }
+
+    async fn cancel(&self, _: Uuid) -> Result<CancelOutcome, ProviderError> {
+        unreachable!("only charges here")
+    }
+
+    async fn refund(&self, _: &RefundRequest) -> Result<RefundOutcome, ProviderError> {
+        unreachable!("only charges here")
+    }
+
+    async fn lookup_refund(&self, _: Uuid) -> Result<RefundStatus, ProviderError> {
+        unreachable!("only charges here")
+    }
+
+    fn is_own_work(&self) -> bool {
+        self.at_work.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn what_waits_behind_own_work_waits_for_its_turn() {
+    let provider = Arc::new(Inside { at_work: AtomicBool::new(false), done: Semaphore::new(0) });
+    let calls = calls(provider.clone(), &one_at_a_time());
+    let first = charge(&calls);
+    tokio::pin!(first);
+    assert!(poll!(&mut first).is_pending());
+    assert_eq!(calls.waiting_since(), None, "it has its turn, however long it takes");
+
+    let before = Utc::now();
+    let second = charge(&calls);
+    tokio::pin!(second);
+    assert!(poll!(&mut second).is_pending());
+    let third = Box::pin(charge(&calls));
+    assert_eq!(calls.waiting_since(), None, "the first one waits for somebody outside");
+    provider.at_work.store(true, Ordering::SeqCst);
+    let since = calls.waiting_since().unwrap();
+    assert!((before..=Utc::now()).contains(&since), "{since}");
+
+    drop(third);
+    provider.done.add_permits(1);
+    first.await.unwrap();
+    assert!(poll!(&mut second).is_pending());
+    assert_eq!(calls.waiting_since(), None, "now the second one has its turn");
+    provider.done.add_permits(1);
+    second.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_outside_is_never_waited_for_in_turn() {
+    let provider = Moody::new(Mood::Silent);
+    let calls = calls(provider, &one_at_a_time());
+    let (first, second) = (charge(&calls), charge(&calls));
+    tokio::pin!(first, second);
+    assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+    assert_eq!(calls.waiting_since(), None);
 }
