@@ -13,6 +13,11 @@ pub fn aggregate_id(source: &str, table: &str, key: &str) -> Uuid {
     Uuid::new_v5(&LEGACY_NAMESPACE, format!("{source}/{table}/{key}").as_bytes())
 }
 
+/// The text of a key of several columns: a JSON array of their values as texts.
+pub(crate) fn joined_key(values: Vec<String>) -> String {
+    serde_json::Value::from(values).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::debezium::{LineError, Operation, Record, SnapshotMark};
+use crate::ids::joined_key;
 use crate::jq::shortest;
 use crate::mapping::{Column, ColumnType, Mapping, Mask, Table, TableId};
 
@@ -136,7 +137,7 @@ fn key_text(table: &Table, key: &RawValue) -> Result<String, LineError> {
     }
     match <[String; 1]>::try_from(values) {
         Ok([single]) => Ok(single),
-        Err(several) => Ok(Value::from(several).to_string()),
+        Err(several) => Ok(joined_key(several)),
     }
 }
 

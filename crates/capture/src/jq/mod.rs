@@ -9,7 +9,10 @@
 mod decimal;
 mod guard;
 mod natives;
+mod pattern;
 mod runner;
+mod text;
+mod time;
 mod values;
 
 use std::collections::{BTreeSet, HashSet};
@@ -92,7 +95,7 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("now", "a state must not depend on the time of the import"),
     ("localtime", "a state must not depend on the machine's time zone"),
     ("strflocaltime", "a state must not depend on the machine's time zone"),
-    ("mktime", "use the column type `date` or `timestamp`"),
+    ("mktime", "use `date`, `date_time` and `utc`"),
     ("input", "a program has one input, the document"),
     ("inputs", "a program has one input, the document"),
     ("input_filename", "a program has one input, the document"),
@@ -126,9 +129,13 @@ impl Program {
         let known = natives.iter().map(|(name, arguments, _)| (*name, arguments.len())).collect();
         let library: Vec<Def<&str>> =
             jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).collect();
-        let library = guard::usable(library, &known);
+        let mut library = guard::usable(library, &known);
+        library
+            .extend(parse(include_str!("defs.jq"), "bascule's library", |parser| parser.defs())?);
 
         let (mut texts, mut tables) = (HashSet::new(), BTreeSet::new());
+        let redefined: HashSet<(&str, usize)> =
+            own.iter().map(|definition| (definition.name, definition.args.len())).collect();
         let mut defined: HashSet<&str> = own.iter().map(|definition| definition.name).collect();
         defined.extend(library.iter().map(|definition| definition.name));
         for definition in &mut own {
@@ -136,6 +143,15 @@ impl Program {
             guard::mentions(&mut definition.body, &mut found);
             texts.extend(found.texts.into_iter().map(str::to_owned));
             tables.extend(found.tables.into_iter().map(str::to_owned));
+            for (name, arguments) in found.calls {
+                let mistake = natives::mistake(name, &arguments);
+                if let Some(mistake) =
+                    mistake.filter(|_| !redefined.contains(&(name, arguments.len())))
+                {
+                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
+                    return Err(CompileError(format!("{place}: {mistake}")));
+                }
+            }
             let called = guard::calls(&mut definition.body, &definition.args);
             let called = called.into_iter().map(|(name, _)| name).chain(found.variables);
             for name in called.filter(|name| !defined.contains(name)) {
@@ -202,7 +218,7 @@ impl Program {
         let text = error.to_string();
         let constant = serde_json::from_str::<String>(&text)
             .ok()
-            .filter(|text| self.texts.contains(text) || natives::MESSAGES.contains(&text.as_str()));
+            .filter(|text| self.texts.contains(text) || natives::is_ours(text));
         constant.unwrap_or_else(|| blotted(&text))
     }
 }
@@ -282,5 +298,7 @@ fn place(name: &str, codes: &[(&str, &str)]) -> String {
         )
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;
