@@ -73,7 +73,7 @@ fn every_filter_of_ours_has_an_example() {
                 .any(|word| word == name)
         };
         assert!(
-            programs.iter().any(|program| called(&program)),
+            programs.iter().any(|program| called(program)),
             "{name} has no example in docs/mapping.md"
         );
     }
