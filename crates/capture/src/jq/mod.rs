@@ -11,6 +11,7 @@ mod guard;
 mod natives;
 mod pattern;
 mod runner;
+mod shape;
 mod text;
 mod time;
 mod values;
@@ -28,6 +29,7 @@ pub(crate) use decimal::shortest;
 use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
+pub(crate) use shape::{Misreading, Place, Programmed, misread};
 pub(crate) use values::{from_json, object};
 
 type Error = jaq_core::Error<Val>;

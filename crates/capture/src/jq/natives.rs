@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Cv, DataT, Exn, Lut, Native, RunPtr, ValXs};
+use jaq_core::{Bind, Cv, DataT, Exn, Lut, Native, RunPtr, ValXs};
 use jaq_json::Val;
 use jaq_std::ValT as _;
 
@@ -286,6 +286,15 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
     let table = text_of(table).ok_or_else(|| complaint(NO_TABLE))?;
     let source = context.data().room.source;
     Ok(Val::utf8_str(aggregate_id(source, &table, &key).to_string()))
+}
+
+/// Whether all arguments of a filter are values, computed of its input.
+pub(super) fn takes_values(filter: &str, arguments: usize) -> bool {
+    all().any(|(name, binds, _)| {
+        name == filter
+            && binds.len() == arguments
+            && binds.iter().all(|bind| matches!(bind, Bind::Var(())))
+    })
 }
 
 /// What is wrong with the constant arguments of a call, where it can be seen before it runs.

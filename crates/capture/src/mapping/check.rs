@@ -34,7 +34,7 @@ impl<'c> Check<'c> {
         Err(MappingError::Invalid { line, place: place.to_owned(), problem })
     }
 
-    pub(super) fn mapping(&self, file: MappingFile) -> Checked<Mapping> {
+    pub(super) fn mapping(&self, file: &MappingFile) -> Checked<Mapping> {
         if *file.version.get_ref() != 1 {
             let problem = format!("there is no version {}, write 1", file.version.get_ref());
             return self.fail(file.version.span().start, "version", problem);
@@ -52,8 +52,8 @@ impl<'c> Check<'c> {
         let table_ids = tables.iter().enumerate().map(|(id, table)| (table.name.clone(), id));
         let mut mapping = Mapping {
             source: source.clone(),
-            tables_from: file.tables_from,
-            unavailable: file.unavailable,
+            tables_from: file.tables_from.clone(),
+            unavailable: file.unavailable.clone(),
             table_ids: table_ids.collect::<HashMap<_, _>>(),
             tables,
             links: Vec::new(),
@@ -68,9 +68,7 @@ impl<'c> Check<'c> {
                 "there is none, so nothing would be sent".to_owned(),
             );
         }
-        // In the order of the file, which is the order in which their commands are sent.
-        let mut aggregates: Vec<_> = file.aggregates.iter().collect();
-        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        let aggregates = file.aggregates_in_order();
         for (name, aggregate) in &aggregates {
             let checked = self.aggregate(name, aggregate, &file.jq.defs, &mut mapping)?;
             mapping.aggregates.push(checked);
@@ -340,7 +338,7 @@ impl<'c> Check<'c> {
 }
 
 /// A name as it is written in a TOML path.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -39,6 +40,18 @@ pub enum MappingError {
         /// The place in the file, as `aggregates.order.rows."lines.unit"`.
         place: String,
         /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A program reads a name that nothing has.
+    #[error("the mapping is not valid: line {line}, column {column}, {place}: {problem}")]
+    Misread {
+        /// The line in the file.
+        line: usize,
+        /// The column in it, in characters.
+        column: usize,
+        /// The place in the file, as `aggregates.order.jq`.
+        place: String,
+        /// What is wrong and what may be meant.
         problem: String,
     },
 }
@@ -197,15 +210,18 @@ impl Mapping {
         Self::parse_with(text, Some(commands))
     }
 
-    /// Reads a mapping that was checked before.
+    /// Reads a mapping that was checked before, maybe by an earlier release: what that took is
+    /// taken again.
     pub(crate) fn stored(text: &str) -> Result<Self, MappingError> {
-        Self::parse_with(text, None)
+        let file = file::read(text)?;
+        check::Check::new(text, None).mapping(&file)
     }
 
     fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {
-        let file = toml::from_str(text)
-            .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))?;
-        check::Check::new(text, commands).mapping(file)
+        let file = file::read(text)?;
+        let mapping = check::Check::new(text, commands).mapping(&file)?;
+        names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
+        Ok(mapping)
     }
 
     /// The legacy system's name.

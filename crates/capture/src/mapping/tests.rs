@@ -123,6 +123,39 @@ fn a_file_is_checked_before_it_is_known_which_commands_there_are() {
 }
 
 #[test]
+fn a_name_that_nothing_has_is_named_with_its_place_and_the_nearest() {
+    for (what, replacement, expected) in [
+        (
+            "status: .state",
+            "status: .sate",
+            "line 20, column 12, aggregates.order.jq: `sate` is no column that is kept of `sale` \
+             and no place in `rows`; did you mean `state`?",
+        ),
+        (
+            "status: .state",
+            "status: .state, l: [.lines[].product.cod]",
+            "line 20, column 40, aggregates.order.jq: `cod` is no column that is kept of `product` \
+             and no place in `rows`; did you mean `code`?",
+        ),
+        ("status: .state", "status: .lines.note", "`note` is read of a list of rows: put `[]`"),
+        (
+            "def one: 1;",
+            "def one: .parti;",
+            "line 11, column 19, jq.defs: `parti` is no column that is kept of `sale`",
+        ),
+        ("status: .state", "status: .quite_another", "no place in `rows`"),
+    ] {
+        assert!(GOOD.contains(what), "{what}");
+        let error = Mapping::parse(&GOOD.replacen(what, replacement, 1), &commands()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(expected), "{replacement}: {text}");
+        assert_eq!(replacement.contains("quite"), text.ends_with("`rows`"), "{text}");
+    }
+    // What an earlier release took, and stored with the mirror, is not refused later.
+    assert!(Mapping::stored(&GOOD.replacen(".state", ".sate", 1)).is_ok());
+}
+
+#[test]
 fn two_aggregates_cannot_share_a_root_or_a_command() {
     let second = |root: &str, command: &str| {
         format!(
