@@ -229,7 +229,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Contracts { command } => return contracts::run(command),
         #[cfg(feature = "import")]
-        Command::Mapping(arguments) => return mapping::run(arguments),
+        Command::Mapping(arguments) => return mapping::run(arguments).await,
         _ => {}
     }
     #[cfg(feature = "bench")]

@@ -1,6 +1,8 @@
 //! `bascule mapping`: what authors of mappings need before anything is imported.
 
+mod check;
 mod fields;
+mod trial;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +22,10 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum MappingCommand {
+    /// Check a mapping, and compare its names with a feed
+    Check(check::Check),
+    /// Put one aggregate of a feed together, run its program, and ask its module, without a store
+    Try(trial::Try),
     /// Tell which commands a mapping can give, and what each field of their states means
     Fields(Fields),
     /// Write the same as a page, and as a JSON Schema for each command
@@ -44,8 +50,10 @@ struct Fields {
 }
 
 /// Carries out the command.
-pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
+        MappingCommand::Check(asked) => return check::check(asked),
+        MappingCommand::Try(asked) => return trial::run(asked).await,
         MappingCommand::Fields(asked) => fields::tell(asked)?,
         MappingCommand::Export { folder, page } => fields::export(folder, page)?,
     }

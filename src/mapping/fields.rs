@@ -153,7 +153,7 @@ fn collect(object: &Value, above: &str, personal: bool, fields: &mut Vec<Field>)
 }
 
 /// What stands beside null in a schema that allows it.
-fn without_null(schema: &Value) -> &Value {
+pub(super) fn without_null(schema: &Value) -> &Value {
     let others = schema["anyOf"].as_array().into_iter().flatten();
     others.into_iter().find(|other| other["type"] != "null").unwrap_or(schema)
 }

@@ -22,6 +22,7 @@ mod mapping;
 mod mask;
 mod mirror;
 mod suppression;
+mod trial;
 
 pub use erasure::erase;
 pub use files::ReadError;
@@ -31,5 +32,6 @@ pub use import::{
     Snapshot, Summary,
 };
 pub use jq::{CompileError, Limits, Program, RunError};
-pub use mapping::{Mapping, MappingError};
+pub use mapping::{Mapping, MappingError, Survey, SurveyedTable, Unknown};
 pub use mirror::ChangeCounts;
+pub use trial::{JoinedRow, Look, Stated, Trial, TrialError};

@@ -29,6 +29,7 @@ use crate::jq::{Limits, Runner};
 use crate::mapping::Mapping;
 use deliver::Targets;
 use session::Session;
+pub(crate) use session::state_of;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
 /// The tables of mirror, outbox and quarantine.

@@ -30,7 +30,7 @@ use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
 pub(crate) use shape::{Misreading, Place, Programmed, misread};
-pub(crate) use values::{from_json, object};
+pub(crate) use values::{from_json, object, to_plain};
 
 type Error = jaq_core::Error<Val>;
 
@@ -190,6 +190,11 @@ impl Program {
     /// The tables whose ids the program makes with `uid("…")`.
     pub fn tables(&self) -> &BTreeSet<String> {
         &self.tables
+    }
+
+    /// Whether a text, such as the name of a column, stands in the program.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.texts.contains(text)
     }
 
     /// Runs the program on the thread it is called on, which should have the stack of a

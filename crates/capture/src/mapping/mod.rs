@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod names;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use file::ColumnType;
+pub(crate) use names::nearest;
+pub use survey::{Survey, SurveyedTable, Unknown};
 
 use crate::jq::Program;
 
@@ -82,7 +85,7 @@ pub(crate) type AggregateId = usize;
 pub(crate) type NodeId = usize;
 
 /// A table of the legacy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) key: Vec<String>,
@@ -115,7 +118,7 @@ pub(crate) enum Mask {
 
 /// A column that names rows of another table. One index over it serves both directions: from a
 /// row to the rows that name it, and (by the row itself) to the row it names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) table: TableId,
     pub(crate) column: String,
@@ -222,6 +225,23 @@ impl Mapping {
         let mapping = check::Check::new(text, commands).mapping(&file)?;
         names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
         Ok(mapping)
+    }
+
+    /// The same without its aggregates: rows are stored, and nothing comes of them.
+    pub(crate) fn rows_only(&self) -> Self {
+        let mut tables = self.tables.clone();
+        tables.iter_mut().for_each(|table| table.uses.clear());
+        Self {
+            source: self.source.clone(),
+            tables_from: self.tables_from.clone(),
+            unavailable: self.unavailable.clone(),
+            tables,
+            table_ids: self.table_ids.clone(),
+            links: self.links.clone(),
+            aggregates: Vec::new(),
+            mirror_fingerprint: self.mirror_fingerprint.clone(),
+            text: self.text.clone(),
+        }
     }
 
     /// The legacy system's name.
