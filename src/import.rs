@@ -48,6 +48,10 @@ pub struct Arguments {
     /// Read files from their beginning though an earlier import got further
     #[arg(long)]
     from_start: bool,
+    /// Forget the mirror of this source and begin anew, as for a mapping that is being drafted; all
+    /// files are needed again, and what was imported stays
+    #[arg(long, conflicts_with = "from_start")]
+    fresh: bool,
     /// Print the summary as one JSON object, for machines
     #[arg(long)]
     json: bool,
@@ -84,6 +88,9 @@ pub async fn import(
     let interruption = Interruption::listen();
     let progress = Bar(Meter::new("importing", BYTES));
     let options = Options { from_start: arguments.from_start };
+    if arguments.fresh {
+        import.start_anew().await?;
+    }
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.0.finish();
     let quarantine = match &outcome {

@@ -87,7 +87,7 @@ pub(super) async fn run(asked: &Try) -> anyhow::Result<ExitCode> {
     let look = trial.look(&asked.aggregate, &key).await;
     database.close().await;
     let mut look = look?;
-    let answer = answer(&command, &source, &key, &look).await?;
+    let answer = answer(&command, &source, &look).await?;
     if !asked.personal {
         mask(&mut look, &trial, &asked.aggregate, &command);
     }
@@ -99,12 +99,7 @@ pub(super) async fn run(asked: &Try) -> anyhow::Result<ExitCode> {
 }
 
 /// Tells the module, on a store in memory.
-async fn answer(
-    command: &StatedCommand,
-    source: &str,
-    key: &str,
-    look: &Look,
-) -> anyhow::Result<Answer> {
+async fn answer(command: &StatedCommand, source: &str, look: &Look) -> anyhow::Result<Answer> {
     let told = |said: &str, understood| Answer {
         command: command.name,
         said: said.to_owned(),
@@ -122,7 +117,7 @@ async fn answer(
     source.clone_into(&mut cause.origin_system);
     let request = SyncRequest {
         id: look.id,
-        legacy: LegacyReference { source: source.to_owned(), id: key.to_owned() },
+        legacy: LegacyReference { source: source.to_owned(), id: look.reference.clone() },
         state,
         cause,
     };
@@ -205,6 +200,7 @@ fn as_json(asked: &Try, key: &str, look: &Look, answer: &Answer) -> Value {
         "aggregate": asked.aggregate,
         "key": key,
         "id": look.id,
+        "legacy_id": look.reference,
         "rows": look.rows,
         "document": look.document,
         "result": result,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::mapping::{AggregateId, Mapping, TableId};
 use crate::mask::Image;
-use crate::suppression::{Digest, Extent, Suppression, blank};
+use crate::suppression::{Digest, Extent, Suppression, blank, extent_of_root};
 
 /// Stops the import that runs, if one does: what it has in memory may be about the person.
 const INTERRUPT: Statement =
@@ -91,9 +91,8 @@ pub async fn erase(
             column: "mapping".to_owned(),
             reason: error.to_string(),
         })?;
-        let aggregate = mapping.aggregates.iter().position(|one| one.command == command);
-        if let Some(aggregate) = aggregate {
-            erasure.erase(&mut transaction, &mapping, aggregate, &person.id).await?;
+        if let Some((aggregate, key)) = mapping.referenced(command, &person.id) {
+            erasure.erase(&mut transaction, &mapping, aggregate, key).await?;
         }
     }
     let digests: Vec<String> = erasure.digests.iter().map(hex::encode).collect();
@@ -122,10 +121,17 @@ impl Erasure<'_> {
         person: AggregateId,
         key: &str,
     ) -> Result<(), DatabaseError> {
-        self.blank_all(transaction, mapping, Extent::Row, person, key).await?;
+        let root = mapping.aggregates[person].root;
+        let extent = extent_of_root(mapping, root);
+        self.blank_all(transaction, mapping, extent, person, key).await?;
         let name = &mapping.aggregates[person].name;
         for clear in [&CLEAR_OUTBOX, &CLEAR_DIRTY, &CLEAR_DELIVERED, &CLEAR_QUARANTINE] {
             transaction.query(clear).bind(self.source).bind(name).bind(key).execute().await?;
+        }
+        // The others that are made of the same row.
+        for other in mapping.rooted_in(root).filter(|other| *other != person) {
+            self.blank_all(transaction, mapping, Extent::Personal, other, key).await?;
+            self.postpone(transaction, &mapping.aggregates[other].name, key).await?;
         }
         // The others in whose root row the person is named.
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {
@@ -138,12 +144,23 @@ impl Erasure<'_> {
                 let linked = transaction.query(&LINKED).bind(self.source).bind(&name).bind(key);
                 for root in linked.scalars::<String>().await? {
                     self.blank_all(transaction, mapping, Extent::Personal, id, &root).await?;
-                    for statement in [&POSTPONE, &CLEAR_OUTBOX] {
-                        let query = transaction.query(statement).bind(self.source);
-                        query.bind(&aggregate.name).bind(&root).execute().await?;
-                    }
+                    self.postpone(transaction, &aggregate.name, &root).await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What an aggregate was to be told may speak of the person: it is put together afresh.
+    async fn postpone(
+        &self,
+        transaction: &mut Transaction,
+        aggregate: &str,
+        root: &str,
+    ) -> Result<(), DatabaseError> {
+        for statement in [&POSTPONE, &CLEAR_OUTBOX] {
+            let query = transaction.query(statement).bind(self.source).bind(aggregate);
+            query.bind(root).execute().await?;
         }
         Ok(())
     }

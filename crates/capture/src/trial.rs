@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::assembly::{Assembled, assemble};
-use crate::ids::aggregate_id;
 use crate::import::{Import, ImportError, Options, Progress, Summary, state_of};
 use crate::jq::{Job, Limits, Runner, to_plain};
 use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId, Table, nearest};
@@ -45,6 +44,8 @@ pub struct JoinedRow {
 pub struct Look {
     /// The id that it has, or would have.
     pub id: Uuid,
+    /// What its key is called outside: `legacy.id`.
+    pub reference: String,
     /// The rows that were joined, in the order of the document.
     pub rows: Vec<JoinedRow>,
     /// The document that the program read; none where something is missing.
@@ -153,8 +154,14 @@ impl Trial {
             let (table, key) = (table.name.clone(), key.to_owned());
             return Err(TrialError::NoRow { table, key, hint });
         }
-        let uid = aggregate_id(&mapping.source, &table.name, key);
-        let nothing = |result| Look { id: uid, rows: Vec::new(), document: None, result };
+        let (uid, reference) = (mapping.uid(id, key), aggregate.reference(key));
+        let nothing = |result| Look {
+            id: uid,
+            reference: reference.clone(),
+            rows: Vec::new(),
+            document: None,
+            result,
+        };
         Ok(match assembled.into_iter().next() {
             None => return Err(ImportError::ProgramStuck.into()),
             Some(Assembled::Deleted) => nothing(Ok(Stated::Absent("deleted".to_owned()))),
@@ -166,7 +173,7 @@ impl Trial {
                     joined(mapping, aggregate, 0, plain, &mut rows);
                 }
                 let result = self.run(id, document).await?;
-                Look { id: uid, rows, document: plain, result }
+                Look { id: uid, reference, rows, document: plain, result }
             }
         })
     }

@@ -6,6 +6,7 @@
 //! is sent only then. So whatever moment the process is killed at, the next run repeats work and
 //! loses none, and the modules are told what they would have been told without it.
 
+pub(crate) mod anew;
 mod deliver;
 mod feed;
 mod ledger;
@@ -73,7 +74,7 @@ pub enum ImportError {
     /// The mapping stores other columns, or joins by others, than the mirror was filled with.
     #[error(
         "the mapping's tables or joins of source `{source_name}` changed since its mirror was \
-         filled: delete the mirror's database and import the files again (what was imported \
+         filled: import all files again with --fresh, from the first one (what was imported \
          stays; the same states record nothing)"
     )]
     MirrorOutdated {
@@ -179,6 +180,13 @@ impl Import {
         let runner = Runner::start(patience).map_err(ImportError::Threads)?;
         let clock = Arc::new(SystemClock);
         Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
+    }
+
+    /// Forgets what the mirror has of the source, so that the next run begins with nothing. What was
+    /// imported stays: the same states record nothing. Commands that were not delivered are lost
+    /// with it; the files lead to them again.
+    pub async fn start_anew(&self) -> Result<(), ImportError> {
+        Ok(anew::forget(&self.database, &self.mapping.source).await?)
     }
 
     /// Imports files, in the order given, from where an earlier run stopped.

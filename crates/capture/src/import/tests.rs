@@ -1,8 +1,10 @@
+mod anew;
 mod crashes;
 mod erasure;
 mod harness;
 mod oracle;
 mod recovery;
+mod roots;
 mod semantics;
 mod shop;
 mod statements;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use super::file::{AggregateFile, EdgeFile, MappingFile, TableFile};
 use super::{
     Aggregate, Column, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node, Table,
-    TableId,
+    TableId, roots,
 };
 use crate::jq::{Limits, Program};
 
@@ -95,6 +95,11 @@ impl<'c> Check<'c> {
                 );
             }
         }
+        if let Some((id, problem)) = roots::unerasable(&mapping) {
+            let (name, file) = aggregates[id];
+            let place = format!("aggregates.{}", quoted(name));
+            return self.fail(file.span().start, &place, problem);
+        }
         mapping.mirror_fingerprint = mirror_fingerprint(&mapping);
         Ok(mapping)
     }
@@ -164,21 +169,20 @@ impl<'c> Check<'c> {
             let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
             return self.fail(at, &place, problem);
         };
-        if mapping.aggregates.iter().any(|other| other.root == root) {
-            let problem = format!("`{}` is the root of another aggregate already", file.root);
-            return self.fail(at, &place, problem);
-        }
         if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
             let known: Vec<&str> = commands.iter().map(String::as_str).collect();
             let problem =
                 format!("there is no command `{}`; there are {}", file.command, known.join(", "));
             return self.fail(at, &place, problem);
         }
-        if let Some(other) = mapping.aggregates.iter().find(|other| other.command == file.command) {
-            let problem =
-                format!("`{}` is the command of aggregate `{}` already", file.command, other.name);
-            return self.fail(at, &place, problem);
+        if let Some(problem) = roots::mistake(file, root, mapping) {
+            return self.fail(
+                file.ids.as_ref().map_or(at, |ids| ids.span().start),
+                &place,
+                problem,
+            );
         }
+        let ids = file.ids.as_ref().map(|ids| ids.get_ref().clone());
         let mut nodes = vec![Node {
             path: String::new(),
             field: String::new(),
@@ -202,17 +206,16 @@ impl<'c> Check<'c> {
                 return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
             }
         };
-        let fingerprint = fingerprint(&[
-            definitions,
-            program.get_ref(),
-            &file.root,
-            &file.command,
-            &format!("{:?}", file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>()),
-        ]);
+        let rows = file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>();
+        let rows = format!("{rows:?}");
+        let mut parts = vec![definitions, program.get_ref(), &file.root, &file.command, &rows];
+        parts.extend(ids.as_deref());
+        let fingerprint = fingerprint(&parts);
         Ok(Aggregate {
             name: name.to_owned(),
             command: file.command.clone(),
             root,
+            ids,
             nodes,
             program: Arc::new(compiled),
             fingerprint,
@@ -317,11 +320,8 @@ impl<'c> Check<'c> {
         mapping: &Mapping,
         files: &[(&String, &Spanned<AggregateFile>)],
     ) -> Checked<()> {
-        let roots: BTreeSet<&str> = mapping
-            .aggregates
-            .iter()
-            .map(|aggregate| mapping.tables[aggregate.root].name.as_str())
-            .collect();
+        let roots: BTreeSet<&str> =
+            mapping.aggregates.iter().map(|aggregate| mapping.id_name(aggregate)).collect();
         for (aggregate, (name, file)) in mapping.aggregates.iter().zip(files) {
             let tables = aggregate.program.tables();
             if let Some(table) = tables.iter().find(|table| !roots.contains(table.as_str())) {

@@ -92,6 +92,8 @@ pub(crate) enum ColumnType {
 pub(super) struct AggregateFile {
     pub(super) root: String,
     pub(super) command: String,
+    /// What stands in the place of the root's name in ids.
+    pub(super) ids: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) rows: BTreeMap<String, Spanned<EdgeFile>>,
     pub(super) jq: ProgramFile,

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod names;
+mod roots;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,9 @@ pub(crate) use file::ColumnType;
 pub(crate) use names::nearest;
 pub use survey::{Survey, SurveyedTable, Unknown};
 
+use uuid::Uuid;
+
+use crate::ids::aggregate_id;
 use crate::jq::Program;
 
 /// Why a mapping cannot be used: where in the file, and what to do about it.
@@ -146,11 +150,24 @@ pub(crate) struct Aggregate {
     pub(crate) name: String,
     pub(crate) command: String,
     pub(crate) root: TableId,
+    /// What ids are made with in the place of the root's name, where the mapping says so.
+    pub(crate) ids: Option<String>,
     /// The root, then every place of the document, parents first.
     pub(crate) nodes: Vec<Node>,
     pub(crate) program: Arc<Program>,
     /// Changes when documents or states would be different.
     pub(crate) fingerprint: String,
+}
+
+impl Aggregate {
+    /// What the legacy's key is called outside: modules know of an aggregate by its command and this
+    /// alone. Keys of different roots, and of several aggregates of one root, must not meet there.
+    pub(crate) fn reference(&self, key: &str) -> String {
+        match &self.ids {
+            Some(ids) => format!("{ids}/{key}"),
+            None => key.to_owned(),
+        }
+    }
 }
 
 /// A place in a document.
@@ -254,6 +271,36 @@ impl Mapping {
         self.aggregates
             .iter()
             .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
+    }
+
+    /// The id of the aggregate whose root row has this key.
+    pub(crate) fn uid(&self, aggregate: AggregateId, key: &str) -> Uuid {
+        aggregate_id(&self.source, self.id_name(&self.aggregates[aggregate]), key)
+    }
+
+    /// What stands before the key in ids.
+    pub(crate) fn id_name<'m>(&'m self, aggregate: &'m Aggregate) -> &'m str {
+        aggregate.ids.as_deref().unwrap_or(&self.tables[aggregate.root].name)
+    }
+
+    /// The aggregate, and the key of its root row, that a command and a reference stand for.
+    pub(crate) fn referenced<'r>(
+        &self,
+        command: &str,
+        reference: &'r str,
+    ) -> Option<(AggregateId, &'r str)> {
+        let told = || self.aggregates.iter().enumerate().filter(|(_, one)| one.command == command);
+        let named = told().find_map(|(id, one)| {
+            let key = reference.strip_prefix(one.ids.as_deref()?)?.strip_prefix('/')?;
+            Some((id, key))
+        });
+        named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
+    }
+
+    /// The aggregates of a root table.
+    pub(crate) fn rooted_in(&self, table: TableId) -> impl Iterator<Item = AggregateId> {
+        let aggregates = self.aggregates.iter().enumerate();
+        aggregates.filter(move |(_, one)| one.root == table).map(|(id, _)| id)
     }
 
     /// How a link is named in the mirror.
