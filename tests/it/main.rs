@@ -12,6 +12,7 @@ mod crashes;
 mod erasure;
 mod limits;
 mod logs;
+mod mappings;
 mod oracle;
 mod parked;
 mod projections;

@@ -19,6 +19,7 @@ use crate::import::{Import, ImportError, Options, Progress, Summary, state_of};
 use crate::jq::{Job, Limits, Runner, to_plain};
 use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId, Table, nearest};
 use crate::mirror::Mirror;
+use crate::suppression::{Extent, extent_of_root};
 
 const KEYS: Statement = Statement::Same(
     "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
@@ -222,7 +223,9 @@ impl Trial {
         for table in &mapping.tables {
             personal.entry(table.name.clone()).or_default().extend(table.personal.iter().cloned());
         }
-        for aggregate in mapping.aggregates.iter().filter(|one| one.command == people) {
+        let alone = |root| extent_of_root(mapping, root) == Extent::Row;
+        let people = mapping.aggregates.iter().filter(|one| one.command == people);
+        for aggregate in people.filter(|one| alone(one.root)) {
             let own = aggregate.nodes.iter().enumerate();
             for (_, node) in own.filter(|(index, node)| *index == 0 || node.is_owned()) {
                 let table = &mapping.tables[node.table];

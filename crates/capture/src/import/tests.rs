@@ -1,6 +1,7 @@
 mod anew;
 mod crashes;
 mod erasure;
+mod examples;
 mod harness;
 mod oracle;
 mod recovery;
