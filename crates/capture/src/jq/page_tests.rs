@@ -61,6 +61,28 @@ fn the_examples_of_the_page_give_what_it_says() {
 }
 
 #[test]
+fn the_toml_of_the_page_stands_in_the_examples() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples");
+    let examples: Vec<String> = ["gescom", "boutique", "tryton"]
+        .map(|name| std::fs::read_to_string(folder.join(name).join("mapping.toml")).unwrap())
+        .into();
+    let page = page();
+    let blocks: Vec<&str> = page.split("```toml\n").skip(1).collect();
+    assert!(blocks.len() > 10);
+    for block in blocks {
+        let block = block.split("```").next().unwrap();
+        let wanted: Vec<&str> =
+            block.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        // The lines stand there in this order; the page may leave some out.
+        let has = |example: &String| {
+            let mut lines = example.lines().map(str::trim);
+            wanted.iter().all(|wanted| lines.any(|line| line == *wanted))
+        };
+        assert!(examples.iter().any(has), "no example has:\n{block}");
+    }
+}
+
+#[test]
 fn every_filter_of_ours_has_an_example() {
     let page = page();
     let programs: Vec<&str> = examples(&page).into_iter().map(|(_, program, _)| program).collect();
