@@ -229,12 +229,9 @@ impl Trial {
             let own = aggregate.nodes.iter().enumerate();
             for (_, node) in own.filter(|(index, node)| *index == 0 || node.is_owned()) {
                 let table = &mapping.tables[node.table];
-                let joins = |column: &str| {
-                    let mut links = table.links.iter().map(|&link| &mapping.links[link]);
-                    links.any(|link| link.column == column)
-                };
                 let columns = table.columns.keys();
-                let all = columns.filter(|column| !table.key.contains(column) && !joins(column));
+                let all = columns
+                    .filter(|column| !table.key.contains(column) && !mapping.joins(table, column));
                 personal.entry(table.name.clone()).or_default().extend(all.cloned());
             }
         }

@@ -297,6 +297,11 @@ impl Mapping {
         named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
     }
 
+    /// Whether a column of a table joins its rows to others.
+    pub(crate) fn joins(&self, table: &Table, column: &str) -> bool {
+        table.links.iter().any(|&link| self.links[link].column == column)
+    }
+
     /// The aggregates of a root table.
     pub(crate) fn rooted_in(&self, table: TableId) -> impl Iterator<Item = AggregateId> {
         let aggregates = self.aggregates.iter().enumerate();

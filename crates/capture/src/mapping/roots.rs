@@ -51,15 +51,13 @@ pub(super) fn unerasable(mapping: &Mapping) -> Option<(AggregateId, String)> {
             );
             return Some((id, problem));
         }
-        let joins =
-            |column: &str| table.links.iter().any(|&link| mapping.links[link].column == column);
         let left = table.columns.keys().find(|column| {
             let only_here = person.program.mentions(column)
                 && !others.iter().any(|other| other.program.mentions(column));
             only_here
                 && !table.personal.contains(*column)
                 && !table.key.contains(column)
-                && !joins(column)
+                && !mapping.joins(table, column)
         });
         if let Some(column) = left {
             let problem = format!(

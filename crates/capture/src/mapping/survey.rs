@@ -53,12 +53,10 @@ impl Mapping {
     pub fn unused_columns(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut unused: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for table in &self.tables {
-            let joins =
-                |column: &str| table.links.iter().any(|&link| self.links[link].column == column);
             let programs = || self.aggregates.iter().map(|aggregate| &aggregate.program);
             for column in table.columns.keys() {
                 let named = programs().any(|program| program.mentions(column));
-                if !named && !joins(column) && !table.key.contains(column) {
+                if !named && !self.joins(table, column) && !table.key.contains(column) {
                     unused.entry(table.name.clone()).or_default().insert(column.clone());
                 }
             }
