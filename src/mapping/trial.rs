@@ -80,6 +80,7 @@ pub(super) async fn run(asked: &Try) -> anyhow::Result<ExitCode> {
     let trial =
         Trial::fill(mapping, database.clone(), key, &asked.feed, &NoProgress, interruption.token());
     let trial = trial.await.context("the feed cannot be read")?;
+    anyhow::ensure!(!trial.summary.cancelled, "interrupted while the feed was read");
     let key = match asked.key.as_slice() {
         [key] => key.clone(),
         several => Value::from(several.to_vec()).to_string(),

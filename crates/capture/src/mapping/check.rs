@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::file::{AggregateFile, EdgeFile, MappingFile, TableFile};
+use super::names::meant;
 use super::{
     Aggregate, Column, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node, Table,
     TableId, roots,
@@ -166,7 +167,9 @@ impl<'c> Check<'c> {
         let (file, at) = (spanned.get_ref(), spanned.span().start);
         let place = format!("aggregates.{}", quoted(name));
         let Some(&root) = mapping.table_ids.get(&file.root) else {
-            let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
+            let meant = meant(&file.root, mapping.table_ids.keys().map(String::as_str));
+            let problem =
+                format!("`root` is `{}`, which is not in [tables]: add it{meant}", file.root);
             return self.fail(at, &place, problem);
         };
         if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
@@ -254,7 +257,8 @@ impl<'c> Check<'c> {
             }
         };
         let Some(&table) = mapping.table_ids.get(table_name) else {
-            let problem = format!("table `{table_name}` is not in [tables]: add it");
+            let meant = meant(table_name, mapping.table_ids.keys().map(String::as_str));
+            let problem = format!("table `{table_name}` is not in [tables]: add it{meant}");
             return self.fail(at, place, problem);
         };
         if direction == Direction::Many && file.required {

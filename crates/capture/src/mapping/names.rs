@@ -61,9 +61,8 @@ fn problem(misreading: &Misreading) -> String {
     if tables.is_empty() {
         return format!("`{name}` is read of a list of rows: put `[]` before it");
     }
+    let meant = meant(name, known.iter().map(String::as_str));
     let tables: Vec<String> = tables.iter().map(|table| format!("`{table}`")).collect();
-    let meant = nearest(name, known.iter().map(String::as_str));
-    let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
     format!(
         "`{name}` is no column that is kept of {} and no place in `rows`{meant}",
         tables.join(" or ")
@@ -75,6 +74,12 @@ pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();
     (1 + before.matches('\n').count(), 1 + line.chars().count())
+}
+
+/// The end of a message about a name that is not there: what may be meant, if anything.
+pub(super) fn meant<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+    let meant = nearest(name, known).map(|meant| format!("; did you mean `{meant}`?"));
+    meant.unwrap_or_default()
 }
 
 /// The name that is most like another, if any is at all: case and a third of the letters may

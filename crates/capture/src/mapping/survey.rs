@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::names::{nearest, position};
+use super::names::{meant, nearest, position};
 use super::{Mapping, file};
 use crate::debezium::Record;
 use crate::files::{Lines, ReadError};
@@ -109,13 +109,10 @@ impl Mapping {
                 if surveyed.columns.contains(column) || kept.optional {
                     continue;
                 }
-                let meant = nearest(column, surveyed.columns.iter().map(String::as_str));
+                let meant = meant(column, surveyed.columns.iter().map(String::as_str));
                 let (line, at) = places.column(&table.name, column);
-                let problem = format!(
-                    "`{}` has no column `{column}` in the feed{}",
-                    table.name,
-                    meaning(meant)
-                );
+                let problem =
+                    format!("`{}` has no column `{column}` in the feed{meant}", table.name);
                 survey.unknown.push(Unknown { line, column: at, problem });
             }
             let kept = |column: &&String| !table.columns.contains_key(*column);
@@ -129,17 +126,13 @@ impl Mapping {
         for table in &survey.absent {
             if let Some(meant) = nearest(table, survey.unmapped.keys().map(String::as_str)) {
                 let (line, column) = places.table(table);
-                let problem = format!("the feed has no table `{table}`{}", meaning(Some(meant)));
+                let problem = format!("the feed has no table `{table}`; did you mean `{meant}`?");
                 survey.unknown.push(Unknown { line, column, problem });
             }
         }
         survey.unknown.sort_by_key(|unknown| (unknown.line, unknown.column));
         survey
     }
-}
-
-fn meaning(meant: Option<&str>) -> String {
-    meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default()
 }
 
 /// Where names stand in the file.

@@ -64,7 +64,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "root = \"sale\"",
             "root = \"sales\"",
-            "line 12, aggregates.order: `root` is `sales`, which is not in [tables]: add it",
+            "line 12, aggregates.order: `root` is `sales`, which is not in [tables]: add it; did you mean `sale`?",
         ),
         (
             "orders.SyncOrder",
