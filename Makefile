@@ -41,8 +41,9 @@ test-doc: ## run the examples in the documentation
 test-api: ## test the built server against its OpenAPI description (MAX_EXAMPLES=, SEED=)
 	@scripts/test-api.sh
 
-test-readme: ## run the commands of the README against the built server
+test-readme: ## run the commands of the README and of docs/mapping.md against the built server
 	@scripts/check-readme.sh
+	@README=docs/mapping.md scripts/check-readme.sh
 
 test-run: ## do what `make run` does with the built server, on both engines, and place an order
 	@scripts/smoke-run.sh

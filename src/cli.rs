@@ -17,6 +17,8 @@ use crate::contracts::ContractsCommand;
 use crate::extract;
 #[cfg(feature = "import")]
 use crate::import;
+#[cfg(feature = "import")]
+use crate::mapping;
 use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
@@ -123,6 +125,9 @@ enum Command {
     /// Import what was captured from a legacy database
     #[cfg(feature = "import")]
     Import(import::Arguments),
+    /// Write a mapping: which fields there are
+    #[cfg(feature = "import")]
+    Mapping(mapping::Arguments),
     /// Look at the events of the store
     Events {
         #[command(subcommand)]
@@ -228,6 +233,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return modules::run(command).map(|()| ExitCode::SUCCESS);
         }
         Command::Contracts { command } => return contracts::run(command),
+        #[cfg(feature = "import")]
+        Command::Mapping(arguments) => return mapping::run(arguments).await,
         _ => {}
     }
     #[cfg(feature = "bench")]
@@ -277,5 +284,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         | Command::Asyncapi
         | Command::Modules { .. }
         | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
+        #[cfg(feature = "import")]
+        Command::Mapping(_) => Ok(ExitCode::SUCCESS),
     }
 }

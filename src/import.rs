@@ -58,6 +58,10 @@ pub struct Arguments {
     /// Take a change whose position in the log is lower for older, though it happened later
     #[arg(long)]
     allow_older: bool,
+    /// Forget the mirror of this source and begin anew, as for a mapping that is being drafted; all
+    /// files are needed again, and what was imported stays
+    #[arg(long, conflicts_with = "from_start")]
+    fresh: bool,
     /// Print the summary as one JSON object, for machines
     #[arg(long)]
     json: bool,
@@ -94,6 +98,9 @@ pub async fn import(
         snapshot_complete: arguments.snapshot_complete,
         allow_older: arguments.allow_older,
     };
+    if arguments.fresh {
+        import.start_anew().await?;
+    }
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.0.finish();
     let quarantine = match &outcome {
@@ -202,7 +209,7 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
         output::line(format_args!(
             "  rows of a snapshot that differ from the mirror, though their position in the log is \
              lower: {}. If the changes since do not follow, the legacy was moved to another server: \
-             delete the mirror's database and import the snapshot anew",
+             import the snapshot again with --fresh",
             changes.behind
         ))?;
     }

@@ -20,6 +20,8 @@ mod forwarding;
 #[cfg(feature = "import")]
 mod import;
 mod interruption;
+#[cfg(feature = "import")]
+mod mapping;
 mod modules;
 mod openapi;
 mod output;

@@ -13,6 +13,7 @@ mod erasure;
 mod imports;
 mod limits;
 mod logs;
+mod mappings;
 mod oracle;
 mod parked;
 mod projections;

@@ -231,8 +231,8 @@ impl<'l> Line<'l> {
         }
         if envelope.op == "t" {
             return Err(shape(format!(
-                "table `{table}` was truncated, which cannot be followed: delete the mirror's \
-                 database, take a new snapshot of the legacy and import that"
+                "table `{table}` was truncated, which cannot be followed: take a new \
+                 snapshot of the legacy and import that with --fresh"
             )));
         }
         let operation =

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::mapping::{AggregateId, Mapping, TableId};
 use crate::mask::Image;
 use crate::mirror::Root;
-use crate::suppression::{Digest, Extent, Suppression, blank};
+use crate::suppression::{Digest, Extent, Suppression, blank, extent_of_root};
 
 /// Stops the import that runs, if one does: what it has in memory may be about the person.
 const INTERRUPT: Statement =
@@ -92,9 +92,8 @@ pub async fn erase(
             column: "mapping".to_owned(),
             reason: error.to_string(),
         })?;
-        let aggregate = mapping.aggregates.iter().position(|one| one.command == command);
-        if let Some(aggregate) = aggregate {
-            erasure.erase(&mut transaction, &mapping, aggregate, &person.id).await?;
+        if let Some((aggregate, key)) = mapping.referenced(command, &person.id) {
+            erasure.erase(&mut transaction, &mapping, aggregate, key).await?;
         }
     }
     let digests: Vec<String> = erasure.digests.iter().map(hex::encode).collect();
@@ -123,10 +122,17 @@ impl Erasure<'_> {
         person: AggregateId,
         key: &str,
     ) -> Result<(), DatabaseError> {
-        self.blank_all(transaction, mapping, Extent::Row, (person, key.to_owned())).await?;
+        let root = mapping.aggregates[person].root;
+        let extent = extent_of_root(mapping, root);
+        self.blank_all(transaction, mapping, extent, (person, key.to_owned())).await?;
         let name = &mapping.aggregates[person].name;
         for clear in [&CLEAR_OUTBOX, &CLEAR_DIRTY, &CLEAR_DELIVERED, &CLEAR_QUARANTINE] {
             transaction.query(clear).bind(self.source).bind(name).bind(key).execute().await?;
+        }
+        // The others that are made of the same row.
+        for other in mapping.rooted_in(root).filter(|other| *other != person) {
+            let other = (other, key.to_owned());
+            self.blank_all(transaction, mapping, Extent::Personal, other).await?;
         }
         // The others in whose root row the person is named.
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {

@@ -23,6 +23,7 @@ mod mask;
 mod mirror;
 mod numbers;
 mod suppression;
+mod trial;
 mod unavailable;
 mod values;
 
@@ -34,5 +35,6 @@ pub use import::{
     Quarantined, Snapshot, Summary,
 };
 pub use jq::{CompileError, Limits, Program, RunError};
-pub use mapping::{Mapping, MappingError};
+pub use mapping::{Mapping, MappingError, Survey, SurveyedTable, Unknown};
 pub use mirror::ChangeCounts;
+pub use trial::{JoinedRow, Look, Stated, Trial, TrialError};

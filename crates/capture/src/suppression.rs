@@ -12,7 +12,7 @@ use database::{DatabaseError, Transaction};
 use kernel::keys::SecretKey;
 use serde_json::Value;
 
-use crate::mapping::{AggregateId, Mapping, Table, TableId};
+use crate::mapping::{AggregateId, Mapping, NodeId, Table, TableId};
 use crate::mask::{Change, Image};
 use crate::mirror::row::Row;
 use crate::mirror::{Mirror, Named, RowId};
@@ -84,10 +84,10 @@ impl Suppression {
         Self { key, digests: digests.into_iter().collect() }
     }
 
-    /// What stands for the root row of an aggregate. By its command: which table it is in only the
-    /// mapping says, and an erasure may come before there is one.
-    pub(crate) fn of_root(&self, command: &str, key: &str) -> Digest {
-        self.key.digest(PURPOSE, &format!("root\n{command}\n{key}"))
+    /// What stands for the root row of an aggregate. By its command and its key as modules know it:
+    /// which table it is in only the mapping says, and an erasure may come before there is one.
+    pub(crate) fn of_root(&self, command: &str, reference: &str) -> Digest {
+        self.key.digest(PURPOSE, &format!("root\n{command}\n{reference}"))
     }
 
     /// What stands for another row.
@@ -105,8 +105,22 @@ impl Suppression {
 
     /// Whether an aggregate is about an erased person.
     pub(crate) fn holds_root(&self, mapping: &Mapping, aggregate: AggregateId, key: &str) -> bool {
-        let command = &mapping.aggregates[aggregate].command;
-        !self.digests.is_empty() && self.digests.contains(&self.of_root(command, key))
+        let aggregate = &mapping.aggregates[aggregate];
+        !self.digests.is_empty()
+            && self.digests.contains(&self.of_root(&aggregate.command, &aggregate.reference(key)))
+    }
+
+    /// Whether the root row of an aggregate is that of an erased person, too.
+    fn holds_sharer(
+        &self,
+        mapping: &Mapping,
+        aggregate: AggregateId,
+        node: NodeId,
+        key: &str,
+    ) -> bool {
+        let root = mapping.aggregates[aggregate].root;
+        let mut others = mapping.rooted_in(root).filter(|other| *other != aggregate);
+        node == 0 && others.any(|other| self.holds_root(mapping, other, key))
     }
 
     /// Takes out of changes what is about erased people. Gives the rows that are so because another
@@ -198,24 +212,24 @@ impl Suppression {
             .uses
             .iter()
             .any(|&(aggregate, node)| node == 0 && self.holds_root(mapping, aggregate, key));
-        if person {
+        if person && extent_of_root(mapping, id) == Extent::Row {
             return Some(Extent::Row);
         }
         if holds(Extent::Row) {
             return Some(Extent::Row.of_owned(table));
         }
-        let mut found = holds(Extent::Personal).then_some(Extent::Personal);
+        let mut found = (person || holds(Extent::Personal)).then_some(Extent::Personal);
         for &(aggregate, node) in &table.uses {
             let nodes = &mapping.aggregates[aggregate].nodes;
             if node == 0 {
                 // The person may appear in it: named by a column of the root row.
                 let named_by_it = nodes.iter().filter(|place| place.is_named_by_root());
                 for place in named_by_it {
-                    let person = mapping.aggregates.iter().position(|one| one.root == place.table);
-                    let (Some(edge), Some(person)) = (place.edge, person) else { continue };
+                    let Some(edge) = place.edge else { continue };
                     let link = &mapping.links[edge.link];
-                    let named = link.target(image);
-                    if named.is_some_and(|key| self.holds_root(mapping, person, &key)) {
+                    let Some(named) = link.target(image) else { continue };
+                    let mut people = mapping.rooted_in(place.table);
+                    if people.any(|person| self.holds_root(mapping, person, &named)) {
                         found = Some(Extent::Personal);
                     }
                 }
@@ -226,20 +240,26 @@ impl Suppression {
             let Some(owner) = link.target(image) else { continue };
             let owners = &mapping.tables[nodes[edge.parent].table].name;
             let owned = |extent| self.digests.contains(&self.of_row(extent, owners, &owner));
-            if owned(Extent::Row)
-                || (edge.parent == 0 && self.holds_root(mapping, aggregate, &owner))
-            {
+            let of_person = edge.parent == 0 && self.holds_root(mapping, aggregate, &owner);
+            if owned(Extent::Row) || of_person {
                 if Extent::Row.of_owned(table) == Extent::Row {
                     return Some(Extent::Row);
                 }
                 found = Some(Extent::Personal);
             }
-            if owned(Extent::Personal) {
+            if owned(Extent::Personal) || self.holds_sharer(mapping, aggregate, edge.parent, &owner)
+            {
                 found = Some(Extent::Personal);
             }
         }
         found
     }
+}
+
+/// How much of the root row of a person goes. A row that another aggregate is made of as well goes
+/// on being that.
+pub(crate) fn extent_of_root(mapping: &Mapping, table: TableId) -> Extent {
+    if mapping.rooted_in(table).count() > 1 { Extent::Personal } else { Extent::Row }
 }
 
 /// The same for a row of the mirror.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use uuid::Builder;
 
 /// The forms of the placeholder.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Placeholder {
     /// As JSON texts: the text itself, its bytes in base64 and hexadecimal, its UUID.
     texts: Vec<String>,

@@ -6,6 +6,7 @@
 //! is sent only then. So whatever moment the process is killed at, the next run repeats work and
 //! loses none, and the modules are told what they would have been told without it.
 
+pub(crate) mod anew;
 mod deliver;
 mod feed;
 mod ledger;
@@ -30,6 +31,7 @@ use crate::mapping::Mapping;
 use deliver::Targets;
 pub use quarantine::{Held, QuarantineId, Quarantined};
 use session::Session;
+pub(crate) use session::state_of;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
 /// The tables of mirror, outbox and quarantine.
@@ -71,9 +73,9 @@ pub enum ImportError {
     #[error(
         "{file}, line {line}: the change of `{table}` happened later than what the mirror holds of \
          the row, but its position in the log is lower: the legacy was moved to another server or \
-         restored, where positions begin anew. Everything before it is taken over. Delete the \
-         mirror's database, take a new snapshot and import that (what was imported stays; the same \
-         states record nothing); if only a clock was turned back, say --allow-older"
+         restored, where positions begin anew. Everything before it is taken over. Take a new \
+         snapshot and import that with --fresh (what was imported stays; the same states record \
+         nothing); if only a clock was turned back, say --allow-older"
     )]
     WentBack {
         /// The file.
@@ -106,7 +108,7 @@ pub enum ImportError {
     /// The mapping stores other columns, or joins by others, than the mirror was filled with.
     #[error(
         "the mapping's tables or joins of source `{source_name}` changed since its mirror was \
-         filled: delete the mirror's database and import the files again (what was imported \
+         filled: import all files again with --fresh, from the first one (what was imported \
          stays; the same states record nothing)"
     )]
     MirrorOutdated {
@@ -203,6 +205,13 @@ impl Import {
         let runner = Runner::start(patience).map_err(ImportError::Threads)?;
         let clock = Arc::new(SystemClock);
         Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
+    }
+
+    /// Forgets what the mirror has of the source, so that the next run begins with nothing. What was
+    /// imported stays: the same states record nothing. Commands that were not delivered are lost
+    /// with it; the files lead to them again.
+    pub async fn start_anew(&self) -> Result<(), ImportError> {
+        Ok(anew::forget(&self.database, &self.mapping.source).await?)
     }
 
     /// Imports files, in the order given, from where an earlier run stopped.

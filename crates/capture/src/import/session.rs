@@ -15,6 +15,8 @@
 mod answers;
 mod decide;
 
+pub(crate) use decide::state_of;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -9,7 +9,11 @@
 mod decimal;
 mod guard;
 mod natives;
+mod pattern;
 mod runner;
+mod shape;
+mod text;
+mod time;
 mod values;
 
 use std::collections::{BTreeSet, HashSet};
@@ -25,7 +29,8 @@ use crate::mapping::Names;
 use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
-pub(crate) use values::{from_json, object, to_json};
+pub(crate) use shape::{Misreading, Place, Programmed, misread};
+pub(crate) use values::{from_json, object, to_json, to_plain};
 
 type Error = jaq_core::Error<Val>;
 
@@ -92,7 +97,7 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("now", "a state must not depend on the time of the import"),
     ("localtime", "a state must not depend on the machine's time zone"),
     ("strflocaltime", "a state must not depend on the machine's time zone"),
-    ("mktime", "use the column type `date` or `timestamp`"),
+    ("mktime", "use `date`, `date_time` and `utc`"),
     ("input", "a program has one input, the document"),
     ("inputs", "a program has one input, the document"),
     ("input_filename", "a program has one input, the document"),
@@ -127,9 +132,13 @@ impl Program {
         let known = natives.iter().map(|(name, arguments, _)| (*name, arguments.len())).collect();
         let library: Vec<Def<&str>> =
             jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).collect();
-        let library = guard::usable(library, &known);
+        let mut library = guard::usable(library, &known);
+        library
+            .extend(parse(include_str!("defs.jq"), "bascule's library", |parser| parser.defs())?);
 
         let (mut texts, mut tables) = (HashSet::new(), BTreeSet::new());
+        let redefined: HashSet<(&str, usize)> =
+            own.iter().map(|definition| (definition.name, definition.args.len())).collect();
         let mut defined: HashSet<&str> = own.iter().map(|definition| definition.name).collect();
         defined.extend(library.iter().map(|definition| definition.name));
         for definition in &mut own {
@@ -137,6 +146,15 @@ impl Program {
             guard::mentions(&mut definition.body, &mut found);
             texts.extend(found.texts.into_iter().map(str::to_owned));
             tables.extend(found.tables.into_iter().map(str::to_owned));
+            for (name, arguments) in found.calls {
+                let mistake = natives::mistake(name, &arguments);
+                if let Some(mistake) =
+                    mistake.filter(|_| !redefined.contains(&(name, arguments.len())))
+                {
+                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
+                    return Err(CompileError(format!("{place}: {mistake}")));
+                }
+            }
             let called = guard::calls(&mut definition.body, &definition.args);
             let called = called.into_iter().map(|(name, _)| name).chain(found.variables);
             for name in called.filter(|name| !defined.contains(name)) {
@@ -175,6 +193,11 @@ impl Program {
         &self.tables
     }
 
+    /// Whether a text, such as the name of a column, stands in the program.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.texts.contains(text)
+    }
+
     /// Runs the program on the thread it is called on, which should have the stack of a
     /// [`Runner`]'s.
     pub(crate) fn run(&self, input: Val, stack: usize) -> Result<serde_json::Value, RunError> {
@@ -203,7 +226,7 @@ impl Program {
         let text = error.to_string();
         let constant = serde_json::from_str::<String>(&text)
             .ok()
-            .filter(|text| self.texts.contains(text) || natives::MESSAGES.contains(&text.as_str()));
+            .filter(|text| self.texts.contains(text) || natives::is_ours(text));
         constant.unwrap_or_else(|| blotted(&text))
     }
 }
@@ -283,5 +306,7 @@ fn place(name: &str, codes: &[(&str, &str)]) -> String {
         )
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,11 @@ pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
     convert(value, &mut { most }, DEEPEST)
 }
 
+/// A document as JSON; `None` where it is beyond all measure.
+pub(crate) fn to_plain(value: &Val) -> Option<Value> {
+    to_json(value, u64::MAX).ok()
+}
+
 fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static str> {
     *left = left.checked_sub(1).ok_or("is too large")?;
     let depth = depth.checked_sub(1).ok_or("is nested too deeply")?;

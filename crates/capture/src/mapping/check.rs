@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::file::{AggregateFile, ColumnType, CompareBy, EdgeFile, MappingFile, TableFile};
+use super::names::meant;
 use super::{
-    Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node,
-    Table, TableId,
+    Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Names,
+    Node, Table, TableId, roots,
 };
 use crate::jq::{Limits, Program};
 use crate::unavailable::Placeholder;
@@ -38,7 +39,7 @@ impl<'c> Check<'c> {
         Err(MappingError::Invalid { line, place: place.to_owned(), problem })
     }
 
-    pub(super) fn mapping(&self, file: MappingFile) -> Checked<Mapping> {
+    pub(super) fn mapping(&self, file: &MappingFile) -> Checked<Mapping> {
         if *file.version.get_ref() != 1 {
             let problem = format!("there is no version {}, write 1", file.version.get_ref());
             return self.fail(file.version.span().start, "version", problem);
@@ -63,9 +64,9 @@ impl<'c> Check<'c> {
             source: source.clone(),
             topics_in_small: in_small.collect(),
             tables_from: file.tables_from.clone(),
-            unavailable: file.unavailable,
+            unavailable: file.unavailable.clone(),
             unavailable_forms,
-            ignore: file.ignore,
+            ignore: file.ignore.clone(),
             table_ids: table_ids.collect::<HashMap<_, _>>(),
             tables,
             links: Vec::new(),
@@ -80,11 +81,17 @@ impl<'c> Check<'c> {
                 "there is none, so nothing would be sent".to_owned(),
             );
         }
-        // In the order of the file, which is the order in which their commands are sent.
-        let mut aggregates: Vec<_> = file.aggregates.iter().collect();
-        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        let aggregates = file.aggregates_in_order();
+        let mut names = mapping.names();
+        // Ids that are made of a name of their own have the root's keys.
+        for file in aggregates.iter().map(|(_, aggregate)| aggregate.get_ref()) {
+            let compare = names.compared.get(&file.root).copied();
+            if let (Some(ids), Some(compare)) = (&file.ids, compare) {
+                names.compared.insert(ids.get_ref().clone(), compare);
+            }
+        }
         for (name, aggregate) in &aggregates {
-            let checked = self.aggregate(name, aggregate, &file.jq.defs, &mut mapping)?;
+            let checked = self.aggregate(name, aggregate, (&file.jq.defs, &names), &mut mapping)?;
             mapping.aggregates.push(checked);
         }
         self.references(&mapping, &aggregates)?;
@@ -107,6 +114,11 @@ impl<'c> Check<'c> {
                     problem,
                 );
             }
+        }
+        if let Some((id, problem)) = roots::unerasable(&mapping) {
+            let (name, file) = aggregates[id];
+            let place = format!("aggregates.{}", quoted(name));
+            return self.fail(file.span().start, &place, problem);
         }
         mapping.mirror_fingerprint = mirror_fingerprint(&mapping);
         Ok(mapping)
@@ -174,30 +186,31 @@ impl<'c> Check<'c> {
         &self,
         name: &str,
         spanned: &Spanned<AggregateFile>,
-        definitions: &str,
+        (definitions, names): (&str, &Names),
         mapping: &mut Mapping,
     ) -> Checked<Aggregate> {
         let (file, at) = (spanned.get_ref(), spanned.span().start);
         let place = format!("aggregates.{}", quoted(name));
         let Some(&root) = mapping.table_ids.get(&file.root) else {
-            let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
+            let meant = meant(&file.root, mapping.table_ids.keys().map(String::as_str));
+            let problem =
+                format!("`root` is `{}`, which is not in [tables]: add it{meant}", file.root);
             return self.fail(at, &place, problem);
         };
-        if mapping.aggregates.iter().any(|other| other.root == root) {
-            let problem = format!("`{}` is the root of another aggregate already", file.root);
-            return self.fail(at, &place, problem);
-        }
         if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
             let known: Vec<&str> = commands.iter().map(String::as_str).collect();
             let problem =
                 format!("there is no command `{}`; there are {}", file.command, known.join(", "));
             return self.fail(at, &place, problem);
         }
-        if let Some(other) = mapping.aggregates.iter().find(|other| other.command == file.command) {
-            let problem =
-                format!("`{}` is the command of aggregate `{}` already", file.command, other.name);
-            return self.fail(at, &place, problem);
+        if let Some(problem) = roots::mistake(file, root, mapping) {
+            return self.fail(
+                file.ids.as_ref().map_or(at, |ids| ids.span().start),
+                &place,
+                problem,
+            );
         }
+        let ids = file.ids.as_ref().map(|ids| ids.get_ref().clone());
         let mut nodes = vec![Node {
             path: String::new(),
             field: String::new(),
@@ -214,24 +227,23 @@ impl<'c> Check<'c> {
         }
         let program = &file.jq.program;
         let compiled =
-            Program::compile(definitions, program.get_ref(), mapping.names(), Limits::default());
+            Program::compile(definitions, program.get_ref(), names.clone(), Limits::default());
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
                 return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
             }
         };
-        let fingerprint = fingerprint(&[
-            definitions,
-            program.get_ref(),
-            &file.root,
-            &file.command,
-            &format!("{:?}", file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>()),
-        ]);
+        let rows = file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>();
+        let rows = format!("{rows:?}");
+        let mut parts = vec![definitions, program.get_ref(), &file.root, &file.command, &rows];
+        parts.extend(ids.as_deref());
+        let fingerprint = fingerprint(&parts);
         Ok(Aggregate {
             name: name.to_owned(),
             command: file.command.clone(),
             root,
+            ids,
             nodes,
             program: Arc::new(compiled),
             fingerprint,
@@ -270,7 +282,8 @@ impl<'c> Check<'c> {
             }
         };
         let Some(&table) = mapping.table_ids.get(table_name) else {
-            let problem = format!("table `{table_name}` is not in [tables]: add it");
+            let meant = meant(table_name, mapping.table_ids.keys().map(String::as_str));
+            let problem = format!("table `{table_name}` is not in [tables]: add it{meant}");
             return self.fail(at, place, problem);
         };
         if direction == Direction::Many && file.required {
@@ -359,11 +372,8 @@ impl<'c> Check<'c> {
         mapping: &Mapping,
         files: &[(&String, &Spanned<AggregateFile>)],
     ) -> Checked<()> {
-        let roots: BTreeSet<&str> = mapping
-            .aggregates
-            .iter()
-            .map(|aggregate| mapping.tables[aggregate.root].name.as_str())
-            .collect();
+        let roots: BTreeSet<&str> =
+            mapping.aggregates.iter().map(|aggregate| mapping.id_name(aggregate)).collect();
         for (aggregate, (name, file)) in mapping.aggregates.iter().zip(files) {
             let tables = aggregate.program.tables();
             if let Some(table) = tables.iter().find(|table| !roots.contains(table.as_str())) {
@@ -380,7 +390,7 @@ impl<'c> Check<'c> {
 }
 
 /// A name as it is written in a TOML path.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::MappingError;
+
 /// A whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -21,6 +23,22 @@ pub(super) struct MappingFile {
     #[serde(default)]
     pub(super) jq: DefinitionsFile,
     pub(super) aggregates: BTreeMap<String, Spanned<AggregateFile>>,
+}
+
+/// Reads a file's text.
+pub(super) fn read(text: &str) -> Result<MappingFile, MappingError> {
+    toml::from_str(text)
+        .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))
+}
+
+impl MappingFile {
+    /// The aggregates in the order of the file, which is the order in which their commands are
+    /// sent.
+    pub(super) fn aggregates_in_order(&self) -> Vec<(&String, &Spanned<AggregateFile>)> {
+        let mut aggregates: Vec<_> = self.aggregates.iter().collect();
+        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        aggregates
+    }
 }
 
 fn unavailable() -> String {
@@ -124,6 +142,8 @@ impl ColumnType {
 pub(super) struct AggregateFile {
     pub(super) root: String,
     pub(super) command: String,
+    /// What stands in the place of the root's name in ids.
+    pub(super) ids: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) rows: BTreeMap<String, Spanned<EdgeFile>>,
     pub(super) jq: ProgramFile,

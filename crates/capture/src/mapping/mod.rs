@@ -5,6 +5,9 @@
 
 mod check;
 mod file;
+mod names;
+mod roots;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +17,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use file::ColumnType;
+pub(crate) use names::nearest;
+pub use survey::{Survey, SurveyedTable, Unknown};
 
+use uuid::Uuid;
+
+use crate::ids::aggregate_id;
 use crate::jq::Program;
 use crate::mask::{Image, LONGEST_KEY};
 use crate::unavailable::Placeholder;
@@ -43,6 +51,18 @@ pub enum MappingError {
         /// The place in the file, as `aggregates.order.rows."lines.unit"`.
         place: String,
         /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A program reads a name that nothing has.
+    #[error("the mapping is not valid: line {line}, column {column}, {place}: {problem}")]
+    Misread {
+        /// The line in the file.
+        line: usize,
+        /// The column in it, in characters.
+        column: usize,
+        /// The place in the file, as `aggregates.order.jq`.
+        place: String,
+        /// What is wrong and what may be meant.
         problem: String,
     },
 }
@@ -78,7 +98,7 @@ pub(crate) type AggregateId = usize;
 pub(crate) type NodeId = usize;
 
 /// A table of the legacy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
     /// The line of the mapping file.
@@ -164,7 +184,7 @@ pub(crate) fn key_of(parts: Vec<String>) -> String {
 
 /// The columns that name rows of another table. One index over them serves both directions: from a
 /// row to the rows that name it, and (by the row itself) to the row it names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) table: TableId,
     /// In the order of the key that they name.
@@ -201,11 +221,24 @@ pub(crate) struct Aggregate {
     pub(crate) name: String,
     pub(crate) command: String,
     pub(crate) root: TableId,
+    /// What ids are made with in the place of the root's name, where the mapping says so.
+    pub(crate) ids: Option<String>,
     /// The root, then every place of the document, parents first.
     pub(crate) nodes: Vec<Node>,
     pub(crate) program: Arc<Program>,
     /// Changes when documents or states would be different.
     pub(crate) fingerprint: String,
+}
+
+impl Aggregate {
+    /// What the legacy's key is called outside: modules know of an aggregate by its command and this
+    /// alone. Keys of different roots, and of several aggregates of one root, must not meet there.
+    pub(crate) fn reference(&self, key: &str) -> String {
+        match &self.ids {
+            Some(ids) => format!("{ids}/{key}"),
+            None => key.to_owned(),
+        }
+    }
 }
 
 /// A place in a document.
@@ -268,30 +301,54 @@ impl Mapping {
         Self::parse_with(text, Some(commands))
     }
 
-    /// Reads a mapping that was checked before.
+    /// Reads a mapping that was checked before, maybe by an earlier release: what that took is
+    /// taken again.
     pub(crate) fn stored(text: &str) -> Result<Self, MappingError> {
-        Self::parse_with(text, None)
+        let file = file::read(text)?;
+        check::Check::new(text, None).mapping(&file)
     }
 
     fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {
-        let file = toml::from_str(text)
-            .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))?;
-        check::Check::new(text, commands).mapping(file)
+        let file = file::read(text)?;
+        let mapping = check::Check::new(text, commands).mapping(&file)?;
+        names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
+        Ok(mapping)
+    }
+
+    /// The same without its aggregates: rows are stored, and nothing comes of them.
+    pub(crate) fn rows_only(&self) -> Self {
+        let mut tables = self.tables.clone();
+        tables.iter_mut().for_each(|table| table.uses.clear());
+        Self {
+            source: self.source.clone(),
+            tables_from: self.tables_from.clone(),
+            unavailable: self.unavailable.clone(),
+            unavailable_forms: self.unavailable_forms.clone(),
+            ignore: self.ignore.clone(),
+            tables,
+            table_ids: self.table_ids.clone(),
+            topics_in_small: self.topics_in_small.clone(),
+            links: self.links.clone(),
+            aggregates: Vec::new(),
+            mirror_fingerprint: self.mirror_fingerprint.clone(),
+            text: self.text.clone(),
+        }
     }
 
     /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
     /// command: otherwise an erasure could never reach them.
     pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
-        let Some(person) = self.aggregates.iter().position(|one| one.command == person) else {
-            return Ok(());
-        };
-        let (root, name) = (self.aggregates[person].root, &self.aggregates[person].name);
+        let people = || self.aggregates.iter().filter(|one| one.command == person);
+        let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
+        let is_person = |table| people().any(|one| one.root == table);
+        // Aggregates that are made of a person's row are tied to it as well.
         let names_person = |aggregate: &Aggregate| {
-            aggregate.nodes.iter().any(|place| place.table == root && place.is_named_by_root())
+            let mut places = aggregate.nodes.iter();
+            is_person(aggregate.root)
+                || places.any(|place| is_person(place.table) && place.is_named_by_root())
         };
         // Aggregates that are listed in one that is tied are tied, too.
         let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
-        tied[person] = true;
         loop {
             let before = tied.clone();
             for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
@@ -323,7 +380,7 @@ impl Mapping {
                 "`personal` columns are emptied when the person is erased, but nothing ties these \
                  rows to one: join `{}` by `one` to an aggregate's root row that has them, or take \
                  them into the rows of `{name}`",
-                self.tables[root].name
+                self.tables[*root].name
             ),
         })
     }
@@ -338,6 +395,36 @@ impl Mapping {
         self.aggregates
             .iter()
             .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
+    }
+
+    /// The id of the aggregate whose root row has this key.
+    pub(crate) fn uid(&self, aggregate: AggregateId, key: &str) -> Uuid {
+        aggregate_id(&self.source, self.id_name(&self.aggregates[aggregate]), key)
+    }
+
+    /// What stands before the key in ids.
+    pub(crate) fn id_name<'m>(&'m self, aggregate: &'m Aggregate) -> &'m str {
+        aggregate.ids.as_deref().unwrap_or(&self.tables[aggregate.root].name)
+    }
+
+    /// The aggregate, and the key of its root row, that a command and a reference stand for.
+    pub(crate) fn referenced<'r>(
+        &self,
+        command: &str,
+        reference: &'r str,
+    ) -> Option<(AggregateId, &'r str)> {
+        let told = || self.aggregates.iter().enumerate().filter(|(_, one)| one.command == command);
+        let named = told().find_map(|(id, one)| {
+            let key = reference.strip_prefix(one.ids.as_deref()?)?.strip_prefix('/')?;
+            Some((id, key))
+        });
+        named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
+    }
+
+    /// The aggregates of a root table.
+    pub(crate) fn rooted_in(&self, table: TableId) -> impl Iterator<Item = AggregateId> {
+        let aggregates = self.aggregates.iter().enumerate();
+        aggregates.filter(move |(_, one)| one.root == table).map(|(id, _)| id)
     }
 
     /// How a link is named in the mirror.

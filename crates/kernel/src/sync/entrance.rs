@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -19,7 +20,7 @@ pub trait LegacyAggregate: Decider {
     /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
     const COMMAND: &'static str;
     /// The state as a mapping's program returns it.
-    type Said: DeserializeOwned + Send + Sync + 'static;
+    type Said: DeserializeOwned + JsonSchema + Send + Sync + 'static;
 
     /// The command that compares the legacy's state with ours.
     fn sync(report: LegacyReport<Self::Said>) -> Self::Command;

@@ -134,7 +134,7 @@ impl Session<'_> {
 }
 
 /// What a program's result says.
-fn state_of(value: Value) -> Result<LegacyState, String> {
+pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
     let Value::Object(members) = &value else {
         return Err("the program's output is not an object".to_owned());
     };
