@@ -215,3 +215,30 @@ fn a_prefix_selects_the_rows_it_names() {
     assert_eq!(target("account.invoice.line,12".into()), None);
     assert_eq!(target(Value::Null), None);
 }
+
+#[test]
+fn ids_of_a_name_of_their_own_are_made_of_keys_as_they_are_compared() {
+    let text = GOOD
+        .replace("sale = { keep", "sale = { compare = \"trimmed\", keep")
+        .replace("[aggregates.order]", "[aggregates.bill]\nroot = \"sale\"\ncommand = \"billing.SyncInvoice\"\nids = \"bill\"\njq = { program = '{self: (.id | uid(\"bill\"))}' }\n[aggregates.order]");
+    let mapping = Mapping::parse(&text, &commands()).unwrap();
+    let row = crate::jq::from_json(&serde_json::json!({ "id": "7   " }));
+    let state = mapping.aggregates[0].program.run(row, 1 << 20).unwrap();
+    assert_eq!(state, serde_json::json!({ "self": mapping.uid(0, "7") }));
+}
+
+#[test]
+fn a_survey_passes_over_records_that_are_no_rows_and_names_tables_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = folder.path().join("feed.jsonl");
+    let lines = [
+        r#"{"topic":"__debezium-heartbeat.shop","key":null,"value":{"ts_ms":1}}"#,
+        r#"{"topic":"other.public.sale","key":{"id":1},"value":{"op":"c","after":{"id":1,"x":2},"source":{"lsn":1,"txId":1}}}"#,
+        r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"c","after":{"id":1,"party":2,"state":"a"},"source":{"lsn":2,"txId":2}}}"#,
+    ];
+    std::fs::write(&feed, lines.join("\n")).unwrap();
+    let survey = Mapping::parse(GOOD, &commands()).unwrap().survey(&[feed]).unwrap();
+    let unmapped: Vec<_> = survey.unmapped.keys().collect();
+    assert_eq!(unmapped, ["other.public.sale"]);
+    assert!(survey.unknown.is_empty() && !survey.absent.contains("sale"), "{survey:?}");
+}

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::harness::*;
 use super::shop::Shop;
-use crate::{aggregate_id, erase};
+use crate::{Mapping, aggregate_id, erase};
 
 /// A sale is an order and its own invoice, and a guest's is a customer as well; last year's sales
 /// are in a table of their own.
@@ -114,6 +114,12 @@ async fn aggregates_of_one_root_have_ids_and_references_of_their_own() {
     let invoice = world.held("billing.SyncInvoice")["sale-invoice/2"].clone().unwrap();
     assert_eq!(invoice["order_ids"], json!([id("sale", "2")]));
     assert_eq!(invoice["credits"], json!([id("sale-invoice", "2")]));
+}
+
+#[test]
+fn what_is_made_of_a_persons_row_is_tied_to_the_person() {
+    let mapping = Mapping::parse(MAPPING, &COMMANDS.map(str::to_owned).into()).unwrap();
+    mapping.check_ties(CUSTOMER).unwrap();
 }
 
 #[rstest]
