@@ -12,7 +12,7 @@ CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
 	test-scaffold test-crash test-cancel test-walk \
-	check lint fmt generate states bench bench-saga test-saga clean-data figures help
+	check lint fmt generate states bench bench-import bench-saga test-saga clean-data figures help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -41,8 +41,9 @@ test-doc: ## run the examples in the documentation
 test-api: ## test the built server against its OpenAPI description (MAX_EXAMPLES=, SEED=)
 	@scripts/test-api.sh
 
-test-readme: ## run the commands of the README against the built server
+test-readme: ## run the commands of the README and of docs/mapping.md against the built server
 	@scripts/check-readme.sh
+	@README=docs/mapping.md scripts/check-readme.sh
 
 test-run: ## do what `make run` does with the built server, on both engines, and place an order
 	@scripts/smoke-run.sh
@@ -105,6 +106,10 @@ bench-saga: ## the saga under more load than it can carry, on both engines (SECO
 	@cargo build --locked --release
 	@benchmarks/setup.sh
 	@benchmarks/saga.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) --results target/saga.json
+
+bench-import: ## changes per second of an import, and its memory on large feeds (ROUNDS=5, BEFORE_BIN=)
+	@cargo build --locked --release
+	@benchmarks/import.py --rounds $(or $(ROUNDS),5) --memory $(if $(BEFORE_BIN),--before $(BEFORE_BIN))
 
 test-saga: ## the benchmark of the saga in a short form: the backlog drains and the books agree
 	@scripts/test-saga.sh

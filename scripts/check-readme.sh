@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Runs the commands of the README against a real server, so that none goes stale.
+# Runs the commands of the README, or of the page in README=, against a real server, so that none goes stale.
 #
 # A block of shell commands (```sh, ```bash, ```shell, ```console) says in an HTML comment on the line
 # before it what runs it:
 #   <!-- ci: run -->               this script does. All such blocks are one script, in order: a
 #                                  variable set in one is there in the next.
 #   <!-- ci: covered by WHAT -->   something else does, say `make test` in CI.
-# A block without either is an error.
+# A block without either is an error. Any block may show what the commands print:
+#   <!-- ci: output -->            each line of it is in the output of the commands, except one of `…`.
 #
 # The commands meet a server on its default addresses in the README and on free ports here, its
 # store in a temporary folder, and `bascule` or `target/release/bascule` is BIN.
@@ -47,6 +48,13 @@ awk -v file="$readme" '
         "Put <!-- ci: run --> or <!-- ci: covered by … --> on the line before each such block."
 [ -s "$workspace/commands.sh" ] || fail "$readme has no block marked <!-- ci: run -->"
 
+awk '
+    /^<!-- ci: output -->$/            { shown = 1; next }
+    !inside && /^```/                  { inside = 1; next }
+    inside && /^```[[:space:]]*$/      { inside = 0; shown = 0; next }
+    inside && shown && NF && !/^ *…$/  { print }
+' "$readme" >"$workspace/shown.txt"
+
 start_empty_server
 mkdir "$workspace/bin"
 ln -s "$(realpath "$BIN")" "$workspace/bin/bascule"
@@ -60,5 +68,9 @@ sed -i \
 PATH=$workspace/bin:$PATH timeout 300 bash -euo pipefail "$workspace/commands.sh" \
     >"$workspace/commands.out" 2>&1 </dev/null ||
     fail "a command of $readme failed; its output so far:" "$(cat "$workspace/commands.out")"
+while IFS= read -r line; do
+    grep -qF -- "$line" "$workspace/commands.out" ||
+        fail "$readme shows what its commands do not print: $line" "$(cat "$workspace/commands.out")"
+done <"$workspace/shown.txt"
 grep -o "    $readme:[0-9]*" "$workspace/commands.out"
 stop_server

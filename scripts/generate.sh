@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes what is made from the code: the descriptions of the API and of the events, the schemas of new
-# events, the pages about the modules.
+# events and of imported states, the pages about the modules and about those states.
 #   scripts/generate.sh [FOLDER-OF-DESCRIPTIONS [FOLDER-OF-PAGES]]      openapi and docs/modules
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,3 +19,4 @@ print_into "$openapi/bascule.openapi.json" openapi
 print_into "$openapi/asyncapi.json" asyncapi
 "$bascule" contracts export --folder "$openapi/events"
 "$bascule" modules export --folder "$pages"
+"$bascule" mapping export --folder "$openapi/sync" --page "$pages/import-fields.md"

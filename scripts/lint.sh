@@ -39,6 +39,15 @@ for folder in openapi docs/modules; do
     fi
 done
 
+scripts/make-example-feeds.py "$generated/examples"
+for example in gescom boutique; do
+    for file in feed.jsonl expected.json; do
+        diff -u "docs/examples/$example/$file" "$generated/examples/$example/$file" | head -n 20 ||
+            fail "docs/examples/$example/$file is not what its facts say" \
+                "Run: scripts/make-example-feeds.py    and commit what it writes."
+    done
+done
+
 say "Contracts keep what was published"
 # Against where this branch left main, or else what is checked out: the record as it was there, and
 # at every commit before. A shallow clone has fewer commits.

@@ -17,9 +17,13 @@ use crate::contracts::ContractsCommand;
 use crate::extract;
 #[cfg(feature = "import")]
 use crate::import;
+#[cfg(feature = "import")]
+use crate::mapping;
 use crate::modules::ModulesCommand;
 use crate::parked::ParkedCommand;
 use crate::projections::ProjectionsCommand;
+#[cfg(feature = "import")]
+use crate::quarantine;
 use crate::{
     asyncapi, contracts, descriptors, events, modules, openapi, output, parked, projections, serve,
     telemetry,
@@ -121,6 +125,9 @@ enum Command {
     /// Import what was captured from a legacy database
     #[cfg(feature = "import")]
     Import(import::Arguments),
+    /// Write a mapping: which fields there are
+    #[cfg(feature = "import")]
+    Mapping(mapping::Arguments),
     /// Look at the events of the store
     Events {
         #[command(subcommand)]
@@ -136,6 +143,9 @@ enum Command {
         #[command(subcommand)]
         command: ParkedCommand,
     },
+    /// Look after the imported aggregates that could not be understood or taken
+    #[cfg(feature = "import")]
+    Quarantine(quarantine::Arguments),
     /// Hand a module over to a service of its own, or back; write the service's workspace
     #[cfg(feature = "extract")]
     Extract(extract::Arguments),
@@ -223,6 +233,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return modules::run(command).map(|()| ExitCode::SUCCESS);
         }
         Command::Contracts { command } => return contracts::run(command),
+        #[cfg(feature = "import")]
+        Command::Mapping(arguments) => return mapping::run(arguments).await,
         _ => {}
     }
     #[cfg(feature = "bench")]
@@ -262,6 +274,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Projections { command } => projections::run(&configuration, command).await,
         Command::Parked { command } => parked::run(&configuration, command).await,
+        #[cfg(feature = "import")]
+        Command::Quarantine(asked) => quarantine::run(&configuration, asked).await,
         #[cfg(feature = "extract")]
         Command::Extract(arguments) => extract::run(&arguments).await,
         #[cfg(feature = "bench")]
@@ -270,5 +284,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         | Command::Asyncapi
         | Command::Modules { .. }
         | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
+        #[cfg(feature = "import")]
+        Command::Mapping(_) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
 use clap::{Args, ValueEnum};
+use customers::domain::CustomerDecider;
 use database::Database;
-use kernel::sync::SyncTarget;
+use kernel::sync::{LegacyAggregate as _, SyncTarget};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,9 @@ const BYTES: Unit = Unit {
     template: "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left",
     told: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
 };
+
+/// How much of the quarantine is told after an import.
+const TOLD: usize = 20;
 
 /// The formats that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,6 +52,16 @@ pub struct Arguments {
     /// Read files from their beginning though an earlier import got further
     #[arg(long)]
     from_start: bool,
+    /// Take a snapshot for whole at the end of the files, though its last record is in none of them
+    #[arg(long)]
+    snapshot_complete: bool,
+    /// Take a change whose position in the log is lower for older, though it happened later
+    #[arg(long)]
+    allow_older: bool,
+    /// Forget the mirror of this source and begin anew, as for a mapping that is being drafted; all
+    /// files are needed again, and what was imported stays
+    #[arg(long, conflicts_with = "from_start")]
+    fresh: bool,
     /// Print the summary as one JSON object, for machines
     #[arg(long)]
     json: bool,
@@ -67,14 +81,10 @@ pub async fn import(
     Mapping::check(&arguments.mapping).with_context(unusable)?;
     Import::check_files(&arguments.files)?;
     let mut system = compose::open(configuration).await?;
-    let targets: HashMap<String, Arc<dyn SyncTarget>> = system
-        .modules
-        .iter()
-        .flat_map(|module| &module.sync_targets)
-        .map(|target| (target.command().to_owned(), Arc::clone(target)))
-        .collect();
+    let targets = targets(&system);
     let commands: BTreeSet<String> = targets.keys().cloned().collect();
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
+    mapping.check_ties(CustomerDecider::COMMAND).with_context(unusable)?;
     // Nobody who was erased comes back, also not into a mirror that was made anew.
     let erasing = CancellationToken::new();
     let (mirror, taking_out) = take_out_the_erased(&mut system, &erasing).await?;
@@ -83,11 +93,18 @@ pub async fn import(
 
     let interruption = Interruption::listen();
     let progress = Bar(Meter::new("importing", BYTES));
-    let options = Options { from_start: arguments.from_start };
+    let options = Options {
+        from_start: arguments.from_start,
+        snapshot_complete: arguments.snapshot_complete,
+        allow_older: arguments.allow_older,
+    };
+    if arguments.fresh {
+        import.start_anew().await?;
+    }
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.0.finish();
     let quarantine = match &outcome {
-        Ok(summary) if summary.quarantined > 0 => import.quarantine().await?,
+        Ok(summary) if summary.quarantined > 0 => import.quarantine(TOLD).await?,
         _ => Vec::new(),
     };
     drop((import, targets, mirror));
@@ -100,17 +117,29 @@ pub async fn import(
     if arguments.json {
         output::line(serde_json::to_string(&summary)?)?;
     } else {
-        print_summary(&summary)?;
+        print_summary(&summary, &arguments.files)?;
         for one in &quarantine {
             output::line(format_args!("  {} {}: {}", one.aggregate, one.key, one.reason))?;
         }
+        if summary.quarantined > TOLD as u64 {
+            output::line("  … `bascule quarantine list` shows all of them")?;
+        }
     }
-    let failed = summary.cancelled || (summary.quarantined > 0 && !arguments.allow_quarantine);
+    let failed = summary.cancelled
+        || summary.unfinished_snapshot
+        || summary.dirty > 0
+        || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// What takes the commands of imports, by the commands' names.
+pub fn targets(system: &compose::System) -> HashMap<String, Arc<dyn SyncTarget>> {
+    let targets = system.modules.iter().flat_map(|module| &module.sync_targets);
+    targets.map(|target| (target.command().to_owned(), Arc::clone(target))).collect()
+}
+
 /// Begins to take people who are erased out of the mirror, and waits until those who are by now are.
-async fn take_out_the_erased(
+pub async fn take_out_the_erased(
     system: &mut compose::System,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<(Database, JoinSet<()>)> {
@@ -126,29 +155,49 @@ async fn take_out_the_erased(
     Ok((mirror, running))
 }
 
-fn print_summary(summary: &Summary) -> anyhow::Result<()> {
+fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     let changes = &summary.changes;
-    if changes.read == 0 && !summary.cancelled {
-        return output::line(format_args!(
-            "Nothing new of {}: it was imported before",
-            summary.source
-        ));
-    }
-    output::line(format_args!(
-        "{} {} changes of {} in {:.1} s: {:.0} changes/s",
-        if summary.cancelled { "Interrupted after" } else { "Imported" },
-        changes.read,
-        summary.source,
-        summary.elapsed_seconds,
-        summary.changes_per_second,
-    ))?;
     let commands = &summary.commands;
-    output::line(format_args!(
-        "  aggregates: {} imported, {} revised, {} unchanged, {} in conflict",
-        commands.imported, commands.revised, commands.unchanged, commands.conflicts,
-    ))?;
-    if commands.suppressed > 0 {
-        output::line(format_args!("  suppressed, because erased here: {}", commands.suppressed))?;
+    let source = &summary.source;
+    if changes.read == 0 && !summary.cancelled {
+        let empty = |file: &&PathBuf| std::fs::metadata(file).is_ok_and(|data| data.len() == 0);
+        for file in files.iter().filter(empty) {
+            output::line(format_args!("{} is empty", file.display()))?;
+        }
+        if !files.iter().all(|file| empty(&file)) {
+            let why = if summary.dirty == 0 && !summary.unfinished_snapshot {
+                ": it was imported before"
+            } else {
+                " in these files"
+            };
+            output::line(format_args!("Nothing new of {source}{why}"))?;
+        }
+    } else {
+        output::line(format_args!(
+            "{} {} changes of {source} in {:.1} s: {:.0} changes/s",
+            if summary.cancelled { "Interrupted after" } else { "Imported" },
+            changes.read,
+            summary.elapsed_seconds,
+            summary.changes_per_second,
+        ))?;
+    }
+    if changes.read > 0 || commands.sent > 0 {
+        output::line(format_args!(
+            "  aggregates: {} imported, {} revised, {} unchanged, {} in conflict",
+            commands.imported, commands.revised, commands.unchanged, commands.conflicts,
+        ))?;
+    }
+    for (count, what) in [
+        (changes.not_newer, "changes not newer than the mirror"),
+        (changes.equal, "changes of no stored column"),
+        (changes.unmapped, "records of tables that the mapping does not name"),
+        (changes.no_change, "of these no change of a row, such as heartbeats"),
+        (commands.skipped, "states not sent, because they were delivered before"),
+        (commands.suppressed, "suppressed, because erased here"),
+    ] {
+        if count > 0 {
+            output::line(format_args!("  {what}: {count}"))?;
+        }
     }
     for ignored in &summary.ignored {
         output::line(format_args!(
@@ -156,8 +205,33 @@ fn print_summary(summary: &Summary) -> anyhow::Result<()> {
             ignored.roots, ignored.aggregate, ignored.reason
         ))?;
     }
+    if changes.behind > 0 {
+        output::line(format_args!(
+            "  rows of a snapshot that differ from the mirror, though their position in the log is \
+             lower: {}. If the changes since do not follow, the legacy was moved to another server: \
+             import the snapshot again with --fresh",
+            changes.behind
+        ))?;
+    }
     if summary.unfinished_snapshot {
-        output::line("  the files end within the snapshot: import the rest of it")?;
+        output::line(format_args!(
+            "  {} aggregates wait for the rest of the snapshot: its last record (snapshot `last`) \
+             is in none of the files. Import the files that are missing, or say --snapshot-complete \
+             if there are none",
+            summary.dirty
+        ))?;
+    } else if summary.dirty > 0 {
+        output::line(format_args!(
+            "  {} aggregates are still to be sent: run the import again",
+            summary.dirty
+        ))?;
+    }
+    if summary.waiting > 0 {
+        output::line(format_args!(
+            "  {} commands wait to be delivered: run the import again, with a mapping that has \
+             their aggregates",
+            summary.waiting
+        ))?;
     }
     if summary.quarantined > 0 {
         output::line(format_args!("  in quarantine: {}", summary.quarantined))?;

@@ -20,6 +20,8 @@ mod forwarding;
 #[cfg(feature = "import")]
 mod import;
 mod interruption;
+#[cfg(feature = "import")]
+mod mapping;
 mod modules;
 mod openapi;
 mod output;
@@ -27,6 +29,8 @@ mod parked;
 mod probes;
 mod progress;
 mod projections;
+#[cfg(feature = "import")]
+mod quarantine;
 mod registry;
 mod serve;
 mod stores;

@@ -25,17 +25,20 @@ fn what_is_made_from_the_code_is_as_the_code_says() {
     let description = Path::new(ROOT).join("openapi/asyncapi.json");
     assert_eq!(data.run_ok(&["asyncapi"]), std::fs::read_to_string(description).unwrap());
     data.run_ok(&["modules", "export", "--folder", "pages"]);
+    data.run_ok(&["mapping", "export", "--folder", "sync", "--page", "pages/import-fields.md"]);
     let names = |folder: &Path| {
         let entries = std::fs::read_dir(folder).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };
-    let (kept, made) = (Path::new(ROOT).join("docs/modules"), data.path("pages"));
-    assert_eq!(names(&kept), names(&made));
-    for name in names(&made) {
-        let read = |folder: &Path| std::fs::read_to_string(folder.join(&name)).unwrap();
-        assert_eq!(read(&kept), read(&made), "{name:?}: make generate");
+    for (kept, made) in [("docs/modules", "pages"), ("openapi/sync", "sync")] {
+        let (kept, made) = (Path::new(ROOT).join(kept), data.path(made));
+        assert_eq!(names(&kept), names(&made));
+        for name in names(&made) {
+            let read = |folder: &Path| std::fs::read_to_string(folder.join(&name)).unwrap();
+            assert_eq!(read(&kept), read(&made), "{name:?}: make generate");
+        }
     }
 }
 

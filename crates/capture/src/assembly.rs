@@ -1,5 +1,6 @@
 //! Puts the documents of aggregates together from the mirror's rows.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use database::{DatabaseError, Transaction};
@@ -9,6 +10,7 @@ use crate::jq::{from_json, object};
 use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId};
 use crate::mirror::row::Row;
 use crate::mirror::{Mirror, RowId};
+use crate::numbers;
 
 /// What the mirror has of an aggregate.
 #[derive(Debug)]
@@ -31,14 +33,46 @@ struct Instance {
     below: Vec<(NodeId, Vec<usize>)>,
 }
 
-/// Assembles aggregates of one kind, reading the rows of each place at once.
+/// Documents assembled at first; more where they turn out to be small.
+const FIRST: usize = 50;
+
+/// Assembles aggregates of one kind, in their order, until their rows have so many bytes: at least
+/// one. Gives as many as were assembled, and adds their bytes.
+pub(crate) async fn assemble_within(
+    mirror: &mut Mirror,
+    reading: &mut Transaction,
+    mapping: &Arc<Mapping>,
+    (id, keys): (AggregateId, &[String]),
+    (bytes, most): (&mut usize, usize),
+) -> Result<Vec<Assembled>, DatabaseError> {
+    let mut assembled = Vec::with_capacity(keys.len());
+    let mut block = FIRST;
+    while assembled.len() < keys.len() && (assembled.is_empty() || *bytes < most) {
+        let left = &keys[assembled.len()..];
+        let before = *bytes;
+        let part = assemble(mirror, reading, mapping, id, &left[..block.min(left.len())]).await?;
+        for (document, size) in part {
+            // What is over is assembled again with what comes next.
+            if *bytes < most || assembled.is_empty() {
+                *bytes += size;
+                assembled.push(document);
+            }
+        }
+        let grown = *bytes - before;
+        block = if grown < most / 16 { block * 2 } else { (block / 2).max(1) };
+    }
+    Ok(assembled)
+}
+
+/// Assembles aggregates of one kind, reading the rows of each place at once. Gives how many bytes
+/// each is, too.
 pub(crate) async fn assemble(
     mirror: &mut Mirror,
     reading: &mut Transaction,
     mapping: &Arc<Mapping>,
     id: AggregateId,
     keys: &[String],
-) -> Result<Vec<Assembled>, DatabaseError> {
+) -> Result<Vec<(Assembled, usize)>, DatabaseError> {
     let aggregate = &mapping.aggregates[id];
     let root_table = &mapping.tables[aggregate.root].name;
     mirror.load_rows(reading, keys.iter().map(|key| (aggregate.root, key.clone()))).await?;
@@ -74,14 +108,15 @@ pub(crate) async fn assemble(
                 for parent in parents {
                     let named = (edge.link, instances[parent].key.clone());
                     let mut keys: Vec<String> = mirror.naming(&named).cloned().collect();
-                    keys.sort_by_cached_key(|key| sort_key(key));
+                    let composite = mapping.tables[place.table].key.len() > 1;
+                    keys.sort_by_cached_key(|key| SortKey::of(key, composite));
                     below.push((parent, keys));
                 }
             }
             Direction::One => {
                 for parent in parents {
                     let image = instances[parent].row.image.as_ref();
-                    let key = image.and_then(|image| link.target(image.get(&link.column)));
+                    let key = image.and_then(|image| link.target(image));
                     below.push((parent, key.into_iter().collect()));
                 }
             }
@@ -117,12 +152,16 @@ pub(crate) async fn assemble(
             }
         }
     }
+    let mut sizes = vec![0; keys.len()];
+    for instance in &instances {
+        sizes[instance.document] += instance.row.size;
+    }
     for (document, root) in documents.iter_mut().zip(roots) {
         if let (Assembled::Document(value), Some(root)) = (document, root) {
             *value = build(aggregate, &instances, root);
         }
     }
-    Ok(documents)
+    Ok(documents.into_iter().zip(sizes).collect())
 }
 
 /// A row and everything below it. A place hides the column of the same name.
@@ -140,10 +179,46 @@ fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
     object(columns.chain(places))
 }
 
-/// Whole numbers by value, before texts.
-fn sort_key(key: &str) -> (bool, i128, String) {
-    match key.parse::<i128>() {
-        Ok(number) => (false, number, String::new()),
-        Err(_) => (true, 0, key.to_owned()),
+/// A key to be ordered by: numbers by value, before texts, part by part.
+#[derive(PartialEq, Eq)]
+struct SortKey(Vec<SortPart>);
+
+#[derive(PartialEq, Eq)]
+struct SortPart {
+    text: String,
+    /// Most keys are whole numbers: they are read once, not at each comparison.
+    whole: Option<i128>,
+}
+
+impl SortKey {
+    fn of(key: &str, composite: bool) -> Self {
+        let parts: Option<Vec<String>> =
+            composite.then(|| serde_json::from_str(key).ok()).flatten();
+        let parts = parts.unwrap_or_else(|| vec![key.to_owned()]).into_iter();
+        Self(parts.map(|text| SortPart { whole: text.parse().ok(), text }).collect())
+    }
+}
+
+impl SortPart {
+    fn compare(&self, other: &Self) -> Ordering {
+        match (self.whole, other.whole) {
+            (Some(one), Some(two)) => one.cmp(&two).then_with(|| self.text.cmp(&other.text)),
+            _ => numbers::compare(&self.text, &other.text),
+        }
+    }
+}
+
+impl Ord for SortKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let parts = self.0.iter().zip(&other.0);
+        let mut orders = parts.map(|(one, other)| one.compare(other));
+        let first = orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal);
+        first.then_with(|| self.0.len().cmp(&other.0.len()))
+    }
+}
+
+impl PartialOrd for SortKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }

@@ -1,7 +1,7 @@
 //! Takes an erased person out of what capture keeps: the mirrored rows, the commands that wait, and
 //! whatever else is known of the aggregate. What comes of it later is suppressed as it is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use database::{Database, DatabaseError, Statement, Transaction};
 use kernel::keys::SecretKey;
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::mapping::{AggregateId, Mapping, TableId};
 use crate::mask::Image;
-use crate::suppression::{Digest, Extent, Suppression, blank};
+use crate::mirror::Root;
+use crate::suppression::{Digest, Extent, Suppression, blank, extent_of_root};
 
 /// Stops the import that runs, if one does: what it has in memory may be about the person.
 const INTERRUPT: Statement =
@@ -91,9 +92,8 @@ pub async fn erase(
             column: "mapping".to_owned(),
             reason: error.to_string(),
         })?;
-        let aggregate = mapping.aggregates.iter().position(|one| one.command == command);
-        if let Some(aggregate) = aggregate {
-            erasure.erase(&mut transaction, &mapping, aggregate, &person.id).await?;
+        if let Some((aggregate, key)) = mapping.referenced(command, &person.id) {
+            erasure.erase(&mut transaction, &mapping, aggregate, key).await?;
         }
     }
     let digests: Vec<String> = erasure.digests.iter().map(hex::encode).collect();
@@ -122,10 +122,17 @@ impl Erasure<'_> {
         person: AggregateId,
         key: &str,
     ) -> Result<(), DatabaseError> {
-        self.blank_all(transaction, mapping, Extent::Row, person, key).await?;
+        let root = mapping.aggregates[person].root;
+        let extent = extent_of_root(mapping, root);
+        self.blank_all(transaction, mapping, extent, (person, key.to_owned())).await?;
         let name = &mapping.aggregates[person].name;
         for clear in [&CLEAR_OUTBOX, &CLEAR_DIRTY, &CLEAR_DELIVERED, &CLEAR_QUARANTINE] {
             transaction.query(clear).bind(self.source).bind(name).bind(key).execute().await?;
+        }
+        // The others that are made of the same row.
+        for other in mapping.rooted_in(root).filter(|other| *other != person) {
+            let other = (other, key.to_owned());
+            self.blank_all(transaction, mapping, Extent::Personal, other).await?;
         }
         // The others in whose root row the person is named.
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {
@@ -137,45 +144,91 @@ impl Erasure<'_> {
                 let name = mapping.link_name(edge.link);
                 let linked = transaction.query(&LINKED).bind(self.source).bind(&name).bind(key);
                 for root in linked.scalars::<String>().await? {
-                    self.blank_all(transaction, mapping, Extent::Personal, id, &root).await?;
-                    for statement in [&POSTPONE, &CLEAR_OUTBOX] {
-                        let query = transaction.query(statement).bind(self.source);
-                        query.bind(&aggregate.name).bind(&root).execute().await?;
-                    }
+                    self.blank_all(transaction, mapping, Extent::Personal, (id, root)).await?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Blanks the root row of an aggregate and the rows that name it as their owner.
+    /// Blanks the rows of an aggregate that are about the person, and of those that are listed in
+    /// it, and has the commands that wait of others than the person made anew.
     async fn blank_all(
         &mut self,
         transaction: &mut Transaction,
         mapping: &Mapping,
         extent: Extent,
-        aggregate: AggregateId,
-        root: &str,
+        root: Root,
     ) -> Result<(), DatabaseError> {
-        let nodes = &mapping.aggregates[aggregate].nodes;
-        // Per place, the keys of the rows there; parents come first.
-        let mut rows: Vec<Vec<String>> = vec![Vec::new(); nodes.len()];
-        rows[0].push(root.to_owned());
-        for (node, place) in nodes.iter().enumerate() {
-            if let Some(edge) = place.edge.filter(|_| place.is_owned()) {
-                let name = mapping.link_name(edge.link);
-                for owner in rows[edge.parent].clone() {
-                    let linked = transaction.query(&LINKED).bind(self.source).bind(&name);
-                    rows[node].extend(linked.bind(&owner).scalars::<String>().await?);
+        let mut left = vec![(root, extent)];
+        let mut done: HashSet<Root> = HashSet::new();
+        while let Some((root, extent)) = left.pop() {
+            if !done.insert(root.clone()) {
+                continue;
+            }
+            let (aggregate, key) = &root;
+            let found = self.blank_one(transaction, mapping, extent, (*aggregate, key)).await?;
+            if extent == Extent::Personal {
+                let name = &mapping.aggregates[*aggregate].name;
+                for statement in [&POSTPONE, &CLEAR_OUTBOX] {
+                    let query = transaction.query(statement).bind(self.source);
+                    query.bind(name).bind(key).execute().await?;
                 }
             }
-            for key in rows[node].clone() {
-                self.blank(transaction, mapping, extent, place.table, &key).await?;
-            }
+            left.extend(found.into_iter().map(|root| (root, Extent::Personal)));
         }
         Ok(())
     }
 
+    /// Blanks the root row of an aggregate, the rows that name it as their owner, and what those
+    /// name. Gives the roots of other aggregates that are listed among them.
+    async fn blank_one(
+        &mut self,
+        transaction: &mut Transaction,
+        mapping: &Mapping,
+        extent: Extent,
+        (aggregate, root): (AggregateId, &str),
+    ) -> Result<Vec<Root>, DatabaseError> {
+        let nodes = &mapping.aggregates[aggregate].nodes;
+        let mut listed = Vec::new();
+        // Per place, the rows there as they were; parents come first.
+        let mut rows: Vec<Vec<(String, Extent, Option<Image>)>> = vec![Vec::new(); nodes.len()];
+        for (node, place) in nodes.iter().enumerate() {
+            let table = &mapping.tables[place.table];
+            let mut here: Vec<(String, Extent)> = Vec::new();
+            match place.edge {
+                None => here.push((root.to_owned(), extent)),
+                Some(edge) if place.is_owned() => {
+                    let name = mapping.link_name(edge.link);
+                    for (owner, extent, _) in &rows[edge.parent] {
+                        let linked = transaction.query(&LINKED).bind(self.source).bind(&name);
+                        let linked = linked.bind(owner).scalars::<String>().await?;
+                        let extent = extent.of_owned(table);
+                        here.extend(linked.into_iter().map(|key| (key, extent)));
+                    }
+                }
+                // About themselves.
+                Some(_) if table.is_root() => {}
+                Some(edge) => {
+                    let images =
+                        rows[edge.parent].iter().filter_map(|(_, _, image)| image.as_ref());
+                    let named = images.filter_map(|image| mapping.links[edge.link].target(image));
+                    here.extend(named.map(|key| (key, Extent::Personal)));
+                }
+            }
+            for (key, extent) in here {
+                let before = self.blank(transaction, mapping, extent, place.table, &key).await?;
+                if node > 0 && table.is_root() {
+                    let roots = table.uses.iter().filter(|(_, node)| *node == 0);
+                    listed.extend(roots.map(|(aggregate, _)| (*aggregate, key.clone())));
+                }
+                rows[node].push((key, extent, before));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Blanks a row. Gives what it said before.
     async fn blank(
         &mut self,
         transaction: &mut Transaction,
@@ -183,14 +236,15 @@ impl Erasure<'_> {
         extent: Extent,
         table: TableId,
         key: &str,
-    ) -> Result<(), DatabaseError> {
+    ) -> Result<Option<Image>, DatabaseError> {
         let table = &mapping.tables[table];
         self.suppress(self.suppression.of_row(extent, &table.name, key));
         let row = transaction.query(&ROW).bind(self.source).bind(&table.name).bind(key);
-        let Some(row) = row.fetch_optional().await? else { return Ok(()) };
-        let Some(mut image) = row.json::<Option<Image>>("image")? else { return Ok(()) };
+        let Some(row) = row.fetch_optional().await? else { return Ok(None) };
+        let Some(before) = row.json::<Option<Image>>("image")? else { return Ok(None) };
+        let mut image = before.clone();
         let carried: Option<BTreeMap<String, Option<i64>>> = row.json("carried")?;
-        blank(table, mapping, extent, &mut image);
+        blank(table, extent, &mut image);
         let still_there = |(column, _): &(String, Option<i64>)| {
             extent == Extent::Personal && !table.personal.contains(column)
         };
@@ -205,6 +259,6 @@ impl Erasure<'_> {
             .bind_json(&(!carried.is_empty()).then_some(carried))
             .execute()
             .await?;
-        Ok(())
+        Ok(Some(before))
     }
 }

@@ -2,7 +2,7 @@
 //! that was read before, also when it has grown since.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +31,20 @@ pub enum ReadError {
         /// What the system said.
         #[source]
         source: std::io::Error,
+    },
+    /// It is no regular file, and an import must be able to go on where it stopped.
+    #[error("{file} is not a file that can be read again: write what it gives to a file first")]
+    NoFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It is compressed, or encoded, in a way that is not read.
+    #[error("{file} {problem}")]
+    Format {
+        /// The file.
+        file: PathBuf,
+        /// In which way, and what to do.
+        problem: &'static str,
     },
     /// The compressed data is damaged or ends early.
     #[error("{file}: after line {line} the compressed data is damaged or cut off")]
@@ -63,6 +77,8 @@ pub(crate) struct Place {
     /// beginning still is the same file there.
     pub(crate) tail_length: u64,
     pub(crate) tail_checksum: u32,
+    /// The furthest position in the source's log before it; it says nothing of the file.
+    pub(crate) position: i64,
 }
 
 /// What tells a file apart: a digest of its first bytes, uncompressed.
@@ -121,16 +137,41 @@ impl Read for Counted {
 
 type Content = Box<dyn BufRead + Send>;
 
+/// What files begin with that are not read, and what to do about them.
+const FORMATS: [(&[u8], &str); 7] = [
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: uncompress it first, such as with `zstd -d`"),
+    (b"BZh", "is compressed with bzip2: uncompress it first, such as with `bunzip2`"),
+    (b"\xfd7zXZ\0", "is compressed with xz: uncompress it first, such as with `unxz`"),
+    (b"\x04\x22\x4d\x18", "is compressed with lz4: uncompress it first, such as with `unlz4`"),
+    (b"PK\x03\x04", "is a zip archive: unpack it first, such as with `unzip`"),
+    (b"\xff\xfe", "is UTF-16: convert it first, such as with `iconv -f UTF-16 -t UTF-8`"),
+    (b"\xfe\xff", "is UTF-16: convert it first, such as with `iconv -f UTF-16 -t UTF-8`"),
+];
+/// What some tools write at the beginning of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Opens a file's content; the flag says whether it is compressed.
 fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadError> {
     let unreadable = |source| ReadError::Unreadable { file: path.to_owned(), source };
+    if path == Path::new("-") {
+        return Err(ReadError::NoFile { file: path.to_owned() });
+    }
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        return Err(ReadError::NoFile { file: path.to_owned() });
+    }
     let mut file = File::open(path).map_err(unreadable)?;
-    let mut magic = [0; 2];
-    let compressed = match file.read_exact(&mut magic) {
-        Ok(()) => magic == GZIP_MAGIC,
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
-        Err(error) => return Err(unreadable(error)),
-    };
+    let mut begin = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut begin).map_err(unreadable)?;
+    let compressed = begin.starts_with(&GZIP_MAGIC);
+    if let Some((_, problem)) = FORMATS.iter().find(|(magic, _)| begin.starts_with(magic)) {
+        return Err(ReadError::Format { file: path.to_owned(), problem });
+    }
+    // Two letters of a JSON text in UTF-16 without its mark.
+    if matches!(begin[..], [b'{' | b'[', 0, _, _, ..] | [0, b'{' | b'[', ..]) {
+        let problem = "is UTF-16: convert it first, such as with `iconv -f UTF-16LE -t UTF-8`";
+        return Err(ReadError::Format { file: path.to_owned(), problem });
+    }
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let bytes = BufReader::with_capacity(256 << 10, Counted(file, count.clone()));
     Ok(if compressed {
@@ -223,14 +264,20 @@ impl Lines {
             line: self.place.line + 1,
             tail_length: read,
             tail_checksum: checksum(&self.buffer),
+            position: self.place.position,
         };
         let terminated = self.buffer.last() == Some(&b'\n');
-        match std::str::from_utf8(&self.buffer) {
+        if !terminated && read == LONGEST_LINE {
+            return Err(self.broken(LineError::TooLong(LONGEST_LINE >> 20)));
+        }
+        // Also where files that begin with one were put together.
+        let text = self.buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.buffer);
+        match std::str::from_utf8(text) {
             Ok(line) => Ok(Some((line.trim_ascii(), terminated))),
             Err(error) if !terminated && error.error_len().is_none() => {
                 Err(self.broken(LineError::CutOff))
             }
-            Err(error) => Err(self.broken(LineError::NotJson(error.valid_up_to() + 1))),
+            Err(error) => Err(self.broken(LineError::NotUtf8(error.valid_up_to() + 1))),
         }
     }
 }
@@ -299,6 +346,45 @@ mod tests {
         assert_eq!(all(&other, Some(place)).0.len(), 5);
         let shorter = write(folder.path(), "c", b"one\n");
         assert_eq!(all(&shorter, Some(place)).0, ["one"]);
+    }
+
+    #[test]
+    fn files_as_other_programs_write_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let marked = write(folder.path(), "bom", b"\xef\xbb\xbfone\r\n\xef\xbb\xbftwo\r\n");
+        assert_eq!(all(&marked, None).0, ["one", "two"]);
+        assert_eq!(all(&write(folder.path(), "empty", b""), None).0.len(), 0);
+        for (content, said) in [
+            (&b"\x28\xb5\x2f\xfd...."[..], "compressed with zstd"),
+            (b"\xfd7zXZ\0..", "compressed with xz"),
+            (b"PK\x03\x04...", "a zip archive"),
+            (b"\xff\xfe{\0\"\0", "is UTF-16"),
+            (b"\xfe\xff\0{\0\"", "is UTF-16"),
+            (b"{\0\"\0t\0", "is UTF-16"),
+        ] {
+            let path = write(folder.path(), "other", content);
+            let error = readable(&path).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let latin = write(folder.path(), "latin", b"one\n{\"nom\":\"caf\xe9\"}\n");
+        let mut lines = Lines::open(&latin, None, &Arc::default()).unwrap();
+        lines.next().unwrap();
+        let error = lines.next().unwrap_err().to_string();
+        assert!(error.contains("line 2: the line is not UTF-8 (column 12)"), "{error}");
+        let pipe = readable(Path::new("-")).unwrap_err().to_string();
+        assert!(pipe.contains("write what it gives to a file"), "{pipe}");
+        let device = readable(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(device.contains("write what it gives to a file"), "{device}");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_named_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = vec![b'a'; LONGEST_LINE as usize + 10];
+        let path = write(folder.path(), "long", &long);
+        let mut lines = Lines::open(&path, None, &Arc::default()).unwrap();
+        let error = lines.next().unwrap_err().to_string();
+        assert!(error.contains("line 1: the line is longer than 64 MiB"), "{error}");
     }
 
     #[test]

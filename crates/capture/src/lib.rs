@@ -21,15 +21,20 @@ mod jq;
 mod mapping;
 mod mask;
 mod mirror;
+mod numbers;
 mod suppression;
+mod trial;
+mod unavailable;
+mod values;
 
 pub use erasure::erase;
 pub use files::ReadError;
 pub use ids::{LEGACY_NAMESPACE, aggregate_id};
 pub use import::{
-    CommandCounts, Ignored, Import, ImportError, NoProgress, Options, Progress, Quarantined,
-    Snapshot, Summary,
+    CommandCounts, Held, Ignored, Import, ImportError, NoProgress, Options, Progress, QuarantineId,
+    Quarantined, Snapshot, Summary,
 };
 pub use jq::{CompileError, Limits, Program, RunError};
-pub use mapping::{Mapping, MappingError};
+pub use mapping::{Mapping, MappingError, Survey, SurveyedTable, Unknown};
 pub use mirror::ChangeCounts;
+pub use trial::{JoinedRow, Look, Stated, Trial, TrialError};

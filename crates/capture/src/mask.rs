@@ -4,18 +4,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
 use kernel::keys::SecretKey;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::debezium::{LineError, Operation, Record, SnapshotMark};
-use crate::jq::shortest;
-use crate::mapping::{Column, ColumnType, Mapping, Mask, Table, TableId};
+use crate::debezium::{Line, LineError, Operation, Record, SnapshotMark};
+use crate::mapping::{Mapping, Mask, Table, TableId, key_of, key_part};
+use crate::values::{self, Problem};
 
 /// Purpose of the digests of `hash` columns. One for all columns, so that equal values stay equal
 /// across tables.
 const PURPOSE: &str = "capture.hash";
+
+/// Longer keys do not fit into an index of PostgreSQL together with what stands beside them.
+pub(crate) const LONGEST_KEY: usize = 1_000;
 
 /// A row's stored columns.
 pub(crate) type Image = Map<String, Value>;
@@ -30,10 +32,40 @@ pub(crate) struct Change {
     pub(crate) image: Option<Image>,
     /// Columns of which the record does not say the value.
     pub(crate) unavailable: Vec<String>,
+    /// Of a row that was read while changes are streamed: the furthest position before it.
     pub(crate) position: i64,
     pub(crate) transaction: Option<i64>,
     pub(crate) snapshot: SnapshotMark,
+    /// 0 if the record does not say.
     pub(crate) timestamp_ms: i64,
+    /// Bytes of the record.
+    pub(crate) size: usize,
+    /// Where it stands: which file and line.
+    pub(crate) file: usize,
+    pub(crate) line: u64,
+}
+
+impl Change {
+    fn of(record: &Record<'_>, size: usize) -> Self {
+        Self {
+            row: None,
+            operation: record.operation,
+            image: None,
+            unavailable: Vec::new(),
+            position: record.position.unwrap_or_default(),
+            transaction: record.transaction,
+            snapshot: record.snapshot,
+            timestamp_ms: record.timestamp_ms,
+            size,
+            file: 0,
+            line: 0,
+        }
+    }
+
+    /// Whether it says where in the source's log it stands.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.transaction.is_some() || self.snapshot.is_whole()
+    }
 }
 
 /// Masks records as a mapping says.
@@ -49,27 +81,39 @@ impl Masker {
     }
 
     /// Reads a line and masks it.
-    pub(crate) fn read(&self, line: &str, terminated: bool) -> Result<Change, LineError> {
-        let record = Record::read(line, terminated, &self.mapping.tables_from)?;
-        let mut change = Change {
-            row: None,
-            operation: record.operation,
-            image: None,
-            unavailable: Vec::new(),
-            position: record.position,
-            transaction: record.transaction,
-            snapshot: record.snapshot,
-            timestamp_ms: record.timestamp_ms,
-        };
-        let Some(&id) = self.mapping.table_ids.get(record.table) else {
-            return Ok(change);
+    pub(crate) fn read(&self, text: &str, terminated: bool) -> Result<Change, LineError> {
+        let line = Line::read(text, terminated)?;
+        let Some(id) = self.table(&line.topic)? else {
+            return Ok(Change::of(&line.unmapped(), text.len()));
         };
         let table = &self.mapping.tables[id];
-        change.row = Some((id, key_text(table, record.key)?));
+        let record = line.record(&table.name)?;
+        let mut change = Change::of(&record, text.len());
+        change.row = Some((id, key_text(table, &line)?));
         if let Some(after) = record.after.filter(|_| record.operation != Operation::Delete) {
             change.image = Some(self.image(table, after, &mut change.unavailable)?);
         }
         Ok(change)
+    }
+
+    /// The mapped table that a topic is about.
+    fn table(&self, topic: &str) -> Result<Option<TableId>, LineError> {
+        let mapping = &self.mapping;
+        let name = topic.strip_prefix(&mapping.tables_from);
+        if let Some(&id) = name.and_then(|name| mapping.table_ids.get(name)) {
+            return Ok(Some(id));
+        }
+        let other_case = mapping.topics_in_small.get(&topic.to_lowercase());
+        let ignored = |name: &str| mapping.ignore.contains(name);
+        match other_case {
+            Some(&id) if !ignored(topic) && !name.is_some_and(ignored) => {
+                Err(LineError::OtherCase {
+                    topic: topic.to_owned(),
+                    mapped: format!("{}{}", mapping.tables_from, mapping.tables[id].name),
+                })
+            }
+            _ => Ok(None),
+        }
     }
 
     fn image(
@@ -82,30 +126,41 @@ impl Masker {
             .map_err(|_| LineError::WrongShape("`after` is not an object".to_owned()))?;
         let mut image = Image::new();
         for (name, column) in &table.columns {
-            let wrong = |problem| LineError::Column {
+            let wrong = |problem: Problem| LineError::Column {
                 table: table.name.clone(),
                 column: name.clone(),
                 problem,
             };
-            let Some(raw) = values.get(name) else {
+            let Some(raw) = values.get(name).map(|raw| raw.get()) else {
                 if column.optional {
                     image.insert(name.clone(), Value::Null);
                     continue;
                 }
-                return Err(wrong(
-                    "is not in the record: correct the mapping, or list it in `optional` if the \
-                     legacy added it later",
-                ));
+                return Err(wrong(missing(name, &values)));
             };
-            let value = read_value(raw.get()).map_err(wrong)?;
-            if value.as_str() == Some(&self.mapping.unavailable) {
+            if self.is_unavailable(raw) {
                 unavailable.push(name.clone());
                 continue;
             }
-            let value = typed(*column, raw.get(), value).map_err(wrong)?;
+            let value = values::read_typed(column.kind, raw).map_err(wrong)?;
+            if value.as_str().is_some_and(|text| text.contains('\0')) && table.joins(name) {
+                return Err(wrong("joins rows and holds a NUL character".into()));
+            }
             image.insert(name.clone(), self.masked(column.mask, value));
         }
         Ok(image)
+    }
+
+    /// Whether a value stands for one that the record does not repeat.
+    fn is_unavailable(&self, raw: &str) -> bool {
+        let compound = raw.starts_with(['[', '{']);
+        if !compound && !raw.starts_with('"') {
+            return false;
+        }
+        // Read once more as what it is: whatever its type, it would be no value of it.
+        self.mapping.unavailable_forms.may_stand_in(raw)
+            && serde_json::from_str(raw)
+                .is_ok_and(|value| self.mapping.unavailable_forms.stands_in(&value))
     }
 
     fn masked(&self, mask: Mask, value: Value) -> Value {
@@ -119,101 +174,49 @@ impl Masker {
     }
 }
 
-/// A row's key as text: the plain value, or a JSON array where it has several columns.
-fn key_text(table: &Table, key: &RawValue) -> Result<String, LineError> {
+fn missing(name: &str, values: &HashMap<String, &RawValue>) -> Problem {
+    let mut names = values.keys();
+    if let Some(other) = names.find(|other| other.to_lowercase() == name.to_lowercase()) {
+        return format!("is not in the record, which has `{other}`: correct the mapping").into();
+    }
+    "is not in the record: correct the mapping, or list it in `optional` if the legacy added it \
+     later or dropped it"
+        .into()
+}
+
+/// A row's key as text: its values as the mapping's types read them, in the form that is compared.
+fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
     let shape = |problem: &str| LineError::WrongShape(format!("table `{}`: {problem}", table.name));
-    let columns: HashMap<String, Value> =
-        serde_json::from_str(key.get()).map_err(|_| shape("the key is not an object"))?;
-    let mut values = Vec::with_capacity(table.key.len());
+    let raw = line.key.get();
+    if raw == "null" {
+        return Err(shape(line.no_key()));
+    }
+    let columns: HashMap<String, &RawValue> = serde_json::from_str(raw).map_err(|_| {
+        line.wrong_key(format!("the key of table `{}` is not an object", table.name))
+    })?;
+    let mut parts = Vec::with_capacity(table.key.len());
     for name in &table.key {
-        match columns.get(name) {
-            Some(Value::String(text)) => values.push(text.clone()),
-            Some(Value::Number(number)) => values.push(number.to_string()),
-            _ => {
-                return Err(shape("the key lacks a column that the mapping names in `key`"));
-            }
+        let lacks = "the key lacks a column that the mapping names in `key`";
+        let raw = columns
+            .get(name)
+            .ok_or_else(|| line.wrong_key(format!("table `{}`: {lacks}", table.name)))?;
+        let kind = table.columns.get(name).and_then(|column| column.kind);
+        let value = values::read_typed(kind, raw.get()).map_err(|problem| LineError::Column {
+            table: table.name.clone(),
+            column: name.clone(),
+            problem,
+        })?;
+        let part = key_part(&value).ok_or_else(|| {
+            shape("a column of the key is null, a list or an object, which names no row")
+        })?;
+        if part.contains('\0') {
+            return Err(shape("the key holds a NUL character, which no key here may have"));
         }
+        parts.push(table.compare.of(&part).into_owned());
     }
-    match <[String; 1]>::try_from(values) {
-        Ok([single]) => Ok(single),
-        Err(several) => Ok(Value::from(several).to_string()),
+    let text = key_of(parts);
+    if text.len() > LONGEST_KEY {
+        return Err(shape("the key is longer than 1,000 bytes"));
     }
-}
-
-/// A JSON value; a whole number that fits no machine integer stays text, so that no digit is lost.
-fn read_value(raw: &str) -> Result<Value, &'static str> {
-    let number = raw.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    if number && raw.bytes().skip(1).all(|byte| byte.is_ascii_digit()) {
-        return Ok(match (raw.parse::<i64>(), raw.parse::<u64>()) {
-            (Ok(number), _) => Value::from(number),
-            (_, Ok(number)) => Value::from(number),
-            _ => Value::from(raw),
-        });
-    }
-    if number {
-        // Rust's own parser is exact to the last bit, serde_json's is not by default.
-        return raw.parse::<f64>().map(Value::from).map_err(|_| "is not a number");
-    }
-    serde_json::from_str(raw).map_err(|_| "is not JSON")
-}
-
-fn typed(column: Column, raw: &str, value: Value) -> Result<Value, &'static str> {
-    let Some(kind) = column.kind else {
-        return Ok(value);
-    };
-    Ok(match (kind, &value) {
-        (_, Value::Null) | (_, Value::String(_)) => value,
-        (ColumnType::Decimal, Value::Number(_)) => Value::from(shortest(raw)),
-        (ColumnType::Date, Value::Number(days)) => {
-            let epoch = NaiveDate::default();
-            let date = days.as_i64().and_then(|days| match u64::try_from(days) {
-                Ok(days) => epoch.checked_add_days(Days::new(days)),
-                Err(_) => epoch.checked_sub_days(Days::new(days.unsigned_abs())),
-            });
-            Value::from(date.ok_or("is not a number of days")?.to_string())
-        }
-        (ColumnType::Timestamp, Value::Number(micros)) => {
-            let time = micros.as_i64().and_then(DateTime::from_timestamp_micros);
-            let time = time.ok_or("is not a number of microseconds")?;
-            Value::from(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        }
-        (ColumnType::TimestampMs, Value::Number(millis)) => {
-            let time = millis.as_i64().and_then(DateTime::from_timestamp_millis);
-            let time = time.ok_or("is not a number of milliseconds")?;
-            Value::from(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        }
-        _ => return Err("has another type than the mapping's `types` says"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn value(kind: ColumnType, raw: &str) -> Result<Value, &'static str> {
-        let column = Column { mask: Mask::Keep, kind: Some(kind), optional: false };
-        typed(column, raw, read_value(raw)?)
-    }
-
-    #[test]
-    fn types_are_read_exactly() {
-        assert_eq!(value(ColumnType::Date, "20094"), Ok(json!("2025-01-06")));
-        assert_eq!(value(ColumnType::Date, "-1"), Ok(json!("1969-12-31")));
-        assert_eq!(
-            value(ColumnType::Decimal, "30.700000000000003"),
-            Ok(json!("30.700000000000003"))
-        );
-        assert_eq!(value(ColumnType::Decimal, "1200.0"), Ok(json!("1200")));
-        assert_eq!(value(ColumnType::Decimal, "\"79.9000\""), Ok(json!("79.9000")));
-        assert_eq!(
-            value(ColumnType::Timestamp, "1795226582116067"),
-            Ok(json!("2026-11-21T02:03:02.116067Z"))
-        );
-        assert!(value(ColumnType::Date, "true").is_err());
-        assert_eq!(
-            read_value("123456789012345678901234567890"),
-            Ok(json!("123456789012345678901234567890"))
-        );
-    }
+    Ok(text)
 }

@@ -2,8 +2,9 @@
 //!
 //! Which rows those are is kept as keyed digests of their tables and keys. A row that *is* about the
 //! person (the root of its aggregate, and the rows that name it as their owner) keeps its key and
-//! what joins it to other rows, so that documents can still be put together; a row of another
-//! aggregate that the person only appears in loses the columns that the mapping calls personal.
+//! what joins it to other rows, so that documents can still be put together. A row that the person
+//! only appears in loses the columns that the mapping calls personal: one that such a row names, one
+//! that is the root of an aggregate of its own, and those of aggregates that name the person.
 
 use std::collections::HashSet;
 
@@ -11,7 +12,7 @@ use database::{DatabaseError, Transaction};
 use kernel::keys::SecretKey;
 use serde_json::Value;
 
-use crate::mapping::{AggregateId, Mapping, Table, TableId};
+use crate::mapping::{AggregateId, Mapping, NodeId, Table, TableId};
 use crate::mask::{Change, Image};
 use crate::mirror::row::Row;
 use crate::mirror::{Mirror, Named, RowId};
@@ -26,6 +27,35 @@ pub(crate) enum Extent {
     Row,
     /// Its personal columns.
     Personal,
+}
+
+impl Extent {
+    /// How much of a row is, if so much of the row that owns it is. One that is the root of an
+    /// aggregate goes on as that: only what it says of the person goes.
+    pub(crate) fn of_owned(self, table: &Table) -> Self {
+        if table.is_root() { Self::Personal } else { self }
+    }
+}
+
+/// The rows that a row about an erased person names, and how much of them is about the person. Those
+/// that are roots of aggregates of their own are about themselves.
+pub(crate) fn named_by(mapping: &Mapping, table: TableId, image: &Image) -> Vec<(RowId, Extent)> {
+    let mut named = Vec::new();
+    for &(aggregate, node) in &mapping.tables[table].uses {
+        let nodes = &mapping.aggregates[aggregate].nodes;
+        for place in nodes[node].children.iter().map(|&child| &nodes[child]) {
+            let below = &mapping.tables[place.table];
+            let says_something = !below.personal.is_empty() || !place.children.is_empty();
+            let Some(edge) = place.edge.filter(|_| !place.is_owned()) else { continue };
+            if below.is_root() || !says_something {
+                continue;
+            }
+            if let Some(key) = mapping.links[edge.link].target(image) {
+                named.push(((place.table, key), Extent::Personal));
+            }
+        }
+    }
+    named
 }
 
 /// A row that turned out to be about an erased person.
@@ -54,10 +84,10 @@ impl Suppression {
         Self { key, digests: digests.into_iter().collect() }
     }
 
-    /// What stands for the root row of an aggregate. By its command: which table it is in only the
-    /// mapping says, and an erasure may come before there is one.
-    pub(crate) fn of_root(&self, command: &str, key: &str) -> Digest {
-        self.key.digest(PURPOSE, &format!("root\n{command}\n{key}"))
+    /// What stands for the root row of an aggregate. By its command and its key as modules know it:
+    /// which table it is in only the mapping says, and an erasure may come before there is one.
+    pub(crate) fn of_root(&self, command: &str, reference: &str) -> Digest {
+        self.key.digest(PURPOSE, &format!("root\n{command}\n{reference}"))
     }
 
     /// What stands for another row.
@@ -75,8 +105,22 @@ impl Suppression {
 
     /// Whether an aggregate is about an erased person.
     pub(crate) fn holds_root(&self, mapping: &Mapping, aggregate: AggregateId, key: &str) -> bool {
-        let command = &mapping.aggregates[aggregate].command;
-        !self.digests.is_empty() && self.digests.contains(&self.of_root(command, key))
+        let aggregate = &mapping.aggregates[aggregate];
+        !self.digests.is_empty()
+            && self.digests.contains(&self.of_root(&aggregate.command, &aggregate.reference(key)))
+    }
+
+    /// Whether the root row of an aggregate is that of an erased person, too.
+    fn holds_sharer(
+        &self,
+        mapping: &Mapping,
+        aggregate: AggregateId,
+        node: NodeId,
+        key: &str,
+    ) -> bool {
+        let root = mapping.aggregates[aggregate].root;
+        let mut others = mapping.rooted_in(root).filter(|other| *other != aggregate);
+        node == 0 && others.any(|other| self.holds_root(mapping, other, key))
     }
 
     /// Takes out of changes what is about erased people. Gives the rows that are so because another
@@ -96,16 +140,20 @@ impl Suppression {
                     continue;
                 };
                 let Some(extent) = self.extent(mapping, *table, key, image) else { continue };
-                blank(&mapping.tables[*table], mapping, extent, image);
+                blank(&mapping.tables[*table], extent, image);
                 if extent == Extent::Row {
                     change.unavailable.clear();
                 } else {
                     let personal = &mapping.tables[*table].personal;
                     change.unavailable.retain(|column| !personal.contains(column));
                 }
-                let digest = self.of_row(extent, &mapping.tables[*table].name, key);
-                if self.add(digest) {
-                    found.push(Found { id: (*table, key.clone()), extent, digest });
+                let id = (*table, key.clone());
+                let named = named_by(mapping, *table, image);
+                for (id, extent) in std::iter::once((id, extent)).chain(named) {
+                    let digest = self.of_row(extent, &mapping.tables[id.0].name, &id.1);
+                    if self.add(digest) {
+                        found.push(Found { id, extent, digest });
+                    }
                 }
             }
         }
@@ -122,10 +170,14 @@ impl Suppression {
         mut found: Vec<Found>,
     ) -> Result<Vec<Found>, DatabaseError> {
         let mut next = 0;
-        while let Some(Found { id: (above, key), extent, .. }) = found.get(next).cloned() {
+        while let Some(Found { id, extent, .. }) = found.get(next).cloned() {
             next += 1;
+            mirror.load_rows(reading, [id.clone()]).await?;
+            let (above, key) = &id;
+            let table = &mapping.tables[*above];
+            mirror.blank(&id, |row| blank_row(table, extent, row));
             let mut below: Vec<Named> = Vec::new();
-            for &(aggregate, node) in &mapping.tables[above].uses {
+            for &(aggregate, node) in &table.uses {
                 let places = mapping.aggregates[aggregate].nodes.iter();
                 for place in places.filter(|place| place.is_owned()) {
                     if let Some(edge) = place.edge.filter(|edge| edge.parent == node) {
@@ -134,18 +186,18 @@ impl Suppression {
                 }
             }
             mirror.load_links(reading, below.clone()).await?;
+            let mut rows: Vec<(RowId, Extent)> = Vec::new();
             for named in below {
                 let table = mapping.links[named.0].table;
-                let rows: Vec<RowId> =
-                    mirror.naming(&named).map(|row| (table, row.clone())).collect();
-                mirror.load_rows(reading, rows.iter().cloned()).await?;
-                for id in rows {
-                    let digest = self.of_row(extent, &mapping.tables[table].name, &id.1);
-                    if self.add(digest) {
-                        let table = &mapping.tables[table];
-                        mirror.blank(&id, |row| blank_row(table, mapping, extent, row));
-                        found.push(Found { id, extent, digest });
-                    }
+                let extent = extent.of_owned(&mapping.tables[table]);
+                rows.extend(mirror.naming(&named).map(|row| ((table, row.clone()), extent)));
+            }
+            let image = mirror.row(&id).and_then(|row| row.image.as_ref());
+            rows.extend(image.into_iter().flat_map(|image| named_by(mapping, id.0, image)));
+            for (id, extent) in rows {
+                let digest = self.of_row(extent, &mapping.tables[id.0].name, &id.1);
+                if self.add(digest) {
+                    found.push(Found { id, extent, digest });
                 }
             }
         }
@@ -156,24 +208,28 @@ impl Suppression {
     fn extent(&self, mapping: &Mapping, id: TableId, key: &str, image: &Image) -> Option<Extent> {
         let table = &mapping.tables[id];
         let holds = |extent| self.digests.contains(&self.of_row(extent, &table.name, key));
-        if holds(Extent::Row) {
+        let person = table
+            .uses
+            .iter()
+            .any(|&(aggregate, node)| node == 0 && self.holds_root(mapping, aggregate, key));
+        if person && extent_of_root(mapping, id) == Extent::Row {
             return Some(Extent::Row);
         }
-        let mut found = holds(Extent::Personal).then_some(Extent::Personal);
+        if holds(Extent::Row) {
+            return Some(Extent::Row.of_owned(table));
+        }
+        let mut found = (person || holds(Extent::Personal)).then_some(Extent::Personal);
         for &(aggregate, node) in &table.uses {
             let nodes = &mapping.aggregates[aggregate].nodes;
             if node == 0 {
-                if self.holds_root(mapping, aggregate, key) {
-                    return Some(Extent::Row);
-                }
                 // The person may appear in it: named by a column of the root row.
                 let named_by_it = nodes.iter().filter(|place| place.is_named_by_root());
                 for place in named_by_it {
-                    let person = mapping.aggregates.iter().position(|one| one.root == place.table);
-                    let (Some(edge), Some(person)) = (place.edge, person) else { continue };
+                    let Some(edge) = place.edge else { continue };
                     let link = &mapping.links[edge.link];
-                    let named = link.target(image.get(&link.column));
-                    if named.is_some_and(|key| self.holds_root(mapping, person, &key)) {
+                    let Some(named) = link.target(image) else { continue };
+                    let mut people = mapping.rooted_in(place.table);
+                    if people.any(|person| self.holds_root(mapping, person, &named)) {
                         found = Some(Extent::Personal);
                     }
                 }
@@ -181,15 +237,18 @@ impl Suppression {
             }
             let Some(edge) = nodes[node].edge.filter(|_| nodes[node].is_owned()) else { continue };
             let link = &mapping.links[edge.link];
-            let Some(owner) = link.target(image.get(&link.column)) else { continue };
+            let Some(owner) = link.target(image) else { continue };
             let owners = &mapping.tables[nodes[edge.parent].table].name;
             let owned = |extent| self.digests.contains(&self.of_row(extent, owners, &owner));
-            if owned(Extent::Row)
-                || (edge.parent == 0 && self.holds_root(mapping, aggregate, &owner))
-            {
-                return Some(Extent::Row);
+            let of_person = edge.parent == 0 && self.holds_root(mapping, aggregate, &owner);
+            if owned(Extent::Row) || of_person {
+                if Extent::Row.of_owned(table) == Extent::Row {
+                    return Some(Extent::Row);
+                }
+                found = Some(Extent::Personal);
             }
-            if owned(Extent::Personal) {
+            if owned(Extent::Personal) || self.holds_sharer(mapping, aggregate, edge.parent, &owner)
+            {
                 found = Some(Extent::Personal);
             }
         }
@@ -197,23 +256,25 @@ impl Suppression {
     }
 }
 
+/// How much of the root row of a person goes. A row that another aggregate is made of as well goes
+/// on being that.
+pub(crate) fn extent_of_root(mapping: &Mapping, table: TableId) -> Extent {
+    if mapping.rooted_in(table).count() > 1 { Extent::Personal } else { Extent::Row }
+}
+
 /// The same for a row of the mirror.
-pub(crate) fn blank_row(table: &Table, mapping: &Mapping, extent: Extent, row: &mut Row) {
+pub(crate) fn blank_row(table: &Table, extent: Extent, row: &mut Row) {
     if let Some(image) = &mut row.image {
-        blank(table, mapping, extent, image);
+        blank(table, extent, image);
     }
     row.carried.retain(|column, _| extent == Extent::Personal && !table.personal.contains(column));
 }
 
 /// Takes out of a row what is about the person. What joins it to other rows stays.
-pub(crate) fn blank(table: &Table, mapping: &Mapping, extent: Extent, image: &mut Image) {
-    let joins = |column: &str| {
-        let mut links = table.links.iter().map(|&link| &mapping.links[link]);
-        links.any(|link| link.column == column)
-    };
+pub(crate) fn blank(table: &Table, extent: Extent, image: &mut Image) {
     for (column, value) in image.iter_mut() {
         let goes = match extent {
-            Extent::Row => !table.key.contains(column) && !joins(column),
+            Extent::Row => !table.key.contains(column) && !table.joins(column),
             Extent::Personal => table.personal.contains(column),
         };
         if goes {

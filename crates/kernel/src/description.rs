@@ -14,6 +14,7 @@ use crate::decider::Decider;
 use crate::projection::Projection;
 use crate::reaction::Reaction;
 use crate::subscription::{Identity, Subscription};
+use crate::sync::{LegacyAggregate, StatedCommand};
 
 /// What a bounded context publishes, keeps and listens to.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct ModuleDescription {
     pub published: &'static [PublishedEvent],
     /// The streams that it alone writes to.
     pub categories: Vec<StreamCategory>,
+    /// The commands by which a legacy system's word reaches it.
+    pub imports: Vec<StatedCommand>,
     /// Its projections, policies and reactors.
     pub subscriptions: Vec<Identity>,
     /// The tables of its database, what every module's database has left out.
@@ -62,6 +65,7 @@ impl ModuleDescription {
             purpose,
             published: &[],
             categories: Vec::new(),
+            imports: Vec::new(),
             subscriptions: Vec::new(),
             tables: Vec::new(),
         }
@@ -81,6 +85,13 @@ impl ModuleDescription {
             written: D::Event::types(),
             readable: D::Event::readable_types(),
         });
+        self
+    }
+
+    /// It records what a legacy system says of aggregates of a kind.
+    #[must_use]
+    pub fn imports<D: LegacyAggregate>(mut self) -> Self {
+        self.imports.push(StatedCommand::of::<D>());
         self
     }
 

@@ -5,9 +5,13 @@
 
 mod entrance;
 mod reading;
+mod stated;
+
+use std::borrow::Cow;
 
 use async_trait::async_trait;
 pub use event_contract::LegacyReference;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -16,6 +20,7 @@ use crate::execution::Cause;
 
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
 pub use reading::understand;
+pub use stated::{PERSONAL, StatedCommand};
 
 /// What the legacy system says of one aggregate: as the mapping's program returned it, or as the
 /// aggregate's module reads that.
@@ -78,6 +83,10 @@ pub enum SyncError {
     /// The state cannot be understood: it belongs in quarantine. The text never holds personal data.
     #[error("{0}")]
     NotUnderstood(String),
+    /// It can never be recorded as it is, whatever the number of attempts: it belongs in quarantine.
+    /// The text never holds personal data.
+    #[error("{0}")]
+    Impossible(String),
     /// The store did not take it; the same command may succeed later.
     #[error("the command could not be carried out")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -133,6 +142,21 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
             Some(value) => Self::Set(value),
             None => Self::Clear,
         })
+    }
+}
+
+/// Null or a value.
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Option::<T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Option::<T>::json_schema(generator)
     }
 }
 

@@ -76,6 +76,7 @@ pub fn description() -> ModuleDescription {
     ModuleDescription::new(NAME, PURPOSE)
         .publishes(billing_contract::CATALOGUE)
         .decides::<InvoiceDecider>()
+        .imports::<InvoiceDecider>()
         .decides::<SeriesDecider>()
         .decides::<RetentionDecider>()
         .projects::<InvoiceViews>()

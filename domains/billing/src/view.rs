@@ -4,7 +4,7 @@ use billing_contract::{
     BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceIssued,
     InvoiceLine, VatTotal, VoidReason,
 };
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use event_contract::{LegacyReference, Personal};
 use http::{Legacy, Owner};
 use rust_decimal::Decimal;
@@ -261,8 +261,8 @@ pub struct InvoiceView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When it was issued; of an imported document, when its first change was made that was
-    /// captured.
+    /// When it was issued. Of an imported document the start of its `issue_date` in UTC, or, where the
+    /// legacy system does not say, when its first change was made that was captured.
     pub issued_at: DateTime<Utc>,
     /// Counts the events of this document from 0; the `ETag` in quotes.
     pub revision: u64,
@@ -275,6 +275,11 @@ impl std::fmt::Debug for InvoiceView {
         fields.field("id", &self.id).field("number", &self.number).field("status", &self.status);
         fields.field("revision", &self.revision).finish_non_exhaustive()
     }
+}
+
+/// When a day begins, in UTC.
+fn start_of(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl InvoiceView {
@@ -381,7 +386,7 @@ impl InvoiceView {
             credited_by: state.credited_by.clone(),
             owner: Owner::Legacy,
             legacy: Some(Legacy::new(legacy, &state.flags)),
-            issued_at,
+            issued_at: state.date.map_or(issued_at, start_of),
             revision,
         }
     }

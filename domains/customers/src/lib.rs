@@ -62,6 +62,7 @@ pub fn description() -> ModuleDescription {
     ModuleDescription::new(NAME, PURPOSE)
         .publishes(customers_contract::CATALOGUE)
         .decides::<CustomerDecider>()
+        .imports::<CustomerDecider>()
         .decides::<EmailDecider>()
         .projects::<Directory>()
         .reacts::<Erasure>()

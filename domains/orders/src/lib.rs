@@ -61,6 +61,7 @@ pub fn description() -> ModuleDescription {
     ModuleDescription::new(NAME, PURPOSE)
         .publishes(orders_contract::CATALOGUE)
         .decides::<OrderDecider>()
+        .imports::<OrderDecider>()
         .projects::<OrderViews>()
         .projects::<KnownCustomers>()
         .reacts::<PaymentOutcome>()

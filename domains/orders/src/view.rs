@@ -1,6 +1,6 @@
 //! An order as the API shows it.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use event_contract::{LegacyReference, Personal};
 use http::{Legacy, Owner};
 use orders_contract::{
@@ -232,7 +232,8 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When it was placed; of an imported order, when its first change was made that was captured.
+    /// When it was placed. Of an imported order the start of its `date` in UTC, or, where the legacy
+    /// system does not say, when its first change was made that was captured.
     pub placed_at: DateTime<Utc>,
     /// Counts the events of this order from 0; the `ETag` in quotes.
     #[schema(minimum = 0)]
@@ -245,6 +246,11 @@ impl std::fmt::Debug for OrderView {
         let mut fields = formatter.debug_struct("OrderView");
         fields.field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
     }
+}
+
+/// When a day begins, in UTC.
+fn start_of(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl OrderView {
@@ -338,7 +344,7 @@ impl OrderView {
             comments: known(state.comments.as_ref()),
             owner: Owner::Legacy,
             legacy: Some(Legacy::new(legacy, &state.flags)),
-            placed_at,
+            placed_at: state.date.map_or(placed_at, start_of),
             revision,
         }
     }

@@ -80,6 +80,7 @@ pub fn description() -> ModuleDescription {
     ModuleDescription::new(NAME, PURPOSE)
         .publishes(payments_contract::CATALOGUE)
         .decides::<PaymentDecider>()
+        .imports::<PaymentDecider>()
         .projects::<projections::PaymentsProjection>()
         .reacts::<policies::Collection>()
         .reacts::<reactor::ProviderCalls>()

@@ -1,6 +1,6 @@
 //! A payment as clients see it.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -79,7 +79,8 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     legacy: Option<Legacy>,
-    /// When it was asked for or, from a legacy system, imported.
+    /// When it was asked for. From a legacy system the start of its `date` in UTC, or, where that does
+    /// not say, when it was imported.
     requested_at: DateTime<Utc>,
     /// Counts its events, from 0.
     revision: u64,
@@ -98,6 +99,11 @@ pub struct RefundView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reference: Option<String>,
+}
+
+/// When a day begins, in UTC.
+fn start_of(day: NaiveDate) -> DateTime<Utc> {
+    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl From<PaymentRow> for PaymentView {
@@ -122,7 +128,7 @@ impl From<PaymentRow> for PaymentView {
             reconciled: details.reconciled,
             owner: row.owner,
             legacy: legacy.map(|(source, id)| Legacy { source, id, flags: details.flags }),
-            requested_at: details.requested_at,
+            requested_at: details.date.map_or(details.requested_at, start_of),
             revision: row.revision,
         }
     }

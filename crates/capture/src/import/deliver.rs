@@ -47,7 +47,7 @@ pub(super) struct Command {
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) command: Command,
-    /// What the module says, or why it does not understand.
+    /// What the module says, or why it can never take it.
     pub(super) outcome: Result<SyncOutcome, String>,
 }
 
@@ -108,7 +108,7 @@ async fn send(
     loop {
         let outcome = match target.sync(request.clone()).await {
             Ok(outcome) => Ok(outcome),
-            Err(SyncError::NotUnderstood(reason)) => Err(reason),
+            Err(SyncError::NotUnderstood(reason) | SyncError::Impossible(reason)) => Err(reason),
             Err(SyncError::Failed(source)) => match pauses.next() {
                 Some(pause) => {
                     failing.occurs(&*source);

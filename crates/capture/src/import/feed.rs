@@ -8,12 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::mpsc;
 
+use super::Sizes;
 use crate::debezium::SnapshotMark;
 use crate::files::{Lines, Place, ReadError};
 use crate::mask::{Change, Masker};
 
 /// Changes handed over at once.
 const CHUNK: usize = 256;
+/// Bytes of records after which a chunk is handed over, however few changes it has.
+const CHUNK_BYTES: usize = 1 << 20;
 /// Chunks read ahead.
 const AHEAD: usize = 8;
 
@@ -34,6 +37,8 @@ pub(super) struct Segment {
     /// How far each file is read with it.
     pub(super) read_to: Vec<(usize, Place)>,
     pub(super) timestamp_ms: i64,
+    /// Bytes of its records.
+    pub(super) bytes: usize,
 }
 
 /// Which transaction is being read. It outlives a run.
@@ -41,41 +46,55 @@ pub(super) struct Segment {
 pub(super) struct Cursor {
     pub(super) transaction: Option<i64>,
     pub(super) in_snapshot: bool,
+    /// Where the last record of the last snapshot stands, once it was seen: rows of that snapshot
+    /// may come after it, such as from a file per topic.
+    pub(super) snapshot_end: Option<i64>,
 }
 
 impl Cursor {
+    /// Where reading is when what is open has ended.
+    pub(super) fn ended(self) -> Self {
+        Self { snapshot_end: self.snapshot_end, ..Self::default() }
+    }
+
+    /// Whether rows of a snapshot are missing.
+    pub(super) fn lacks_rows(self) -> bool {
+        self.in_snapshot && self.snapshot_end.is_none()
+    }
+
     /// Whether a change begins another transaction than the one being read.
     ///
-    /// A snapshot is one transaction, whatever its records say, and goes on until its last record
-    /// or until streaming begins.
+    /// A snapshot is one transaction, whatever its records say, and goes on until streaming begins
+    /// or until the end of the input, if its last record was seen.
     fn ends_before(&self, change: &Change) -> bool {
-        let Some(transaction) = change.transaction.or(self.transaction) else {
+        // A tombstone follows its deletion; what is no change, or has no place in the log, goes
+        // with what is before it.
+        if !change.is_placed() {
             return false;
-        };
-        let snapshot = change.snapshot != SnapshotMark::No;
-        if change.transaction.is_none() && !snapshot {
-            return false; // a tombstone follows its deletion
         }
+        let snapshot = change.snapshot.is_whole();
         if self.in_snapshot || snapshot {
             return self.in_snapshot != snapshot
                 && (self.in_snapshot || self.transaction.is_some());
         }
-        self.transaction.is_some_and(|open| open != transaction)
+        self.transaction.is_some_and(|open| Some(open) != change.transaction)
     }
 
-    /// Takes a change in; whether the transaction ends right after it.
-    fn take(&mut self, change: &Change) -> bool {
-        match change.snapshot {
-            SnapshotMark::Last => {
-                *self = Self::default();
-                return true;
-            }
-            SnapshotMark::Within => self.in_snapshot = true,
-            SnapshotMark::No if change.transaction.is_some() => self.in_snapshot = false,
-            SnapshotMark::No => return false,
+    /// Takes a change in.
+    fn take(&mut self, change: &Change) {
+        if !change.is_placed() {
+            return;
         }
+        match change.snapshot {
+            SnapshotMark::Last => self.snapshot_end = Some(change.position),
+            // Of a snapshot whose last record was seen before, or of a new one.
+            SnapshotMark::First if self.snapshot_end.is_some_and(|end| end < change.position) => {
+                self.snapshot_end = None;
+            }
+            _ => {}
+        }
+        self.in_snapshot = change.snapshot.is_whole();
         self.transaction = change.transaction.or(self.transaction);
-        false
     }
 }
 
@@ -127,56 +146,51 @@ impl Feed {
         self.failure.take()
     }
 
-    /// The next segments, of about `least` changes, ending with a transaction; a single one is
-    /// cut at `most`. Empty at the end.
-    pub(super) async fn next(
-        &mut self,
-        cursor: &mut Cursor,
-        least: usize,
-        most: usize,
-    ) -> Vec<Segment> {
+    /// The next segments, of about as many changes or bytes as are worked on at least, ending with
+    /// a transaction; a single one is cut at the most. Empty at the end.
+    pub(super) async fn next(&mut self, cursor: &mut Cursor, sizes: Sizes) -> Vec<Segment> {
+        let Sizes { least, most, bytes: most_bytes, .. } = sizes;
         let mut segments = Vec::new();
         let mut segment = Segment::default();
-        let mut total = 0;
+        let (mut total, mut bytes) = (0, 0);
         loop {
             let Some(item) = self.peek().await else {
                 // At the end of the input the transaction has ended; a snapshot that lacks its
                 // last record has not, and after a broken line we cannot know.
-                let open = cursor.in_snapshot || self.failure.is_some();
-                if !open && (cursor.transaction.take().is_some() || !segment.changes.is_empty()) {
+                let begun = cursor.in_snapshot || cursor.transaction.is_some();
+                let open = cursor.lacks_rows() || self.failure.is_some();
+                if !open && (begun || !segment.changes.is_empty()) {
                     segment.ended = true;
+                    *cursor = cursor.ended();
                 }
                 break;
             };
             if cursor.ends_before(&item.change) {
                 segment.ended = true;
                 segments.push(std::mem::take(&mut segment));
-                *cursor = Cursor::default();
-                if total >= least {
+                *cursor = cursor.ended();
+                if total >= least || bytes >= most_bytes {
                     return segments;
                 }
             }
-            if segment.changes.len() >= most {
+            if segment.changes.len() >= most || segment.bytes >= most_bytes {
                 break;
             }
             let Some(item) = self.waiting.pop_front() else {
                 break;
             };
             total += 1;
-            if item.change.transaction.is_some() {
+            bytes += item.change.size;
+            segment.bytes += item.change.size;
+            if item.change.is_placed() {
                 segment.timestamp_ms = item.change.timestamp_ms;
             }
             match segment.read_to.last_mut() {
                 Some(last) if last.0 == item.file => last.1 = item.place,
                 _ => segment.read_to.push((item.file, item.place)),
             }
-            let last = cursor.take(&item.change);
+            cursor.take(&item.change);
             segment.changes.push(item.change);
-            if last {
-                segment.ended = true;
-                segments.push(std::mem::take(&mut segment));
-                return segments;
-            }
         }
         if segment.ended || !segment.changes.is_empty() {
             segments.push(segment);
@@ -193,7 +207,8 @@ fn read_all(
 ) -> Result<(), ReadError> {
     for (file, (path, from)) in files.iter().enumerate() {
         let mut lines = Lines::open(path, *from, count)?;
-        let mut chunk = Vec::with_capacity(CHUNK);
+        let (mut chunk, mut bytes) = (Vec::with_capacity(CHUNK), 0);
+        let mut furthest = from.map_or(0, |from| from.position);
         let end = loop {
             let change = match lines.next() {
                 Ok(None) => break Ok(()),
@@ -202,10 +217,20 @@ fn read_all(
                 Err(error) => break Err(error),
             };
             match change {
-                Ok(change) => chunk.push(Item { change, file, place: lines.place() }),
+                Ok(mut change) => {
+                    if change.snapshot == SnapshotMark::Incremental {
+                        change.position = furthest.max(change.position);
+                    }
+                    furthest = furthest.max(change.position);
+                    let place = Place { position: furthest, ..lines.place() };
+                    (change.file, change.line) = (file, place.line);
+                    bytes += change.size;
+                    chunk.push(Item { change, file, place });
+                }
                 Err(problem) => break Err(lines.broken(problem)),
             }
-            if chunk.len() == CHUNK {
+            if chunk.len() == CHUNK || bytes >= CHUNK_BYTES {
+                bytes = 0;
                 let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK));
                 if sender.blocking_send(Ok(full)).is_err() {
                     return Ok(());
@@ -235,6 +260,9 @@ mod tests {
             transaction,
             snapshot,
             timestamp_ms: 0,
+            size: 1,
+            file: 0,
+            line: 0,
         }
     }
 
@@ -254,7 +282,8 @@ mod tests {
         let mut cursor = Cursor::default();
         let mut cuts = Vec::new();
         loop {
-            let segments = feed.next(&mut cursor, least, most).await;
+            let sizes = Sizes { least, most, ..Sizes::default() };
+            let segments = feed.next(&mut cursor, sizes).await;
             if segments.is_empty() {
                 return cuts;
             }
@@ -279,8 +308,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn large_records_are_few_at_once() {
+        let large = |id| Change { size: 10 << 20, ..change(Some(id), SnapshotMark::No) };
+        let own = (0..3).map(large).collect();
+        assert_eq!(cut(own, 100, 100).await, vec![(1, true); 3]);
+        let together = (0..3).map(|_| large(1)).collect();
+        assert_eq!(cut(together, 100, 100).await, vec![(1, false), (1, false), (1, true)]);
+    }
+
+    #[tokio::test]
     async fn a_snapshot_ends_with_its_last_record_or_when_streaming_begins() {
-        use SnapshotMark::{Last, No, Within};
+        use SnapshotMark::{First, Last, No, Within};
         let of = |marks: &[(i64, SnapshotMark)]| {
             marks.iter().map(|(id, mark)| change(Some(*id), *mark)).collect::<Vec<_>>()
         };
@@ -292,5 +330,16 @@ mod tests {
         assert_eq!(cut(cut_off, 1, 100).await, vec![(2, false)]);
         let again = of(&[(1, No), (1, Within), (1, Last)]);
         assert_eq!(cut(again, 1, 100).await, vec![(1, true), (2, true)]);
+        // One file per topic, in whatever order.
+        let after_the_last = of(&[(1, First), (1, Last), (1, Within), (1, Within)]);
+        assert_eq!(cut(after_the_last, 1, 100).await, vec![(4, true)]);
+        let first_after_the_last = of(&[(1, Within), (1, Last), (1, First), (2, No)]);
+        assert_eq!(cut(first_after_the_last, 1, 100).await, vec![(3, true), (1, true)]);
+        let streamed_between = of(&[(1, Last), (3, No), (1, First), (1, Within)]);
+        assert_eq!(cut(streamed_between, 1, 100).await, vec![(1, true), (1, true), (2, true)]);
+        // Another snapshot, later, without its last record.
+        let mut another = of(&[(1, Last), (3, No), (1, First), (1, Within)]);
+        another[2].position = 7;
+        assert_eq!(cut(another, 1, 100).await, vec![(1, true), (1, true), (2, false)]);
     }
 }

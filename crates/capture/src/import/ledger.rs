@@ -11,7 +11,7 @@ use database::{DatabaseError, Executor, Row, Statement, Transaction};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Quarantined;
+use super::QuarantineId;
 use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
@@ -63,6 +63,7 @@ impl KnownFile {
                 line: number("line")?,
                 tail_length: number("tail_length")?,
                 tail_checksum: u32::try_from(number("tail_checksum")?).unwrap_or_default(),
+                position: row.get::<Option<i64>>("position")?.unwrap_or_default(),
             },
         })
     }
@@ -85,23 +86,6 @@ fn posted(row: &Row) -> Result<(Command, String)> {
     Ok((command, row.get("aggregate")?))
 }
 
-/// What is in quarantine of a source.
-pub(super) async fn quarantine_list<'c>(
-    of: impl Executor<'c>,
-    source: &str,
-) -> Result<Vec<Quarantined>> {
-    let rows = of.query(&sql::QUARANTINE_LIST).bind(source).fetch_all().await?;
-    let entry = |row: &Row| {
-        Ok(Quarantined {
-            aggregate: row.get("aggregate")?,
-            key: row.get("key")?,
-            reason: row.get("reason")?,
-            since: row.get("since")?,
-        })
-    };
-    rows.iter().map(entry).collect()
-}
-
 /// The statements of one source's bookkeeping.
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
@@ -111,22 +95,36 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Takes the source over from earlier runs. Also gives the fingerprint of what the mirror
-    /// was filled with.
+    /// Takes the source over from earlier runs. Also says whether the mirror holds what it would
+    /// hold by this mapping.
     pub(super) async fn begin(
         &self,
         transaction: &mut Transaction,
         mapping: &Mapping,
-    ) -> Result<(State, String)> {
+    ) -> Result<(State, bool)> {
+        let before = transaction.query(&sql::MAPPING).bind(&self.source).scalar_optional();
+        let before: Option<String> = before.await?;
         let begin = transaction.query(&sql::BEGIN).bind(&self.source).bind(self.run);
         let begin = begin.bind(&mapping.mirror_fingerprint).bind(&mapping.text);
         let row = begin.fetch_one().await?;
         let cursor = Cursor {
             transaction: row.get("open_transaction")?,
             in_snapshot: row.get("in_snapshot")?,
+            snapshot_end: row.get("snapshot_end")?,
         };
         let (spilled, last_mark) = (row.get("spilled")?, row.get("last_mark")?);
-        Ok((State { cursor, spilled, last_mark }, row.get("mirror_fingerprint")?))
+        let mut is_same = row.get::<String>("mirror_fingerprint")? == mapping.mirror_fingerprint;
+        if !is_same && !mapping.has_typed_keys() {
+            // An earlier release counted more into the fingerprint than the mirror depends on.
+            let before = before.and_then(|text| Mapping::stored(&text).ok());
+            is_same = before
+                .is_some_and(|before| before.mirror_fingerprint == mapping.mirror_fingerprint);
+            if is_same {
+                let set = transaction.query(&sql::SET_MIRROR_FINGERPRINT).bind(&self.source);
+                set.bind(&mapping.mirror_fingerprint).execute().await?;
+            }
+        }
+        Ok((State { cursor, spilled, last_mark }, is_same))
     }
 
     /// What stands for the rows that are about erased people.
@@ -167,7 +165,8 @@ impl Ledger {
             .bind(state.cursor.transaction)
             .bind(state.cursor.in_snapshot)
             .bind(state.spilled)
-            .bind(state.last_mark);
+            .bind(state.last_mark)
+            .bind(state.cursor.snapshot_end);
         Ok(advance.execute().await? == 1)
     }
 
@@ -225,7 +224,8 @@ impl Ledger {
             .bind(place.tail_length.cast_signed())
             .bind(i64::from(place.tail_checksum))
             .bind(head.length as i64)
-            .bind(&head.digest);
+            .bind(&head.digest)
+            .bind(place.position);
         read_to.execute().await?;
         Ok(())
     }
@@ -328,6 +328,16 @@ impl Ledger {
         self.count(of, &sql::DIRTY_COUNT).await
     }
 
+    /// Commands in the outbox.
+    pub(super) async fn waiting<'c>(&self, of: impl Executor<'c>) -> Result<u64> {
+        self.count(of, &sql::WAITING).await
+    }
+
+    /// Whether the mirror has any row of this source.
+    pub(super) async fn has_rows<'c>(&self, of: impl Executor<'c>) -> Result<bool> {
+        Ok(self.count(of, &sql::ANY_ROW).await? > 0)
+    }
+
     async fn count<'c>(&self, of: impl Executor<'c>, statement: &Statement) -> Result<u64> {
         let count: i64 = of.query(statement).bind(&self.source).scalar().await?;
         Ok(count.cast_unsigned())
@@ -372,6 +382,10 @@ impl Ledger {
         entries: impl Iterator<Item = (&str, &str, i64, &str)>,
         since: DateTime<Utc>,
     ) -> Result<()> {
+        // No database text can hold a NUL character, and a program may put one into its error.
+        let entries = entries.map(|(aggregate, key, mark, why)| {
+            (aggregate, key, mark, why.replace('\0', "\u{fffd}"))
+        });
         let entries: Vec<_> = entries.collect();
         if !entries.is_empty() {
             let query = transaction.query(&sql::QUARANTINE).bind(&self.source).bind_json(&entries);
@@ -392,15 +406,21 @@ impl Ledger {
         self.count(of, &sql::QUARANTINED).await
     }
 
-    /// Marks what is in quarantine dirty again.
+    /// Marks what is in quarantine dirty again: one aggregate or all.
     pub(super) async fn replay(
         &self,
         transaction: &mut Transaction,
+        one: Option<&QuarantineId>,
         mark: i64,
         occurred_ms: i64,
     ) -> Result<()> {
-        let replay = transaction.query(&sql::REPLAY).bind(&self.source).bind(mark);
-        replay.bind(occurred_ms).execute().await?;
+        let statement = if one.is_some() { &sql::REPLAY_ONE } else { &sql::REPLAY };
+        let mut replay = transaction.query(statement).bind(&self.source).bind(mark);
+        replay = replay.bind(occurred_ms);
+        if let Some(one) = one {
+            replay = replay.bind(&one.aggregate).bind(&one.key);
+        }
+        replay.execute().await?;
         Ok(())
     }
 }

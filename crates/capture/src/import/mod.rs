@@ -6,9 +6,11 @@
 //! is sent only then. So whatever moment the process is killed at, the next run repeats work and
 //! loses none, and the modules are told what they would have been told without it.
 
+pub(crate) mod anew;
 mod deliver;
 mod feed;
 mod ledger;
+mod quarantine;
 mod session;
 mod summary;
 
@@ -17,7 +19,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use database::{Database, DatabaseError, DatabaseOptions, Migrations};
 use kernel::keys::SecretKey;
 use kernel::seams::{SharedClock, SystemClock};
@@ -28,7 +29,9 @@ use crate::files::ReadError;
 use crate::jq::{Limits, Runner};
 use crate::mapping::Mapping;
 use deliver::Targets;
+pub use quarantine::{Held, QuarantineId, Quarantined};
 use session::Session;
+pub(crate) use session::state_of;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
 /// The tables of mirror, outbox and quarantine.
@@ -49,11 +52,14 @@ pub(crate) struct Sizes {
     most: usize,
     /// Dirty aggregates worked on at once.
     page: usize,
+    /// Bytes of records, and of documents, worked on at once, about: in memory they take several
+    /// times as much.
+    bytes: usize,
 }
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { least: 1_000, most: 4_000, page: 500 }
+        Self { least: 1_000, most: 4_000, page: 500, bytes: 4 << 20 }
     }
 }
 
@@ -63,6 +69,36 @@ pub enum ImportError {
     /// A file cannot be read on. Everything before the place is taken over.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Positions in the source's log went back.
+    #[error(
+        "{file}, line {line}: the change of `{table}` happened later than what the mirror holds of \
+         the row, but its position in the log is lower: the legacy was moved to another server or \
+         restored, where positions begin anew. Everything before it is taken over. Take a new \
+         snapshot and import that with --fresh (what was imported stays; the same states record \
+         nothing); if only a clock was turned back, say --allow-older"
+    )]
+    WentBack {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The table.
+        table: String,
+    },
+    /// No record was about a table of the mapping.
+    #[error(
+        "none of the {read} records is about a table of the mapping, whose topics are \
+         `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables], and import \
+         again with --from-start"
+    )]
+    NothingMapped {
+        /// Records read.
+        read: u64,
+        /// What precedes a table's name.
+        tables_from: String,
+        /// The tables' names.
+        tables: String,
+    },
     /// The mirror's database failed.
     #[error("the mirror cannot be read or written")]
     Database(#[from] DatabaseError),
@@ -72,7 +108,7 @@ pub enum ImportError {
     /// The mapping stores other columns, or joins by others, than the mirror was filled with.
     #[error(
         "the mapping's tables or joins of source `{source_name}` changed since its mirror was \
-         filled: delete the mirror's database and import the files again (what was imported \
+         filled: import all files again with --fresh, from the first one (what was imported \
          stays; the same states record nothing)"
     )]
     MirrorOutdated {
@@ -114,19 +150,10 @@ pub struct Options {
     /// Read the files from their beginning, even if they were read before. What is not newer
     /// than the mirror is ignored all the same.
     pub from_start: bool,
-}
-
-/// An aggregate that could not be understood.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Quarantined {
-    /// The kind of aggregate in the mapping.
-    pub aggregate: String,
-    /// Key of its root row in the legacy.
-    pub key: String,
-    /// Why, without data.
-    pub reason: String,
-    /// Since when.
-    pub since: DateTime<Utc>,
+    /// Take a snapshot for whole at the end of the files, though its last record was not seen.
+    pub snapshot_complete: bool,
+    /// Take a change whose position is lower for older, though it happened later.
+    pub allow_older: bool,
 }
 
 /// Imports files of changes of one legacy system.
@@ -180,6 +207,13 @@ impl Import {
         Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
     }
 
+    /// Forgets what the mirror has of the source, so that the next run begins with nothing. What was
+    /// imported stays: the same states record nothing. Commands that were not delivered are lost
+    /// with it; the files lead to them again.
+    pub async fn start_anew(&self) -> Result<(), ImportError> {
+        Ok(anew::forget(&self.database, &self.mapping.source).await?)
+    }
+
     /// Imports files, in the order given, from where an earlier run stopped.
     ///
     /// Cancelling ends the run when the modules have answered what they were told, with a
@@ -195,19 +229,22 @@ impl Import {
         Session::begin(self, progress, cancel).await?.run(files, options).await
     }
 
-    /// Assembles what is in quarantine afresh from the mirror and sends it. What still cannot be
-    /// understood stays.
+    /// Assembles what is in quarantine afresh from the mirror and sends it: one aggregate, by its
+    /// kind and key, or all. What still cannot be understood stays. An import of this source that
+    /// runs meanwhile is stopped.
     pub async fn replay_quarantine(
         &self,
+        one: Option<&QuarantineId>,
         progress: &dyn Progress,
         cancel: &CancellationToken,
     ) -> Result<Summary, ImportError> {
-        Session::begin(self, progress, cancel).await?.replay().await
+        Session::begin(self, progress, cancel).await?.replay(one).await
     }
 
-    /// What is in quarantine.
-    pub async fn quarantine(&self) -> Result<Vec<Quarantined>, ImportError> {
-        Ok(ledger::quarantine_list(&self.database, &self.mapping.source).await?)
+    /// The first entries of the quarantine of this source, at most `limit`.
+    pub async fn quarantine(&self, limit: usize) -> Result<Vec<Quarantined>, ImportError> {
+        let (source, first) = (&self.mapping.source, QuarantineId::default());
+        Ok(Self::quarantined(&self.database, Some(source), None, &first, limit).await?)
     }
 }
 

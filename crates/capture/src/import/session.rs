@@ -15,6 +15,8 @@
 mod answers;
 mod decide;
 
+pub(crate) use decide::state_of;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -28,13 +30,13 @@ use super::deliver::{Answered, Command, NotDelivered};
 use super::feed::{Cursor, Feed, Segment};
 use super::ledger::{Ledger, Mark, State};
 use super::summary::{Progress, Snapshot, Summary};
-use super::{Import, ImportError, Options};
-use crate::assembly::{Assembled, assemble};
+use super::{Import, ImportError, Options, QuarantineId};
+use crate::assembly::{Assembled, assemble_within};
 use crate::erasure;
 use crate::files::{Beginning, Place};
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
-use crate::mirror::{ChangeCounts, Mirror, Root};
+use crate::mirror::{Applied, ChangeCounts, Mirror, Root};
 use crate::suppression::{Digest, Suppression};
 
 /// An aggregate to send, as it is at one moment.
@@ -116,6 +118,9 @@ pub(super) struct Session<'i> {
     next_seq: i64,
     /// The files' ids in the ledger, and how they begin.
     files: Vec<(i64, Beginning)>,
+    paths: Vec<PathBuf>,
+    /// Why nothing more is taken in.
+    stopped: Option<ImportError>,
     summary: Summary,
     snapshot: Snapshot,
     began: Instant,
@@ -131,8 +136,8 @@ impl<'i> Session<'i> {
         let mapping = &import.mapping;
         let ledger = Ledger { source: mapping.source.clone(), run: new_id() };
         let mut transaction = import.database.begin().await?;
-        let (mut state, fingerprint) = ledger.begin(&mut transaction, mapping).await?;
-        if fingerprint != mapping.mirror_fingerprint {
+        let (mut state, is_same) = ledger.begin(&mut transaction, mapping).await?;
+        if !is_same {
             return Err(ImportError::MirrorOutdated { source_name: mapping.source.clone() });
         }
         state.last_mark += 1;
@@ -168,6 +173,8 @@ impl<'i> Session<'i> {
             pending: HashMap::new(),
             next_seq,
             files: Vec::new(),
+            paths: Vec::new(),
+            stopped: None,
             summary,
             snapshot: Snapshot::default(),
             began: Instant::now(),
@@ -179,6 +186,8 @@ impl<'i> Session<'i> {
         files: &[PathBuf],
         options: Options,
     ) -> Result<Summary, ImportError> {
+        self.mirror = self.mirror.allowing_older(options.allow_older);
+        self.paths = files.to_vec();
         let places = self.recognise(files, options).await?;
         self.redeliver().await?;
         if !self.state.spilled {
@@ -190,21 +199,28 @@ impl<'i> Session<'i> {
         // Where reading is; `state` is what the mirror has.
         let mut cursor = self.state.cursor;
         let sizes = self.import.sizes;
-        while !self.cancel.is_cancelled() {
-            let segments = feed.next(&mut cursor, sizes.least, sizes.most).await;
+        while !self.cancel.is_cancelled() && self.stopped.is_none() {
+            let segments = feed.next(&mut cursor, sizes).await;
             if segments.is_empty() {
                 break;
             }
             let mut segments = VecDeque::from(segments);
-            while !segments.is_empty() && !self.cancel.is_cancelled() {
+            while !segments.is_empty() && !self.cancel.is_cancelled() && self.stopped.is_none() {
                 self.fold(&mut segments, cursor).await?;
             }
             self.snapshot.bytes_read = feed.bytes_read();
             self.report();
         }
         self.settle().await?;
+        if let Some(error) = self.stopped.take() {
+            return Err(error);
+        }
         if let Some(error) = feed.failure() {
             return Err(error.into());
+        }
+        if options.snapshot_complete && self.state.cursor.lacks_rows() {
+            self.state.cursor = self.state.cursor.ended();
+            self.state.spilled = false;
         }
         let complete = !self.cancel.is_cancelled() && !self.state.cursor.in_snapshot;
         if complete {
@@ -213,12 +229,15 @@ impl<'i> Session<'i> {
         self.finish().await
     }
 
-    pub(super) async fn replay(mut self) -> Result<Summary, ImportError> {
+    pub(super) async fn replay(
+        mut self,
+        one: Option<&QuarantineId>,
+    ) -> Result<Summary, ImportError> {
         self.redeliver().await?;
         self.state.last_mark += 1;
         let mut transaction = self.open(&self.state).await?;
         let now = self.import.clock.now().timestamp_millis();
-        self.ledger.replay(&mut transaction, self.state.last_mark, now).await?;
+        self.ledger.replay(&mut transaction, one, self.state.last_mark, now).await?;
         transaction.commit().await?;
         self.committed.state = self.state.clone();
         if !self.state.spilled {
@@ -264,11 +283,19 @@ impl<'i> Session<'i> {
         let mapping = self.import.mapping.clone();
         let mut reading = self.import.database.snapshot().await?;
         let mut turn = Turn { one_cause: true, ..Turn::default() };
-        let mut drain = false;
+        let (mut drain, mut bytes) = (false, 0);
+        let most = self.import.sizes.bytes;
         while let Some(mut segment) = segments.pop_front() {
             let found = self.suppression.blank(&mapping, &mut segment.changes);
             let counts = &mut self.summary.changes;
-            let roots = self.mirror.apply(&mut reading, &segment.changes, counts).await?;
+            let roots = match self.mirror.apply(&mut reading, &segment.changes, counts).await? {
+                Applied::Touching(roots) => roots,
+                Applied::WentBack(at) => {
+                    self.stopped = Some(self.went_back(&segment, at));
+                    segments.clear();
+                    break;
+                }
+            };
             let (suppression, mirror) = (&mut self.suppression, &mut self.mirror);
             let known = found.len();
             let found = suppression.blank_below(&mapping, mirror, &mut reading, found).await?;
@@ -284,7 +311,7 @@ impl<'i> Session<'i> {
                     turn.wait(root.clone(), mark, occurred_ms);
                 }
             }
-            self.state.cursor = if segment.ended { Cursor::default() } else { cursor };
+            self.state.cursor = if segment.ended { cursor.ended() } else { cursor };
             if !segment.ended {
                 continue;
             }
@@ -295,18 +322,38 @@ impl<'i> Session<'i> {
                 break;
             }
             for (id, keys) in by_aggregate(roots) {
-                let assembled =
-                    assemble(&mut self.mirror, &mut reading, &mapping, id, &keys).await?;
+                let (mirror, of) = (&mut self.mirror, (id, &*keys));
+                let room = (&mut bytes, most);
+                let assembled = assemble_within(mirror, &mut reading, &mapping, of, room).await?;
+                let later = keys[assembled.len()..].to_vec();
                 turn.work.extend(keys.into_iter().zip(assembled).map(|(key, assembled)| Work {
                     root: (id, key),
                     mark,
                     occurred_ms,
                     assembled,
                 }));
+                // Before anything newer is applied.
+                drain |= !later.is_empty();
+                for key in later {
+                    turn.wait((id, key), mark, occurred_ms);
+                }
+            }
+            if drain || bytes >= most {
+                break;
             }
         }
         self.close(reading, turn).await?;
         if drain { self.drain(false).await } else { Ok(()) }
+    }
+
+    fn went_back(&self, segment: &Segment, at: usize) -> ImportError {
+        let change = &segment.changes[at];
+        let table = change.row.as_ref().map(|(table, _)| &self.import.mapping.tables[*table].name);
+        ImportError::WentBack {
+            file: self.paths.get(change.file).cloned().unwrap_or_default(),
+            line: change.line,
+            table: table.cloned().unwrap_or_default(),
+        }
     }
 
     /// Works on everything dirty, page by page. `last` says that what is missing will not come.
@@ -319,11 +366,13 @@ impl<'i> Session<'i> {
                 let mut reading = self.import.database.snapshot().await?;
                 let page = self.import.sizes.page;
                 let marks = self.ledger.dirty(&mut reading, &aggregate.name, &after, page).await?;
-                let Some(end) = marks.last() else { break };
-                after.clone_from(&end.key);
                 let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
-                let assembled =
-                    assemble(&mut self.mirror, &mut reading, &mapping, id, &keys).await?;
+                let (mirror, of) = (&mut self.mirror, (id, &*keys));
+                let mut bytes = 0;
+                let room = (&mut bytes, self.import.sizes.bytes);
+                let assembled = assemble_within(mirror, &mut reading, &mapping, of, room).await?;
+                let Some(end) = assembled.len().checked_sub(1) else { break };
+                after.clone_from(&keys[end]);
                 let work = marks.into_iter().zip(assembled).map(|(mark, assembled)| Work {
                     root: (id, mark.key),
                     mark: mark.mark,
@@ -405,6 +454,21 @@ impl<'i> Session<'i> {
         self.summary.ignored = ledger.ignored(database).await?;
         self.summary.quarantined = ledger.quarantined(database).await?;
         self.summary.dirty = ledger.dirty_count(database).await?;
+        self.summary.waiting = ledger.waiting(database).await?;
+        let changes = &self.summary.changes;
+        if changes.read > 0
+            && changes.read == changes.unmapped
+            && !self.cancel.is_cancelled()
+            && !ledger.has_rows(database).await?
+        {
+            let mapping = &self.import.mapping;
+            let names: Vec<&str> = mapping.tables.iter().map(|table| &*table.name).collect();
+            return Err(ImportError::NothingMapped {
+                read: changes.read,
+                tables_from: mapping.tables_from.clone(),
+                tables: names.join(", "),
+            });
+        }
         self.summary.unfinished_snapshot = self.state.cursor.in_snapshot;
         self.summary.cancelled = self.cancel.is_cancelled();
         metrics::gauge!("import_quarantined", "source" => ledger.source.clone())

@@ -55,6 +55,9 @@ pub struct Summary {
     pub quarantined: u64,
     /// Aggregates still to be sent: after an interruption, or when a snapshot lacks its end.
     pub dirty: u64,
+    /// Commands made, but not answered yet: after an interruption, or because the mapping no longer
+    /// has their aggregate.
+    pub waiting: u64,
     /// The input ended within a snapshot: import the rest of it.
     pub unfinished_snapshot: bool,
     /// The run was interrupted.

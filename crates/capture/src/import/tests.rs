@@ -1,8 +1,12 @@
+mod anew;
 mod crashes;
 mod erasure;
+mod examples;
 mod harness;
+mod legacies;
 mod oracle;
 mod recovery;
+mod roots;
 mod semantics;
 mod shop;
 mod statements;

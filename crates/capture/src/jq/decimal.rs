@@ -1,39 +1,42 @@
 //! Exact arithmetic on decimal text for mapping programs: jq's own numbers are binary floating
 //! point (IEEE 754), which cannot hold 0.1, so money never touches them.
 
+use std::cmp::Ordering;
+
 use jaq_json::Val;
 use jaq_std::ValT as _;
 use kernel::money::exact;
+use num_bigint::{BigInt, Sign};
 use rust_decimal::Decimal;
 
 use super::Error;
+use super::natives::{complaint, text_of, whole_of};
+use crate::numbers::plain;
 
-/// The text of a JSON number as a decimal without an exponent and without the `.0` that a whole
-/// float carries: `1200.0` is `1200`, `30.700000000000003` stays as it is.
-pub(crate) fn shortest(number: &str) -> String {
-    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        return number.to_owned();
-    }
-    // Rust's `Display` of a float is the shortest text that reads back as the same float, never
-    // with an exponent.
-    number.parse::<f64>().map_or_else(|_| number.to_owned(), |float| float.to_string())
-}
+const NO_DECIMAL: &str = "a decimal must be text or a number";
+const UNREADABLE: &str = "not a decimal of at most 28 digits";
+const NO_ARRAY: &str = "dec_sum takes an array";
+const TOO_LARGE: &str = "a decimal result has more than 28 digits";
+const NO_SCALE: &str = "the decimals of a result are a whole number from 0 to 28";
+const NO_MODE: &str =
+    "the mode of rounding is none of half_up, half_down, half_even, up, down, ceiling, floor";
+const BY_ZERO: &str = "a division by zero";
+
+/// What these filters complain of.
+pub(super) const MESSAGES: &[&str] =
+    &[NO_DECIMAL, UNREADABLE, NO_ARRAY, TOO_LARGE, NO_SCALE, NO_MODE, BY_ZERO];
 
 fn of(value: &Val) -> Result<Option<Decimal>, Error> {
     let text = match value {
         Val::Null => return Ok(None),
-        Val::Num(number) => shortest(&number.to_string()),
+        Val::Num(number) => plain(&number.to_string()).unwrap_or_default(),
         Val::TStr(_) => {
             let bytes = value.as_bytes().unwrap_or_default();
             String::from_utf8_lossy(bytes).into_owned()
         }
-        _ => return Err(error("a decimal must be text or a number")),
+        _ => return Err(complaint(NO_DECIMAL)),
     };
-    exact::parse(&text).map(Some).ok_or_else(|| error("not a decimal of at most 28 digits"))
-}
-
-fn error(text: &str) -> Error {
-    Error::new(Val::utf8_str(text.to_owned()))
+    exact::parse(&text).map(Some).ok_or_else(|| complaint(UNREADABLE))
 }
 
 fn text(value: Decimal) -> Val {
@@ -63,7 +66,7 @@ pub(super) fn scale(value: &Val) -> Result<Val, Error> {
 /// `dec_sum`: the sum of an array; nulls count nothing, the empty sum is "0".
 pub(super) fn sum(value: &Val) -> Result<Val, Error> {
     let Val::Arr(values) = value else {
-        return Err(error("dec_sum takes an array"));
+        return Err(complaint(NO_ARRAY));
     };
     let mut sum = Decimal::ZERO;
     for value in values.iter() {
@@ -86,7 +89,7 @@ fn binary(
 }
 
 fn too_large() -> Error {
-    error("a decimal result has more than 28 digits")
+    complaint(TOO_LARGE)
 }
 
 /// `dec_add($x)`.
@@ -112,23 +115,102 @@ pub(super) fn compare(left: &Val, right: &Val) -> Result<Val, Error> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How a result is rounded, by the names that Java's `RoundingMode` has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    HalfUp,
+    HalfDown,
+    HalfEven,
+    Up,
+    Down,
+    Ceiling,
+    Floor,
+}
 
-    #[test]
-    fn the_shortest_text_of_a_float_is_kept() {
-        for (number, expected) in [
-            ("30.700000000000003", "30.700000000000003"),
-            ("0.35", "0.35"),
-            ("1200.0", "1200"),
-            ("1e-7", "0.0000001"),
-            ("17", "17"),
-            ("-3.0", "-3"),
-        ] {
-            assert_eq!(shortest(number), expected);
+impl Mode {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "half_up" => Self::HalfUp,
+            "half_down" => Self::HalfDown,
+            "half_even" => Self::HalfEven,
+            "up" => Self::Up,
+            "down" => Self::Down,
+            "ceiling" => Self::Ceiling,
+            "floor" => Self::Floor,
+            _ => return None,
+        })
+    }
+
+    /// Whether a quotient cut off at its last digit goes one further from zero. `half` compares
+    /// what was cut off with half a digit.
+    fn grows(self, negative: bool, odd: bool, half: Ordering) -> bool {
+        match self {
+            Self::HalfUp => half != Ordering::Less,
+            Self::HalfDown => half == Ordering::Greater,
+            Self::HalfEven => half == Ordering::Greater || (half == Ordering::Equal && odd),
+            Self::Up => true,
+            Self::Down => false,
+            Self::Ceiling => !negative,
+            Self::Floor => negative,
         }
     }
+}
+
+/// Whether a mode of rounding has this name.
+pub(super) fn is_mode(name: &str) -> bool {
+    Mode::named(name).is_some()
+}
+
+/// The quotient with exactly so many decimals. Rounded once, from the exact quotient.
+fn quotient(left: Decimal, right: Decimal, scale: u32, mode: Mode) -> Result<Decimal, Error> {
+    let ten = |power: u32| BigInt::from(10).pow(power);
+    let divisor = BigInt::from(right.mantissa()) * ten(left.scale());
+    if divisor.sign() == Sign::NoSign {
+        return Err(complaint(BY_ZERO));
+    }
+    let dividend = BigInt::from(left.mantissa()) * ten(right.scale() + scale);
+    let (mut result, rest) = (&dividend / &divisor, &dividend % &divisor);
+    if rest.sign() != Sign::NoSign {
+        let negative = (dividend.sign() == Sign::Minus) != (divisor.sign() == Sign::Minus);
+        let half = (rest.magnitude() * 2_u32).cmp(divisor.magnitude());
+        if mode.grows(negative, result.bit(0), half) {
+            result += if negative { -1 } else { 1 };
+        }
+    }
+    let mantissa = i128::try_from(result).map_err(|_| complaint(TOO_LARGE))?;
+    Decimal::try_from_i128_with_scale(mantissa, scale).map_err(|_| complaint(TOO_LARGE))
+}
+
+fn scale_and_mode(scale: &Val, mode: &Val) -> Result<(u32, Mode), Error> {
+    let scale = whole_of(scale).and_then(|scale| u32::try_from(scale).ok());
+    let scale = scale.filter(|scale| *scale <= Decimal::MAX_SCALE);
+    let mode = text_of(mode).and_then(|mode| Mode::named(&mode));
+    Ok((scale.ok_or_else(|| complaint(NO_SCALE))?, mode.ok_or_else(|| complaint(NO_MODE))?))
+}
+
+/// `dec_div($x; $scale; $mode)`: divided by `$x`, with exactly so many decimals.
+pub(super) fn divide(left: &Val, right: &Val, scale: &Val, mode: &Val) -> Result<Val, Error> {
+    let (scale, mode) = scale_and_mode(scale, mode)?;
+    match (of(left)?, of(right)?) {
+        (Some(left), Some(right)) => quotient(left, right, scale, mode).map(text),
+        _ => Ok(Val::Null),
+    }
+}
+
+/// `dec_round($scale; $mode)`: with exactly so many decimals.
+pub(super) fn round(value: &Val, scale: &Val, mode: &Val) -> Result<Val, Error> {
+    let (scale, mode) = scale_and_mode(scale, mode)?;
+    match of(value)? {
+        Some(value) => quotient(value, Decimal::ONE, scale, mode).map(text),
+        None => Ok(Val::Null),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::RoundingStrategy;
+
+    use super::*;
 
     #[test]
     fn sums_are_exact() {
@@ -150,5 +232,61 @@ mod tests {
         assert!(add(&large, &small).is_err());
         assert!(subtract(&large, &small).is_err());
         assert!(sum(&[large, small].into_iter().collect()).is_err());
+    }
+
+    #[test]
+    fn a_quotient_is_rounded_once_and_as_said() {
+        let text = |text: &str| Val::utf8_str(text.to_owned());
+        for (left, right, scale, mode, expected) in [
+            ("10", "3", 2, "half_up", "3.33"),
+            ("-2", "3", 2, "half_up", "-0.67"),
+            ("119.60", "1.196", 2, "half_up", "100.00"),
+            ("1", "8", 2, "half_up", "0.13"),
+            ("1", "8", 2, "half_down", "0.12"),
+            ("1", "8", 2, "half_even", "0.12"),
+            ("3", "8", 2, "half_even", "0.38"),
+            ("-1", "8", 2, "ceiling", "-0.12"),
+            ("-1", "8", 2, "floor", "-0.13"),
+            ("1", "3000", 2, "up", "0.01"),
+            ("1", "3000", 2, "down", "0.00"),
+            // Rounded to 28 digits first it would be exactly a half.
+            ("1.0000000000000000000000000001", "200", 2, "half_down", "0.01"),
+            ("79228162514264337593543950335", "7", 0, "down", "11318308930609191084791992905"),
+        ] {
+            let scale = Val::from(scale as isize);
+            let found = divide(&text(left), &text(right), &scale, &text(mode)).unwrap();
+            assert_eq!(found, text(expected), "{left} / {right} {mode}");
+        }
+        let (one, two, zero) = (text("1"), Val::from(2_isize), text("0"));
+        assert!(divide(&one, &zero, &two, &text("down")).is_err());
+        assert!(divide(&one, &one, &two, &text("nearest")).is_err());
+        assert!(divide(&one, &one, &Val::from(29_isize), &text("down")).is_err());
+        assert_eq!(divide(&Val::Null, &one, &two, &text("down")).unwrap(), Val::Null);
+    }
+
+    #[test]
+    fn rounding_agrees_with_another_implementation() {
+        let modes = [
+            ("half_up", RoundingStrategy::MidpointAwayFromZero),
+            ("half_down", RoundingStrategy::MidpointTowardZero),
+            ("half_even", RoundingStrategy::MidpointNearestEven),
+            ("up", RoundingStrategy::AwayFromZero),
+            ("down", RoundingStrategy::ToZero),
+            ("ceiling", RoundingStrategy::ToPositiveInfinity),
+            ("floor", RoundingStrategy::ToNegativeInfinity),
+        ];
+        for thousandths in -2_500_i64..=2_500 {
+            let value = Decimal::new(thousandths, 3);
+            for (name, strategy) in modes {
+                let mode = Val::utf8_str(name.to_owned());
+                let found = round(&text(value), &Val::from(2_isize), &mode).unwrap();
+                let mut expected = value.round_dp_with_strategy(2, strategy);
+                expected.rescale(2);
+                if expected.is_zero() {
+                    expected.set_sign_positive(true);
+                }
+                assert_eq!(found, text(expected), "{value} {name}");
+            }
+        }
     }
 }

@@ -168,8 +168,10 @@ pub(super) struct Mentions<'s> {
     pub(super) variables: Vec<&'s str>,
     /// Constant texts.
     pub(super) texts: Vec<&'s str>,
-    /// Tables whose ids it makes: the constant arguments of `uid`.
+    /// Tables whose ids it makes: the constant first arguments of `uid`.
     pub(super) tables: Vec<&'s str>,
+    /// What it calls, with the arguments that are constant texts.
+    pub(super) calls: Vec<(&'s str, Vec<Option<&'s str>>)>,
 }
 
 fn constant<'s>(term: &T<'s>) -> Option<&'s str> {
@@ -186,8 +188,12 @@ fn constant<'s>(term: &T<'s>) -> Option<&'s str> {
 pub(super) fn mentions<'s>(term: &mut T<'s>, found: &mut Mentions<'s>) {
     each(term, &mut |term| match term {
         Term::Var(name) => found.variables.push(*name),
-        Term::Call("uid", arguments) => {
-            found.tables.extend(arguments.iter().filter_map(constant));
+        Term::Call(name, arguments) => {
+            let arguments: Vec<_> = arguments.iter().map(constant).collect();
+            if *name == "uid" {
+                found.tables.extend(arguments.first().copied().flatten());
+            }
+            found.calls.push((name, arguments));
         }
         term => found.texts.extend(constant(term)),
     });

@@ -9,7 +9,11 @@
 mod decimal;
 mod guard;
 mod natives;
+mod pattern;
 mod runner;
+mod shape;
+mod text;
+mod time;
 mod values;
 
 use std::collections::{BTreeSet, HashSet};
@@ -21,11 +25,12 @@ use jaq_core::load::{self, Arena, File, Lexer, Loader, Parser};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
 use jaq_json::Val;
 
-pub(crate) use decimal::shortest;
+use crate::mapping::Names;
 use guard::Mentions;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
-pub(crate) use values::{from_json, object};
+pub(crate) use shape::{Misreading, Place, Programmed, misread};
+pub(crate) use values::{from_json, object, to_json, to_plain};
 
 type Error = jaq_core::Error<Val>;
 
@@ -75,7 +80,7 @@ pub struct Program {
     texts: HashSet<String>,
     tables: BTreeSet<String>,
     limits: Limits,
-    source: String,
+    names: Names,
 }
 
 impl std::fmt::Debug for Program {
@@ -92,7 +97,7 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("now", "a state must not depend on the time of the import"),
     ("localtime", "a state must not depend on the machine's time zone"),
     ("strflocaltime", "a state must not depend on the machine's time zone"),
-    ("mktime", "use the column type `date` or `timestamp`"),
+    ("mktime", "use `date`, `date_time` and `utc`"),
     ("input", "a program has one input, the document"),
     ("inputs", "a program has one input, the document"),
     ("input_filename", "a program has one input, the document"),
@@ -110,13 +115,14 @@ const FORBIDDEN: [(&str, &str); 18] = [
 impl Program {
     /// Compiles a program together with definitions shared by all programs of a mapping.
     ///
-    /// `source` is the legacy system's name, which `uid` makes ids with.
-    pub fn compile(
+    /// `names` is what `uid` makes ids of.
+    pub(crate) fn compile(
         definitions: &str,
         program: &str,
-        source: &str,
+        names: impl Into<Names>,
         limits: Limits,
     ) -> Result<Self, CompileError> {
+        let names = names.into();
         let shared = parse(definitions, "jq.defs", |parser| parser.defs())?;
         let main = parse(program, "program", |parser| parser.term())?;
         let mut own = shared;
@@ -126,9 +132,13 @@ impl Program {
         let known = natives.iter().map(|(name, arguments, _)| (*name, arguments.len())).collect();
         let library: Vec<Def<&str>> =
             jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs()).collect();
-        let library = guard::usable(library, &known);
+        let mut library = guard::usable(library, &known);
+        library
+            .extend(parse(include_str!("defs.jq"), "bascule's library", |parser| parser.defs())?);
 
         let (mut texts, mut tables) = (HashSet::new(), BTreeSet::new());
+        let redefined: HashSet<(&str, usize)> =
+            own.iter().map(|definition| (definition.name, definition.args.len())).collect();
         let mut defined: HashSet<&str> = own.iter().map(|definition| definition.name).collect();
         defined.extend(library.iter().map(|definition| definition.name));
         for definition in &mut own {
@@ -136,6 +146,15 @@ impl Program {
             guard::mentions(&mut definition.body, &mut found);
             texts.extend(found.texts.into_iter().map(str::to_owned));
             tables.extend(found.tables.into_iter().map(str::to_owned));
+            for (name, arguments) in found.calls {
+                let mistake = natives::mistake(name, &arguments);
+                if let Some(mistake) =
+                    mistake.filter(|_| !redefined.contains(&(name, arguments.len())))
+                {
+                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
+                    return Err(CompileError(format!("{place}: {mistake}")));
+                }
+            }
             let called = guard::calls(&mut definition.body, &definition.args);
             let called = called.into_iter().map(|(name, _)| name).chain(found.variables);
             for name in called.filter(|name| !defined.contains(name)) {
@@ -166,7 +185,7 @@ impl Program {
                 });
             CompileError(undefined.collect::<Vec<_>>().join("; "))
         })?;
-        Ok(Self { filter, texts, tables, limits, source: source.to_owned() })
+        Ok(Self { filter, texts, tables, limits, names })
     }
 
     /// The tables whose ids the program makes with `uid("…")`.
@@ -174,10 +193,15 @@ impl Program {
         &self.tables
     }
 
+    /// Whether a text, such as the name of a column, stands in the program.
+    pub(crate) fn mentions(&self, text: &str) -> bool {
+        self.texts.contains(text)
+    }
+
     /// Runs the program on the thread it is called on, which should have the stack of a
     /// [`Runner`]'s.
     pub(crate) fn run(&self, input: Val, stack: usize) -> Result<serde_json::Value, RunError> {
-        let room = Room::new(self.limits, &self.source, stack, Instant::now() + self.limits.time);
+        let room = Room::new(self.limits, &self.names, stack, Instant::now() + self.limits.time);
         let data = Data { lut: &self.filter.lut, room: &room };
         let context = Ctx::<Kind>::new(data, Vars::new([]));
         let mut outputs = self.filter.id.run((context, input));
@@ -202,7 +226,7 @@ impl Program {
         let text = error.to_string();
         let constant = serde_json::from_str::<String>(&text)
             .ok()
-            .filter(|text| self.texts.contains(text) || natives::MESSAGES.contains(&text.as_str()));
+            .filter(|text| self.texts.contains(text) || natives::is_ours(text));
         constant.unwrap_or_else(|| blotted(&text))
     }
 }
@@ -282,5 +306,7 @@ fn place(name: &str, codes: &[(&str, &str)]) -> String {
         )
 }
 
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod tests;

@@ -5,30 +5,51 @@ use std::time::Instant;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::native::{Fun, bome, run, unary, v};
-use jaq_core::{Cv, DataT, Exn, Lut, Native, RunPtr, ValXs};
+use jaq_core::{Bind, Cv, DataT, Exn, Lut, Native, RunPtr, ValXs};
 use jaq_json::Val;
 use jaq_std::ValT as _;
 
-use super::decimal;
 use super::guard::{MULTIPLY, TICK};
+use super::pattern::{self, Given};
 use super::{Error, Limits};
+use super::{decimal, text, time};
 use crate::ids::aggregate_id;
+use crate::mapping::{Names, key_of};
+use crate::numbers::plain;
 
-/// Error texts of our own filters: constants, so they may be shown.
-pub(super) const MESSAGES: [&str; 7] = [
-    "a decimal must be text or a number",
-    "not a decimal of at most 28 digits",
-    "dec_sum takes an array",
-    "a decimal result has more than 28 digits",
-    "uid takes a key: a number or a text",
-    "uid takes the name of a table",
-    "a text would be repeated too often",
-];
+const NO_KEY: &str = "uid takes a key: a number or a text, or an array of them";
+const NO_TABLE: &str = "uid takes the name of a table";
+const REPEATED: &str = "a text would be repeated too often";
+
+/// Whether an error's text is one of our own filters: they are constants, so they may be shown.
+pub(super) fn is_ours(message: &str) -> bool {
+    let here: &[&str] = &[NO_KEY, NO_TABLE, REPEATED];
+    let all = [here, decimal::MESSAGES, pattern::MESSAGES, text::MESSAGES, time::MESSAGES];
+    all.into_iter().flatten().any(|known| *known == message)
+}
+
+/// An error of our own filters. Its text must be one that [`is_ours`] knows.
+pub(super) fn complaint(message: &'static str) -> Error {
+    debug_assert!(is_ours(message), "not among the messages: {message}");
+    Error::new(Val::utf8_str(message.to_owned()))
+}
+
+/// A text; bytes that are no UTF-8 become U+FFFD.
+pub(super) fn text_of(value: &Val) -> Option<String> {
+    let bytes = matches!(value, Val::TStr(_)).then(|| value.as_bytes()).flatten()?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// A whole number, also written as `7.0`.
+pub(super) fn whole_of(value: &Val) -> Option<i64> {
+    let Val::Num(number) = value else { return None };
+    plain(&number.to_string())?.parse().ok()
+}
 
 /// What one run has at its disposal.
 pub(super) struct Room<'r> {
     limits: Limits,
-    source: &'r str,
+    names: &'r Names,
     steps: Cell<u64>,
     stopped: Cell<Option<&'static str>>,
     deadline: Instant,
@@ -38,10 +59,10 @@ pub(super) struct Room<'r> {
 }
 
 impl<'r> Room<'r> {
-    pub(super) fn new(limits: Limits, source: &'r str, stack: usize, deadline: Instant) -> Self {
+    pub(super) fn new(limits: Limits, names: &'r Names, stack: usize, deadline: Instant) -> Self {
         Self {
             limits,
-            source,
+            names,
             steps: Cell::new(0),
             stopped: Cell::new(None),
             deadline,
@@ -135,10 +156,50 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
             Ok(()) => update(cv.1),
             Err(error) => box_once(Err(Exn::from(error))),
         });
-    let filters: [jaq_core::native::Filter<RunPtr<Kind>>; 12] = [
+    let filters: [jaq_core::native::Filter<RunPtr<Kind>>; 32] = [
         (MULTIPLY, v(2), multiply),
         ("range", v(3), range),
-        ("uid", v(1), uid),
+        ("uid", v(1), |mut cv| {
+            let table = cv.0.pop_var();
+            bome(uid(&cv.0, &table, &cv.1))
+        }),
+        ("uid", v(2), |mut cv| {
+            let key = cv.0.pop_var();
+            let table = cv.0.pop_var();
+            bome(uid(&cv.0, &table, &key))
+        }),
+        ("matches", v(2), |cv| pattern::search(cv, Given::Matches)),
+        ("split_", v(2), |cv| pattern::search(cv, Given::Between)),
+        ("split_matches", v(2), |cv| pattern::search(cv, Given::Both)),
+        ("date", v(1), |cv| unary(cv, |value, form| time::date(&value, &form))),
+        ("date_time", v(1), |cv| unary(cv, |value, form| time::date_time(&value, &form))),
+        ("days_since", v(1), |cv| unary(cv, |value, day| time::days_since(&value, &day))),
+        ("julian_day", v(0), |cv| bome(time::julian_day(&cv.1))),
+        ("local_time", v(1), |cv| unary(cv, |value, zone| time::local_time(&value, &zone))),
+        ("local_date", v(1), |cv| unary(cv, |value, zone| time::local_date(&value, &zone))),
+        ("without_zone", v(0), |cv| bome(time::without_zone(&cv.1))),
+        ("utc", v(2), |mut cv| {
+            let choice = cv.0.pop_var();
+            let zone = cv.0.pop_var();
+            bome(time::utc(&cv.1, &zone, &choice))
+        }),
+        ("base64_decode", v(1), |cv| unary(cv, |value, set| text::base64_decode(&value, &set))),
+        ("base64_encode", v(0), |cv| bome(text::base64_encode(&cv.1))),
+        ("hex_decode", v(1), |cv| unary(cv, |value, set| text::hex_decode(&value, &set))),
+        ("hex_encode", v(0), |cv| bome(text::hex_encode(&cv.1))),
+        ("repair_utf8", v(0), |cv| bome(text::repair_utf8(&cv.1))),
+        ("repair_cp1252", v(0), |cv| bome(text::repair_cp1252(&cv.1))),
+        ("dec_div", v(3), |mut cv| {
+            let mode = cv.0.pop_var();
+            let scale = cv.0.pop_var();
+            let divisor = cv.0.pop_var();
+            bome(decimal::divide(&cv.1, &divisor, &scale, &mode))
+        }),
+        ("dec_round", v(2), |mut cv| {
+            let mode = cv.0.pop_var();
+            let scale = cv.0.pop_var();
+            bome(decimal::round(&cv.1, &scale, &mode))
+        }),
         ("decimal", v(0), |cv| bome(decimal::decimal(&cv.1))),
         ("dec_neg", v(0), |cv| bome(decimal::negate(&cv.1))),
         ("dec_normal", v(0), |cv| bome(decimal::normal(&cv.1))),
@@ -152,7 +213,15 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
     filters.into_iter().map(|filter| run::<Kind>(filter)).chain([(TICK, v(0), tick)])
 }
 
-fn check(context: &jaq_core::Ctx<'_, Kind>, value: &Val) -> Result<(), Error> {
+/// What ours are called, those aside that only jq's own definitions call.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let inner = [MULTIPLY, TICK, "range", "matches", "split_", "split_matches"];
+    ours().map(|(name, ..)| name).filter(move |name| !inner.contains(name))
+}
+
+/// Counts a step, and fails when there are none left.
+pub(super) fn check(context: &jaq_core::Ctx<'_, Kind>, value: &Val) -> Result<(), Error> {
     context.data().room.check(value)
 }
 
@@ -167,9 +236,7 @@ fn multiply(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
         length as f64 * times > limit as f64
     };
     if grows(&left, &right) || grows(&right, &left) {
-        return bome(Err(Error::new(Val::utf8_str(
-            "a text would be repeated too often".to_owned(),
-        ))));
+        return bome(Err(complaint(REPEATED)));
     }
     bome(left * right)
 }
@@ -201,18 +268,59 @@ fn range(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
     }))
 }
 
-/// `uid("table")`: the id of the aggregate whose root row has the input as its key.
-fn uid(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
-    let table = cv.0.pop_var();
-    let message = |text: &str| bome(Err(Error::new(Val::utf8_str(text.to_owned()))));
-    let key = match &cv.1 {
-        Val::Null => return bome(Ok(Val::Null)),
-        Val::Num(number) => number.to_string(),
-        Val::TStr(_) => String::from_utf8_lossy(cv.1.as_bytes().unwrap_or_default()).into_owned(),
-        _ => return message("uid takes a key: a number or a text"),
+/// `uid("table")`, `uid("table"; $key)`: the id of the aggregate whose root row has this key. A key
+/// of several columns is an array of their values.
+fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val, Error> {
+    let part = |value: &Val| match value {
+        Val::Num(number) => Some(number.to_string()),
+        value => text_of(value),
     };
-    let Some(table) = table.as_utf8_bytes().map(String::from_utf8_lossy) else {
-        return message("uid takes the name of a table");
+    let key = match key {
+        Val::Null => return Ok(Val::Null),
+        // What is not there names nothing.
+        Val::Arr(values) if values.contains(&Val::Null) => return Ok(Val::Null),
+        Val::Arr(values) if !values.is_empty() => {
+            values.iter().map(part).collect::<Option<_>>().map(key_of)
+        }
+        value => part(value),
     };
-    bome(Ok(Val::utf8_str(aggregate_id(cv.0.data().room.source, &table, &key).to_string())))
+    let key = key.ok_or_else(|| complaint(NO_KEY))?;
+    let table = text_of(table).ok_or_else(|| complaint(NO_TABLE))?;
+    let names = context.data().room.names;
+    let key = names.key(&table, key);
+    Ok(Val::utf8_str(aggregate_id(&names.source, &table, &key).to_string()))
+}
+
+/// Whether all arguments of a filter are values, computed of its input.
+pub(super) fn takes_values(filter: &str, arguments: usize) -> bool {
+    all().any(|(name, binds, _)| {
+        name == filter
+            && binds.len() == arguments
+            && binds.iter().all(|bind| matches!(bind, Bind::Var(())))
+    })
+}
+
+/// What is wrong with the constant arguments of a call, where it can be seen before it runs.
+pub(super) fn mistake(filter: &str, arguments: &[Option<&str>]) -> Option<String> {
+    let at = |index: usize| arguments.get(index).copied().flatten();
+    let unless = |argument: Option<&str>, is: fn(&str) -> bool, what: &str| {
+        let wrong = argument.filter(|argument| !is(argument))?;
+        Some(format!("{what} `{wrong}`"))
+    };
+    match (filter, arguments.len()) {
+        ("date" | "date_time", 1) => unless(at(0), time::is_form, "a date cannot have the form"),
+        ("utc", 1 | 2) => unless(at(0), time::is_zone, "there is no time zone")
+            .or_else(|| unless(at(1), time::is_choice, "for ambiguous times there is no choice")),
+        ("local_time" | "local_date", 1) => unless(at(0), time::is_zone, "there is no time zone"),
+        ("base64_decode" | "hex_decode", 1) => {
+            unless(at(0), text::is_charset, "there is no character set")
+        }
+        ("dec_div", 3) => unless(at(2), decimal::is_mode, "there is no mode of rounding"),
+        ("dec_round", 2) => unless(at(1), decimal::is_mode, "there is no mode of rounding"),
+        ("test" | "match" | "capture" | "scan" | "splits", 1 | 2) | ("split", 2) => {
+            pattern::mistake(at(0)?, at(1).unwrap_or_default())
+        }
+        ("sub" | "gsub", 2 | 3) => pattern::mistake(at(0)?, at(2).unwrap_or_default()),
+        _ => None,
+    }
 }

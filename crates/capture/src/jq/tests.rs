@@ -179,6 +179,15 @@ fn errors_hold_no_data() {
         "error(\"no \\(.name)\")",
         "-.email",
         ".name | tonumber",
+        ".name | date(\"YYYYMMDD\")",
+        ".email | utc(\"Europe/Paris\")",
+        ".name as $zone | \"2008-07-14\" | utc($zone)",
+        ".name | base64_decode",
+        ".email | hex_decode",
+        ".name as $mode | 1 | dec_round(2; $mode)",
+        ".name | test([])",
+        ".n | test(\"4\")",
+        ".name | dec_div(\"3\"; 2; \"down\")",
     ] {
         let text = run(program, input.clone()).unwrap_err().to_string();
         for secret in ["Ada", "Martin", "exemple", "4711"] {
@@ -189,6 +198,50 @@ fn errors_hold_no_data() {
         run("error(\"a sale without currency\")", input),
         Err(RunError::Failed("a sale without currency".to_owned()))
     );
+}
+
+#[test]
+fn what_is_wrong_with_constant_arguments_is_said_before_anything_runs() {
+    for (program, expected) in [
+        (".a\n| date(\"yyyymmdd\")", "program, line 2: a date cannot have the form `yyyymmdd`"),
+        (".a | utc(\"Europe/Pari\")", "program, line 1: there is no time zone `Europe/Pari`"),
+        (".a | local_date(\"Paris\")", "program, line 1: there is no time zone `Paris`"),
+        (".a | dec_round(2; \"nearest\")", "there is no mode of rounding `nearest`"),
+        (".a | base64_decode(\"ebcdic\")", "there is no character set `ebcdic`"),
+        (".a | test(\"(\")", "the regular expression is not understood: error: unclosed group"),
+        (".a | test(\"a\"; \"q\")", "there are other flags than g, i, l, m, n, p, s, x"),
+        (".a | sub(\"(?=a)\"; \"\")", "look-around"),
+        (".a | gsub(\"a{1000}{1000}\"; \"\")", "not understood, or too large"),
+    ] {
+        let error = compile(program).unwrap_err().0;
+        assert!(error.contains(expected), "{program}: {error}");
+    }
+    assert!(Program::compile("def date($f): $f;", "date(\"any\")", "tryton", limits()).is_ok());
+}
+
+#[test]
+fn regular_expressions_are_bounded() {
+    let text = "a".repeat(60_000);
+    assert_eq!(run("test(\"(a+)+$\")", json!(format!("{text}b"))), Ok(json!(false)));
+    let long = run("test(\"a\")", json!("a".repeat(70_000))).unwrap_err().to_string();
+    assert!(long.contains("too long for a regular expression"), "{long}");
+    // An expression made of data is not known before the run.
+    let made = run(". as $p | \"x\" | test($p)", json!("(Ada Martin")).unwrap_err().to_string();
+    assert!(made.contains("not understood") && !made.contains("Ada"), "{made}");
+    let stopped = run("[range(1e6) | \"aaaaaaaaaa\" | scan(\"a\")] | length", json!(null));
+    assert_eq!(stopped, Err(RunError::Stopped("too many steps")));
+}
+
+#[test]
+fn a_key_of_several_columns_gives_the_id_of_its_row() {
+    let expected = crate::aggregate_id("tryton", "CLIENTS", r#"["001","C12     "]"#).to_string();
+    let input = json!({"SOC": "001", "CLI": "C12     ", "N": 7, "NONE": null});
+    assert_eq!(run(r#"uid("CLIENTS"; [.SOC, .CLI])"#, input.clone()), Ok(json!(expected)));
+    assert_eq!(run(r#"[.SOC, .CLI] | uid("CLIENTS")"#, input.clone()), Ok(json!(expected)));
+    assert_eq!(run(r#"uid("CLIENTS"; [.SOC, .NONE])"#, input.clone()), Ok(json!(null)));
+    let number = crate::aggregate_id("tryton", "T", r#"["001","7"]"#).to_string();
+    assert_eq!(run(r#"uid("T"; [.SOC, .N])"#, input.clone()), Ok(json!(number)));
+    assert!(run(r#"uid("T"; {})"#, input).is_err());
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use jaq_json::{Map, Val};
 use jaq_std::ValT as _;
 use serde_json::Value;
 
+use crate::numbers::is_a_double;
+
 /// A JSON value for jaq.
 pub(crate) fn from_json(value: &Value) -> Val {
     match value {
@@ -29,9 +31,14 @@ pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> V
 }
 
 /// A program's output as JSON, of at most so many values.
-pub(super) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
+pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
     const DEEPEST: usize = 100;
     convert(value, &mut { most }, DEEPEST)
+}
+
+/// A document as JSON; `None` where it is beyond all measure.
+pub(crate) fn to_plain(value: &Val) -> Option<Value> {
+    to_json(value, u64::MAX).ok()
 }
 
 fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static str> {
@@ -43,7 +50,15 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
         Val::Num(number) => match number.as_isize() {
             Some(number) => Value::from(number as i64),
             None => {
-                serde_json::from_str(&number.to_string()).map_err(|_| "holds no JSON number")?
+                let text = number.to_string();
+                let read = text.parse::<f64>().map_err(|_| "holds no JSON number")?;
+                if let Ok(whole) = text.parse::<u64>() {
+                    return Ok(Value::from(whole));
+                }
+                if !is_a_double(&text, read) {
+                    return Err("holds a number that no double holds: make a text of it");
+                }
+                Value::from(read)
             }
         },
         Val::TStr(_) => Value::String(text(value)?),

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use toml::Spanned;
 
-use super::file::{AggregateFile, EdgeFile, MappingFile, TableFile};
+use super::file::{AggregateFile, ColumnType, CompareBy, EdgeFile, MappingFile, TableFile};
+use super::names::meant;
 use super::{
-    Aggregate, Column, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Node, Table,
-    TableId,
+    Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Names,
+    Node, Table, TableId, roots,
 };
 use crate::jq::{Limits, Program};
+use crate::unavailable::Placeholder;
 
 /// Documents nest no deeper than this many rows.
 const DEEPEST: usize = 8;
@@ -28,13 +30,16 @@ impl<'c> Check<'c> {
         Self { text, commands }
     }
 
+    fn line(&self, at: usize) -> usize {
+        1 + self.text.get(..at).unwrap_or_default().matches('\n').count()
+    }
+
     fn fail<T>(&self, at: usize, place: &str, problem: String) -> Checked<T> {
-        let before = self.text.get(..at).unwrap_or_default();
-        let line = 1 + before.matches('\n').count();
+        let line = self.line(at);
         Err(MappingError::Invalid { line, place: place.to_owned(), problem })
     }
 
-    pub(super) fn mapping(&self, file: MappingFile) -> Checked<Mapping> {
+    pub(super) fn mapping(&self, file: &MappingFile) -> Checked<Mapping> {
         if *file.version.get_ref() != 1 {
             let problem = format!("there is no version {}, write 1", file.version.get_ref());
             return self.fail(file.version.span().start, "version", problem);
@@ -50,10 +55,18 @@ impl<'c> Check<'c> {
             tables.push(self.table(name, table)?);
         }
         let table_ids = tables.iter().enumerate().map(|(id, table)| (table.name.clone(), id));
+        let in_small = tables
+            .iter()
+            .enumerate()
+            .map(|(id, table)| (format!("{}{}", file.tables_from, table.name).to_lowercase(), id));
+        let unavailable_forms = Placeholder::new(&file.unavailable);
         let mut mapping = Mapping {
             source: source.clone(),
-            tables_from: file.tables_from,
-            unavailable: file.unavailable,
+            topics_in_small: in_small.collect(),
+            tables_from: file.tables_from.clone(),
+            unavailable: file.unavailable.clone(),
+            unavailable_forms,
+            ignore: file.ignore.clone(),
             table_ids: table_ids.collect::<HashMap<_, _>>(),
             tables,
             links: Vec::new(),
@@ -68,11 +81,17 @@ impl<'c> Check<'c> {
                 "there is none, so nothing would be sent".to_owned(),
             );
         }
-        // In the order of the file, which is the order in which their commands are sent.
-        let mut aggregates: Vec<_> = file.aggregates.iter().collect();
-        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        let aggregates = file.aggregates_in_order();
+        let mut names = mapping.names();
+        // Ids that are made of a name of their own have the root's keys.
+        for file in aggregates.iter().map(|(_, aggregate)| aggregate.get_ref()) {
+            let compare = names.compared.get(&file.root).copied();
+            if let (Some(ids), Some(compare)) = (&file.ids, compare) {
+                names.compared.insert(ids.get_ref().clone(), compare);
+            }
+        }
         for (name, aggregate) in &aggregates {
-            let checked = self.aggregate(name, aggregate, &file.jq.defs, &mut mapping)?;
+            let checked = self.aggregate(name, aggregate, (&file.jq.defs, &names), &mut mapping)?;
             mapping.aggregates.push(checked);
         }
         self.references(&mapping, &aggregates)?;
@@ -83,12 +102,11 @@ impl<'c> Check<'c> {
         }
         for (id, link) in mapping.links.iter().enumerate() {
             mapping.tables[link.table].links.push(id);
+            mapping.tables[link.table].joining.extend(link.columns.iter().cloned());
         }
         for (name, spanned) in &file.tables {
             let table = &mapping.tables[mapping.table_ids[name]];
-            let joins = |link: &&LinkId| table.personal.contains(&mapping.links[**link].column);
-            if let Some(&link) = table.links.iter().find(joins) {
-                let column = &mapping.links[link].column;
+            if let Some(column) = table.personal.intersection(&table.joining).next() {
                 let problem = format!("`{column}` joins rows and cannot be in `personal`");
                 return self.fail(
                     spanned.span().start,
@@ -96,6 +114,11 @@ impl<'c> Check<'c> {
                     problem,
                 );
             }
+        }
+        if let Some((id, problem)) = roots::unerasable(&mapping) {
+            let (name, file) = aggregates[id];
+            let place = format!("aggregates.{}", quoted(name));
+            return self.fail(file.span().start, &place, problem);
         }
         mapping.mirror_fingerprint = mirror_fingerprint(&mapping);
         Ok(mapping)
@@ -145,10 +168,16 @@ impl<'c> Check<'c> {
         }
         Ok(Table {
             name: name.to_owned(),
+            line: self.line(at),
             key: table.key.clone(),
+            compare: Compare {
+                trimmed: table.compare.by().contains(&CompareBy::Trimmed),
+                nocase: table.compare.by().contains(&CompareBy::Nocase),
+            },
             columns,
             personal: table.personal.iter().cloned().collect(),
             links: Vec::new(),
+            joining: BTreeSet::new(),
             uses: Vec::new(),
         })
     }
@@ -157,30 +186,31 @@ impl<'c> Check<'c> {
         &self,
         name: &str,
         spanned: &Spanned<AggregateFile>,
-        definitions: &str,
+        (definitions, names): (&str, &Names),
         mapping: &mut Mapping,
     ) -> Checked<Aggregate> {
         let (file, at) = (spanned.get_ref(), spanned.span().start);
         let place = format!("aggregates.{}", quoted(name));
         let Some(&root) = mapping.table_ids.get(&file.root) else {
-            let problem = format!("`root` is `{}`, which is not in [tables]: add it", file.root);
+            let meant = meant(&file.root, mapping.table_ids.keys().map(String::as_str));
+            let problem =
+                format!("`root` is `{}`, which is not in [tables]: add it{meant}", file.root);
             return self.fail(at, &place, problem);
         };
-        if mapping.aggregates.iter().any(|other| other.root == root) {
-            let problem = format!("`{}` is the root of another aggregate already", file.root);
-            return self.fail(at, &place, problem);
-        }
         if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
             let known: Vec<&str> = commands.iter().map(String::as_str).collect();
             let problem =
                 format!("there is no command `{}`; there are {}", file.command, known.join(", "));
             return self.fail(at, &place, problem);
         }
-        if let Some(other) = mapping.aggregates.iter().find(|other| other.command == file.command) {
-            let problem =
-                format!("`{}` is the command of aggregate `{}` already", file.command, other.name);
-            return self.fail(at, &place, problem);
+        if let Some(problem) = roots::mistake(file, root, mapping) {
+            return self.fail(
+                file.ids.as_ref().map_or(at, |ids| ids.span().start),
+                &place,
+                problem,
+            );
         }
+        let ids = file.ids.as_ref().map(|ids| ids.get_ref().clone());
         let mut nodes = vec![Node {
             path: String::new(),
             field: String::new(),
@@ -197,24 +227,23 @@ impl<'c> Check<'c> {
         }
         let program = &file.jq.program;
         let compiled =
-            Program::compile(definitions, program.get_ref(), &mapping.source, Limits::default());
+            Program::compile(definitions, program.get_ref(), names.clone(), Limits::default());
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
                 return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
             }
         };
-        let fingerprint = fingerprint(&[
-            definitions,
-            program.get_ref(),
-            &file.root,
-            &file.command,
-            &format!("{:?}", file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>()),
-        ]);
+        let rows = file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>();
+        let rows = format!("{rows:?}");
+        let mut parts = vec![definitions, program.get_ref(), &file.root, &file.command, &rows];
+        parts.extend(ids.as_deref());
+        let fingerprint = fingerprint(&parts);
         Ok(Aggregate {
             name: name.to_owned(),
             command: file.command.clone(),
             root,
+            ids,
             nodes,
             program: Arc::new(compiled),
             fingerprint,
@@ -240,20 +269,21 @@ impl<'c> Check<'c> {
             let problem = format!("a path has 1 to {DEEPEST} names, separated by dots");
             return self.fail(at, place, problem);
         }
-        let (direction, table_name, column) = match file {
+        let (direction, table_name, columns) = match file {
             EdgeFile {
-                many: Some(table), fk: Some(column), one: None, reference: None, ..
-            } => (Direction::Many, table, column),
+                many: Some(table), fk: Some(columns), one: None, reference: None, ..
+            } => (Direction::Many, table, columns.all()),
             EdgeFile {
-                one: Some(table), reference: Some(column), many: None, fk: None, ..
-            } => (Direction::One, table, column),
+                one: Some(table), reference: Some(columns), many: None, fk: None, ..
+            } => (Direction::One, table, columns.all()),
             _ => {
                 let problem = "write either `many` with `fk` or `one` with `ref`".to_owned();
                 return self.fail(at, place, problem);
             }
         };
         let Some(&table) = mapping.table_ids.get(table_name) else {
-            let problem = format!("table `{table_name}` is not in [tables]: add it");
+            let meant = meant(table_name, mapping.table_ids.keys().map(String::as_str));
+            let problem = format!("table `{table_name}` is not in [tables]: add it{meant}");
             return self.fail(at, place, problem);
         };
         if direction == Direction::Many && file.required {
@@ -264,7 +294,7 @@ impl<'c> Check<'c> {
             Direction::Many => (table, nodes[parent].table),
             Direction::One => (nodes[parent].table, table),
         };
-        let link = self.link(at, place, (names, named, column, file), mapping)?;
+        let link = self.link(at, place, (names, named, columns, file), mapping)?;
         let id = nodes.len();
         nodes[parent].children.push(id);
         nodes.push(Node {
@@ -283,30 +313,53 @@ impl<'c> Check<'c> {
         &self,
         at: usize,
         place: &str,
-        (table, named, column, file): (TableId, TableId, &str, &EdgeFile),
+        (table, named, columns, file): (TableId, TableId, &[String], &EdgeFile),
         mapping: &mut Mapping,
     ) -> Checked<LinkId> {
-        let name = &mapping.tables[table].name;
-        let Some(found) = mapping.tables[table].columns.get(column) else {
+        let (name, target) = (&mapping.tables[table].name, &mapping.tables[named]);
+        if target.key.len() != columns.len() {
             let problem = format!(
-                "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
-                quoted(name)
-            );
-            return self.fail(at, place, problem);
-        };
-        if found.mask == Mask::Hash {
-            let problem =
-                format!("`{column}` of `{name}` is hashed, so it names no row: keep it instead");
-            return self.fail(at, place, problem);
-        }
-        if mapping.tables[named].key.len() != 1 {
-            let problem = format!(
-                "the key of `{}` has several columns, one column cannot name its rows",
-                mapping.tables[named].name
+                "the key of `{}` has {} (`{}`): name as many here, in that order",
+                target.name,
+                match target.key.len() {
+                    1 => "one column".to_owned(),
+                    several => format!("{several} columns"),
+                },
+                target.key.join("`, `")
             );
             return self.fail(at, place, problem);
         }
-        let link = Link { table, column: column.to_owned(), prefix: file.prefix.clone() };
+        if file.prefix.is_some() && columns.len() > 1 {
+            let problem = "`prefix` goes with one column only".to_owned();
+            return self.fail(at, place, problem);
+        }
+        for (column, key) in columns.iter().zip(&target.key) {
+            let Some(found) = mapping.tables[table].columns.get(column) else {
+                let problem = format!(
+                    "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
+                    quoted(name)
+                );
+                return self.fail(at, place, problem);
+            };
+            if found.mask == Mask::Hash {
+                let problem = format!(
+                    "`{column}` of `{name}` is hashed, so it names no row: keep it instead"
+                );
+                return self.fail(at, place, problem);
+            }
+            let key_kind = target.columns.get(key).and_then(|key| key.kind);
+            let is_time = |kind: Option<ColumnType>| kind.is_some_and(ColumnType::is_time);
+            if found.kind != key_kind && (is_time(found.kind) || is_time(key_kind)) {
+                let problem = format!(
+                    "`{column}` of `{name}` and the key `{key}` of `{}` have different `types`, so \
+                     they would never be equal",
+                    target.name
+                );
+                return self.fail(at, place, problem);
+            }
+        }
+        let (columns, prefix) = (columns.to_vec(), file.prefix.clone());
+        let link = Link { table, columns, prefix, compare: target.compare };
         Ok(mapping.links.iter().position(|known| *known == link).unwrap_or_else(|| {
             mapping.links.push(link);
             mapping.links.len() - 1
@@ -319,11 +372,8 @@ impl<'c> Check<'c> {
         mapping: &Mapping,
         files: &[(&String, &Spanned<AggregateFile>)],
     ) -> Checked<()> {
-        let roots: BTreeSet<&str> = mapping
-            .aggregates
-            .iter()
-            .map(|aggregate| mapping.tables[aggregate.root].name.as_str())
-            .collect();
+        let roots: BTreeSet<&str> =
+            mapping.aggregates.iter().map(|aggregate| mapping.id_name(aggregate)).collect();
         for (aggregate, (name, file)) in mapping.aggregates.iter().zip(files) {
             let tables = aggregate.program.tables();
             if let Some(table) = tables.iter().find(|table| !roots.contains(table.as_str())) {
@@ -340,7 +390,7 @@ impl<'c> Check<'c> {
 }
 
 /// A name as it is written in a TOML path.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
 }
@@ -354,10 +404,19 @@ fn fingerprint(parts: &[&str]) -> String {
     hex::encode(hash.finalize())
 }
 
+/// What the mirror holds would be different if this were. Which columns may be missing is no part of
+/// it: a column that is missing is stored as null in either case.
 fn mirror_fingerprint(mapping: &Mapping) -> String {
-    let tables: Vec<_> =
-        mapping.tables.iter().map(|table| (&table.name, &table.key, &table.columns)).collect();
+    let tables: Vec<String> = mapping.tables.iter().map(table_fingerprint).collect();
     let mut links: Vec<_> = (0..mapping.links.len()).map(|link| mapping.link_name(link)).collect();
     links.sort();
-    fingerprint(&[&mapping.unavailable, &format!("{tables:?}"), &format!("{links:?}")])
+    fingerprint(&[&mapping.unavailable, &tables.join("\n"), &format!("{links:?}")])
+}
+
+fn table_fingerprint(table: &Table) -> String {
+    let columns = table.columns.iter();
+    let columns = columns.map(|(name, Column { mask, kind, .. })| (name, mask, kind));
+    let columns: Vec<_> = columns.collect();
+    let Table { name, key, compare, .. } = table;
+    format!("{:?}", (name, key, columns, compare))
 }

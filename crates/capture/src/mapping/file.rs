@@ -1,9 +1,12 @@
 //! The mapping file as it is written. What it means is in the parent module.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Deserialize;
 use toml::Spanned;
+
+use super::MappingError;
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -14,10 +17,28 @@ pub(super) struct MappingFile {
     pub(super) tables_from: String,
     #[serde(default = "unavailable")]
     pub(super) unavailable: String,
+    #[serde(default)]
+    pub(super) ignore: BTreeSet<String>,
     pub(super) tables: BTreeMap<String, Spanned<TableFile>>,
     #[serde(default)]
     pub(super) jq: DefinitionsFile,
     pub(super) aggregates: BTreeMap<String, Spanned<AggregateFile>>,
+}
+
+/// Reads a file's text.
+pub(super) fn read(text: &str) -> Result<MappingFile, MappingError> {
+    toml::from_str(text)
+        .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))
+}
+
+impl MappingFile {
+    /// The aggregates in the order of the file, which is the order in which their commands are
+    /// sent.
+    pub(super) fn aggregates_in_order(&self) -> Vec<(&String, &Spanned<AggregateFile>)> {
+        let mut aggregates: Vec<_> = self.aggregates.iter().collect();
+        aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
+        aggregates
+    }
 }
 
 fn unavailable() -> String {
@@ -48,6 +69,43 @@ pub(super) struct TableFile {
     pub(super) optional: Vec<String>,
     #[serde(default)]
     pub(super) types: BTreeMap<String, ColumnType>,
+    #[serde(default)]
+    pub(super) compare: CompareFile,
+}
+
+/// How the values of a key are compared: in one way or in several at once.
+#[derive(Debug, Default, Deserialize)]
+#[serde(untagged)]
+pub(super) enum CompareFile {
+    /// Character by character.
+    #[default]
+    Exactly,
+    /// In one way.
+    One(CompareBy),
+    /// In several ways.
+    All(Vec<CompareBy>),
+}
+
+/// What makes no difference between two keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum CompareBy {
+    /// Nothing: every character counts.
+    Exact,
+    /// Blanks at the end.
+    Trimmed,
+    /// Capital and small letters.
+    Nocase,
+}
+
+impl CompareFile {
+    pub(super) fn by(&self) -> &[CompareBy] {
+        match self {
+            Self::Exactly => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::All(all) => all,
+        }
+    }
 }
 
 fn id() -> Vec<String> {
@@ -66,6 +124,16 @@ pub(crate) enum ColumnType {
     TimestampMs,
     /// A number or a text, read as exact decimal text.
     Decimal,
+    /// The bytes of an unscaled number in base64, as `decimal.handling.mode=precise` writes them,
+    /// with so many decimals; read as exact decimal text.
+    Precise(u32),
+}
+
+impl ColumnType {
+    /// Whether it is read as a date or a time.
+    pub(super) fn is_time(self) -> bool {
+        matches!(self, Self::Date | Self::Timestamp | Self::TimestampMs)
+    }
 }
 
 /// One kind of aggregate.
@@ -74,6 +142,8 @@ pub(crate) enum ColumnType {
 pub(super) struct AggregateFile {
     pub(super) root: String,
     pub(super) command: String,
+    /// What stands in the place of the root's name in ids.
+    pub(super) ids: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) rows: BTreeMap<String, Spanned<EdgeFile>>,
     pub(super) jq: ProgramFile,
@@ -91,15 +161,42 @@ pub(super) struct ProgramFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct EdgeFile {
     pub(super) many: Option<String>,
-    pub(super) fk: Option<String>,
+    pub(super) fk: Option<ColumnsFile>,
     pub(super) one: Option<String>,
     #[serde(rename = "ref")]
-    pub(super) reference: Option<String>,
+    pub(super) reference: Option<ColumnsFile>,
     pub(super) prefix: Option<String>,
     #[serde(default = "yes")]
     pub(super) follow: bool,
     #[serde(default)]
     pub(super) required: bool,
+}
+
+/// One column, or several in the order of the key that they name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum ColumnsFile {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl ColumnsFile {
+    pub(super) fn all(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => several,
+        }
+    }
+}
+
+/// One column as if it could only be one: what is made of it tells whether documents changed.
+impl fmt::Debug for ColumnsFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.all() {
+            [one] => one.fmt(formatter),
+            several => several.fmt(formatter),
+        }
+    }
 }
 
 fn yes() -> bool {

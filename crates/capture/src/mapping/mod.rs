@@ -5,16 +5,28 @@
 
 mod check;
 mod file;
+mod names;
+mod roots;
+mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use file::ColumnType;
+pub(crate) use names::nearest;
+pub use survey::{Survey, SurveyedTable, Unknown};
 
+use uuid::Uuid;
+
+use crate::ids::aggregate_id;
 use crate::jq::Program;
+use crate::mask::{Image, LONGEST_KEY};
+use crate::unavailable::Placeholder;
+use serde_json::Value;
 
 /// Why a mapping cannot be used: where in the file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +53,18 @@ pub enum MappingError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A program reads a name that nothing has.
+    #[error("the mapping is not valid: line {line}, column {column}, {place}: {problem}")]
+    Misread {
+        /// The line in the file.
+        line: usize,
+        /// The column in it, in characters.
+        column: usize,
+        /// The place in the file, as `aggregates.order.jq`.
+        place: String,
+        /// What is wrong and what may be meant.
+        problem: String,
+    },
 }
 
 /// A checked mapping with its programs compiled.
@@ -49,8 +73,13 @@ pub struct Mapping {
     pub(crate) source: String,
     pub(crate) tables_from: String,
     pub(crate) unavailable: String,
+    pub(crate) unavailable_forms: Placeholder,
+    /// Tables not to be taken for mapped ones written in another case.
+    pub(crate) ignore: BTreeSet<String>,
     pub(crate) tables: Vec<Table>,
     pub(crate) table_ids: HashMap<String, TableId>,
+    /// The tables by their topics in small letters.
+    pub(crate) topics_in_small: HashMap<String, TableId>,
     pub(crate) links: Vec<Link>,
     pub(crate) aggregates: Vec<Aggregate>,
     /// Changes when what the mirror holds would be different.
@@ -69,17 +98,35 @@ pub(crate) type AggregateId = usize;
 pub(crate) type NodeId = usize;
 
 /// A table of the legacy.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) name: String,
+    /// The line of the mapping file.
+    pub(crate) line: usize,
     pub(crate) key: Vec<String>,
+    /// How its keys are compared with each other and with the columns that name them.
+    pub(crate) compare: Compare,
     pub(crate) columns: BTreeMap<String, Column>,
     /// Columns that may speak of the person whose aggregate a row belongs to.
     pub(crate) personal: BTreeSet<String>,
     /// The links whose column is in this table.
     pub(crate) links: Vec<LinkId>,
+    /// The columns of those links.
+    pub(crate) joining: BTreeSet<String>,
     /// Where rows of this table stand in documents.
     pub(crate) uses: Vec<(AggregateId, NodeId)>,
+}
+
+impl Table {
+    /// Whether its rows are roots of aggregates.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uses.iter().any(|(_, node)| *node == 0)
+    }
+
+    /// Whether a column joins rows of this table to others.
+    pub(crate) fn joins(&self, column: &str) -> bool {
+        self.joining.contains(column)
+    }
 }
 
 /// A stored column.
@@ -100,27 +147,71 @@ pub(crate) enum Mask {
     Hash,
 }
 
-/// A column that names rows of another table. One index over it serves both directions: from a
+/// What makes no difference between two keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Compare {
+    /// Blanks at the end.
+    pub(crate) trimmed: bool,
+    /// Capital and small letters.
+    pub(crate) nocase: bool,
+}
+
+impl Compare {
+    /// The form that is the same for all texts between which there is no difference.
+    pub(crate) fn of(self, text: &str) -> Cow<'_, str> {
+        let trimmed = if self.trimmed { text.trim_end_matches(' ') } else { text };
+        if self.nocase { trimmed.to_lowercase().into() } else { trimmed.into() }
+    }
+}
+
+/// A part of a key as text: of a value that can be one.
+pub(crate) fn key_part(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// A key as text: the plain value, or a JSON array of texts where it has several parts.
+pub(crate) fn key_of(parts: Vec<String>) -> String {
+    match <[String; 1]>::try_from(parts) {
+        Ok([single]) => single,
+        Err(several) => Value::from(several).to_string(),
+    }
+}
+
+/// The columns that name rows of another table. One index over them serves both directions: from a
 /// row to the rows that name it, and (by the row itself) to the row it names.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) table: TableId,
-    pub(crate) column: String,
+    /// In the order of the key that they name.
+    pub(crate) columns: Vec<String>,
     pub(crate) prefix: Option<String>,
+    /// How the keys that they name are compared.
+    pub(crate) compare: Compare,
 }
 
 impl Link {
-    /// The key that a value of the column names.
-    pub(crate) fn target(&self, value: Option<&serde_json::Value>) -> Option<String> {
-        let text = match value? {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return None,
+    /// The key that a row names.
+    pub(crate) fn target(&self, image: &Image) -> Option<String> {
+        let part = |column: &String| {
+            let text = key_part(image.get(column)?)?;
+            let text = match &self.prefix {
+                None => text,
+                Some(prefix) => text.strip_prefix(prefix)?.to_owned(),
+            };
+            Some(if self.compare == Compare::default() {
+                text
+            } else {
+                self.compare.of(&text).into_owned()
+            })
         };
-        match &self.prefix {
-            None => Some(text),
-            Some(prefix) => text.strip_prefix(prefix).map(str::to_owned),
-        }
+        let key = key_of(self.columns.iter().map(part).collect::<Option<_>>()?);
+        // There is no row with a longer one.
+        (key.len() <= LONGEST_KEY).then_some(key)
     }
 }
 
@@ -130,11 +221,24 @@ pub(crate) struct Aggregate {
     pub(crate) name: String,
     pub(crate) command: String,
     pub(crate) root: TableId,
+    /// What ids are made with in the place of the root's name, where the mapping says so.
+    pub(crate) ids: Option<String>,
     /// The root, then every place of the document, parents first.
     pub(crate) nodes: Vec<Node>,
     pub(crate) program: Arc<Program>,
     /// Changes when documents or states would be different.
     pub(crate) fingerprint: String,
+}
+
+impl Aggregate {
+    /// What the legacy's key is called outside: modules know of an aggregate by its command and this
+    /// alone. Keys of different roots, and of several aggregates of one root, must not meet there.
+    pub(crate) fn reference(&self, key: &str) -> String {
+        match &self.ids {
+            Some(ids) => format!("{ids}/{key}"),
+            None => key.to_owned(),
+        }
+    }
 }
 
 /// A place in a document.
@@ -197,15 +301,88 @@ impl Mapping {
         Self::parse_with(text, Some(commands))
     }
 
-    /// Reads a mapping that was checked before.
+    /// Reads a mapping that was checked before, maybe by an earlier release: what that took is
+    /// taken again.
     pub(crate) fn stored(text: &str) -> Result<Self, MappingError> {
-        Self::parse_with(text, None)
+        let file = file::read(text)?;
+        check::Check::new(text, None).mapping(&file)
     }
 
     fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {
-        let file = toml::from_str(text)
-            .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))?;
-        check::Check::new(text, commands).mapping(file)
+        let file = file::read(text)?;
+        let mapping = check::Check::new(text, commands).mapping(&file)?;
+        names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
+        Ok(mapping)
+    }
+
+    /// The same without its aggregates: rows are stored, and nothing comes of them.
+    pub(crate) fn rows_only(&self) -> Self {
+        let mut tables = self.tables.clone();
+        tables.iter_mut().for_each(|table| table.uses.clear());
+        Self {
+            source: self.source.clone(),
+            tables_from: self.tables_from.clone(),
+            unavailable: self.unavailable.clone(),
+            unavailable_forms: self.unavailable_forms.clone(),
+            ignore: self.ignore.clone(),
+            tables,
+            table_ids: self.table_ids.clone(),
+            topics_in_small: self.topics_in_small.clone(),
+            links: self.links.clone(),
+            aggregates: Vec::new(),
+            mirror_fingerprint: self.mirror_fingerprint.clone(),
+            text: self.text.clone(),
+        }
+    }
+
+    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
+    /// command: otherwise an erasure could never reach them.
+    pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
+        let people = || self.aggregates.iter().filter(|one| one.command == person);
+        let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
+        let is_person = |table| people().any(|one| one.root == table);
+        // Aggregates that are made of a person's row are tied to it as well.
+        let names_person = |aggregate: &Aggregate| {
+            let mut places = aggregate.nodes.iter();
+            is_person(aggregate.root)
+                || places.any(|place| is_person(place.table) && place.is_named_by_root())
+        };
+        // Aggregates that are listed in one that is tied are tied, too.
+        let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
+        loop {
+            let before = tied.clone();
+            for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
+            {
+                for place in aggregate.nodes.iter().filter(|place| place.is_owned()) {
+                    let roots = self.aggregates.iter().enumerate();
+                    let roots =
+                        roots.filter(|(other, one)| one.root == place.table && *other != id);
+                    roots.for_each(|(other, _)| tied[other] = true);
+                }
+            }
+            if tied == before {
+                break;
+            }
+        }
+        let untied = self.tables.iter().find(|table| {
+            // What a row names is about itself where it is the root of an aggregate.
+            let reached = |&(id, node): &(AggregateId, NodeId)| {
+                let place = &self.aggregates[id].nodes[node];
+                tied[id] && (node == 0 || place.is_owned() || !table.is_root())
+            };
+            !table.personal.is_empty() && !table.uses.iter().any(reached)
+        });
+        let Some(table) = untied else { return Ok(()) };
+        Err(MappingError::Invalid {
+            line: table.line,
+            place: format!("tables.{}", table.name),
+            problem: format!(
+                "`personal` columns are emptied when the person is erased, but nothing ties these \
+                 rows to one: join `{}` by `one` to an aggregate's root row that has them, or take \
+                 them into the rows of `{name}`",
+                self.tables[*root].name
+            ),
+        })
     }
 
     /// The legacy system's name.
@@ -220,11 +397,85 @@ impl Mapping {
             .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
     }
 
+    /// The id of the aggregate whose root row has this key.
+    pub(crate) fn uid(&self, aggregate: AggregateId, key: &str) -> Uuid {
+        aggregate_id(&self.source, self.id_name(&self.aggregates[aggregate]), key)
+    }
+
+    /// What stands before the key in ids.
+    pub(crate) fn id_name<'m>(&'m self, aggregate: &'m Aggregate) -> &'m str {
+        aggregate.ids.as_deref().unwrap_or(&self.tables[aggregate.root].name)
+    }
+
+    /// The aggregate, and the key of its root row, that a command and a reference stand for.
+    pub(crate) fn referenced<'r>(
+        &self,
+        command: &str,
+        reference: &'r str,
+    ) -> Option<(AggregateId, &'r str)> {
+        let told = || self.aggregates.iter().enumerate().filter(|(_, one)| one.command == command);
+        let named = told().find_map(|(id, one)| {
+            let key = reference.strip_prefix(one.ids.as_deref()?)?.strip_prefix('/')?;
+            Some((id, key))
+        });
+        named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
+    }
+
+    /// The aggregates of a root table.
+    pub(crate) fn rooted_in(&self, table: TableId) -> impl Iterator<Item = AggregateId> {
+        let aggregates = self.aggregates.iter().enumerate();
+        aggregates.filter(move |(_, one)| one.root == table).map(|(id, _)| id)
+    }
+
     /// How a link is named in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
-        let Link { table, column, prefix } = &self.links[link];
+        let Link { table, columns, prefix, compare } = &self.links[link];
         let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
-        format!("{}.{column}{prefix}", self.tables[*table].name)
+        let trimmed = if compare.trimmed { "~trimmed" } else { "" };
+        let nocase = if compare.nocase { "~nocase" } else { "" };
+        let columns = columns.join("+");
+        format!("{}.{columns}{prefix}{trimmed}{nocase}", self.tables[*table].name)
+    }
+
+    /// Whether the mapping says of a key's column what its values mean.
+    pub(crate) fn has_typed_keys(&self) -> bool {
+        let kind = |table: &Table, column| {
+            table.columns.get(column).is_some_and(|column: &Column| column.kind.is_some())
+        };
+        self.tables.iter().any(|table| table.key.iter().any(|column| kind(table, column)))
+    }
+
+    /// How a table's keys are made, for programs that make ids of keys.
+    pub(crate) fn names(&self) -> Names {
+        let exact = Compare::default();
+        let compared = self.tables.iter().filter(|table| table.compare != exact);
+        let compared = compared.map(|table| (table.name.clone(), table.compare));
+        Names { source: self.source.clone(), compared: compared.collect() }
+    }
+}
+
+/// What the ids of a legacy's aggregates are made of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Names {
+    pub(crate) source: String,
+    /// Tables whose keys are not compared character by character.
+    pub(crate) compared: HashMap<String, Compare>,
+}
+
+impl From<&str> for Names {
+    fn from(source: &str) -> Self {
+        Self { source: source.to_owned(), compared: HashMap::new() }
+    }
+}
+
+impl Names {
+    /// A key of a table in the form in which it is known.
+    pub(crate) fn key(&self, table: &str, key: String) -> String {
+        let Some(compare) = self.compared.get(table) else { return key };
+        match serde_json::from_str::<Vec<String>>(&key) {
+            Ok(parts) => key_of(parts.iter().map(|part| compare.of(part).into_owned()).collect()),
+            Err(_) => compare.of(&key).into_owned(),
+        }
     }
 }
 

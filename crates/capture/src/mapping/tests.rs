@@ -64,7 +64,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "root = \"sale\"",
             "root = \"sales\"",
-            "line 12, aggregates.order: `root` is `sales`, which is not in [tables]: add it",
+            "line 12, aggregates.order: `root` is `sales`, which is not in [tables]: add it; did you mean `sale`?",
         ),
         (
             "orders.SyncOrder",
@@ -89,7 +89,11 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "\"rows.product\"",
             "there are no rows at `rows`: say first what stands there",
         ),
-        ("one = \"product\"", "one = \"pair\"", "the key of `pair` has several columns"),
+        (
+            "one = \"product\"",
+            "one = \"pair\"",
+            "the key of `pair` has 2 columns (`a`, `b`): name as many here",
+        ),
         (
             "n: one",
             "n: two",
@@ -123,24 +127,118 @@ fn a_file_is_checked_before_it_is_known_which_commands_there_are() {
 }
 
 #[test]
-fn two_aggregates_cannot_share_a_root_or_a_command() {
-    let second = |root: &str, command: &str| {
-        format!(
-            "{GOOD}\n[aggregates.other]\nroot = \"{root}\"\ncommand = \"{command}\"\njq = {{ program = \"{{}}\" }}\n"
-        )
+fn a_name_that_nothing_has_is_named_with_its_place_and_the_nearest() {
+    for (what, replacement, expected) in [
+        (
+            "status: .state",
+            "status: .sate",
+            "line 20, column 12, aggregates.order.jq: `sate` is no column that is kept of `sale` \
+             and no place in `rows`; did you mean `state`?",
+        ),
+        (
+            "status: .state",
+            "status: .state, l: [.lines[].product.cod]",
+            "line 20, column 40, aggregates.order.jq: `cod` is no column that is kept of `product` \
+             and no place in `rows`; did you mean `code`?",
+        ),
+        ("status: .state", "status: .lines.note", "`note` is read of a list of rows: put `[]`"),
+        (
+            "def one: 1;",
+            "def one: .parti;",
+            "line 11, column 19, jq.defs: `parti` is no column that is kept of `sale`",
+        ),
+        ("status: .state", "status: .quite_another", "no place in `rows`"),
+    ] {
+        assert!(GOOD.contains(what), "{what}");
+        let error = Mapping::parse(&GOOD.replacen(what, replacement, 1), &commands()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(expected), "{replacement}: {text}");
+        assert_eq!(replacement.contains("quite"), text.ends_with("`rows`"), "{text}");
+    }
+    // What an earlier release took, and stored with the mirror, is not refused later.
+    assert!(Mapping::stored(&GOOD.replacen(".state", ".sate", 1)).is_ok());
+}
+
+#[test]
+fn aggregates_that_share_a_root_or_a_command_need_ids_of_their_own() {
+    let second = |root: &str, command: &str, ids: &str| {
+        let text = format!(
+            "{GOOD}\n[aggregates.other]\nroot = \"{root}\"\ncommand = \"{command}\"\n{ids}\njq = {{ program = \"{{}}\" }}\n"
+        );
+        Mapping::parse(&text, &commands()).map(drop).map_err(|error| error.to_string())
     };
-    let error = Mapping::parse(&second("sale", "billing.SyncInvoice"), &commands()).unwrap_err();
-    assert!(error.to_string().contains("root of another aggregate"), "{error}");
-    let error = Mapping::parse(&second("line", "orders.SyncOrder"), &commands()).unwrap_err();
-    assert!(error.to_string().contains("command of aggregate `order` already"), "{error}");
+    for (root, command, ids, problem) in [
+        ("sale", "billing.SyncInvoice", "", "`sale` is the root of aggregate `order` already"),
+        ("line", "orders.SyncOrder", "", "`orders.SyncOrder` is the command of aggregate `order`"),
+        ("line", "orders.SyncOrder", "ids = \"a/b\"", "`ids` is a name without `/`"),
+        ("line", "orders.SyncOrder", "ids = \"sale\"", "which is the name of a table"),
+    ] {
+        let text = second(root, command, ids).unwrap_err();
+        assert!(text.contains(problem), "{text}");
+    }
+    second("sale", "billing.SyncInvoice", "ids = \"sale-invoice\"").unwrap();
+    second("line", "orders.SyncOrder", "ids = \"line-order\"").unwrap();
+}
+
+#[test]
+fn a_person_in_an_orders_row_must_be_erasable_there() {
+    let guest = |rows: &str, program: &str| {
+        let text = format!(
+            "{GOOD}\n[aggregates.guest]\nroot = \"sale\"\ncommand = \"customers.SyncCustomer\"\nids = \"guest\"\n{rows}\njq = {{ program = '{program}' }}\n"
+        )
+        .replace("[\"party\", \"state\"]", "[\"party\", \"state\", \"name\", \"mail\"], personal = [\"name\"]");
+        let commands =
+            BTreeSet::from(["orders.SyncOrder".to_owned(), "customers.SyncCustomer".to_owned()]);
+        Mapping::parse(&text, &commands).map(drop).map_err(|error| error.to_string())
+    };
+    guest("", "{name}").unwrap();
+    // What the order reads, too, is the order's.
+    guest("", "{name, kind: .state}").unwrap();
+    let text = guest("", "{name, email: .mail}").unwrap_err();
+    assert!(text.contains("aggregates.guest: the root is that of `order`, too"), "{text}");
+    assert!(text.contains("add `mail` to tables.sale.personal"), "{text}");
+    let rows = "rows = { \"lines\" = { many = \"line\", fk = \"sale\" } }";
+    let text = guest(rows, "{name}").unwrap_err();
+    assert!(text.contains("the rows at `lines` would be taken for the person's"), "{text}");
 }
 
 #[test]
 fn a_prefix_selects_the_rows_it_names() {
-    let link =
-        Link { table: 0, column: "origin".to_owned(), prefix: Some("sale.line,".to_owned()) };
-    let target = |value: serde_json::Value| link.target(Some(&value));
+    let link = Link {
+        table: 0,
+        columns: vec!["origin".to_owned()],
+        prefix: Some("sale.line,".to_owned()),
+        compare: Compare::default(),
+    };
+    let target = |value: Value| link.target(&Image::from_iter([("origin".to_owned(), value)]));
     assert_eq!(target("sale.line,12".into()), Some("12".to_owned()));
     assert_eq!(target("account.invoice.line,12".into()), None);
-    assert_eq!(target(serde_json::Value::Null), None);
+    assert_eq!(target(Value::Null), None);
+}
+
+#[test]
+fn ids_of_a_name_of_their_own_are_made_of_keys_as_they_are_compared() {
+    let text = GOOD
+        .replace("sale = { keep", "sale = { compare = \"trimmed\", keep")
+        .replace("[aggregates.order]", "[aggregates.bill]\nroot = \"sale\"\ncommand = \"billing.SyncInvoice\"\nids = \"bill\"\njq = { program = '{self: (.id | uid(\"bill\"))}' }\n[aggregates.order]");
+    let mapping = Mapping::parse(&text, &commands()).unwrap();
+    let row = crate::jq::from_json(&serde_json::json!({ "id": "7   " }));
+    let state = mapping.aggregates[0].program.run(row, 1 << 20).unwrap();
+    assert_eq!(state, serde_json::json!({ "self": mapping.uid(0, "7") }));
+}
+
+#[test]
+fn a_survey_passes_over_records_that_are_no_rows_and_names_tables_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = folder.path().join("feed.jsonl");
+    let lines = [
+        r#"{"topic":"__debezium-heartbeat.shop","key":null,"value":{"ts_ms":1}}"#,
+        r#"{"topic":"other.public.sale","key":{"id":1},"value":{"op":"c","after":{"id":1,"x":2},"source":{"lsn":1,"txId":1}}}"#,
+        r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"c","after":{"id":1,"party":2,"state":"a"},"source":{"lsn":2,"txId":2}}}"#,
+    ];
+    std::fs::write(&feed, lines.join("\n")).unwrap();
+    let survey = Mapping::parse(GOOD, &commands()).unwrap().survey(&[feed]).unwrap();
+    let unmapped: Vec<_> = survey.unmapped.keys().collect();
+    assert_eq!(unmapped, ["other.public.sale"]);
+    assert!(survey.unknown.is_empty() && !survey.absent.contains("sale"), "{survey:?}");
 }

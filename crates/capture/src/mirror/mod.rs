@@ -28,6 +28,8 @@ pub(crate) type Root = (AggregateId, String);
 
 /// How many rows and links stay in memory between transactions.
 const KEPT: usize = 50_000;
+/// How many bytes of rows do, about: in memory they take several times as much.
+const KEPT_BYTES: usize = 16 << 20;
 
 /// What was done with changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -46,8 +48,13 @@ pub struct ChangeCounts {
     pub tombstones: u64,
     /// Of the above, those of tables that the mapping does not name.
     pub unmapped: u64,
+    /// Of these, those that are no change of a row, such as heartbeats.
+    pub no_change: u64,
     /// Of the above, those not newer than what the mirror holds.
     pub not_newer: u64,
+    /// Of these, rows of a snapshot that say something else than the mirror, though they were read
+    /// later than what it holds: changes that make up for it may follow.
+    pub behind: u64,
     /// Of the above, those that changed no stored column.
     pub equal: u64,
     /// Of the above, those that changed the mirror.
@@ -75,17 +82,35 @@ pub(crate) struct Mirror {
     changed_rows: HashSet<RowId>,
     /// Per link and named key: rows that name it now, or no longer.
     changed_links: HashMap<Named, HashMap<String, bool>>,
+    /// Whether what is older by its position is so, whenever it happened.
+    allow_older: bool,
+}
+
+/// What came of changes.
+#[derive(Debug)]
+pub(crate) enum Applied {
+    /// They are in the mirror, and touch these aggregates.
+    Touching(BTreeSet<Root>),
+    /// This one is older by its position, but happened later, than what the mirror holds: nothing
+    /// is applied.
+    WentBack(usize),
 }
 
 impl Mirror {
     pub(crate) fn new(mapping: Arc<Mapping>) -> Self {
         Self {
             mapping,
+            allow_older: false,
             rows: HashMap::new(),
             links: HashMap::new(),
             changed_rows: HashSet::new(),
             changed_links: HashMap::new(),
         }
+    }
+
+    /// The same, taking what is older by its position for older whenever it happened.
+    pub(crate) fn allowing_older(self, allow_older: bool) -> Self {
+        Self { allow_older, ..self }
     }
 
     /// A row that was loaded before.
@@ -110,9 +135,12 @@ impl Mirror {
         reading: &mut Transaction,
         changes: &[Change],
         counts: &mut ChangeCounts,
-    ) -> Result<BTreeSet<Root>, DatabaseError> {
+    ) -> Result<Applied, DatabaseError> {
         self.load_rows(reading, changes.iter().filter_map(|change| change.row.clone())).await?;
-        let touched = self.merge_all(changes, counts);
+        let touched = match self.merge_all(changes, counts) {
+            Ok(touched) => touched,
+            Err(index) => return Ok(Applied::WentBack(index)),
+        };
         let mut roots = BTreeSet::new();
         self.owners(reading, &touched, |touched| touched.before.as_ref(), &mut roots).await?;
         for touched in &touched {
@@ -120,7 +148,7 @@ impl Mirror {
             self.rows.insert(touched.id.clone(), Some(touched.after.clone()));
         }
         self.owners(reading, &touched, |touched| Some(&touched.after), &mut roots).await?;
-        Ok(roots)
+        Ok(Applied::Touching(roots))
     }
 
     /// Takes values out of a row that was loaded before. Nobody is told that it changed.
@@ -133,11 +161,16 @@ impl Mirror {
     }
 
     /// Merges changes with what is known. Rows that only got a newer position are kept at once,
-    /// the others are given back.
-    fn merge_all(&mut self, changes: &[Change], counts: &mut ChangeCounts) -> Vec<Touched> {
+    /// the others are given back; or which change is of another log, and nothing is kept.
+    fn merge_all(
+        &mut self,
+        changes: &[Change],
+        total: &mut ChangeCounts,
+    ) -> Result<Vec<Touched>, usize> {
         let mut order = Vec::new();
         let mut merged: HashMap<RowId, Row> = HashMap::new();
-        for change in changes {
+        let mut counts = total.clone();
+        for (index, change) in changes.iter().enumerate() {
             counts.read += 1;
             *match change.operation {
                 Operation::Snapshot => &mut counts.snapshot,
@@ -145,6 +178,7 @@ impl Mirror {
                 Operation::Update => &mut counts.updated,
                 Operation::Delete => &mut counts.deleted,
                 Operation::Tombstone => &mut counts.tombstones,
+                Operation::Other => &mut counts.no_change,
             } += 1;
             let Some(id) = &change.row else {
                 counts.unmapped += 1;
@@ -158,6 +192,12 @@ impl Mirror {
                 Merged::Ignored => (None, &mut counts.not_newer),
                 Merged::Equal(row) => (Some(row), &mut counts.equal),
                 Merged::Changed(row) => (Some(row), &mut counts.applied),
+                Merged::WentBack if !self.allow_older => return Err(index),
+                Merged::WentBack => (None, &mut counts.not_newer),
+                Merged::Behind => {
+                    counts.behind += 1;
+                    (None, &mut counts.not_newer)
+                }
             };
             *counter += 1;
             if let Some(row) = row
@@ -166,6 +206,7 @@ impl Mirror {
                 order.push(id.clone());
             }
         }
+        *total = counts;
         let mut touched = Vec::new();
         for id in order {
             let Some(after) = merged.remove(&id).map(Arc::new) else {
@@ -182,7 +223,7 @@ impl Mirror {
                 touched.push(Touched { id, before, after });
             }
         }
-        touched
+        Ok(touched)
     }
 
     /// Notes which keys a row names now and no longer names.
@@ -191,7 +232,7 @@ impl Mirror {
         let (table, key) = &touched.id;
         for &id in &mapping.tables[*table].links {
             let link = &mapping.links[id];
-            let target = |image: Option<&Image>| link.target(image?.get(&link.column));
+            let target = |image: Option<&Image>| link.target(image?);
             let before = target(touched.before.as_ref().and_then(image));
             let after = target(image(&touched.after));
             if before == after {

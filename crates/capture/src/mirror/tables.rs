@@ -8,20 +8,21 @@ use database::{DatabaseError, Statement, Transaction};
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
-use super::row::Row;
-use super::{KEPT, Mirror, Named, RowId};
+use super::row::{Row, weight};
+use super::{KEPT, KEPT_BYTES, Mirror, Named, RowId};
 use crate::mapping::{LinkId, TableId};
+use crate::mask::Image;
 
 // What is read in a list is looked up entry by entry on PostgreSQL: `OFFSET 0` keeps the planner from
 // turning the look-up into a join. It would plan that once, while the table is small, and then read
 // all rows of the source each time until statistics are next gathered.
 
 const ROWS: Statement = Statement::PerEngine {
-    sqlite: "SELECT key, position, image, carried FROM mirror_row \
+    sqlite: "SELECT key, position, image, carried, stamp FROM mirror_row \
              WHERE source = $1 AND tbl = $2 AND key IN (SELECT atom FROM json_each($3))",
-    postgres: "SELECT found.key, found.position, found.image, found.carried \
+    postgres: "SELECT found.key, found.position, found.image, found.carried, found.stamp \
                FROM json_each($3) AS wanted CROSS JOIN LATERAL \
-               (SELECT key, position, image, carried FROM mirror_row \
+               (SELECT key, position, image, carried, stamp FROM mirror_row \
                WHERE source = $1 AND tbl = $2 AND key = wanted.atom OFFSET 0) AS found",
 };
 const LINKS: Statement = Statement::PerEngine {
@@ -32,10 +33,11 @@ const LINKS: Statement = Statement::PerEngine {
                WHERE source = $1 AND link = $2 AND value = wanted.atom OFFSET 0) AS found",
 };
 const WRITE_ROWS: Statement = Statement::Same(
-    "INSERT INTO mirror_row (source, tbl, key, position, image, carried) \
-     SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, value ->> 4 \
+    "INSERT INTO mirror_row (source, tbl, key, position, image, carried, stamp) \
+     SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, value ->> 4, value ->> 5 \
      FROM json_each($2) WHERE TRUE ON CONFLICT (source, tbl, key) DO UPDATE SET \
-     position = excluded.position, image = excluded.image, carried = excluded.carried",
+     position = excluded.position, image = excluded.image, carried = excluded.carried, \
+     stamp = excluded.stamp",
 );
 const ADD_LINKS: Statement = Statement::Same(
     "INSERT INTO mirror_link (source, link, value, key) \
@@ -77,9 +79,19 @@ impl Mirror {
                 .await?;
             self.rows.extend(keys.into_iter().map(|key| ((table, key), None)));
             for stored in stored {
+                let image: Option<Image> = stored.json("image")?;
+                let stamp: Option<String> = stored.get("stamp")?;
+                let stamp = stamp.map(|text| {
+                    text.parse().map_err(|reason| DatabaseError::Damaged {
+                        column: "stamp".to_owned(),
+                        reason,
+                    })
+                });
                 let row = Row {
                     position: stored.get("position")?,
-                    image: stored.json("image")?,
+                    size: image.as_ref().map_or(0, weight),
+                    image,
+                    stamp: stamp.transpose()?,
                     carried: stored.json::<Option<_>>("carried")?.unwrap_or_default(),
                 };
                 self.rows.insert((table, stored.get("key")?), Some(Arc::new(row)));
@@ -142,7 +154,8 @@ impl Mirror {
             };
             let image = row.image.as_ref().map(Document);
             let carried = (!row.carried.is_empty()).then_some(Document(&row.carried));
-            rows.push((&mapping.tables[table].name, id.1, row.position, image, carried));
+            let stamp = row.stamp.as_ref().map(ToString::to_string);
+            rows.push((&mapping.tables[table].name, id.1, row.position, image, carried, stamp));
         }
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for ((link, value), keys) in self.changed_links.drain() {
@@ -155,7 +168,8 @@ impl Mirror {
         write(transaction, &mapping.source, &WRITE_ROWS, &rows).await?;
         write(transaction, &mapping.source, &REMOVE_LINKS, &removed).await?;
         write(transaction, &mapping.source, &ADD_LINKS, &added).await?;
-        if self.rows.len() > KEPT {
+        let bytes = self.rows.values().flatten().map(|row| row.size).sum::<usize>();
+        if self.rows.len() > KEPT || bytes > KEPT_BYTES {
             self.rows.clear();
         }
         if self.links.values().map(|keys| 1 + keys.len()).sum::<usize>() > KEPT {

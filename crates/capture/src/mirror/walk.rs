@@ -75,7 +75,7 @@ impl Mirror {
             return false;
         };
         let link = &self.mapping.links[edge.link];
-        link.target(before.get(&link.column)) != link.target(after.get(&link.column))
+        link.target(before) != link.target(after)
     }
 
     /// The rows one step nearer to the root, loaded.
@@ -105,7 +105,7 @@ impl Mirror {
                 }
                 Direction::Many => {
                     let link = &mapping.links[edge.link];
-                    let owner = image(row).and_then(|image| link.target(image.get(&link.column)));
+                    let owner = image(row).and_then(|image| link.target(image));
                     parents.extend(owner.map(|owner| (*aggregate, edge.parent, owner)));
                 }
             }

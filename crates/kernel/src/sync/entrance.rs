@@ -4,20 +4,23 @@
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::{
     LegacyReport, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget, understand,
 };
+use crate::codec::CodecError;
 use crate::decider::Decider;
-use crate::execution::{Environment, ExecuteError};
+use crate::execution::{Environment, ExecuteError, LoadError};
+use crate::store::{AppendError, ReadError};
 
 /// An aggregate that a legacy system may have: what its module says for [`LegacyEntrance`].
 pub trait LegacyAggregate: Decider {
     /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
     const COMMAND: &'static str;
     /// The state as a mapping's program returns it.
-    type Said: DeserializeOwned + Send + Sync + 'static;
+    type Said: DeserializeOwned + JsonSchema + Send + Sync + 'static;
 
     /// The command that compares the legacy's state with ours.
     fn sync(report: LegacyReport<Self::Said>) -> Self::Command;
@@ -75,10 +78,11 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
                     Objection::OwnedByBascule => Ok(SyncOutcome::Conflict),
                     Objection::Erased => Ok(SyncOutcome::Suppressed),
                     Objection::NotUnderstood => Err(SyncError::NotUnderstood(refusal.to_string())),
-                    Objection::Unforeseen => Err(SyncError::Failed(refusal.into())),
+                    // The same command would be refused each time.
+                    Objection::Unforeseen => Err(SyncError::Impossible(refusal.to_string())),
                 };
             }
-            Err(error) => return Err(SyncError::Failed(error.into())),
+            Err(error) => return Err(never_recorded(error)),
         };
         Ok(match done.events.first() {
             Some(event) => D::changed(event)
@@ -87,4 +91,26 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
             None => SyncOutcome::Unchanged,
         })
     }
+}
+
+/// Tells what no later attempt can change from what may pass.
+fn never_recorded<R: std::error::Error + Send + Sync + 'static>(
+    error: ExecuteError<R>,
+) -> SyncError {
+    let why = match &error {
+        ExecuteError::Append(AppendError::EventTooLarge { size, limit, .. }) => {
+            format!("the event would have {size} bytes; the store's limit is {limit}")
+        }
+        ExecuteError::Append(AppendError::Invalid(why)) => {
+            format!("the store does not take it: {why}")
+        }
+        ExecuteError::Load(LoadError::Read(ReadError::Damaged { position, .. })) => {
+            format!("its event at position {position} is damaged")
+        }
+        ExecuteError::Load(LoadError::Codec(CodecError::Malformed { event_type, .. })) => {
+            format!("the data of its {event_type} does not follow its contract")
+        }
+        _ => return SyncError::Failed(error.into()),
+    };
+    SyncError::Impossible(why)
 }

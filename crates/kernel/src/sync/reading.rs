@@ -14,10 +14,38 @@ pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
     if !state.is_object() {
         return Err(SyncError::NotUnderstood("the state is not an object".to_owned()));
     }
+    if let Some(path) = nul_in(state) {
+        let text = format!("`{path}` holds a NUL character, which no text here may have");
+        return Err(SyncError::NotUnderstood(text));
+    }
     serde_path_to_error::deserialize(state).map_err(|error| {
         let path = error.path().to_string();
         SyncError::NotUnderstood(explain(&path, &error.inner().to_string()))
     })
+}
+
+/// The path of the first text, or name of a member, that holds a NUL character: PostgreSQL stores
+/// none, so an event with one could be recorded but never shown.
+fn nul_in(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(format!("[{index}]{}", below(nul_in(item)?)))),
+        Value::Object(members) => members.iter().find_map(|(name, member)| {
+            if name.contains('\0') {
+                return Some(name.replace('\0', "\u{fffd}"));
+            }
+            Some(format!("{name}{}", below(nul_in(member)?)))
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+/// What follows the name of a member in a path.
+fn below(path: String) -> String {
+    if path.is_empty() || path.starts_with('[') { path } else { format!(".{path}") }
 }
 
 /// Says which field is wrong and what was expected, but never what was found.
@@ -90,6 +118,19 @@ mod tests {
                 let text = complaint(&state);
                 assert!(!text.contains("Ada"), "{text:?} quotes a value");
             }
+        }
+    }
+
+    #[test]
+    fn a_nul_character_is_named_with_its_field() {
+        for (state, path) in [
+            (json!({ "name": "a\0b" }), "name"),
+            (json!({ "crew": [{}, { "share": { "of": "\0" } }] }), "crew[1].share.of"),
+            (json!({ "crew": ["", "\0"] }), "crew[1]"),
+            (json!({ "a\0": 1 }), "a\u{fffd}"),
+        ] {
+            let said = format!("`{path}` holds a NUL character, which no text here may have");
+            assert_eq!(complaint(&state), said);
         }
     }
 

@@ -13,6 +13,7 @@ use chrono::NaiveDate;
 use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -27,57 +28,74 @@ pub type LegacyReport = kernel::sync::LegacyReport<LegacyInvoice>;
 
 /// The state of a document in the legacy system. What is absent is left as it is here, what is
 /// null is cleared. `status`, `kind`, `number`, `currency` and `total` must be known in the end.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyInvoice {
-    /// Where it stands.
+    /// Where it stands. A draft is `{absent: "why"}` instead.
+    #[schemars(with = "DocumentStatus", extend("x-required" = true), example = &"issued")]
     pub status: Patch<DocumentStatus>,
     /// Invoice or credit note.
+    #[schemars(with = "DocumentKind", extend("x-required" = true), example = &"invoice")]
     pub kind: Patch<DocumentKind>,
     /// Its number there.
+    #[schemars(with = "String", extend("x-required" = true), example = &"F0001")]
     pub number: Patch<String>,
     /// Day of issue.
+    #[schemars(example = &"2008-07-15")]
     pub date: Patch<NaiveDate>,
     /// ISO 4217 code.
+    #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
-    /// Who is to pay.
+    /// Who is to pay: the `uid` of the customer's root row.
+    #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub customer_id: Patch<Uuid>,
-    /// The orders it is for.
+    /// The orders it is for: the `uid`s of their root rows.
+    #[schemars(example = ["8a6a9f2c-3d6d-5d1e-9a55-0d5c4f3d8b11"])]
     pub order_ids: Patch<Vec<Uuid>>,
-    /// The invoices it takes back.
+    /// Of a credit note: the invoices it takes back, by `uid`.
+    #[schemars(example = [] as [&str; 0])]
     pub credits: Patch<Vec<Uuid>>,
-    /// The credit notes that take it back.
+    /// Of an invoice: the credit notes that take it back, by `uid`.
+    #[schemars(example = [] as [&str; 0])]
     pub credited_by: Patch<Vec<Uuid>>,
     /// Sum before tax.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"100.00")]
     pub total_net: Patch<Decimal>,
     /// Sum of the taxes.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"19.60")]
     pub total_vat: Patch<Decimal>,
     /// Sum with tax; negative on a credit note.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(with = "Decimal", extend("x-required" = true), example = &"119.60")]
     pub total: Patch<Decimal>,
     /// The tax per rate.
     pub vat: Patch<Vec<LegacyVat>>,
     /// What was paid on it; nothing when nobody says.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"119.60")]
     pub paid: Patch<Decimal>,
-    /// What is irregular about it, in short words.
+    /// What is irregular about it, in short words that say nothing of a person.
+    #[schemars(example = ["foreign_currency"])]
     pub flags: Patch<Vec<String>>,
 }
 
 /// The tax of one rate as the legacy system has it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyVat {
     /// Rate in percent.
     #[serde(default, deserialize_with = "exactly")]
+    #[schemars(example = &"19.6")]
     pub rate: Option<Decimal>,
     /// What it is computed on.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"100.00")]
     pub base: Decimal,
     /// The tax.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"19.60")]
     pub amount: Decimal,
 }
 

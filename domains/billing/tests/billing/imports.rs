@@ -51,6 +51,7 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
         (view.kind, view.status, view.owner),
         (Kind::Invoice, Status::Issued, Owner::Legacy)
     );
+    assert_eq!(view.issued_at.to_rfc3339(), "2025-01-10T00:00:00+00:00");
     // Nothing is recomputed, not even what does not add up.
     assert_eq!(view.total.to_string(), "545.82");
     assert_eq!(view.vat.len(), 2);

@@ -7,6 +7,7 @@ use customers_contract::{
 };
 use event_contract::Personal;
 use kernel::sync::{News, Patch, compare};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::{Customer, Event, Refusal};
@@ -18,47 +19,66 @@ pub const ABSENT: &str = "absent_in_legacy";
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyCustomer>;
 
 /// A customer as a mapping's program states it: a field that is absent leaves ours alone, null
-/// clears it. A `kind` that nobody states is a person, a `status` is open. The address counts as
-/// one value: a new one replaces the old one whole.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// clears it. The address counts as one value: a new one replaces the old one whole.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LegacyCustomer {
-    /// Person or company.
+    /// Person or company; a person if nothing is said.
+    #[schemars(example = &"company")]
     pub kind: Patch<CustomerKind>,
-    /// Open or closed.
+    /// Whether the customer can still order; open if nothing is said.
+    #[schemars(example = &"open")]
     pub status: Patch<CustomerStatus>,
-    /// Why it is closed.
+    /// Why it is closed; counts only while it is.
     #[serde(deserialize_with = "personal")]
+    #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"inactive")]
     pub closed_reason: Patch<Personal<String>>,
     /// The number people know the customer by.
+    #[schemars(example = &"C12")]
     pub number: Patch<String>,
-    /// Name.
+    /// Name of the person or firm.
     #[serde(deserialize_with = "personal")]
+    #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"Établissements Œuf & Fils")]
     pub name: Patch<Personal<String>>,
-    /// E-mail address.
+    /// E-mail address; several customers may have the same.
     #[serde(deserialize_with = "personal")]
+    #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"compta@exemple.test")]
     pub email: Patch<Personal<String>>,
     /// Telephone number.
     #[serde(deserialize_with = "personal")]
+    #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"+33 1 02 03 04 05")]
     pub phone: Patch<Personal<String>>,
     /// VAT identification number.
     #[serde(deserialize_with = "personal")]
+    #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"FR40303265045")]
     pub vat_number: Patch<Personal<String>>,
     /// Postal address.
     #[serde(deserialize_with = "personal_address")]
+    #[schemars(with = "Patch<LegacyAddress>", extend("x-personal" = true))]
     pub address: Patch<Personal<Address>>,
-    /// What is irregular about it, in short words.
+    /// What is irregular about it, in short words that say nothing of the person.
+    #[schemars(example = ["email_missing"])]
     pub flags: Patch<Vec<String>>,
 }
 
 /// An address as a mapping's program states it.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LegacyAddress {
+    /// Street and house, or what stands in their place; empty if nothing is said.
+    #[schemars(example = &"12 rue de la Paix")]
     line1: Option<String>,
+    /// What else belongs above the town.
+    #[schemars(example = &"Bâtiment B")]
     line2: Option<String>,
+    /// Postal code.
+    #[schemars(example = &"75002")]
     postal_code: Option<String>,
+    /// Town.
+    #[schemars(example = &"Paris")]
     city: Option<String>,
+    /// ISO 3166-1 code of two letters.
+    #[schemars(example = &"FR")]
     country: Option<String>,
 }
 

@@ -9,6 +9,7 @@ use orders_contract::{
     ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported, OrderRevised,
 };
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -19,37 +20,49 @@ pub type LegacyReport = kernel::sync::LegacyReport<LegacyOrder>;
 
 /// The state of an order in the legacy system. What is absent is left as it is here, what is null
 /// is cleared.
-#[derive(Clone, Default, PartialEq, Deserialize)]
+#[derive(Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyOrder {
-    /// Where it stands.
+    /// Where it stands. What is no order yet, or no longer, is `{absent: "why"}` instead.
+    #[schemars(with = "ImportedOrderStatus", extend("x-required" = true), example = &"confirmed")]
     pub status: Patch<ImportedOrderStatus>,
     /// The number people know it by.
+    #[schemars(example = &"4711")]
     pub number: Patch<String>,
     /// The customer's own reference.
+    #[schemars(extend("x-personal" = true), example = &"Votre lettre du 12")]
     pub reference: Patch<String>,
-    /// When it was made.
+    /// The day on which it was made, where it was made.
+    #[schemars(example = &"2008-07-14")]
     pub date: Patch<NaiveDate>,
     /// Free text on the order.
+    #[schemars(extend("x-personal" = true), example = &"Livrer le matin")]
     pub note: Patch<String>,
-    /// Who ordered.
+    /// Who ordered: the `uid` of the customer's root row.
+    #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub customer_id: Patch<Uuid>,
     /// ISO 4217 code.
+    #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
     /// What was ordered.
     pub lines: Patch<Vec<LegacyLine>>,
     /// Lines that only say something.
+    #[schemars(extend("x-personal" = true), example = ["Livraison en deux fois"])]
     pub comments: Patch<Vec<String>>,
     /// Sum before tax.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"100.00")]
     pub total_net: Patch<Decimal>,
     /// Sum of the taxes.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"19.60")]
     pub total_vat: Patch<Decimal>,
     /// Sum with tax.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"119.60")]
     pub total: Patch<Decimal>,
-    /// What is irregular about it, in short words.
+    /// What is irregular about it, in short words that say nothing of a person.
+    #[schemars(example = ["vat_code_unknown"])]
     pub flags: Patch<Vec<String>>,
 }
 
@@ -61,27 +74,34 @@ impl std::fmt::Debug for LegacyOrder {
 }
 
 /// One line of it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyLine {
     /// The line's key.
     #[serde(default)]
+    #[schemars(example = &"4711/1")]
     pub legacy_id: Option<String>,
     /// The article's code; may be empty.
+    #[schemars(example = &"CH-1")]
     pub sku: String,
     /// What it is, for people.
+    #[schemars(example = &"Chaise")]
     pub description: String,
     /// How many.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"2")]
     pub quantity: Decimal,
     /// Unit of measure.
     #[serde(default)]
+    #[schemars(example = &"U")]
     pub unit: Option<String>,
     /// Price of one before tax.
     #[serde(deserialize_with = "exactly")]
+    #[schemars(example = &"50.00")]
     pub unit_price: Decimal,
     /// VAT rates in percent.
     #[serde(default, deserialize_with = "exactly")]
+    #[schemars(example = ["19.6"])]
     pub vat_rates: Vec<Decimal>,
 }
 

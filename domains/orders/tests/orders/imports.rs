@@ -44,8 +44,7 @@ async fn an_imported_order_is_shown_as_it_is(
     assert_eq!(world.sync(id, legacy_order()).await.unwrap(), SyncOutcome::Imported);
 
     let view = world.order(id).await.unwrap();
-    let mut shown = serde_json::to_value(view).unwrap();
-    assert!(shown.as_object_mut().unwrap().remove("placed_at").is_some());
+    let shown = serde_json::to_value(view).unwrap();
     assert_eq!(
         shown,
         json!({
@@ -66,6 +65,7 @@ async fn an_imported_order_is_shown_as_it_is(
             "total": "64.81",
             "owner": "legacy",
             "legacy": { "source": "tryton", "id": "sale_sale/7", "flags": ["odd_total"] },
+            "placed_at": "2025-01-06T00:00:00Z",
             "revision": 0
         })
     );
@@ -114,6 +114,18 @@ async fn a_revision_shows_and_keeps_when_it_began(
     assert_eq!((after.status, after.revision), (OrderStatus::Fulfilled, 1));
     assert_eq!((after.note, after.comments), (None, before.comments));
     assert_eq!(after.placed_at, before.placed_at);
+    // The legacy corrects the day.
+    let said = LegacyState::Present(json!({ "date": "2024-12-31" }));
+    world.sync(id, said).await.unwrap();
+    let corrected = world.order(id).await.unwrap().placed_at;
+    assert_eq!(corrected.to_rfc3339(), "2024-12-31T00:00:00+00:00");
+    // Or never said it.
+    let undated = new_id();
+    let LegacyState::Present(mut said) = legacy_order() else { panic!("it is there") };
+    said["date"] = json!(null);
+    world.sync(undated, LegacyState::Present(said)).await.unwrap();
+    let undated = world.order(undated).await.unwrap();
+    assert!(undated.date.is_none() && undated.placed_at > before.placed_at);
 }
 
 #[rstest]

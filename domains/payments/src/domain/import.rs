@@ -5,6 +5,7 @@ use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentImported, PaymentRevised};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
@@ -14,25 +15,32 @@ use super::{Event, Payment, Refusal};
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyPatch>;
 
 /// The fields a legacy system speaks of. What it must not clear is an `Option`: `None` keeps it.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyPatch {
-    /// Where it stands.
+    /// Where it stands; captured if nothing is said. What never came is `{absent: "why"}` instead.
     #[serde(deserialize_with = "set")]
+    #[schemars(with = "ImportedPaymentStatus", example = &"captured")]
     pub status: Option<ImportedPaymentStatus>,
-    /// The invoice it is for.
+    /// The invoice it is for: the `uid` of its root row.
+    #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub invoice_id: Patch<Uuid>,
-    /// When it came.
+    /// The day on which it came.
+    #[schemars(example = &"2008-07-20")]
     pub date: Patch<NaiveDate>,
     /// What came.
     #[serde(deserialize_with = "set_exactly")]
+    #[schemars(with = "Decimal", extend("x-required" = true), example = &"119.60")]
     pub amount: Option<Decimal>,
     /// ISO 4217 code.
     #[serde(deserialize_with = "set")]
+    #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
     pub currency: Option<String>,
     /// Whether it is matched with what it settles.
+    #[schemars(example = true)]
     pub reconciled: Patch<bool>,
-    /// What is irregular about it.
+    /// What is irregular about it, in short words that say nothing of a person.
+    #[schemars(example = ["foreign_currency"])]
     pub flags: Patch<Vec<String>>,
 }
 

@@ -56,6 +56,7 @@ async fn a_legacy_payment_is_shown_as_the_legacy_has_it(
     assert_eq!(view["amount"], "50.0000", "nothing is recomputed");
     assert_eq!(view["currency"], "USD");
     assert_eq!(view["date"], "2026-02-01");
+    assert_eq!(view["requested_at"], "2026-02-01T00:00:00Z");
     assert_eq!(view["reconciled"], false);
     assert_eq!(view["owner"], "legacy");
     let legacy = json!({"source": "tryton", "id": "line/7", "flags": ["foreign_currency"]});

@@ -8,11 +8,20 @@ pub(super) const BEGIN: Statement = Statement::Same(
      (source, run, mirror_fingerprint, mapping, open_transaction, in_snapshot, spilled, last_mark) \
      VALUES ($1, $2, $3, $4, NULL, FALSE, FALSE, 0) \
      ON CONFLICT (source) DO UPDATE SET run = excluded.run, mapping = excluded.mapping \
-     RETURNING mirror_fingerprint, open_transaction, in_snapshot, spilled, last_mark",
+     RETURNING mirror_fingerprint, open_transaction, in_snapshot, snapshot_end, spilled, \
+     last_mark",
 );
 pub(super) const ADVANCE: Statement = Statement::Same(
     "UPDATE capture_source SET open_transaction = $3, in_snapshot = $4, spilled = $5, \
-     last_mark = $6 WHERE source = $1 AND run = $2",
+     last_mark = $6, snapshot_end = $7 WHERE source = $1 AND run = $2",
+);
+
+pub(super) const SET_MIRROR_FINGERPRINT: Statement =
+    Statement::Same("UPDATE capture_source SET mirror_fingerprint = $2 WHERE source = $1");
+pub(super) const WAITING: Statement =
+    Statement::Same("SELECT count(*) FROM outbox WHERE source = $1");
+pub(super) const ANY_ROW: Statement = Statement::Same(
+    "SELECT count(*) FROM (SELECT 1 FROM mirror_row WHERE source = $1 LIMIT 1) AS one",
 );
 
 pub(super) const FINGERPRINT: Statement = Statement::Same(
@@ -24,7 +33,7 @@ pub(super) const SET_FINGERPRINT: Statement = Statement::Same(
 );
 
 pub(super) const FILES: Statement = Statement::Same(
-    "SELECT id, head_length, head_digest, read_to, line, tail_length, tail_checksum \
+    "SELECT id, head_length, head_digest, read_to, line, tail_length, tail_checksum, position \
      FROM capture_file WHERE source = $1 ORDER BY read_to DESC",
 );
 pub(super) const NEW_FILE: Statement = Statement::Same(
@@ -34,7 +43,7 @@ pub(super) const NEW_FILE: Statement = Statement::Same(
 );
 pub(super) const READ_TO: Statement = Statement::Same(
     "UPDATE capture_file SET read_to = $2, line = $3, tail_length = $4, tail_checksum = $5, \
-     head_length = $6, head_digest = $7 WHERE id = $1",
+     head_length = $6, head_digest = $7, position = $8 WHERE id = $1",
 );
 
 pub(super) const MARK_ALL: Statement = Statement::Same(
@@ -134,21 +143,43 @@ pub(super) const RELEASE: Statement = Statement::PerEngine {
 };
 pub(super) const QUARANTINED: Statement =
     Statement::Same("SELECT count(*) FROM quarantine WHERE source = $1");
-pub(super) const QUARANTINE_LIST: Statement = Statement::Same(
-    "SELECT aggregate, key, reason, since FROM quarantine \
-     WHERE source = $1 ORDER BY aggregate, key",
+/// A page, of one source and kind or of all, after an entry.
+pub(in crate::import) const QUARANTINE_LIST: Statement = Statement::Same(
+    "SELECT source, aggregate, key, reason, since FROM quarantine \
+     WHERE (source = $1 OR $1 IS NULL) AND (aggregate = $2 OR $2 IS NULL) \
+     AND (source, aggregate, key) > ($3, $4, $5) ORDER BY source, aggregate, key LIMIT $6",
 );
+pub(in crate::import) const QUARANTINE_ENTRY: Statement = Statement::Same(
+    "SELECT source, aggregate, key, reason, since FROM quarantine \
+     WHERE source = $1 AND aggregate = $2 AND key = $3",
+);
+pub(in crate::import) const DISCARD: Statement =
+    Statement::Same("DELETE FROM quarantine WHERE source = $1 AND aggregate = $2 AND key = $3");
+/// The sources that were imported.
+pub(in crate::import) const SOURCES: Statement =
+    Statement::Same("SELECT source FROM capture_source ORDER BY source");
+pub(in crate::import) const MAPPING: Statement =
+    Statement::Same("SELECT mapping FROM capture_source WHERE source = $1");
 pub(super) const REPLAY: Statement = Statement::Same(
     "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
      SELECT source, aggregate, key, $2, $3 FROM quarantine WHERE source = $1 \
      ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
 );
+pub(super) const REPLAY_ONE: Statement = Statement::Same(
+    "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
+     SELECT source, aggregate, key, $2, $3 FROM quarantine \
+     WHERE source = $1 AND aggregate = $4 AND key = $5 \
+     ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
+);
 
 /// Every statement of this file, for a test that prepares them all.
 #[cfg(test)]
-pub(in crate::import) const ALL: [Statement; 24] = [
+pub(in crate::import) const ALL: [Statement; 32] = [
     BEGIN,
     ADVANCE,
+    SET_MIRROR_FINGERPRINT,
+    WAITING,
+    ANY_ROW,
     FINGERPRINT,
     SET_FINGERPRINT,
     FILES,
@@ -170,5 +201,10 @@ pub(in crate::import) const ALL: [Statement; 24] = [
     RELEASE,
     QUARANTINED,
     QUARANTINE_LIST,
+    QUARANTINE_ENTRY,
+    DISCARD,
+    SOURCES,
+    MAPPING,
     REPLAY,
+    REPLAY_ONE,
 ];

@@ -10,7 +10,6 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::ImportError;
 use super::super::deliver::{Answered, Command, Stated, deliver, rounds};
 use super::{Flight, Session};
-use crate::ids::aggregate_id;
 
 impl Session<'_> {
     /// Sends what an earlier run left in the outbox, before anything newer is looked at.
@@ -67,7 +66,6 @@ impl Session<'_> {
         let mapping = &self.import.mapping;
         let source = &mapping.source;
         let (aggregate, key) = &command.root;
-        let table = &mapping.tables[mapping.aggregates[*aggregate].root].name;
         let state = match &command.stated {
             Stated::Absent(reason) => LegacyState::Absent { reason: reason.clone() },
             Stated::Present(text) => {
@@ -81,8 +79,11 @@ impl Session<'_> {
         cause.origin_system.clone_from(source);
         cause.occurred_at = DateTime::from_timestamp_millis(command.occurred_ms);
         Ok(SyncRequest {
-            id: aggregate_id(source, table, key),
-            legacy: LegacyReference { source: source.clone(), id: key.clone() },
+            id: mapping.uid(*aggregate, key),
+            legacy: LegacyReference {
+                source: source.clone(),
+                id: mapping.aggregates[*aggregate].reference(key),
+            },
             state,
             cause,
         })

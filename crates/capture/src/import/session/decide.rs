@@ -134,12 +134,15 @@ impl Session<'_> {
 }
 
 /// What a program's result says.
-fn state_of(value: Value) -> Result<LegacyState, String> {
+pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
     let Value::Object(members) = &value else {
         return Err("the program's output is not an object".to_owned());
     };
     match members.get("absent") {
         None => Ok(LegacyState::Present(value)),
+        Some(Value::String(reason)) if reason.contains('\0') => {
+            Err("the reason in `absent` holds a NUL character".to_owned())
+        }
         Some(Value::String(reason)) if members.len() == 1 => {
             Ok(LegacyState::Absent { reason: reason.clone() })
         }

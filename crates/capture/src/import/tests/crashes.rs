@@ -47,7 +47,10 @@ async fn a_crash_at_any_command_changes_nothing_in_the_end(
     #[case] engine: Engine,
     #[case] every: usize,
 ) {
-    let all = [Sizes { least: 2, most: 5, page: 4 }, Sizes { least: 6, most: 100, page: 100 }];
+    let all = [
+        Sizes { least: 2, most: 5, page: 4, bytes: 1_000 },
+        Sizes { least: 6, most: 100, page: 100, ..Sizes::default() },
+    ];
     for sizes in all {
         let mut whole = World::on(engine, MAPPING).await;
         whole.sizes = sizes;
@@ -141,7 +144,7 @@ async fn what_is_refused_after_a_crash_can_be_replayed_at_once() {
     assert!(world.run_and_crash(&files, 0, Moment::Before).await);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = Some("1".to_owned());
     let never = CancellationToken::new();
-    let summary = world.import().await.replay_quarantine(&NoProgress, &never).await.unwrap();
+    let summary = world.import().await.replay_quarantine(None, &NoProgress, &never).await.unwrap();
     // From the outbox, and once more from the mirror.
     assert_eq!((summary.quarantined, summary.commands.not_understood), (1, 2));
 }

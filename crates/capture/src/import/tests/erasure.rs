@@ -215,7 +215,7 @@ async fn who_is_in_quarantine_leaves_it() {
     shop.begin().put("party", 1, json!({"name": "odd", "vat": "FR-ada"}));
     assert_eq!(shop.import(&world).await.quarantined, 1);
     erase_ada(&world).await;
-    assert_eq!(world.import().await.quarantine().await.unwrap(), []);
+    assert_eq!(world.import().await.quarantine(100).await.unwrap(), []);
 }
 
 #[tokio::test]

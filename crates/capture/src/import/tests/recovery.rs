@@ -36,7 +36,7 @@ async fn a_second_import_changes_nothing(
     assert_eq!((again.changes.read, again.commands.sent, again.commands.skipped), (0, 0, 0));
 
     // The guard holds too when every record is read again.
-    let options = Options { from_start: true };
+    let options = Options { from_start: true, ..Options::default() };
     let reread = world.run_with(&[&feed()], options, &CancellationToken::new()).await.unwrap();
     assert_eq!(reread.changes.read, 21_839);
     assert_eq!(reread.changes.applied, 0);
@@ -98,7 +98,7 @@ async fn interrupted_and_resumed() {
 async fn killed_and_resumed(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
     let expected = whole_feed().await.outcome();
     let mut world = World::tryton(engine).await;
-    world.sizes = Sizes { least: 100, most: 300, page: 40 };
+    world.sizes = Sizes { least: 100, most: 300, page: 40, bytes: 30_000 };
     let mut kills = 0;
     for (command, told) in COMMANDS.iter().cycle().zip([1, 7, 40, 90, 3, 200, 150, 11, 30, 300]) {
         let kill = CancellationToken::new();
@@ -149,7 +149,12 @@ async fn crashed_again_and_again(
     let mut crashes = 0;
     loop {
         let least = [20, 300, 1_000][number(3)];
-        world.sizes = Sizes { least, most: 4 + number(400), page: 3 + number(100) };
+        world.sizes = Sizes {
+            least,
+            most: 4 + number(400),
+            page: 3 + number(100),
+            bytes: 2_000 + number(100_000),
+        };
         let moment = [Moment::Before, Moment::Recorded, Moment::Answered][number(3)];
         if !world.run_and_crash(&files, number(commands_between), moment).await {
             break;
@@ -248,7 +253,7 @@ async fn small_steps_and_several_files_give_the_same() {
     let expected = whole_feed().await.outcome();
     let lines = feed_lines();
     let mut world = World::tryton(Engine::Sqlite).await;
-    world.sizes = Sizes { least: 20, most: 7, page: 3 };
+    world.sizes = Sizes { least: 20, most: 7, page: 3, bytes: 5_000 };
     // A transaction may be split between two files.
     let one = world.write("one.jsonl", &lines[..1_000]);
     let two = world.write("two.jsonl", &lines[1_000..12_345]);

@@ -125,7 +125,7 @@ async fn what_is_required_is_waited_for_and_missed_only_at_the_end(
 
     let summary = world.run(&[&first]).await;
     assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (1, 0, 0));
-    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    let entry = &world.import().await.quarantine(100).await.unwrap()[0];
     assert_eq!((entry.aggregate.as_str(), entry.key.as_str()), ("order", "1"));
     assert_eq!(entry.reason, "`party`: the row it needs in `party` never came");
 
@@ -143,7 +143,7 @@ async fn a_program_that_fails_leads_to_quarantine_without_data(
     shop.begin().sale(1, "odd");
     let summary = shop.import(&world).await;
     assert_eq!(summary.quarantined, 1);
-    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    let entry = &world.import().await.quarantine(100).await.unwrap()[0];
     assert_eq!(entry.reason, "the program failed: \"…\"");
     // A state like the one before gets it out, although there is nothing to send.
     shop.begin().sale(1, "open");
@@ -187,7 +187,7 @@ async fn what_a_module_refuses_is_replayed_from_the_mirror(
     assert_eq!((summary.quarantined, summary.commands.not_understood), (1, 1));
     let replay = async || {
         let never = CancellationToken::new();
-        world.import().await.replay_quarantine(&NoProgress, &never).await.unwrap()
+        world.import().await.replay_quarantine(None, &NoProgress, &never).await.unwrap()
     };
     assert_eq!(replay().await.quarantined, 1);
     *world.modules["orders.SyncOrder"].refuse.lock().unwrap() = None;
@@ -226,7 +226,7 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for(
     assert_eq!((&state["state"], &state["note"]), (&json!("paid"), &json!("n")));
     assert!(!held.contains_key("2"));
     assert_eq!(summary.quarantined, 1);
-    let entry = &world.import().await.quarantine().await.unwrap()[0];
+    let entry = &world.import().await.quarantine(100).await.unwrap()[0];
     assert_eq!(entry.reason, "the value of `sale.note` never came");
 }
 
@@ -288,10 +288,14 @@ async fn broken_lines_are_named_and_nothing_is_lost() {
         ("nonsense", "feed.jsonl, line 5: the line is not JSON"),
         ("{\"a\":1}", "line 5: the line is not a Debezium record"),
         (
-            r#"{"topic":"other.public.x","key":{},"value":null}"#,
-            "topic `other.public.x` does not begin with `shop.public.`",
+            r#"{"topic":"shop.public.Sale","key":{},"value":null}"#,
+            "topic `shop.public.Sale`: the mapping has `shop.public.sale`",
         ),
         (r#"{"topic":"shop.public.sale","key":{"nr":1},"value":null}"#, "the key lacks a column"),
+        (
+            r#"{"topic":"shop.public.sale","key":null,"value":{"op":"t","source":{"lsn":99,"txId":99}}}"#,
+            "table `sale` was truncated",
+        ),
         (
             r#"{"topic":"shop.public.sale","key":{"id":1},"value":{"op":"u","after":{"id":1},"source":{"lsn":99,"txId":99}}}"#,
             "column `note` of `sale` is not in the record",

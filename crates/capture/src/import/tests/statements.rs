@@ -4,7 +4,7 @@ use database::Engine;
 use rstest::rstest;
 use testkit::engines::TestPlace;
 
-use super::super::{Import, ledger};
+use super::super::{Import, anew, ledger};
 use crate::{erasure, mirror};
 
 #[rstest]
@@ -15,7 +15,7 @@ async fn every_statement_can_be_prepared(
     let place = TestPlace::on(engine).await;
     let database = Import::open_database(place.url()).await.unwrap();
     let statements = ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS);
-    for statement in statements.chain(&erasure::STATEMENTS) {
+    for statement in statements.chain(&erasure::STATEMENTS).chain(&anew::FORGET) {
         let prepared = database.prepare(statement).await;
         prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }

@@ -19,7 +19,7 @@ async fn an_import_stops_when_another_one_takes_over(
     let never = CancellationToken::new();
     let begun = Session::begin(&first, &NoProgress, &never).await.unwrap();
     second.run(std::slice::from_ref(&file), Options::default(), &NoProgress, &never).await.unwrap();
-    let options = Options { from_start: true };
+    let options = Options { from_start: true, ..Options::default() };
     let error = begun.run(&[file], options).await.unwrap_err();
     assert!(matches!(error, ImportError::Superseded { .. }), "{error}");
 }

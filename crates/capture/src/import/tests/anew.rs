@@ -1,0 +1,65 @@
+//! A mirror that is begun anew.
+
+use database::{Engine, Statement};
+use kernel::sync::LegacyReference;
+use rstest::rstest;
+use serde_json::json;
+
+use super::super::*;
+use super::harness::*;
+use super::shop::{MAPPING, Shop};
+use crate::erase;
+
+#[rstest]
+#[tokio::test]
+async fn a_mapping_with_other_tables_begins_anew(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::on(engine, MAPPING).await;
+    let shop = Shop::open();
+    let first = shop.import(&world).await;
+    assert_eq!(first.commands.imported, 2);
+    world.remap(&MAPPING.replace(
+        "[\"party\", \"state\", \"note\"]",
+        "[\"party\", \"state\", \"note\", \"secret\"]",
+    ));
+    let file = world.write("feed.jsonl", &shop.lines);
+    let refused = world.try_run(&[&file]).await.unwrap_err();
+    assert!(matches!(refused, ImportError::MirrorOutdated { .. }), "{refused}");
+    world.import().await.start_anew().await.unwrap();
+    let again = world.run(&[&file]).await;
+    assert_eq!(again.changes.applied, first.changes.applied);
+    assert_eq!((again.commands.unchanged, again.commands.imported), (2, 0));
+}
+
+#[rstest]
+#[tokio::test]
+async fn everything_is_forgotten_but_who_was_erased(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine, MAPPING).await;
+    let mut shop = Shop::open();
+    shop.begin().party(2, "Bob Durand").sale(9, "odd");
+    shop.import(&world).await;
+    let database = world.import().await.database;
+    let ada = LegacyReference { source: "shop".to_owned(), id: "1".to_owned() };
+    erase(&database, &world.key, "customers.SyncCustomer", &ada).await.unwrap();
+    world.import().await.start_anew().await.unwrap();
+    for table in Import::tables() {
+        let count =
+            Statement::Same(Box::leak(format!("SELECT count(*) FROM {table}").into_boxed_str()));
+        let mut reading = database.snapshot().await.unwrap();
+        let rows: i64 = reading.query(&count).scalar().await.unwrap();
+        reading.rollback().await.unwrap();
+        assert_eq!(rows > 0, table == "suppressed_row", "{table} has {rows} rows");
+    }
+    database.close().await;
+    shop.import(&world).await;
+    assert_eq!(
+        world.held("customers.SyncCustomer")["2"].clone().unwrap()["name"],
+        json!("Bob Durand")
+    );
+    let of_ada =
+        world.told("customers.SyncCustomer").into_iter().filter(|told| told.legacy.id == "1");
+    assert_eq!(of_ada.count(), 1, "Ada is told of before she was erased only");
+}

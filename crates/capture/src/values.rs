@@ -1,0 +1,264 @@
+//! What a column's JSON value is, and what the mapping's `types` make of it. No digit is lost, and
+//! no complaint quotes a value.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::mapping::ColumnType;
+use crate::numbers::{expanded, is_a_double, is_expanded, of_bytes, plain};
+
+/// What is wrong with a value.
+pub(crate) type Problem = Cow<'static, str>;
+
+/// What PostgreSQL's `infinity` becomes in the connector: days and microseconds.
+const INFINITE: [(i64, &str); 6] = [
+    (2_147_483_647, "infinity"),
+    (-2_147_483_648, "-infinity"),
+    (9_223_372_036_825_200_000, "infinity"),
+    (-9_223_372_036_832_400_000, "-infinity"),
+    (i64::MAX, "infinity"),
+    (i64::MIN, "-infinity"),
+];
+/// Microseconds and milliseconds so large are not days of PostgreSQL's infinity.
+const LARGEST_DAYS: i64 = 2_147_483_648;
+
+/// A JSON value. A number that no machine number holds stays text, so that no digit is lost.
+pub(crate) fn read(raw: &str) -> Result<Value, Problem> {
+    match raw.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => number(raw),
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(raw).map_err(|_| not_json(raw))?;
+            items.into_iter().map(|item| read(item.get())).collect()
+        }
+        Some(b'{') => {
+            let members: BTreeMap<String, &RawValue> =
+                serde_json::from_str(raw).map_err(|_| not_json(raw))?;
+            let members = members.into_iter().map(|(name, value)| Ok((name, read(value.get())?)));
+            Ok(Value::Object(members.collect::<Result<Map<_, _>, Problem>>()?))
+        }
+        _ => serde_json::from_str(raw).map_err(|_| not_json(raw)),
+    }
+}
+
+/// The only JSON that gets past the reader of lines and is no value: half of a surrogate pair.
+fn not_json(raw: &str) -> Problem {
+    let lower = raw.to_ascii_lowercase();
+    if ["\\ud8", "\\ud9", "\\uda", "\\udb", "\\udc", "\\udd", "\\ude", "\\udf"]
+        .iter()
+        .any(|half| lower.contains(half))
+    {
+        return "holds half of a surrogate pair (`\\ud800` to `\\udfff`), which is no character: \
+                correct it in the legacy, or leave the column out"
+            .into();
+    }
+    "is not JSON".into()
+}
+
+fn number(raw: &str) -> Result<Value, Problem> {
+    if raw.bytes().skip(1).all(|byte| byte.is_ascii_digit()) {
+        return Ok(match (raw.parse::<i64>(), raw.parse::<u64>()) {
+            (Ok(number), _) => Value::from(number),
+            (_, Ok(number)) => Value::from(number),
+            _ => Value::from(raw),
+        });
+    }
+    // Rust's own parser is exact to the last bit, serde_json's is not by default.
+    let read: f64 = raw.parse().map_err(|_| "is not a number")?;
+    if is_a_double(raw, read) {
+        return Ok(Value::from(read));
+    }
+    if !read.is_finite() || read == 0.0 {
+        return Err("is a number beyond a double: give it a type, such as `decimal`".into());
+    }
+    Ok(Value::from(raw))
+}
+
+/// What a value means by a type.
+pub(crate) fn typed(kind: Option<ColumnType>, raw: &str, value: Value) -> Result<Value, Problem> {
+    let Some(kind) = kind else { return Ok(value) };
+    match kind {
+        ColumnType::Decimal => decimal(raw, value),
+        ColumnType::Precise(scale) => precise(scale, value),
+        ColumnType::Date | ColumnType::Timestamp | ColumnType::TimestampMs => time(kind, value),
+    }
+}
+
+/// A JSON value by a type, also a number beyond a double where the type says what to make of it.
+pub(crate) fn read_typed(kind: Option<ColumnType>, raw: &str) -> Result<Value, Problem> {
+    let is_number = raw.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    if kind == Some(ColumnType::Decimal) && is_number {
+        return decimal(raw, Value::Null);
+    }
+    typed(kind, raw, read(raw)?)
+}
+
+/// A number or a text as decimal text.
+fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
+    match value {
+        Value::Null if raw == "null" => Ok(Value::Null),
+        Value::Null | Value::Number(_) => {
+            plain(raw).map(Value::from).ok_or_else(|| "is a number of too many digits".into())
+        }
+        Value::String(text) => {
+            if is_expanded(&text) {
+                return Ok(Value::String(text));
+            }
+            let known = text.trim_matches(' ');
+            if is_expanded(known) {
+                return Ok(Value::from(known));
+            }
+            if ["NaN", "Infinity", "-Infinity", "infinity", "-infinity"].contains(&known) {
+                return Ok(Value::from(known));
+            }
+            match expanded(known) {
+                Some(text) => Ok(Value::from(text)),
+                None => Err("is a text that is no decimal: set `decimal.handling.mode=string` in \
+                             the connector, or give its type as `{ precise = DECIMALS }` if the \
+                             text is base64"
+                    .into()),
+            }
+        }
+        Value::Object(members) => variable_scale(&members),
+        Value::Bool(_) | Value::Array(_) => Err(OTHER_TYPE.into()),
+    }
+}
+
+const OTHER_TYPE: &str = "has another type than the mapping's `types` says";
+
+/// `{"scale", "value"}`, as the connector writes a numeric without a fixed scale.
+fn variable_scale(members: &Map<String, Value>) -> Result<Value, Problem> {
+    let scale = members.get("scale").and_then(Value::as_i64);
+    let bytes = members.get("value").and_then(Value::as_str);
+    let read = scale.zip(bytes).and_then(|(scale, bytes)| of_bytes(bytes, scale));
+    read.map(Value::from).ok_or_else(|| {
+        "is an object that is no decimal: set `decimal.handling.mode=string` in the connector"
+            .into()
+    })
+}
+
+fn precise(scale: u32, value: Value) -> Result<Value, Problem> {
+    match value {
+        Value::Null => Ok(Value::Null),
+        Value::String(text) => {
+            of_bytes(&text, i64::from(scale)).map(Value::from).ok_or_else(|| {
+                "is not base64, as `precise` says: was `decimal.handling.mode` changed?".into()
+            })
+        }
+        Value::Object(members) => variable_scale(&members),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) => Err(OTHER_TYPE.into()),
+    }
+}
+
+/// A number of days, microseconds or milliseconds as a date or a time; a text stays.
+fn time(kind: ColumnType, value: Value) -> Result<Value, Problem> {
+    let number = match value {
+        Value::Null => return Ok(Value::Null),
+        Value::String(text) if text.parse::<i128>().is_err() => return Ok(Value::from(text)),
+        Value::String(_) => None,
+        Value::Number(number) => number.as_i64(),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(OTHER_TYPE.into()),
+    };
+    let days = kind == ColumnType::Date;
+    let infinite = number.and_then(|number| {
+        let reach = |value: i64| days == (value.unsigned_abs() <= LARGEST_DAYS.unsigned_abs());
+        INFINITE.iter().find(|(value, _)| *value == number && reach(*value))
+    });
+    if let Some((_, text)) = infinite {
+        return Ok(Value::from(*text));
+    }
+    let rfc3339 = |time: DateTime<_>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let (text, problem) = match kind {
+        ColumnType::Date => {
+            let epoch = NaiveDate::default();
+            let date = number.and_then(|days| match u64::try_from(days) {
+                Ok(days) => epoch.checked_add_days(Days::new(days)),
+                Err(_) => epoch.checked_sub_days(Days::new(days.unsigned_abs())),
+            });
+            (date.map(|date| date.to_string()), "is not a number of days")
+        }
+        ColumnType::Timestamp => {
+            let time = number.and_then(DateTime::from_timestamp_micros);
+            (time.map(rfc3339), "is not a number of microseconds")
+        }
+        _ => {
+            let time = number.and_then(DateTime::from_timestamp_millis);
+            (time.map(rfc3339), "is not a number of milliseconds")
+        }
+    };
+    text.map(Value::from).ok_or_else(|| problem.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use serde_json::json;
+
+    use super::*;
+
+    #[rstest]
+    #[case(ColumnType::Date, "20094", "2025-01-06")]
+    #[case(ColumnType::Date, "-1", "1969-12-31")]
+    #[case(ColumnType::Date, "2147483647", "infinity")]
+    #[case(ColumnType::Date, "-2147483648", "-infinity")]
+    #[case(ColumnType::Date, "\"infinity\"", "infinity")]
+    #[case(ColumnType::Timestamp, "1795226582116067", "2026-11-21T02:03:02.116067Z")]
+    #[case(ColumnType::Timestamp, "9223372036825200000", "infinity")]
+    #[case(ColumnType::TimestampMs, "-9223372036832400000", "-infinity")]
+    #[case(ColumnType::Timestamp, "\"-infinity\"", "-infinity")]
+    #[case(ColumnType::Timestamp, "2147483647", "1970-01-01T00:35:47.483647Z")]
+    #[case(ColumnType::Decimal, "30.700000000000003", "30.700000000000003")]
+    #[case(ColumnType::Decimal, "1200.0", "1200")]
+    #[case(ColumnType::Decimal, "12345678901234567.89", "12345678901234567.89")]
+    #[case(ColumnType::Decimal, "0.1234567890123456789012345678", "0.1234567890123456789012345678")]
+    #[case(ColumnType::Decimal, "\"79.9000\"", "79.9000")]
+    #[case(ColumnType::Decimal, "\"12.50  \"", "12.50")]
+    #[case(ColumnType::Decimal, "\"1.5E+3\"", "1500")]
+    #[case(ColumnType::Decimal, "\"NaN\"", "NaN")]
+    #[case(ColumnType::Decimal, "\"-Infinity\"", "-Infinity")]
+    #[case(ColumnType::Decimal, "{\"scale\":2,\"value\":\"BOI=\"}", "12.50")]
+    #[case(ColumnType::Precise(2), "\"BOI=\"", "12.50")]
+    #[case(ColumnType::Precise(2), "\"1234\"", "-26588.24")]
+    fn types_are_read_exactly(#[case] kind: ColumnType, #[case] raw: &str, #[case] read: &str) {
+        assert_eq!(read_typed(Some(kind), raw), Ok(json!(read)));
+        assert_eq!(read_typed(Some(kind), "null"), Ok(Value::Null));
+    }
+
+    #[rstest]
+    #[case(Some(ColumnType::Date), "true", "another type")]
+    #[case(Some(ColumnType::Date), "2000000000", "a number of days")]
+    #[case(Some(ColumnType::Timestamp), "1.5", "a number of microseconds")]
+    #[case(Some(ColumnType::Decimal), "\"BOI=\"", "decimal.handling.mode=string")]
+    #[case(Some(ColumnType::Decimal), "\"1,5\"", "decimal.handling.mode=string")]
+    #[case(Some(ColumnType::Decimal), "\"\"", "decimal.handling.mode=string")]
+    #[case(Some(ColumnType::Decimal), "{\"wert\":\"Ada\"}", "decimal.handling.mode=string")]
+    #[case(Some(ColumnType::Decimal), "1e999999", "too many digits")]
+    #[case(Some(ColumnType::Precise(2)), "\"12.50\"", "not base64")]
+    #[case(None, "1e999", "beyond a double")]
+    #[case(None, "[1, 1e999]", "beyond a double")]
+    #[case(None, "\"\\ud83d x\"", "half of a surrogate pair")]
+    #[case(None, "[\"\\ud83d x\"]", "half of a surrogate pair")]
+    fn what_cannot_be_read_is_said(
+        #[case] kind: Option<ColumnType>,
+        #[case] raw: &str,
+        #[case] said: &str,
+    ) {
+        let problem = read_typed(kind, raw).unwrap_err();
+        assert!(problem.contains(said) && !problem.contains("Ada"), "{problem}");
+    }
+
+    #[test]
+    fn a_number_that_no_machine_number_holds_stays_text() {
+        for raw in
+            ["123456789012345678901234567890", "12345678901234567.89", "-9.99999999999999999"]
+        {
+            assert_eq!(read(raw), Ok(json!(raw)));
+            assert_eq!(read(&format!("[{{\"a\":{raw}}}]")), Ok(json!([{ "a": raw }])));
+        }
+        assert_eq!(read("0.1"), Ok(json!(0.1)));
+        assert_eq!(read("18446744073709551615"), Ok(json!(u64::MAX)));
+    }
+}

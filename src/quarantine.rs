@@ -1,0 +1,342 @@
+//! `bascule quarantine`: imported aggregates that could not be understood, or that no module can
+//! take.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use capture::{Held, Import, NoProgress, QuarantineId, Quarantined};
+use clap::{Args, Subcommand};
+use database::Database;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{FAILED, Misused};
+use crate::compose::{self, System};
+use crate::configuration::Configuration;
+use crate::interruption::Interruption;
+use crate::registry::capture as mirroring;
+use crate::{import, output};
+
+/// Options of `bascule quarantine`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: QuarantineCommand,
+}
+
+/// What can be done with it.
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// List what is in quarantine
+    List {
+        /// Of one legacy system only, by its name in the mapping
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Of one kind of aggregate only, by its name in the mapping
+        #[arg(long, value_name = "NAME")]
+        aggregate: Option<String>,
+        /// One JSON object a line, for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one aggregate, why it is in quarantine, and the document that the mapping's program reads
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// One JSON object, for machines
+        #[arg(long)]
+        json: bool,
+        /// Show the document's values instead of hiding them: they may be personal
+        #[arg(long)]
+        personal: bool,
+    },
+    /// Assemble aggregates afresh from the mirror and send them. An import of the same legacy system
+    /// that runs meanwhile is stopped
+    Replay {
+        /// The kind of aggregate, by its name in the mapping
+        #[arg(requires = "key", conflicts_with = "all")]
+        aggregate: Option<String>,
+        /// Its key in the legacy
+        key: Option<String>,
+        /// The legacy system, by its name in the mapping, where there are several
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Everything in quarantine
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line, for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an aggregate up as it is: nothing is sent until its rows change again
+    Discard {
+        #[command(flatten)]
+        which: Which,
+        /// It cannot be undone
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Names one aggregate.
+#[derive(Debug, Args)]
+struct Which {
+    /// The kind of aggregate, by its name in the mapping
+    aggregate: String,
+    /// Its key in the legacy
+    key: String,
+    /// The legacy system, by its name in the mapping, where there are several
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+}
+
+/// How many are read at once.
+const PAGE: usize = 500;
+
+/// Carries out the command.
+pub async fn run(
+    configuration: &Configuration,
+    Arguments { command }: Arguments,
+) -> anyhow::Result<ExitCode> {
+    if let QuarantineCommand::Discard { yes: false, .. } = command {
+        let hint = "a discarded aggregate is sent only when its rows change again: say --yes if \
+                    that is what you want";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    if let QuarantineCommand::Replay { aggregate: None, all: false, .. } = command {
+        let hint = "name an aggregate and its key, as `bascule quarantine list` shows them, or say \
+                    --all";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    compose::expect_store(configuration).await?;
+    let mut system = compose::open(configuration).await?;
+    let done = carry_out(configuration, &mut system, command).await;
+    system.close().await;
+    done
+}
+
+async fn carry_out(
+    configuration: &Configuration,
+    system: &mut System,
+    command: QuarantineCommand,
+) -> anyhow::Result<ExitCode> {
+    let modules = &system.modules;
+    let mirror = modules.iter().find(|module| module.name == mirroring::NAME);
+    let mirror = mirror.context("the mirror is not open")?.database.clone();
+    match command {
+        QuarantineCommand::List { source, aggregate, json } => {
+            list(&mirror, source.as_deref(), aggregate.as_deref(), json).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        QuarantineCommand::Show { which, json, personal } => {
+            let id = locate(&mirror, which).await?;
+            let entry = Import::quarantined_one(&mirror, &id).await?;
+            let entry = entry.ok_or_else(|| not_there(&id))?;
+            let import = importer(configuration, system, &mirror, &id.source).await?;
+            show(&import, &entry, json, personal).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        QuarantineCommand::Discard { which, yes: _ } => {
+            let id = locate(&mirror, which).await?;
+            if !Import::discard_quarantined(&mirror, &id).await? {
+                return Err(not_there(&id));
+            }
+            let QuarantineId { source, aggregate, key } = &id;
+            output::line(format_args!("{aggregate} {key} of {source} is given up"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        QuarantineCommand::Replay { aggregate, key, source, all: _, json } => {
+            let sources = match &source {
+                Some(_) => vec![source_of(&mirror, source).await?],
+                None if aggregate.is_none() => Import::sources(&mirror).await?,
+                None => vec![source_of(&mirror, None).await?],
+            };
+            let one = aggregate.zip(key);
+            replay(configuration, system, &mirror, (sources, one), json).await
+        }
+    }
+}
+
+/// The legacy system that is meant: the one that is named, or the only one there is.
+async fn source_of(mirror: &Database, named: Option<String>) -> anyhow::Result<String> {
+    let known = Import::sources(mirror).await?;
+    let problem = match (named, &known[..]) {
+        (Some(named), _) if known.contains(&named) => return Ok(named),
+        (Some(named), []) => format!("nothing of `{named}` was imported here"),
+        (Some(named), _) => {
+            format!("nothing of `{named}` was imported here; there is {}", known.join(", "))
+        }
+        (None, [only]) => return Ok(only.clone()),
+        (None, []) => "nothing was imported here".to_owned(),
+        (None, _) => format!("name the legacy system with --source: {}", known.join(", ")),
+    };
+    Err(Misused(problem).into())
+}
+
+async fn locate(mirror: &Database, which: Which) -> anyhow::Result<QuarantineId> {
+    let Which { aggregate, key, source } = which;
+    Ok(QuarantineId { source: source_of(mirror, source).await?, aggregate, key })
+}
+
+fn not_there(id: &QuarantineId) -> anyhow::Error {
+    let QuarantineId { source, aggregate, key } = id;
+    anyhow::anyhow!("no {aggregate} {key} of {source} is in quarantine")
+}
+
+/// An import by the mapping that the source was last imported by.
+async fn importer(
+    configuration: &Configuration,
+    system: &System,
+    mirror: &Database,
+    source: &str,
+) -> anyhow::Result<Import> {
+    let mapping = Import::mapping_of(mirror, source).await?;
+    let mapping = mapping.with_context(|| format!("nothing of `{source}` was imported here"))?;
+    let key = mirroring::key(configuration).await?;
+    Ok(Import::new(Arc::new(mapping), mirror.clone(), key, &import::targets(system))?)
+}
+
+async fn list(
+    mirror: &Database,
+    source: Option<&str>,
+    aggregate: Option<&str>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let mut after = QuarantineId::default();
+    let mut any = false;
+    loop {
+        let page = Import::quarantined(mirror, source, aggregate, &after, PAGE).await?;
+        for one in &page {
+            any = true;
+            if as_json {
+                output::line(json!(one))?;
+            } else {
+                let Quarantined { source, aggregate, key, reason, since } = one;
+                let since = since.format("%Y-%m-%d %H:%M:%S");
+                output::line(format_args!("{source} {aggregate} {key}  {since}  {reason}"))?;
+            }
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = last.id(),
+            _ => break,
+        }
+    }
+    if !any && !as_json {
+        output::line("nothing is in quarantine")?;
+    }
+    Ok(())
+}
+
+async fn show(
+    import: &Import,
+    entry: &Quarantined,
+    as_json: bool,
+    personal: bool,
+) -> anyhow::Result<()> {
+    let id = entry.id();
+    let (document, state) = match import.held(&id).await? {
+        Some(Held::Document(value)) => {
+            (if personal { value } else { hidden(value) }, "is in the mirror".to_owned())
+        }
+        Some(Held::Deleted) => (Value::Null, "was deleted in the legacy".to_owned()),
+        Some(Held::Waiting(why)) => (Value::Null, why),
+        None => (Value::Null, "the mapping has no such aggregate any more".to_owned()),
+    };
+    if as_json {
+        let mut shown = json!(entry);
+        shown["id"] = json!(import.id_of(&id));
+        shown["state"] = state.into();
+        shown["document"] = document;
+        return output::line(shown);
+    }
+    let Quarantined { source, aggregate, key, reason, since } = entry;
+    output::line(format_args!("{aggregate} {key} of {source}"))?;
+    output::line(format_args!("since        {}", since.format("%Y-%m-%d %H:%M:%S")))?;
+    output::line(format_args!("reason       {reason}"))?;
+    if let Some(id) = import.id_of(&id) {
+        output::line(format_args!("id           {id}"))?;
+    }
+    output::line(format_args!("document     {state}"))?;
+    if !document.is_null() {
+        output::line(serde_json::to_string_pretty(&document)?)?;
+    }
+    Ok(())
+}
+
+/// A document with `"…"` in the place of every value.
+fn hidden(value: Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Array(items) => items.into_iter().map(hidden).collect(),
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (name, hidden(value))).collect()
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => "…".into(),
+    }
+}
+
+async fn replay(
+    configuration: &Configuration,
+    system: &mut System,
+    mirror: &Database,
+    (sources, one): (Vec<String>, Option<(String, String)>),
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    if let (Some((aggregate, key)), [source]) = (&one, &sources[..]) {
+        let (source, aggregate, key) = (source.clone(), aggregate.clone(), key.clone());
+        let id = QuarantineId { source, aggregate, key };
+        if Import::quarantined_one(mirror, &id).await?.is_none() {
+            return Err(not_there(&id));
+        }
+    }
+    // Nobody who was erased comes back.
+    let erasing = CancellationToken::new();
+    let (_, taking_out) = import::take_out_the_erased(system, &erasing).await?;
+    let interruption = Interruption::listen();
+    let mut failed = false;
+    for source in sources {
+        let one = one.clone().map(|(aggregate, key)| QuarantineId {
+            source: source.clone(),
+            aggregate,
+            key,
+        });
+        let import = importer(configuration, system, mirror, &source).await?;
+        let replayed = import.replay_quarantine(one.as_ref(), &NoProgress, interruption.token());
+        let summary = replayed.await.context("the replay stopped")?;
+        let left = match &one {
+            Some(one) => Import::quarantined_one(mirror, one).await?,
+            None => import.quarantine(1).await?.pop(),
+        };
+        failed |= left.is_some() || summary.cancelled;
+        if as_json {
+            output::line(serde_json::to_string(&summary)?)?;
+            continue;
+        }
+        match (&one, left) {
+            (Some(one), Some(left)) => output::line(format_args!(
+                "{} {} of {source}: still in quarantine: {}",
+                one.aggregate, one.key, left.reason
+            ))?,
+            (Some(one), None) => {
+                output::line(format_args!("{} {} of {source}: sent", one.aggregate, one.key))?;
+            }
+            (None, _) => output::line(format_args!(
+                "{source}: {} sent, {} still in quarantine",
+                summary.commands.sent - summary.commands.not_understood,
+                summary.quarantined
+            ))?,
+        }
+        if summary.unfinished_snapshot || summary.dirty > 0 {
+            output::notice(format_args!(
+                "{source}: {} aggregates wait for the rest of a snapshot or of a transaction: \
+                 import it first",
+                summary.dirty
+            ));
+            failed = true;
+        }
+    }
+    erasing.cancel();
+    taking_out.join_all().await;
+    Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
