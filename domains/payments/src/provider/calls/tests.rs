@@ -282,7 +282,7 @@ async fn what_waits_behind_own_work_waits_for_its_turn() {
     assert!(poll!(&mut first).is_pending());
     assert_eq!(calls.waiting_since(), None, "it has its turn, however long it takes");
 
-    let before = Utc::now();
+    let before = calls.clock.now();
     let second = charge(&calls);
     tokio::pin!(second);
     assert!(poll!(&mut second).is_pending());
@@ -290,7 +290,7 @@ async fn what_waits_behind_own_work_waits_for_its_turn() {
     assert_eq!(calls.waiting_since(), None, "the first one waits for somebody outside");
     provider.at_work.store(true, Ordering::SeqCst);
     let since = calls.waiting_since().unwrap();
-    assert!((before..=Utc::now()).contains(&since), "{since}");
+    assert!((before..=calls.clock.now()).contains(&since), "{since}");
 
     drop(third);
     provider.done.add_permits(1);
