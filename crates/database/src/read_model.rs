@@ -39,6 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEARLY_THERE: Duration = Duration::from_millis(500);
 /// How often a fresh fold follows a log that grows as fast, before it stops for the rest.
 const FOLLOWED: u32 = 10;
+/// What a rebuild takes the lease for.
+const REBUILD: &str = "rebuild";
 /// How often a rebuild begins its end again because another took the lease meanwhile.
 const TAKE_OVERS: u32 = 5;
 
@@ -303,7 +305,7 @@ impl ReadModel {
         report: Report<'_>,
         cancel: &CancellationToken,
     ) -> Result<Rebuilt, ReadModelError> {
-        let workplace = self.workplace("rebuild").await?;
+        let workplace = self.workplace(REBUILD).await?;
         let rebuilt = tokio::select! {
             rebuilt = self.rebuild_in(&workplace.scratch, report, cancel) => rebuilt,
             error = workplace.keep() => Err(error),
@@ -326,7 +328,8 @@ impl ReadModel {
         let mut attempt = 1;
         loop {
             self.follow(scratch, Upto::Head, report, cancel).await?;
-            let (owner, ttl) = (self.owner("rebuild"), self.environment.runtime.lease_ttl);
+            self.let_another_rebuild_end(&subscription, cancel).await?;
+            let (owner, ttl) = (self.owner(REBUILD), self.environment.runtime.lease_ttl);
             let lease = self.database.seize(&subscription, &owner, ttl).await?;
             match self.take_over(scratch, &lease, report, cancel).await {
                 Ok(rebuilt) => return Ok(rebuilt),
@@ -340,6 +343,27 @@ impl ReadModel {
                     self.database.release(&lease).await?;
                     return Err(error);
                 }
+            }
+        }
+    }
+
+    /// Waits while another rebuild has the lease, until it ends or its lease expires: taking it from each
+    /// other, neither would come to its end.
+    async fn let_another_rebuild_end(
+        &self,
+        subscription: &str,
+        cancel: &CancellationToken,
+    ) -> Result<(), ReadModelError> {
+        let rebuilds = format!("({REBUILD})");
+        loop {
+            let status = self.database.status(subscription).await?;
+            let lease = status.and_then(|status| status.lease).filter(|lease| !lease.expired);
+            if !lease.is_some_and(|lease| lease.owner.ends_with(&rebuilds)) {
+                return Ok(());
+            }
+            let waiting = tokio::time::sleep(LOOK_EVERY);
+            if cancel.run_until_cancelled(waiting).await.is_none() {
+                return Err(self.cancelled());
             }
         }
     }
