@@ -118,7 +118,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Fills a mirror from files. Nothing is assembled and nobody is told anything.
+    /// Fills a mirror from files. No document is assembled and no command is sent.
     pub async fn fill(
         mapping: Arc<Mapping>,
         database: Database,

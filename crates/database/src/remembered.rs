@@ -2,9 +2,9 @@
 //!
 //! What derives from the log is committed without waiting for the disk, and a standby may lag: after a
 //! crash of the server, or a failover, rows and checkpoints are as they were before, while the process
-//! goes on. Whoever believed it to know how far the rows are would take what is missing for what is not
-//! there. So every new connection compares the checkpoints that are known to be stored with those that
-//! it finds, before anything is read by it: connections to the server as it was are gone by then.
+//! goes on. A caller that relies on the position in memory would take a missing row for a row that does
+//! not exist. Therefore every new connection compares the checkpoints that are known to be stored with
+//! those in the database, before anything is read through it. Older connections end with the server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -111,7 +111,7 @@ impl Remembered {
                 subscription,
                 stored = known.stored,
                 found = position,
-                "the tables are as they were before, as after a crash of their database: what is missing is made again"
+                "the checkpoint is behind where it was stored: the database lost its last commits, or the subscription was rebuilt; what is missing is made again from the log"
             );
             known.stored = position;
             if let Some(believed) = &known.believed {

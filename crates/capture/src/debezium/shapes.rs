@@ -69,7 +69,7 @@ pub(super) fn of(line: &str) -> Option<String> {
     None
 }
 
-/// What a line is that is no JSON.
+/// Names the format of a line that is not JSON.
 pub(super) fn not_json(line: &str) -> Option<String> {
     if line.ends_with("\"value\":}") || line.ends_with("\"value\":NULL}") {
         return Some(format!(

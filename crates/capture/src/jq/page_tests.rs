@@ -50,7 +50,7 @@ fn the_examples_of_the_page_give_what_it_says() {
                 }
                 (Ok(found), None) => {
                     let expected: Value = serde_json::from_str(result)
-                        .unwrap_or_else(|_| panic!("line {line}: {result} is no JSON"));
+                        .unwrap_or_else(|_| panic!("line {line}: {result} is not JSON"));
                     assert_eq!(found, expected, "line {line}: {program}");
                 }
                 (found, _) => panic!("line {line}: {program}: {found:?}"),

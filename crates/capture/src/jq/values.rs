@@ -51,7 +51,7 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
             Some(number) => Value::from(number as i64),
             None => {
                 let text = number.to_string();
-                let read = text.parse::<f64>().map_err(|_| "holds no JSON number")?;
+                let read = text.parse::<f64>().map_err(|_| "is not a JSON number")?;
                 if let Ok(whole) = text.parse::<u64>() {
                     return Ok(Value::from(whole));
                 }

@@ -4,7 +4,7 @@
 use super::file::AggregateFile;
 use super::{AggregateId, Mapping, TableId};
 
-/// The command that a person is told by. Whoever is erased was told by it.
+/// The command that imports a person. Only persons that were imported by it can be erased.
 pub(crate) const PERSON: &str = "customers.SyncCustomer";
 
 /// What is wrong with the ids of an aggregate, next to those before it.

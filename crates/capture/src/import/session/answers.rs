@@ -70,7 +70,7 @@ impl Session<'_> {
             Stated::Absent(reason) => LegacyState::Absent { reason: reason.clone() },
             Stated::Present(text) => {
                 LegacyState::Present(serde_json::from_str(text).map_err(|_| {
-                    let reason = "a state in the outbox is no JSON".to_owned();
+                    let reason = "a state in the outbox is not JSON".to_owned();
                     DatabaseError::Damaged { column: "state".to_owned(), reason }
                 })?)
             }

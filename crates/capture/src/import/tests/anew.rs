@@ -61,5 +61,5 @@ async fn everything_is_forgotten_but_who_was_erased(
     );
     let of_ada =
         world.told("customers.SyncCustomer").into_iter().filter(|told| told.legacy.id == "1");
-    assert_eq!(of_ada.count(), 1, "Ada is told of before she was erased only");
+    assert_eq!(of_ada.count(), 1, "one command for Ada, sent before she was erased");
 }

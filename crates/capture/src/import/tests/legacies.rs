@@ -74,7 +74,7 @@ async fn rows_after_the_last_of_a_snapshot_belong_to_it(
     assert_eq!((summary.dirty, summary.unfinished_snapshot), (0, false));
     assert_eq!(names(&world), json!({ "7": "A", "8": "B", "9": "D" }));
     assert_eq!(order(&world, "1")["lines"].as_array().unwrap().len(), 1);
-    // Each is told once, whole.
+    // One command is sent for each, with the whole state.
     assert_eq!(world.told(ORDER).len(), 1);
 }
 

@@ -160,7 +160,7 @@ async fn a_guest_is_erased_and_the_order_goes_on(
     assert_eq!(order["lines"], json!([{"remark": null, "qty": 3}, {"remark": null, "qty": 4}]));
     let invoice = world.held("billing.SyncInvoice")["sale-invoice/2"].clone().unwrap();
     assert_eq!(invoice["total"], json!(25));
-    // Of the guest nobody is told anything more; whoever has an account is untouched.
+    // No command is sent for the guest any more; customers with an account are untouched.
     let of_guest = world.told(CUSTOMER).into_iter().filter(|told| told.legacy.id == "guest/2");
     assert_eq!(of_guest.count(), usize::from(mirror_is_there));
     let other = world.held("orders.SyncOrder")["1"].clone().unwrap();
