@@ -75,6 +75,10 @@ fn personal_columns_that_no_erasure_could_reach_are_refused() {
     let output = import(&data, &in_data("french.toml"), &in_data("french.jsonl"), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains("tables.COMMANDES: `personal` columns"), "{output:?}");
+    let mut check = data.bascule();
+    let output = check.args(["mapping", "check"]).arg(in_data("french.toml")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("tables.COMMANDES: `personal` columns"), "{output:?}");
 }
 
 /// The most memory, in MiB, that an import of this feed takes.

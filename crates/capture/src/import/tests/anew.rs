@@ -63,3 +63,35 @@ async fn everything_is_forgotten_but_who_was_erased(
         world.told("customers.SyncCustomer").into_iter().filter(|told| told.legacy.id == "1");
     assert_eq!(of_ada.count(), 1, "one command for Ada, sent before she was erased");
 }
+
+/// An earlier release counted more into the fingerprint of a mirror, such as which columns may be
+/// missing.
+#[rstest]
+#[case(MAPPING, true)]
+#[case(&MAPPING.replacen("line = { keep", "line = { types = { id = \"decimal\" }, keep", 1).replace("types = { qty = \"decimal\" }", "optional = []"), false)]
+#[tokio::test]
+async fn a_mirror_of_an_earlier_release_stays_valid_unless_its_keys_are_made_otherwise(
+    #[case] mapping: &str,
+    #[case] stays: bool,
+) {
+    let world = World::new(mapping).await;
+    let mut shop = Shop::open();
+    shop.import(&world).await;
+    let database = world.import().await.database;
+    let earlier =
+        Statement::Same("UPDATE capture_source SET mirror_fingerprint = 'of an earlier release'");
+    let mut writing = database.begin().await.unwrap();
+    writing.query(&earlier).execute().await.unwrap();
+    writing.commit().await.unwrap();
+    database.close().await;
+    shop.begin().sale(1, "paid");
+    let file = world.write("feed.jsonl", &shop.lines);
+    let outcome = world.try_run(&[&file]).await;
+    if stays {
+        assert_eq!(outcome.unwrap().commands.revised, 1);
+    } else {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, ImportError::MirrorOutdated { .. }), "{error}");
+        assert!(error.to_string().contains("--fresh"), "{error}");
+    }
+}

@@ -183,3 +183,76 @@ async fn an_account_of_the_same_key_as_a_guest_is_another_person() {
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds("Zoé Hôte") && !holds("Bob Durand"));
 }
+
+/// The same by keys of two columns: shop 2 has a sale of the same number.
+#[rstest]
+#[tokio::test]
+async fn a_guest_is_erased_along_rows_that_are_joined_by_several_columns(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mapping = r#"
+version = 1
+source = "shop"
+tables_from = "shop.public."
+[tables]
+sale = { key = ["shop", "id"], keep = ["place", "guest_name"], personal = ["guest_name"] }
+place = { key = ["shop", "id"], keep = ["street"], personal = ["street"] }
+line = { keep = ["shop", "sale", "remark"], personal = ["remark"] }
+[aggregates.guest]
+root = "sale"
+command = "customers.SyncCustomer"
+ids = "guest"
+[aggregates.guest.jq]
+program = '{name: .guest_name}'
+[aggregates.order]
+root = "sale"
+command = "orders.SyncOrder"
+[aggregates.order.rows]
+"place" = { one = "place", ref = ["shop", "place"] }
+"lines" = { many = "line", fk = ["shop", "sale"] }
+[aggregates.order.jq]
+program = '{street: .place.street, remarks: [.lines[].remark]}'
+"#;
+    let world = World::on(engine, mapping).await;
+    let mut lines = Vec::new();
+    for (position, shop) in ["north", "south"].into_iter().enumerate() {
+        for (table, key, row) in [
+            ("place", json!({"shop": shop, "id": 7}), json!({"street": format!("{shop} street")})),
+            (
+                "sale",
+                json!({"shop": shop, "id": 1}),
+                json!({"place": 7, "guest_name": format!("Zoé of the {shop}")}),
+            ),
+            (
+                "line",
+                json!({"id": position}),
+                json!({"shop": shop, "sale": 1, "remark": format!("left {shop} gate")}),
+            ),
+        ] {
+            let (mut after, key) = (row, key);
+            after.as_object_mut().unwrap().extend(key.as_object().unwrap().clone());
+            let source =
+                json!({"lsn": lines.len() + 1, "txId": 1, "snapshot": "false", "ts_ms": 1});
+            let value = json!({"op": "c", "before": null, "after": after, "source": source});
+            let record =
+                json!({"topic": format!("shop.public.{table}"), "key": key, "value": value});
+            lines.push(record.to_string());
+        }
+    }
+    let file = world.write("feed.jsonl", &lines);
+    let summary = world.run(&[&file]).await;
+    assert_eq!((summary.quarantined, summary.commands.imported), (0, 4));
+    let database = world.import().await.database;
+    let guest =
+        LegacyReference { source: "shop".to_owned(), id: "guest/[\"north\",\"1\"]".to_owned() };
+    erase(&database, &world.key, CUSTOMER, &guest).await.unwrap();
+    database.close().await;
+    let bytes = world.stored().await;
+    let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    for text in ["Zoé of the north", "north street", "left north gate"] {
+        assert!(!holds(text), "{text} is in the mirror");
+    }
+    for text in ["Zoé of the south", "south street", "left south gate"] {
+        assert!(holds(text), "{text} went, too");
+    }
+}
