@@ -26,10 +26,13 @@ pub(crate) type Named = (LinkId, String);
 /// An aggregate and the key of its root row.
 pub(crate) type Root = (AggregateId, String);
 
-/// How many rows and links stay in memory between transactions.
-const KEPT: usize = 50_000;
-/// How many bytes of rows do, about: in memory they take several times as much.
-const KEPT_BYTES: usize = 16 << 20;
+/// How many bytes of rows stay in memory between transactions.
+const KEPT_ROWS: usize = 24 << 20;
+/// How many bytes of links do.
+const KEPT_LINKS: usize = 8 << 20;
+/// What a link to one key takes beside the keys of the rows that name it, and what each of those
+/// takes.
+const LINK: (usize, usize) = (320, 64);
 
 /// What was done with changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -115,7 +115,17 @@ pub(crate) enum Merged {
     Behind,
 }
 
+/// What a row takes in memory beside its columns, in bytes.
+pub(super) const BARE: usize = 256;
+/// What a column takes beside its name and its value.
+const COLUMN: usize = 128;
+
 impl Row {
+    /// About how many bytes it takes in memory. Of short rows most is the map that they are.
+    pub(super) fn in_memory(&self) -> usize {
+        BARE + self.size + self.image.as_ref().map_or(0, |image| image.len() * COLUMN)
+    }
+
     /// A column whose value is not known.
     pub(crate) fn unknown(&self) -> Option<&str> {
         self.carried.iter().find(|(_, from)| from.is_none()).map(|(column, _)| column.as_str())

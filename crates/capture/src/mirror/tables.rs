@@ -9,7 +9,7 @@ use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 
 use super::row::{Row, weight};
-use super::{KEPT, KEPT_BYTES, Mirror, Named, RowId};
+use super::{KEPT_LINKS, KEPT_ROWS, LINK, Mirror, Named, RowId, row};
 use crate::mapping::{LinkId, TableId};
 use crate::mask::Image;
 
@@ -168,11 +168,13 @@ impl Mirror {
         write(transaction, &mapping.source, &WRITE_ROWS, &rows).await?;
         write(transaction, &mapping.source, &REMOVE_LINKS, &removed).await?;
         write(transaction, &mapping.source, &ADD_LINKS, &added).await?;
-        let bytes = self.rows.values().flatten().map(|row| row.size).sum::<usize>();
-        if self.rows.len() > KEPT || bytes > KEPT_BYTES {
+        let rows =
+            self.rows.values().map(|row| row.as_ref().map_or(row::BARE, |row| row.in_memory()));
+        if rows.sum::<usize>() > KEPT_ROWS {
             self.rows.clear();
         }
-        if self.links.values().map(|keys| 1 + keys.len()).sum::<usize>() > KEPT {
+        let links = self.links.values().map(|keys| LINK.0 + keys.len() * LINK.1);
+        if links.sum::<usize>() > KEPT_LINKS {
             self.links.clear();
         }
         Ok(())
