@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use capture::{Import, Mapping, Options, Progress, Snapshot, Summary};
@@ -25,6 +25,12 @@ use crate::{compose, output};
 const BYTES: Unit = Unit {
     template: "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left",
     told: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
+};
+
+/// Aggregates that are assembled and told.
+const AGGREGATES: Unit = Unit {
+    template: "{prefix} {bar:30} {human_pos}/{human_len} aggregates  {per_sec}  {eta} left",
+    told: |bar, done, total| format!("{done} of {total} aggregates, {:.0}/s", bar.per_sec()),
 };
 
 /// How much of the quarantine is told after an import.
@@ -59,7 +65,8 @@ pub struct Arguments {
     #[arg(long)]
     allow_older: bool,
     /// Forget the mirror of this source and begin anew, as for a mapping that is being drafted; all
-    /// files are needed again, and what was imported stays
+    /// files are needed again, what was imported stays, and aggregates are told as they are at the
+    /// end of the files
     #[arg(long, conflicts_with = "from_start")]
     fresh: bool,
     /// Print the summary as one JSON object, for machines
@@ -92,17 +99,19 @@ pub async fn import(
     let import = Import::new(Arc::new(mapping), mirror.clone(), key, &targets)?;
 
     let interruption = Interruption::listen();
-    let progress = Bar(Meter::new("importing", BYTES));
+    let progress = Bar::begin();
     let options = Options {
         from_start: arguments.from_start,
         snapshot_complete: arguments.snapshot_complete,
         allow_older: arguments.allow_older,
+        // What a state was on the way was told by the import before.
+        only_latest: arguments.fresh,
     };
     if arguments.fresh {
         import.start_anew().await?;
     }
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
-    progress.0.finish();
+    progress.finish();
     let quarantine = match &outcome {
         Ok(summary) if summary.quarantined > 0 => import.quarantine(TOLD).await?,
         _ => Vec::new(),
@@ -165,10 +174,17 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
             output::line(format_args!("{} is empty", file.display()))?;
         }
         if !files.iter().all(|file| empty(&file)) {
-            let why = if summary.dirty == 0 && !summary.unfinished_snapshot {
-                ": it was imported before"
-            } else {
-                " in these files"
+            let why = match summary {
+                Summary { dirty: 0, unfinished_snapshot: false, commands, .. }
+                    if commands.sent == 0 =>
+                {
+                    ": it was imported before"
+                }
+                Summary { dirty: 0, unfinished_snapshot: false, .. } => {
+                    " in these files; something else was said of aggregates known before, because \
+                     the mapping changed or a command had waited"
+                }
+                _ => " in these files",
             };
             output::line(format_args!("Nothing new of {source}{why}"))?;
         }
@@ -201,9 +217,14 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     }
     for ignored in &summary.ignored {
         output::line(format_args!(
-            "  ignored: {} {} ({})",
+            "  ignored so far: {} {} ({})",
             ignored.roots, ignored.aggregate, ignored.reason
         ))?;
+    }
+    if summary.no_snapshot {
+        output::line(
+            "  no record is of a snapshot: rows that were there before these changes are missing",
+        )?;
     }
     if changes.behind > 0 {
         output::line(format_args!(
@@ -239,13 +260,41 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows how far an import is.
-struct Bar(Meter);
+/// Shows how far an import is: of the files, or of the aggregates when those take longer.
+struct Bar(Mutex<(bool, Meter)>);
+
+impl Bar {
+    fn begin() -> Self {
+        Self(Mutex::new((false, Self::meter(false))))
+    }
+
+    fn meter(assembles: bool) -> Meter {
+        if assembles {
+            Meter::new("assembling", AGGREGATES)
+        } else {
+            Meter::new("importing", BYTES)
+        }
+    }
+
+    fn finish(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).1.finish();
+    }
+}
 
 impl Progress for Bar {
     fn update(&self, snapshot: &Snapshot) {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let assembles = snapshot.aggregates.is_some();
+        if shown.0 != assembles {
+            shown.1.finish();
+            *shown = (assembles, Self::meter(assembles));
+        }
+        if let Some((done, all)) = snapshot.aggregates {
+            shown.1.update(done, all, String::new());
+            return;
+        }
         let rate = snapshot.changes as f64 / snapshot.elapsed_seconds.max(0.001);
         let message = format!("{} changes ({rate:.0}/s)", snapshot.changes);
-        self.0.update(snapshot.bytes_read, snapshot.bytes_total, message);
+        shown.1.update(snapshot.bytes_read, snapshot.bytes_total, message);
     }
 }

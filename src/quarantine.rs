@@ -1,11 +1,12 @@
 //! `bascule quarantine`: imported aggregates that could not be understood, or that no module can
 //! take.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use capture::{Held, Import, NoProgress, QuarantineId, Quarantined};
+use capture::{Held, Import, Mapping, NoProgress, QuarantineId, Quarantined};
 use clap::{Args, Subcommand};
 use database::Database;
 use serde_json::{Value, json};
@@ -126,6 +127,10 @@ async fn carry_out(
     let mirror = mirror.context("the mirror is not open")?.database.clone();
     match command {
         QuarantineCommand::List { source, aggregate, json } => {
+            let source = match source {
+                Some(_) => Some(source_of(&mirror, source).await?),
+                None => None,
+            };
             list(&mirror, source.as_deref(), aggregate.as_deref(), json).await?;
             Ok(ExitCode::SUCCESS)
         }
@@ -222,10 +227,37 @@ async fn list(
             _ => break,
         }
     }
-    if !any && !as_json {
-        output::line("nothing is in quarantine")?;
+    if !any {
+        if let Some(aggregate) = aggregate {
+            expect_aggregate(mirror, source, aggregate).await?;
+        }
+        if !as_json {
+            output::line("nothing is in quarantine")?;
+        }
     }
     Ok(())
+}
+
+/// Fails if no mapping that was imported by has an aggregate of this name.
+async fn expect_aggregate(
+    mirror: &Database,
+    source: Option<&str>,
+    aggregate: &str,
+) -> anyhow::Result<()> {
+    let sources = match source {
+        Some(source) => vec![source.to_owned()],
+        None => Import::sources(mirror).await?,
+    };
+    let mut known = BTreeSet::new();
+    for source in &sources {
+        let mapping = Import::mapping_of(mirror, source).await?;
+        known.extend(mapping.iter().flat_map(Mapping::aggregates).map(|(name, _)| name.to_owned()));
+    }
+    if known.is_empty() || known.contains(aggregate) {
+        return Ok(());
+    }
+    let known = Vec::from_iter(known).join(", ");
+    Err(Misused(format!("no mapping has an aggregate `{aggregate}`; there are {known}")).into())
 }
 
 async fn show(

@@ -3,6 +3,7 @@
 //!
 //! Imported facts trigger no policy: `…Imported` and `…Revised` are for projections only.
 
+mod codes;
 mod entrance;
 mod reading;
 mod stated;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::execution::Cause;
 
+pub use codes::{Coded, country, currency};
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
 pub use reading::understand;
 pub use stated::{PERSONAL, StatedCommand};

@@ -131,6 +131,8 @@ fn what_is_not_in_quarantine_is_said() {
         (&["show", "customer", "7"][..], 1, "no customer 7 of mini is in quarantine"),
         (&["replay", "customer", "7"], 1, "no customer 7 of mini is in quarantine"),
         (&["show", "customer", "7", "--source", "other"], 2, "there is mini"),
+        (&["list", "--source", "other"], 2, "there is mini"),
+        (&["list", "--aggregate", "costumer"], 2, "no mapping has an aggregate `costumer`"),
     ] {
         let mut all = vec!["quarantine"];
         all.extend_from_slice(arguments);

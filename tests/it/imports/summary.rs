@@ -50,6 +50,25 @@ fn every_count_is_told() {
 }
 
 #[test]
+fn changes_without_a_snapshot_are_told() {
+    let data = Data::new();
+    let mapping = in_data("mini.toml");
+    let mut feed = Feed::default();
+    feed.put("client", 1, json!({ "nom": "first" }));
+    let file = feed.write(&data, "feed.jsonl");
+    let said = "no record is of a snapshot";
+    let output = import(&data, &mapping, &file, &[]);
+    assert!(text(&output.stdout).contains(said), "{output:?}");
+    // The mirror has rows by now.
+    feed.put("client", 2, json!({ "nom": "second" }));
+    let done = summary(&import(&data, &mapping, &feed.write(&data, "more.jsonl"), &["--json"]), 0);
+    assert_eq!(done["no_snapshot"], false);
+    let data = Data::new();
+    let output = import(&data, &mapping, &in_data("last-is-not-the-last.jsonl"), &[]);
+    assert!(!text(&output.stdout).contains(said), "{output:?}");
+}
+
+#[test]
 fn files_that_hold_nothing_or_cannot_be_read_twice_are_told() {
     let data = Data::new();
     let mapping = in_data("mini.toml");

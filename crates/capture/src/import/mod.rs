@@ -154,6 +154,8 @@ pub struct Options {
     pub snapshot_complete: bool,
     /// Take a change whose position is lower for older, though it happened later.
     pub allow_older: bool,
+    /// Tell what the aggregates are at the end of the files, not what they were on the way there.
+    pub only_latest: bool,
 }
 
 /// Imports files of changes of one legacy system.

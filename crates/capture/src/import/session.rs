@@ -119,6 +119,8 @@ pub(super) struct Session<'i> {
     /// The files' ids in the ledger, and how they begin.
     files: Vec<(i64, Beginning)>,
     paths: Vec<PathBuf>,
+    /// Whether aggregates are told at the end of the files only.
+    only_latest: bool,
     /// Why nothing more is taken in.
     stopped: Option<ImportError>,
     summary: Summary,
@@ -174,6 +176,7 @@ impl<'i> Session<'i> {
             next_seq,
             files: Vec::new(),
             paths: Vec::new(),
+            only_latest: false,
             stopped: None,
             summary,
             snapshot: Snapshot::default(),
@@ -187,7 +190,9 @@ impl<'i> Session<'i> {
         options: Options,
     ) -> Result<Summary, ImportError> {
         self.mirror = self.mirror.allowing_older(options.allow_older);
+        self.only_latest = options.only_latest;
         self.paths = files.to_vec();
+        let was_empty = !self.ledger.has_rows(&self.import.database).await?;
         let places = self.recognise(files, options).await?;
         self.redeliver().await?;
         if !self.state.spilled {
@@ -212,6 +217,8 @@ impl<'i> Session<'i> {
             self.report();
         }
         self.settle().await?;
+        let changes = &self.summary.changes;
+        self.summary.no_snapshot = was_empty && changes.applied > 0 && changes.snapshot == 0;
         if let Some(error) = self.stopped.take() {
             return Err(error);
         }
@@ -224,7 +231,9 @@ impl<'i> Session<'i> {
         }
         let complete = !self.cancel.is_cancelled() && !self.state.cursor.in_snapshot;
         if complete {
+            self.state.spilled &= !self.only_latest;
             self.drain(true).await?;
+            self.open(&self.state).await?.commit().await?;
         }
         self.finish().await
     }
@@ -305,7 +314,8 @@ impl<'i> Session<'i> {
             self.state.last_mark += 1;
             let (mark, occurred_ms) = (self.state.last_mark, segment.timestamp_ms);
             turn.read_to.extend(segment.read_to);
-            self.state.spilled |= !segment.ended || roots.len() > self.import.sizes.page;
+            self.state.spilled |=
+                self.only_latest || !segment.ended || roots.len() > self.import.sizes.page;
             if self.state.spilled {
                 for root in &roots {
                     turn.wait(root.clone(), mark, occurred_ms);
@@ -316,6 +326,9 @@ impl<'i> Session<'i> {
                 continue;
             }
             self.summary.transactions += 1;
+            if self.only_latest {
+                continue;
+            }
             if self.state.spilled {
                 self.state.spilled = false;
                 drain = true;
@@ -360,6 +373,7 @@ impl<'i> Session<'i> {
     async fn drain(&mut self, last: bool) -> Result<(), ImportError> {
         self.settle().await?;
         let mapping = self.import.mapping.clone();
+        let (mut done, all) = (0, self.ledger.dirty_count(&self.import.database).await?);
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {
             let mut after = String::new();
             while !self.cancel.is_cancelled() {
@@ -381,9 +395,12 @@ impl<'i> Session<'i> {
                 });
                 let turn = Turn { work: work.collect(), last, ..Turn::default() };
                 self.close(reading, turn).await?;
+                done += (end + 1) as u64;
+                self.snapshot.aggregates = Some((done, all.max(done)));
                 self.report();
             }
         }
+        self.snapshot.aggregates = None;
         self.settle().await
     }
 

@@ -58,6 +58,9 @@ pub struct Summary {
     /// Commands made, but not answered yet: after an interruption, or because the mapping no longer
     /// has their aggregate.
     pub waiting: u64,
+    /// The mirror was empty and no record is of a snapshot: rows that did not change since the
+    /// first of these records are missing, and aggregates were assembled without them.
+    pub no_snapshot: bool,
     /// The input ended within a snapshot: import the rest of it.
     pub unfinished_snapshot: bool,
     /// The run was interrupted.
@@ -79,6 +82,9 @@ pub struct Snapshot {
     pub changes: u64,
     /// Commands sent.
     pub commands: u64,
+    /// While many aggregates are assembled and told, such as those of a snapshot: how many are done,
+    /// of how many.
+    pub aggregates: Option<(u64, u64)>,
     /// Seconds since the import began.
     pub elapsed_seconds: f64,
 }

@@ -43,8 +43,9 @@ pub struct LegacyInvoice {
     /// Day of issue.
     #[schemars(example = &"2008-07-15")]
     pub date: Patch<NaiveDate>,
-    /// ISO 4217 code.
-    #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
+    /// ISO 4217 code, in capital letters.
+    #[serde(deserialize_with = "kernel::sync::currency")]
+    #[schemars(with = "String", regex(pattern = "^[A-Z]{3}$"), extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
     /// Who is to pay: the `uid` of the customer's root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]

@@ -41,8 +41,9 @@ pub struct LegacyOrder {
     /// Who ordered: the `uid` of the customer's root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub customer_id: Patch<Uuid>,
-    /// ISO 4217 code.
-    #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
+    /// ISO 4217 code, in capital letters.
+    #[serde(deserialize_with = "kernel::sync::currency")]
+    #[schemars(with = "String", regex(pattern = "^[A-Z]{3}$"), extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
     /// What was ordered.
     pub lines: Patch<Vec<LegacyLine>>,

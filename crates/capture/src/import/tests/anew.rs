@@ -4,6 +4,7 @@ use database::{Engine, Statement};
 use kernel::sync::LegacyReference;
 use rstest::rstest;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::super::*;
 use super::harness::*;
@@ -62,6 +63,40 @@ async fn everything_is_forgotten_but_who_was_erased(
     let of_ada =
         world.told("customers.SyncCustomer").into_iter().filter(|told| told.legacy.id == "1");
     assert_eq!(of_ada.count(), 1, "one command for Ada, sent before she was erased");
+}
+
+/// What the legacy said on the way was told by the import before: saying it again would undo, one
+/// after the other, what came of it.
+#[rstest]
+#[tokio::test]
+async fn what_is_imported_anew_is_told_as_it_is_at_the_end(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine, MAPPING).await;
+    let mut shop = Shop::open();
+    for state in ["paid", "shipped", "cancelled"] {
+        shop.begin().sale(1, state);
+    }
+    shop.begin().sale(2, "open").line(2, 2, 1.0);
+    shop.begin().delete("sale", 2);
+    let first = shop.import(&world).await;
+    assert!(first.commands.revised >= 3, "{first:?}");
+    let before = world.told("orders.SyncOrder").len();
+    let file = world.write("feed.jsonl", &shop.lines);
+    let import = world.import().await;
+    import.start_anew().await.unwrap();
+    let options = Options { only_latest: true, ..Options::default() };
+    let never = CancellationToken::new();
+    let again = import.run(&[file], options, &NoProgress, &never).await.unwrap();
+    assert_eq!((again.commands.revised, again.commands.imported, again.dirty), (0, 0, 0));
+    let told = world.told("orders.SyncOrder").split_off(before);
+    let states: Vec<_> = told.into_iter().map(|told| (told.legacy.id, told.state)).collect();
+    assert_eq!(states.len(), 2, "each is told once: {states:?}");
+    // What comes later is told as it comes.
+    for state in ["paid", "sent"] {
+        shop.begin().sale(1, state);
+    }
+    assert_eq!(shop.import(&world).await.commands.revised, 2);
 }
 
 /// An earlier release counted more into the fingerprint of a mirror, such as which columns may be
