@@ -226,6 +226,15 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
             "  no record is of a snapshot: rows that were there before these changes are missing",
         )?;
     }
+    if changes.below_snapshot > 0 {
+        output::line(format_args!(
+            "  changes taken though their position in the log is below that of the snapshot, because \
+             they were committed later: {}. That is right for transactions that were open when the \
+             snapshot was taken. If the legacy was moved to another server instead, import a new \
+             snapshot with --fresh",
+            changes.below_snapshot
+        ))?;
+    }
     if changes.behind > 0 {
         output::line(format_args!(
             "  rows of a snapshot that differ from the mirror, though their position in the log is \

@@ -12,6 +12,7 @@ use super::Sizes;
 use crate::debezium::SnapshotMark;
 use crate::files::{Lines, Place, ReadError};
 use crate::mask::{Change, Masker};
+use crate::mirror::UNPLACED;
 
 /// Changes handed over at once.
 const CHUNK: usize = 256;
@@ -219,9 +220,11 @@ fn read_all(
             match change {
                 Ok(mut change) => {
                     if change.snapshot == SnapshotMark::Incremental {
-                        change.position = furthest.max(change.position);
+                        let nearest = furthest.max(change.position);
+                        change.position = if nearest == 0 { UNPLACED } else { nearest };
+                    } else {
+                        furthest = furthest.max(change.position);
                     }
-                    furthest = furthest.max(change.position);
                     let place = Place { position: furthest, ..lines.place() };
                     (change.file, change.line) = (file, place.line);
                     bytes += change.size;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::debezium::Operation;
 use crate::mapping::{AggregateId, LinkId, Mapping, TableId};
 use crate::mask::{Change, Image};
+pub(crate) use row::UNPLACED;
 use row::{Merged, Row, merge};
 
 /// A row's table and key.
@@ -58,6 +59,9 @@ pub struct ChangeCounts {
     /// Of these, rows of a snapshot that say something else than the mirror, though they were read
     /// later than what it holds: changes that make up for it may follow.
     pub behind: u64,
+    /// Of the above, those that were taken though their position is below that of the snapshot's row
+    /// that they follow, because they were committed later.
+    pub below_snapshot: u64,
     /// Of the above, those that changed no stored column.
     pub equal: u64,
     /// Of the above, those that changed the mirror.
@@ -195,6 +199,10 @@ impl Mirror {
                 Merged::Ignored => (None, &mut counts.not_newer),
                 Merged::Equal(row) => (Some(row), &mut counts.equal),
                 Merged::Changed(row) => (Some(row), &mut counts.applied),
+                Merged::Open(row) => {
+                    counts.below_snapshot += 1;
+                    (Some(row), &mut counts.applied)
+                }
                 Merged::WentBack if !self.allow_older => return Err(index),
                 Merged::WentBack => (None, &mut counts.not_newer),
                 Merged::Behind => {

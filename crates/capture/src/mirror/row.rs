@@ -38,7 +38,7 @@ pub(crate) struct Stamp(
     pub(crate) Vec<i64>,
 );
 
-/// How many changes of one row in one millisecond are remembered.
+/// How many changes of one row in one millisecond are remembered one by one.
 const AT_ONCE: usize = 100;
 
 /// As the mirror keeps it: time, transaction (`-` if there is none), `s` for a snapshot or `c` for a
@@ -79,8 +79,9 @@ impl Stamp {
         {
             earlier.clone_from(&stamp.3);
             earlier.push(*position);
+            // The first stays: what is between it and the last was seen, too.
             let over = earlier.len().saturating_sub(AT_ONCE);
-            earlier.drain(..over);
+            earlier.drain(1..1 + over);
         }
         Self(change.timestamp_ms, change.transaction, change.snapshot.is_whole(), earlier)
     }
@@ -109,6 +110,9 @@ pub(crate) enum Merged {
     Equal(Row),
     /// It brought something new.
     Changed(Row),
+    /// It did, though its position is below that of the snapshot's row that it follows: a transaction
+    /// that was open then, or another log.
+    Open(Row),
     /// It is older by its position, but happened later: positions went back.
     WentBack,
     /// So is a row of a snapshot, which may still be followed by the changes that it lacks.
@@ -146,57 +150,93 @@ pub(crate) fn merge(known: Option<&Row>, change: &Change) -> Merged {
     let Some(known) = known else {
         return Merged::Changed(fresh(None, change));
     };
-    if change.position <= known.position {
-        match older(known, change) {
-            Age::Older => return fill(known, change),
-            Age::Later => return Merged::WentBack,
-            Age::Unclear => return Merged::Behind,
-        }
+    match age(known, change) {
+        Age::Newer => newer(known, fresh(Some(known), change)),
+        Age::Open => match newer(known, fresh(Some(known), change)) {
+            Merged::Changed(row) => Merged::Open(row),
+            other => other,
+        },
+        Age::Older => fill(known, change),
+        Age::Later => Merged::WentBack,
+        Age::Unclear => Merged::Behind,
     }
-    newer(known, fresh(Some(known), change))
 }
 
 fn newer(known: &Row, row: Row) -> Merged {
     if row.shows_the_same_as(known) { Merged::Equal(row) } else { Merged::Changed(row) }
 }
 
-/// Whether a change with a lower position is older than what is known.
+/// How a change stands to what is known of its row.
 enum Age {
+    Newer,
+    /// Newer, though its position is below that of the snapshot's row.
+    Open,
     Older,
     Later,
     Unclear,
 }
 
-/// A change of a row has a lower position than the one known. What a connector delivers again, a
-/// file that is imported twice or files in another order have lower positions *and* happened
-/// earlier: one row's changes are written in the order in which their transactions are committed.
-/// After the legacy was moved to another server its positions begin anew, while time goes on.
+/// A higher position is newer. What has a lower one is usually older: what a connector delivers
+/// again, a file that is imported twice or files in another order have lower positions *and*
+/// happened earlier, because one row's changes are written in the order in which their transactions
+/// are committed. After the legacy was moved to another server its positions begin anew, while time
+/// goes on.
 ///
-/// A snapshot may be behind by right: a connector that takes one with a replication slot that it
-/// has begins where it had confirmed the log, and delivers again what came since.
-fn older(known: &Row, change: &Change) -> Age {
+/// Rows of a snapshot are where it was taken, not where they were changed:
+/// - A change at that very position is the first one after it.
+/// - A transaction that was open then has written below it, and is not in it. It was committed
+///   later. (The same tells it from what a connector delivers again because it has a replication
+///   slot that begins before its snapshot.)
+/// - A snapshot may be behind by right, where its connector has such a slot.
+///
+/// Two changes at one position are an update of the key whose old and new value compare as equal
+/// here: Debezium makes a deletion and a row of it, in this order.
+fn age(known: &Row, change: &Change) -> Age {
     let Some(Stamp(time, transaction, of_snapshot, same_time)) = &known.stamp else {
-        return Age::Older;
+        let is_newer = change.position > known.position;
+        return if is_newer { Age::Newer } else { Age::Older };
     };
-    if change.position == known.position || change.timestamp_ms == 0 || *time == 0 {
+    let is_whole = change.snapshot.is_whole();
+    let has_times = change.timestamp_ms != 0 && *time != 0;
+    if change.position > known.position {
+        // What was committed after a snapshot was taken is newer than its rows.
+        let is_open = is_whole && !of_snapshot && has_times && change.timestamp_ms < *time;
+        return if is_open { Age::Older } else { Age::Newer };
+    }
+    if change.position == known.position {
+        let follows = match (*of_snapshot, is_whole) {
+            (true, false) => true,
+            (false, false) => change.transaction == *transaction && change.image != known.image,
+            _ => false,
+        };
+        return if follows { Age::Newer } else { Age::Older };
+    }
+    if !has_times || change.timestamp_ms < *time {
         return Age::Older;
     }
-    if change.timestamp_ms < *time {
-        return Age::Older;
+    if is_whole {
+        return match *of_snapshot {
+            _ if change.image == known.image => Age::Older,
+            true => Age::Later,
+            false => Age::Unclear,
+        };
     }
-    if change.snapshot.is_whole() {
-        if change.image == known.image {
-            return Age::Older;
-        }
-        return if *of_snapshot { Age::Later } else { Age::Unclear };
+    if *of_snapshot && change.timestamp_ms > *time {
+        return Age::Open;
     }
-    if change.timestamp_ms == *time
-        && (change.transaction == *transaction || same_time.contains(&change.position))
-    {
+    let was_seen = || {
+        let is_among = same_time.len() >= AT_ONCE && same_time[0] <= change.position;
+        is_among || same_time.contains(&change.position)
+    };
+    if change.timestamp_ms == *time && (change.transaction == *transaction || was_seen()) {
         return Age::Older;
     }
     Age::Later
 }
+
+/// The position of a row that was read while changes are streamed, where its file has no change
+/// before it: only the clocks tell whether it is newer than what is known.
+pub(crate) const UNPLACED: i64 = i64::MAX;
 
 /// A row that was read while changes are streamed. It has no position of its own: it is at least as
 /// new as every change before it, and older than every change of the row after it.
@@ -206,11 +246,15 @@ fn read_between(known: Option<&Row>, change: &Change) -> Merged {
         let row = Row { position: i64::MIN, ..fresh(None, change) };
         return Merged::Changed(row);
     };
-    let time = known.stamp.as_ref().map_or(0, |stamp| stamp.0);
-    let is_later = known.position <= change.position
-        && (time == 0 || change.timestamp_ms == 0 || time <= change.timestamp_ms);
+    let is_later = if change.position == UNPLACED {
+        let time = known.stamp.as_ref().map_or(0, |stamp| stamp.0);
+        time == 0 || change.timestamp_ms == 0 || time <= change.timestamp_ms
+    } else {
+        known.position <= change.position
+    };
     if !is_later {
-        return fill(known, change);
+        let position = change.position.min(known.position);
+        return fill(known, &Change { position, ..change.clone() });
     }
     let row = fresh(Some(known), change);
     let stamp = known.stamp.clone().or_else(|| row.stamp.clone());
@@ -298,7 +342,7 @@ mod tests {
     fn fold<'c>(changes: impl IntoIterator<Item = &'c Change>) -> Option<Row> {
         changes.into_iter().fold(None, |row, change| match merge(row.as_ref(), change) {
             Merged::Ignored => row,
-            Merged::Equal(new) | Merged::Changed(new) => Some(new),
+            Merged::Equal(new) | Merged::Changed(new) | Merged::Open(new) => Some(new),
             other => panic!("{other:?}"),
         })
     }
@@ -329,7 +373,8 @@ mod tests {
     #[test]
     fn what_is_not_newer_is_ignored() {
         let row = fold(&[change(5, None, None)]);
-        assert_eq!(merge(row.as_ref(), &change(5, Some(1), Some("x"))), Merged::Ignored);
+        let other = Change { transaction: Some(2), ..change(5, Some(1), Some("x")) };
+        assert_eq!(merge(row.as_ref(), &other), Merged::Ignored);
         assert_eq!(merge(row.as_ref(), &change(4, Some(1), Some("x"))), Merged::Ignored);
     }
 
@@ -363,6 +408,67 @@ mod tests {
         let row = fold(&[Change { snapshot: Within, ..taken }]);
         let later = Change { snapshot: Within, timestamp_ms: 7_000, ..change(1, Some(2), None) };
         assert_eq!(merge(row.as_ref(), &later), Merged::WentBack);
+    }
+
+    fn of_snapshot(position: i64, state: i64) -> Change {
+        Change { snapshot: SnapshotMark::Within, ..change(position, Some(state), Some("x")) }
+    }
+
+    fn states(changes: &[&Change]) -> Option<i64> {
+        let row = fold(changes.iter().copied()).unwrap();
+        row.image.map(|image| image["state"].as_i64().unwrap())
+    }
+
+    #[test]
+    fn the_first_change_after_a_snapshot_may_be_at_its_position() {
+        let (taken, changed) = (of_snapshot(5, 1), change(5, Some(2), Some("x")));
+        let (deleted, later) = (change(5, None, None), change(6, Some(3), Some("x")));
+        assert_eq!(states(&[&taken, &changed]), Some(2));
+        assert_eq!(states(&[&changed, &taken]), Some(2));
+        assert_eq!(states(&[&taken, &deleted]), None);
+        assert_eq!(states(&[&taken, &deleted, &later, &taken]), Some(3));
+    }
+
+    #[test]
+    fn what_was_open_when_a_snapshot_was_taken_is_newer_than_its_rows() {
+        let at = |timestamp_ms, change| Change { timestamp_ms, ..change };
+        let taken = at(10_000, of_snapshot(2_000, 1));
+        let open = at(20_000, change(1_900, Some(2), Some("x")));
+        let before = at(9_000, change(1_800, Some(9), Some("x")));
+        let after = at(30_000, change(2_500, Some(3), Some("x")));
+        let row = fold([&taken]);
+        assert!(matches!(merge(row.as_ref(), &open), Merged::Open(_)));
+        for order in [[&taken, &before, &open], [&open, &taken, &before], [&before, &open, &taken]]
+        {
+            assert_eq!(states(&order), Some(2));
+        }
+        assert_eq!(states(&[&taken, &open, &after, &taken, &open]), Some(3));
+        // The next snapshot has it.
+        let next = at(40_000, of_snapshot(3_000, 4));
+        assert_eq!(states(&[&taken, &open, &next]), Some(4));
+        assert_eq!(states(&[&taken, &open, &next, &open]), Some(4));
+    }
+
+    #[test]
+    fn of_two_changes_at_one_position_the_second_holds() {
+        let (gone, made) = (change(5, None, None), change(5, Some(2), Some("x")));
+        let before = change(4, Some(1), Some("x"));
+        assert_eq!(states(&[&before, &gone, &made]), Some(2));
+        // Delivered again as a whole.
+        assert_eq!(states(&[&before, &gone, &made, &gone, &made]), Some(2));
+    }
+
+    #[test]
+    fn more_changes_in_one_millisecond_than_are_remembered_may_be_delivered_again() {
+        let at_once = |position| {
+            let change = change(position, Some(position), Some("x"));
+            Change { timestamp_ms: 1_000, transaction: Some(position), ..change }
+        };
+        let changes: Vec<Change> = (1..=300).map(at_once).collect();
+        let row = fold(&changes);
+        for change in &changes {
+            assert_eq!(merge(row.as_ref(), change), Merged::Ignored, "{}", change.position);
+        }
     }
 
     #[test]
@@ -399,6 +505,12 @@ mod tests {
         assert_eq!(state(fold(&[read(20, 2), change(5, Some(9), Some("x"))])), json!(9));
         assert_eq!(state(fold(&[before.clone(), read(20, 2)])), json!(2));
         assert_eq!(state(fold(&[before.clone(), read(20, 2), after.clone()])), json!(3));
+        // Its file has nothing before it, or the clock that it was read by is behind.
+        let unplaced = Change { position: UNPLACED, ..read(20, 2) };
+        assert_eq!(state(fold(&[before.clone(), unplaced.clone()])), json!(2));
+        assert_eq!(state(fold(&[after.clone(), unplaced])), json!(3));
+        let behind = Change { timestamp_ms: 1_000, ..read(20, 2) };
+        assert_eq!(state(fold(&[before.clone(), behind])), json!(2));
         // Read again from the beginning.
         assert_eq!(state(fold(&[before, read(20, 2), after, read(20, 2)])), json!(3));
     }
