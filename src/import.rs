@@ -69,6 +69,10 @@ pub struct Arguments {
     /// end of the files
     #[arg(long, conflicts_with = "from_start")]
     fresh: bool,
+    /// Delete what was imported before and is in none of the files, which hold a new snapshot of
+    /// every table
+    #[arg(long, requires = "fresh")]
+    delete_missing: bool,
     /// Print the summary as one JSON object, for machines
     #[arg(long)]
     json: bool,
@@ -106,6 +110,7 @@ pub async fn import(
         allow_older: arguments.allow_older,
         // What a state was on the way was told by the import before.
         only_latest: arguments.fresh,
+        delete_missing: arguments.delete_missing,
     };
     if arguments.fresh {
         import.start_anew().await?;
@@ -137,6 +142,7 @@ pub async fn import(
     let failed = summary.cancelled
         || summary.unfinished_snapshot
         || summary.dirty > 0
+        || summary.missing > 0
         || (summary.quarantined > 0 && !arguments.allow_quarantine);
     Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
@@ -254,6 +260,13 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
         output::line(format_args!(
             "  {} aggregates are still to be sent: run the import again",
             summary.dirty
+        ))?;
+    }
+    if summary.missing > 0 {
+        output::line(format_args!(
+            "  {} aggregates were imported before and have no row in the new snapshot: they stay as \
+             they are. If the legacy has deleted them, say --fresh --delete-missing with the same files",
+            summary.missing
         ))?;
     }
     if summary.waiting > 0 {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use capture::{Held, Import, Mapping, NoProgress, QuarantineId, Quarantined};
 use clap::{Args, Subcommand};
+use customers::domain::CustomerDecider;
 use database::Database;
+use kernel::sync::LegacyAggregate as _;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -70,6 +72,15 @@ enum QuarantineCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Take a person out of the mirror for good whom no module has yet: nothing about them is taken
+    /// any more. Customers who were imported are erased by the API
+    Erase {
+        #[command(flatten)]
+        which: Which,
+        /// It cannot be undone
+        #[arg(long)]
+        yes: bool,
+    },
     /// Give an aggregate up as it is: nothing is sent until its rows change again
     Discard {
         #[command(flatten)]
@@ -103,6 +114,10 @@ pub async fn run(
     if let QuarantineCommand::Discard { yes: false, .. } = command {
         let hint = "a discarded aggregate is sent only when its rows change again: say --yes if \
                     that is what you want";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    if let QuarantineCommand::Erase { yes: false, .. } = command {
+        let hint = "what is erased cannot be had back: say --yes if that is what you want";
         return Err(Misused(hint.to_owned()).into());
     }
     if let QuarantineCommand::Replay { aggregate: None, all: false, .. } = command {
@@ -140,6 +155,14 @@ async fn carry_out(
             let entry = entry.ok_or_else(|| not_there(&id))?;
             let import = importer(configuration, system, &mirror, &id.source).await?;
             show(&import, &entry, json, personal).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        QuarantineCommand::Erase { which, yes: _ } => {
+            let id = locate(&mirror, which).await?;
+            let import = importer(configuration, system, &mirror, &id.source).await?;
+            erase(system, &import, &id).await?;
+            let QuarantineId { source, aggregate, key } = &id;
+            output::line(format_args!("nothing of {aggregate} {key} of {source} is kept"))?;
             Ok(ExitCode::SUCCESS)
         }
         QuarantineCommand::Discard { which, yes: _ } => {
@@ -234,6 +257,25 @@ async fn list(
         if !as_json {
             output::line("nothing is in quarantine")?;
         }
+    }
+    Ok(())
+}
+
+async fn erase(system: &System, import: &Import, id: &QuarantineId) -> anyhow::Result<()> {
+    if let Some(known) = import.id_of(id) {
+        let customer = system.environment.load::<CustomerDecider>(known).await?;
+        if customer.revision.is_some() {
+            let hint = format!(
+                "this customer was imported: POST /api/v1/customers/{known}/erase takes out what \
+                 modules and the mirror have"
+            );
+            return Err(Misused(hint).into());
+        }
+    }
+    if !import.erase_held(id).await? {
+        let (aggregate, command) = (&id.aggregate, CustomerDecider::COMMAND);
+        let hint = format!("`{aggregate}` is no aggregate of the mapping that becomes a {command}");
+        return Err(Misused(hint).into());
     }
     Ok(())
 }

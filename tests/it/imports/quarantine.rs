@@ -142,3 +142,49 @@ fn what_is_not_in_quarantine_is_said() {
     }
     assert!(data.run_ok(&["quarantine", "replay", "--all"]).contains("0 still in quarantine"));
 }
+
+#[test]
+fn a_person_whom_no_module_has_can_be_erased_and_stays_away() {
+    let data = Data::new();
+    let mut feed = Feed::default();
+    feed.put("client", 1, json!({ "nom": "Zoé Hôte" }));
+    feed.put("client", 2, json!({ "nom": "Ada Martin" }));
+    let file = feed.write(&data, "feed.jsonl");
+    let refused = r#"if .nom == "Zoé Hôte" then error("odd") else {name: .nom} end"#;
+    let output = import(&data, &customers(&data, refused), &file, &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let erase = |more: &[&str]| {
+        let mut all = vec!["quarantine", "erase"];
+        all.extend_from_slice(more);
+        data.run(&all)
+    };
+    for (arguments, said) in [
+        (&["customer", "1"][..], "say --yes"),
+        (&["customer", "2", "--yes"], "/erase takes out what modules and the mirror have"),
+        (&["order", "1", "--yes"], "no aggregate of the mapping"),
+    ] {
+        let output = erase(arguments);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(text(&output.stderr).contains(said), "{output:?}");
+    }
+    let stored = || {
+        let folder = std::fs::read_dir(data.path("")).unwrap();
+        let files = folder.map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+        let ours = files.filter(|path| {
+            !path.ends_with("feed.jsonl") && path.extension().is_none_or(|kind| kind != "toml")
+        });
+        ours.flat_map(|path| std::fs::read(path).unwrap()).collect::<Vec<u8>>()
+    };
+    let holds = |what: &str| stored().windows(what.len()).any(|window| window == what.as_bytes());
+    assert!(holds("Zoé Hôte"));
+    let output = erase(&["customer", "1", "--yes"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(!holds("Zoé Hôte") && holds("Ada Martin"));
+    // Nor does the same row bring them back.
+    let done = summary(
+        &import(&data, &customers(&data, "{name: .nom}"), &file, &["--json", "--from-start"]),
+        0,
+    );
+    assert_eq!(done["quarantined"], 0);
+    assert!(!holds("Zoé Hôte"));
+}

@@ -1,9 +1,15 @@
-//! A mirror that is begun anew, for a mapping that is being drafted.
+//! A mirror that is begun anew, for a mapping that is being drafted or a legacy that was moved.
 
-use database::{Database, DatabaseError, Statement};
+use database::{Database, Statement};
 
-/// Everything of a source but what stands for erased people.
-pub(crate) const FORGET: [Statement; 9] = [
+use super::{Import, ImportError};
+use crate::erasure::SUPPRESSED;
+use crate::mapping::roots::PERSON;
+use crate::mapping::{Mapping, Table};
+
+/// Everything of a source but what stands for erased people, and which aggregates modules have: how
+/// they stand there is not known any more.
+pub(crate) const FORGET: [Statement; 10] = [
     // First, so that an import under way cannot write any more.
     Statement::Same("DELETE FROM capture_source WHERE source = $1"),
     Statement::Same("DELETE FROM capture_aggregate WHERE source = $1"),
@@ -12,15 +18,57 @@ pub(crate) const FORGET: [Statement; 9] = [
     Statement::Same("DELETE FROM mirror_link WHERE source = $1"),
     Statement::Same("DELETE FROM dirty WHERE source = $1"),
     Statement::Same("DELETE FROM outbox WHERE source = $1"),
-    Statement::Same("DELETE FROM delivered WHERE source = $1"),
+    Statement::Same("DELETE FROM delivered WHERE source = $1 AND ignored IS NOT NULL"),
+    Statement::Same("UPDATE delivered SET digest = '' WHERE source = $1"),
     Statement::Same("DELETE FROM quarantine WHERE source = $1"),
 ];
+/// What was told to be deleted is not missing.
+pub(crate) const FORGET_DELETED: Statement =
+    Statement::Same("DELETE FROM delivered WHERE source = $1 AND digest = $2");
 
-/// Forgets what the mirror has of a source. Who was erased stays erased.
-pub(super) async fn forget(database: &Database, source: &str) -> Result<(), DatabaseError> {
+/// Forgets what the mirror has of a source. Who was erased stays erased. `deleted` is the digest of
+/// an aggregate that was told to be deleted.
+pub(super) async fn forget(
+    database: &Database,
+    mapping: &Mapping,
+    deleted: &str,
+) -> Result<(), ImportError> {
+    let source = &mapping.source;
     let mut transaction = database.begin().await?;
+    if let Some(before) = Import::mapping_of(&mut transaction, source).await?
+        && let Some(table) = other_people(&before, mapping)
+    {
+        let erased = transaction.query(&SUPPRESSED).bind(source).scalars::<String>().await?;
+        if !erased.is_empty() {
+            let table = table.name.clone();
+            return Err(ImportError::ErasedByOtherKeys { table });
+        }
+    }
+    transaction.query(&FORGET_DELETED).bind(source).bind(deleted).execute().await?;
     for statement in &FORGET {
         transaction.query(statement).bind(source).execute().await?;
     }
-    transaction.commit().await
+    Ok(transaction.commit().await?)
+}
+
+/// A table of people whose keys or ids the two mappings make in different ways: what stands for
+/// those who were erased would not be found any more.
+fn other_people<'m>(before: &Mapping, now: &'m Mapping) -> Option<&'m Table> {
+    let people =
+        |mapping: &'m Mapping| mapping.aggregates.iter().filter(|one| one.command == PERSON);
+    people(now).map(|one| (one, &now.tables[one.root])).find_map(|(one, table)| {
+        let mut known = before.aggregates.iter().filter(|known| {
+            known.command == PERSON && before.tables[known.root].name == table.name
+        });
+        let same = |known: &crate::mapping::Aggregate| {
+            known.ids == one.ids && key_form(&before.tables[known.root]) == key_form(table)
+        };
+        let is_known = before.tables.iter().any(|known| known.name == table.name);
+        (is_known && known.clone().next().is_some() && !known.any(same)).then_some(table)
+    })
+}
+
+fn key_form(table: &Table) -> String {
+    let kinds = table.key.iter().map(|column| table.columns.get(column).map(|one| &one.kind));
+    format!("{:?}", (&table.key, &table.compare, kinds.collect::<Vec<_>>()))
 }

@@ -333,6 +333,48 @@ impl Ledger {
         self.count(of, &sql::WAITING).await
     }
 
+    /// How many aggregates of a kind modules have and the mirror does not, since it was begun anew.
+    pub(super) async fn missing<'c>(
+        &self,
+        of: impl Executor<'c>,
+        aggregate: &str,
+        table: &str,
+    ) -> Result<u64> {
+        let missing = of.query(&sql::MISSING).bind(&self.source).bind(aggregate).bind(table);
+        Ok(missing.scalar::<i64>().await?.cast_unsigned())
+    }
+
+    /// Takes the rows of those for deleted, and marks them dirty.
+    pub(super) async fn bury_missing(
+        &self,
+        transaction: &mut Transaction,
+        aggregate: &str,
+        table: &str,
+        mark: i64,
+        occurred_ms: i64,
+    ) -> Result<()> {
+        let bury = transaction.query(&sql::BURY_MISSING).bind(&self.source);
+        bury.bind(aggregate).bind(table).execute().await?;
+        let mark_missing = transaction.query(&sql::MARK_MISSING).bind(&self.source);
+        let mark_missing = mark_missing.bind(aggregate).bind(table).bind(mark).bind(occurred_ms);
+        mark_missing.execute().await?;
+        Ok(())
+    }
+
+    /// Forgets what is dirty or in quarantine of aggregates that the mapping no longer has. Should it
+    /// have them again, all of them are assembled.
+    pub(super) async fn keep_only(
+        &self,
+        transaction: &mut Transaction,
+        aggregates: &[&str],
+    ) -> Result<()> {
+        for statement in &sql::KEEP_ONLY {
+            let query = transaction.query(statement).bind(&self.source).bind_json(aggregates);
+            query.execute().await?;
+        }
+        Ok(())
+    }
+
     /// Whether the mirror has any row of this source.
     pub(super) async fn has_rows<'c>(&self, of: impl Executor<'c>) -> Result<bool> {
         Ok(self.count(of, &sql::ANY_ROW).await? > 0)

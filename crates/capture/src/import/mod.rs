@@ -22,7 +22,7 @@ use std::time::Duration;
 use database::{Database, DatabaseError, DatabaseOptions, Migrations};
 use kernel::keys::SecretKey;
 use kernel::seams::{SharedClock, SystemClock};
-use kernel::sync::SyncTarget;
+use kernel::sync::{LegacyState, SyncTarget};
 use tokio_util::sync::CancellationToken;
 
 use crate::files::ReadError;
@@ -115,6 +115,16 @@ pub enum ImportError {
         /// The legacy system's name.
         source_name: String,
     },
+    /// People were erased whose keys another mapping made in another way.
+    #[error(
+        "people of `{table}` were erased, and with this mapping the keys or ids of its rows are made \
+         in another way: those who were erased would come back. Leave `key`, `compare`, `ids` and \
+         the `types` of its key columns as they were"
+    )]
+    ErasedByOtherKeys {
+        /// The table.
+        table: String,
+    },
     /// The store did not take a command, several times.
     #[error("a {aggregate} could not be delivered; run the import again when the cause is gone")]
     NotDelivered {
@@ -156,6 +166,9 @@ pub struct Options {
     pub allow_older: bool,
     /// Tell what the aggregates are at the end of the files, not what they were on the way there.
     pub only_latest: bool,
+    /// With `only_latest`, and files that hold a whole snapshot: aggregates that were imported before
+    /// and have no row in them are deleted.
+    pub delete_missing: bool,
 }
 
 /// Imports files of changes of one legacy system.
@@ -213,7 +226,9 @@ impl Import {
     /// imported stays: the same states record nothing. Commands that were not delivered are lost
     /// with it; the files lead to them again.
     pub async fn start_anew(&self) -> Result<(), ImportError> {
-        Ok(anew::forget(&self.database, &self.mapping.source).await?)
+        let deleted = LegacyState::Absent { reason: session::DELETED.to_owned() };
+        let deleted = session::digest(&self.key, &deleted);
+        anew::forget(&self.database, &self.mapping, &deleted).await
     }
 
     /// Imports files, in the order given, from where an earlier run stopped.

@@ -2,15 +2,17 @@
 
 use chrono::{DateTime, Utc};
 use database::{Database, DatabaseError, Executor, Row};
+use kernel::sync::LegacyReference;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::ledger::statements as sql;
 use super::{Import, ImportError};
 use crate::assembly::{Assembled, assemble};
-use crate::ids::aggregate_id;
+use crate::erasure::erase;
 use crate::jq::to_json;
 use crate::mapping::Mapping;
+use crate::mapping::roots::PERSON;
 use crate::mirror::Mirror;
 
 /// Values of a document that are shown at most.
@@ -134,12 +136,23 @@ impl Import {
         held(&self.database, self.mapping.clone(), id).await
     }
 
+    /// Takes a person out of the mirror whom no module has yet, such as one in quarantine: from now on
+    /// nothing about them is taken. `false` if the mapping makes no person of this aggregate. An import
+    /// that runs is interrupted and has to be run again.
+    pub async fn erase_held(&self, id: &QuarantineId) -> Result<bool, ImportError> {
+        let mut aggregates = self.mapping.aggregates.iter();
+        let person = aggregates.find(|one| one.name == id.aggregate && one.command == PERSON);
+        let Some(person) = person else { return Ok(false) };
+        let (source, id) = (self.mapping.source.clone(), person.reference(&id.key));
+        erase(&self.database, &self.key, PERSON, &LegacyReference { source, id }).await?;
+        Ok(true)
+    }
+
     /// Where an aggregate of this mapping is to be found in its module.
     pub fn id_of(&self, id: &QuarantineId) -> Option<Uuid> {
         let mapping = &self.mapping;
-        let aggregate = mapping.aggregates.iter().find(|one| one.name == id.aggregate)?;
-        let table = &mapping.tables[aggregate.root].name;
-        Some(aggregate_id(&mapping.source, table, &id.key))
+        let aggregate = mapping.aggregates.iter().position(|one| one.name == id.aggregate)?;
+        Some(mapping.uid(aggregate, &id.key))
     }
 }
 

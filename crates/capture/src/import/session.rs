@@ -16,6 +16,7 @@ mod answers;
 mod decide;
 
 pub(crate) use decide::state_of;
+pub(super) use decide::{DELETED, digest};
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -121,6 +122,8 @@ pub(super) struct Session<'i> {
     paths: Vec<PathBuf>,
     /// Whether aggregates are told at the end of the files only.
     only_latest: bool,
+    /// Whether rows of a whole snapshot were read.
+    has_snapshot: bool,
     /// Why nothing more is taken in.
     stopped: Option<ImportError>,
     summary: Summary,
@@ -152,6 +155,8 @@ impl<'i> Session<'i> {
                 ledger.mark_all(&mut transaction, &aggregate.name, table, mark, now).await?;
             }
         }
+        let names: Vec<&str> = mapping.aggregates().map(|(name, _)| name).collect();
+        ledger.keep_only(&mut transaction, &names).await?;
         ledger.advance(&mut transaction, &state).await?;
         let suppressed = ledger.suppressed(&mut transaction).await?;
         let suppression = Suppression::new(import.key.clone(), suppressed);
@@ -177,6 +182,7 @@ impl<'i> Session<'i> {
             files: Vec::new(),
             paths: Vec::new(),
             only_latest: false,
+            has_snapshot: false,
             stopped: None,
             summary,
             snapshot: Snapshot::default(),
@@ -218,7 +224,7 @@ impl<'i> Session<'i> {
         }
         self.settle().await?;
         let changes = &self.summary.changes;
-        self.summary.no_snapshot = was_empty && changes.applied > 0 && changes.snapshot == 0;
+        self.summary.no_snapshot = was_empty && changes.applied > 0 && !self.has_snapshot;
         if let Some(error) = self.stopped.take() {
             return Err(error);
         }
@@ -233,9 +239,39 @@ impl<'i> Session<'i> {
         if complete {
             self.state.spilled &= !self.only_latest;
             self.drain(true).await?;
+            if options.only_latest && self.has_snapshot {
+                self.look_for_missing(options.delete_missing).await?;
+            }
             self.open(&self.state).await?.commit().await?;
         }
         self.finish().await
+    }
+
+    /// Counts the aggregates that modules have and a whole new snapshot does not, or has them told
+    /// to be deleted.
+    async fn look_for_missing(&mut self, delete: bool) -> Result<(), ImportError> {
+        let mapping = self.import.mapping.clone();
+        let roots = || {
+            let aggregates = mapping.aggregates.iter();
+            aggregates.map(|one| (one.name.as_str(), mapping.tables[one.root].name.as_str()))
+        };
+        if delete {
+            self.state.last_mark += 1;
+            let (mark, now) = (self.state.last_mark, self.import.clock.now().timestamp_millis());
+            let mut transaction = self.open(&self.state).await?;
+            for (name, table) in roots() {
+                self.ledger.bury_missing(&mut transaction, name, table, mark, now).await?;
+            }
+            transaction.commit().await?;
+            self.committed.state = self.state.clone();
+            // What is in memory says that these rows never came.
+            self.mirror.forget();
+            self.drain(true).await?;
+        }
+        for (name, table) in roots() {
+            self.summary.missing += self.ledger.missing(&self.import.database, name, table).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn replay(
@@ -498,6 +534,7 @@ impl<'i> Session<'i> {
     }
 
     fn count(&mut self, segment: &Segment) {
+        self.has_snapshot |= segment.changes.iter().any(|change| change.snapshot.is_whole());
         let changes = segment.changes.len() as u64;
         self.snapshot.changes += changes;
         metrics::counter!("import_changes_total", "source" => self.ledger.source.clone())

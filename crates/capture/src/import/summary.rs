@@ -58,6 +58,9 @@ pub struct Summary {
     /// Commands made, but not answered yet: after an interruption, or because the mapping no longer
     /// has their aggregate.
     pub waiting: u64,
+    /// Aggregates that were imported before the mirror was begun anew and have no row in a new
+    /// snapshot: they stay as they are.
+    pub missing: u64,
     /// The mirror was empty and no record is of a snapshot: rows that did not change since the
     /// first of these records are missing, and aggregates were assembled without them.
     pub no_snapshot: bool,

@@ -6,7 +6,7 @@
 mod check;
 mod file;
 mod names;
-mod roots;
+pub(crate) mod roots;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -120,6 +120,12 @@ impl Mirror {
         Self { allow_older, ..self }
     }
 
+    /// Has everything read again when it is needed. What changed was written before.
+    pub(crate) fn forget(&mut self) {
+        self.rows.clear();
+        self.links.clear();
+    }
+
     /// A row that was loaded before.
     pub(crate) fn row(&self, id: &RowId) -> Option<&Arc<Row>> {
         self.rows.get(id).and_then(Option::as_ref)

@@ -78,6 +78,47 @@ pub(super) const DIRTY_COUNT: Statement = Statement::Same(
      UNION SELECT aggregate, key FROM outbox WHERE source = $1) AS waiting",
 );
 
+macro_rules! missing {
+    ($what:literal) => {
+        concat!(
+            $what,
+            " FROM delivered WHERE source = $1 AND aggregate = $2 AND digest = '' \
+             AND NOT EXISTS (SELECT 1 FROM mirror_row AS held WHERE held.source = $1 \
+             AND held.tbl = $3 AND held.key = delivered.key AND held.image IS NOT NULL)"
+        )
+    };
+}
+pub(super) const MISSING: Statement = Statement::Same(missing!("SELECT count(*)"));
+/// A row that was deleted before whatever is streamed of it.
+pub(super) const BURY_MISSING: Statement = Statement::Same(concat!(
+    missing!(
+        "INSERT INTO mirror_row (source, tbl, key, position) \
+         SELECT source, $3, key, -9223372036854775807"
+    ),
+    " ON CONFLICT (source, tbl, key) DO NOTHING"
+));
+pub(super) const MARK_MISSING: Statement = Statement::Same(concat!(
+    missing!(
+        "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
+         SELECT source, aggregate, key, $4, $5"
+    ),
+    " ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark"
+));
+pub(in crate::import) const KEEP_ONLY: [Statement; 3] = [
+    Statement::Same(
+        "DELETE FROM dirty WHERE source = $1 \
+         AND aggregate NOT IN (SELECT atom FROM json_each($2))",
+    ),
+    Statement::Same(
+        "DELETE FROM quarantine WHERE source = $1 \
+         AND aggregate NOT IN (SELECT atom FROM json_each($2))",
+    ),
+    Statement::Same(
+        "DELETE FROM capture_aggregate WHERE source = $1 \
+         AND aggregate NOT IN (SELECT atom FROM json_each($2))",
+    ),
+];
+
 macro_rules! post {
     ($correlation:literal) => {
         concat!(
@@ -174,7 +215,7 @@ pub(super) const REPLAY_ONE: Statement = Statement::Same(
 
 /// Every statement of this file, for a test that prepares them all.
 #[cfg(test)]
-pub(in crate::import) const ALL: [Statement; 32] = [
+pub(in crate::import) const ALL: [Statement; 35] = [
     BEGIN,
     ADVANCE,
     SET_MIRROR_FINGERPRINT,
@@ -207,4 +248,7 @@ pub(in crate::import) const ALL: [Statement; 32] = [
     MAPPING,
     REPLAY,
     REPLAY_ONE,
+    MISSING,
+    BURY_MISSING,
+    MARK_MISSING,
 ];

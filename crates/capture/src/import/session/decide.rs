@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use database::Transaction;
+use kernel::keys::SecretKey;
 use kernel::seams::new_id;
 use kernel::sync::LegacyState;
 use serde_json::Value;
@@ -17,6 +18,8 @@ use crate::mirror::Root;
 
 /// Purpose of the digests of delivered states.
 const PURPOSE: &str = "capture.delivered";
+/// Why an aggregate is absent whose root row is.
+pub(in crate::import) const DELETED: &str = "deleted";
 
 impl Session<'_> {
     /// Turns documents into states and those that say something new into commands, given the
@@ -46,7 +49,7 @@ impl Session<'_> {
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
         for Work { root, mark, occurred_ms, assembled } in work {
             let state = match assembled {
-                Assembled::Deleted => Ok(LegacyState::Absent { reason: "deleted".to_owned() }),
+                Assembled::Deleted => Ok(LegacyState::Absent { reason: DELETED.to_owned() }),
                 Assembled::Waiting(_) if !turn.last => {
                     turn.wait(root, mark, occurred_ms);
                     continue;
@@ -72,7 +75,7 @@ impl Session<'_> {
                     continue;
                 }
             };
-            let digest = self.digest(&state);
+            let digest = digest(&self.import.key, &state);
             let sent = latest.get(&root).map(Option::as_ref);
             match sent.or_else(|| self.pending.get(&root).map(Some)) {
                 // Its answer decides on this one too.
@@ -105,14 +108,6 @@ impl Session<'_> {
         Ok(true)
     }
 
-    fn digest(&self, state: &LegacyState) -> String {
-        let text = match state {
-            LegacyState::Present(value) => format!("present {}", canonical(value)),
-            LegacyState::Absent { reason } => format!("absent {reason}"),
-        };
-        hex::encode(self.import.key.digest(PURPOSE, &text))
-    }
-
     /// Digests of the states last delivered of what is worked on.
     pub(super) async fn delivered(
         &self,
@@ -131,6 +126,15 @@ impl Session<'_> {
         }
         Ok(delivered)
     }
+}
+
+/// Stands for a state that was told.
+pub(in crate::import) fn digest(key: &SecretKey, state: &LegacyState) -> String {
+    let text = match state {
+        LegacyState::Present(value) => format!("present {}", canonical(value)),
+        LegacyState::Absent { reason } => format!("absent {reason}"),
+    };
+    hex::encode(key.digest(PURPOSE, &text))
 }
 
 /// What a program's result says.

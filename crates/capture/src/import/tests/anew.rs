@@ -52,7 +52,9 @@ async fn everything_is_forgotten_but_who_was_erased(
         let mut reading = database.snapshot().await.unwrap();
         let rows: i64 = reading.query(&count).scalar().await.unwrap();
         reading.rollback().await.unwrap();
-        assert_eq!(rows > 0, table == "suppressed_row", "{table} has {rows} rows");
+        // Which aggregates modules have is known, not how they stand there.
+        let stays = ["suppressed_row", "delivered"].contains(&&*table);
+        assert_eq!(rows > 0, stays, "{table} has {rows} rows");
     }
     database.close().await;
     shop.import(&world).await;
@@ -97,6 +99,97 @@ async fn what_is_imported_anew_is_told_as_it_is_at_the_end(
         shop.begin().sale(1, state);
     }
     assert_eq!(shop.import(&world).await.commands.revised, 2);
+}
+
+async fn run_anew(world: &World, shop: &Shop, delete_missing: bool) -> Summary {
+    let file = world.write("anew.jsonl", &shop.lines);
+    let import = world.import().await;
+    import.start_anew().await.unwrap();
+    let options = Options { only_latest: true, delete_missing, ..Options::default() };
+    import.run(&[file], options, &NoProgress, &CancellationToken::new()).await.unwrap()
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_a_new_snapshot_does_not_have_is_counted_and_deleted_if_asked_for(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine, MAPPING).await;
+    let mut shop = Shop::open();
+    shop.begin().party(2, "Bob Durand").sale(2, "paid").sale(3, "paid");
+    shop.begin().delete("sale", 3);
+    shop.import(&world).await;
+    let mut moved = Shop { snapshot: Some("true"), ..Shop::default() };
+    moved.begin().put("unit", 1, json!({"name": "piece"})).party(1, "Ada").sale(1, "open");
+    moved.snapshot = Some("last");
+    moved.line(1, 1, 2.0);
+    let summary = run_anew(&world, &moved, false).await;
+    assert_eq!((summary.missing, summary.commands.revised), (2, 0), "{summary:?}");
+    assert!(world.held("customers.SyncCustomer")["2"].is_ok());
+    let summary = run_anew(&world, &moved, true).await;
+    assert_eq!((summary.missing, summary.commands.revised), (0, 2), "{summary:?}");
+    assert_eq!(world.held("customers.SyncCustomer")["2"], Err("deleted".to_owned()));
+    assert_eq!(world.held("orders.SyncOrder")["2"], Err("deleted".to_owned()));
+    assert!(world.held("orders.SyncOrder")["1"].is_ok());
+    // Without a snapshot nobody knows what is missing.
+    moved.lines.clear();
+    moved.snapshot = None;
+    moved.begin().party(1, "Ada");
+    assert_eq!(run_anew(&world, &moved, true).await.missing, 0);
+    assert!(world.held("orders.SyncOrder")["1"].is_ok());
+}
+
+/// What stands for an erased person is made of the key as the mapping made it.
+#[rstest]
+#[case("party = { compare = \"trimmed\", keep")]
+#[case("party = { types = { id = \"decimal\" }, keep")]
+#[tokio::test]
+async fn keys_of_erased_people_cannot_be_made_otherwise(#[case] party: &str) {
+    let mut world = World::new(MAPPING).await;
+    let shop = Shop::open();
+    shop.import(&world).await;
+    let otherwise = MAPPING.replacen("party = { keep", party, 1);
+    world.remap(&otherwise);
+    world.import().await.start_anew().await.expect("nobody was erased");
+    world.remap(MAPPING);
+    shop.import(&world).await;
+    let database = world.import().await.database;
+    let ada = LegacyReference { source: "shop".to_owned(), id: "1".to_owned() };
+    erase(&database, &world.key, "customers.SyncCustomer", &ada).await.unwrap();
+    database.close().await;
+    world.remap(&otherwise);
+    let error = world.import().await.start_anew().await.unwrap_err();
+    assert!(matches!(error, ImportError::ErasedByOtherKeys { .. }), "{error}");
+    assert!(error.to_string().contains("people of `party` were erased"), "{error}");
+    world.remap(&MAPPING.replace("'{name, vat}'", "'{name}'"));
+    world.import().await.start_anew().await.expect("the keys are as before");
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_was_to_be_done_for_an_aggregate_goes_with_it_and_comes_back_with_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::on(engine, MAPPING).await;
+    let mut shop = Shop { snapshot: Some("true"), ..Shop::default() };
+    shop.begin().party(1, "Ada").put("unit", 1, json!({"name": "piece"})).sale(1, "open");
+    let file = world.write("first.jsonl", &shop.lines);
+    assert_eq!(world.run(&[&file]).await.dirty, 2);
+    // The rest of the snapshot comes when the kind has another name, and one sale is odd.
+    world.remap(&MAPPING.replace("[aggregates.order", "[aggregates.sale"));
+    shop.lines.clear();
+    shop.sale(2, "odd");
+    shop.snapshot = Some("last");
+    shop.line(1, 1, 2.0);
+    let file = world.write("second.jsonl", &shop.lines);
+    let summary = world.run(&[&file]).await;
+    assert_eq!((summary.dirty, summary.quarantined, summary.commands.imported), (0, 1, 2));
+    world.remap(MAPPING);
+    let never = CancellationToken::new();
+    let replayed = world.import().await.replay_quarantine(None, &NoProgress, &never).await.unwrap();
+    assert_eq!((replayed.dirty, replayed.quarantined), (0, 1), "{replayed:?}");
+    let entry = &world.import().await.quarantine(10).await.unwrap()[0];
+    assert_eq!((&*entry.aggregate, &*entry.key), ("order", "2"));
 }
 
 /// An earlier release counted more into the fingerprint of a mirror, such as which columns may be

@@ -15,7 +15,8 @@ async fn every_statement_can_be_prepared(
     let place = TestPlace::on(engine).await;
     let database = Import::open_database(place.url()).await.unwrap();
     let statements = ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS);
-    for statement in statements.chain(&erasure::STATEMENTS).chain(&anew::FORGET) {
+    let statements = statements.chain(&erasure::STATEMENTS).chain(&ledger::statements::KEEP_ONLY);
+    for statement in statements.chain(&anew::FORGET).chain([&anew::FORGET_DELETED]) {
         let prepared = database.prepare(statement).await;
         prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }
