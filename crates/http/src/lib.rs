@@ -241,6 +241,7 @@ pub mod idempotency;
 pub mod json;
 mod legacy;
 mod line;
+pub mod listing;
 pub mod module;
 pub mod openapi;
 pub mod paging;
@@ -261,10 +262,11 @@ pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, Owner};
 pub use line::QuantityOfLine;
+pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
 pub use module::{Configure, Module};
 pub use openapi::{
     CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,
-    ReadHeaders, ReadProblems,
+    ReadHeaders, ReadProblems, SortedListProblems,
 };
 pub use paging::{Cursor, Limit, Page, Paging};
 pub use parameters::{ValidPath, ValidQuery};
