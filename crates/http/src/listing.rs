@@ -122,12 +122,19 @@ pub fn start_of(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// The earliest and the latest moment that both engines keep and compare as dates of four digits. Rows
-/// of earlier and later dates have these in their columns, less a second at the end.
-fn kept() -> (DateTime<Utc>, DateTime<Utc>) {
+/// The earliest and the latest moment that both engines keep, and compare as they come: years of four
+/// digits.
+fn bounds() -> (DateTime<Utc>, DateTime<Utc>) {
     let day = |year, month, day| NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default();
     let (first, last) = (start_of(day(1, 1, 1)), start_of(day(9999, 12, 31)));
     (first, last + TimeDelta::days(1) - TimeDelta::microseconds(1))
+}
+
+/// A date as a column keeps it: the first or the last one that it can, for one beyond those. The very last
+/// moment is left free, so that every row is before it.
+pub fn kept(date: DateTime<Utc>) -> DateTime<Utc> {
+    let (first, last) = bounds();
+    date.clamp(first, last - TimeDelta::seconds(1) + TimeDelta::microseconds(1))
 }
 
 /// What a request says of a list's date.
@@ -372,7 +379,7 @@ impl List {
 
 impl Span {
     fn of(dates: Dates, direction: Direction, list: Fingerprint) -> Self {
-        let (first, last) = kept();
+        let (first, last) = bounds();
         let within = |bound: DateBound| bound.0.clamp(first, last);
         let (from, before) = (dates.from.map_or(first, within), dates.before.map_or(last, within));
         // No row has the id of zeros: what comes after it is the whole of its date, what comes before
@@ -490,6 +497,6 @@ mod tests {
         let before = bound("+12025-01-01T00:00:00Z");
         let dates = Dates { direction: None, from, before };
         let span = Span::of(dates, Direction::NewestFirst, [0; 8]);
-        assert_eq!((span.end, span.after.0), kept());
+        assert_eq!((span.end, span.after.0), bounds());
     }
 }

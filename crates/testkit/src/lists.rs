@@ -132,6 +132,11 @@ impl DatedList<'_> {
         keys
     }
 
+    /// The ids of all items, once everything recorded so far shows.
+    pub async fn ids(&self, query: &str) -> Vec<Uuid> {
+        self.pages(query).await.into_iter().map(|(_, id)| id).collect()
+    }
+
     async fn get(&self, query: &str) -> crate::Answer {
         self.read(&format!("{}?{query}", self.path)).await
     }
