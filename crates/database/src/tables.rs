@@ -8,11 +8,13 @@ use crate::row::Row;
 use crate::transaction::Open;
 use crate::{DatabaseError, Engine, Statement, Transaction};
 
+/// Those that are written: what is generated from them follows, and takes no value. (`table_info` leaves
+/// generated columns out by itself.)
 const COLUMNS: Statement = Statement::PerEngine {
     sqlite: "SELECT name FROM pragma_table_info($1) ORDER BY cid",
     postgres: "SELECT CAST(attname AS text) FROM pg_attribute \
                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
-               ORDER BY attnum",
+               AND attgenerated = '' ORDER BY attnum",
 };
 const KEY: Statement = Statement::PerEngine {
     sqlite: "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk",

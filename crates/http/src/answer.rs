@@ -1,5 +1,6 @@
 //! Answers: what a command did, resources with their entity tags, and pages of lists.
 
+use std::borrow::Cow;
 use std::future::{Ready, ready};
 
 use actix_web::body::BoxBody;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::conditions::{Condition, EntityTag};
 use crate::consistency::{MIN_POSITION, Seen, reached_if_known};
-use crate::paging::{Cursor, Paging};
+use crate::paging::{Cursor, Page, Paging};
 use crate::parameters::{invalid_header, single_header};
 use crate::problem::Problem;
 
@@ -139,23 +140,39 @@ impl ReadRequest {
         rows: Vec<(P, T)>,
     ) -> HttpResponse {
         let (page, next) = paging.cut(rows);
+        self.linked(&page, next.map(Cursor::to_text))
+    }
+
+    /// A page, with a `Link` (RFC 8288) to the one that starts at a cursor; the other parameters stay.
+    pub(crate) fn linked<T: Serialize>(
+        &self,
+        page: &Page<T>,
+        next: Option<String>,
+    ) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         response.insert_header((CACHE_CONTROL, "private, no-cache"));
-        if let Some(link) = next.and_then(|next| self.next_link(next)) {
+        if let Some(link) = next.and_then(|next| self.next_link(&next)) {
             response.insert_header((LINK, link));
         }
         response.json(page)
     }
 
-    /// `Link` (RFC 8288) to the page that starts at a cursor; the other parameters stay.
-    fn next_link(&self, next: Cursor) -> Option<HeaderValue> {
-        let kept =
-            form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "cursor");
+    fn next_link(&self, next: &str) -> Option<HeaderValue> {
         let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(kept)
-            .append_pair("cursor", &next.to_text())
+            .extend_pairs(self.parameters())
+            .append_pair("cursor", next)
             .finish();
         HeaderValue::from_str(&format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
+    }
+
+    /// The path as it was spelled.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The parameters of the query but the cursor.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "cursor")
     }
 }
 

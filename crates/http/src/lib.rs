@@ -180,6 +180,14 @@
 //!     Ok(read.page(paging, rows))
 //! }
 //!
+//! // A list that is sorted by a date as well: see `http::listing`. Its parameters are
+//! // `placed_from` and `placed_before: Option<DateBound>`, `sort: Option<Sort<PlacedAt>>` (behind a
+//! // type alias) and `cursor: Option<ListCursor>`; its statements are made by `list_statements!`.
+//! //     let dates = Dates::of(query.sort, query.placed_from, query.placed_before);
+//! //     let wanted = read.list(&orders.environment, query.limit, query.cursor, dates)?;
+//! //     let rows = queries::orders(&orders.database, &filter, &wanted).await?;
+//! //     Ok(read.listed(&wanted, rows))
+//!
 //! // The events of one order: parameters, paging and 404 are done by `http::history`.
 //! #[utoipa::path(
 //!     operation_id = "get_order_history", tag = "orders",
@@ -223,6 +231,7 @@
 //! | the body is no JSON | 400 | `/problems/malformed-json` |
 //! | a parameter of path, query or header | 400 | `/problems/invalid-parameter` |
 //! | fields of the body: missing, unknown, of another type, out of range | 422 | `/problems/validation` |
+//! | a cursor of another sort or filter | 422 | `/problems/cursor-mismatch` |
 //! | the aggregate says no | 409 (or 422, as the module says) | `/problems/refused/<code>` |
 //!
 //! The others are in [`ProblemKind`].
@@ -241,6 +250,7 @@ pub mod idempotency;
 pub mod json;
 mod legacy;
 mod line;
+pub mod listing;
 pub mod module;
 pub mod openapi;
 pub mod paging;
@@ -261,10 +271,11 @@ pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, Owner};
 pub use line::QuantityOfLine;
+pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
 pub use module::{Configure, Module};
 pub use openapi::{
     CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,
-    ReadHeaders, ReadProblems,
+    ReadHeaders, ReadProblems, SortedListProblems,
 };
 pub use paging::{Cursor, Limit, Page, Paging};
 pub use parameters::{ValidPath, ValidQuery};

@@ -15,11 +15,14 @@ use crate::answer::Acknowledgement;
 use crate::conditions;
 use crate::consistency::MIN_POSITION;
 use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::listing::{DateBound, ListCursor};
 use crate::paging::{Cursor, Limit};
 use crate::problem::{FieldError, MEDIA_TYPE, ProblemDocument};
 
 /// The errors of a list.
 pub struct ListProblems;
+/// The errors of a list that can be sorted.
+pub struct SortedListProblems;
 /// The errors of reading one resource.
 pub struct ReadProblems;
 /// The errors of a command.
@@ -63,7 +66,8 @@ const PROBLEMS: [(&str, &str, &str); 11] = [
     (
         "422",
         "UnprocessableContent",
-        "Fields of the body are invalid, or the Idempotency-Key was used for another request.",
+        "Fields of the body are invalid, the Idempotency-Key was used for another request, or the cursor \
+         belongs to another list.",
     ),
     ("500", "InternalServerError", "The server failed. Its log has the details."),
     (
@@ -84,6 +88,12 @@ fn problems(statuses: &[&str]) -> BTreeMap<String, RefOr<Response>> {
 impl IntoResponses for ListProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&["400", "403", "412", "500", "503"])
+    }
+}
+
+impl IntoResponses for SortedListProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&["400", "403", "412", "422", "500", "503"])
     }
 }
 
@@ -175,6 +185,8 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     add_schema::<Acknowledgement>(components, &Acknowledgement::name());
     add_schema::<Limit>(components, &Limit::name());
     add_schema::<Cursor>(components, &Cursor::name());
+    add_schema::<ListCursor>(components, &ListCursor::name());
+    add_schema::<DateBound>(components, &DateBound::name());
     for (status, name, description) in PROBLEMS {
         components.responses.insert(name.to_owned(), problem(status, description).into());
     }

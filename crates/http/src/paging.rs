@@ -24,6 +24,16 @@ pub struct Limit(u16);
 
 impl Limit {
     const MOST: u16 = 200;
+
+    /// How many items a page shows.
+    pub(crate) fn shown(self) -> usize {
+        usize::from(self.0)
+    }
+
+    /// How many rows to ask for: one more than shown tells whether there is another page.
+    pub(crate) fn rows(self) -> i64 {
+        i64::from(self.0) + 1
+    }
 }
 
 impl Default for Limit {
@@ -65,7 +75,7 @@ impl ToSchema for Limit {
 pub struct Cursor(pub u64);
 
 /// Every text of 11 characters of the alphabet is a cursor, so that the pattern says it all.
-const BASE64: GeneralPurpose =
+pub(crate) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 impl Cursor {
@@ -74,7 +84,7 @@ impl Cursor {
         BASE64.encode(self.0.to_be_bytes())
     }
 
-    fn from_text(text: &str) -> Option<Self> {
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
         let bytes = BASE64.decode(text).ok()?;
         Some(Self(u64::from_be_bytes(bytes.try_into().ok()?)))
     }
@@ -132,7 +142,11 @@ impl Paging {
 
     /// How many rows to ask for: one more than shown tells whether there is another page.
     pub fn rows(self) -> i64 {
-        i64::from(self.limit.0) + 1
+        self.limit.rows()
+    }
+
+    pub(crate) fn limit(self) -> Limit {
+        self.limit
     }
 
     /// The items to show, and where the next page starts.
@@ -140,7 +154,7 @@ impl Paging {
         self,
         mut rows: Vec<(P, T)>,
     ) -> (Page<T>, Option<Cursor>) {
-        let shown = usize::from(self.limit.0);
+        let shown = self.limit.shown();
         let is_more = rows.len() > shown;
         rows.truncate(shown);
         let mut last = None;

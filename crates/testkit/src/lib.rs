@@ -10,6 +10,7 @@ pub mod engines;
 pub mod golden;
 pub mod history;
 pub mod keys;
+pub mod lists;
 pub mod modules;
 pub mod postgres;
 pub mod random;

@@ -4,8 +4,9 @@
 mod act;
 
 use ::http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
-    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
@@ -98,23 +99,45 @@ struct ListInvoices {
         example = "17"
     )]
     legacy_id: Option<String>,
+    /// Only documents issued then or later: a day (its start in UTC) or a moment. Sorts by `-issued_at`
+    /// unless `sort` says otherwise.
+    issued_from: Option<DateBound>,
+    /// Only documents issued before then: a day (its start in UTC) or a moment. Sorts by `-issued_at` unless
+    /// `sort` says otherwise.
+    issued_before: Option<DateBound>,
+    /// `issued_at` for the earliest first, `-issued_at` for the latest first; documents issued at the same
+    /// time are in the order of their ids. Without it, and without bounds, the documents that were recorded
+    /// last come first.
+    #[param(inline)]
+    sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
-    cursor: Option<Cursor>,
+    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    cursor: Option<ListCursor>,
 }
+
+/// The date of a document.
+#[derive(Debug, Clone, Copy)]
+struct IssuedAt;
+
+impl SortDate for IssuedAt {
+    const NAME: &'static str = "issued_at";
+}
+
+/// A type with a name of its own, as the OpenAPI description wants it.
+type DateSort = Sort<IssuedAt>;
 
 /// List invoices and credit notes
 ///
-/// Newest first.
+/// Newest first, unless `sort` says otherwise.
 #[utoipa::path(
     operation_id = "list_invoices",
     tag = "billing",
     params(ListInvoices, ReadHeaders),
     responses(
-        (status = 200, description = "Documents, newest first", body = Page<InvoiceView>,
+        (status = 200, description = "Documents, newest first or as sorted", body = Page<InvoiceView>,
          headers(("Link" = String, description = "The next page, when there is one"))),
-        ListProblems,
+        SortedListProblems,
     ),
 )]
 #[get("")]
@@ -124,7 +147,8 @@ async fn list(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&billing.environment, &billing.views).await?;
-    let paging = Paging::of(query.limit, query.cursor);
+    let dates = Dates::of(query.sort, query.issued_from, query.issued_before);
+    let wanted = read.list(&billing.environment, query.limit, query.cursor, dates)?;
     let filter = InvoiceFilter {
         status: query.status,
         kind: query.kind,
@@ -135,9 +159,8 @@ async fn list(
         legacy_id: query.legacy_id.clone(),
         collection: query.collection,
     };
-    let database = &billing.database;
-    let rows = queries::invoices(database, &filter, paging.before(), paging.rows()).await?;
-    Ok(read.page(paging, rows))
+    let rows = queries::invoices(&billing.database, &filter, &wanted).await?;
+    Ok(read.listed(&wanted, rows))
 }
 
 /// Get a document's history

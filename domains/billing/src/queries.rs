@@ -5,7 +5,7 @@ pub mod retention;
 use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Statement, Transaction};
-use http::Owner;
+use http::{List, ListStatements, Owner, Place};
 use kernel::event::Position;
 use orders_contract::OrderId;
 use uuid::Uuid;
@@ -34,26 +34,40 @@ const INVOICE: Statement = Statement::Same("SELECT document FROM invoice_view WH
 /// whole table for what an index finds at once.
 macro_rules! invoices_by {
     ($narrowest:literal) => {
-        Statement::Same(concat!(
-            "SELECT position, document FROM invoice_view WHERE ",
-            $narrowest,
-            " AND (status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
-             AND (customer_id = $3 OR $3 IS NULL) \
-             AND (id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4) OR $4 IS NULL) \
-             AND (number = $5 OR $5 IS NULL) AND (owner = $6 OR $6 IS NULL) \
-             AND (legacy_id = $7 OR $7 IS NULL) AND (collection = $8 OR $8 IS NULL) \
-             AND position < $9 ORDER BY position DESC LIMIT $10"
-        ))
+        http::list_statements!(
+            select: [
+                "SELECT id, position, issued_at, document FROM invoice_view WHERE ",
+                $narrowest,
+                " AND (status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
+                 AND (customer_id = $3 OR $3 IS NULL) \
+                 AND (id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4) OR $4 IS NULL) \
+                 AND (number = $5 OR $5 IS NULL) AND (owner = $6 OR $6 IS NULL) \
+                 AND (legacy_id = $7 OR $7 IS NULL) AND (collection = $8 OR $8 IS NULL)"
+            ],
+            date: "issued_at",
+            end: ["$9", "$10", "$11", "$12"],
+        )
     };
 }
 
-const INVOICES: Statement = invoices_by!("TRUE");
-const INVOICES_BY_CUSTOMER: Statement = invoices_by!("customer_id = $3");
-const INVOICES_BY_ORDER: Statement =
+const INVOICES: ListStatements = invoices_by!("TRUE");
+const INVOICES_BY_CUSTOMER: ListStatements = invoices_by!("customer_id = $3");
+const INVOICES_BY_ORDER: ListStatements =
     invoices_by!("id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)");
-const INVOICES_BY_NUMBER: Statement = invoices_by!("number = $5");
-const INVOICES_BY_LEGACY_ID: Statement = invoices_by!("legacy_id = $7");
-const INVOICES_BY_COLLECTION: Statement = invoices_by!("collection = $8");
+const INVOICES_BY_NUMBER: ListStatements = invoices_by!("number = $5");
+const INVOICES_BY_LEGACY_ID: ListStatements = invoices_by!("legacy_id = $7");
+const INVOICES_BY_COLLECTION: ListStatements = invoices_by!("collection = $8");
+
+/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
+/// plans.
+pub const LISTS: &[(ListStatements, &str, &str)] = &[
+    (INVOICES, "position", "invoice_view_issued"),
+    (INVOICES_BY_CUSTOMER, "invoice_view_customer", "invoice_view_customer_issued"),
+    (INVOICES_BY_ORDER, "invoice_order", "invoice_order"),
+    (INVOICES_BY_NUMBER, "invoice_view_number", "invoice_view_number"),
+    (INVOICES_BY_LEGACY_ID, "invoice_view_legacy", "invoice_view_legacy"),
+    (INVOICES_BY_COLLECTION, "invoice_view_collection", "invoice_view_collection_issued"),
+];
 
 const REMEMBER_CUSTOMER: Statement = Statement::Same(
     "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
@@ -74,24 +88,9 @@ pub const STATEMENTS: &[Statement] = &[
     FORGET_ORDERS,
     ADD_ORDER,
     INVOICE,
-    INVOICES,
-    INVOICES_BY_CUSTOMER,
-    INVOICES_BY_ORDER,
-    INVOICES_BY_NUMBER,
-    INVOICES_BY_LEGACY_ID,
-    INVOICES_BY_COLLECTION,
     REMEMBER_CUSTOMER,
     CHANGE_CUSTOMER,
     KNOWN_CUSTOMER,
-];
-
-/// The lists that an index must serve, for the test that asks SQLite's planner.
-pub const NARROW_LISTS: &[Statement] = &[
-    INVOICES_BY_CUSTOMER,
-    INVOICES_BY_ORDER,
-    INVOICES_BY_NUMBER,
-    INVOICES_BY_LEGACY_ID,
-    INVOICES_BY_COLLECTION,
 ];
 
 /// Which documents are wanted; what is not said does not matter.
@@ -116,8 +115,8 @@ pub struct InvoiceFilter {
 }
 
 impl InvoiceFilter {
-    /// The statement that begins with the filter that leaves the fewest documents.
-    fn statement(&self) -> &'static Statement {
+    /// The statements that begin with the filter that leaves the fewest documents.
+    fn statements(&self) -> &'static ListStatements {
         if self.legacy_id.is_some() {
             &INVOICES_BY_LEGACY_ID
         } else if self.number.is_some() {
@@ -189,28 +188,24 @@ pub async fn invoice<'c>(
     row.map(|row| row.json("document")).transpose()
 }
 
-/// Up to `rows` documents, newest first, each with its place for paging. Those at and after the
-/// place `before` are left out.
+/// The wanted part of a list of documents, each with its place.
 pub async fn invoices<'c>(
     of: impl Executor<'c>,
     filter: &InvoiceFilter,
-    before: i64,
-    rows: i64,
-) -> Result<Vec<(i64, InvoiceView)>, DatabaseError> {
-    let page = of
-        .query(filter.statement())
-        .bind(filter.status.map(Status::as_str))
-        .bind(filter.kind.map(Kind::as_str))
-        .bind(filter.customer_id)
-        .bind(filter.order_id)
-        .bind(&filter.number)
-        .bind(filter.owner.map(Owner::as_str))
-        .bind(&filter.legacy_id)
-        .bind(filter.collection.map(Collection::as_str))
-        .bind(before)
-        .bind(rows);
-    let rows = page.fetch_all().await?;
-    rows.iter().map(|row| Ok((row.get("position")?, row.json("document")?))).collect()
+    list: &List,
+) -> Result<Vec<(Place, InvoiceView)>, DatabaseError> {
+    let filtered = |query: Query<'c>| {
+        query
+            .bind(filter.status.map(Status::as_str))
+            .bind(filter.kind.map(Kind::as_str))
+            .bind(filter.customer_id)
+            .bind(filter.order_id)
+            .bind(&filter.number)
+            .bind(filter.owner.map(Owner::as_str))
+            .bind(&filter.legacy_id)
+            .bind(filter.collection.map(Collection::as_str))
+    };
+    list.rows(of, filter.statements(), filtered, |row| row.json("document")).await
 }
 
 /// What is known of a customer. Personal: it has no form for logs.

@@ -4,8 +4,9 @@ use billing_contract::{
     BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceIssued,
     InvoiceLine, VatTotal, VoidReason,
 };
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
+use http::listing::start_of;
 use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -275,11 +276,6 @@ impl std::fmt::Debug for InvoiceView {
         fields.field("id", &self.id).field("number", &self.number).field("status", &self.status);
         fields.field("revision", &self.revision).finish_non_exhaustive()
     }
-}
-
-/// When a day begins, in UTC.
-fn start_of(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl InvoiceView {

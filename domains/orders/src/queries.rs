@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use database::{DatabaseError, Executor, Row, Statement, Transaction};
-use http::Owner;
+use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
+use http::{List, ListStatements, Owner, Place};
 use orders_contract::OrderId;
 use serde::Serialize;
 use uuid::Uuid;
@@ -67,22 +67,33 @@ const ERASED: Statement = Statement::PerEngine {
 };
 const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
 
-/// A page of the list. What narrows it most is stated plainly, so that its index is used.
-macro_rules! page {
+/// A list. What narrows it most is stated plainly, so that its index is used.
+macro_rules! list {
     ($narrowed_by:literal) => {
-        Statement::Same(concat!(
-            "SELECT position, document FROM order_view WHERE ",
-            $narrowed_by,
-            " (status = $1 OR $1 IS NULL) AND (owner = $2 OR $2 IS NULL) \
-             AND (currency = $3 OR $3 IS NULL) AND position < $4 \
-             ORDER BY position DESC LIMIT $5"
-        ))
+        http::list_statements!(
+            select: [
+                "SELECT id, position, placed_at, document FROM order_view WHERE ",
+                $narrowed_by,
+                " (status = $1 OR $1 IS NULL) AND (owner = $2 OR $2 IS NULL) \
+                 AND (currency = $3 OR $3 IS NULL) AND (customer_id = $4 OR $4 IS NULL) \
+                 AND (legacy_id = $5 OR $5 IS NULL)"
+            ],
+            date: "placed_at",
+            end: ["$6", "$7", "$8", "$9"],
+        )
     };
 }
-const ORDERS: Statement = page!("");
-const ORDERS_OF_CUSTOMER: Statement = page!("customer_id = $6 AND");
-const ORDERS_OF_LEGACY_ID: Statement =
-    page!("(customer_id = $6 OR $6 IS NULL) AND legacy_id = $7 AND");
+const ORDERS: ListStatements = list!("");
+const ORDERS_OF_CUSTOMER: ListStatements = list!("customer_id = $4 AND");
+const ORDERS_OF_LEGACY_ID: ListStatements = list!("legacy_id = $5 AND");
+
+/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
+/// plans.
+pub const LISTS: &[(ListStatements, &str, &str)] = &[
+    (ORDERS, "position", "order_view_placed"),
+    (ORDERS_OF_CUSTOMER, "order_view_customer", "order_view_customer_placed"),
+    (ORDERS_OF_LEGACY_ID, "order_view_legacy", "order_view_legacy"),
+];
 
 const REMEMBER_CUSTOMER: Statement =
     Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
@@ -101,9 +112,6 @@ pub const STATEMENTS: &[Statement] = &[
     ERASE_CUSTOMER,
     ERASED,
     ORDER,
-    ORDERS,
-    ORDERS_OF_CUSTOMER,
-    ORDERS_OF_LEGACY_ID,
     REMEMBER_CUSTOMER,
     CHANGE_CUSTOMER,
     CUSTOMER_IS_OPEN,
@@ -260,30 +268,26 @@ pub async fn order<'c>(
     row.map(|row| row.json("document")).transpose()
 }
 
-/// Up to `limit` orders that began before a position, newest first, each with its own.
+/// The wanted part of a list of orders, each with its place.
 pub async fn orders<'c>(
     of: impl Executor<'c>,
     filter: &OrderFilter,
-    before: i64,
-    limit: i64,
-) -> Result<Vec<(i64, OrderView)>, DatabaseError> {
-    let page = |statement| {
-        of.query(statement)
+    list: &List,
+) -> Result<Vec<(Place, OrderView)>, DatabaseError> {
+    let statements = match filter {
+        OrderFilter { legacy_id: Some(_), .. } => &ORDERS_OF_LEGACY_ID,
+        OrderFilter { customer_id: Some(_), .. } => &ORDERS_OF_CUSTOMER,
+        _ => &ORDERS,
+    };
+    let filtered = |query: Query<'c>| {
+        query
             .bind(filter.status.map(OrderStatus::as_str))
             .bind(filter.owner.map(Owner::as_str))
             .bind(&filter.currency)
-            .bind(before)
-            .bind(limit)
+            .bind(filter.customer_id)
+            .bind(&filter.legacy_id)
     };
-    let page = match (&filter.legacy_id, filter.customer_id) {
-        (Some(legacy_id), customer_id) => {
-            page(&ORDERS_OF_LEGACY_ID).bind(customer_id).bind(legacy_id)
-        }
-        (None, Some(customer_id)) => page(&ORDERS_OF_CUSTOMER).bind(customer_id),
-        (None, None) => page(&ORDERS),
-    };
-    let rows = page.fetch_all().await?;
-    rows.iter().map(|row| Ok((row.get("position")?, row.json("document")?))).collect()
+    list.rows(of, statements, filtered, |row| row.json("document")).await
 }
 
 /// Remembers a new customer.

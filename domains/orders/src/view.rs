@@ -1,7 +1,8 @@
 //! An order as the API shows it.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
+use http::listing::start_of;
 use http::{Legacy, Owner};
 use orders_contract::{
     CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
@@ -246,11 +247,6 @@ impl std::fmt::Debug for OrderView {
         let mut fields = formatter.debug_struct("OrderView");
         fields.field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
     }
-}
-
-/// When a day begins, in UTC.
-fn start_of(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl OrderView {

@@ -3,9 +3,10 @@
 mod refunds;
 
 use ::http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryEntry,
-    HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified,
-    Owner, Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates, Done,
+    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -124,22 +125,44 @@ pub struct ListPayments {
     #[validate(length(min = 1, max = 200))]
     #[param(min_length = 1, max_length = 200)]
     legacy_id: Option<String>,
+    /// Only payments requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
+    /// unless `sort` says otherwise.
+    requested_from: Option<DateBound>,
+    /// Only payments requested before then: a day (its start in UTC) or a moment. Sorts by `-requested_at`
+    /// unless `sort` says otherwise.
+    requested_before: Option<DateBound>,
+    /// `requested_at` for the earliest first, `-requested_at` for the latest first; payments requested at the
+    /// same time are in the order of their ids. Without it, and without bounds, the payments that were recorded
+    /// last come first.
+    #[param(inline)]
+    sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
-    cursor: Option<Cursor>,
+    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    cursor: Option<ListCursor>,
 }
+
+/// The date of a payment and of a refund.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestedAt;
+
+impl SortDate for RequestedAt {
+    const NAME: &'static str = "requested_at";
+}
+
+/// A type with a name of its own, as the OpenAPI description wants it.
+pub type DateSort = Sort<RequestedAt>;
 
 /// List payments
 ///
-/// Payments, newest first.
+/// Payments, newest first unless `sort` says otherwise.
 #[utoipa::path(
     operation_id = "list_payments", tag = "payments",
     params(ListPayments, ReadHeaders),
     responses(
-        (status = 200, description = "Payments, newest first", body = Page<PaymentView>,
+        (status = 200, description = "Payments, newest first or as sorted", body = Page<PaymentView>,
          headers(("Link" = String, description = "The next page, when there is one"))),
-        ListProblems,
+        SortedListProblems,
     ),
 )]
 #[get("")]
@@ -150,16 +173,17 @@ async fn list(
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.payments.environment, &api.progress).await?;
     let query = query.into_inner();
-    let paging = Paging::of(query.limit, query.cursor);
+    let dates = Dates::of(query.sort, query.requested_from, query.requested_before);
+    let wanted = read.list(&api.payments.environment, query.limit, query.cursor, dates)?;
     let filter = PaymentFilter {
         status: query.status,
         invoice_id: query.invoice_id,
         owner: query.owner,
         legacy_id: query.legacy_id,
     };
-    let rows = queries::list(&api.database, &filter, paging).await?;
-    let rows = rows.into_iter().map(|row| (row.position, PaymentView::from(row))).collect();
-    Ok(read.page(paging, rows))
+    let rows = queries::list(&api.database, &filter, &wanted).await?;
+    let rows = rows.into_iter().map(|(place, row)| (place, PaymentView::from(row))).collect();
+    Ok(read.listed(&wanted, rows))
 }
 
 /// Show a payment's history

@@ -1,7 +1,7 @@
 //! The statements over the module's read model. They are the same on both engines.
 
-use database::{DatabaseError, Executor, Row, Statement, Transaction};
-use http::{Owner, Paging};
+use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
+use http::{List, ListStatements, Owner, Paging, Place};
 use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
 
@@ -9,31 +9,34 @@ use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
 macro_rules! columns {
     () => {
-        "SELECT id, position, revision, status, invoice_id, owner, legacy_source, legacy_id, \
+        "SELECT id, position, requested_at, revision, status, invoice_id, owner, legacy_source, legacy_id, \
          document FROM payment "
     };
 }
 
-/// A page of the list. What narrows it most is stated plainly, so that its index is used.
-macro_rules! page {
+/// A list. What narrows it most is stated plainly, so that its index is used.
+macro_rules! list {
     ($narrowed_by:literal) => {
-        Statement::Same(concat!(
-            columns!(),
-            "WHERE ",
-            $narrowed_by,
-            " (status = $1 OR $1 IS NULL) AND (owner = $2 OR $2 IS NULL) \
-             AND (invoice_id = $3 OR $3 IS NULL) AND (legacy_id = $4 OR $4 IS NULL) \
-             AND position < $5 ORDER BY position DESC LIMIT $6"
-        ))
+        http::list_statements!(
+            select: [
+                columns!(),
+                "WHERE ",
+                $narrowed_by,
+                " (status = $1 OR $1 IS NULL) AND (owner = $2 OR $2 IS NULL) \
+                 AND (invoice_id = $3 OR $3 IS NULL) AND (legacy_id = $4 OR $4 IS NULL)"
+            ],
+            date: "requested_at",
+            end: ["$5", "$6", "$7", "$8"],
+        )
     };
 }
 
 const BY_ID: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
-const LIST: Statement = page!("");
-const LIST_BY_STATUS: Statement = page!("status = $1 AND");
-const LIST_BY_OWNER: Statement = page!("owner = $2 AND");
-const LIST_BY_INVOICE: Statement = page!("invoice_id = $3 AND");
-const LIST_BY_LEGACY_ID: Statement = page!("legacy_id = $4 AND");
+const LIST: ListStatements = list!("");
+const LIST_BY_STATUS: ListStatements = list!("status = $1 AND");
+const LIST_BY_OWNER: ListStatements = list!("owner = $2 AND");
+const LIST_BY_INVOICE: ListStatements = list!("invoice_id = $3 AND");
+const LIST_BY_LEGACY_ID: ListStatements = list!("legacy_id = $4 AND");
 const INSERT: Statement = Statement::Same(
     "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
      legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -58,15 +61,34 @@ const REFUNDS: Statement = Statement::Same(
     "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
      WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
 );
-/// A page of the refunds of all payments. What narrows it is stated plainly, so that its index is used.
-const ALL_REFUNDS: Statement = Statement::Same(
-    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-     WHERE position < $1 ORDER BY position DESC LIMIT $2",
-);
-const ALL_REFUNDS_BY_STATUS: Statement = Statement::Same(
-    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-     WHERE status = $3 AND position < $1 ORDER BY position DESC LIMIT $2",
-);
+/// The refunds of all payments. What narrows it is stated plainly, so that its index is used.
+macro_rules! all_refunds {
+    ($narrowed_by:literal) => {
+        http::list_statements!(
+            select: [
+                "SELECT id, payment_id, position, requested_at, revision, status, document \
+                 FROM payment_refund WHERE ",
+                $narrowed_by,
+                " (status = $1 OR $1 IS NULL)"
+            ],
+            date: "requested_at",
+            end: ["$2", "$3", "$4", "$5"],
+        )
+    };
+}
+const ALL_REFUNDS: ListStatements = all_refunds!("");
+const ALL_REFUNDS_BY_STATUS: ListStatements = all_refunds!("status = $1 AND");
+/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
+/// plans.
+pub const LISTS: &[(ListStatements, &str, &str)] = &[
+    (LIST, "position", "payment_requested"),
+    (LIST_BY_STATUS, "payment_status", "payment_status_requested"),
+    (LIST_BY_OWNER, "payment_owner", "payment_owner_requested"),
+    (LIST_BY_INVOICE, "payment_invoice", "payment_invoice"),
+    (LIST_BY_LEGACY_ID, "payment_legacy_id", "payment_legacy_id"),
+    (ALL_REFUNDS, "position", "payment_refund_requested"),
+    (ALL_REFUNDS_BY_STATUS, "payment_refund_status", "payment_refund_status_requested"),
+];
 const UPSERT_REFUND: Statement = Statement::Same(
     "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
@@ -77,15 +99,8 @@ const UPSERT_REFUND: Statement = Statement::Same(
 pub const STATEMENTS: &[Statement] = &[
     REFUND,
     REFUNDS,
-    ALL_REFUNDS,
-    ALL_REFUNDS_BY_STATUS,
     UPSERT_REFUND,
     BY_ID,
-    LIST,
-    LIST_BY_STATUS,
-    LIST_BY_OWNER,
-    LIST_BY_INVOICE,
-    LIST_BY_LEGACY_ID,
     INSERT,
     UPDATE,
     OF_CUSTOMER,
@@ -154,28 +169,27 @@ pub async fn by_id<'c>(
     row.as_ref().map(PaymentRow::read).transpose()
 }
 
-/// The wanted payments, newest first, one page and a row more.
+/// The wanted part of a list of payments, each with its place.
 pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &PaymentFilter,
-    paging: Paging,
-) -> Result<Vec<PaymentRow>, DatabaseError> {
-    let statement = match filter {
+    list: &List,
+) -> Result<Vec<(Place, PaymentRow)>, DatabaseError> {
+    let statements = match filter {
         PaymentFilter { legacy_id: Some(_), .. } => &LIST_BY_LEGACY_ID,
         PaymentFilter { invoice_id: Some(_), .. } => &LIST_BY_INVOICE,
         PaymentFilter { status: Some(_), .. } => &LIST_BY_STATUS,
         PaymentFilter { owner: Some(_), .. } => &LIST_BY_OWNER,
         PaymentFilter { status: None, invoice_id: None, owner: None, legacy_id: None } => &LIST,
     };
-    let page = of
-        .query(statement)
-        .bind(filter.status.map(Status::name))
-        .bind(filter.owner.map(Owner::as_str))
-        .bind(filter.invoice_id)
-        .bind(&filter.legacy_id)
-        .bind(paging.before())
-        .bind(paging.rows());
-    page.fetch_all().await?.iter().map(PaymentRow::read).collect()
+    let filtered = |query: Query<'c>| {
+        query
+            .bind(filter.status.map(Status::name))
+            .bind(filter.owner.map(Owner::as_str))
+            .bind(filter.invoice_id)
+            .bind(&filter.legacy_id)
+    };
+    list.rows(of, statements, filtered, PaymentRow::read).await
 }
 
 /// The payments that a customer was asked for.
@@ -275,21 +289,15 @@ pub(crate) async fn refunds<'c>(
     page.fetch_all().await?.iter().map(RefundRow::read).collect()
 }
 
-/// Refunds of all payments, newest first; of these only those that stand so.
+/// The wanted part of the list of all payments' refunds, each with its place.
 pub(crate) async fn all_refunds<'c>(
     of: impl Executor<'c>,
     status: Option<RefundStatus>,
-    paging: Paging,
-) -> Result<Vec<RefundRow>, DatabaseError> {
-    let page = match status {
-        None => of.query(&ALL_REFUNDS).bind(paging.before()).bind(paging.rows()),
-        Some(status) => of
-            .query(&ALL_REFUNDS_BY_STATUS)
-            .bind(paging.before())
-            .bind(paging.rows())
-            .bind(status.name()),
-    };
-    page.fetch_all().await?.iter().map(RefundRow::read).collect()
+    list: &List,
+) -> Result<Vec<(Place, RefundRow)>, DatabaseError> {
+    let statements = if status.is_some() { &ALL_REFUNDS_BY_STATUS } else { &ALL_REFUNDS };
+    let filtered = |query: Query<'c>| query.bind(status.map(RefundStatus::name));
+    list.rows(of, statements, filtered, RefundRow::read).await
 }
 
 /// Adds a refund, or replaces what may change of one that is there.

@@ -1,6 +1,7 @@
 //! A payment as clients see it.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use http::listing::start_of;
 use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -99,11 +100,6 @@ pub struct RefundView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reference: Option<String>,
-}
-
-/// When a day begins, in UTC.
-fn start_of(day: NaiveDate) -> DateTime<Utc> {
-    day.and_time(NaiveTime::MIN).and_utc()
 }
 
 impl From<PaymentRow> for PaymentView {

@@ -1,6 +1,7 @@
 //! Lists over HTTP: whatever the filter and the size of the pages, they hold together what the
 //! whole list holds, in its order.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use testkit::postgres::TestDatabase;
 use testkit::random::{Random, seed};
@@ -9,15 +10,19 @@ use crate::server::{Data, Server};
 
 const QUESTIONS: usize = 60;
 
-/// The lists, each with a field that can be asked for and what it can be.
-const LISTS: &[(&str, &str, &[&str])] = &[
-    ("customers", "status", &["open", "closed"]),
-    ("orders", "status", &["awaiting_payment", "confirmed", "cancelled"]),
-    ("orders", "currency", &["EUR", "CHF"]),
-    ("billing/invoices", "kind", &["invoice", "credit_note"]),
-    ("billing/invoices", "status", &["issued", "paid", "voided"]),
-    ("payments", "status", &["captured", "declined"]),
+/// The lists, each with its date, a field that can be asked for and what it can be.
+const LISTS: &[(&str, &str, &str, &[&str])] = &[
+    ("customers", "registered_at", "status", &["open", "closed"]),
+    ("orders", "placed_at", "status", &["awaiting_payment", "confirmed", "cancelled"]),
+    ("orders", "placed_at", "currency", &["EUR", "CHF"]),
+    ("billing/invoices", "issued_at", "kind", &["invoice", "credit_note"]),
+    ("billing/invoices", "issued_at", "status", &["issued", "paid", "voided"]),
+    ("payments", "requested_at", "status", &["captured", "declined"]),
 ];
+
+fn moment(date: &Value) -> DateTime<Utc> {
+    date.as_str().unwrap().parse().unwrap()
+}
 
 /// All pages of a list.
 async fn in_pages(server: &Server, path: &str, limit: u64) -> Vec<Value> {
@@ -54,7 +59,7 @@ async fn pages_hold_what_the_list_holds(data: Data) {
     }
     // Of every order its end is the last thing that happens.
     let head = server.head().await;
-    for (list, field, values) in LISTS {
+    for (list, date, field, values) in LISTS {
         let all = server.all_of(list, head).await;
         assert!(!all.is_empty(), "{list}");
         for _ in 0..QUESTIONS / LISTS.len() {
@@ -62,9 +67,18 @@ async fn pages_hold_what_the_list_holds(data: Data) {
             let value = *random.one_of(values);
             let filter = random.percent(60);
             let filtered = if filter { format!("&{field}={value}") } else { String::new() };
-            let path = format!("/api/v1/{list}?limit={limit}{filtered}");
-            let expected: Vec<&Value> =
+            let mut expected: Vec<&Value> =
                 all.iter().filter(|item| !filter || item[*field] == value).collect();
+            let sort = *random.one_of(&["", "-"]);
+            let sorted = random.percent(50);
+            if sorted {
+                expected.sort_by_key(|item| (moment(&item[*date]), item["id"].to_string()));
+            }
+            if sorted && sort == "-" {
+                expected.reverse();
+            }
+            let order = if sorted { format!("&sort={sort}{date}") } else { String::new() };
+            let path = format!("/api/v1/{list}?limit={limit}{filtered}{order}");
             let found = in_pages(&server, &path, limit).await;
             assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{path}");
         }

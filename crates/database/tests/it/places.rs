@@ -67,6 +67,10 @@ async fn tables_made_afresh_beside_the_served_ones_replace_them(
     assert_eq!(notes(&database).await, ["served"], "until the commit");
     replacing.commit().await.unwrap();
     assert_eq!(notes(&database).await, ["fresh too", "it's fresh"]);
+    // What is generated from them comes along.
+    let shouted = Statement::Same("SELECT shouted FROM thing ORDER BY id");
+    let shouted: Vec<String> = database.query(&shouted).scalars().await.unwrap();
+    assert_eq!(shouted, ["FRESH TOO", "IT'S FRESH"]);
 
     let served = rows(&mut database.snapshot().await.unwrap()).await;
     assert_eq!(served, rows(&mut scratch.snapshot().await.unwrap()).await);

@@ -38,6 +38,8 @@ pub enum ProblemKind {
     UnsupportedMediaType,
     /// The `Idempotency-Key` was used for another request.
     IdempotencyMismatch,
+    /// The `cursor` belongs to another list: its sort or its filters are others.
+    CursorMismatch,
     /// What `Bascule-Min-Position` asks for is not visible yet. Try again.
     StaleRead,
     /// Too much is being asked at once. Try again.
@@ -53,7 +55,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them, in the order of their status.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::InvalidParameter,
         Self::Unauthorized,
@@ -70,6 +72,7 @@ impl ProblemKind {
         Self::UnsupportedMediaType,
         Self::Validation,
         Self::IdempotencyMismatch,
+        Self::CursorMismatch,
         Self::Internal,
         Self::StaleRead,
         Self::Overloaded,
@@ -149,6 +152,11 @@ impl ProblemKind {
                 "/problems/idempotency-mismatch",
                 S::UNPROCESSABLE_ENTITY,
                 "The idempotency key was used for another request",
+            ),
+            Self::CursorMismatch => (
+                "/problems/cursor-mismatch",
+                S::UNPROCESSABLE_ENTITY,
+                "The cursor belongs to another list",
             ),
             Self::StaleRead => (
                 "/problems/stale-read",

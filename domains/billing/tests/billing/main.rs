@@ -4,6 +4,7 @@
 
 mod contract;
 mod crediting;
+mod dates;
 mod erasure;
 mod imports;
 mod numbering;

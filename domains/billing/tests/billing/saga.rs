@@ -254,6 +254,7 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
         phone: None,
         address: None,
         vat_number: None,
+        since: None,
         flags: vec![],
     };
     let imported = CustomerImported { customer_id, legacy: legacy.clone(), state: state.clone() };

@@ -11,7 +11,7 @@ use billing::view::InvoiceView;
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerRegistered};
 use database::Statement;
-use http::Module;
+use http::{List, Module, Paging};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::{Codec, EventSet};
 use kernel::event::{EventFilter, RecordedEvent};
@@ -282,7 +282,8 @@ impl World {
     pub async fn list(&self, filter: InvoiceFilter) -> Vec<Uuid> {
         self.views_caught_up().await;
         let database = &self.module.database;
-        let rows = queries::invoices(database, &filter, i64::MAX, 100).await.unwrap();
+        let list = List::recorded(Paging::of(None, None));
+        let rows = queries::invoices(database, &filter, &list).await.unwrap();
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 

@@ -2,7 +2,7 @@
 
 mod older;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -197,6 +197,9 @@ pub struct ImportedCustomer {
     /// VAT identification number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vat_number: Option<Personal<String>>,
+    /// The day it became a customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<NaiveDate>,
     /// What is irregular about it, in short words such as `email_missing`.
     #[serde(default)]
     pub flags: Vec<String>,

@@ -76,6 +76,7 @@ impl From<ImportedCustomerV1> for ImportedCustomer {
             phone: old.phone,
             address: old.address,
             vat_number: old.vat_number,
+            since: None,
             flags: old.flags,
         }
     }

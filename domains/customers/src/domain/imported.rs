@@ -2,6 +2,7 @@
 //!
 //! It is a fact, however ugly: no rule for new customers applies here.
 
+use chrono::NaiveDate;
 use customers_contract::{
     Address, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus, ImportedCustomer,
 };
@@ -36,6 +37,9 @@ pub struct LegacyCustomer {
     /// The number people know the customer by.
     #[schemars(example = &"C12")]
     pub number: Patch<String>,
+    /// The day it became a customer.
+    #[schemars(example = &"2012-05-01")]
+    pub since: Patch<NaiveDate>,
     /// Name of the person or firm.
     #[serde(deserialize_with = "personal")]
     #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"Établissements Œuf & Fils")]
@@ -157,6 +161,7 @@ impl LegacyCustomer {
             status,
             closed_reason,
             number: self.number.over(known.and_then(|known| known.number.clone())),
+            since: self.since.over(known.and_then(|known| known.since)),
             name: self.name.over(known.and_then(|known| known.name.clone())),
             email: self.email.over(known.and_then(|known| known.email.clone())),
             phone: self.phone.over(known.and_then(|known| known.phone.clone())),

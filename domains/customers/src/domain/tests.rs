@@ -119,6 +119,7 @@ fn imported_state() -> ImportedCustomer {
         phone: Some("02 03".to_owned().into()),
         address: Some(address("2 rue\nHaute")),
         vat_number: None,
+        since: None,
         flags: vec!["email_missing".to_owned()],
     }
 }

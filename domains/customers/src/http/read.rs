@@ -3,8 +3,9 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
-    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -58,23 +59,45 @@ pub(super) struct ListCustomers {
     #[validate(length(min = 1, max = 200))]
     #[param(min_length = 1, max_length = 200, example = "27")]
     legacy_id: Option<String>,
+    /// Only customers registered then or later: a day (its start in UTC) or a moment. Sorts by
+    /// `-registered_at` unless `sort` says otherwise.
+    registered_from: Option<DateBound>,
+    /// Only customers registered before then: a day (its start in UTC) or a moment. Sorts by
+    /// `-registered_at` unless `sort` says otherwise.
+    registered_before: Option<DateBound>,
+    /// `registered_at` for the earliest first, `-registered_at` for the latest first; customers registered at
+    /// the same time are in the order of their ids. Without it, and without bounds, the customers that were
+    /// recorded last come first.
+    #[param(inline)]
+    sort: Option<DateSort>,
     /// Most items in one answer.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
-    cursor: Option<Cursor>,
+    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    cursor: Option<ListCursor>,
 }
+
+/// The date of a customer.
+#[derive(Debug, Clone, Copy)]
+struct RegisteredAt;
+
+impl SortDate for RegisteredAt {
+    const NAME: &'static str = "registered_at";
+}
+
+/// A type with a name of its own, as the OpenAPI description wants it.
+type DateSort = Sort<RegisteredAt>;
 
 /// List customers
 ///
-/// Newest first.
+/// Newest first, unless `sort` says otherwise.
 #[utoipa::path(
     operation_id = "list_customers",
     tag = "customers",
     params(ListCustomers, ReadHeaders),
     responses(
-        (status = 200, description = "Customers, newest first", body = Page<CustomerView>,
+        (status = 200, description = "Customers, newest first or as sorted", body = Page<CustomerView>,
          headers(("Link" = String, description = "The next page, when there is one"))),
-        ListProblems,
+        SortedListProblems,
     ),
 )]
 #[get("")]
@@ -85,7 +108,8 @@ pub(super) async fn list(
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.environment, &api.progress).await?;
     let query = query.into_inner();
-    let paging = Paging::of(query.limit, query.cursor);
+    let dates = Dates::of(query.sort, query.registered_from, query.registered_before);
+    let wanted = read.list(&api.environment, query.limit, query.cursor, dates)?;
     let email = query.email.map(|email| EmailKey::all(&api.environment.lookup_key, &email));
     let filter = Filter {
         status: query.status,
@@ -94,10 +118,8 @@ pub(super) async fn list(
         email,
         legacy_id: query.legacy_id,
     };
-    let database = &api.database;
-    let found = queries::list(database, &filter, paging.before(), paging.rows()).await?;
-    let rows = found.into_iter().map(|customer| (customer.position, customer)).collect();
-    Ok(read.page(paging, rows))
+    let rows = queries::list(&api.database, &filter, &wanted).await?;
+    Ok(read.listed(&wanted, rows))
 }
 
 /// Get the history of a customer

@@ -1,11 +1,13 @@
 //! The directory: every customer as it stands now, one row each.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use customers_contract::{
     CustomerContactChanged, CustomerId, CustomerRegistered, ImportedCustomer,
 };
 use database::{Database, Query, Statement, Transaction};
 use event_contract::{LegacyReference, Personal};
+use http::listing;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::keys::SecretKey;
@@ -33,8 +35,8 @@ const IMPORT: Statement = Statement::Same(
 const REVISE: Statement = Statement::Same(
     "UPDATE customer SET revision = $2, kind = $3, status = $4, \
      closed_reason = $5, number = $6, name = $7, email = $8, email_key = $9, phone = $10, \
-     address = $11, vat_number = $12, legacy_source = $13, legacy_id = $14, flags = $15 \
-     WHERE id = $1",
+     address = $11, vat_number = $12, legacy_source = $13, legacy_id = $14, flags = $15, \
+     registered_at = COALESCE($16, registered_at) WHERE id = $1",
 );
 const CONTACT: Statement = Statement::Same(
     "UPDATE customer SET revision = $2, name = $3, email = $4, email_key = $5, \
@@ -88,12 +90,13 @@ impl Projection for Directory {
                 let statement = self
                     .imported(import, &event.legacy, &event.state)
                     .bind(recorded.position.cast_signed())
-                    .bind(recorded.metadata.occurred_at);
+                    .bind(since(&event.state).unwrap_or(recorded.metadata.occurred_at));
                 (event.customer_id, statement)
             }
             Event::Revised(event) => {
                 let revise = of(transaction, &REVISE, event.customer_id, recorded);
-                (event.customer_id, self.imported(revise, &event.legacy, &event.state))
+                let revise = self.imported(revise, &event.legacy, &event.state);
+                (event.customer_id, revise.bind(since(&event.state)))
             }
             Event::ContactChanged(event) => {
                 let change = of(transaction, &CONTACT, event.customer_id, recorded);
@@ -117,6 +120,11 @@ impl Projection for Directory {
         }
         Ok(())
     }
+}
+
+/// Since when a legacy system has had a customer, where it says so.
+fn since(state: &ImportedCustomer) -> Option<DateTime<Utc>> {
+    state.since.map(|day| listing::kept(listing::start_of(day)))
 }
 
 /// A statement about one customer: `$1` is its id, `$2` its revision.

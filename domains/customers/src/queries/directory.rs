@@ -1,56 +1,59 @@
 //! The directory's rows, read. The statements are the same on both engines.
 
 use customers_contract::{Address, CustomerId};
-use database::{DatabaseError, Executor, Row, Statement};
-use http::{Legacy, Owner};
+use database::{DatabaseError, Executor, Query, Row, Statement};
+use http::{Legacy, List, ListStatements, Owner, Place};
 
 use super::{CustomerView, Kind, Status};
 use crate::lookup::EmailKey;
 
-/// Every statement that reads, for the tests that prepare them all.
-pub const STATEMENTS: &[Statement] = &[FIND, LIST, LIST_BY_EMAIL, LIST_BY_LEGACY_ID];
+/// Every statement that reads but the lists, for the tests that prepare them all.
+pub const STATEMENTS: &[Statement] = &[FIND];
 
 /// The flag of an imported customer whose e-mail address another open customer has too. It changes
 /// with the others, so it is found when asked for.
 const EMAIL_SHARED: &str = "email_shared";
 
 macro_rules! select {
-    ($($rest:literal),+) => {
-        concat!(
-            "SELECT id, position, revision, kind, status, closed_reason, number, name, email, \
-             phone, address, vat_number, owner, legacy_source, legacy_id, flags, registered_at, \
-             owner = 'legacy' AND EXISTS (SELECT 1 FROM customer AS other \
-             WHERE other.email_key = customer.email_key AND other.status = 'open' \
-             AND other.id <> customer.id) AS email_shared FROM customer WHERE ",
-            $($rest),+
+    () => {
+        "SELECT id, position, revision, kind, status, closed_reason, number, name, email, \
+         phone, address, vat_number, owner, legacy_source, legacy_id, flags, registered_at, \
+         owner = 'legacy' AND EXISTS (SELECT 1 FROM customer AS other \
+         WHERE other.email_key = customer.email_key AND other.status = 'open' \
+         AND other.id <> customer.id) AS email_shared FROM customer WHERE "
+    };
+}
+
+/// A list, by what finds the fewest: one for each index, so that the planner never has to guess which
+/// filters are set.
+macro_rules! list {
+    ($found_by:literal) => {
+        http::list_statements!(
+            select: [
+                select!(),
+                $found_by,
+                " (status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
+                 AND (owner = $3 OR $3 IS NULL) AND (legacy_id = $4 OR $4 IS NULL) \
+                 AND (email_key IN ($5, $6, $7) OR $5 IS NULL)"
+            ],
+            date: "registered_at",
+            end: ["$8", "$9", "$10", "$11"],
         )
     };
 }
 
-/// A page of the list, by what finds the fewest.
-macro_rules! select_page {
-    ($found_by:literal) => {
-        Statement::Same(select!(
-            "(status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
-             AND (owner = $3 OR $3 IS NULL) AND position < $4",
-            $found_by,
-            " ORDER BY position DESC LIMIT $5"
-        ))
-    };
-}
+const FIND: Statement = Statement::Same(concat!(select!(), "id = $1"));
+const LIST: ListStatements = list!("");
+const LIST_BY_EMAIL: ListStatements = list!("email_key IN ($5, $6, $7) AND");
+const LIST_BY_LEGACY_ID: ListStatements = list!("legacy_id = $4 AND");
 
-const FIND: Statement = Statement::Same(select!("id = $1"));
-// One statement per index, so that the planner never has to guess which filters are set.
-const LIST: Statement = select_page!("");
-const LIST_BY_EMAIL: Statement =
-    select_page!(" AND email_key IN ($7, $8, $9) AND (legacy_id = $6 OR $6 IS NULL)");
-const LIST_BY_LEGACY_ID: Statement = select_page!(" AND legacy_id = $6");
-
-/// The lists, each with the index that must serve it, for the test that asks SQLite's planner.
-pub const INDEXED_LISTS: &[(Statement, &str)] = &[
-    (LIST, "position"),
-    (LIST_BY_EMAIL, "customer_email"),
-    (LIST_BY_LEGACY_ID, "customer_legacy"),
+/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
+/// plans.
+pub const LISTS: &[(ListStatements, &str, &str)] = &[
+    (LIST, "position", "customer_registered"),
+    // An address is looked up under several keys; few customers share one.
+    (LIST_BY_EMAIL, "customer_email", "customer_email"),
+    (LIST_BY_LEGACY_ID, "customer_legacy", "customer_legacy"),
 ];
 
 /// Which customers are wanted; what is `None` does not matter.
@@ -77,31 +80,30 @@ pub async fn find<'c>(
     row.as_ref().map(view).transpose()
 }
 
-/// Up to `limit` customers, newest first: those whose first event is before a position.
+/// The wanted part of a list of customers, each with its place.
 pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &Filter,
-    before: i64,
-    limit: i64,
-) -> Result<Vec<CustomerView>, DatabaseError> {
-    let page = |statement| {
-        of.query(statement)
+    list: &List,
+) -> Result<Vec<(Place, CustomerView)>, DatabaseError> {
+    let statements = match (&filter.email, &filter.legacy_id) {
+        (None, None) => &LIST,
+        (Some(_), _) => &LIST_BY_EMAIL,
+        (None, Some(_)) => &LIST_BY_LEGACY_ID,
+    };
+    let keys = filter.email.as_deref().unwrap_or_default();
+    let key = |index| keys.get(index).or(keys.first()).map(EmailKey::as_bytes);
+    let filtered = |query: Query<'c>| {
+        query
             .bind(filter.status.map(Status::as_str))
             .bind(filter.kind.map(Kind::as_str))
             .bind(filter.owner.map(Owner::as_str))
-            .bind(before)
-            .bind(limit)
+            .bind(&filter.legacy_id)
+            .bind(key(0))
+            .bind(key(1))
+            .bind(key(2))
     };
-    let page = match (&filter.email, &filter.legacy_id) {
-        (None, None) => page(&LIST),
-        (Some(keys), legacy_id) => {
-            let key = |index| keys.get(index).or(keys.first()).map(EmailKey::as_bytes);
-            let page = page(&LIST_BY_EMAIL).bind(legacy_id);
-            page.bind(key(0)).bind(key(1)).bind(key(2))
-        }
-        (None, Some(legacy_id)) => page(&LIST_BY_LEGACY_ID).bind(legacy_id),
-    };
-    page.fetch_all().await?.iter().map(view).collect()
+    list.rows(of, statements, filtered, view).await
 }
 
 fn view(row: &Row) -> Result<CustomerView, DatabaseError> {
@@ -121,7 +123,6 @@ fn view(row: &Row) -> Result<CustomerView, DatabaseError> {
         legacy: legacy(row)?,
         registered_at: row.get("registered_at")?,
         revision: row.get::<i64>("revision")?.cast_unsigned(),
-        position: row.get::<i64>("position")?.cast_unsigned(),
     })
 }
 

@@ -3,5 +3,5 @@
 mod directory;
 mod view;
 
-pub use directory::{Filter, INDEXED_LISTS, STATEMENTS, find, list};
+pub use directory::{Filter, LISTS, STATEMENTS, find, list};
 pub use view::{CustomerView, Kind, PostalAddress, Status};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerStatus};
 use http::{Legacy, Owner};
-use kernel::event::{Position, Revision};
+use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -117,14 +117,12 @@ pub struct CustomerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When the customer was registered, or first seen.
+    /// When the customer was registered. Of an imported customer the start of the day it became one, in UTC,
+    /// or, where the legacy system does not say, when its first change was made that was captured.
     pub registered_at: DateTime<Utc>,
     /// Revision of the customer's stream, as in the `ETag`.
     #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
-    /// Place in lists.
-    #[serde(skip)]
-    pub position: Position,
 }
 
 /// A postal address as it is shown. An imported one may lack anything.

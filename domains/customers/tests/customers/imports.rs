@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use customers::queries::{Filter, Status};
 use customers::{lookup::EmailKey, queries};
-use http::Owner;
+use http::{List, Owner, Paging};
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use serde_json::{Value, json};
@@ -169,8 +169,9 @@ async fn customers_are_found_by_what_they_are() {
 
     let found = async |filter: Filter| {
         let database = &running.module.database;
-        let page = queries::list(database, &filter, i64::MAX, 10).await.unwrap();
-        page.into_iter().map(|view| view.id).collect::<Vec<_>>()
+        let list = List::recorded(Paging::of(None, None));
+        let page = queries::list(database, &filter, &list).await.unwrap();
+        page.into_iter().map(|(_, view)| view.id).collect::<Vec<_>>()
     };
     let all = Filter::default();
     assert_eq!(found(all.clone()).await, [ada_id, SECOND, FIRST]);

@@ -3,6 +3,7 @@
 
 mod client;
 mod commands;
+mod dates;
 mod erasure;
 mod harness;
 mod http_commands;

@@ -3,8 +3,9 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    Cursor, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListProblems, NotModified, Owner,
-    Page, Paging, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidPath, ValidQuery,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -65,23 +66,45 @@ pub(super) struct ListOrders {
         example = "17"
     )]
     legacy_id: Option<String>,
+    /// Only orders placed then or later: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
+    /// `sort` says otherwise.
+    placed_from: Option<DateBound>,
+    /// Only orders placed before then: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
+    /// `sort` says otherwise.
+    placed_before: Option<DateBound>,
+    /// `placed_at` for the earliest first, `-placed_at` for the latest first; orders placed at the same time
+    /// are in the order of their ids. Without it, and without bounds, the orders that were recorded last come
+    /// first.
+    #[param(inline)]
+    sort: Option<DateSort>,
     /// Most items in one answer.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
-    cursor: Option<Cursor>,
+    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    cursor: Option<ListCursor>,
 }
+
+/// The date of an order.
+#[derive(Debug, Clone, Copy)]
+struct PlacedAt;
+
+impl SortDate for PlacedAt {
+    const NAME: &'static str = "placed_at";
+}
+
+/// A type with a name of its own, as the OpenAPI description wants it.
+type DateSort = Sort<PlacedAt>;
 
 /// List orders
 ///
-/// Newest first.
+/// Newest first, unless `sort` says otherwise.
 #[utoipa::path(
     operation_id = "list_orders",
     tag = "orders",
     params(ListOrders, ReadHeaders),
     responses(
-        (status = 200, description = "Orders, newest first", body = Page<OrderView>,
+        (status = 200, description = "Orders, newest first or as sorted", body = Page<OrderView>,
          headers(("Link" = String, description = "The next page, when there is one"))),
-        ListProblems,
+        SortedListProblems,
     ),
 )]
 #[get("")]
@@ -91,7 +114,8 @@ pub(super) async fn list(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
-    let paging = Paging::of(query.limit, query.cursor);
+    let dates = Dates::of(query.sort, query.placed_from, query.placed_before);
+    let wanted = read.list(&orders.environment, query.limit, query.cursor, dates)?;
     let filter = OrderFilter {
         status: query.status,
         customer_id: query.customer_id,
@@ -99,8 +123,8 @@ pub(super) async fn list(
         currency: query.currency.clone(),
         legacy_id: query.legacy_id.clone(),
     };
-    let rows = queries::orders(&orders.database, &filter, paging.before(), paging.rows()).await?;
-    Ok(read.page(paging, rows))
+    let rows = queries::orders(&orders.database, &filter, &wanted).await?;
+    Ok(read.listed(&wanted, rows))
 }
 
 /// Get an order's history

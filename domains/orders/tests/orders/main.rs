@@ -5,6 +5,7 @@
 mod admission;
 mod client;
 mod contract;
+mod dates;
 mod erasure;
 mod golden;
 mod imports;

@@ -263,6 +263,7 @@ async fn imported_customers_may_order_while_they_are_open(
         phone: None,
         address: None,
         vat_number: None,
+        since: None,
         flags: vec![],
     };
     let revised = |status| {

@@ -1,10 +1,10 @@
 //! Refunds of a payment.
 
 use ::http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, IfMatchHeader,
-    IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page, Paging, PositiveDecimal,
-    Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
-    ValidQuery,
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DateBound, Dates,
+    Done, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody, NotModified, Page, Paging,
+    PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
+    SortedListProblems, ValidJson, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
 
-use super::{Api, CATEGORY, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
+use super::{Api, CATEGORY, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
 use crate::projections::{RefundCause, RefundRow, RefundStatus, RefundedLine};
 use crate::queries;
 
@@ -346,22 +346,33 @@ pub(super) async fn list(
 pub struct ListAllRefunds {
     /// Only refunds that are so far; those that `failed` wait for a person to retry them.
     status: Option<RefundStatus>,
+    /// Only refunds requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
+    /// unless `sort` says otherwise.
+    requested_from: Option<DateBound>,
+    /// Only refunds requested before then: a day (its start in UTC) or a moment. Sorts by `-requested_at`
+    /// unless `sort` says otherwise.
+    requested_before: Option<DateBound>,
+    /// `requested_at` for the earliest first, `-requested_at` for the latest first; refunds requested at the
+    /// same time are in the order of their ids. Without it, and without bounds, the refunds that were recorded
+    /// last come first.
+    #[param(inline)]
+    sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
-    cursor: Option<Cursor>,
+    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    cursor: Option<ListCursor>,
 }
 
 /// List refunds
 ///
-/// Refunds of all payments, newest first.
+/// Refunds of all payments, newest first unless `sort` says otherwise.
 #[utoipa::path(
     operation_id = "list_all_refunds", tag = "payments",
     params(ListAllRefunds, ReadHeaders),
     responses(
-        (status = 200, description = "Refunds, newest first", body = Page<RefundView>,
+        (status = 200, description = "Refunds, newest first or as sorted", body = Page<RefundView>,
          headers(("Link" = String, description = "The next page, when there is one"))),
-        ListProblems,
+        SortedListProblems,
     ),
 )]
 #[get("/refunds")]
@@ -372,8 +383,9 @@ pub(super) async fn list_all(
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.payments.environment, &api.progress).await?;
     let query = query.into_inner();
-    let paging = Paging::of(query.limit, query.cursor);
-    let rows = queries::all_refunds(&api.database, query.status, paging).await?;
-    let rows = rows.into_iter().map(|row| (row.position, RefundView::from(row))).collect();
-    Ok(read.page(paging, rows))
+    let dates = Dates::of(query.sort, query.requested_from, query.requested_before);
+    let wanted = read.list(&api.payments.environment, query.limit, query.cursor, dates)?;
+    let rows = queries::all_refunds(&api.database, query.status, &wanted).await?;
+    let rows = rows.into_iter().map(|(place, row)| (place, RefundView::from(row))).collect();
+    Ok(read.listed(&wanted, rows))
 }

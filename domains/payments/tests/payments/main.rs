@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod collection;
+mod dates;
 mod imported;
 mod outcomes;
 mod refunds;

@@ -91,7 +91,7 @@ impl World {
         *self.clock.0.lock().unwrap() += chrono::TimeDelta::seconds(seconds);
     }
 
-    fn url(&self, name: &str) -> String {
+    pub(crate) fn url(&self, name: &str) -> String {
         database::module_url(self.place.url(), name).unwrap()
     }
 

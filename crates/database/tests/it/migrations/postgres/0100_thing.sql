@@ -7,5 +7,6 @@ CREATE TABLE thing (
     bytes   bytea,
     flag    boolean,
     share   double precision,
-    made_at timestamptz
+    made_at timestamptz,
+    shouted text GENERATED ALWAYS AS (upper(note)) STORED
 );

@@ -7,5 +7,6 @@ CREATE TABLE thing (
     bytes   BLOB,
     flag    INTEGER,
     share   REAL,
-    made_at TEXT
+    made_at TEXT,
+    shouted TEXT GENERATED ALWAYS AS (upper(note)) VIRTUAL
 ) STRICT;

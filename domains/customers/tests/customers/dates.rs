@@ -1,0 +1,104 @@
+//! Customers are sorted and filtered by when they became customers, whatever system they come from.
+
+use std::sync::Arc;
+
+use customers::handlers::Customers;
+use database::{Database, Engine, Statement};
+use kernel::seams::{SystemClock, new_id};
+use rstest::rstest;
+use serde_json::json;
+use testkit::Client;
+use testkit::engines::TestPlace;
+use testkit::lists::{DatedList, before, import};
+use testkit::modules::environment;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::{registration, request};
+
+/// As the release before the migration writes a row.
+const INSERT: Statement = Statement::Same(
+    "INSERT INTO customer (id, position, registered_at, revision, kind, status, owner, flags) \
+     VALUES ($1, $2, $3, 0, 'company', 'open', 'legacy', '[]')",
+);
+
+fn list<'a>(client: &'a Client, environment: &'a kernel::execution::Environment) -> DatedList<'a> {
+    let path = "/api/v1/customers";
+    DatedList { client, environment, path, date: "registered_at", bounds: "registered" }
+}
+
+#[rstest]
+#[actix_web::test]
+async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_customers(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let environment = environment(Arc::new(SystemClock), Arc::default());
+    let opened = customers::open(environment.clone(), place.url(), &["billing"]).await;
+    let mut module = opened.unwrap();
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    for subscription in module.subscriptions.drain(..) {
+        tokio::spawn(subscription.run(stop.clone()));
+    }
+    for (since, kind) in [
+        (Some("2025-01-06"), "company"),
+        (Some("2011-03-02"), "company"),
+        (Some("2019-12-31"), "person"),
+        (Some("2011-03-02"), "company"),
+        (None, "company"),
+        (Some("2020-01-01"), "person"),
+        (Some("2019-12-31"), "person"),
+    ] {
+        let state = json!({ "since": since, "kind": kind, "email": "compta@exemple.fr" });
+        import(&module, new_id(), state).await;
+    }
+    let ada = registration("compta@exemple.fr");
+    Customers::new(environment.clone()).register(ada, &request()).await.unwrap();
+    // The legacy corrects a day, and then no longer knows it: the last one that it said stays.
+    let corrected = new_id();
+    import(&module, corrected, json!({ "since": "2030-01-01" })).await;
+    import(&module, corrected, json!({ "since": "2019-12-31" })).await;
+    import(&module, corrected, json!({ "since": null })).await;
+
+    let client = Client::of(&module);
+    let filters = ["&kind=person", "&owner=legacy", "&email=compta@exemple.fr"];
+    list(&client, &environment).is_sorted(&filters).await;
+    let of_2019 = "/api/v1/customers?registered_from=2019-01-01&registered_before=2020-01-01";
+    assert_eq!(client.get(of_2019).await.is(200).ids().len(), 3);
+    let shown = client.get(&format!("/api/v1/customers/{corrected}")).await.is(200);
+    assert_eq!(shown.body["registered_at"], "2019-12-31T00:00:00Z");
+
+    // What no engine keeps as a date is the last one that it does.
+    import(&module, corrected, json!({ "since": "+200000-01-01" })).await;
+    let sorted = list(&client, &environment).ids("sort=-registered_at&limit=1").await;
+    assert_eq!(sorted[0], corrected);
+}
+
+#[rstest]
+#[actix_web::test]
+async fn rows_from_before_the_migration_have_their_place(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let earlier = before(101, &customers::MIGRATIONS);
+    let database = Database::open(place.url(), customers::NAME, earlier).await.unwrap();
+    for (position, registered_at) in (1_i64..).zip([
+        "2026-03-01T12:00:00.120Z",
+        "2024-02-29T00:00:00Z",
+        "2026-03-01T12:00:00.120001Z",
+        "2024-02-29T00:00:00Z",
+        "2026-03-01T12:00:00Z",
+    ]) {
+        let mut transaction = database.begin().await.unwrap();
+        let registered_at: chrono::DateTime<chrono::Utc> = registered_at.parse().unwrap();
+        let insert = transaction.query(&INSERT).bind(new_id()).bind(position);
+        insert.bind(registered_at).execute().await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    database.close().await;
+
+    let environment = environment(Arc::new(SystemClock), Arc::default());
+    let module = customers::open(environment.clone(), place.url(), &["billing"]).await.unwrap();
+    let client = Client::of(&module);
+    list(&client, &environment).is_sorted(&["&kind=company"]).await;
+}
