@@ -154,7 +154,7 @@ pub(crate) async fn assemble(
     }
     let mut sizes = vec![0; keys.len()];
     for instance in &instances {
-        sizes[instance.document] += instance.row.size;
+        sizes[instance.document] += instance.row.in_memory();
     }
     for (document, root) in documents.iter_mut().zip(roots) {
         if let (Assembled::Document(value), Some(root)) = (document, root) {

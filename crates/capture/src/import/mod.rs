@@ -52,9 +52,16 @@ pub(crate) struct Sizes {
     most: usize,
     /// Dirty aggregates worked on at once.
     page: usize,
-    /// Bytes of records, and of documents, worked on at once, about: in memory they take several
-    /// times as much.
+    /// Bytes of records worked on at once, about: in memory they take several times as much.
     bytes: usize,
+}
+
+impl Sizes {
+    /// Bytes that the rows of the documents worked on at once take in memory, about. The documents,
+    /// the states that come of them and their texts take several times as much together.
+    fn of_documents(&self) -> usize {
+        2 * self.bytes
+    }
 }
 
 impl Default for Sizes {

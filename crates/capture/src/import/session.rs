@@ -329,7 +329,7 @@ impl<'i> Session<'i> {
         let mut reading = self.import.database.snapshot().await?;
         let mut turn = Turn { one_cause: true, ..Turn::default() };
         let (mut drain, mut bytes) = (false, 0);
-        let most = self.import.sizes.bytes;
+        let most = self.import.sizes.of_documents();
         while let Some(mut segment) = segments.pop_front() {
             let found = self.suppression.blank(&mapping, &mut segment.changes);
             let counts = &mut self.summary.changes;
@@ -419,7 +419,7 @@ impl<'i> Session<'i> {
                 let keys: Vec<String> = marks.iter().map(|mark| mark.key.clone()).collect();
                 let (mirror, of) = (&mut self.mirror, (id, &*keys));
                 let mut bytes = 0;
-                let room = (&mut bytes, self.import.sizes.bytes);
+                let room = (&mut bytes, self.import.sizes.of_documents());
                 let assembled = assemble_within(mirror, &mut reading, &mapping, of, room).await?;
                 let Some(end) = assembled.len().checked_sub(1) else { break };
                 after.clone_from(&keys[end]);

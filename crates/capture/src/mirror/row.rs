@@ -126,7 +126,7 @@ const COLUMN: usize = 128;
 
 impl Row {
     /// About how many bytes it takes in memory. Of short rows most is the map that they are.
-    pub(super) fn in_memory(&self) -> usize {
+    pub(crate) fn in_memory(&self) -> usize {
         BARE + self.size + self.image.as_ref().map_or(0, |image| image.len() * COLUMN)
     }
 
