@@ -1,7 +1,9 @@
-//! Trying a mapping out: one aggregate, from the rows of a feed to the state that a module would be
-//! told. What reads, masks, joins and runs is the import's own.
+//! Trying a mapping out: one aggregate, or all, from the rows of a feed to the state that a module
+//! would be told. What reads, masks, joins and runs is the import's own.
 
-use std::collections::{BTreeSet, HashMap};
+mod pages;
+
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +16,20 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::assembly::{Assembled, assemble};
-use crate::import::{Import, ImportError, Options, Progress, Summary, state_of};
-use crate::jq::{Job, Limits, Runner, to_plain};
+use crate::import::{Import, ImportError, Options, Progress, Summary};
+use crate::jq::{Limits, Runner};
 use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId, Table, nearest};
-use crate::mirror::Mirror;
-use crate::suppression::{Extent, extent_of_root};
+use pages::Ran;
+pub use pages::{NoSuchRow, Tried};
 
 const KEYS: Statement = Statement::Same(
     "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
      ORDER BY key LIMIT $3",
+);
+
+const KEYS_AFTER: Statement = Statement::Same(
+    "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
+     AND key > $4 ORDER BY key LIMIT $3",
 );
 
 /// How many keys are looked through for one that may be meant.
@@ -53,6 +59,8 @@ pub struct Look {
     pub document: Option<Value>,
     /// What the program gave, or why nothing.
     pub result: Result<Stated, String>,
+    /// What the state refers to and the feed does not have.
+    pub no_such_rows: Vec<NoSuchRow>,
 }
 
 /// What a program gave.
@@ -79,13 +87,8 @@ impl Stated {
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
     /// There is no such aggregate in the mapping.
-    #[error("the mapping has no aggregate `{name}`; there are {known}")]
-    NoAggregate {
-        /// What was asked for.
-        name: String,
-        /// Those it has.
-        known: String,
-    },
+    #[error("{0}")]
+    NoAggregate(String),
     /// The root table has no such row.
     #[error("`{table}` has no row with the key {key}{hint}")]
     NoRow {
@@ -138,69 +141,51 @@ impl Trial {
     /// Puts one aggregate together and runs its program.
     pub async fn look(&self, aggregate: &str, key: &str) -> Result<Look, TrialError> {
         let mapping = &self.mapping;
-        let found = mapping.aggregates.iter().position(|one| one.name == aggregate);
-        let id = found.ok_or_else(|| TrialError::NoAggregate {
-            name: aggregate.to_owned(),
-            known: mapping.aggregates().map(|(name, _)| name).collect::<Vec<_>>().join(", "),
-        })?;
+        let id = self.aggregate(aggregate)?;
         let aggregate = &mapping.aggregates[id];
         let table = &mapping.tables[aggregate.root];
-        let key = &*mapping.names().key(&table.name, key.to_owned());
-        let mut mirror = Mirror::new(mapping.clone());
-        let mut reading = self.database.snapshot().await?;
-        let keys = [key.to_owned()];
-        let assembled = assemble(&mut mirror, &mut reading, mapping, id, &keys).await?;
-        reading.rollback().await?;
-        if mirror.row(&(aggregate.root, key.to_owned())).is_none() {
-            let hint = self.hint(table, key).await?;
-            let (table, key) = (table.name.clone(), key.to_owned());
-            return Err(TrialError::NoRow { table, key, hint });
+        let key = mapping.names().key(&table.name, key.to_owned());
+        let ran = self.ran(id, std::slice::from_ref(&key), true).await?.into_iter().next();
+        let Ran { is_there, document, result, no_such_rows } =
+            ran.ok_or(ImportError::ProgramStuck)?;
+        if !is_there {
+            let hint = self.hint(table, &key).await?;
+            return Err(TrialError::NoRow { table: table.name.clone(), key, hint });
         }
-        let (uid, reference) = (mapping.uid(id, key), aggregate.reference(key));
-        let nothing = |result| Look {
-            id: uid,
-            reference: reference.clone(),
-            rows: Vec::new(),
-            document: None,
-            result,
-        };
-        Ok(match assembled.into_iter().next() {
-            None => return Err(ImportError::ProgramStuck.into()),
-            Some((Assembled::Deleted, _)) => nothing(Ok(Stated::Absent("deleted".to_owned()))),
-            Some((Assembled::Waiting(why), _)) => nothing(Err(why)),
-            Some((Assembled::Document(document), _)) => {
-                let plain = to_plain(&document);
-                let mut rows = Vec::new();
-                if let Some(plain) = &plain {
-                    joined(mapping, aggregate, 0, plain, &mut rows);
-                }
-                let result = self.run(id, document).await?;
-                Look { id: uid, reference, rows, document: plain, result }
-            }
-        })
+        let mut rows = Vec::new();
+        if let Some(document) = &document {
+            joined(mapping, aggregate, 0, document, &mut rows);
+        }
+        let (id, reference) = (mapping.uid(id, &key), aggregate.reference(&key));
+        Ok(Look { id, reference, rows, document, result, no_such_rows })
     }
 
-    async fn run(
+    fn aggregate(&self, name: &str) -> Result<AggregateId, TrialError> {
+        let found = self.mapping.aggregates.iter().position(|one| one.name == name);
+        found.ok_or_else(|| TrialError::NoAggregate(self.mapping.no_aggregate(name)))
+    }
+
+    /// Keys of the rows of a table, in their order.
+    async fn keys(
         &self,
-        id: AggregateId,
-        input: jaq_json::Val,
-    ) -> Result<Result<Stated, String>, ImportError> {
-        let job = Job { program: self.mapping.aggregates[id].program.clone(), input };
-        let answers = self.runner.run(vec![job]).await.map_err(|_| ImportError::ProgramStuck)?;
-        let answer = answers.into_iter().next().ok_or(ImportError::ProgramStuck)?;
-        let state = answer.map_err(|error| error.to_string()).and_then(state_of);
-        Ok(state.map(|state| match state {
-            LegacyState::Present(state) => Stated::Present(state),
-            LegacyState::Absent { reason } => Stated::Absent(reason),
-        }))
+        table: &Table,
+        after: Option<&str>,
+        most: i64,
+    ) -> Result<Vec<String>, DatabaseError> {
+        let mut reading = self.database.snapshot().await?;
+        let keys = reading.query(if after.is_some() { &KEYS_AFTER } else { &KEYS });
+        let mut keys = keys.bind(&self.mapping.source).bind(&table.name).bind(most);
+        if let Some(after) = after {
+            keys = keys.bind(after);
+        }
+        let keys = keys.scalars().await?;
+        reading.rollback().await?;
+        Ok(keys)
     }
 
     /// What may be meant by a key that is not there.
     async fn hint(&self, table: &Table, key: &str) -> Result<String, DatabaseError> {
-        let mut reading = self.database.snapshot().await?;
-        let keys = reading.query(&KEYS).bind(&self.mapping.source).bind(&table.name);
-        let keys: Vec<String> = keys.bind(LOOKED_THROUGH).scalars().await?;
-        reading.rollback().await?;
+        let keys = self.keys(table, None, LOOKED_THROUGH).await?;
         if keys.is_empty() {
             return Ok(": the feed has no row of it".to_owned());
         }
@@ -213,70 +198,6 @@ impl Trial {
             format!("; there are {}{}", some.join(", "), if keys.len() > 5 { ", …" } else { "" })
         };
         Ok(meant.unwrap_or_else(some))
-    }
-
-    /// The columns that may be about a person, as an erasure takes them for: those in `personal`,
-    /// and of the rows that make up a person's own aggregate all that neither identifies nor joins.
-    /// By table; `people` is the command that a person is told by.
-    pub fn personal_columns(&self, people: &str) -> HashMap<String, BTreeSet<String>> {
-        let mapping = &self.mapping;
-        let mut personal: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for table in &mapping.tables {
-            personal.entry(table.name.clone()).or_default().extend(table.personal.iter().cloned());
-        }
-        let alone = |root| extent_of_root(mapping, root) == Extent::Row;
-        let people = mapping.aggregates.iter().filter(|one| one.command == people);
-        for aggregate in people.filter(|one| alone(one.root)) {
-            let own = aggregate.nodes.iter().enumerate();
-            for (_, node) in own.filter(|(index, node)| *index == 0 || node.is_owned()) {
-                let table = &mapping.tables[node.table];
-                let columns = table.columns.keys();
-                let all =
-                    columns.filter(|column| !table.key.contains(column) && !table.joins(column));
-                personal.entry(table.name.clone()).or_default().extend(all.cloned());
-            }
-        }
-        personal
-    }
-
-    /// Calls a function on the value of every column in a document, with its table and name.
-    pub fn each_column(
-        &self,
-        aggregate: &str,
-        document: &mut Value,
-        change: &mut dyn FnMut(&str, &str, &mut Value),
-    ) {
-        let aggregate = self.mapping.aggregates.iter().find(|one| one.name == aggregate);
-        if let Some(aggregate) = aggregate {
-            each_column(&self.mapping, aggregate, 0, document, change);
-        }
-    }
-}
-
-fn each_column(
-    mapping: &Mapping,
-    aggregate: &Aggregate,
-    node: NodeId,
-    value: &mut Value,
-    change: &mut dyn FnMut(&str, &str, &mut Value),
-) {
-    match value {
-        Value::Array(rows) => {
-            rows.iter_mut().for_each(|row| each_column(mapping, aggregate, node, row, change));
-        }
-        Value::Object(members) => {
-            let place = &aggregate.nodes[node];
-            let table = &mapping.tables[place.table].name;
-            for (name, value) in members {
-                let below =
-                    place.children.iter().find(|&&child| aggregate.nodes[child].field == *name);
-                match below {
-                    Some(&child) => each_column(mapping, aggregate, child, value, change),
-                    None => change(table, name, value),
-                }
-            }
-        }
-        _ => {}
     }
 }
 
