@@ -358,61 +358,6 @@ impl Mapping {
         }
     }
 
-    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
-    /// command: otherwise an erasure could never reach them.
-    pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
-        let people = || self.aggregates.iter().filter(|one| one.command == person);
-        let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
-        let is_person = |table| people().any(|one| one.root == table);
-        // Aggregates that are made of a person's row are tied to it as well.
-        let names_person = |aggregate: &Aggregate| {
-            let mut places = aggregate.nodes.iter();
-            is_person(aggregate.root)
-                || places.any(|place| is_person(place.table) && place.is_named_by_root())
-        };
-        // Aggregates that are listed in one that is tied are tied, too.
-        let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
-        loop {
-            let before = tied.clone();
-            for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
-            {
-                for place in aggregate.nodes.iter().filter(|place| place.is_owned()) {
-                    let roots = self.aggregates.iter().enumerate();
-                    let roots =
-                        roots.filter(|(other, one)| one.root == place.table && *other != id);
-                    roots.for_each(|(other, _)| tied[other] = true);
-                }
-            }
-            if tied == before {
-                break;
-            }
-        }
-        let untied = self.tables.iter().find(|table| {
-            // What a row names is about itself where it is the root of an aggregate.
-            let reached = |&(id, node): &(AggregateId, NodeId)| {
-                let place = &self.aggregates[id].nodes[node];
-                tied[id] && (node == 0 || place.is_owned() || !table.is_root())
-            };
-            !table.personal.is_empty() && !table.uses.iter().any(reached)
-        });
-        let Some(table) = untied else { return Ok(()) };
-        Err(MappingError::Invalid {
-            line: table.line,
-            place: format!("tables.{}", table.name),
-            problem: format!(
-                "`personal` columns are emptied when the person is erased, but nothing says whose these \
-                 rows are: give the aggregate that has them in its root row a place such as \
-                 `\"{name}\" = {{ one = \"{person}\", ref = {columns}, follow = false }}`, or list \
-                 them by `many` in `{name}`",
-                person = self.tables[*root].name,
-                columns = match self.tables[*root].key.len() {
-                    1 => "\"…\"".to_owned(),
-                    several => format!("[{}]", vec!["\"…\""; several].join(", ")),
-                },
-            ),
-        })
-    }
-
     /// The legacy system's name.
     pub fn source(&self) -> &str {
         &self.source

@@ -1,4 +1,5 @@
-//! Which columns may be about a person, and which of them an erasure would leave behind.
+//! Which columns may be about a person, whose they are, and which of them an erasure would leave
+//! behind.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,6 +26,61 @@ pub struct Revealed {
 }
 
 impl Mapping {
+    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
+    /// command: otherwise an erasure could never reach them.
+    pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
+        let people = || self.aggregates.iter().filter(|one| one.command == person);
+        let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
+        let is_person = |table| people().any(|one| one.root == table);
+        // Aggregates that are made of a person's row are tied to it as well.
+        let names_person = |aggregate: &Aggregate| {
+            let mut places = aggregate.nodes.iter();
+            is_person(aggregate.root)
+                || places.any(|place| is_person(place.table) && place.is_named_by_root())
+        };
+        // Aggregates that are listed in one that is tied are tied, too.
+        let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
+        loop {
+            let before = tied.clone();
+            for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
+            {
+                for place in aggregate.nodes.iter().filter(|place| place.is_owned()) {
+                    let roots = self.aggregates.iter().enumerate();
+                    let roots =
+                        roots.filter(|(other, one)| one.root == place.table && *other != id);
+                    roots.for_each(|(other, _)| tied[other] = true);
+                }
+            }
+            if tied == before {
+                break;
+            }
+        }
+        let untied = self.tables.iter().find(|table| {
+            // What a row names is about itself where it is the root of an aggregate.
+            let reached = |&(id, node): &(AggregateId, NodeId)| {
+                let place = &self.aggregates[id].nodes[node];
+                tied[id] && (node == 0 || place.is_owned() || !table.is_root())
+            };
+            !table.personal.is_empty() && !table.uses.iter().any(reached)
+        });
+        let Some(table) = untied else { return Ok(()) };
+        Err(MappingError::Invalid {
+            line: table.line,
+            place: format!("tables.{}", table.name),
+            problem: format!(
+                "`personal` columns are emptied when the person is erased, but nothing says whose these \
+                 rows are: give the aggregate that has them in its root row a place such as \
+                 `\"{name}\" = {{ one = \"{person}\", ref = {columns}, follow = false }}`, or list \
+                 them by `many` in `{name}`",
+                person = self.tables[*root].name,
+                columns = match self.tables[*root].key.len() {
+                    1 => "\"…\"".to_owned(),
+                    several => format!("[{}]", vec!["\"…\""; several].join(", ")),
+                },
+            ),
+        })
+    }
+
     /// The columns that may be about a person, as an erasure takes them for: those in `personal`,
     /// and of the rows that make up a person's own aggregate all that neither identifies nor joins.
     /// By table; `people` is the command that a person is told by.
@@ -36,8 +92,16 @@ impl Mapping {
         let alone = |root| extent_of_root(self, root) == Extent::Row;
         let people = self.aggregates.iter().filter(|one| one.command == people);
         for aggregate in people.filter(|one| alone(one.root)) {
-            let own = aggregate.nodes.iter().enumerate();
-            for (_, node) in own.filter(|(index, node)| *index == 0 || node.is_owned()) {
+            // Rows that are the root of an aggregate of their own go on as that.
+            let mut whole = vec![true; aggregate.nodes.len()];
+            for (index, node) in aggregate.nodes.iter().enumerate() {
+                if let Some(edge) = node.edge {
+                    let owned = node.is_owned() && !self.tables[node.table].is_root();
+                    whole[index] = owned && whole[edge.parent];
+                }
+            }
+            let nodes = aggregate.nodes.iter().zip(whole);
+            for node in nodes.filter_map(|(node, whole)| whole.then_some(node)) {
                 let table = &self.tables[node.table];
                 let columns = table.columns.keys();
                 let all =

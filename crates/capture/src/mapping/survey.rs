@@ -65,6 +65,8 @@ struct Times {
 #[derive(Debug, Default)]
 struct Found {
     tables: BTreeMap<String, SurveyedTable>,
+    /// Names of which the topic begins with `tables_from`.
+    prefixed: BTreeSet<String>,
     /// By table and column.
     times: BTreeMap<(TableId, String), Times>,
 }
@@ -140,6 +142,9 @@ impl Mapping {
                 }
             }
         }
+        if table.len() < line.topic.len() && !found.prefixed.contains(table) {
+            found.prefixed.insert(table.to_owned());
+        }
         let table = found.tables.entry(table.to_owned()).or_default();
         table.records += 1;
         for (column, _) in columns {
@@ -151,7 +156,7 @@ impl Mapping {
     }
 
     fn compare(&self, found: Found) -> Survey {
-        let Found { tables: mut found, times } = found;
+        let Found { tables: mut found, prefixed, times } = found;
         let mut survey = Survey { unused: self.unused_columns(), ..Survey::default() };
         let mut places = Places::of(&self.text);
         for table in &self.tables {
@@ -192,7 +197,7 @@ impl Mapping {
             }
         }
         if survey.absent.len() == self.tables.len() && !survey.unmapped.is_empty() {
-            survey.unknown.push(self.nothing_mapped(&survey, &places));
+            survey.unknown.push(self.nothing_mapped(&survey, &prefixed, &places));
             return survey;
         }
         // A table may have no rows; one whose name is nearly that of another is misspelt.
@@ -208,13 +213,19 @@ impl Mapping {
     }
 
     /// What to say where no record is of a table of the mapping.
-    fn nothing_mapped(&self, survey: &Survey, places: &Places<'_>) -> Unknown {
+    fn nothing_mapped(
+        &self,
+        survey: &Survey,
+        prefixed: &BTreeSet<String>,
+        places: &Places<'_>,
+    ) -> Unknown {
         // What precedes a table's name in the most topics.
-        let mut prefixes: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut prefixes: BTreeMap<String, usize> = BTreeMap::new();
         for topic in survey.unmapped.keys() {
             let names = self.tables.iter().filter_map(|table| topic.strip_suffix(&table.name));
             for prefix in names.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')) {
-                *prefixes.entry(prefix).or_default() += 1;
+                let before = if prefixed.contains(topic) { &self.tables_from } else { "" };
+                *prefixes.entry(format!("{before}{prefix}")).or_default() += 1;
             }
         }
         let meant = prefixes.into_iter().max_by_key(|(_, topics)| *topics);

@@ -322,6 +322,21 @@ fn columns_that_become_fields_about_a_person_and_would_stay_are_found() {
 }
 
 #[test]
+fn orders_listed_below_a_person_are_not_the_person() {
+    let text = GUESTS
+        .replace("root = \"sale\"\ncommand = \"customers", "root = \"party\"\ncommand = \"customers")
+        .replace("[tables]", "[tables]\nparty = { keep = [\"mail\"] }\nphone = { keep = [\"party\", \"number\"] }")
+        .replace("\"note\", \"state\"]", "\"note\", \"state\", \"party\"]")
+        .replace("\"billing\" = { one = \"address\", ref = \"address\" }\n\"billing.land\" = { one = \"country\", ref = \"country\", follow = false }", "\"phones\" = { many = \"phone\", fk = \"party\" }\n\"sales\" = { many = \"sale\", fk = \"party\" }")
+        .replace(".billing.street, country: .billing.land.code", ".phones[0].number");
+    let mapping = Mapping::parse(&text, &guests()).unwrap();
+    let personal = mapping.personal_columns("customers.SyncCustomer");
+    let of = |table: &str| personal[table].iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!((of("party"), of("phone")), (vec!["mail"], vec!["number"]));
+    assert_eq!(of("sale"), ["mail"]);
+}
+
+#[test]
 fn a_wrong_prefix_of_topics_and_milliseconds_read_as_microseconds_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let feed = folder.path().join("feed.jsonl");

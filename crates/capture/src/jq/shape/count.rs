@@ -3,7 +3,7 @@
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part, Path};
 
-use super::{Env, Means, T, bound, extended};
+use super::scope::{Env, Means, T, bound, extended};
 
 /// Definitions looked into, one within the other.
 const DEEPEST: usize = 16;

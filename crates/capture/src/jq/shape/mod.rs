@@ -9,6 +9,7 @@
 
 mod count;
 mod found;
+mod scope;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use jaq_core::path::{Opt, Part, Path};
 use super::{CompileError, guard, natives, parse};
 pub(crate) use found::{Findings, Misreading, Wrong};
 use found::{Read, Seen, Spot};
+use scope::{Env, Means, T, bound, extended, variable};
 use value::{Shape, joined};
 
 /// How often one definition may be under way within itself, as in `map(map(f))`.
@@ -78,34 +80,6 @@ fn library() -> Result<Vec<Def<&'static str>>, CompileError> {
     let ours = parse(include_str!("../defs.jq"), "bascule's library", |parser| parser.defs())?;
     let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
     Ok(theirs.chain(ours).collect())
-}
-
-type T<'s> = Term<&'s str>;
-
-/// Names in scope, the newest first.
-type Env<'t, 's> = Option<Rc<Scope<'t, 's>>>;
-
-struct Scope<'t, 's> {
-    name: &'s str,
-    means: Means<'t, 's>,
-    outer: Env<'t, 's>,
-}
-
-enum Means<'t, 's> {
-    Variable(Shape),
-    Definition(&'t Def<&'s str>),
-    /// An argument, with the scope of the call.
-    Argument(&'t T<'s>, Env<'t, 's>),
-}
-
-fn bound<'t, 's>(env: &Env<'t, 's>, name: &'s str, means: Means<'t, 's>) -> Env<'t, 's> {
-    Some(Rc::new(Scope { name, means, outer: env.clone() }))
-}
-
-fn extended<'t, 's>(env: &Env<'t, 's>, definitions: &'t [Def<&'s str>]) -> Env<'t, 's> {
-    definitions.iter().fold(env.clone(), |env, definition| {
-        bound(&env, definition.name, Means::Definition(definition))
-    })
 }
 
 struct Walk<'w> {
@@ -540,17 +514,6 @@ fn changed(value: &Shape, written: &Shape) -> Shape {
         }
         value => Shape::Unknown(joined([value, written])),
     }
-}
-
-fn variable(env: &Env<'_, '_>, name: &str) -> Shape {
-    let mut scope = env.as_ref();
-    while let Some(found) = scope {
-        if let (true, Means::Variable(shape)) = (found.name == name, &found.means) {
-            return shape.clone();
-        }
-        scope = found.outer.as_ref();
-    }
-    Shape::unknown()
 }
 
 fn constant<'s>(term: &T<'s>) -> Option<&'s str> {
