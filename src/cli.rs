@@ -125,7 +125,7 @@ enum Command {
     /// Import what was captured from a legacy database
     #[cfg(feature = "import")]
     Import(import::Arguments),
-    /// Write a mapping: which fields there are
+    /// Look after mappings: check one, try it on a feed, tell which fields there are
     #[cfg(feature = "import")]
     Mapping(mapping::Arguments),
     /// Look at the events of the store

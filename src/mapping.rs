@@ -4,14 +4,15 @@ mod check;
 mod fields;
 mod trial;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use kernel::sync::StatedCommand;
 
 use crate::cli::Misused;
-use crate::modules;
+use crate::{modules, output};
+pub(crate) use trial::document as mask_document;
 
 /// What can be done with mappings.
 #[derive(Debug, Args)]
@@ -24,7 +25,8 @@ pub struct Arguments {
 enum MappingCommand {
     /// Check a mapping, and compare its names with a feed
     Check(check::Check),
-    /// Put one aggregate of a feed together, run its program, and ask its module, without a store
+    /// Put one aggregate of a feed together, or all, run the program, and ask the module, without a
+    /// store
     Try(trial::Try),
     /// Tell which commands a mapping can give, and what each field of their states means
     Fields(Fields),
@@ -52,12 +54,35 @@ struct Fields {
 /// Carries out the command.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
-        MappingCommand::Check(asked) => return check::check(asked),
-        MappingCommand::Try(asked) => return trial::run(asked).await,
+        MappingCommand::Check(asked) => return for_machines(asked.json, check::check(asked)),
+        MappingCommand::Try(asked) => return for_machines(asked.json, trial::run(asked).await),
         MappingCommand::Fields(asked) => fields::tell(asked)?,
         MappingCommand::Export { folder, page } => fields::export(folder, page)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what is wrong as JSON, too, where that was asked for.
+fn for_machines(json: bool, told: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    if let (true, Err(error)) = (json, &told) {
+        output::line(serde_json::json!({ "error": format!("{error:#}") }))?;
+    }
+    told
+}
+
+/// The mapping and the feed. What follows `--feed` is taken for files of it, so the mapping may be
+/// the last of them.
+fn files<'f>(
+    mapping: Option<&'f Path>,
+    feed: &'f [PathBuf],
+) -> Result<(&'f Path, &'f [PathBuf]), Misused> {
+    match (mapping, feed) {
+        (Some(mapping), feed) => Ok((mapping, feed)),
+        (None, [feed @ .., last]) if last.extension().is_some_and(|end| end == "toml") => {
+            Ok((last, feed))
+        }
+        _ => Err(Misused("name the mapping, a .toml file, before --feed".to_owned())),
+    }
 }
 
 /// The commands that a mapping can give.
@@ -68,8 +93,11 @@ fn commands() -> Vec<StatedCommand> {
 fn named(name: &str) -> anyhow::Result<StatedCommand> {
     let commands = commands();
     let known: Vec<&str> = commands.iter().map(|command| command.name).collect();
-    let unknown =
-        || Misused(format!("there is no command `{name}`; there are {}", known.join(", ")));
+    let unknown = || {
+        let meant = capture::nearest(name, known.iter().copied());
+        let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
+        Misused(format!("there is no command `{name}`; there are {}{meant}", known.join(", ")))
+    };
     Ok(commands.iter().copied().find(|command| command.name == name).ok_or_else(unknown)?)
 }
 

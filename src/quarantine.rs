@@ -18,6 +18,7 @@ use crate::cli::{FAILED, Misused};
 use crate::compose::{self, System};
 use crate::configuration::Configuration;
 use crate::interruption::Interruption;
+use crate::mapping::mask_document;
 use crate::registry::capture as mirroring;
 use crate::{import, output};
 
@@ -50,7 +51,7 @@ enum QuarantineCommand {
         /// One JSON object, for machines
         #[arg(long)]
         json: bool,
-        /// Show the document's values instead of hiding them: they may be personal
+        /// Show the values that may be about a person, too
         #[arg(long)]
         personal: bool,
     },
@@ -154,7 +155,7 @@ async fn carry_out(
             let entry = Import::quarantined_one(&mirror, &id).await?;
             let entry = entry.ok_or_else(|| not_there(&id))?;
             let import = importer(configuration, system, &mirror, &id.source).await?;
-            show(&import, &entry, json, personal).await?;
+            show((&import, &mirror), &entry, json, personal).await?;
             Ok(ExitCode::SUCCESS)
         }
         QuarantineCommand::Erase { which, yes: _ } => {
@@ -303,15 +304,21 @@ async fn expect_aggregate(
 }
 
 async fn show(
-    import: &Import,
+    (import, mirror): (&Import, &Database),
     entry: &Quarantined,
     as_json: bool,
     personal: bool,
 ) -> anyhow::Result<()> {
     let id = entry.id();
     let (document, state) = match import.held(&id).await? {
-        Some(Held::Document(value)) => {
-            (if personal { value } else { hidden(value) }, "is in the mirror".to_owned())
+        Some(Held::Document(mut value)) => {
+            if !personal {
+                match Import::mapping_of(mirror, &entry.source).await? {
+                    Some(mapping) => mask_document(&mut value, &mapping, &entry.aggregate),
+                    None => value = hidden(value),
+                }
+            }
+            (value, "is in the mirror".to_owned())
         }
         Some(Held::Deleted) => (Value::Null, "was deleted in the legacy".to_owned()),
         Some(Held::Waiting(why)) => (Value::Null, why),

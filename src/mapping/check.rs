@@ -1,11 +1,11 @@
 //! `bascule mapping check`: what is wrong with a mapping, and how it goes with a feed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use capture::{Import, Mapping, Survey};
+use capture::{Import, Mapping, Revealed, Survey};
 use clap::Args;
 use customers::domain::CustomerDecider;
 use kernel::sync::LegacyAggregate as _;
@@ -13,43 +13,47 @@ use kernel::sync::LegacyAggregate as _;
 use crate::cli::FAILED;
 use crate::output;
 
-/// How many names of a list are shown.
-const SHOWN: usize = 12;
-
 /// What to check.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// The mapping
     #[arg(value_name = "FILE")]
-    mapping: PathBuf,
+    mapping: Option<PathBuf>,
     /// Files of captured changes to compare the mapping's names with
     #[arg(long, value_name = "FILE", num_args = 1..)]
     feed: Vec<PathBuf>,
     /// Print what was found as one JSON object, for machines
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Checks: exit code 1 where the mapping names what the feed does not have.
 pub(super) fn check(asked: &Check) -> anyhow::Result<ExitCode> {
-    let Check { mapping: file, feed, json } = asked;
+    let (file, feed) = super::files(asked.mapping.as_deref(), &asked.feed)?;
+    let json = asked.json;
     let mapping = read(file)?;
     Import::check_files(feed)?;
-    let survey = match feed.as_slice() {
+    let survey = match feed {
         [] => None,
         feed => Some(mapping.survey(feed).context("the feed cannot be read")?),
     };
-    if *json {
-        let found = match &survey {
-            Some(survey) => serde_json::to_string(survey)?,
-            None => {
-                let unused = mapping.unused_columns();
-                serde_json::to_string(&serde_json::json!({ "unused": unused }))?
-            }
+    let revealed = revealed(&mapping);
+    if json {
+        let mut found = match &survey {
+            Some(survey) => serde_json::to_value(survey)?,
+            None => serde_json::json!({ "unused": mapping.unused_columns() }),
         };
+        found["revealed"] = serde_json::to_value(revealed)?;
         output::line(found)?;
     } else {
         tell(file, &mapping, survey.as_ref())?;
+        for one in revealed {
+            output::line(format_args!(
+                "  warning: line {}: `{}.{}` becomes `{}` of {}, which is personal: add it to \
+                 `personal`, or an erasure leaves it in the mirror",
+                one.line, one.table, one.column, one.field, one.aggregate
+            ))?;
+        }
     }
     let wrong = survey.is_some_and(|survey| !survey.unknown.is_empty());
     Ok(if wrong { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
@@ -63,6 +67,24 @@ pub(super) fn read(file: &std::path::Path) -> anyhow::Result<Mapping> {
     let mapping = Mapping::load(file, &commands).with_context(unusable)?;
     mapping.check_ties(CustomerDecider::COMMAND).with_context(unusable)?;
     Ok(mapping)
+}
+
+/// Columns that become fields about a person, and that an erasure would leave.
+fn revealed(mapping: &Mapping) -> Vec<Revealed> {
+    let mut personal: HashSet<(&str, String)> = HashSet::new();
+    for command in super::commands() {
+        let fields = super::fields::of(&command.schema()).into_iter();
+        let fields = fields.filter(|field| field.personal);
+        personal.extend(fields.map(|field| (command.name, field.path)));
+    }
+    let is_personal = |command: &str, field: &str| {
+        // What is within a personal field is personal; elements of a list are the field's.
+        personal.iter().any(|(of, path)| {
+            let below = field.strip_prefix(path.as_str());
+            *of == command && below.is_some_and(|below| below.is_empty() || below == "[]")
+        })
+    };
+    mapping.revealed(CustomerDecider::COMMAND, &is_personal)
 }
 
 fn tell(file: &std::path::Path, mapping: &Mapping, survey: Option<&Survey>) -> anyhow::Result<()> {
@@ -79,31 +101,34 @@ fn tell(file: &std::path::Path, mapping: &Mapping, survey: Option<&Survey>) -> a
             unknown.line, unknown.column, unknown.problem
         ))?;
     }
+    for doubtful in &survey.doubtful {
+        output::line(format_args!(
+            "  warning: line {}, column {}: {}",
+            doubtful.line, doubtful.column, doubtful.problem
+        ))?;
+    }
     for (table, surveyed) in &survey.unmapped {
         output::line(format_args!(
             "  not mapped: {table}, {} records ({})",
             surveyed.records,
-            some(&surveyed.columns)
+            all(&surveyed.columns)
         ))?;
     }
     columns("in the feed, and not kept", &survey.unread)?;
     columns("kept, and read by no program", &survey.unused)?;
     if !survey.absent.is_empty() {
-        output::line(format_args!("  no record in the feed: {}", some(&survey.absent)))?;
+        output::line(format_args!("  no record in the feed: {}", all(&survey.absent)))?;
     }
     Ok(())
 }
 
 fn columns(what: &str, of: &BTreeMap<String, BTreeSet<String>>) -> anyhow::Result<()> {
     for (table, columns) in of {
-        output::line(format_args!("  {what}: {table} ({})", some(columns)))?;
+        output::line(format_args!("  {what}: {table} ({})", all(columns)))?;
     }
     Ok(())
 }
 
-fn some(names: &BTreeSet<String>) -> String {
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
-    let more = names.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", shown.join(", "))
+fn all(names: &BTreeSet<String>) -> String {
+    names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }

@@ -158,7 +158,7 @@ fn what_is_wrong_with_one_aggregate_is_said_as_the_import_would() {
         said("payment", "1", "{ key = [\"NUM_FACT\"]", "{ key = [\"NUM_FACT\"], optional = []");
     assert_eq!(code, Some(0), "{told}");
     let (code, told) = said("invoice", "f0001", "gescom", "gescom");
-    assert_eq!(code, Some(1), "{told}");
+    assert_eq!(code, Some(2), "{told}");
     assert!(told.contains("no row with the key f0001; did you mean `F0001     `?"), "{told}");
     let (code, told) = said("ordre", "1", "gescom", "gescom");
     assert_eq!(code, Some(2), "{told}");
@@ -219,4 +219,123 @@ fn the_fields_are_told_and_their_schemas_are_those_published() {
     let output = data.run(&["mapping", "fields", "orders.SyncOrders"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("there are customers.SyncCustomer, orders.SyncOrder"));
+}
+
+/// A draft of the French mapping in a file of its own, with one thing changed.
+fn draft(data: &Data, what: &str, with: &str) -> String {
+    let mapping = std::fs::read_to_string(example("gescom", "mapping.toml")).unwrap();
+    assert!(mapping.contains(what), "{what}");
+    let file = data.path("draft.toml");
+    std::fs::write(&file, mapping.replacen(what, with, 1)).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn a_whole_feed_is_tried_and_counted_as_an_import_would_take_it() {
+    let data = Data::new();
+    let feed = example("gescom", "feed.jsonl");
+    let whole = |mapping: &str, more: &[&str]| {
+        let output =
+            data.run(&[&["mapping", "try", mapping, "--feed", &feed, "--all"], more].concat());
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let right = example("gescom", "mapping.toml");
+    let (code, told) = whole(&right, &["--json"]);
+    assert_eq!(code, Some(0), "{told}");
+    let found: Value = serde_json::from_str(&told).unwrap();
+    for tally in found["aggregates"].as_array().unwrap() {
+        let command = tally["command"].as_str().unwrap();
+        let is_of = |reference: &&String| match tally["aggregate"].as_str().unwrap() {
+            "order" => !reference.starts_with("commande-2007/"),
+            "order_2007" => reference.starts_with("commande-2007/"),
+            _ => true,
+        };
+        let states = expected("gescom");
+        let states = states[command].as_object().unwrap();
+        let there = states.iter().filter(|(_, state)| state.get("absent").is_none());
+        let there = there.filter(|(reference, _)| is_of(reference)).count();
+        assert_eq!(tally["understood"], there, "{tally}");
+        assert_eq!(tally["refused"], serde_json::json!({}));
+    }
+    let (code, told) = whole(&draft(&data, "status: order_state", "statuss: order_state"), &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("unknown field `statuss`") && told.contains("such as 47"), "{told}");
+    let (code, told) =
+        whole(&draft(&data, "\"30\": \"fulfilled\", ", ""), &["--aggregate", "order"]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("× the program failed: unknown ETAT, such as 47"), "{told}");
+    assert!(!told.contains("customer:"), "{told}");
+    // A key in the wrong order names nobody.
+    let swapped = draft(&data, "[.CODE_SOC, .CODE_CLI]", "[.CODE_CLI, .CODE_SOC]");
+    let (code, told) = whole(&swapped, &[]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(
+        told.contains("no such row in the feed: ") && told.contains("uid(\"CLIENTS\")"),
+        "{told}"
+    );
+    let output = data.run(&[
+        "mapping",
+        "try",
+        &swapped,
+        "--feed",
+        &feed,
+        "--aggregate",
+        "order",
+        "--key",
+        "4711",
+    ]);
+    let told = text(&output.stdout);
+    assert!(
+        told.contains("uid(\"CLIENTS\") of [\"C12     \",\"001\"]: the feed has no such row"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_column_that_becomes_personal_and_would_stay_is_warned_of() {
+    let data = Data::new();
+    let mapping = std::fs::read_to_string(example("gescom", "mapping.toml")).unwrap();
+    let file = data.path("obs.toml");
+    let with = |personal: &str| {
+        let text = mapping
+            .replacen("\"DEVISE\"] }", &format!("\"DEVISE\", \"OBS\"], optional = [\"OBS\"]{personal} }}"), 1)
+            .replacen("currency: (.DEVISE", "note: .OBS?, currency: (.DEVISE", 1)
+            .replacen("[aggregates.order.rows]", "[aggregates.order.rows]\n\"client\" = { one = \"CLIENTS\", ref = [\"CODE_SOC\", \"CODE_CLI\"], follow = false }", 1);
+        std::fs::write(&file, text).unwrap();
+        data.run_ok(&["mapping", "check", &file.display().to_string()])
+    };
+    let told = with("");
+    assert!(
+        told.contains(
+            "`COMMANDES.OBS` becomes `note` of order, which is personal: add it to `personal`"
+        ),
+        "{told}"
+    );
+    let told = with(", personal = [\"OBS\"]");
+    assert!(!told.contains("warning"), "{told}");
+    for example_name in EXAMPLES {
+        let told = data.run_ok(&["mapping", "check", &example(example_name, "mapping.toml")]);
+        assert!(!told.contains("warning"), "{told}");
+    }
+}
+
+#[test]
+fn the_mapping_may_follow_the_feed_and_mistakes_are_json_where_asked_for() {
+    let data = Data::new();
+    let (mapping, feed) = (example("gescom", "mapping.toml"), example("gescom", "feed.jsonl"));
+    let told = data.run_ok(&["mapping", "check", "--feed", &feed, &mapping]);
+    assert!(told.contains("is valid"), "{told}");
+    let output = data.run(&["mapping", "check", "--feed", &feed]);
+    assert_eq!(output.status.code(), Some(2));
+    let wrong = draft(&data, ".RAISON |", ".RAISONS |");
+    let output = data.run(&["mapping", "check", &wrong, "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let found: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+    assert!(found["error"].as_str().unwrap().contains("did you mean `RAISON`?"), "{found}");
+    let elsewhere = draft(&data, "gescom.public.", "gescom.");
+    let output = data.run(&["mapping", "check", &elsewhere, "--feed", &feed]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("did you mean `gescom.public.`?"), "{output:?}");
+    let output = data.run(&["mapping", "try", &elsewhere, "--feed", &feed, "--all"]);
+    assert!(!text(&output.stderr).contains("from-start"), "{output:?}");
 }

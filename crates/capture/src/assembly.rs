@@ -147,7 +147,10 @@ pub(crate) async fn assemble(
         for instance in at.iter().map(|&instance| &instances[instance]) {
             if let Some(column) = instance.row.unknown() {
                 let table = &mapping.tables[aggregate.nodes[node].table].name;
-                let text = format!("the value of `{table}.{column}` never came");
+                let text = format!(
+                    "the value of `{table}.{column}` never came: update the row, or take an \
+                     incremental snapshot of it"
+                );
                 documents[instance.document] = Assembled::Waiting(text);
             }
         }

@@ -171,6 +171,17 @@ fn shape(problem: impl Into<String>) -> LineError {
     LineError::WrongShape(problem.into())
 }
 
+/// The field of a record's source that has to be a whole number and is none.
+fn no_number(value: &str) -> Option<&'static str> {
+    let value: serde_json::Value = serde_json::from_str(value).ok()?;
+    let fields = [("lsn", "source.lsn"), ("txId", "source.txId"), ("ts_ms", "source.ts_ms")];
+    let wrong = |name: &str| {
+        let field = &value["source"][name];
+        !field.is_null() && !field.is_i64()
+    };
+    fields.into_iter().find(|(name, _)| wrong(name)).map(|(_, field)| field)
+}
+
 impl<'l> Line<'l> {
     /// Reads a line. `terminated` says whether it ended with a line break.
     pub fn read(text: &'l str, terminated: bool) -> Result<Self, LineError> {
@@ -220,6 +231,8 @@ impl<'l> Line<'l> {
             let text = error.to_string();
             self.wrong(if text.starts_with("missing field") {
                 text.split(" at line").next().unwrap_or_default().to_owned()
+            } else if let Some(field) = no_number(self.value.get()) {
+                format!("`{field}` is no whole number")
             } else {
                 format!("a field has the wrong type (column {} of the value)", error.column())
             })
@@ -393,7 +406,7 @@ mod tests {
             ("\"txId\":9,", "", "`source.txId` is missing"),
             ("\"op\":\"u\"", "\"op\":\"x\"", "`op` is none of"),
             ("\"op\":\"u\"", "\"op\":\"t\"", "was truncated"),
-            ("\"lsn\":42", "\"lsn\":\"Ada\"", "a field has the wrong type"),
+            ("\"lsn\":42", "\"lsn\":\"Ada\"", "`source.lsn` is no whole number"),
             ("{\"id\":7,\"q\":30.700000000000003}", "null", "`after` is missing"),
         ] {
             let text = said(&LINE.replacen(what, with, 1), true);

@@ -35,6 +35,8 @@ pub use import::{
     Quarantined, Snapshot, Summary,
 };
 pub use jq::{CompileError, Limits, Program, RunError};
-pub use mapping::{Mapping, MappingError, Survey, SurveyedTable, Unknown};
+pub use mapping::{
+    Mapping, MappingError, Misread, Revealed, Survey, SurveyedTable, Unknown, nearest,
+};
 pub use mirror::ChangeCounts;
-pub use trial::{JoinedRow, Look, Stated, Trial, TrialError};
+pub use trial::{JoinedRow, Look, NoSuchRow, Stated, Trial, TrialError, Tried};

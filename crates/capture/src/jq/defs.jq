@@ -21,6 +21,7 @@ def  splits(re):  splits(re; "");
 def  sub(re; f):  sub(re; f; "");
 def gsub(re; f): gsub(re; f; "");
 
+def unix_time: unix_time("s");
 def utc($zone): utc($zone; "compatible");
 def base64_decode: base64_decode("utf-8");
 def hex_decode: hex_decode("utf-8");

@@ -25,12 +25,18 @@ use jaq_core::load::{self, Arena, File, Lexer, Loader, Parser};
 use jaq_core::{Compiler, Ctx, Filter, Vars};
 use jaq_json::Val;
 
-use crate::mapping::Names;
+use crate::mapping::{Names, nearest};
 use guard::Mentions;
+pub(crate) use natives::NamedRow;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
-pub(crate) use shape::{Misreading, Place, Programmed, misread};
+pub(crate) use shape::{Misreading, Place, Programmed, Wrong, findings};
 pub(crate) use values::{from_json, object, to_json, to_plain};
+
+/// What the shared definitions are called in messages.
+pub(crate) const DEFS: &str = "jq.defs";
+/// What a program is called in messages.
+pub(crate) const PROGRAM: &str = "program";
 
 type Error = jaq_core::Error<Val>;
 
@@ -51,10 +57,26 @@ impl Default for Limits {
     }
 }
 
-/// Why a program cannot be used. The text says where in the program.
+/// Why a program cannot be used, and where that stands.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CompileError(pub String);
+#[error("{place}, line {line}: {problem}")]
+pub struct CompileError {
+    /// The text that it stands in: `program` or `jq.defs`.
+    pub place: &'static str,
+    /// The line there.
+    pub line: usize,
+    /// Where it stands there, in bytes.
+    pub at: usize,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl CompileError {
+    fn new(place: &'static str, code: &str, at: usize, problem: String) -> Self {
+        let line = 1 + code.get(..at).map_or(0, |before| before.matches('\n').count());
+        Self { place, line, at, problem }
+    }
+}
 
 /// Why a run gave no state. The text never holds data: values are blotted out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +95,9 @@ pub enum RunError {
     Output(&'static str),
 }
 
+/// What a run gave.
+pub(crate) type Answer = Result<serde_json::Value, RunError>;
+
 /// A compiled program. Cheap to share between threads.
 pub struct Program {
     filter: Filter<Kind>,
@@ -89,15 +114,18 @@ impl std::fmt::Debug for Program {
     }
 }
 
+const TIMES: &str = "use `unix_time`, `date`, `date_time`, `utc` and `local_date`";
+const INEXACT: &str =
+    "it works on binary floating point; amounts go through `dec_mul` and `dec_div`";
+
 /// What jq has and a mapping must not: it would make the result depend on more than the document,
-/// end the process or leak data.
-const FORBIDDEN: [(&str, &str); 18] = [
+/// end the process or leak data. And what is left out, with what does the same.
+const FORBIDDEN: &[(&str, &str)] = &[
     ("env", "the environment is not for mappings"),
     ("$ENV", "the environment is not for mappings"),
     ("now", "a state must not depend on the time of the import"),
     ("localtime", "a state must not depend on the machine's time zone"),
     ("strflocaltime", "a state must not depend on the machine's time zone"),
-    ("mktime", "use `date`, `date_time` and `utc`"),
     ("input", "a program has one input, the document"),
     ("inputs", "a program has one input, the document"),
     ("input_filename", "a program has one input, the document"),
@@ -110,6 +138,28 @@ const FORBIDDEN: [(&str, &str); 18] = [
     ("halt_error", "it would end the whole import; use error(\"why\")"),
     ("get_search_list", "there are no modules"),
     ("$__prog_args", "there are no arguments"),
+    ("mktime", TIMES),
+    ("gmtime", TIMES),
+    ("todate", TIMES),
+    ("fromdate", TIMES),
+    ("dateadd", TIMES),
+    ("datesub", TIMES),
+    ("todateiso8601", TIMES),
+    ("fromdateiso8601", TIMES),
+    ("strftime", TIMES),
+    ("strptime", TIMES),
+    ("IN", "use `any(…; . == $x)`"),
+    ("INDEX", "use `map({(.key | tostring): .}) | add`"),
+    ("GROUP_BY", "use `group_by`"),
+    ("tostream", "use `paths` and `getpath`"),
+    ("fromstream", "use `setpath`"),
+    ("leaf_paths", "use `paths(scalars)`"),
+    ("trimstr", "use `ltrimstr` and `rtrimstr`"),
+    ("toarray", "use `if type == \"array\" then . else [.] end`"),
+    ("pow", INEXACT),
+    ("sqrt", INEXACT),
+    ("log", INEXACT),
+    ("exp", INEXACT),
 ];
 
 impl Program {
@@ -123,8 +173,8 @@ impl Program {
         limits: Limits,
     ) -> Result<Self, CompileError> {
         let names = names.into();
-        let shared = parse(definitions, "jq.defs", |parser| parser.defs())?;
-        let main = parse(program, "program", |parser| parser.term())?;
+        let shared = parse(definitions, DEFS, |parser| parser.defs())?;
+        let main = parse(program, PROGRAM, |parser| parser.term())?;
         let mut own = shared;
         own.push(Def { name: "main", args: Vec::new(), body: main });
 
@@ -136,6 +186,8 @@ impl Program {
         library
             .extend(parse(include_str!("defs.jq"), "bascule's library", |parser| parser.defs())?);
 
+        let at =
+            |name: &str, problem| found_at(name, [DEFS, PROGRAM], [definitions, program], problem);
         let (mut texts, mut tables) = (HashSet::new(), BTreeSet::new());
         let redefined: HashSet<(&str, usize)> =
             own.iter().map(|definition| (definition.name, definition.args.len())).collect();
@@ -151,39 +203,41 @@ impl Program {
                 if let Some(mistake) =
                     mistake.filter(|_| !redefined.contains(&(name, arguments.len())))
                 {
-                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
-                    return Err(CompileError(format!("{place}: {mistake}")));
+                    return Err(at(name, mistake));
                 }
             }
             let called = guard::calls(&mut definition.body, &definition.args);
             let called = called.into_iter().map(|(name, _)| name).chain(found.variables);
             for name in called.filter(|name| !defined.contains(name)) {
                 if let Some((_, why)) = FORBIDDEN.iter().find(|(forbidden, _)| *forbidden == name) {
-                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
-                    return Err(CompileError(format!(
-                        "{place}: `{name}` is not available in mappings: {why}"
-                    )));
+                    return Err(at(name, format!("`{name}` is not available in mappings: {why}")));
                 }
             }
         }
 
+        let defined = library.iter().chain(&own).map(|one| (one.name.to_owned(), one.args.len()));
+        let offered =
+            natives.iter().map(|(name, arguments, _)| ((*name).to_owned(), arguments.len()));
+        let is_said = |name: &str| name.starts_with(|letter: char| letter.is_ascii_alphabetic());
+        let filters: BTreeSet<(String, usize)> =
+            defined.chain(offered).filter(|(name, _)| is_said(name)).collect();
         let mut prelude: Vec<Def<&str>> = library.into_iter().chain(own).collect();
         prelude.iter_mut().for_each(guard::counted_definition);
         let arena = Arena::default();
         let modules = Loader::new(prelude)
             .load(&arena, File { code: "main", path: () })
-            .map_err(|_| CompileError("the program cannot be loaded".to_owned()))?;
+            .map_err(|_| at("", "the program cannot be loaded".to_owned()))?;
         let filter = Compiler::default().with_funs(natives).compile(modules).map_err(|errors| {
-            let undefined =
-                errors.into_iter().flat_map(|(_, errors)| errors).map(|(name, undefined)| {
-                    let place = place(name, &[("jq.defs", definitions), ("program", program)]);
-                    let arity = match undefined {
-                        Undefined::Filter(arity) => format!("/{arity}"),
-                        _ => String::new(),
-                    };
-                    format!("{place}: there is no {} `{name}{arity}`", undefined.as_str())
-                });
-            CompileError(undefined.collect::<Vec<_>>().join("; "))
+            let undefined = errors.into_iter().flat_map(|(_, errors)| errors).next();
+            let Some((name, undefined)) = undefined else {
+                return at("", "the program cannot be compiled".to_owned());
+            };
+            let (arity, meant) = match undefined {
+                Undefined::Filter(arity) => (format!("/{arity}"), meant_filter(name, &filters)),
+                _ => (String::new(), String::new()),
+            };
+            let kind = undefined.as_str();
+            at(name, format!("there is no {kind} `{name}{arity}`{meant}"))
         })?;
         Ok(Self { filter, texts, tables, limits, names })
     }
@@ -200,9 +254,22 @@ impl Program {
 
     /// Runs the program on the thread it is called on, which should have the stack of a
     /// [`Runner`]'s.
-    pub(crate) fn run(&self, input: Val, stack: usize) -> Result<serde_json::Value, RunError> {
-        let room = Room::new(self.limits, &self.names, stack, Instant::now() + self.limits.time);
-        let data = Data { lut: &self.filter.lut, room: &room };
+    pub(crate) fn run(&self, input: Val, stack: usize) -> Answer {
+        self.run_in(&self.room(stack), input)
+    }
+
+    /// The same, and the rows whose ids the program made.
+    pub(crate) fn run_noting(&self, input: Val, stack: usize) -> (Answer, Vec<NamedRow>) {
+        let room = self.room(stack).noting();
+        (self.run_in(&room, input), room.named())
+    }
+
+    fn room(&self, stack: usize) -> Room<'_> {
+        Room::new(self.limits, &self.names, stack, Instant::now() + self.limits.time)
+    }
+
+    fn run_in(&self, room: &Room<'_>, input: Val) -> Answer {
+        let data = Data { lut: &self.filter.lut, room };
         let context = Ctx::<Kind>::new(data, Vars::new([]));
         let mut outputs = self.filter.id.run((context, input));
         let first = outputs.next();
@@ -231,9 +298,26 @@ impl Program {
     }
 }
 
+/// What kind of value stands at the beginning of a text, in words.
+fn kind_of(value: &str) -> &'static str {
+    match value.as_bytes().first() {
+        Some(b'"') => "a text",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "true or false",
+        _ => "a number",
+    }
+}
+
 /// Replaces what stands in quotes and all digits.
 fn blotted(text: &str) -> String {
     const MOST: usize = 160;
+    // jaq's own filters: the kind of the value is what one needs to know.
+    let misused = text.strip_prefix("cannot use ").and_then(|text| text.rsplit_once(" as "));
+    if let Some((value, wanted)) = misused {
+        return format!("cannot use {} as {wanted}", kind_of(value));
+    }
     let mut clean = String::new();
     let (mut quoted, mut escaped) = (false, false);
     for character in text.chars() {
@@ -263,47 +347,74 @@ fn blotted(text: &str) -> String {
     clean
 }
 
+/// What may be meant by a filter that is not there: one of the same name that takes more or less, or
+/// the nearest.
+fn meant_filter(name: &str, filters: &BTreeSet<(String, usize)>) -> String {
+    let same = filters.iter().filter(|(known, _)| known == name);
+    let same: Vec<String> = same.map(|(name, arity)| format!("`{name}/{arity}`")).collect();
+    if !same.is_empty() {
+        return format!("; there is {}", same.join(", "));
+    }
+    let near = nearest(name, filters.iter().map(|(name, _)| name.as_str()));
+    near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
+}
+
 fn parse<'s, R: Default>(
     code: &'s str,
-    what: &str,
+    what: &'static str,
     rule: impl for<'t> FnOnce(&mut Parser<'s, 't>) -> load::parse::Result<'s, 't, R>,
 ) -> Result<R, CompileError> {
     let tokens = Lexer::new(code).lex().map_err(|errors| {
         let found = errors.first().map_or("", |(_, found)| found);
-        let place = line(code, found);
-        CompileError(format!("{what}, line {place}: unexpected character"))
+        let letter = found.chars().next();
+        let letter = letter.map_or_else(|| "the end".to_owned(), |letter| format!("`{letter}`"));
+        found_at(found, [what], [code], format!("unexpected character {letter}"))
     })?;
     Parser::new(&tokens).parse(rule).map_err(|errors| {
         let Some((expected, found)) = errors.first() else {
-            return CompileError(format!("{what}: not a jq program"));
+            return CompileError::new(what, code, 0, "not a jq program".to_owned());
         };
-        let (place, found) = found.map_or_else(
-            || (code.lines().count().max(1), "the end".to_owned()),
-            |token| (line(code, token.as_str()), format!("`{}`", token.as_str())),
-        );
-        CompileError(format!("{what}, line {place}: expected {}, found {found}", expected.as_str()))
+        let expected = expected.as_str();
+        match found {
+            None => {
+                let problem = format!("expected {expected}, found the end");
+                CompileError::new(what, code, code.trim_end().len(), problem)
+            }
+            Some(token) => {
+                let problem = format!("expected {expected}, found `{}`", shortened(token.as_str()));
+                found_at(token.as_str(), [what], [code], problem)
+            }
+        }
     })
 }
 
-/// The line on which a part of a text stands.
-fn line(whole: &str, part: &str) -> usize {
-    let start = load::span(whole, part).start;
-    1 + whole.get(..start).map_or(0, |before| before.matches('\n').count())
+/// The beginning of a piece of a program: a token may be all that is in parentheses.
+fn shortened(token: &str) -> String {
+    const MOST: usize = 20;
+    let line = token.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(MOST).collect();
+    if short.len() < token.len() { format!("{short}…") } else { short }
 }
 
-/// Where a name taken from one of several texts stands.
-fn place(name: &str, codes: &[(&str, &str)]) -> String {
-    let start = name.as_ptr() as usize;
-    codes
-        .iter()
-        .find(|(_, code)| {
-            let first = code.as_ptr() as usize;
-            (first..first + code.len()).contains(&start)
-        })
-        .map_or_else(
-            || "jq's library".to_owned(),
-            |(what, code)| format!("{what}, line {}", line(code, name)),
-        )
+/// The mistake that a part of one of several texts is.
+fn found_at<const N: usize>(
+    part: &str,
+    places: [&'static str; N],
+    codes: [&str; N],
+    problem: String,
+) -> CompileError {
+    let start = part.as_ptr().addr();
+    let mut texts = places.into_iter().zip(codes);
+    let within = |code: &str| {
+        let first = code.as_ptr().addr();
+        (first..=first + code.len()).contains(&start)
+    };
+    match texts.find(|(_, code)| within(code)) {
+        Some((place, code)) => {
+            CompileError::new(place, code, start - code.as_ptr().addr(), problem)
+        }
+        None => CompileError::new("jq's library", "", 0, problem),
+    }
 }
 
 #[cfg(test)]

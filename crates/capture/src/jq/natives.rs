@@ -1,6 +1,6 @@
 //! The filters a program can call that are not written in jq.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::Instant;
 
 use jaq_core::box_iter::box_once;
@@ -18,12 +18,14 @@ use crate::mapping::{Names, key_of};
 use crate::numbers::plain;
 
 const NO_KEY: &str = "uid takes a key: a number or a text, or an array of them";
+const OTHER_KEY: &str = "uid takes as many values as the table's key has columns, in an array in the \
+                         order of `key`";
 const NO_TABLE: &str = "uid takes the name of a table";
 const REPEATED: &str = "a text would be repeated too often";
 
 /// Whether an error's text is one of our own filters: they are constants, so they may be shown.
 pub(super) fn is_ours(message: &str) -> bool {
-    let here: &[&str] = &[NO_KEY, NO_TABLE, REPEATED];
+    let here: &[&str] = &[NO_KEY, OTHER_KEY, NO_TABLE, REPEATED];
     let all = [here, decimal::MESSAGES, pattern::MESSAGES, text::MESSAGES, time::MESSAGES];
     all.into_iter().flatten().any(|known| *known == message)
 }
@@ -46,10 +48,23 @@ pub(super) fn whole_of(value: &Val) -> Option<i64> {
     plain(&number.to_string())?.parse().ok()
 }
 
+/// A row whose id was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedRow {
+    /// The id.
+    pub(crate) id: String,
+    /// What `uid` was given: the table, or the `ids` of an aggregate.
+    pub(crate) name: String,
+    /// The row's key.
+    pub(crate) key: String,
+}
+
 /// What one run has at its disposal.
 pub(super) struct Room<'r> {
     limits: Limits,
     names: &'r Names,
+    /// The ids that were made, where somebody wants to know.
+    named: Option<RefCell<Vec<NamedRow>>>,
     steps: Cell<u64>,
     stopped: Cell<Option<&'static str>>,
     deadline: Instant,
@@ -63,6 +78,7 @@ impl<'r> Room<'r> {
         Self {
             limits,
             names,
+            named: None,
             steps: Cell::new(0),
             stopped: Cell::new(None),
             deadline,
@@ -70,6 +86,22 @@ impl<'r> Room<'r> {
             // Half is left to what runs between two checks, such as dropping a deep value.
             stack: stack / 2,
         }
+    }
+
+    /// The same, noting the ids that are made.
+    pub(super) fn noting(self) -> Self {
+        Self { named: Some(RefCell::default()), ..self }
+    }
+
+    fn note(&self, id: &str, name: String, key: String) {
+        if let Some(named) = &self.named {
+            named.borrow_mut().push(NamedRow { id: id.to_owned(), name, key });
+        }
+    }
+
+    /// The ids that were made.
+    pub(super) fn named(self) -> Vec<NamedRow> {
+        self.named.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Why the run was stopped, if it was.
@@ -156,7 +188,7 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
             Ok(()) => update(cv.1),
             Err(error) => box_once(Err(Exn::from(error))),
         });
-    let filters: [jaq_core::native::Filter<RunPtr<Kind>>; 32] = [
+    let filters: [jaq_core::native::Filter<RunPtr<Kind>>; 33] = [
         (MULTIPLY, v(2), multiply),
         ("range", v(3), range),
         ("uid", v(1), |mut cv| {
@@ -174,6 +206,7 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
         ("date", v(1), |cv| unary(cv, |value, form| time::date(&value, &form))),
         ("date_time", v(1), |cv| unary(cv, |value, form| time::date_time(&value, &form))),
         ("days_since", v(1), |cv| unary(cv, |value, day| time::days_since(&value, &day))),
+        ("unix_time", v(1), |cv| unary(cv, |value, unit| time::unix_time(&value, &unit))),
         ("julian_day", v(0), |cv| bome(time::julian_day(&cv.1))),
         ("local_time", v(1), |cv| unary(cv, |value, zone| time::local_time(&value, &zone))),
         ("local_date", v(1), |cv| unary(cv, |value, zone| time::local_date(&value, &zone))),
@@ -275,8 +308,21 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
         Val::Num(number) => Some(number.to_string()),
         value => text_of(value),
     };
-    let key = match key {
+    let table = text_of(table).ok_or_else(|| complaint(NO_TABLE))?;
+    let names = context.data().room.names;
+    let given = match key {
         Val::Null => return Ok(Val::Null),
+        Val::Arr(values) => values.len(),
+        // The array may be written down already, as in `legacy.id`.
+        key => text_of(key)
+            .and_then(|text| serde_json::from_str::<Vec<String>>(&text).ok())
+            .map_or(1, |parts| parts.len()),
+    };
+    let columns = names.key_columns.get(&table).copied();
+    if columns.is_some_and(|columns| columns != given && (columns > 1 || is_array(key))) {
+        return Err(complaint(OTHER_KEY));
+    }
+    let key = match key {
         // What is not there names nothing.
         Val::Arr(values) if values.contains(&Val::Null) => return Ok(Val::Null),
         Val::Arr(values) if !values.is_empty() => {
@@ -285,10 +331,14 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
         value => part(value),
     };
     let key = key.ok_or_else(|| complaint(NO_KEY))?;
-    let table = text_of(table).ok_or_else(|| complaint(NO_TABLE))?;
-    let names = context.data().room.names;
     let key = names.key(&table, key);
-    Ok(Val::utf8_str(aggregate_id(&names.source, &table, &key).to_string()))
+    let id = aggregate_id(&names.source, &table, &key).to_string();
+    context.data().room.note(&id, table, key);
+    Ok(Val::utf8_str(id))
+}
+
+fn is_array(value: &Val) -> bool {
+    matches!(value, Val::Arr(_))
 }
 
 /// Whether all arguments of a filter are values, computed of its input.
@@ -311,6 +361,7 @@ pub(super) fn mistake(filter: &str, arguments: &[Option<&str>]) -> Option<String
         ("date" | "date_time", 1) => unless(at(0), time::is_form, "a date cannot have the form"),
         ("utc", 1 | 2) => unless(at(0), time::is_zone, "there is no time zone")
             .or_else(|| unless(at(1), time::is_choice, "for ambiguous times there is no choice")),
+        ("unix_time", 1) => unless(at(0), time::is_unit, "there is no unit"),
         ("local_time" | "local_date", 1) => unless(at(0), time::is_zone, "there is no time zone"),
         ("base64_decode" | "hex_decode", 1) => {
             unless(at(0), text::is_charset, "there is no character set")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jaq_json::Val;
 use tokio::sync::oneshot;
 
-use super::{Program, RunError};
+use super::{Answer, NamedRow, Program};
 
 /// Address space, of which only what is used takes memory.
 const STACK: usize = 256 << 20;
@@ -20,14 +20,19 @@ pub(crate) struct Job {
     pub(crate) input: Val,
 }
 
-type Answer = Result<serde_json::Value, RunError>;
-type Task = (Job, oneshot::Sender<Answer>);
+type Task = Box<dyn FnOnce() + Send>;
 
 /// A few threads that run programs.
-#[derive(Debug)]
 pub(crate) struct Runner {
     tasks: mpsc::Sender<Task>,
     patience: Duration,
+    begins: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl std::fmt::Debug for Runner {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Runner(…)")
+    }
 }
 
 /// A run that did not come back: a built-in filter cannot be interrupted.
@@ -46,26 +51,49 @@ impl Runner {
         patience: Duration,
         begins: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
-        let begins = Arc::new(begins);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
         let (tasks, queue) = mpsc::channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads {
-            let (queue, begins) = (queue.clone(), begins.clone());
+            let queue = queue.clone();
             std::thread::Builder::new()
                 .name(format!("mapping-{number}"))
                 .stack_size(STACK)
-                .spawn(move || work(&queue, &*begins))?;
+                .spawn(move || work(&queue))?;
         }
-        Ok(Self { tasks, patience })
+        Ok(Self { tasks, patience, begins: Arc::new(begins) })
     }
 
     /// Runs jobs in parallel; answers in the order of the jobs.
     pub(crate) async fn run(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, Stuck> {
+        self.each(jobs, |Job { program, input }| program.run(input, STACK)).await
+    }
+
+    /// The same, and the rows whose ids each program made.
+    pub(crate) async fn run_noting(
+        &self,
+        jobs: Vec<Job>,
+    ) -> Result<Vec<(Answer, Vec<NamedRow>)>, Stuck> {
+        self.each(jobs, |Job { program, input }| program.run_noting(input, STACK)).await
+    }
+
+    async fn each<A: Send + 'static>(
+        &self,
+        jobs: Vec<Job>,
+        run: fn(Job) -> A,
+    ) -> Result<Vec<A>, Stuck> {
         let mut answers = Vec::with_capacity(jobs.len());
         for job in jobs {
             let (sender, receiver) = oneshot::channel();
-            self.tasks.send((job, sender)).map_err(|_| Stuck)?;
+            let begins = self.begins.clone();
+            let task: Task = Box::new(move || {
+                // The import may be gone or cancelled: then nobody waits for the answer.
+                if !sender.is_closed() {
+                    begins();
+                    let _ = sender.send(run(job));
+                }
+            });
+            self.tasks.send(task).map_err(|_| Stuck)?;
             answers.push(receiver);
         }
         let mut results = Vec::with_capacity(answers.len());
@@ -77,15 +105,10 @@ impl Runner {
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<Task>>, begins: &dyn Fn()) {
+fn work(queue: &Mutex<mpsc::Receiver<Task>>) {
     loop {
         let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((job, sender)) = task else { return };
-        // The import may be gone or cancelled: then nobody waits for the answer.
-        if sender.is_closed() {
-            continue;
-        }
-        begins();
-        let _ = sender.send(job.program.run(job.input, STACK));
+        let Ok(task) = task else { return };
+        task();
     }
 }

@@ -91,13 +91,13 @@ fn what_reaches_outside_does_not_compile() {
         "halt(3)",
         "\"x\" | halt_error(1)",
     ] {
-        let error = compile(&format!("{{a: 1}}\n| [{name}]")).unwrap_err().0;
+        let error = compile(&format!("{{a: 1}}\n| [{name}]")).unwrap_err().to_string();
         assert!(
             error.contains("program, line 2") && error.contains("not available"),
             "{name}: {error}"
         );
     }
-    let hidden = Program::compile("def x: env;", "x", "tryton", limits()).unwrap_err().0;
+    let hidden = Program::compile("def x: env;", "x", "tryton", limits()).unwrap_err().to_string();
     assert!(hidden.starts_with("jq.defs, line 1"), "{hidden}");
     for program in
         ["import \"a\" as a; .", "include \"a\"; .", "$__loc__", "getenv(\"HOME\")", "@nope"]
@@ -109,13 +109,31 @@ fn what_reaches_outside_does_not_compile() {
 #[test]
 fn a_mistake_is_named_with_its_line() {
     for (program, expected) in [
-        (".a\n| nope(1)", "program, line 2: there is no filter `nope/1`"),
+        (".a\n| elsewhere(1)", "program, line 2: there is no filter `elsewhere/1`"),
         (".a\n| $nope", "program, line 2: there is no variable `$nope`"),
         ("{a: }", "program, line 1: expected term, found `}`"),
         ("if . then 1", "program, line 1: expected else or end, found the end"),
-        (".a\n| \u{a7}", "program, line 2: unexpected character"),
+        (".a\n| \u{a7}", "program, line 2: unexpected character `\u{a7}`"),
+        (
+            ". as [$x (1,2,3,4,5,6,7,8,9,10,11,12)] | 1",
+            "program, line 1: expected comma or right bracket, found `(1,2,3,4,5,6,7,8,9,1…`",
+        ),
+        (
+            ".a | dec_mult(\"2\")",
+            "program, line 1: there is no filter `dec_mult/1`; did you mean `dec_mul`?",
+        ),
+        (".a | trm", "program, line 1: there is no filter `trm/0`; did you mean `trim`?"),
+        (".a | walk", "program, line 1: there is no filter `walk/0`; there is `walk/1`"),
+        (
+            ".a | todate",
+            "program, line 1: `todate` is not available in mappings: use `unix_time`, `date`, `date_time`, `utc` and `local_date`",
+        ),
+        (
+            ".a | INDEX(.b)",
+            "program, line 1: `INDEX` is not available in mappings: use `map({(.key | tostring): .}) | add`",
+        ),
     ] {
-        assert_eq!(compile(program).unwrap_err().0, expected);
+        assert_eq!(compile(program).unwrap_err().to_string(), expected, "{program}");
     }
 }
 
@@ -194,6 +212,13 @@ fn errors_hold_no_data() {
             assert!(!text.contains(secret), "{program}: {text}");
         }
     }
+    for (program, said) in [
+        (".n | ltrimstr([]) | explode", "cannot use a number as string"),
+        (".name | implode", "cannot use a text as array"),
+    ] {
+        let text = run(program, input.clone()).unwrap_err().to_string();
+        assert!(text.ends_with(said), "{program}: {text}");
+    }
     assert_eq!(
         run("error(\"a sale without currency\")", input),
         Err(RunError::Failed("a sale without currency".to_owned()))
@@ -213,7 +238,7 @@ fn what_is_wrong_with_constant_arguments_is_said_before_anything_runs() {
         (".a | sub(\"(?=a)\"; \"\")", "look-around"),
         (".a | gsub(\"a{1000}{1000}\"; \"\")", "not understood, or too large"),
     ] {
-        let error = compile(program).unwrap_err().0;
+        let error = compile(program).unwrap_err().to_string();
         assert!(error.contains(expected), "{program}: {error}");
     }
     assert!(Program::compile("def date($f): $f;", "date(\"any\")", "tryton", limits()).is_ok());
@@ -252,4 +277,61 @@ async fn a_runner_answers_in_order() {
     let answers = runner.run(jobs.collect()).await.unwrap();
     let expected: Vec<_> = (1..=100).map(|n| Ok(json!(n))).collect();
     assert_eq!(answers, expected);
+}
+
+#[test]
+fn a_key_with_other_columns_than_the_tables_gives_no_id() {
+    let names = Names {
+        source: "gescom".to_owned(),
+        key_columns: [("CLIENTS".to_owned(), 2), ("PAYS".to_owned(), 1)].into(),
+        ..Names::default()
+    };
+    let run = |program: &str, input: Value| {
+        let program = Program::compile("", program, names.clone(), limits()).unwrap();
+        program.run(from_json(&input), 1 << 20)
+    };
+    let wrong = "the program failed: uid takes as many values as the table's key has columns";
+    for (program, input) in [
+        ("uid(\"CLIENTS\")", json!("C12")),
+        ("uid(\"CLIENTS\")", json!(["C12"])),
+        ("uid(\"CLIENTS\")", json!(["001", "C12", "x"])),
+        ("uid(\"CLIENTS\"; [.])", json!(null)),
+        ("uid(\"PAYS\")", json!(["BE", "FR"])),
+    ] {
+        let error = run(program, input).unwrap_err().to_string();
+        assert!(error.starts_with(wrong), "{program}: {error}");
+    }
+    let id = run("uid(\"CLIENTS\")", json!(["001", "C12"])).unwrap();
+    assert_eq!(id, run("tojson | uid(\"CLIENTS\")", json!(["001", "C12"])).unwrap());
+    assert_eq!(run("uid(\"CLIENTS\")", json!(null)), Ok(json!(null)));
+    assert!(run("uid(\"PAYS\")", json!(["BE"])).is_ok());
+}
+
+#[test]
+fn seconds_since_1970_are_read() {
+    for (program, expected) in [
+        ("1215985500 | unix_time", json!("2008-07-13T21:45:00Z")),
+        ("\" 1215985500 \" | unix_time", json!("2008-07-13T21:45:00Z")),
+        ("\"1215985500.25\" | unix_time", json!("2008-07-13T21:45:00.250Z")),
+        ("1215985500250 | unix_time(\"ms\")", json!("2008-07-13T21:45:00.250Z")),
+        ("\"1215985500250000\" | unix_time(\"us\")", json!("2008-07-13T21:45:00.250Z")),
+        ("-1 | unix_time", json!("1969-12-31T23:59:59Z")),
+        ("-1.5 | unix_time", json!("1969-12-31T23:59:58.500Z")),
+        ("0 | unix_time", json!("1970-01-01T00:00:00Z")),
+        ("null | unix_time", json!(null)),
+        ("\"  \" | unix_time", json!(null)),
+        ("1219874400 | unix_time | local_date(\"Europe/Paris\")", json!("2008-08-28")),
+    ] {
+        assert_eq!(run(program, json!(null)), Ok(expected), "{program}");
+    }
+    for (program, expected) in [
+        ("\"soon\" | unix_time", "the text is no number of seconds"),
+        ("1e30 | unix_time", "the day is before the year 1000 or after 9999"),
+        ("{} | unix_time", "the text is no number of seconds"),
+    ] {
+        let error = run(program, json!(null)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{program}: {error}");
+    }
+    let error = compile("1 | unix_time(\"min\")").unwrap_err().to_string();
+    assert!(error.ends_with("there is no unit `min`"), "{error}");
 }

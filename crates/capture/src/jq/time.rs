@@ -5,13 +5,18 @@
 
 use std::str::FromStr as _;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, SecondsFormat};
+use chrono::{
+    DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, NaiveTime, Offset, SecondsFormat,
+};
 use chrono::{TimeDelta, TimeZone as _};
 use chrono_tz::Tz;
 use jaq_json::Val;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive as _;
 
 use super::Error;
 use super::natives::{complaint, text_of, whole_of};
+use crate::numbers::plain;
 
 const NOT_TEXT: &str = "a date must be text or a number";
 const NOT_OF_FORM: &str = "the text does not have the form of the date";
@@ -25,6 +30,8 @@ const NO_CHOICE: &str =
     "the choice for ambiguous times is none of compatible, earlier, later, reject";
 const NO_LOCAL_TIME: &str = "not a local time such as 2008-07-14T13:45:00";
 const NO_INSTANT: &str = "not an instant such as 2008-07-14T11:45:00Z";
+const NO_SECONDS: &str = "the text is no number of seconds";
+const NO_UNIT: &str = "the unit of a time is none of s, ms, us";
 const SKIPPED: &str = "the clocks of the zone skipped this time";
 const TWICE: &str = "the clocks of the zone showed this time twice";
 
@@ -43,6 +50,8 @@ pub(super) const MESSAGES: &[&str] = &[
     NO_INSTANT,
     SKIPPED,
     TWICE,
+    NO_SECONDS,
+    NO_UNIT,
 ];
 
 /// The Julian day number of 1970-01-01 (of its noon).
@@ -276,6 +285,35 @@ pub(super) fn days_since(value: &Val, epoch: &Val) -> Result<Val, Error> {
     let epoch = text_of(epoch).and_then(|epoch| NaiveDate::from_str(&epoch).ok());
     let epoch = epoch.ok_or_else(|| complaint(NO_SUCH_DAY))?;
     number(value)?.map_or(Ok(Val::Null), |days| after(epoch, days))
+}
+
+/// Powers of ten of what `unix_time` can count.
+const UNITS: [(&str, u32); 3] = [("s", 0), ("ms", 3), ("us", 6)];
+
+/// Whether `unix_time` can count in a unit.
+pub(super) fn is_unit(unit: &str) -> bool {
+    UNITS.iter().any(|(known, _)| *known == unit)
+}
+
+/// `unix_time($unit)`: the instant so many seconds, or parts of one, after 1970 began in UTC.
+pub(super) fn unix_time(value: &Val, unit: &Val) -> Result<Val, Error> {
+    let unit = text_of(unit).and_then(|unit| UNITS.iter().find(|(known, _)| *known == unit));
+    let (_, power) = unit.ok_or_else(|| complaint(NO_UNIT))?;
+    let text = match value {
+        Val::Null => return Ok(Val::Null),
+        Val::Num(number) => number.to_string(),
+        value => text_of(value).ok_or_else(|| complaint(NO_SECONDS))?,
+    };
+    if text.trim().is_empty() {
+        return Ok(Val::Null);
+    }
+    let plain = plain(text.trim()).ok_or_else(|| complaint(NO_SECONDS))?;
+    let number = Decimal::from_str(&plain).map_err(|_| complaint(OUT_OF_RANGE))?;
+    let micros = number.checked_mul(Decimal::from(10_u32.pow(6 - power)));
+    let micros = micros.and_then(|micros| micros.round().to_i64());
+    let instant = micros.and_then(DateTime::from_timestamp_micros);
+    let instant = instant.filter(|instant| (1000..=9999).contains(&instant.year()));
+    instant.map(|instant| instant_text(instant.naive_utc())).ok_or_else(|| complaint(OUT_OF_RANGE))
 }
 
 fn zone(name: &Val) -> Result<Tz, Error> {

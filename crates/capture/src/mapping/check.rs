@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use toml::Spanned;
 
 use super::file::{AggregateFile, ColumnType, CompareBy, EdgeFile, MappingFile, TableFile};
-use super::names::meant;
+use super::names::{self, meant};
 use super::{
     Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Names,
     Node, Table, TableId, roots,
@@ -73,6 +73,7 @@ impl<'c> Check<'c> {
             aggregates: Vec::new(),
             mirror_fingerprint: String::new(),
             text: self.text.to_owned(),
+            made_of: Vec::new(),
         };
         if file.aggregates.is_empty() {
             return self.fail(
@@ -85,9 +86,12 @@ impl<'c> Check<'c> {
         let mut names = mapping.names();
         // Ids that are made of a name of their own have the root's keys.
         for file in aggregates.iter().map(|(_, aggregate)| aggregate.get_ref()) {
-            let compare = names.compared.get(&file.root).copied();
-            if let (Some(ids), Some(compare)) = (&file.ids, compare) {
-                names.compared.insert(ids.get_ref().clone(), compare);
+            let Some(ids) = file.ids.as_ref().map(|ids| ids.get_ref()) else { continue };
+            if let Some(compare) = names.compared.get(&file.root).copied() {
+                names.compared.insert(ids.clone(), compare);
+            }
+            if let Some(columns) = names.key_columns.get(&file.root).copied() {
+                names.key_columns.insert(ids.clone(), columns);
             }
         }
         for (name, aggregate) in &aggregates {
@@ -107,7 +111,11 @@ impl<'c> Check<'c> {
         for (name, spanned) in &file.tables {
             let table = &mapping.tables[mapping.table_ids[name]];
             if let Some(column) = table.personal.intersection(&table.joining).next() {
-                let problem = format!("`{column}` joins rows and cannot be in `personal`");
+                let problem = format!(
+                    "`{column}` joins rows and cannot be in `personal`: an erasure would take the rows \
+                     apart. Join by another column that says the same, or leave `{column}` out of \
+                     `personal` if it says nothing of a person"
+                );
                 return self.fail(
                     spanned.span().start,
                     &format!("tables.{}", quoted(name)),
@@ -199,8 +207,10 @@ impl<'c> Check<'c> {
         };
         if let Some(commands) = self.commands.filter(|known| !known.contains(&file.command)) {
             let known: Vec<&str> = commands.iter().map(String::as_str).collect();
+            let meant = meant(&file.command, known.iter().copied());
+            let known = known.join(", ");
             let problem =
-                format!("there is no command `{}`; there are {}", file.command, known.join(", "));
+                format!("there is no command `{}`; there are {known}{meant}", file.command);
             return self.fail(at, &place, problem);
         }
         if let Some(problem) = roots::mistake(file, root, mapping) {
@@ -231,7 +241,7 @@ impl<'c> Check<'c> {
         let compiled = match compiled {
             Ok(compiled) => compiled,
             Err(error) => {
-                return self.fail(program.span().start, &format!("{place}.jq"), error.to_string());
+                return Err(names::uncompiled(self.text, name, program, definitions, error));
             }
         };
         let rows = file.rows.iter().map(|(k, v)| (k, v.get_ref())).collect::<Vec<_>>();
@@ -318,15 +328,7 @@ impl<'c> Check<'c> {
     ) -> Checked<LinkId> {
         let (name, target) = (&mapping.tables[table].name, &mapping.tables[named]);
         if target.key.len() != columns.len() {
-            let problem = format!(
-                "the key of `{}` has {} (`{}`): name as many here, in that order",
-                target.name,
-                match target.key.len() {
-                    1 => "one column".to_owned(),
-                    several => format!("{several} columns"),
-                },
-                target.key.join("`, `")
-            );
+            let problem = format!("{}: name as many here, in that order", target.key_in_words());
             return self.fail(at, place, problem);
         }
         if file.prefix.is_some() && columns.len() > 1 {
@@ -335,9 +337,11 @@ impl<'c> Check<'c> {
         }
         for (column, key) in columns.iter().zip(&target.key) {
             let Some(found) = mapping.tables[table].columns.get(column) else {
+                let kept = mapping.tables[table].columns.keys();
                 let problem = format!(
-                    "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep",
-                    quoted(name)
+                    "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep{}",
+                    quoted(name),
+                    meant(column, kept.map(String::as_str))
                 );
                 return self.fail(at, place, problem);
             };

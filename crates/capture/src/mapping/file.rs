@@ -75,7 +75,7 @@ pub(super) struct TableFile {
 
 /// How the values of a key are compared: in one way or in several at once.
 #[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "write \"trimmed\", \"nocase\", or both in a list")]
 pub(super) enum CompareFile {
     /// Character by character.
     #[default]

@@ -6,6 +6,7 @@
 mod check;
 mod file;
 mod names;
+mod personal;
 pub(crate) mod roots;
 mod survey;
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use file::ColumnType;
-pub(crate) use names::nearest;
+pub use names::nearest;
+pub use personal::Revealed;
 pub use survey::{Survey, SurveyedTable, Unknown};
 
 use uuid::Uuid;
@@ -53,18 +55,23 @@ pub enum MappingError {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A program reads a name that nothing has.
-    #[error("the mapping is not valid: line {line}, column {column}, {place}: {problem}")]
-    Misread {
-        /// The line in the file.
-        line: usize,
-        /// The column in it, in characters.
-        column: usize,
-        /// The place in the file, as `aggregates.order.jq`.
-        place: String,
-        /// What is wrong and what may be meant.
-        problem: String,
-    },
+    /// Programs read names that nothing has, or make ids of keys that no row has: all of them.
+    #[error("the mapping is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Misread(Vec<Misread>),
+}
+
+/// What is wrong at one place of a program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}, column {column}, {place}: {problem}")]
+pub struct Misread {
+    /// The line in the file.
+    pub line: usize,
+    /// The column in it, in characters.
+    pub column: usize,
+    /// The place in the file, as `aggregates.order.jq`.
+    pub place: String,
+    /// What is wrong and what may be meant.
+    pub problem: String,
 }
 
 /// A checked mapping with its programs compiled.
@@ -86,6 +93,9 @@ pub struct Mapping {
     pub(crate) mirror_fingerprint: String,
     /// The file as it was read.
     pub(crate) text: String,
+    /// For each aggregate, the columns that the fields of its state are made of. Empty in a mapping
+    /// that was stored.
+    pub(crate) made_of: Vec<names::Fields>,
 }
 
 /// Index into [`Mapping::tables`].
@@ -121,6 +131,15 @@ impl Table {
     /// Whether its rows are roots of aggregates.
     pub(crate) fn is_root(&self) -> bool {
         self.uses.iter().any(|(_, node)| *node == 0)
+    }
+
+    /// The columns of its key, for messages.
+    pub(crate) fn key_in_words(&self) -> String {
+        let columns = match self.key.len() {
+            1 => "one column".to_owned(),
+            several => format!("{several} columns"),
+        };
+        format!("the key of `{}` has {columns} (`{}`)", self.name, self.key.join("`, `"))
     }
 
     /// Whether a column joins rows of this table to others.
@@ -310,8 +329,11 @@ impl Mapping {
 
     fn parse_with(text: &str, commands: Option<&BTreeSet<String>>) -> Result<Self, MappingError> {
         let file = file::read(text)?;
-        let mapping = check::Check::new(text, commands).mapping(&file)?;
-        names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
+        let mut mapping = check::Check::new(text, commands).mapping(&file)?;
+        let made_of = names::check(text, &mapping, &file.aggregates_in_order(), &file.jq.defs)?;
+        mapping.made_of = made_of;
+        let aggregates = file.aggregates_in_order();
+        mapping.check_named_rows(|id| names::position(text, aggregates[id].1.span().start).0)?;
         Ok(mapping)
     }
 
@@ -332,57 +354,8 @@ impl Mapping {
             aggregates: Vec::new(),
             mirror_fingerprint: self.mirror_fingerprint.clone(),
             text: self.text.clone(),
+            made_of: Vec::new(),
         }
-    }
-
-    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
-    /// command: otherwise an erasure could never reach them.
-    pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
-        let people = || self.aggregates.iter().filter(|one| one.command == person);
-        let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
-        let is_person = |table| people().any(|one| one.root == table);
-        // Aggregates that are made of a person's row are tied to it as well.
-        let names_person = |aggregate: &Aggregate| {
-            let mut places = aggregate.nodes.iter();
-            is_person(aggregate.root)
-                || places.any(|place| is_person(place.table) && place.is_named_by_root())
-        };
-        // Aggregates that are listed in one that is tied are tied, too.
-        let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
-        loop {
-            let before = tied.clone();
-            for (id, aggregate) in self.aggregates.iter().enumerate().filter(|(id, _)| before[*id])
-            {
-                for place in aggregate.nodes.iter().filter(|place| place.is_owned()) {
-                    let roots = self.aggregates.iter().enumerate();
-                    let roots =
-                        roots.filter(|(other, one)| one.root == place.table && *other != id);
-                    roots.for_each(|(other, _)| tied[other] = true);
-                }
-            }
-            if tied == before {
-                break;
-            }
-        }
-        let untied = self.tables.iter().find(|table| {
-            // What a row names is about itself where it is the root of an aggregate.
-            let reached = |&(id, node): &(AggregateId, NodeId)| {
-                let place = &self.aggregates[id].nodes[node];
-                tied[id] && (node == 0 || place.is_owned() || !table.is_root())
-            };
-            !table.personal.is_empty() && !table.uses.iter().any(reached)
-        });
-        let Some(table) = untied else { return Ok(()) };
-        Err(MappingError::Invalid {
-            line: table.line,
-            place: format!("tables.{}", table.name),
-            problem: format!(
-                "`personal` columns are emptied when the person is erased, but nothing ties these \
-                 rows to one: join `{}` by `one` to an aggregate's root row that has them, or take \
-                 them into the rows of `{name}`",
-                self.tables[*root].name
-            ),
-        })
     }
 
     /// The legacy system's name.
@@ -395,6 +368,13 @@ impl Mapping {
         self.aggregates
             .iter()
             .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
+    }
+
+    /// What to say where it has no aggregate of a name.
+    pub fn no_aggregate(&self, name: &str) -> String {
+        let known: Vec<&str> = self.aggregates().map(|(name, _)| name).collect();
+        let meant = names::meant(name, known.iter().copied());
+        format!("the mapping has no aggregate `{name}`; there are {}{meant}", known.join(", "))
     }
 
     /// The id of the aggregate whose root row has this key.
@@ -450,7 +430,12 @@ impl Mapping {
         let exact = Compare::default();
         let compared = self.tables.iter().filter(|table| table.compare != exact);
         let compared = compared.map(|table| (table.name.clone(), table.compare));
-        Names { source: self.source.clone(), compared: compared.collect() }
+        let key_columns = self.tables.iter().map(|table| (table.name.clone(), table.key.len()));
+        Names {
+            source: self.source.clone(),
+            compared: compared.collect(),
+            key_columns: key_columns.collect(),
+        }
     }
 }
 
@@ -460,11 +445,13 @@ pub(crate) struct Names {
     pub(crate) source: String,
     /// Tables whose keys are not compared character by character.
     pub(crate) compared: HashMap<String, Compare>,
+    /// How many columns the keys of tables have.
+    pub(crate) key_columns: HashMap<String, usize>,
 }
 
 impl From<&str> for Names {
     fn from(source: &str) -> Self {
-        Self { source: source.to_owned(), compared: HashMap::new() }
+        Self { source: source.to_owned(), ..Self::default() }
     }
 }
 

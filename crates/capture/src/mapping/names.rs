@@ -1,20 +1,24 @@
-//! Names in a mapping that nothing has: what programs read of rows without such a column or place.
+//! What programs read and name against what the mapping has: names without such a column or place,
+//! ids of keys with other columns, and which columns the fields of a state are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 
 use super::file::AggregateFile;
-use super::{Direction, Mapping, MappingError};
-use crate::jq::{Misreading, Place, Programmed, misread};
+use super::{Direction, Mapping, MappingError, Misread, NodeId, TableId};
+use crate::jq::{self, CompileError, Misreading, Place, Programmed, Wrong, findings};
 
-/// Fails at the first name that is on none of the rows that a program reads it of.
+/// The columns that each field of a state is made of, by the field's path.
+pub(crate) type Fields = BTreeMap<String, BTreeSet<(TableId, String)>>;
+
+/// Fails with all that programs misread. Gives what the states are made of.
 pub(super) fn check(
     text: &str,
     mapping: &Mapping,
     files: &[(&String, &Spanned<AggregateFile>)],
     definitions: &str,
-) -> Result<(), MappingError> {
+) -> Result<Vec<Fields>, MappingError> {
     let programs: Vec<Programmed<'_>> = mapping
         .aggregates
         .iter()
@@ -37,27 +41,74 @@ pub(super) fn check(
             Programmed { program, places: places.collect() }
         })
         .collect();
+    let keys = mapping.aggregates.iter().map(|aggregate| {
+        let columns = mapping.tables[aggregate.root].key.len();
+        (mapping.id_name(aggregate).to_owned(), columns)
+    });
     // The programs were compiled before: whatever cannot be read was said then.
-    let Ok(found) = misread(definitions, &programs) else { return Ok(()) };
-    let Some(first) = found.into_iter().next() else { return Ok(()) };
-    let (place, written, from) = match first.program {
-        None => ("jq.defs".to_owned(), definitions, 0),
-        Some(index) => {
+    let Ok(found) = findings(definitions, &programs, &keys.collect()) else {
+        return Ok(Vec::new());
+    };
+    if found.wrong.is_empty() {
+        let states = found.states.into_iter().zip(&mapping.aggregates);
+        return Ok(states
+            .map(|(fields, aggregate)| {
+                let table =
+                    |(node, column): (NodeId, String)| (aggregate.nodes[node].table, column);
+                let fields = fields.into_iter();
+                fields.map(|(path, of)| (path, of.into_iter().map(table).collect())).collect()
+            })
+            .collect());
+    }
+    let misread = found.wrong.iter().map(|wrong| {
+        let program = wrong.program.map(|index| {
             let (name, file) = files[index];
-            let program = &file.get_ref().jq.program;
+            (name.as_str(), &file.get_ref().jq.program)
+        });
+        misread(text, program, definitions, wrong.at, problem(wrong, mapping))
+    });
+    Err(MappingError::Misread(misread.collect()))
+}
+
+/// The mistake of a program, or of the shared definitions, that cannot be compiled.
+pub(super) fn uncompiled(
+    text: &str,
+    name: &str,
+    program: &Spanned<String>,
+    definitions: &str,
+    error: CompileError,
+) -> MappingError {
+    let program = (error.place != jq::DEFS).then_some((name, program));
+    MappingError::Misread(vec![misread(text, program, definitions, error.at, error.problem)])
+}
+
+/// A mistake at a byte of a program, or of the shared definitions, with where that is in the file.
+fn misread(
+    text: &str,
+    program: Option<(&str, &Spanned<String>)>,
+    definitions: &str,
+    at: usize,
+    problem: String,
+) -> Misread {
+    let (place, written, from) = match program {
+        None => (jq::DEFS.to_owned(), definitions, 0),
+        Some((name, program)) => {
             let place = format!("aggregates.{}.jq", super::check::quoted(name));
             (place, program.get_ref().as_str(), program.span().start)
         }
     };
     // A text with escapes does not stand in the file as it is: then only where it begins is known.
     let begins = text.get(from..).and_then(|rest| rest.find(written));
-    let at = begins.map_or(from, |begins| from + begins + first.at);
+    let at = begins.map_or(from, |begins| from + begins + at);
     let (line, column) = position(text, at);
-    Err(MappingError::Misread { line, column, place, problem: problem(&first) })
+    Misread { line, column, place, problem }
 }
 
-fn problem(misreading: &Misreading) -> String {
-    let Misreading { name, tables, known, .. } = misreading;
+fn problem(misreading: &Misreading, mapping: &Mapping) -> String {
+    let (name, tables, known) = match &misreading.what {
+        Wrong::Name { name, tables, known } => (name, tables, known),
+        Wrong::Key { table, given } => return miscounted(table, *given, mapping),
+    };
     if tables.is_empty() {
         return format!("`{name}` is read of a list of rows: put `[]` before it");
     }
@@ -66,6 +117,20 @@ fn problem(misreading: &Misreading) -> String {
     format!(
         "`{name}` is no column that is kept of {} and no place in `rows`{meant}",
         tables.join(" or ")
+    )
+}
+
+/// What is wrong with an id of a key of so many values.
+fn miscounted(name: &str, given: usize, mapping: &Mapping) -> String {
+    let root = mapping.aggregates.iter().find(|one| mapping.id_name(one) == name);
+    let has = root.map(|one| mapping.tables[one.root].key_in_words()).unwrap_or_default();
+    let given = match given {
+        1 => "one value".to_owned(),
+        several => format!("{several} values"),
+    };
+    format!(
+        "uid(\"{name}\") is given {given}, but {has}: give as many, in that order, as in \
+         `uid(\"{name}\"; [.A, .B])`"
     )
 }
 
@@ -84,7 +149,7 @@ pub(super) fn meant<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) ->
 
 /// The name that is most like another, if any is at all: case and a third of the letters may
 /// differ.
-pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let folded = name.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&folded, &other.to_lowercase());
     let near = known.into_iter().map(|other| (distance(other), other));

@@ -46,12 +46,17 @@ pub(super) fn unerasable(mapping: &Mapping) -> Option<(AggregateId, String)> {
         if let Some(owned) = person.nodes.iter().find(|node| node.is_owned()) {
             let problem = format!(
                 "the root is that of `{}`, too, so the rows at `{}` would be taken for the person's \
-                 and emptied by an erasure: leave them out",
+                 and emptied by an erasure: leave them out, or take a table with one row per person for \
+                 the root",
                 other.name, owned.path
             );
             return Some((id, problem));
         }
-        let left = table.columns.keys().find(|column| {
+        let hidden = |column: &String| {
+            let mut below = person.nodes[0].children.iter();
+            below.any(|&child| person.nodes[child].field == *column)
+        };
+        let left = table.columns.keys().filter(|column| !hidden(column)).find(|column| {
             let only_here = person.program.mentions(column)
                 && !others.iter().any(|other| other.program.mentions(column));
             only_here

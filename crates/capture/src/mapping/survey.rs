@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::names::{meant, nearest, position};
-use super::{Mapping, file};
+use super::{ColumnType, Mapping, TableId, file};
 use crate::debezium::{Line, LineError, Operation};
 use crate::files::{Lines, ReadError};
 
@@ -45,6 +45,38 @@ pub struct Survey {
     pub unused: BTreeMap<String, BTreeSet<String>>,
     /// Tables of the mapping of which the feed has no record.
     pub absent: BTreeSet<String>,
+    /// What can be meant, but hardly is, with its place in the mapping.
+    pub doubtful: Vec<Unknown>,
+}
+
+/// Rows from which on times that all lie in the first month of 1970 are doubted.
+const DOUBTED: u64 = 3;
+/// Microseconds of January 1970.
+const JANUARY: i64 = 31 * 86_400 * 1_000_000;
+
+/// The values of a column with times.
+#[derive(Debug, Default)]
+struct Times {
+    seen: u64,
+    in_january_1970: u64,
+}
+
+/// What was read of a feed.
+#[derive(Debug, Default)]
+struct Found {
+    tables: BTreeMap<String, SurveyedTable>,
+    /// Names of which the topic begins with `tables_from`.
+    prefixed: BTreeSet<String>,
+    /// By table and column.
+    times: BTreeMap<(TableId, String), Times>,
+}
+
+impl Found {
+    fn time(&mut self, table: TableId, column: &str, micros: i64) {
+        let times = self.times.entry((table, column.to_owned())).or_default();
+        times.seen += 1;
+        times.in_january_1970 += u64::from((0..JANUARY).contains(&micros));
+    }
 }
 
 impl Mapping {
@@ -66,7 +98,7 @@ impl Mapping {
 
     /// Reads files and compares them with the mapping. Nothing of what the columns hold is kept.
     pub fn survey(&self, files: &[PathBuf]) -> Result<Survey, ReadError> {
-        let mut found: BTreeMap<String, SurveyedTable> = BTreeMap::new();
+        let mut found = Found::default();
         for path in files {
             let mut lines = Lines::open(path, None, &Arc::default())?;
             loop {
@@ -85,7 +117,7 @@ impl Mapping {
         &self,
         line: &str,
         terminated: bool,
-        found: &mut BTreeMap<String, SurveyedTable>,
+        found: &mut Found,
     ) -> Result<(), LineError> {
         let line = Line::read(line, terminated)?;
         // A table that has another prefix is one that the mapping cannot name.
@@ -97,12 +129,25 @@ impl Mapping {
         if record.operation == Operation::Other {
             return Ok(());
         }
-        let table = found.entry(table.to_owned()).or_default();
-        table.records += 1;
         let columns = record
             .after
-            .and_then(|after| serde_json::from_str::<HashMap<String, &RawValue>>(after.get()).ok());
-        for column in columns.into_iter().flatten().map(|(name, _)| name) {
+            .and_then(|after| serde_json::from_str::<HashMap<String, &RawValue>>(after.get()).ok())
+            .unwrap_or_default();
+        if let Some(&id) = self.table_ids.get(table) {
+            for (name, column) in &self.tables[id].columns {
+                let value =
+                    columns.get(name).filter(|_| column.kind == Some(ColumnType::Timestamp));
+                if let Some(micros) = value.and_then(|value| value.get().parse().ok()) {
+                    found.time(id, name, micros);
+                }
+            }
+        }
+        if table.len() < line.topic.len() && !found.prefixed.contains(table) {
+            found.prefixed.insert(table.to_owned());
+        }
+        let table = found.tables.entry(table.to_owned()).or_default();
+        table.records += 1;
+        for (column, _) in columns {
             if !table.columns.contains(&column) {
                 table.columns.insert(column);
             }
@@ -110,7 +155,8 @@ impl Mapping {
         Ok(())
     }
 
-    fn compare(&self, mut found: BTreeMap<String, SurveyedTable>) -> Survey {
+    fn compare(&self, found: Found) -> Survey {
+        let Found { tables: mut found, prefixed, times } = found;
         let mut survey = Survey { unused: self.unused_columns(), ..Survey::default() };
         let mut places = Places::of(&self.text);
         for table in &self.tables {
@@ -139,6 +185,21 @@ impl Mapping {
             }
         }
         survey.unmapped = found;
+        for ((table, column), Times { seen, in_january_1970 }) in times {
+            if seen >= DOUBTED && seen == in_january_1970 {
+                let table = &self.tables[table].name;
+                let (line, at) = places.column(table, &column);
+                let problem = format!(
+                    "all {seen} values of `{table}.{column}` lie within January 1970, as milliseconds do \
+                     that are read as microseconds: write `timestamp_ms` in `types` if they are"
+                );
+                survey.doubtful.push(Unknown { line, column: at, problem });
+            }
+        }
+        if survey.absent.len() == self.tables.len() && !survey.unmapped.is_empty() {
+            survey.unknown.push(self.nothing_mapped(&survey, &prefixed, &places));
+            return survey;
+        }
         // A table may have no rows; one whose name is nearly that of another is misspelt.
         for table in &survey.absent {
             if let Some(meant) = nearest(table, survey.unmapped.keys().map(String::as_str)) {
@@ -149,6 +210,33 @@ impl Mapping {
         }
         survey.unknown.sort_by_key(|unknown| (unknown.line, unknown.column));
         survey
+    }
+
+    /// What to say where no record is of a table of the mapping.
+    fn nothing_mapped(
+        &self,
+        survey: &Survey,
+        prefixed: &BTreeSet<String>,
+        places: &Places<'_>,
+    ) -> Unknown {
+        // What precedes a table's name in the most topics.
+        let mut prefixes: BTreeMap<String, usize> = BTreeMap::new();
+        for topic in survey.unmapped.keys() {
+            let names = self.tables.iter().filter_map(|table| topic.strip_suffix(&table.name));
+            for prefix in names.filter(|prefix| prefix.is_empty() || prefix.ends_with('.')) {
+                let before = if prefixed.contains(topic) { &self.tables_from } else { "" };
+                *prefixes.entry(format!("{before}{prefix}")).or_default() += 1;
+            }
+        }
+        let meant = prefixes.into_iter().max_by_key(|(_, topics)| *topics);
+        let meant = meant.map(|(prefix, _)| format!("; did you mean `{prefix}`?"));
+        let (line, column) = places.tables_from();
+        let problem = format!(
+            "no record of the feed is of a table of the mapping: no topic is `{}` and the name of one{}",
+            self.tables_from,
+            meant.unwrap_or_default()
+        );
+        Unknown { line, column, problem }
     }
 }
 
@@ -164,6 +252,10 @@ impl<'t> Places<'t> {
         let tables = file::read(text).map(|file| file.tables).unwrap_or_default();
         let tables = tables.into_iter().map(|(name, table)| (name, table.span())).collect();
         Self { text, tables }
+    }
+
+    fn tables_from(&self) -> (usize, usize) {
+        position(self.text, self.text.find("tables_from").unwrap_or_default())
     }
 
     fn table(&self, name: &str) -> (usize, usize) {

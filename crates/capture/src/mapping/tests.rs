@@ -94,24 +94,69 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "one = \"pair\"",
             "the key of `pair` has 2 columns (`a`, `b`): name as many here",
         ),
-        (
-            "n: one",
-            "n: two",
-            "line 19, aggregates.order.jq: program, line 1: there is no filter `two/0`",
-        ),
+        ("n: one", "n: two", "line 20, column 22, aggregates.order.jq: there is no filter `two/0`"),
         ("n: one", "n: now", "`now` is not available in mappings"),
-        ("def one: 1;", "def one: ;", "jq.defs, line 1: expected term"),
+        ("def one: 1;", "def one: ;", "line 11, column 18, jq.defs: expected term, found `;`"),
         (
             "uid(\"sale\")",
             "uid(\"sales\")",
             "uid(\"sales\") makes the id of no aggregate; roots are sale",
         ),
+        (
+            "sale = { keep",
+            "sale = { compare = \"trim\", keep",
+            "write \"trimmed\", \"nocase\", or both in a list",
+        ),
+        (
+            "ref = \"product\"",
+            "ref = \"prodct\"",
+            "table `line` does not keep a column `prodct`: add it to tables.line.keep; did you mean `product`?",
+        ),
+        ("orders.SyncOrder", "order.SyncOrder", "did you mean `orders.SyncOrder`?"),
     ] {
         assert!(GOOD.contains(what), "{what}");
         let error = Mapping::parse(&GOOD.replacen(what, replacement, 1), &commands()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(expected), "{replacement}: {text}");
     }
+}
+
+#[test]
+fn all_that_programs_misread_is_told_at_once_each_with_its_place() {
+    let text = GOOD.replace(".state", ".sate").replace("def one: 1;", "def one: .parti;");
+    let error = Mapping::parse(&text, &commands()).unwrap_err().to_string();
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 2, "{error}");
+    assert!(lines[0].contains("line 11, column 19, jq.defs: `parti`"), "{error}");
+    assert!(lines[1].starts_with("line 20, column 12, aggregates.order.jq: `sate`"), "{error}");
+}
+
+#[test]
+fn an_id_of_a_key_with_other_columns_is_refused_with_the_columns_to_give() {
+    let refused = |key: &str| {
+        let text = GOOD.replace("uid(\"sale\")", &format!("uid(\"sale\")), pair: ({key}")).replace(
+            "[aggregates.order]",
+            "[aggregates.bill]\nroot = \"pair\"\ncommand = \"billing.SyncInvoice\"\njq = { program = \"{}\" }\n[aggregates.order]",
+        );
+        Mapping::parse(&text, &commands()).map_err(|error| error.to_string())
+    };
+    for key in ["uid(\"pair\"; [.state])", ".state | uid(\"pair\")"] {
+        let text = refused(key).unwrap_err();
+        assert!(
+            text.contains(
+                "uid(\"pair\") is given one value, but the key of `pair` has 2 columns (`a`, `b`)"
+            ),
+            "{text}"
+        );
+        assert!(text.contains("uid(\"pair\"; [.A, .B])"), "{text}");
+    }
+    refused("uid(\"pair\"; [.state, .party])").unwrap();
+    // What is not certain before it runs is found when it does.
+    let mapping = refused("(.state | tojson | fromjson) | uid(\"pair\")").unwrap();
+    let row = crate::jq::from_json(&serde_json::json!({ "id": 7, "state": "x" }));
+    let order = mapping.aggregates.iter().find(|one| one.name == "order").unwrap();
+    let error = order.program.run(row, 1 << 20).unwrap_err().to_string();
+    assert!(error.contains("as many values as the table's key has columns"), "{error}");
 }
 
 #[test]
@@ -200,6 +245,129 @@ fn a_person_in_an_orders_row_must_be_erasable_there() {
     let rows = "rows = { \"lines\" = { many = \"line\", fk = \"sale\" } }";
     let text = guest(rows, "{name}").unwrap_err();
     assert!(text.contains("the rows at `lines` would be taken for the person's"), "{text}");
+}
+
+const GUESTS: &str = r#"
+version = 1
+source = "shop"
+tables_from = "shop.public."
+[tables]
+sale = { keep = ["address", "mail", "note", "state"], personal = ["mail"] }
+address = { keep = ["street", "country"] }
+country = { keep = ["code"] }
+[aggregates.order]
+root = "sale"
+command = "orders.SyncOrder"
+jq = { program = '{status: .state, note: .note}' }
+[aggregates.guest]
+root = "sale"
+command = "customers.SyncCustomer"
+ids = "guest"
+[aggregates.guest.rows]
+"billing" = { one = "address", ref = "address" }
+"billing.land" = { one = "country", ref = "country", follow = false }
+[aggregates.guest.jq]
+program = '{email: .mail, address: {line1: .billing.street, country: .billing.land.code}}'
+"#;
+
+fn guests() -> BTreeSet<String> {
+    ["orders.SyncOrder", "customers.SyncCustomer"].map(str::to_owned).into()
+}
+
+#[test]
+fn a_persons_row_beside_an_order_must_be_erasable_too() {
+    let parse = |text: &str| Mapping::parse(text, &guests()).map_err(|error| error.to_string());
+    let text = parse(GUESTS).unwrap_err();
+    for part in [
+        "aggregates.guest: the root is that of `order`, too",
+        "`address`, whose row stands at `billing`: add `street` to tables.address.personal",
+        "`follow = false` if many people share that row",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    let personal = "[\"street\", \"country\"], personal = [\"street\"]";
+    parse(&GUESTS.replace("[\"street\", \"country\"]", personal)).unwrap();
+    // What an earlier release took, and stored with the mirror, is still read.
+    assert!(Mapping::stored(GUESTS).is_ok());
+}
+
+#[test]
+fn columns_that_become_fields_about_a_person_and_would_stay_are_found() {
+    let personal = "[\"street\", \"country\"], personal = [\"street\"]";
+    let text = GUESTS.replace("[\"street\", \"country\"]", personal);
+    let is_personal = |command: &str, field: &str| match command {
+        "orders.SyncOrder" => field == "note",
+        _ => field != "kind",
+    };
+    let revealed = |text: &str| -> Vec<String> {
+        let mapping = Mapping::parse(text, &guests()).unwrap();
+        let revealed = mapping.revealed("customers.SyncCustomer", &is_personal).into_iter();
+        revealed
+            .map(|one| format!("{}.{} {} {}", one.table, one.column, one.aggregate, one.field))
+            .collect()
+    };
+    // The country is shared.
+    assert_eq!(revealed(&text), ["sale.note order note"]);
+    let emptied = text.replace("personal = [\"mail\"]", "personal = [\"mail\", \"note\"]");
+    assert_eq!(revealed(&emptied), [""; 0]);
+    // An address of a customer's own row is not emptied with it: others may name it, too.
+    let own = emptied
+        .replace("personal = [\"street\"]", "personal = []")
+        .replace(
+            "root = \"sale\"\ncommand = \"customers",
+            "root = \"party\"\ncommand = \"customers",
+        )
+        .replace("[tables]", "[tables]\nparty = { keep = [\"mail\", \"address\"] }");
+    assert_eq!(revealed(&own), ["address.street guest address.line1"]);
+}
+
+#[test]
+fn orders_listed_below_a_person_are_not_the_person() {
+    let text = GUESTS
+        .replace("root = \"sale\"\ncommand = \"customers", "root = \"party\"\ncommand = \"customers")
+        .replace("[tables]", "[tables]\nparty = { keep = [\"mail\"] }\nphone = { keep = [\"party\", \"number\"] }")
+        .replace("\"note\", \"state\"]", "\"note\", \"state\", \"party\"]")
+        .replace("\"billing\" = { one = \"address\", ref = \"address\" }\n\"billing.land\" = { one = \"country\", ref = \"country\", follow = false }", "\"phones\" = { many = \"phone\", fk = \"party\" }\n\"sales\" = { many = \"sale\", fk = \"party\" }")
+        .replace(".billing.street, country: .billing.land.code", ".phones[0].number");
+    let mapping = Mapping::parse(&text, &guests()).unwrap();
+    let personal = mapping.personal_columns("customers.SyncCustomer");
+    let of = |table: &str| personal[table].iter().map(String::as_str).collect::<Vec<_>>();
+    assert_eq!((of("party"), of("phone")), (vec!["mail"], vec!["number"]));
+    assert_eq!(of("sale"), ["mail"]);
+}
+
+#[test]
+fn a_wrong_prefix_of_topics_and_milliseconds_read_as_microseconds_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = folder.path().join("feed.jsonl");
+    let row = |id: i64, product: &str| {
+        format!(
+            "{{\"topic\":\"shop.public.line\",\"key\":{{\"id\":{id}}},\"value\":{{\"op\":\"c\",\"after\":{{\"id\":{id},\"sale\":1,\"note\":null,\"product\":{product}}},\"source\":{{\"lsn\":{id},\"txId\":1}}}}}}"
+        )
+    };
+    let survey = |text: &str, values: &[&str]| {
+        let lines: Vec<String> = (1..).zip(values).map(|(id, value)| row(id, value)).collect();
+        std::fs::write(&feed, lines.join("\n")).unwrap();
+        Mapping::parse(text, &commands()).unwrap().survey(std::slice::from_ref(&feed)).unwrap()
+    };
+    let other = GOOD.replace("shop.public.", "shop.pub.");
+    let found = survey(&other, &["1"]);
+    assert_eq!(found.unknown.len(), 1, "{found:?}");
+    assert!(found.unknown[0].problem.ends_with("did you mean `shop.public.`?"), "{found:?}");
+    assert_eq!(found.unknown[0].line, 4);
+    let times = GOOD.replace("product = \"decimal\"", "product = \"timestamp\"").replace(
+        "product = { keep = [\"code\"] }",
+        "product = { keep = [\"code\"], types = { id = \"timestamp\" } }",
+    );
+    let doubted = survey(&times, &["1719790800000", "1719790800001", "null", "1719790800002"]);
+    assert_eq!(doubted.doubtful.len(), 1, "{doubted:?}");
+    assert!(doubted.doubtful[0].problem.contains("all 3 values of `line.product`"), "{doubted:?}");
+    for fine in [
+        &["1719790800000000", "1719790800001", "1719790800002"][..],
+        &["1719790800000", "1719790800001"],
+    ] {
+        assert!(survey(&times, fine).doubtful.is_empty(), "{fine:?}");
+    }
 }
 
 #[test]

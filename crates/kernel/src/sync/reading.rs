@@ -53,9 +53,23 @@ fn explain(path: &str, problem: &str) -> String {
     match Complaint::of(problem) {
         Complaint::Field(which) => format!("{which} at `{path}`"),
         Complaint::Expected(what) => format!("`{path}` is not understood: expected {what}"),
+        Complaint::Other if NO_TIME.contains(&problem) => format!(
+            "`{path}` is not understood: expected a day such as 2008-02-29, or an instant such as \
+             2008-02-29T12:00:00Z"
+        ),
         Complaint::Other => format!("`{path}` is not understood"),
     }
 }
+
+/// What chrono says of texts that are no days or times.
+const NO_TIME: &[&str] = &[
+    "input is out of range",
+    "no possible date and time matching input",
+    "input is not enough for unique date and time",
+    "input contains invalid characters",
+    "premature end of input",
+    "trailing input",
+];
 
 #[cfg(test)]
 mod tests {
@@ -72,6 +86,7 @@ mod tests {
         name: Patch<String>,
         kind: Patch<Kind>,
         crew: Patch<Vec<Sailor>>,
+        launched: Patch<chrono::NaiveDate>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -99,6 +114,11 @@ mod tests {
             (json!({ "name": 17 }), "`name` is not understood: expected a string"),
             (json!({ "kind": "Ada" }), "`kind` is not understood: expected `barge` or `brig`"),
             (json!({ "crew": [{}] }), "missing field `share` at `crew[0]`"),
+            (
+                json!({ "launched": "29/02/2008" }),
+                "`launched` is not understood: expected a day such as 2008-02-29, or an instant such \
+                 as 2008-02-29T12:00:00Z",
+            ),
             (json!("Ada"), "the state is not an object"),
             (json!(["Ada"]), "the state is not an object"),
         ] {
@@ -113,6 +133,7 @@ mod tests {
                 json!({ "name": [value] }),
                 json!({ "kind": value }),
                 json!({ "crew": value }),
+                json!({ "launched": value }),
                 json!({ "crew": [{ "share": value }] }),
             ] {
                 let text = complaint(&state);

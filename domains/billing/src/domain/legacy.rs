@@ -73,7 +73,8 @@ pub struct LegacyInvoice {
     pub total: Patch<Decimal>,
     /// The tax per rate.
     pub vat: Patch<Vec<LegacyVat>>,
-    /// What was paid on it; nothing when nobody says.
+    /// What was paid on it and has not gone back; nothing when nobody says, also of an invoice that is
+    /// `paid`: imported payments are not added up.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"119.60")]
     pub paid: Patch<Decimal>,

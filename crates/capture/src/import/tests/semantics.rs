@@ -227,7 +227,10 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for(
     assert!(!held.contains_key("2"));
     assert_eq!(summary.quarantined, 1);
     let entry = &world.import().await.quarantine(100).await.unwrap()[0];
-    assert_eq!(entry.reason, "the value of `sale.note` never came");
+    assert_eq!(
+        entry.reason,
+        "the value of `sale.note` never came: update the row, or take an incremental snapshot of it"
+    );
 }
 
 #[rstest]
