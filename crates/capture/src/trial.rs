@@ -145,7 +145,7 @@ impl Trial {
         })?;
         let aggregate = &mapping.aggregates[id];
         let table = &mapping.tables[aggregate.root];
-        let key = &*mapping.names().key(&table.name, key.to_owned());
+        let key = &*mapping.names().key(&table.name, vec![key.to_owned()]);
         let mut mirror = Mirror::new(mapping.clone());
         let mut reading = self.database.snapshot().await?;
         let keys = [key.to_owned()];
