@@ -175,11 +175,15 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     let commands = &summary.commands;
     let source = &summary.source;
     if changes.read == 0 && !summary.cancelled {
-        let empty = |file: &&PathBuf| std::fs::metadata(file).is_ok_and(|data| data.len() == 0);
-        for file in files.iter().filter(empty) {
-            output::line(format_args!("{} is empty", file.display()))?;
+        let mut others = false;
+        for file in files {
+            if Import::holds_nothing(file)? {
+                output::line(format_args!("{} is empty", file.display()))?;
+            } else {
+                others = true;
+            }
         }
-        if !files.iter().all(|file| empty(&file)) {
+        if others {
             let why = match summary {
                 Summary { dirty: 0, unfinished_snapshot: false, commands, .. }
                     if commands.sent == 0 =>

@@ -64,8 +64,8 @@ pub enum LineError {
     TooLong(u64),
     /// Not UTF-8.
     #[error(
-        "the line is not UTF-8 (column {0}): convert the file first, such as with \
-         `iconv -f LATIN1 -t UTF-8`"
+        "the line is not UTF-8 (column {0}): convert a text in another character set first, such as \
+         with `iconv -f LATIN1 -t UTF-8`, and uncompress what is compressed"
     )]
     NotUtf8(usize),
     /// Not JSON.
@@ -171,17 +171,6 @@ fn shape(problem: impl Into<String>) -> LineError {
     LineError::WrongShape(problem.into())
 }
 
-/// The field of a record's source that has to be a whole number and is none.
-fn no_number(value: &str) -> Option<&'static str> {
-    let value: serde_json::Value = serde_json::from_str(value).ok()?;
-    let fields = [("lsn", "source.lsn"), ("txId", "source.txId"), ("ts_ms", "source.ts_ms")];
-    let wrong = |name: &str| {
-        let field = &value["source"][name];
-        !field.is_null() && !field.is_i64()
-    };
-    fields.into_iter().find(|(name, _)| wrong(name)).map(|(_, field)| field)
-}
-
 impl<'l> Line<'l> {
     /// Reads a line. `terminated` says whether it ended with a line break.
     pub fn read(text: &'l str, terminated: bool) -> Result<Self, LineError> {
@@ -231,10 +220,11 @@ impl<'l> Line<'l> {
             let text = error.to_string();
             self.wrong(if text.starts_with("missing field") {
                 text.split(" at line").next().unwrap_or_default().to_owned()
-            } else if let Some(field) = no_number(self.value.get()) {
-                format!("`{field}` is no whole number")
             } else {
-                format!("a field has the wrong type (column {} of the value)", error.column())
+                let unknown = || {
+                    format!("a field has the wrong type (column {} of the value)", error.column())
+                };
+                shapes::misread_number(self.value.get()).unwrap_or_else(unknown)
             })
         })?;
         if let Some(connector) = &envelope.source.connector
@@ -269,12 +259,29 @@ impl<'l> Line<'l> {
             return Record::of_no_row(Operation::Tombstone);
         }
         let envelope = serde_json::from_str::<Envelope<'l>>(self.value.get()).ok();
-        let change = envelope.and_then(|envelope| {
+        let placed = envelope.and_then(|envelope| {
             let record = Record::of_row(operation(&envelope.op)?, &envelope);
             record.position?;
             Some(record)
         });
-        change.unwrap_or_else(|| Record::of_no_row(Operation::Other))
+        placed.unwrap_or_else(|| Record::of_no_row(self.unplaced()))
+    }
+
+    /// What happened by a record that has no place in the log, also if it carries its schema or is of
+    /// another connector.
+    fn unplaced(&self) -> Operation {
+        #[derive(Deserialize)]
+        struct Any<'l> {
+            #[serde(borrow, default)]
+            op: Option<Cow<'l, str>>,
+            #[serde(borrow, default)]
+            payload: Option<&'l RawValue>,
+        }
+        let of = |raw: &'l str| serde_json::from_str::<Any<'l>>(raw).ok();
+        let outer = of(self.value.get());
+        let payload = outer.as_ref().and_then(|outer| of(outer.payload?.get()));
+        let op = payload.or(outer).and_then(|any| operation(any.op.as_deref()?));
+        op.unwrap_or(Operation::Other)
     }
 }
 
@@ -388,6 +395,10 @@ mod tests {
             ("[]", Operation::Other),
             ("null", Operation::Tombstone),
             (r#"{"op":"d","source":{"lsn":3,"txId":4}}"#, Operation::Delete),
+            // Changes of rows, although they have no place in the log.
+            (r#"{"op":"c","source":{"connector":"mysql","pos":4}}"#, Operation::Create),
+            (r#"{"schema":{},"payload":{"op":"u","source":{"lsn":3}}}"#, Operation::Update),
+            (r#"{"schema":{},"payload":{"ts_ms":1}}"#, Operation::Other),
         ] {
             let text = format!(r#"{{"topic":"x","key":null,"value":{value}}}"#);
             assert_eq!(Line::read(&text, true).unwrap().unmapped().operation, operation, "{value}");
@@ -406,7 +417,8 @@ mod tests {
             ("\"txId\":9,", "", "`source.txId` is missing"),
             ("\"op\":\"u\"", "\"op\":\"x\"", "`op` is none of"),
             ("\"op\":\"u\"", "\"op\":\"t\"", "was truncated"),
-            ("\"lsn\":42", "\"lsn\":\"Ada\"", "`source.lsn` is no whole number"),
+            ("\"lsn\":42", "\"lsn\":\"Ada\"", "`source.lsn` is not a whole number"),
+            ("\"op\":\"u\"", "\"op\":7", "a field has the wrong type"),
             ("{\"id\":7,\"q\":30.700000000000003}", "null", "`after` is missing"),
         ] {
             let text = said(&LINE.replacen(what, with, 1), true);

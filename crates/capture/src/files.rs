@@ -137,16 +137,73 @@ impl Read for Counted {
 
 type Content = Box<dyn BufRead + Send>;
 
-/// What files begin with that are not read, and what to do about them.
-const FORMATS: [(&[u8], &str); 7] = [
+/// No file's first bytes, by which its format is known, are more.
+const LONGEST_MAGIC: u64 = 16;
+
+/// What files begin with that are not read, and what to do about them. The longer comes first.
+const FORMATS: [(&[u8], &str); 16] = [
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd: uncompress it first, such as with `zstd -d`"),
     (b"BZh", "is compressed with bzip2: uncompress it first, such as with `bunzip2`"),
     (b"\xfd7zXZ\0", "is compressed with xz: uncompress it first, such as with `unxz`"),
+    (b"\x5d\0\0", "is compressed with lzma: uncompress it first, such as with `unlzma`"),
+    (b"\x1f\x9d", "is compressed with compress: uncompress it first, such as with `uncompress`"),
     (b"\x04\x22\x4d\x18", "is compressed with lz4: uncompress it first, such as with `unlz4`"),
+    (
+        b"\xff\x06\0\0sNaPpY",
+        "is compressed with snappy: uncompress it first, such as with `snzip -d`",
+    ),
+    (b"7z\xbc\xaf\x27\x1c", "is a 7z archive: unpack it first, such as with `7z x`"),
     (b"PK\x03\x04", "is a zip archive: unpack it first, such as with `unzip`"),
+    (b"PAR1", "is a Parquet file: write its records as JSON, one a line"),
+    (
+        b"Obj\x01",
+        "is an Avro file: write its records as JSON, one a line, such as with `avro-tools tojson`",
+    ),
+    (b"\xff\xfe\0\0", "is UTF-32: convert it first, such as with `iconv -f UTF-32 -t UTF-8`"),
+    (b"\0\0\xfe\xff", "is UTF-32: convert it first, such as with `iconv -f UTF-32 -t UTF-8`"),
     (b"\xff\xfe", "is UTF-16: convert it first, such as with `iconv -f UTF-16 -t UTF-8`"),
     (b"\xfe\xff", "is UTF-16: convert it first, such as with `iconv -f UTF-16 -t UTF-8`"),
+    (&GZIP_MAGIC, "is compressed twice: uncompress it once, such as with `gunzip`"),
 ];
+
+/// What is wrong with a content that begins so. One compressed with gzip is read, unless it is so
+/// again within.
+fn format_of(begin: &[u8], compressed: bool) -> Option<&'static str> {
+    let read = |magic: &[u8]| magic == GZIP_MAGIC && !compressed;
+    let known = FORMATS.iter().find(|(magic, _)| begin.starts_with(magic) && !read(magic));
+    if let Some((_, problem)) = known {
+        return Some(problem);
+    }
+    // The first letters of a JSON text without a mark.
+    match begin {
+        [b'{' | b'[', 0, 0, 0, ..] => {
+            Some("is UTF-32: convert it first, such as with `iconv -f UTF-32LE -t UTF-8`")
+        }
+        [0, 0, 0, b'{' | b'[', ..] => {
+            Some("is UTF-32: convert it first, such as with `iconv -f UTF-32BE -t UTF-8`")
+        }
+        [b'{' | b'[', 0, _, _, ..] => {
+            Some("is UTF-16: convert it first, such as with `iconv -f UTF-16LE -t UTF-8`")
+        }
+        [0, b'{' | b'[', ..] => {
+            Some("is UTF-16: convert it first, such as with `iconv -f UTF-16BE -t UTF-8`")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a file holds no record: nothing, blank lines or a byte order mark only, compressed or not.
+pub(crate) fn holds_nothing(path: &Path) -> Result<bool, ReadError> {
+    let mut lines = Lines::open(path, None, &Arc::default())?;
+    loop {
+        match lines.next()? {
+            None => return Ok(true),
+            Some(("", _)) => {}
+            Some(_) => return Ok(false),
+        }
+    }
+}
+
 /// What some tools write at the beginning of a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -162,23 +219,24 @@ fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadErro
     }
     let mut file = File::open(path).map_err(unreadable)?;
     let mut begin = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut begin).map_err(unreadable)?;
+    file.by_ref().take(LONGEST_MAGIC).read_to_end(&mut begin).map_err(unreadable)?;
     let compressed = begin.starts_with(&GZIP_MAGIC);
-    if let Some((_, problem)) = FORMATS.iter().find(|(magic, _)| begin.starts_with(magic)) {
-        return Err(ReadError::Format { file: path.to_owned(), problem });
-    }
-    // Two letters of a JSON text in UTF-16 without its mark.
-    if matches!(begin[..], [b'{' | b'[', 0, _, _, ..] | [0, b'{' | b'[', ..]) {
-        let problem = "is UTF-16: convert it first, such as with `iconv -f UTF-16LE -t UTF-8`";
-        return Err(ReadError::Format { file: path.to_owned(), problem });
+    let format = |problem| ReadError::Format { file: path.to_owned(), problem };
+    if let Some(problem) = format_of(&begin, false) {
+        return Err(format(problem));
     }
     file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
     let bytes = BufReader::with_capacity(256 << 10, Counted(file, count.clone()));
-    Ok(if compressed {
-        (Box::new(BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes))), true)
-    } else {
-        (Box::new(bytes), false)
-    })
+    if !compressed {
+        return Ok((Box::new(bytes), false));
+    }
+    let mut content = BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes));
+    // What is damaged gets its error when it is read.
+    let begin = content.fill_buf().unwrap_or_default();
+    match format_of(begin, true) {
+        Some(problem) => Err(format(problem)),
+        None => Ok((Box::new(content), true)),
+    }
 }
 
 /// The lines of a file.
@@ -360,12 +418,25 @@ mod tests {
             (b"PK\x03\x04...", "a zip archive"),
             (b"\xff\xfe{\0\"\0", "is UTF-16"),
             (b"\xfe\xff\0{\0\"", "is UTF-16"),
-            (b"{\0\"\0t\0", "is UTF-16"),
+            (b"{\0\"\0t\0", "UTF-16LE"),
+            (b"\0{\0\"\0t", "UTF-16BE"),
+            (b"\xff\xfe\0\0{\0\0\0", "is UTF-32"),
+            (b"\0\0\0{\0\0\0\"", "is UTF-32"),
+            (b"\x1f\x9d\x90{", "compressed with compress"),
+            (b"7z\xbc\xaf\x27\x1c\0\x04", "a 7z archive"),
+            (b"\x5d\0\0\x80\0\xff", "compressed with lzma"),
+            (b"\xff\x06\0\0sNaPpY\0", "compressed with snappy"),
+            (b"PAR1\x15\x04", "a Parquet file"),
+            (b"Obj\x01\x04", "an Avro file"),
         ] {
-            let path = write(folder.path(), "other", content);
-            let error = readable(&path).unwrap_err().to_string();
-            assert!(error.contains(said), "{error}");
+            for content in [content.to_vec(), gzip(content)] {
+                let path = write(folder.path(), "other", &content);
+                let error = readable(&path).unwrap_err().to_string();
+                assert!(error.contains(said), "{error}");
+            }
         }
+        let twice = write(folder.path(), "twice", &gzip(&gzip(b"one\n")));
+        assert!(readable(&twice).unwrap_err().to_string().contains("compressed twice"));
         let latin = write(folder.path(), "latin", b"one\n{\"nom\":\"caf\xe9\"}\n");
         let mut lines = Lines::open(&latin, None, &Arc::default()).unwrap();
         lines.next().unwrap();
@@ -375,6 +446,17 @@ mod tests {
         assert!(pipe.contains("write what it gives to a file"), "{pipe}");
         let device = readable(Path::new("/dev/null")).unwrap_err().to_string();
         assert!(device.contains("write what it gives to a file"), "{device}");
+    }
+
+    #[test]
+    fn a_file_without_a_record_is_told_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for content in [&b""[..], b"\n \r\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"] {
+            for content in [content.to_vec(), gzip(content)] {
+                assert!(holds_nothing(&write(folder.path(), "blank", &content)).unwrap());
+            }
+        }
+        assert!(!holds_nothing(&write(folder.path(), "one", b"\n{}")).unwrap());
     }
 
     #[test]

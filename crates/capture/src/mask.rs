@@ -195,7 +195,7 @@ fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
         line.wrong_key(format!("the key of table `{}` is not an object", table.name))
     })?;
     let mut parts = Vec::with_capacity(table.key.len());
-    for name in &table.key {
+    for (place, name) in table.key.iter().enumerate() {
         let lacks = "the key lacks a column that the mapping names in `key`";
         let raw = columns
             .get(name)
@@ -212,11 +212,37 @@ fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
         if part.contains('\0') {
             return Err(shape("the key holds a NUL character, which no key here may have"));
         }
-        parts.push(table.compare.of(&part).into_owned());
+        parts.push(table.form.part(place, part));
     }
+    check_columns(table, &columns)?;
     let text = key_of(parts);
     if text.len() > LONGEST_KEY {
         return Err(shape("the key is longer than 1,000 bytes"));
     }
     Ok(text)
+}
+
+/// Refuses a record's key with columns that the mapping's key lacks: without them different rows would
+/// be taken for one.
+pub(crate) fn check_columns(
+    table: &Table,
+    columns: &HashMap<String, &RawValue>,
+) -> Result<(), LineError> {
+    if columns.len() <= table.key.len() {
+        return Ok(());
+    }
+    let mut further: Vec<&str> =
+        columns.keys().filter(|name| !table.key.contains(name)).map(String::as_str).collect();
+    further.sort_unstable();
+    let names = match &*further {
+        [] => return Ok(()),
+        [one] => format!("`{one}`"),
+        [others @ .., last] => format!("`{}` and `{last}`", others.join("`, `")),
+    };
+    Err(LineError::WrongShape(format!(
+        "table `{}`: the key of its records has {names}, too, which the mapping's `key` lacks, so that \
+         different rows would be taken for one: name all columns in `key`, or, if rows are told apart \
+         without {names}, set `message.key.columns` in the connector",
+        table.name
+    )))
 }

@@ -38,6 +38,14 @@ pub(crate) fn is_expanded(text: &str) -> bool {
     text.len() <= LONGEST && !whole.is_empty() && is_digits(whole) && is_digits(decimals)
 }
 
+/// A decimal number's text in the form that is the same for all equal numbers: `007` and `7.00` are
+/// `7`. Any other text stays.
+pub(crate) fn normal(text: String) -> String {
+    let known = text.trim_matches(' ');
+    let known = known.strip_prefix('+').unwrap_or(known);
+    if is_expanded(known) { plain(known).unwrap_or(text) } else { text }
+}
+
 /// A number as decimal text without an exponent; its decimals stay as they are.
 pub(crate) fn expanded(number: &str) -> Option<String> {
     let (negative, rest) = match number.strip_prefix('-') {

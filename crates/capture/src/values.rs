@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Days, NaiveDate, SecondsFormat};
+use chrono::{DateTime, SecondsFormat};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -101,7 +101,7 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
     match value {
         Value::Null if raw == "null" => Ok(Value::Null),
         Value::Null | Value::Number(_) => {
-            plain(raw).map(Value::from).ok_or_else(|| "is a number of too many digits".into())
+            plain(raw).map(Value::from).ok_or_else(|| TOO_MANY_DIGITS.into())
         }
         Value::String(text) => {
             if is_expanded(&text) {
@@ -116,6 +116,7 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
             }
             match expanded(known) {
                 Some(text) => Ok(Value::from(text)),
+                None if known.parse::<f64>().is_ok() => Err(TOO_MANY_DIGITS.into()),
                 None => Err("is a text that is no decimal: set `decimal.handling.mode=string` in \
                              the connector, or give its type as `{ precise = DECIMALS }` if the \
                              text is base64"
@@ -127,6 +128,7 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
     }
 }
 
+const TOO_MANY_DIGITS: &str = "is a number of too many digits";
 const OTHER_TYPE: &str = "has another type than the mapping's `types` says";
 
 /// `{"scale", "value"}`, as the connector writes a numeric without a fixed scale.
@@ -170,30 +172,53 @@ fn time(kind: ColumnType, value: Value) -> Result<Value, Problem> {
     if let Some((_, text)) = infinite {
         return Ok(Value::from(*text));
     }
-    let rfc3339 = |time: DateTime<_>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     let (text, problem) = match kind {
-        ColumnType::Date => {
-            let epoch = NaiveDate::default();
-            let date = number.and_then(|days| match u64::try_from(days) {
-                Ok(days) => epoch.checked_add_days(Days::new(days)),
-                Err(_) => epoch.checked_sub_days(Days::new(days.unsigned_abs())),
-            });
-            (date.map(|date| date.to_string()), "is not a number of days")
-        }
+        ColumnType::Date => (number.and_then(date), "is not a number of days"),
         ColumnType::Timestamp => {
-            let time = number.and_then(DateTime::from_timestamp_micros);
-            (time.map(rfc3339), "is not a number of microseconds")
+            (number.and_then(|number| instant(number, 1)), "is not a number of microseconds")
         }
-        _ => {
-            let time = number.and_then(DateTime::from_timestamp_millis);
-            (time.map(rfc3339), "is not a number of milliseconds")
-        }
+        _ => (number.and_then(|number| instant(number, 1_000)), "is not a number of milliseconds"),
     };
     text.map(Value::from).ok_or_else(|| problem.into())
 }
 
+/// The date so many days after 1970-01-01, as ISO 8601 writes it: PostgreSQL's last year, 5874897,
+/// is beyond what a date here can be, and stays text as infinity does. `None` beyond what Debezium
+/// can write. By H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
+fn date(days: i64) -> Option<String> {
+    let days = i64::from(i32::try_from(days).ok()?) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    // Counted from March.
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    Some(match year {
+        0..=9_999 => format!("{year:04}-{month:02}-{day:02}"),
+        year => format!("{year:+05}-{month:02}-{day:02}"),
+    })
+}
+
+/// The instant so many units after 1970-01-01T00:00:00Z, as RFC 3339 writes it; a unit is of so many
+/// microseconds.
+fn instant(number: i64, unit: i64) -> Option<String> {
+    const DAY: i64 = 86_400_000_000;
+    let micros = i128::from(number) * i128::from(unit);
+    let days = i64::try_from(micros.div_euclid(i128::from(DAY))).ok()?;
+    let date = date(days)?;
+    let within = i64::try_from(micros.rem_euclid(i128::from(DAY))).ok()?;
+    let time = DateTime::from_timestamp_micros(within)?;
+    let time = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    Some(format!("{date}{}", time.strip_prefix("1970-01-01")?))
+}
+
 #[cfg(test)]
 mod tests {
+    use chrono::{NaiveDate, TimeDelta};
     use rstest::rstest;
     use serde_json::json;
 
@@ -205,6 +230,11 @@ mod tests {
     #[case(ColumnType::Date, "2147483647", "infinity")]
     #[case(ColumnType::Date, "-2147483648", "-infinity")]
     #[case(ColumnType::Date, "\"infinity\"", "infinity")]
+    #[case(ColumnType::Date, "2145042541", "+5874897-01-01")]
+    #[case(ColumnType::Date, "-2440588", "-4713-11-24")]
+    #[case(ColumnType::Timestamp, "9223371331199999999", "+294247-01-01T23:59:59.999999Z")]
+    #[case(ColumnType::Timestamp, "-1", "1969-12-31T23:59:59.999999Z")]
+    #[case(ColumnType::TimestampMs, "9223371331199000", "+294247-01-01T23:59:59Z")]
     #[case(ColumnType::Timestamp, "1795226582116067", "2026-11-21T02:03:02.116067Z")]
     #[case(ColumnType::Timestamp, "9223372036825200000", "infinity")]
     #[case(ColumnType::TimestampMs, "-9223372036832400000", "-infinity")]
@@ -229,13 +259,15 @@ mod tests {
 
     #[rstest]
     #[case(Some(ColumnType::Date), "true", "another type")]
-    #[case(Some(ColumnType::Date), "2000000000", "a number of days")]
+    #[case(Some(ColumnType::Date), "3000000000", "a number of days")]
+    #[case(Some(ColumnType::TimestampMs), "9223372036854775000", "a number of milliseconds")]
     #[case(Some(ColumnType::Timestamp), "1.5", "a number of microseconds")]
     #[case(Some(ColumnType::Decimal), "\"BOI=\"", "decimal.handling.mode=string")]
     #[case(Some(ColumnType::Decimal), "\"1,5\"", "decimal.handling.mode=string")]
     #[case(Some(ColumnType::Decimal), "\"\"", "decimal.handling.mode=string")]
     #[case(Some(ColumnType::Decimal), "{\"wert\":\"Ada\"}", "decimal.handling.mode=string")]
     #[case(Some(ColumnType::Decimal), "1e999999", "too many digits")]
+    #[case(Some(ColumnType::Decimal), "\"1e2000\"", "too many digits")]
     #[case(Some(ColumnType::Precise(2)), "\"12.50\"", "not base64")]
     #[case(None, "1e999", "beyond a double")]
     #[case(None, "[1, 1e999]", "beyond a double")]
@@ -248,6 +280,19 @@ mod tests {
     ) {
         let problem = read_typed(kind, raw).unwrap_err();
         assert!(problem.contains(said) && !problem.contains("Ada"), "{problem}");
+    }
+
+    #[test]
+    fn dates_are_those_of_another_implementation_as_far_as_it_goes() {
+        let epoch = NaiveDate::default();
+        for days in (-95_000_000..95_000_000).step_by(9_973) {
+            let known = epoch.checked_add_signed(TimeDelta::days(days)).unwrap();
+            assert_eq!(date(days), Some(known.to_string()), "{days}");
+        }
+        for days in -1_500_000..1_500_000 {
+            let known = epoch.checked_add_signed(TimeDelta::days(days)).unwrap();
+            assert_eq!(date(days), Some(known.to_string()), "{days}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod codes;
 mod entrance;
+mod indexed;
 mod reading;
 mod stated;
 
@@ -21,6 +22,7 @@ use crate::execution::Cause;
 
 pub use codes::{Coded, country, currency};
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
+pub use indexed::indexed;
 pub use reading::understand;
 pub use stated::{PERSONAL, StatedCommand};
 

@@ -77,6 +77,11 @@ fn files_that_hold_nothing_or_cannot_be_read_twice_are_told() {
     let output = import(&data, &mapping, &empty, &[]);
     let told = text(&output.stdout);
     assert!(told.contains("empty.jsonl is empty") && !told.contains("imported before"), "{told}");
+    let blank = data.path("blank.jsonl");
+    std::fs::write(&blank, "\u{feff}\n  \n").unwrap();
+    let told = import(&data, &mapping, &blank, &[]);
+    let told = text(&told.stdout);
+    assert!(told.contains("blank.jsonl is empty") && !told.contains("imported before"), "{told}");
     let output = import(&data, &mapping, &PathBuf::from("-"), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(text(&output.stderr).contains("write what it gives to a file first"), "{output:?}");

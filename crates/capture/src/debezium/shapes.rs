@@ -1,6 +1,7 @@
 //! Records as other tools, transforms and connectors write them: which one it is, and what to set
 //! so that it comes as it can be imported. No value is ever quoted.
 
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::CONNECTOR;
@@ -84,6 +85,28 @@ pub(super) fn not_json(line: &str) -> Option<String> {
     {
         return Some(format!("key and value are separated by a tab: {WRITE_LINES}"));
     }
+    if line.starts_with('\u{1e}') {
+        let text = "each record begins with a record separator, as in JSON text sequences (RFC \
+                    7464): take it out, such as with `tr -d '\\036'`";
+        return Some(text.to_owned());
+    }
+    if line.strip_suffix(',').is_some_and(is_object) {
+        let text = "a comma follows the record: take it out, such as with `sed 's/,$//'`";
+        return Some(text.to_owned());
+    }
+    if line.split_once('\r').is_some_and(|(first, _)| is_object(first)) {
+        let text = "lines end with a carriage return alone: make line breaks of them, such as with \
+                    `tr '\\r' '\\n'`";
+        return Some(text.to_owned());
+    }
+    if serde_json::Deserializer::from_str(line).into_iter::<IgnoredAny>().take(2).count() == 2
+        && line.starts_with('{')
+        && line.contains("}{")
+    {
+        let text = "several records stand on one line: write each on one of its own, such as with \
+                    `jq -c .`";
+        return Some(text.to_owned());
+    }
     if matches!(line, "{" | "[" | "[{") {
         let text = "a record spreads over several lines: write each on one line, such as with \
                     `jq -c .`";
@@ -99,6 +122,21 @@ pub(super) fn not_json(line: &str) -> Option<String> {
         return Some(text.to_owned());
     }
     None
+}
+
+fn is_object(text: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(text).is_ok()
+}
+
+/// The first of the fields by which records are put in order that is no whole number.
+pub(super) fn misread_number(value: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(value).ok()?;
+    let source = value.get("source")?;
+    let is_wrong = |name: &&str| {
+        source.get(*name).is_some_and(|number| !number.is_null() && number.as_i64().is_none())
+    };
+    let name = ["lsn", "txId", "ts_ms"].into_iter().find(is_wrong)?;
+    Some(format!("`source.{name}` is not a whole number"))
 }
 
 /// The records of a connector that cannot be imported.
@@ -160,6 +198,17 @@ mod tests {
     #[case("[{\"topic\":\"leg.public.client\"}]", "one JSON array")]
     #[case("[{\"topic\":\"leg.public.client\"},", "one JSON array")]
     #[case("{", "several lines")]
+    #[case("\u{1e}{\"topic\":\"t\",\"key\":null,\"value\":null}", "a record separator")]
+    #[case("{\"topic\":\"t\",\"key\":null,\"value\":null},", "a comma follows")]
+    #[case(
+        "{\"topic\":\"t\",\"value\":null}\r{\"topic\":\"t\",\"value\":null}",
+        "a carriage return"
+    )]
+    #[case("{\"topic\":\"t\",\"value\":null}{\"topic\":\"t\",\"value\":null}", "several records")]
+    #[case(
+        "{\"topic\":\"t\",\"key\":{},\"value\":{\"op\":\"c\",\"source\":{\"lsn\":\"1\",\"txId\":1}}}",
+        "`source.lsn` is not a whole number"
+    )]
     #[case("{\"topic\":\"t\",\"key\":{\"id\":NaN},\"value\":null}", "a bare word")]
     fn the_shape_is_named_with_what_to_set(#[case] line: &str, #[case] said: &str) {
         let line = line.trim();

@@ -70,5 +70,5 @@ fn other_people<'m>(before: &Mapping, now: &'m Mapping) -> Option<&'m Table> {
 
 fn key_form(table: &Table) -> String {
     let kinds = table.key.iter().map(|column| table.columns.get(column).map(|one| &one.kind));
-    format!("{:?}", (&table.key, &table.compare, kinds.collect::<Vec<_>>()))
+    format!("{:?}", (&table.key, &table.form, kinds.collect::<Vec<_>>()))
 }

@@ -207,6 +207,11 @@ impl Import {
         files.iter().try_for_each(|file| crate::files::readable(file))
     }
 
+    /// Whether a file holds no record, such as one of blank lines.
+    pub fn holds_nothing(file: &std::path::Path) -> Result<bool, ReadError> {
+        crate::files::holds_nothing(file)
+    }
+
     /// An import by a mapping into modules. `key` digests what the mapping hashes; it must stay
     /// the same from run to run. `targets` are by command name.
     pub fn new(

@@ -448,7 +448,8 @@ impl<'i> Session<'i> {
         self.summary.dirty = ledger.dirty_count(database).await?;
         self.summary.waiting = ledger.waiting(database).await?;
         let changes = &self.summary.changes;
-        if changes.read > 0
+        // Heartbeats and tombstones alone say nothing of which tables there are.
+        if changes.read > changes.no_change + changes.tombstones
             && changes.read == changes.unmapped
             && !self.cancel.is_cancelled()
             && !ledger.has_rows(database).await?

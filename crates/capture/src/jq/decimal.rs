@@ -63,10 +63,12 @@ pub(super) fn scale(value: &Val) -> Result<Val, Error> {
     Ok(of(value)?.map_or(Val::Null, |value| Val::from(value.normalize().scale() as usize)))
 }
 
-/// `dec_sum`: the sum of an array; nulls count nothing, the empty sum is "0".
+/// `dec_sum`: the sum of an array; nulls in it count nothing, the empty sum is "0".
 pub(super) fn sum(value: &Val) -> Result<Val, Error> {
-    let Val::Arr(values) = value else {
-        return Err(complaint(NO_ARRAY));
+    let values = match value {
+        Val::Null => return Ok(Val::Null),
+        Val::Arr(values) => values,
+        _ => return Err(complaint(NO_ARRAY)),
     };
     let mut sum = Decimal::ZERO;
     for value in values.iter() {

@@ -18,6 +18,13 @@ pub(super) const TICK: &str = "!tick";
 /// Multiplication that refuses to repeat a string beyond bounds.
 pub(super) const MULTIPLY: &str = "!multiply";
 const FACTOR: &str = "$!factor";
+/// Fails where the text of a value would be too large.
+pub(super) const WEIGH: &str = "!weigh";
+/// Counts what is put into an array.
+pub(super) const COLLECT: &str = "!collect";
+/// Built-ins that write a value as text, as `"\(.)"` does. Where its parts are shared, as in `[., .] | [., .]`, the text
+/// grows without bounds while the value does not, and nothing stops them on the way.
+const WRITING: [&str; 2] = ["tojson", "tobytes"];
 
 type T<'s> = Term<&'s str>;
 
@@ -121,6 +128,24 @@ pub(super) fn counted(term: &mut T<'_>) {
             let update = Term::BinOp(left, BinaryOp::Update, Box::new(product));
             let bind = BinaryOp::Pipe(Some(Pattern::Var(FACTOR)));
             *term = Term::BinOp(right, bind, Box::new(update));
+        }
+        Term::Call(name, _) if WRITING.contains(name) => {
+            let call = Box::new(std::mem::take(term));
+            let weigh = Box::new(Term::Call(WEIGH, Vec::new()));
+            *term = Term::BinOp(weigh, BinaryOp::Pipe(None), call);
+        }
+        Term::Str(None, parts) => {
+            for part in parts {
+                let StrPart::Term(inner) = part else { continue };
+                let value = Box::new(std::mem::take(inner));
+                let weigh = Box::new(Term::Call(WEIGH, Vec::new()));
+                *inner = Term::BinOp(value, BinaryOp::Pipe(None), weigh);
+            }
+        }
+        Term::Arr(Some(inner)) => {
+            let values = Box::new(std::mem::take(&mut **inner));
+            let collect = Box::new(Term::Call(COLLECT, Vec::new()));
+            **inner = Term::BinOp(values, BinaryOp::Pipe(None), collect);
         }
         Term::Fold(_, _, _, arguments) => arguments.iter_mut().skip(1).for_each(ticked),
         Term::Def(definitions, _) => {

@@ -1,8 +1,8 @@
 //! jq programs for mappings, run by jaq in a closed room: no environment, no clock, no input but
 //! the document, no output but the result, and a bound on steps, time, stack and size.
 //!
-//! What the bounds cannot reach is a single built-in applied to one value (say `tojson` on a
-//! structure that shares its parts a million times): it is not interrupted from within. The
+//! What the bounds cannot reach is a single built-in applied to one value (say a comparison of two
+//! structures that share their parts a million times): it is not interrupted from within. The
 //! caller then stops waiting ([`Runner`]) and the import ends with an error, while the thread is
 //! left behind until the process ends.
 
@@ -290,7 +290,7 @@ impl Program {
 
     /// An error's text without the values in it: it goes to the quarantine and to logs.
     fn without_data(&self, error: Error) -> String {
-        let text = error.to_string();
+        let text = beginning(&error);
         let constant = serde_json::from_str::<String>(&text)
             .ok()
             .filter(|text| self.texts.contains(text) || natives::is_ours(text));
@@ -308,6 +308,25 @@ fn kind_of(value: &str) -> &'static str {
         Some(b't' | b'f') => "true or false",
         _ => "a number",
     }
+}
+
+/// The beginning of an error's text, which may hold whole values.
+fn beginning(error: &Error) -> String {
+    struct Beginning(String);
+    impl std::fmt::Write for Beginning {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            const MOST: usize = 4_096;
+            if self.0.len() + text.len() > MOST {
+                return Err(std::fmt::Error);
+            }
+            self.0.push_str(text);
+            Ok(())
+        }
+    }
+    let mut beginning = Beginning(String::new());
+    // It fails when there is enough of it.
+    let _ = std::fmt::Write::write_fmt(&mut beginning, format_args!("{error}"));
+    beginning.0
 }
 
 /// Replaces what stands in quotes and all digits.

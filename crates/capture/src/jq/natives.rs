@@ -1,6 +1,7 @@
 //! The filters a program can call that are not written in jq.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 use std::time::Instant;
 
 use jaq_core::box_iter::box_once;
@@ -9,15 +10,15 @@ use jaq_core::{Bind, Cv, DataT, Exn, Lut, Native, RunPtr, ValXs};
 use jaq_json::Val;
 use jaq_std::ValT as _;
 
-use super::guard::{MULTIPLY, TICK};
+use super::guard::{COLLECT, MULTIPLY, TICK, WEIGH};
 use super::pattern::{self, Given};
 use super::{Error, Limits};
 use super::{decimal, text, time};
 use crate::ids::aggregate_id;
-use crate::mapping::{Names, key_of};
+use crate::mapping::Names;
 use crate::numbers::plain;
 
-const NO_KEY: &str = "uid takes a key: a number or a text, or an array of them";
+const NO_KEY: &str = "uid takes a key: a number, a text or a boolean, or an array of them";
 const OTHER_KEY: &str = "uid takes as many values as the table's key has columns, in an array in the \
                          order of `key`";
 const NO_TABLE: &str = "uid takes the name of a table";
@@ -59,6 +60,11 @@ pub(crate) struct NamedRow {
     pub(crate) key: String,
 }
 
+const TOO_DEEP: &str = "too deep a recursion";
+const TOO_LARGE: &str = "too large a value";
+/// All arrays of a run together may take so many times what one value may.
+const COLLECTED: usize = 16;
+
 /// What one run has at its disposal.
 pub(super) struct Room<'r> {
     limits: Limits,
@@ -66,6 +72,8 @@ pub(super) struct Room<'r> {
     /// The ids that were made, where somebody wants to know.
     named: Option<RefCell<Vec<NamedRow>>>,
     steps: Cell<u64>,
+    /// Bytes of new values that were put into arrays.
+    collected: Cell<usize>,
     stopped: Cell<Option<&'static str>>,
     deadline: Instant,
     /// An address near the bottom of the stack, and how far from it a run may go.
@@ -80,6 +88,7 @@ impl<'r> Room<'r> {
             names,
             named: None,
             steps: Cell::new(0),
+            collected: Cell::new(0),
             stopped: Cell::new(None),
             deadline,
             base: here(),
@@ -118,18 +127,72 @@ impl<'r> Room<'r> {
             } else if steps.is_multiple_of(256) && Instant::now() > self.deadline {
                 Some("too slow")
             } else if self.base.abs_diff(here()) > self.stack {
-                Some("too deep a recursion")
+                Some(TOO_DEEP)
             } else if size(value) > self.limits.size {
-                Some("too large a value")
+                Some(TOO_LARGE)
             } else {
                 None
             };
             self.stopped.set(why);
         }
+        self.go_on()
+    }
+
+    fn go_on(&self) -> Result<(), Error> {
         match self.stopped.get() {
             None => Ok(()),
             Some(why) => Err(Error::new(Val::utf8_str(why.to_owned()))),
         }
+    }
+
+    fn stop(&self, why: &'static str) -> Result<(), Error> {
+        if self.stopped.get().is_none() {
+            self.stopped.set(Some(why));
+        }
+        self.go_on()
+    }
+
+    /// Fails where a value's text would be larger than a text may be, or nested too deeply to be
+    /// written.
+    fn weigh(&self, value: &Val) -> Result<(), Error> {
+        match self.weight(value, &mut { self.limits.size }) {
+            Ok(()) => self.go_on(),
+            Err(why) => self.stop(why),
+        }
+    }
+
+    fn weight(&self, value: &Val, left: &mut usize) -> Result<(), &'static str> {
+        if self.base.abs_diff(here()) > self.stack {
+            return Err(TOO_DEEP);
+        }
+        // Each value is at least a digit and what separates it from the next.
+        let own = 2 + if matches!(value, Val::Arr(_) | Val::Obj(_)) { 0 } else { size(value) };
+        *left = left.checked_sub(own).ok_or(TOO_LARGE)?;
+        match value {
+            Val::Arr(values) => values.iter().try_for_each(|value| self.weight(value, left)),
+            Val::Obj(members) => members.iter().try_for_each(|(name, value)| {
+                self.weight(name, left)?;
+                self.weight(value, left)
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a value that is put into an array, unless it is there already: what is taken from the
+    /// document takes nothing more.
+    fn collect(&self, value: &Val) -> Result<(), Error> {
+        let is_new = match value {
+            Val::Arr(values) => Arc::strong_count(values) == 1,
+            Val::Obj(members) => Arc::strong_count(members) == 1,
+            _ => true,
+        };
+        let own = std::mem::size_of::<Val>() + if is_new { size(value) } else { 0 };
+        let collected = self.collected.get().saturating_add(own);
+        self.collected.set(collected);
+        if collected > self.limits.size.saturating_mul(COLLECTED) {
+            return self.stop(TOO_LARGE);
+        }
+        self.go_on()
     }
 }
 
@@ -179,6 +242,13 @@ pub(super) fn all() -> impl Iterator<Item = Fun<Kind>> {
 }
 
 fn ours() -> impl Iterator<Item = Fun<Kind>> {
+    let weigh = Native::new(|cv: Cv<'_, Kind>| bome(cv.0.data().room.weigh(&cv.1).map(|()| cv.1)))
+        .with_paths(|cv| {
+            let weighed = cv.0.data().room.weigh(&cv.1.0).map_err(Exn::from);
+            box_once(weighed.map(|()| cv.1))
+        });
+    let collect =
+        Native::new(|cv: Cv<'_, Kind>| bome(cv.0.data().room.collect(&cv.1).map(|()| cv.1)));
     let tick = Native::new(|cv: Cv<'_, Kind>| bome(check(&cv.0, &cv.1).map(|()| cv.1)))
         .with_paths(|cv| {
             let checked = check(&cv.0, &cv.1.0).map_err(Exn::from);
@@ -243,13 +313,14 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
         ("dec_mul", v(1), |cv| unary(cv, |value, other| decimal::multiply(&value, &other))),
         ("dec_cmp", v(1), |cv| unary(cv, |value, other| decimal::compare(&value, &other))),
     ];
-    filters.into_iter().map(|filter| run::<Kind>(filter)).chain([(TICK, v(0), tick)])
+    let own = [(TICK, v(0), tick), (WEIGH, v(0), weigh), (COLLECT, v(0), collect)];
+    filters.into_iter().map(|filter| run::<Kind>(filter)).chain(own)
 }
 
 /// What ours are called, those aside that only jq's own definitions call.
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    let inner = [MULTIPLY, TICK, "range", "matches", "split_", "split_matches"];
+    let inner = [MULTIPLY, TICK, WEIGH, COLLECT, "range", "matches", "split_", "split_matches"];
     ours().map(|(name, ..)| name).filter(move |name| !inner.contains(name))
 }
 
@@ -305,7 +376,11 @@ fn range(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
 /// of several columns is an array of their values.
 fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val, Error> {
     let part = |value: &Val| match value {
-        Val::Num(number) => Some(number.to_string()),
+        Val::Num(number) => {
+            let text = number.to_string();
+            Some(plain(&text).unwrap_or(text))
+        }
+        Val::Bool(flag) => Some(flag.to_string()),
         value => text_of(value),
     };
     let table = text_of(table).ok_or_else(|| complaint(NO_TABLE))?;
@@ -322,16 +397,14 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
     if columns.is_some_and(|columns| columns != given && (columns > 1 || is_array(key))) {
         return Err(complaint(OTHER_KEY));
     }
-    let key = match key {
+    let parts = match key {
         // What is not there names nothing.
         Val::Arr(values) if values.contains(&Val::Null) => return Ok(Val::Null),
-        Val::Arr(values) if !values.is_empty() => {
-            values.iter().map(part).collect::<Option<_>>().map(key_of)
-        }
-        value => part(value),
+        Val::Arr(values) if !values.is_empty() => values.iter().map(part).collect(),
+        value => part(value).map(|part| vec![part]),
     };
-    let key = key.ok_or_else(|| complaint(NO_KEY))?;
-    let key = names.key(&table, key);
+    let parts: Vec<String> = parts.ok_or_else(|| complaint(NO_KEY))?;
+    let key = names.key(&table, parts);
     let id = aggregate_id(&names.source, &table, &key).to_string();
     context.data().room.note(&id, table, key);
     Ok(Val::utf8_str(id))

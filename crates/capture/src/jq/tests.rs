@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
@@ -60,6 +61,7 @@ fn money_is_exact() {
         (r#""2" | dec_cmp("10")"#, json!(-1)),
         ("[] | dec_sum", json!("0")),
         ("null | dec_neg", json!(null)),
+        ("null | dec_sum", json!(null)),
     ] {
         assert_eq!(run(program, json!(null)), Ok(expected), "{program}");
     }
@@ -71,6 +73,9 @@ fn uid_gives_the_aggregates_id() {
     assert_eq!(run(r#"uid("sale_sale")"#, json!(17)), Ok(json!(expected)));
     assert_eq!(run(r#"uid("sale_sale")"#, json!("17")), Ok(json!(expected)));
     assert_eq!(run(r#"uid("sale_sale")"#, json!(null)), Ok(json!(null)));
+    assert_eq!(run(r#"17.0 | uid("sale_sale")"#, json!(null)), Ok(json!(expected)));
+    let of_a_flag = crate::aggregate_id("tryton", "sale_sale", "true").to_string();
+    assert_eq!(run(r#"uid("sale_sale")"#, json!(true)), Ok(json!(of_a_flag)));
 }
 
 #[test]
@@ -255,6 +260,44 @@ fn regular_expressions_are_bounded() {
     assert!(made.contains("not understood") && !made.contains("Ada"), "{made}");
     let stopped = run("[range(1e6) | \"aaaaaaaaaa\" | scan(\"a\")] | length", json!(null));
     assert_eq!(stopped, Err(RunError::Stopped("too many steps")));
+}
+
+#[rstest]
+#[case("tojson")]
+#[case("tostring")]
+#[case("@json")]
+#[case("\"\\(.)\"")]
+#[case("tobytes")]
+fn text_of_a_value_that_shares_its_parts_is_bounded(#[case] writing: &str) {
+    let program = format!("reduce range(60) as $i ([1]; [., .]) | {writing}");
+    assert_eq!(run(&program, json!(null)), Err(RunError::Stopped("too large a value")));
+}
+
+#[test]
+fn an_output_that_shares_its_parts_is_bounded() {
+    let stopped = run("reduce range(60) as $i ([1]; [., .])", json!(null));
+    assert_eq!(stopped, Err(RunError::Output("is too large")));
+    let texts =
+        run("(\"a\" * 1000000) as $t | [range(10) | $t] | [range(100) as $i | .]", json!(null));
+    assert_eq!(texts, Err(RunError::Output("is too large")));
+}
+
+#[test]
+fn an_error_about_a_value_that_shares_its_parts_is_told() {
+    let failed = run("reduce range(60) as $i ([1]; [., .]) | . * {}", json!(null));
+    assert!(matches!(failed, Err(RunError::Failed(_))), "{failed:?}");
+}
+
+#[test]
+fn what_a_run_gathers_in_arrays_is_bounded() {
+    let texts = run("(\"a\" * 1000000) as $t | [range(1000) | $t]", json!(null));
+    assert_eq!(texts, Err(RunError::Stopped("too large a value")));
+    let nested = run("reduce range(10000) as $i (1; {a: .}) | [paths]", json!(null));
+    assert_eq!(nested, Err(RunError::Stopped("too large a value")));
+    // What is only taken from the document is no more than it.
+    let row: Value = (0..100).map(|column| (format!("c{column}"), json!(column))).collect();
+    let often = "[range(20) as $i | [.[] | select(.c1 == 1)] | length] | add";
+    assert_eq!(run(often, json!(vec![row; 300])), Ok(json!(6_000)));
 }
 
 #[test]

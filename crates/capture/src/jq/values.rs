@@ -30,7 +30,7 @@ pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> V
     Val::obj(members.collect::<Map>())
 }
 
-/// A program's output as JSON, of at most so many values.
+/// A program's output as JSON, of at most so many values; long texts count for several.
 pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
     const DEEPEST: usize = 100;
     convert(value, &mut { most }, DEEPEST)
@@ -40,6 +40,9 @@ pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
 pub(crate) fn to_plain(value: &Val) -> Option<Value> {
     to_json(value, u64::MAX).ok()
 }
+
+/// So many bytes of text count as a value.
+const COUNTED: u64 = 32;
 
 fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static str> {
     *left = left.checked_sub(1).ok_or("is too large")?;
@@ -61,7 +64,11 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
                 Value::from(read)
             }
         },
-        Val::TStr(_) => Value::String(text(value)?),
+        Val::TStr(bytes) => {
+            // The same text may stand in many places.
+            *left = left.checked_sub(bytes.len() as u64 / COUNTED).ok_or("is too large")?;
+            Value::String(text(value)?)
+        }
         Val::BStr(_) => return Err("holds bytes"),
         Val::Arr(values) => Value::Array(
             values.iter().map(|value| convert(value, left, depth)).collect::<Result<_, _>>()?,

@@ -9,8 +9,8 @@ use toml::Spanned;
 use super::file::{AggregateFile, ColumnType, CompareBy, EdgeFile, MappingFile, TableFile};
 use super::names::{self, meant};
 use super::{
-    Aggregate, Column, Compare, Direction, Edge, Link, LinkId, Mapping, MappingError, Mask, Names,
-    Node, Table, TableId, roots,
+    Aggregate, Column, Compare, Direction, Edge, KeyForm, Link, LinkId, Mapping, MappingError,
+    Mask, Names, Node, Table, TableId, keys, roots,
 };
 use crate::jq::{Limits, Program};
 use crate::unavailable::Placeholder;
@@ -83,12 +83,14 @@ impl<'c> Check<'c> {
             );
         }
         let aggregates = file.aggregates_in_order();
+        let files = aggregates.iter().map(|(_, aggregate)| aggregate.get_ref());
+        keys::find_numbers(&mut mapping.tables, &mapping.table_ids, files);
         let mut names = mapping.names();
         // Ids that are made of a name of their own have the root's keys.
         for file in aggregates.iter().map(|(_, aggregate)| aggregate.get_ref()) {
             let Some(ids) = file.ids.as_ref().map(|ids| ids.get_ref()) else { continue };
-            if let Some(compare) = names.compared.get(&file.root).copied() {
-                names.compared.insert(ids.clone(), compare);
+            if let Some(form) = names.forms.get(&file.root).cloned() {
+                names.forms.insert(ids.clone(), form);
             }
             if let Some(columns) = names.key_columns.get(&file.root).copied() {
                 names.key_columns.insert(ids.clone(), columns);
@@ -178,9 +180,12 @@ impl<'c> Check<'c> {
             name: name.to_owned(),
             line: self.line(at),
             key: table.key.clone(),
-            compare: Compare {
-                trimmed: table.compare.by().contains(&CompareBy::Trimmed),
-                nocase: table.compare.by().contains(&CompareBy::Nocase),
+            form: KeyForm {
+                compare: Compare {
+                    trimmed: table.compare.by().contains(&CompareBy::Trimmed),
+                    nocase: table.compare.by().contains(&CompareBy::Nocase),
+                },
+                numeric: Vec::new(),
             },
             columns,
             personal: table.personal.iter().cloned().collect(),
@@ -363,7 +368,7 @@ impl<'c> Check<'c> {
             }
         }
         let (columns, prefix) = (columns.to_vec(), file.prefix.clone());
-        let link = Link { table, columns, prefix, compare: target.compare };
+        let link = Link { table, columns, prefix, form: target.form.clone() };
         Ok(mapping.links.iter().position(|known| *known == link).unwrap_or_else(|| {
             mapping.links.push(link);
             mapping.links.len() - 1
@@ -421,6 +426,8 @@ fn table_fingerprint(table: &Table) -> String {
     let columns = table.columns.iter();
     let columns = columns.map(|(name, Column { mask, kind, .. })| (name, mask, kind));
     let columns: Vec<_> = columns.collect();
-    let Table { name, key, compare, .. } = table;
-    format!("{:?}", (name, key, columns, compare))
+    let Table { name, key, form, .. } = table;
+    let fingerprint = format!("{:?}", (name, key, columns, form.compare));
+    // Mirrors whose keys are no decimal numbers were always filled as they are now.
+    if form.has_numbers() { format!("{fingerprint}{:?}", form.numeric) } else { fingerprint }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod file;
+mod keys;
 mod names;
 mod personal;
 pub(crate) mod roots;
@@ -12,12 +13,12 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use file::ColumnType;
+pub(crate) use keys::{Compare, KeyForm, Names, key_of, key_part};
 pub use names::nearest;
 pub use personal::Revealed;
 pub use survey::{Survey, SurveyedTable, Unknown};
@@ -28,7 +29,6 @@ use crate::ids::aggregate_id;
 use crate::jq::Program;
 use crate::mask::{Image, LONGEST_KEY};
 use crate::unavailable::Placeholder;
-use serde_json::Value;
 
 /// Why a mapping cannot be used: where in the file, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,7 @@ pub(crate) struct Table {
     pub(crate) line: usize,
     pub(crate) key: Vec<String>,
     /// How its keys are compared with each other and with the columns that name them.
-    pub(crate) compare: Compare,
+    pub(crate) form: KeyForm,
     pub(crate) columns: BTreeMap<String, Column>,
     /// Columns that may speak of the person whose aggregate a row belongs to.
     pub(crate) personal: BTreeSet<String>,
@@ -166,41 +166,6 @@ pub(crate) enum Mask {
     Hash,
 }
 
-/// What makes no difference between two keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Compare {
-    /// Blanks at the end.
-    pub(crate) trimmed: bool,
-    /// Capital and small letters.
-    pub(crate) nocase: bool,
-}
-
-impl Compare {
-    /// The form that is the same for all texts between which there is no difference.
-    pub(crate) fn of(self, text: &str) -> Cow<'_, str> {
-        let trimmed = if self.trimmed { text.trim_end_matches(' ') } else { text };
-        if self.nocase { trimmed.to_lowercase().into() } else { trimmed.into() }
-    }
-}
-
-/// A part of a key as text: of a value that can be one.
-pub(crate) fn key_part(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A key as text: the plain value, or a JSON array of texts where it has several parts.
-pub(crate) fn key_of(parts: Vec<String>) -> String {
-    match <[String; 1]>::try_from(parts) {
-        Ok([single]) => single,
-        Err(several) => Value::from(several).to_string(),
-    }
-}
-
 /// The columns that name rows of another table. One index over them serves both directions: from a
 /// row to the rows that name it, and (by the row itself) to the row it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -210,25 +175,21 @@ pub(crate) struct Link {
     pub(crate) columns: Vec<String>,
     pub(crate) prefix: Option<String>,
     /// How the keys that they name are compared.
-    pub(crate) compare: Compare,
+    pub(crate) form: KeyForm,
 }
 
 impl Link {
     /// The key that a row names.
     pub(crate) fn target(&self, image: &Image) -> Option<String> {
-        let part = |column: &String| {
+        let part = |(place, column): (usize, &String)| {
             let text = key_part(image.get(column)?)?;
             let text = match &self.prefix {
                 None => text,
                 Some(prefix) => text.strip_prefix(prefix)?.to_owned(),
             };
-            Some(if self.compare == Compare::default() {
-                text
-            } else {
-                self.compare.of(&text).into_owned()
-            })
+            Some(self.form.part(place, text))
         };
-        let key = key_of(self.columns.iter().map(part).collect::<Option<_>>()?);
+        let key = key_of(self.columns.iter().enumerate().map(part).collect::<Option<_>>()?);
         // There is no row with a longer one.
         (key.len() <= LONGEST_KEY).then_some(key)
     }
@@ -409,59 +370,33 @@ impl Mapping {
 
     /// How a link is named in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
-        let Link { table, columns, prefix, compare } = &self.links[link];
+        let Link { table, columns, prefix, form } = &self.links[link];
         let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
-        let trimmed = if compare.trimmed { "~trimmed" } else { "" };
-        let nocase = if compare.nocase { "~nocase" } else { "" };
+        let trimmed = if form.compare.trimmed { "~trimmed" } else { "" };
+        let nocase = if form.compare.nocase { "~nocase" } else { "" };
+        let numeric = if form.has_numbers() { "~numeric" } else { "" };
         let columns = columns.join("+");
-        format!("{}.{columns}{prefix}{trimmed}{nocase}", self.tables[*table].name)
+        format!("{}.{columns}{prefix}{trimmed}{nocase}{numeric}", self.tables[*table].name)
     }
 
-    /// Whether the mapping says of a key's column what its values mean.
+    /// Whether the mapping says of a key's column, or of one that names it, what its values mean.
     pub(crate) fn has_typed_keys(&self) -> bool {
-        let kind = |table: &Table, column| {
-            table.columns.get(column).is_some_and(|column: &Column| column.kind.is_some())
+        let kind = |table: &Table, column: &String| {
+            table.columns.get(column).is_some_and(|column| column.kind.is_some())
         };
-        self.tables.iter().any(|table| table.key.iter().any(|column| kind(table, column)))
+        let typed = |table: &Table| table.key.iter().any(|column| kind(table, column));
+        self.tables.iter().any(|table| table.form.has_numbers() || typed(table))
     }
 
     /// How a table's keys are made, for programs that make ids of keys.
     pub(crate) fn names(&self) -> Names {
-        let exact = Compare::default();
-        let compared = self.tables.iter().filter(|table| table.compare != exact);
-        let compared = compared.map(|table| (table.name.clone(), table.compare));
+        let formed = self.tables.iter().filter(|table| !table.form.is_exact());
+        let formed = formed.map(|table| (table.name.clone(), table.form.clone()));
         let key_columns = self.tables.iter().map(|table| (table.name.clone(), table.key.len()));
         Names {
             source: self.source.clone(),
-            compared: compared.collect(),
+            forms: formed.collect(),
             key_columns: key_columns.collect(),
-        }
-    }
-}
-
-/// What the ids of a legacy's aggregates are made of.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Names {
-    pub(crate) source: String,
-    /// Tables whose keys are not compared character by character.
-    pub(crate) compared: HashMap<String, Compare>,
-    /// How many columns the keys of tables have.
-    pub(crate) key_columns: HashMap<String, usize>,
-}
-
-impl From<&str> for Names {
-    fn from(source: &str) -> Self {
-        Self { source: source.to_owned(), ..Self::default() }
-    }
-}
-
-impl Names {
-    /// A key of a table in the form in which it is known.
-    pub(crate) fn key(&self, table: &str, key: String) -> String {
-        let Some(compare) = self.compared.get(table) else { return key };
-        match serde_json::from_str::<Vec<String>>(&key) {
-            Ok(parts) => key_of(parts.iter().map(|part| compare.of(part).into_owned()).collect()),
-            Err(_) => compare.of(&key).into_owned(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::names::{meant, nearest, position};
 use super::{ColumnType, Mapping, TableId, file};
 use crate::debezium::{Line, LineError, Operation};
 use crate::files::{Lines, ReadError};
+use crate::mask::check_columns;
 
 /// A name in the mapping that the feed does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -122,9 +123,13 @@ impl Mapping {
         let line = Line::read(line, terminated)?;
         // A table that has another prefix is one that the mapping cannot name.
         let table = line.topic.strip_prefix(&self.tables_from).unwrap_or(&line.topic);
-        let record = match self.table_ids.contains_key(table) {
-            true => line.record(table)?,
-            false => line.unmapped(),
+        let record = match self.table_ids.get(table) {
+            Some(&id) => {
+                let key = serde_json::from_str(line.key.get());
+                key.map_or(Ok(()), |columns| check_columns(&self.tables[id], &columns))?;
+                line.record(table)?
+            }
+            None => line.unmapped(),
         };
         if record.operation == Operation::Other {
             return Ok(());

@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -376,7 +378,7 @@ fn a_prefix_selects_the_rows_it_names() {
         table: 0,
         columns: vec!["origin".to_owned()],
         prefix: Some("sale.line,".to_owned()),
-        compare: Compare::default(),
+        form: KeyForm::default(),
     };
     let target = |value: Value| link.target(&Image::from_iter([("origin".to_owned(), value)]));
     assert_eq!(target("sale.line,12".into()), Some("12".to_owned()));
@@ -396,6 +398,31 @@ fn ids_of_a_name_of_their_own_are_made_of_keys_as_they_are_compared() {
 }
 
 #[test]
+fn keys_that_are_numbers_have_one_form_whichever_column_has_the_type() {
+    let plain = GOOD.replace(", types = { product = \"decimal\" }", "");
+    let by_key =
+        plain.replace("keep = [\"code\"]", "keep = [\"code\"], types = { id = \"decimal\" }");
+    assert!(plain != GOOD && by_key != plain);
+    let parse = |text: &str| Mapping::parse(text, &commands()).unwrap();
+    let plain = parse(&plain);
+    for mapping in [parse(GOOD), parse(&by_key)] {
+        let product = mapping.table_ids["product"];
+        assert_eq!(mapping.tables[product].form.numeric, [true]);
+        let link = mapping.links.iter().find(|link| link.columns == ["product"]).unwrap();
+        for written in ["7", "7.00", "007", "+7", "7  "] {
+            let image = Image::from_iter([("product".to_owned(), Value::from(written))]);
+            assert_eq!(link.target(&image).as_deref(), Some("7"), "{written}");
+            assert_eq!(mapping.names().key("product", vec![written.to_owned()]), "7", "{written}");
+        }
+        // A mirror that was filled by an earlier release may have its keys in another form.
+        assert_ne!(mapping.mirror_fingerprint, plain.mirror_fingerprint);
+        assert!(mapping.has_typed_keys());
+    }
+    assert!(!plain.has_typed_keys());
+    assert_eq!(plain.names().key("product", vec!["007".to_owned()]), "007");
+}
+
+#[test]
 fn a_survey_passes_over_records_that_are_no_rows_and_names_tables_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
     let feed = folder.path().join("feed.jsonl");
@@ -409,4 +436,15 @@ fn a_survey_passes_over_records_that_are_no_rows_and_names_tables_elsewhere() {
     let unmapped: Vec<_> = survey.unmapped.keys().collect();
     assert_eq!(unmapped, ["other.public.sale"]);
     assert!(survey.unknown.is_empty() && !survey.absent.contains("sale"), "{survey:?}");
+}
+
+#[test]
+fn a_survey_refuses_keys_with_more_columns_than_the_mapping_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let feed = folder.path().join("feed.jsonl");
+    let line = r#"{"topic":"shop.public.sale","key":{"id":1,"shop":2,"region":3},"value":{"op":"c","after":{"id":1},"source":{"lsn":2,"txId":2}}}"#;
+    std::fs::write(&feed, line).unwrap();
+    let mapping = Mapping::parse(GOOD, &commands()).unwrap();
+    let error = mapping.survey(&[feed]).unwrap_err().to_string();
+    assert!(error.contains("table `sale`") && error.contains("`region` and `shop`"), "{error}");
 }

@@ -144,7 +144,7 @@ impl Trial {
         let id = self.aggregate(aggregate)?;
         let aggregate = &mapping.aggregates[id];
         let table = &mapping.tables[aggregate.root];
-        let key = mapping.names().key(&table.name, key.to_owned());
+        let key = mapping.names().key(&table.name, vec![key.to_owned()]);
         let ran = self.ran(id, std::slice::from_ref(&key), true).await?.into_iter().next();
         let Ran { is_there, document, result, no_such_rows } =
             ran.ok_or(ImportError::ProgramStuck)?;

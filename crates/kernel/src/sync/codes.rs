@@ -6,9 +6,9 @@ use serde::{Deserialize, Deserializer};
 
 use super::Patch;
 
-/// A value that may hold a code.
+/// A value that may hold a text, such as a code.
 pub trait Coded {
-    /// The code, if there is one.
+    /// The text, if there is one.
     fn code(&self) -> Option<&str>;
 }
 

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+use super::indexed::LONGEST_KEY;
 use super::{
     LegacyReport, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget, understand,
 };
@@ -66,6 +67,10 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
 
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
         let SyncRequest { id, legacy, state, cause } = request;
+        if legacy.id.len() > LONGEST_KEY {
+            let text = format!("the legacy's key is longer than {LONGEST_KEY} bytes");
+            return Err(SyncError::Impossible(text));
+        }
         let state = match state {
             LegacyState::Present(state) => LegacyState::Present(understand(&state)?),
             LegacyState::Absent { reason } => LegacyState::Absent { reason },

@@ -14,17 +14,19 @@ pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
     if !state.is_object() {
         return Err(SyncError::NotUnderstood("the state is not an object".to_owned()));
     }
+    let read = serde_path_to_error::deserialize(state).map_err(|error| {
+        let path = error.path().to_string();
+        SyncError::NotUnderstood(explain(&path, &error.inner().to_string()))
+    })?;
+    // Every name in its path is one that the state may have.
     if let Some(path) = nul_in(state) {
         let text = format!("`{path}` holds a NUL character, which no text here may have");
         return Err(SyncError::NotUnderstood(text));
     }
-    serde_path_to_error::deserialize(state).map_err(|error| {
-        let path = error.path().to_string();
-        SyncError::NotUnderstood(explain(&path, &error.inner().to_string()))
-    })
+    Ok(read)
 }
 
-/// The path of the first text, or name of a member, that holds a NUL character: PostgreSQL stores
+/// The path of the first text that holds a NUL character: PostgreSQL stores
 /// none, so an event with one could be recorded but never shown.
 fn nul_in(value: &Value) -> Option<String> {
     match value {
@@ -33,12 +35,9 @@ fn nul_in(value: &Value) -> Option<String> {
             .iter()
             .enumerate()
             .find_map(|(index, item)| Some(format!("[{index}]{}", below(nul_in(item)?)))),
-        Value::Object(members) => members.iter().find_map(|(name, member)| {
-            if name.contains('\0') {
-                return Some(name.replace('\0', "\u{fffd}"));
-            }
-            Some(format!("{name}{}", below(nul_in(member)?)))
-        }),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, member)| Some(format!("{name}{}", below(nul_in(member)?)))),
         Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
@@ -50,6 +49,11 @@ fn below(path: String) -> String {
 
 /// Says which field is wrong and what was expected, but never what was found.
 fn explain(path: &str, problem: &str) -> String {
+    if let Some(rest) = problem.strip_prefix(UNKNOWN)
+        && let Some((name, fields)) = rest.rsplit_once(", expected ")
+    {
+        return unknown(path, name.trim_end_matches('`'), fields);
+    }
     match Complaint::of(problem) {
         Complaint::Field(which) => format!("{which} at `{path}`"),
         Complaint::Expected(what) => format!("`{path}` is not understood: expected {what}"),
@@ -71,6 +75,26 @@ const NO_TIME: &[&str] = &[
     "trailing input",
 ];
 
+/// How serde begins to say that a field is not known.
+const UNKNOWN: &str = "unknown field `";
+
+/// A program may make names of data, so a name is shown only where it is most likely a misspelt one.
+fn unknown(path: &str, name: &str, fields: &str) -> String {
+    let expected = fields.split('`').skip(1).step_by(2);
+    if expected.into_iter().any(|field| is_misspelt(name, field)) {
+        return format!("{UNKNOWN}{name}` at `{path}`, expected {fields}");
+    }
+    let within = path.strip_suffix(name).unwrap_or_default().trim_end_matches('.');
+    let place = if within.is_empty() { "the state".to_owned() } else { format!("`{within}`") };
+    format!("{place} holds a field that is not known, expected {fields}")
+}
+
+/// Whether one name becomes the other by a letter more, less or other for every three.
+fn is_misspelt(name: &str, field: &str) -> bool {
+    let most = name.chars().count().min(field.chars().count()) / 3;
+    strsim::levenshtein(name, field) <= most
+}
+
 #[cfg(test)]
 mod tests {
     use rust_decimal::Decimal;
@@ -87,6 +111,8 @@ mod tests {
         kind: Patch<Kind>,
         crew: Patch<Vec<Sailor>>,
         launched: Patch<chrono::NaiveDate>,
+
+        note: Patch<Value>,
     }
 
     #[derive(Debug, Deserialize)]
@@ -110,7 +136,18 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_path() {
         for (state, said) in [
-            (json!({ "nam": "Ada" }), "unknown field `nam` at `nam`"),
+            (
+                json!({ "nam": "Ada" }),
+                "unknown field `nam` at `nam`, expected one of `name`, `kind`, `crew`, `note`",
+            ),
+            (
+                json!({ "ok": 1 }),
+                "the state holds a field that is not known, expected one of `name`, `kind`, `crew`, `note`",
+            ),
+            (
+                json!({ "crew": [{ "share": "1", "Ada Martin": 1 }] }),
+                "`crew[0]` holds a field that is not known, expected `share`",
+            ),
             (json!({ "name": 17 }), "`name` is not understood: expected a string"),
             (json!({ "kind": "Ada" }), "`kind` is not understood: expected `barge` or `brig`"),
             (json!({ "crew": [{}] }), "missing field `share` at `crew[0]`"),
@@ -135,6 +172,9 @@ mod tests {
                 json!({ "crew": value }),
                 json!({ "launched": value }),
                 json!({ "crew": [{ "share": value }] }),
+                json!({ value: 1 }),
+                json!({ "crew": [{ value: "\0" }] }),
+                json!({ format!("{value}\0"): 1 }),
             ] {
                 let text = complaint(&state);
                 assert!(!text.contains("Ada"), "{text:?} quotes a value");
@@ -146,9 +186,7 @@ mod tests {
     fn a_nul_character_is_named_with_its_field() {
         for (state, path) in [
             (json!({ "name": "a\0b" }), "name"),
-            (json!({ "crew": [{}, { "share": { "of": "\0" } }] }), "crew[1].share.of"),
-            (json!({ "crew": ["", "\0"] }), "crew[1]"),
-            (json!({ "a\0": 1 }), "a\u{fffd}"),
+            (json!({ "note": ["", { "of": "\0" }] }), "note[1].of"),
         ] {
             let said = format!("`{path}` holds a NUL character, which no text here may have");
             assert_eq!(complaint(&state), said);

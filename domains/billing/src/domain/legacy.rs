@@ -37,7 +37,8 @@ pub struct LegacyInvoice {
     /// Invoice or credit note.
     #[schemars(with = "DocumentKind", extend("x-required" = true), example = &"invoice")]
     pub kind: Patch<DocumentKind>,
-    /// Its number there.
+    /// Its number there, of at most 600 characters.
+    #[serde(deserialize_with = "kernel::sync::indexed")]
     #[schemars(with = "String", extend("x-required" = true), example = &"F0001")]
     pub number: Patch<String>,
     /// Day of issue.

@@ -137,6 +137,9 @@ pub(in crate::import) fn digest(key: &SecretKey, state: &LegacyState) -> String 
     hex::encode(key.digest(PURPOSE, &text))
 }
 
+/// It is stored with every row, counted and shown whole.
+const LONGEST_REASON: usize = 1_000;
+
 /// What a program's result says.
 pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
     let Value::Object(members) = &value else {
@@ -146,6 +149,9 @@ pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
         None => Ok(LegacyState::Present(value)),
         Some(Value::String(reason)) if reason.contains('\0') => {
             Err("the reason in `absent` holds a NUL character".to_owned())
+        }
+        Some(Value::String(reason)) if reason.len() > LONGEST_REASON => {
+            Err("the reason in `absent` is longer than 1,000 bytes".to_owned())
         }
         Some(Value::String(reason)) if members.len() == 1 => {
             Ok(LegacyState::Absent { reason: reason.clone() })
