@@ -62,6 +62,15 @@ impl Change {
         }
     }
 
+    /// Whether it is the row that an update of a key makes of the row that it deletes.
+    pub(crate) fn is_the_rest_of(&self, gone: &Self) -> bool {
+        let table = |change: &Self| change.row.as_ref().map(|(table, _)| *table);
+        !self.unavailable.is_empty()
+            && self.operation == Operation::Create
+            && (table(self), self.position, self.transaction)
+                == (table(gone), gone.position, gone.transaction)
+    }
+
     /// Whether it says where in the source's log it stands.
     pub(crate) fn is_placed(&self) -> bool {
         self.transaction.is_some() || self.snapshot.is_whole()

@@ -183,6 +183,7 @@ impl Mirror {
         let mut order = Vec::new();
         let mut merged: HashMap<RowId, Row> = HashMap::new();
         let mut counts = total.clone();
+        let mut gone: Option<(&Change, Row)> = None;
         for (index, change) in changes.iter().enumerate() {
             counts.read += 1;
             *match change.operation {
@@ -201,6 +202,12 @@ impl Mirror {
                 continue;
             }
             let known = merged.get(id).or_else(|| self.row(id).map(AsRef::as_ref));
+            // An update of a key is a deletion and a row, which does not repeat what did not change.
+            let moved = gone.take().filter(|(gone, _)| change.is_the_rest_of(gone));
+            if let (Operation::Delete, Some(known)) = (change.operation, known) {
+                gone = Some((change, known.clone()));
+            }
+            let known = moved.as_ref().map(|(_, row)| row).or(known);
             let (row, counter) = match merge(known, change) {
                 Merged::Ignored => (None, &mut counts.not_newer),
                 Merged::Equal(row) => (Some(row), &mut counts.equal),

@@ -138,11 +138,11 @@ mod tests {
         for (state, said) in [
             (
                 json!({ "nam": "Ada" }),
-                "unknown field `nam` at `nam`, expected one of `name`, `kind`, `crew`, `note`",
+                "unknown field `nam` at `nam`, expected one of `name`, `kind`, `crew`, `launched`, `note`",
             ),
             (
                 json!({ "ok": 1 }),
-                "the state holds a field that is not known, expected one of `name`, `kind`, `crew`, `note`",
+                "the state holds a field that is not known, expected one of `name`, `kind`, `crew`, `launched`, `note`",
             ),
             (
                 json!({ "crew": [{ "share": "1", "Ada Martin": 1 }] }),

@@ -641,6 +641,7 @@ async fn a_key_with_more_columns_than_the_mapping_names_stops_the_import() {
     assert!(error.contains("has `soc`, too") && error.contains("`key`"), "{error}");
     let whole = "client = { key = [\"soc\", \"id\"], keep = [\"nom\"] }";
     let whole = text("mini.toml").replace("client = { keep = [\"nom\"] }", whole);
+    let whole = whole.replace("(.client | uid(\"client\"))", "uid(\"client\"; [1, .client])");
     let world = World::new(&whole).await;
     world.run(&[&world.write("feed.jsonl", &[of(1, 10), of(2, 20)])]).await;
     assert_eq!(names(&world), json!({ "[\"1\",\"7\"]": "S1", "[\"2\",\"7\"]": "S2" }));

@@ -233,6 +233,25 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for(
     );
 }
 
+/// Debezium makes a deletion and a row of it, at one position.
+#[tokio::test]
+async fn an_update_of_a_key_keeps_what_it_does_not_repeat() {
+    let world = World::new(MAPPING).await;
+    let mut shop = Shop::open();
+    shop.begin().delete("sale", 1);
+    shop.position -= 1;
+    let unavailable = json!({"party": 1, "state": "paid", "note": "__debezium_unavailable_value"});
+    shop.record("c", "sale", 3, unavailable.clone());
+    let summary = shop.import(&world).await;
+    assert_eq!(summary.quarantined, 0, "{summary:?}");
+    let held = world.held("orders.SyncOrder");
+    assert_eq!(held["1"], Err("deleted".to_owned()));
+    assert_eq!(held["3"].as_ref().unwrap()["note"], "n");
+    // A row that is made elsewhere has nothing to do with it.
+    shop.begin().delete("sale", 3).record("c", "sale", 4, unavailable);
+    assert_eq!(shop.import(&world).await.quarantined, 1);
+}
+
 #[rstest]
 #[tokio::test]
 async fn nothing_is_sent_before_a_snapshot_is_whole(
