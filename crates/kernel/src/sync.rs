@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::execution::Cause;
 
-pub use codes::{Coded, country, currency};
+pub use codes::{Coded, currency};
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
 pub use indexed::indexed;
 pub use reading::understand;

@@ -55,7 +55,10 @@ mod tests {
             (json!({ "total": "Ada Martin" }), "total"),
             (json!({ "vat": [{ "base": "1", "amount": "Ada Martin" }] }), "vat[0].amount"),
             (json!({ "vat": [{ "amount": "1" }] }), "base"),
-            (json!({ "vat": [{ "base": "1", "amount": "1", "extra": 1 }] }), "extra"),
+            (
+                json!({ "vat": [{ "base": "1", "amount": "1", "extra": 1 }] }),
+                "`vat[0]` holds a field",
+            ),
         ] {
             let text = complaint(&state);
             assert!(text.contains(named), "{text:?} does not name {named}");

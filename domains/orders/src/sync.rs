@@ -65,7 +65,7 @@ mod tests {
             ),
             (
                 json!({ "lines": [{ "sku": "", "description": "", "quantity": "1", "unit_price": "1", "extra": 1 }] }),
-                "extra",
+                "`lines[0]` holds a field that is not known",
             ),
         ] {
             let text = complaint(&state);

@@ -46,7 +46,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_and_never_quoted() {
         for (state, named) in [
-            (json!({ "iban": "Ada Martin" }), "iban"),
+            (json!({ "iban": "Ada Martin" }), "the state holds a field"),
+            (json!({ "ammount": "Ada Martin" }), "unknown field `ammount`"),
             (json!({ "status": "Ada Martin" }), "status"),
             (json!({ "amount": "Ada Martin" }), "amount"),
             (json!({ "currency": ["Ada Martin"] }), "currency"),

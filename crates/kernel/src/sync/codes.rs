@@ -1,5 +1,5 @@
-//! Codes of standards in what a legacy system says. Their form is checked, so that whoever reads the
-//! API can rely on it; whether a code is in use is not: old business was in currencies that are gone.
+//! Currencies in what a legacy system says. Their form is checked, because amounts are rounded and added by
+//! them; whether a code is in use is not: old business was in currencies that are gone.
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
@@ -10,12 +10,6 @@ use super::Patch;
 pub trait Coded {
     /// The text, if there is one.
     fn code(&self) -> Option<&str>;
-}
-
-impl Coded for Option<String> {
-    fn code(&self) -> Option<&str> {
-        self.as_deref()
-    }
 }
 
 impl Coded for Patch<String> {
@@ -33,31 +27,14 @@ where
     T: Coded + Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    read(deserializer, 3, "three capital letters such as EUR, as in ISO 4217")
-}
-
-/// Reads a country's code: two capital letters, as in ISO 3166-1.
-pub fn country<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Coded + Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    read(deserializer, 2, "two capital letters such as FR, as in ISO 3166-1")
-}
-
-fn read<'de, T, D>(deserializer: D, letters: usize, expected: &str) -> Result<T, D::Error>
-where
-    T: Coded + Deserialize<'de>,
-    D: Deserializer<'de>,
-{
     let value = T::deserialize(deserializer)?;
-    let has_form = |code: &str| {
-        code.len() == letters && code.bytes().all(|letter| letter.is_ascii_uppercase())
-    };
+    let has_form =
+        |code: &str| code.len() == 3 && code.bytes().all(|letter| letter.is_ascii_uppercase());
     match value.code() {
-        Some(code) if !has_form(code) => {
-            Err(D::Error::invalid_value(Unexpected::Other("another text"), &expected))
-        }
+        Some(code) if !has_form(code) => Err(D::Error::invalid_value(
+            Unexpected::Other("another text"),
+            &"three capital letters such as EUR, as in ISO 4217",
+        )),
         _ => Ok(value),
     }
 }

@@ -81,9 +81,8 @@ struct LegacyAddress {
     /// Town.
     #[schemars(example = &"Paris")]
     city: Option<String>,
-    /// ISO 3166-1 code of two capital letters.
-    #[serde(deserialize_with = "kernel::sync::country")]
-    #[schemars(regex(pattern = "^[A-Z]{2}$"), example = &"FR")]
+    /// ISO 3166-1 code of two letters.
+    #[schemars(example = &"FR")]
     country: Option<String>,
 }
 
