@@ -9,7 +9,10 @@ use crate::server::{Data, Server};
 
 const SUBSCRIPTION: &str = "orders.orders.v1";
 const HIDE: &str = "CREATE TABLE hidden AS SELECT * FROM order_view; DELETE FROM order_view";
-const SHOW: &str = "INSERT INTO order_view SELECT * FROM hidden; DROP TABLE hidden";
+/// Without the date, which the engine makes of the document.
+const SHOW: &str = "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
+    legacy_source, legacy_id, document) SELECT id, position, revision, status, customer_id, currency, owner, \
+    legacy_source, legacy_id, document FROM hidden; DROP TABLE hidden";
 
 /// An order whose cancellation cannot be shown, because its row has gone. The first parked event.
 async fn parked(data: &Data, server: &Server) -> (String, u64) {
