@@ -269,7 +269,8 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     if summary.missing > 0 {
         output::line(format_args!(
             "  {} aggregates were imported before and have no row in the new snapshot: they stay as \
-             they are. If the legacy has deleted them, say --fresh --delete-missing with the same files",
+             they are. If the legacy has deleted them, say --fresh --delete-missing with the same files; \
+             what was made of a table of which they have no row stays even then",
             summary.missing
         ))?;
     }

@@ -344,6 +344,23 @@ impl Ledger {
         Ok(missing.scalar::<i64>().await?.cast_unsigned())
     }
 
+    /// Whether modules have an aggregate that was not sent since the mirror was begun anew.
+    pub(super) async fn has_unsent<'c>(&self, of: impl Executor<'c>) -> Result<bool> {
+        Ok(self.count(of, &sql::ANY_UNSENT).await? > 0)
+    }
+
+    /// Ends the time in which what was not sent is looked for.
+    pub(super) async fn keep_missing(&self, transaction: &mut Transaction) -> Result<()> {
+        transaction.query(&sql::KEEP_MISSING).bind(&self.source).execute().await?;
+        Ok(())
+    }
+
+    /// Whether the mirror has any row of a table.
+    pub(super) async fn has_rows_of<'c>(&self, of: impl Executor<'c>, table: &str) -> Result<bool> {
+        let any = of.query(&sql::ANY_ROW_OF).bind(&self.source).bind(table);
+        Ok(any.scalar::<i64>().await? > 0)
+    }
+
     /// Takes the rows of those for deleted, and marks them dirty.
     pub(super) async fn bury_missing(
         &self,

@@ -121,7 +121,7 @@ pub(super) struct Session<'i> {
     /// The files' ids in the ledger, and how they begin.
     files: Vec<(i64, Beginning)>,
     paths: Vec<PathBuf>,
-    /// Whether aggregates are told at the end of the files only.
+    /// Whether commands are sent at the end of the files only.
     only_latest: bool,
     /// Whether rows of a whole snapshot were read.
     has_snapshot: bool,
@@ -197,7 +197,9 @@ impl<'i> Session<'i> {
         options: Options,
     ) -> Result<Summary, ImportError> {
         self.mirror = self.mirror.allowing_older(options.allow_older);
-        self.only_latest = options.only_latest;
+        // What was begun anew and interrupted goes on as it began.
+        self.only_latest = options.only_latest
+            || self.state.spilled && self.ledger.has_unsent(&self.import.database).await?;
         self.paths = files.to_vec();
         let was_empty = !self.ledger.has_rows(&self.import.database).await?;
         let places = self.recognise(files, options).await?;
@@ -240,10 +242,14 @@ impl<'i> Session<'i> {
         if complete {
             self.state.spilled &= !self.only_latest;
             self.drain(true).await?;
-            if options.only_latest && self.has_snapshot {
+            if self.only_latest && self.has_snapshot {
                 self.look_for_missing(options.delete_missing).await?;
             }
-            self.open(&self.state).await?.commit().await?;
+            let mut transaction = self.open(&self.state).await?;
+            if self.only_latest {
+                self.ledger.keep_missing(&mut transaction).await?;
+            }
+            transaction.commit().await?;
         }
         self.finish().await
     }

@@ -89,6 +89,17 @@ macro_rules! missing {
     };
 }
 pub(super) const MISSING: Statement = Statement::Same(missing!("SELECT count(*)"));
+/// Whether modules have an aggregate that was not sent since the mirror was begun anew.
+pub(super) const ANY_UNSENT: Statement = Statement::Same(
+    "SELECT count(*) FROM (SELECT 1 FROM delivered WHERE source = $1 AND digest = '' LIMIT 1) AS one",
+);
+/// No digest is this one.
+pub(super) const KEEP_MISSING: Statement =
+    Statement::Same("UPDATE delivered SET digest = 'missing' WHERE source = $1 AND digest = ''");
+pub(super) const ANY_ROW_OF: Statement = Statement::Same(
+    "SELECT count(*) FROM (SELECT 1 FROM mirror_row WHERE source = $1 AND tbl = $2 \
+     AND image IS NOT NULL LIMIT 1) AS one",
+);
 /// A row that was deleted before whatever is streamed of it.
 pub(super) const BURY_MISSING: Statement = Statement::Same(concat!(
     missing!(
@@ -215,7 +226,7 @@ pub(super) const REPLAY_ONE: Statement = Statement::Same(
 
 /// Every statement of this file, for a test that prepares them all.
 #[cfg(test)]
-pub(in crate::import) const ALL: [Statement; 35] = [
+pub(in crate::import) const ALL: [Statement; 38] = [
     BEGIN,
     ADVANCE,
     SET_MIRROR_FINGERPRINT,
@@ -249,6 +260,9 @@ pub(in crate::import) const ALL: [Statement; 35] = [
     REPLAY,
     REPLAY_ONE,
     MISSING,
+    ANY_UNSENT,
+    KEEP_MISSING,
+    ANY_ROW_OF,
     BURY_MISSING,
     MARK_MISSING,
 ];

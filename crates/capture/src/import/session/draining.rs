@@ -40,8 +40,8 @@ impl Session<'_> {
         self.settle().await
     }
 
-    /// Counts the aggregates that modules have and a whole new snapshot does not, or has them told
-    /// to be deleted.
+    /// Counts the aggregates that modules have and a whole new snapshot does not, or deletes them.
+    /// A table of which there is no row at all was most likely forgotten: what was made of it stays.
     pub(super) async fn look_for_missing(&mut self, delete: bool) -> Result<(), ImportError> {
         let mapping = self.import.mapping.clone();
         let roots = || {
@@ -53,6 +53,9 @@ impl Session<'_> {
             let (mark, now) = (self.state.last_mark, self.import.clock.now().timestamp_millis());
             let mut transaction = self.open(&self.state).await?;
             for (name, table) in roots() {
+                if !self.ledger.has_rows_of(&mut transaction, table).await? {
+                    continue;
+                }
                 self.ledger.bury_missing(&mut transaction, name, table, mark, now).await?;
             }
             transaction.commit().await?;
