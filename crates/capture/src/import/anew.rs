@@ -1,6 +1,7 @@
 //! A mirror that is begun anew, for a mapping that is being drafted or a legacy that was moved.
 
 use database::{Database, Statement};
+use uuid::Uuid;
 
 use super::{Import, ImportError};
 use crate::erasure::SUPPRESSED;
@@ -9,9 +10,7 @@ use crate::mapping::{Mapping, Table};
 
 /// Everything of a source but what stands for erased people, and which aggregates modules have: how
 /// they stand there is not known any more.
-pub(crate) const FORGET: [Statement; 10] = [
-    // First, so that an import under way cannot write any more.
-    Statement::Same("DELETE FROM capture_source WHERE source = $1"),
+pub(crate) const FORGET: [Statement; 9] = [
     Statement::Same("DELETE FROM capture_aggregate WHERE source = $1"),
     Statement::Same("DELETE FROM capture_file WHERE source = $1"),
     Statement::Same("DELETE FROM mirror_row WHERE source = $1"),
@@ -22,6 +21,13 @@ pub(crate) const FORGET: [Statement; 10] = [
     Statement::Same("UPDATE delivered SET digest = '' WHERE source = $1"),
     Statement::Same("DELETE FROM quarantine WHERE source = $1"),
 ];
+/// The source as it is before its first import. It keeps a mapping: what an erasure empties is found
+/// by it, and people's keys are compared with it should this be interrupted.
+pub(crate) const BEGIN_ANEW: Statement = Statement::Same(
+    "UPDATE capture_source SET run = $2, mirror_fingerprint = $3, mapping = $4, \
+     open_transaction = NULL, in_snapshot = FALSE, snapshot_end = NULL, spilled = FALSE, \
+     last_mark = 0 WHERE source = $1",
+);
 /// What was told to be deleted is not missing.
 pub(crate) const FORGET_DELETED: Statement =
     Statement::Same("DELETE FROM delivered WHERE source = $1 AND digest = $2");
@@ -44,6 +50,9 @@ pub(super) async fn forget(
             return Err(ImportError::ErasedByOtherKeys { table });
         }
     }
+    // First, so that an import under way cannot write any more.
+    let begin = transaction.query(&BEGIN_ANEW).bind(source).bind(Uuid::nil());
+    begin.bind(&mapping.mirror_fingerprint).bind(&mapping.text).execute().await?;
     transaction.query(&FORGET_DELETED).bind(source).bind(deleted).execute().await?;
     for statement in &FORGET {
         transaction.query(statement).bind(source).execute().await?;

@@ -16,7 +16,9 @@ async fn every_statement_can_be_prepared(
     let database = Import::open_database(place.url()).await.unwrap();
     let statements = ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS);
     let statements = statements.chain(&erasure::STATEMENTS).chain(&ledger::statements::KEEP_ONLY);
-    for statement in statements.chain(&anew::FORGET).chain([&anew::FORGET_DELETED]) {
+    for statement in
+        statements.chain(&anew::FORGET).chain([&anew::BEGIN_ANEW, &anew::FORGET_DELETED])
+    {
         let prepared = database.prepare(statement).await;
         prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
     }
