@@ -4,7 +4,6 @@
 mod administration;
 mod admission;
 mod architecture;
-mod bench;
 mod browsers;
 mod command_line;
 mod contracts;

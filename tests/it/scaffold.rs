@@ -110,8 +110,10 @@ fn the_service_of_payments_is_whole() {
         "database",
         "event-contract",
         "kernel",
+        "module",
         "payments",
         "payments-contract",
+        "program",
         "store-eventstoredb",
         "store-sqlx",
         "testkit",
@@ -133,10 +135,12 @@ fn the_service_of_payments_is_whole() {
         assert!(workspace.join(file).is_file(), "{file} is missing");
     }
     let manifest = std::fs::read_to_string(workspace.join("Cargo.toml")).unwrap();
-    for unused in ["jaq-core", "optional = true, optional", "kurrentdb-", "system", "[[test]]"] {
+    for unused in ["jaq-core", "optional = true", "kurrentdb-", "capture", "[[test]]"] {
         assert!(!manifest.contains(unused), "{unused}:\n{manifest}");
     }
-    assert!(manifest.contains("default = [\"eventstoredb\"]"), "{manifest}");
+    assert!(manifest.contains("default = []"), "{manifest}");
+    let main = std::fs::read_to_string(workspace.join("src/main.rs")).unwrap();
+    assert!(main.contains("program::main(&[&payments::PaymentsModule::on_sandbox()])"), "{main}");
     let readme = std::fs::read_to_string(workspace.join("README.md")).unwrap();
     assert!(readme.contains(concat!("from bascule ", env!("CARGO_PKG_VERSION"))), "{readme}");
     assert!(readme.contains("bascule extract payments --from-admin"), "{readme}");

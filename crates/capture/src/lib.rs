@@ -21,6 +21,7 @@ mod jq;
 mod mapping;
 mod mask;
 mod mirror;
+mod module;
 mod numbers;
 mod suppression;
 mod trial;
@@ -39,4 +40,5 @@ pub use mapping::{
     Mapping, MappingError, Misread, Revealed, Survey, SurveyedTable, Unknown, nearest,
 };
 pub use mirror::ChangeCounts;
+pub use module::{CaptureModule, CatchUpError, Mirror, NAME, PERSONS};
 pub use trial::{JoinedRow, Look, NoSuchRow, Stated, Trial, TrialError, Tried};

@@ -161,15 +161,13 @@ enum Upto {
 }
 
 impl ReadModel {
-    /// The read model that a projection keeps in these tables of a module's database. A table that
-    /// refers to another comes after it.
+    /// The read model that a projection keeps in a module's database.
     pub fn new<P: Projection<Store = Database> + Clone>(
         projection: P,
-        tables: &'static [&'static str],
         environment: &Environment,
         database: &Database,
     ) -> Self {
-        let (name, version) = (P::NAME, P::VERSION);
+        let (name, version, tables) = (P::NAME, P::VERSION, P::TABLES);
         let (environment, database) = (environment.clone(), database.clone());
         let of = environment.clone();
         let folder = Arc::new(move |place: Database| {

@@ -251,7 +251,6 @@ pub mod json;
 mod legacy;
 mod line;
 pub mod listing;
-pub mod module;
 pub mod openapi;
 pub mod paging;
 pub mod parameters;
@@ -272,7 +271,6 @@ pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, Owner};
 pub use line::QuantityOfLine;
 pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
-pub use module::{Configure, Module};
 pub use openapi::{
     CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,
     ReadHeaders, ReadProblems, SortedListProblems,

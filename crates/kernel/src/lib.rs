@@ -15,7 +15,6 @@ mod complaint;
 pub mod credentials;
 pub mod decider;
 pub mod decorator;
-pub mod description;
 pub mod event;
 pub mod execution;
 mod feed;

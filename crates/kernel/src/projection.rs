@@ -35,6 +35,10 @@ pub trait Projection: Send + Sync + 'static {
     /// read before: the read model is built anew, beside the one of the version before.
     const VERSION: u32;
 
+    /// The tables that its rows are in, of the module's database. A table that refers to another comes
+    /// after it. No other projection writes to them.
+    const TABLES: &'static [&'static str];
+
     /// The event families (`orders.OrderPlaced`) that this version once read and does not read any
     /// more. What is neither read nor retired waits for a replica that reads it.
     const RETIRED_FAMILIES: &'static [&'static str] = &[];

@@ -5,6 +5,7 @@
 
 mod codes;
 mod entrance;
+mod fields;
 mod indexed;
 mod reading;
 mod stated;
@@ -22,6 +23,7 @@ use crate::execution::Cause;
 
 pub use codes::{Coded, currency};
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
+pub use fields::{StatedField, without_null};
 pub use indexed::indexed;
 pub use reading::understand;
 pub use stated::{PERSONAL, StatedCommand};

@@ -10,7 +10,8 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use http::{Configure, Hosts, Module};
+use http::Hosts;
+use module::{Configure, OpenModule};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
@@ -21,7 +22,7 @@ pub struct Client(Configure);
 
 impl Client {
     /// A client of this module.
-    pub fn of(module: &Module) -> Self {
+    pub fn of(module: &OpenModule) -> Self {
         Self(Configure::clone(&module.configure))
     }
 

@@ -149,7 +149,7 @@ impl DatedList<'_> {
 }
 
 /// Gives a module a legacy system's word on something of its.
-pub async fn import(module: &http::Module, id: Uuid, state: Value) {
+pub async fn import(module: &module::OpenModule, id: Uuid, state: Value) {
     let legacy = LegacyReference { source: "gescom".to_owned(), id: id.to_string() };
     let state = LegacyState::Present(state);
     let cause = Cause::request(new_id(), "import");

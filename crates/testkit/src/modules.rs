@@ -9,7 +9,18 @@ use kernel::keys::{MemoryKeyVault, SecretKey};
 use kernel::memory::MemoryStore;
 use kernel::seams::{SharedClock, new_id};
 use kernel::store::{AppendRequest, ExpectedRevision};
+use module::{Alone, Module, OpenModule};
 use uuid::Uuid;
+
+/// Opens a module alone on a database, with these settings.
+pub async fn open<M: Module>(
+    module: &M,
+    environment: Environment,
+    url: &str,
+    settings: M::Settings,
+) -> OpenModule {
+    module::open(module, environment, url, settings, &Alone).await.unwrap()
+}
 
 /// An environment of its own, with everything in memory and the keys in `vault`.
 pub fn environment(clock: SharedClock, vault: Arc<MemoryKeyVault>) -> Environment {

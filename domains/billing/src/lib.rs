@@ -37,16 +37,9 @@ mod settings;
 pub mod sync;
 pub mod view;
 
-use std::sync::Arc;
-
-use ::http::Module;
-use actix_web::web::Data;
-use database::read_model::ReadModel;
-use database::{Database, DatabaseError, Migrations};
-use kernel::description::ModuleDescription;
-use kernel::execution::Environment;
-use kernel::projection::{Projection as _, ProjectionRunner};
-use kernel::reaction::ReactionRunner;
+use database::Migrations;
+use event_contract::PublishedEvent;
+use module::{Module, OpenError, Opened, Opening, Routes};
 
 pub use self::http::routes;
 pub use settings::BillingSettings;
@@ -58,12 +51,13 @@ use handlers::Billing;
 use policies::{Invoicing, Settlement};
 use projections::{InvoiceViews, KnownCustomers};
 use retention::{Erasure, Retentions};
-use sync::SyncInvoice;
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "billing";
 
-const PURPOSE: &str = "An invoice for every order placed here, numbered without a hole; settled by its payment or voided by a credit note.";
+/// The module of billing.
+#[derive(Debug, Clone, Copy)]
+pub struct BillingModule;
 
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -71,81 +65,43 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/billing"),
 };
 
-/// What the module is, for whoever describes or checks it without opening it.
-pub fn description() -> ModuleDescription {
-    ModuleDescription::new(NAME, PURPOSE)
-        .publishes(billing_contract::CATALOGUE)
-        .decides::<InvoiceDecider>()
-        .imports::<InvoiceDecider>()
-        .decides::<SeriesDecider>()
-        .decides::<RetentionDecider>()
-        .projects::<InvoiceViews>()
-        .projects::<KnownCustomers>()
-        .reacts::<Invoicing>()
-        .reacts::<Settlement>()
-        .reacts::<Erasure>()
-        .keeps(MIGRATIONS.tables())
-}
+impl Module for BillingModule {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "An invoice for every order placed here, numbered without a hole; \
+        settled by its payment or voided by a credit note.";
+    const EVENTS: &'static [PublishedEvent] = billing_contract::CATALOGUE;
+    type Settings = BillingSettings;
+    type Deciders = (InvoiceDecider, SeriesDecider, RetentionDecider);
+    type Imports = (InvoiceDecider,);
+    type Projections = (InvoiceViews, KnownCustomers);
+    type Reactions = (Invoicing, Settlement, Erasure);
+    const ROUTES: Option<Routes> = Some(routes);
 
-/// Opens the module on its database, making it if need be.
-pub async fn open(
-    environment: Environment,
-    database_url: &str,
-    settings: BillingSettings,
-) -> Result<Module, DatabaseError> {
-    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
-    let (views, views_progress) =
-        ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
-    let (customers, customers_progress) =
-        ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
-    let read_models = vec![
-        ReadModel::new(
-            InvoiceViews,
-            &["invoice_view", "invoice_order", "erased_customer"],
-            &environment,
-            &database,
-        ),
-        ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
-    ];
-    let retentions = Retentions {
-        environment: environment.clone(),
-        database: database.clone(),
-        settings: settings.clone(),
-    };
-    let erasure = Erasure {
-        retentions,
-        views: views_progress.clone(),
-        known_customers: customers_progress.clone(),
-    };
-    let billing = Billing::new(
-        environment.clone(),
-        database.clone(),
-        settings,
-        views_progress.clone(),
-        customers_progress.clone(),
-    );
-    let invoicing = Invoicing(billing.clone());
-    let settlement = Settlement(billing.clone());
-    let data = Data::new(billing);
-    Ok(Module {
-        name: NAME,
-        configure: Arc::new(move |config| {
-            config.app_data(data.clone());
-            routes(config);
-        }),
-        subscriptions: vec![
-            Box::new(views),
-            Box::new(customers),
-            Box::new(ReactionRunner::new(invoicing, environment.clone(), database.clone())),
-            Box::new(ReactionRunner::new(settlement, environment.clone(), database.clone())),
-            Box::new(ReactionRunner::new(erasure, environment.clone(), database.clone())),
-        ],
-        sync_targets: vec![Arc::new(SyncInvoice::new(environment))],
-        projections: vec![
-            (InvoiceViews::NAME.to_owned(), views_progress),
-            (KnownCustomers::NAME.to_owned(), customers_progress),
-        ],
-        read_models,
-        database,
-    })
+    fn migrations(&self) -> &'static Migrations {
+        &MIGRATIONS
+    }
+
+    async fn open(&self, on: Opening<'_, Self>) -> Result<Opened<Self>, OpenError> {
+        let views = on.projection(InvoiceViews);
+        let customers = on.projection(KnownCustomers);
+        let Opening { environment, database, settings, .. } = on;
+        let retentions = Retentions {
+            environment: environment.clone(),
+            database: database.clone(),
+            settings: settings.clone(),
+        };
+        let erasure = Erasure {
+            retentions: retentions.clone(),
+            views: views.progress(),
+            known_customers: customers.progress(),
+        };
+        let billing =
+            Billing::new(environment, database, settings, views.progress(), customers.progress());
+        let reactions = (Invoicing(billing.clone()), Settlement(billing.clone()), erasure);
+        Ok(Opened::new((views, customers), reactions)
+            .with_data(billing)
+            .erasing_by::<Erasure>()
+            .retaining(retentions.clone())
+            .with_upkeep(|shutdown| retention::end_retentions(retentions, shutdown)))
+    }
 }

@@ -1,23 +1,29 @@
 //! What follows when a customer is erased: nothing of its documents for as long as the law has them
 //! kept, then everything.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{Datelike as _, NaiveDate};
 use customers_contract::{CustomerErased, CustomerId};
 use database::Database;
-use http::Owner;
+use http::{Owner, Problem};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
-use kernel::event::{Position, StreamName};
+use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment, ExecuteError};
+use kernel::outage::Outage;
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use kernel::seams::new_id;
-use kernel::store::{BoxError, ReadError};
+use kernel::store::BoxError;
 use kernel::subscription::Identity;
+use module::{Retained, RetainsDocuments};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::NAME;
 use crate::domain::retention::{RetentionDecider, RetentionEnded, retained_until};
 use crate::projections::{InvoiceViews, RetentionEvent};
 use crate::queries::retention;
@@ -28,62 +34,78 @@ pub const ERASURE: &str = "billing.erasure";
 /// Who ends retentions by the clock.
 const CLOCK: &str = "billing.retention";
 const PAGE: i64 = 500;
+/// How often the retentions that are over are looked for. They change with the year.
+const LOOK_EVERY: Duration = Duration::from_secs(3600);
+/// How soon they are looked for again after a failure.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+static UNENDED: Outage = Outage::new("what need not be retained any more cannot be ended");
 
-/// Until when an erased customer's documents are retained; `None` when they are not, or there are
-/// none.
-pub async fn retained(
-    database: &Database,
-    settings: &BillingSettings,
-    customer_id: CustomerId,
-) -> Result<Option<NaiveDate>, database::DatabaseError> {
-    let last_document = retention::last_document(database, customer_id).await?.flatten();
-    Ok(last_document.map(|last| retained_until(last, settings.retention_years)))
-}
-
-/// Where in the log the retention of an erased customer's documents has ended, if it has.
-pub async fn ended_at(
-    environment: &Environment,
-    customer_id: CustomerId,
-) -> Result<Option<Position>, ReadError> {
-    let stream = StreamName::of(RetentionDecider::CATEGORY, customer_id);
-    let last = environment.store.read_last(&stream).await?;
-    Ok(last.map(|event| event.position))
-}
-
-/// Ends every retention that is over: that follows from the clock, not from an event. The
-/// composition root calls it now and then, on any replica; ending one twice changes nothing.
-pub async fn end_all_over(
-    environment: Environment,
-    database: Database,
-    settings: BillingSettings,
-) -> Result<(), BoxError> {
-    // After a restore the rows may tell of erasures that the log does not know.
-    let documents = Identity::of_projection::<InvoiceViews>();
-    match database.checkpoint(&documents.name).await? {
-        Some(checkpoint) if checkpoint.is_of(&*environment.store).await? => {}
-        _ => return Ok(()),
-    }
-    let retentions = Retentions { environment, database, settings };
-    let last_day = retentions.last_day_over();
-    let mut after = None;
+/// Ends the retentions that are over, now and then, until the process stops. Retentions end by the
+/// clock, not by an event. Every replica does this; ending one twice changes nothing.
+pub(crate) async fn end_retentions(retentions: Retentions, shutdown: CancellationToken) {
+    let mut pause = Duration::ZERO;
     loop {
-        let page = retention::over(&retentions.database, last_day, after, PAGE).await?;
-        let Some(last) = page.last().copied() else { return Ok(()) };
-        after = Some(last);
-        for customer_id in page {
-            retentions.end(customer_id, &Cause::request(new_id(), CLOCK)).await?;
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
         }
+        pause = match retentions.end_all_over().await {
+            Ok(()) => {
+                UNENDED.ends(NAME);
+                LOOK_EVERY
+            }
+            Err(error) => {
+                UNENDED.occurs(NAME, &*error);
+                RETRY_AFTER
+            }
+        };
     }
 }
 
-/// Ends the retention of customers' documents.
-pub(crate) struct Retentions {
-    pub(crate) environment: Environment,
-    pub(crate) database: Database,
-    pub(crate) settings: BillingSettings,
+#[async_trait]
+impl RetainsDocuments for Retentions {
+    async fn retained(&self, customer_id: CustomerId) -> Result<Retained, Problem> {
+        let last_document = retention::last_document(&self.database, customer_id).await?.flatten();
+        let documents_until =
+            last_document.map(|last| retained_until(last, self.settings.retention_years));
+        let stream = StreamName::of(RetentionDecider::CATEGORY, customer_id);
+        let ended = self.environment.store.read_last(&stream).await?;
+        Ok(Retained { documents_until, ended_at: ended.map(|event| event.position) })
+    }
+}
+
+/// The retention of customers' documents. Cheap to clone.
+#[derive(Clone)]
+pub struct Retentions {
+    /// The event store.
+    pub environment: Environment,
+    /// The database with the documents.
+    pub database: Database,
+    /// For how long documents are kept.
+    pub settings: BillingSettings,
 }
 
 impl Retentions {
+    /// Ends every retention that is over today.
+    pub async fn end_all_over(&self) -> Result<(), BoxError> {
+        // After a restore the rows may show erasures that the log does not have.
+        let documents = Identity::of_projection::<InvoiceViews>();
+        match self.database.checkpoint(&documents.name).await? {
+            Some(checkpoint) if checkpoint.is_of(&*self.environment.store).await? => {}
+            _ => return Ok(()),
+        }
+        let last_day = self.last_day_over();
+        let mut after = None;
+        loop {
+            let page = retention::over(&self.database, last_day, after, PAGE).await?;
+            let Some(last) = page.last().copied() else { return Ok(()) };
+            after = Some(last);
+            for customer_id in page {
+                self.end(customer_id, &Cause::request(new_id(), CLOCK)).await?;
+            }
+        }
+    }
+
     /// Whether nothing of a customer needs to be retained today.
     async fn is_over(&self, customer_id: CustomerId) -> Result<bool, database::DatabaseError> {
         let Some(last_document) = retention::last_document(&self.database, customer_id).await?
@@ -115,7 +137,7 @@ impl Retentions {
 
 /// Destroys the key of an erased customer's billing data when nothing has it retained, and cleans
 /// up.
-pub(crate) struct Erasure {
+pub struct Erasure {
     pub(crate) retentions: Retentions,
     pub(crate) views: Progress,
     pub(crate) known_customers: Progress,

@@ -1,11 +1,8 @@
 //! The entrance for imported invoices and credit notes: `billing.SyncInvoice`.
 
-use kernel::sync::{LegacyAggregate, LegacyEntrance, Objection};
+use kernel::sync::{LegacyAggregate, Objection};
 
 use crate::domain::{Command, Event, InvoiceDecider, LegacyInvoice, LegacyReport, Refusal};
-
-/// Records what the legacy system says of its documents.
-pub type SyncInvoice = LegacyEntrance<InvoiceDecider>;
 
 impl LegacyAggregate for InvoiceDecider {
     const COMMAND: &'static str = "billing.SyncInvoice";

@@ -14,6 +14,7 @@ use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 
+use crate::RETAINING;
 use crate::domain::CustomerDecider;
 
 /// The name of the policy.
@@ -25,12 +26,10 @@ kernel::event_set! {
 }
 
 /// Destroys keys and cleans up.
-pub(crate) struct Erasure {
+pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
     pub(crate) directory: Progress,
-    /// Modules that decide for themselves when the keys of their purpose go.
-    pub(crate) retained: &'static [&'static str],
 }
 
 #[async_trait]
@@ -42,7 +41,7 @@ impl Reaction for Erasure {
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(CustomerErased { customer_id, .. }) = event.event;
-        self.environment.codec.destroy_keys(&[customer_id], self.retained).await?;
+        self.environment.codec.destroy_keys(&[customer_id], RETAINING).await?;
         let stream = StreamName::of(CustomerDecider::CATEGORY, customer_id);
         self.environment.forget(&stream).await?;
         http::idempotency::forget(&self.database, &[customer_id]).await?;

@@ -28,28 +28,31 @@ pub mod projections;
 pub mod queries;
 pub mod sync;
 
-use std::sync::Arc;
-
-use ::http::Module;
-use database::read_model::ReadModel;
-use database::{Database, DatabaseError, Migrations};
-use kernel::description::ModuleDescription;
-use kernel::execution::Environment;
-use kernel::projection::{Projection as _, ProjectionRunner};
-use kernel::reaction::ReactionRunner;
+use ::http::Problem;
+use async_trait::async_trait;
+use database::Migrations;
+use event_contract::PublishedEvent;
+use kernel::execution::Cause;
+use module::{ErasesCustomers, Module, NoSettings, OpenError, Opened, Opening, Routes};
+use uuid::Uuid;
 
 pub use crate::http::routes;
-use domain::CustomerDecider;
 use domain::email::EmailDecider;
+use domain::{CustomerDecider, Refusal};
 use erasure::Erasure;
 use handlers::Customers;
 use projections::Directory;
-use sync::SyncCustomer;
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "customers";
 
-const PURPOSE: &str = "Who can order: registered here, or imported from a legacy system.";
+/// The modules that retain what they know of an erased customer for as long as the law says, and
+/// destroy it by themselves. By name: they may run elsewhere.
+pub const RETAINING: &[&str] = &["billing"];
+
+/// The module of customers.
+#[derive(Debug, Clone, Copy)]
+pub struct CustomersModule;
 
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -57,52 +60,48 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/customers"),
 };
 
-/// What the module is, for whoever describes or checks it without opening it.
-pub fn description() -> ModuleDescription {
-    ModuleDescription::new(NAME, PURPOSE)
-        .publishes(customers_contract::CATALOGUE)
-        .decides::<CustomerDecider>()
-        .imports::<CustomerDecider>()
-        .decides::<EmailDecider>()
-        .projects::<Directory>()
-        .reacts::<Erasure>()
-        .keeps(MIGRATIONS.tables())
+impl Module for CustomersModule {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str = "Who can order: registered here, or imported from a legacy system.";
+    const EVENTS: &'static [PublishedEvent] = customers_contract::CATALOGUE;
+    type Settings = NoSettings;
+    type Deciders = (CustomerDecider, EmailDecider);
+    type Imports = (CustomerDecider,);
+    type Projections = (Directory,);
+    type Reactions = (Erasure,);
+    const ROUTES: Option<Routes> = Some(routes);
+
+    fn migrations(&self) -> &'static Migrations {
+        &MIGRATIONS
+    }
+
+    async fn open(&self, on: Opening<'_, Self>) -> Result<Opened<Self>, OpenError> {
+        let directory = on.projection(Directory::new(on.environment.lookup_key.clone()));
+        let Opening { environment, database, .. } = on;
+        let customers = Customers::new(environment.clone());
+        let api = http::Api {
+            environment: environment.clone(),
+            database: database.clone(),
+            customers: customers.clone(),
+            progress: directory.progress(),
+        };
+        let erasure = Erasure { environment, database, directory: directory.progress() };
+        Ok(Opened::new((directory,), (erasure,))
+            .with_data(api)
+            .erasing_by::<Erasure>()
+            .deciding_erasure(customers))
+    }
 }
 
-/// Opens the module's database and puts the module together, ready to run. When a customer is
-/// erased, the keys of its data are destroyed, but those of the modules in `retained`.
-pub async fn open(
-    environment: Environment,
-    database_url: &str,
-    retained: &'static [&'static str],
-) -> Result<Module, DatabaseError> {
-    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
-    let customers = Customers::new(environment.clone());
-    let directory = Directory::new(environment.lookup_key.clone());
-    let read_models =
-        vec![ReadModel::new(directory.clone(), &["customer"], &environment, &database)];
-    let (runner, progress) =
-        ProjectionRunner::new(directory, environment.clone(), database.clone());
-    let api = http::Api {
-        environment: environment.clone(),
-        database: database.clone(),
-        customers: customers.clone(),
-        progress: progress.clone(),
-    };
-    let erasure = Erasure {
-        environment: environment.clone(),
-        database: database.clone(),
-        directory: progress.clone(),
-        retained,
-    };
-    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
-    Ok(Module {
-        name: NAME,
-        configure: http::configure(api),
-        subscriptions: vec![Box::new(runner), Box::new(erasure)],
-        sync_targets: vec![Arc::new(SyncCustomer::new(environment))],
-        projections: vec![(Directory::NAME.to_owned(), progress)],
-        read_models,
-        database,
-    })
+#[async_trait]
+impl ErasesCustomers for Customers {
+    async fn erase(&self, customer_id: Uuid, cause: &Cause) -> Result<(), Problem> {
+        let erased = Customers::erase(self, customer_id, cause).await;
+        erased.map(drop).map_err(|error| {
+            Problem::from_execute(error, |refusal| match refusal {
+                Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
+                refusal => Problem::internal(refusal),
+            })
+        })
+    }
 }

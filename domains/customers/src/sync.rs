@@ -2,13 +2,10 @@
 //!
 //! An imported customer keeps no e-mail address to itself, so no claim goes with the command.
 
-use kernel::sync::{LegacyAggregate, LegacyEntrance, Objection};
+use kernel::sync::{LegacyAggregate, Objection};
 
 use crate::domain::imported::{LegacyCustomer, LegacyReport};
 use crate::domain::{Command, CustomerDecider, Event, Refusal};
-
-/// Takes over what a legacy system says of its customers.
-pub type SyncCustomer = LegacyEntrance<CustomerDecider>;
 
 impl LegacyAggregate for CustomerDecider {
     const COMMAND: &'static str = "customers.SyncCustomer";

@@ -19,7 +19,7 @@ use crate::queries;
 pub const NAME: &str = "orders.erasure";
 
 /// Cleans up.
-pub(crate) struct Erasure {
+pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
     pub(crate) views: Progress,

@@ -25,16 +25,9 @@ pub mod queries;
 pub mod sync;
 pub mod view;
 
-use std::sync::Arc;
-
-use ::http::Module;
-use actix_web::web::Data;
-use database::read_model::ReadModel;
-use database::{Database, DatabaseError, Migrations};
-use kernel::description::ModuleDescription;
-use kernel::execution::Environment;
-use kernel::projection::{Projection as _, ProjectionRunner};
-use kernel::reaction::ReactionRunner;
+use database::Migrations;
+use event_contract::PublishedEvent;
+use module::{FirstSteps, Module, NoSettings, OpenError, Opened, Opening, Routes};
 
 pub use self::http::routes;
 use domain::OrderDecider;
@@ -42,13 +35,13 @@ use erasure::Erasure;
 use handlers::Orders;
 use policies::PaymentOutcome;
 use projections::{KnownCustomers, OrderViews};
-use sync::SyncOrder;
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "orders";
 
-const PURPOSE: &str =
-    "What is bought: placed here by known customers, or imported from a legacy system.";
+/// The module of orders.
+#[derive(Debug, Clone, Copy)]
+pub struct OrdersModule;
 
 /// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -56,63 +49,52 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/orders"),
 };
 
-/// What the module is, for whoever describes or checks it without opening it.
-pub fn description() -> ModuleDescription {
-    ModuleDescription::new(NAME, PURPOSE)
-        .publishes(orders_contract::CATALOGUE)
-        .decides::<OrderDecider>()
-        .imports::<OrderDecider>()
-        .projects::<OrderViews>()
-        .projects::<KnownCustomers>()
-        .reacts::<PaymentOutcome>()
-        .reacts::<Erasure>()
-        .keeps(MIGRATIONS.tables())
+impl Module for OrdersModule {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str =
+        "What is bought: placed here by known customers, or imported from a legacy system.";
+    const EVENTS: &'static [PublishedEvent] = orders_contract::CATALOGUE;
+    type Settings = NoSettings;
+    type Deciders = (OrderDecider,);
+    type Imports = (OrderDecider,);
+    type Projections = (OrderViews, KnownCustomers);
+    type Reactions = (PaymentOutcome, Erasure);
+    const ROUTES: Option<Routes> = Some(routes);
+
+    fn migrations(&self) -> &'static Migrations {
+        &MIGRATIONS
+    }
+
+    async fn open(&self, on: Opening<'_, Self>) -> Result<Opened<Self>, OpenError> {
+        let views = on.projection(OrderViews);
+        let customers = on.projection(KnownCustomers);
+        let Opening { environment, database, .. } = on;
+        let orders = Orders {
+            environment: environment.clone(),
+            database: database.clone(),
+            views: views.progress(),
+            known_customers: customers.progress(),
+        };
+        let erasure = Erasure { environment, database, views: views.progress() };
+        let reactions = (PaymentOutcome(orders.clone()), erasure);
+        Ok(Opened::new((views, customers), reactions)
+            .with_data(orders)
+            .erasing_by::<Erasure>()
+            .with_first_steps(FIRST_STEPS))
+    }
 }
 
-/// Opens the module on its database, making it if need be.
-pub async fn open(environment: Environment, database_url: &str) -> Result<Module, DatabaseError> {
-    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
-    let (views, views_progress) =
-        ProjectionRunner::new(OrderViews, environment.clone(), database.clone());
-    let (customers, customers_progress) =
-        ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
-    let read_models = vec![
-        ReadModel::new(OrderViews, &["order_view", "erased_customer"], &environment, &database),
-        ReadModel::new(KnownCustomers, &["known_customer"], &environment, &database),
-    ];
-    let orders = Orders {
-        environment: environment.clone(),
-        database: database.clone(),
-        views: views_progress.clone(),
-        known_customers: customers_progress.clone(),
-    };
-    let policy = PaymentOutcome(orders.clone());
-    let policy = ReactionRunner::new(policy, environment.clone(), database.clone());
-    let erasure = Erasure {
-        environment: environment.clone(),
-        database: database.clone(),
-        views: views_progress.clone(),
-    };
-    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
-    let data = Data::new(orders);
-    Ok(Module {
-        name: NAME,
-        configure: Arc::new(move |config| {
-            config.app_data(data.clone());
-            routes(config);
-        }),
-        subscriptions: vec![
-            Box::new(views),
-            Box::new(customers),
-            Box::new(policy),
-            Box::new(erasure),
-        ],
-        sync_targets: vec![Arc::new(SyncOrder::new(environment))],
-        projections: vec![
-            (OrderViews::NAME.to_owned(), views_progress),
-            (KnownCustomers::NAME.to_owned(), customers_progress),
-        ],
-        read_models,
-        database,
-    })
-}
+/// Placing an order that is paid.
+const FIRST_STEPS: FirstSteps = FirstSteps {
+    needs: &["customers", "orders", "billing", "payments"],
+    text: |api| {
+        format!(
+            r#"Place an order and watch it being confirmed and paid:
+
+CUSTOMER=$(curl -fsS {api}/api/v1/customers -H 'Content-Type: application/json' -d '{{"kind":"person","name":"Ada Martin","email":"ada-'$RANDOM$RANDOM'@exemple.fr","address":{{"line1":"1 rue de la Paix","postal_code":"75002","city":"Paris","country":"FR"}}}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
+ORDER=$(curl -fsS {api}/api/v1/orders -H 'Content-Type: application/json' -d '{{"customer_id":"'$CUSTOMER'","currency":"EUR","payment_method":"sandbox:ok","lines":[{{"sku":"CH-1","description":"Chaise","quantity":"2","unit_price":"49.90","vat_rate":"20"}}]}}' | sed -E 's/.*"id":"([^"]+)".*/\1/')
+until curl -fsS {api}/api/v1/orders/$ORDER | grep '"status":"confirmed"'; do sleep 0.2; done; curl -fsS "{api}/api/v1/billing/invoices?order_id=$ORDER"
+"#
+        )
+    },
+};

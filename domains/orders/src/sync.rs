@@ -1,11 +1,8 @@
 //! The entrance for imported orders: `orders.SyncOrder`.
 
-use kernel::sync::{LegacyAggregate, LegacyEntrance, Objection};
+use kernel::sync::{LegacyAggregate, Objection};
 
 use crate::domain::{Command, Event, LegacyOrder, LegacyReport, OrderDecider, Refusal};
-
-/// Records what the legacy system says of orders.
-pub type SyncOrder = LegacyEntrance<OrderDecider>;
 
 impl LegacyAggregate for OrderDecider {
     const COMMAND: &'static str = "orders.SyncOrder";

@@ -15,7 +15,7 @@ use crate::queries;
 pub const NAME: &str = "payments.erasure";
 
 /// Cleans up.
-pub(crate) struct Erasure {
+pub struct Erasure {
     pub(crate) database: Database,
     pub(crate) payments: Progress,
 }

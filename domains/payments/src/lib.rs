@@ -42,15 +42,9 @@ mod view;
 
 use std::sync::Arc;
 
-use ::http::Module;
-use actix_web::web::Data;
-use database::read_model::ReadModel;
-use database::{Database, DatabaseError, Migrations};
-use kernel::description::ModuleDescription;
-use kernel::execution::Environment;
-use kernel::projection::{Projection as _, ProjectionRunner};
-use kernel::reaction::ReactionRunner;
-use kernel::subscription::Subscription;
+use database::Migrations;
+use event_contract::PublishedEvent;
+use module::{Module, OpenError, Opened, Opening, Routes};
 
 pub use handlers::{Payments, attempt_of, payment_of};
 pub use http::{PaymentView, routes};
@@ -61,13 +55,38 @@ pub use settings::{BreakerSettings, PaymentsSettings};
 
 use domain::PaymentDecider;
 use erasure::Erasure;
+use policies::Collection;
+use projections::PaymentsProjection;
 use provider::{Calls, PaymentProvider, Sandbox};
+use reactor::ProviderCalls;
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "payments";
 
-const PURPOSE: &str =
-    "A payment for every invoice issued here, collected through a payment provider.";
+/// The module of payments, with the provider that takes the money.
+#[derive(Clone)]
+pub struct PaymentsModule {
+    provider: Provider,
+}
+
+#[derive(Clone)]
+enum Provider {
+    Sandbox,
+    Outside(Arc<dyn PaymentProvider>),
+}
+
+impl PaymentsModule {
+    /// Payments through the built-in sandbox. Its books are in a database of their own: it plays a
+    /// service outside, which remembers what it took whatever becomes of this module's tables.
+    pub const fn on_sandbox() -> Self {
+        Self { provider: Provider::Sandbox }
+    }
+
+    /// Payments through another provider.
+    pub fn through(provider: Arc<dyn PaymentProvider>) -> Self {
+        Self { provider: Provider::Outside(provider) }
+    }
+}
 
 /// The tables of the module's read model.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -75,75 +94,50 @@ pub static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/payments"),
 };
 
-/// What the module is, for whoever describes or checks it without opening it.
-pub fn description() -> ModuleDescription {
-    ModuleDescription::new(NAME, PURPOSE)
-        .publishes(payments_contract::CATALOGUE)
-        .decides::<PaymentDecider>()
-        .imports::<PaymentDecider>()
-        .projects::<projections::PaymentsProjection>()
-        .reacts::<policies::Collection>()
-        .reacts::<reactor::ProviderCalls>()
-        .reacts::<Erasure>()
-        .keeps(MIGRATIONS.tables())
-}
+impl Module for PaymentsModule {
+    const NAME: &'static str = NAME;
+    const ABOUT: &'static str =
+        "A payment for every invoice issued here, collected through a payment provider.";
+    const EVENTS: &'static [PublishedEvent] = payments_contract::CATALOGUE;
+    type Settings = PaymentsSettings;
+    type Deciders = (PaymentDecider,);
+    type Imports = (PaymentDecider,);
+    type Projections = (PaymentsProjection,);
+    type Reactions = (Collection, ProviderCalls, Erasure);
+    const ROUTES: Option<Routes> = Some(routes);
 
-/// Opens the module on the built-in sandbox, whose books are in a database of their own: it plays
-/// a service outside, which remembers what it took whatever becomes of this module's tables.
-pub async fn open(
-    environment: Environment,
-    database_url: &str,
-    ledger_url: &str,
-    settings: PaymentsSettings,
-) -> Result<Module, DatabaseError> {
-    let clock = Arc::clone(&environment.clock);
-    let sandbox = Sandbox::open(ledger_url, clock, settings.sandbox.clone()).await?;
-    open_with(environment, database_url, Arc::new(sandbox), settings).await
-}
+    fn migrations(&self) -> &'static Migrations {
+        &MIGRATIONS
+    }
 
-/// Opens the module on any provider.
-pub async fn open_with(
-    environment: Environment,
-    database_url: &str,
-    provider: Arc<dyn PaymentProvider>,
-    settings: PaymentsSettings,
-) -> Result<Module, DatabaseError> {
-    let database = Database::open(database_url, NAME, &MIGRATIONS).await?;
-    let payments = Payments::new(environment.clone());
-    let projection = projections::PaymentsProjection;
-    let read_models = vec![ReadModel::new(
-        projection,
-        &["payment", "payment_refund", "erased_customer"],
-        &environment,
-        &database,
-    )];
-    let (projection, progress) =
-        ProjectionRunner::new(projection, environment.clone(), database.clone());
-    let collection =
-        policies::Collection { payments: payments.clone(), patience: settings.deadline() };
-    let collection = ReactionRunner::new(collection, environment.clone(), database.clone());
-    let calls = Calls::new(provider, &settings, Arc::clone(&environment.clock));
-    let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
-    let reactor = ReactionRunner::new(reactor, environment.clone(), database.clone());
-    let erasure = Erasure { database: database.clone(), payments: progress.clone() };
-    let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
-    let api = Data::new(http::Api {
-        payments: payments.clone(),
-        database: database.clone(),
-        progress: progress.clone(),
-    });
-    let subscriptions: Vec<Box<dyn Subscription>> =
-        vec![Box::new(projection), Box::new(collection), Box::new(reactor), Box::new(erasure)];
-    Ok(Module {
-        name: NAME,
-        configure: Arc::new(move |config| {
-            config.app_data(api.clone());
-            routes(config);
-        }),
-        subscriptions,
-        sync_targets: vec![Arc::new(sync::SyncPayment::new(environment))],
-        projections: vec![(projections::PaymentsProjection::NAME.to_owned(), progress)],
-        read_models,
-        database,
-    })
+    async fn open(&self, on: Opening<'_, Self>) -> Result<Opened<Self>, OpenError> {
+        let views = on.projection(PaymentsProjection);
+        let Opening { environment, database, settings, surroundings, .. } = on;
+        let clock = Arc::clone(&environment.clock);
+        let provider = match &self.provider {
+            Provider::Outside(provider) => Arc::clone(provider),
+            Provider::Sandbox => {
+                let ledger = match &settings.sandbox.ledger {
+                    Some(url) => url.reveal().to_owned(),
+                    None => surroundings.beside_the_store("sandbox")?.ok_or_else(|| {
+                        OpenError::unusable(
+                            "the tables of sandbox cannot be beside a store that is reached over the \
+                             network: say where they are, with [payments.sandbox] ledger",
+                        )
+                    })?,
+                };
+                let sandbox = settings.sandbox.clone();
+                Arc::new(Sandbox::open(&ledger, Arc::clone(&clock), sandbox).await?)
+            }
+        };
+        let payments = Payments::new(environment);
+        let collection = Collection { payments: payments.clone(), patience: settings.deadline() };
+        let calls = Calls::new(provider, &settings, clock);
+        let reactor = ProviderCalls::new(payments.clone(), calls, &settings);
+        let erasure = Erasure { database: database.clone(), payments: views.progress() };
+        let api = http::Api { payments, database, progress: views.progress() };
+        Ok(Opened::new((views,), (collection, reactor, erasure))
+            .with_data(api)
+            .erasing_by::<Erasure>())
+    }
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 kernel::event_set! {
     /// What the collection of payments follows from.
-    pub(crate) enum Trigger {
+    pub enum Trigger {
         Issued(InvoiceIssued),
         CollectionRequested(CollectionRequested),
         Credited(InvoiceCredited),
@@ -28,7 +28,7 @@ kernel::event_set! {
 }
 
 /// Collects what is invoiced, gives back what is credited, and gives up or gives back what is voided.
-pub(crate) struct Collection {
+pub struct Collection {
     pub(crate) payments: Payments,
     /// How long after its invoice a payment is given up.
     pub(crate) patience: Duration,

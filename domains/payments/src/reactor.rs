@@ -36,7 +36,7 @@ const NAME: &str = "payments.provider-calls";
 
 kernel::event_set! {
     /// What the provider is called for.
-    pub(crate) enum Trigger {
+    pub enum Trigger {
         Requested(PaymentRequested),
         Cancelled(PaymentCancelled),
         RefundRequested(RefundRequested),
@@ -45,7 +45,7 @@ kernel::event_set! {
 }
 
 /// Calls the provider for what happens to payments.
-pub(crate) struct ProviderCalls {
+pub struct ProviderCalls {
     payments: Payments,
     calls: Calls,
     first_pause: Duration,

@@ -1,11 +1,8 @@
 //! The entrance for payments of a legacy system: `payments.SyncPayment`.
 
-use kernel::sync::{LegacyAggregate, LegacyEntrance, Objection};
+use kernel::sync::{LegacyAggregate, Objection};
 
 use crate::domain::{Command, Event, LegacyPatch, LegacyReport, PaymentDecider, Refusal};
-
-/// Records what the legacy system says of payments.
-pub(crate) type SyncPayment = LegacyEntrance<PaymentDecider>;
 
 impl LegacyAggregate for PaymentDecider {
     const COMMAND: &'static str = "payments.SyncPayment";

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use billing::BillingSettings;
+use billing::{BillingModule, BillingSettings};
 use chrono::{DateTime, TimeDelta, Utc};
+use customers::CustomersModule;
 use database::{Database, Engine};
-use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Codec;
 use kernel::event::{EventFilter, Position, RecordedEvent};
@@ -15,11 +15,14 @@ use kernel::keys::SecretKey;
 use kernel::lease::RuntimeOptions;
 use kernel::seams::Clock;
 use kernel::subscription::Identity;
+use module::{NoSettings, OpenModule};
+use orders::OrdersModule;
 use payments::provider::{Sandbox, SandboxSettings};
-use payments::{BreakerSettings, PaymentsSettings};
+use payments::{BreakerSettings, PaymentsModule, PaymentsSettings};
 use store_sqlx::StoreOptions;
 use testkit::Mounted;
 use testkit::engines::TestPlace;
+use testkit::modules::open;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -72,7 +75,7 @@ pub(super) struct System {
     clock: Arc<ManualClock>,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
-    modules: Vec<Module>,
+    modules: Vec<OpenModule>,
     opened: store_sqlx::Opened,
     _place: TestPlace,
 }
@@ -173,16 +176,14 @@ async fn open_modules(
     environment: &Environment,
     url: &impl Fn(&'static str) -> String,
     provider: &Sandbox,
-) -> Vec<Module> {
+) -> Vec<OpenModule> {
     let with = || environment.clone();
-    let provider = Arc::new(provider.clone());
+    let payments = PaymentsModule::through(Arc::new(provider.clone()));
     vec![
-        customers::open(with(), &url(customers::NAME), &[billing::NAME]).await.unwrap(),
-        orders::open(with(), &url(orders::NAME)).await.unwrap(),
-        billing::open(with(), &url(billing::NAME), BillingSettings::default()).await.unwrap(),
-        payments::open_with(with(), &url(payments::NAME), provider, payments_settings())
-            .await
-            .unwrap(),
+        open(&CustomersModule, with(), &url(customers::NAME), NoSettings {}).await,
+        open(&OrdersModule, with(), &url(orders::NAME), NoSettings {}).await,
+        open(&BillingModule, with(), &url(billing::NAME), BillingSettings::default()).await,
+        open(&payments, with(), &url(payments::NAME), payments_settings()).await,
     ]
 }
 

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::files::ReadError;
 use crate::jq::{Limits, Runner};
 use crate::mapping::Mapping;
+use crate::module::NAME;
 use deliver::Targets;
 pub use quarantine::{Held, QuarantineId, Quarantined};
 use session::Session;
@@ -35,13 +36,18 @@ pub(crate) use session::state_of;
 pub use summary::{CommandCounts, Ignored, NoProgress, Progress, Snapshot, Summary};
 
 /// The tables of mirror, outbox and quarantine.
-static MIGRATIONS: Migrations = Migrations {
+pub(crate) static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/capture"),
     postgres: sqlx::migrate!("../../migrations/postgres/capture"),
 };
 
 /// How long a statement may run on PostgreSQL: a new mapping marks all rows of a mirror with one.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How the mirror's database is used.
+pub(crate) fn database_options() -> DatabaseOptions {
+    DatabaseOptions { statement_timeout: STATEMENT_TIMEOUT, ..DatabaseOptions::default() }
+}
 
 /// How much is done at once.
 #[derive(Debug, Clone, Copy)]
@@ -192,14 +198,7 @@ pub struct Import {
 impl Import {
     /// Opens the mirror's database, making it if need be.
     pub async fn open_database(url: &str) -> Result<Database, DatabaseError> {
-        let options =
-            DatabaseOptions { statement_timeout: STATEMENT_TIMEOUT, ..DatabaseOptions::default() };
-        Database::open_with(url, "capture", &MIGRATIONS, options).await
-    }
-
-    /// The names of the tables in that database.
-    pub fn tables() -> Vec<String> {
-        MIGRATIONS.tables()
+        Database::open_with(url, NAME, &MIGRATIONS, database_options()).await
     }
 
     /// Whether files can be read: to be asked before anything is made.

@@ -48,6 +48,7 @@ impl Projection for Things {
 
     const NAME: &'static str = "testing.things";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["thing"];
 
     async fn project(
         &self,
@@ -79,7 +80,7 @@ impl World {
     async fn on(engine: Engine) -> Self {
         let (place, database) = things(engine).await;
         let (environment, things) = (new_environment(), Things::new());
-        let read_model = ReadModel::new(things.clone(), &["thing"], &environment, &database);
+        let read_model = ReadModel::new(things.clone(), &environment, &database);
         let mut world =
             Self { things, read_model, database, environment, replica: None, _place: place };
         world.start().await;

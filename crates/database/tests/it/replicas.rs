@@ -55,6 +55,7 @@ impl Projection for Things {
 
     const NAME: &'static str = "testing.things";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["thing"];
 
     async fn project(
         &self,

@@ -119,6 +119,7 @@ impl Projection for StillLamps {
     type Event = LampEvent;
     const NAME: &'static str = "house.lamps";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &[];
     async fn project(&self, _: &mut Transaction, _: &Envelope<LampEvent>) -> Result<(), BoxError> {
         Ok(())
     }

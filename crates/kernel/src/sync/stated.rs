@@ -8,6 +8,7 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use super::fields::{self, StatedField};
 use super::{LegacyAggregate, LegacyEntrance, SyncTarget};
 use crate::execution::Environment;
 
@@ -50,6 +51,16 @@ impl StatedCommand {
             schema.insert("required".to_owned(), required.into());
         }
         schema
+    }
+
+    /// Returns the fields of a state: required ones first, what a field is made of below it.
+    pub fn fields(&self) -> Vec<StatedField> {
+        fields::of(&self.schema())
+    }
+
+    /// Returns a complete state, made of the examples of its fields.
+    pub fn example(&self) -> Value {
+        fields::example(&self.schema())
     }
 
     /// The module's entrance for it, in an environment.

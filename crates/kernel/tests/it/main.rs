@@ -3,12 +3,12 @@
 
 mod backlog;
 mod codec;
-mod description;
 mod door;
 mod equivalence;
 mod execution;
 mod failovers;
 mod hot;
+mod identity;
 mod lamp;
 mod leases;
 mod names;

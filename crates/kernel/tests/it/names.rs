@@ -40,6 +40,7 @@ impl<const V: u32> Projection for Names<V> {
 
     const NAME: &'static str = "house.names";
     const VERSION: u32 = V;
+    const TABLES: &'static [&'static str] = &[];
 
     async fn project(
         &self,
@@ -102,6 +103,7 @@ impl Projection for NamesOfNextRelease {
 
     const NAME: &'static str = "house.names";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &[];
 
     async fn project(
         &self,

@@ -75,6 +75,7 @@ impl Projection for WithoutCandles {
 
     const NAME: &'static str = "house.names";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &[];
 
     const RETIRED_FAMILIES: &'static [&'static str] = &["house.CandleLit"];
 

@@ -31,6 +31,7 @@ impl Projection for InvoiceViews {
 
     const NAME: &'static str = "billing.invoices";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["invoice_view", "invoice_order", "erased_customer"];
 
     async fn project(
         &self,

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use billing::BillingModule;
 use billing::BillingSettings;
 use database::{Database, Engine, Statement};
-use http::Module;
 use kernel::execution::Environment;
 use kernel::seams::{SystemClock, new_id};
+use module::OpenModule;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
 use testkit::engines::TestPlace;
 use testkit::lists::{DatedList, before, import};
-use testkit::modules::environment;
+use testkit::modules::{environment, open};
 use tokio_util::sync::CancellationToken;
 
 use crate::imports::state;
@@ -24,10 +25,10 @@ const INSERT: Statement = Statement::Same(
      VALUES ($1, $2, 0, 'invoice', 'issued', '2026-000001', $3, 'bascule', 'under_way', $4)",
 );
 
-async fn module(place: &TestPlace) -> (Environment, Module) {
+async fn module(place: &TestPlace) -> (Environment, OpenModule) {
     let environment = environment(Arc::new(SystemClock), Arc::default());
     let settings = BillingSettings::default();
-    (environment.clone(), billing::open(environment, place.url(), settings).await.unwrap())
+    (environment.clone(), open(&BillingModule, environment, place.url(), settings).await)
 }
 
 fn list<'a>(client: &'a Client, environment: &'a Environment) -> DatedList<'a> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use billing::domain::Event;
 use billing::handlers::invoice_of;
-use billing::retention::{ERASURE, end_all_over, retained};
+use billing::retention::{ERASURE, Retentions};
 use billing::{BillingSettings, NAME};
 use customers_contract::CustomerErased;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::keys::KeyHolder;
+use module::RetainsDocuments as _;
 use uuid::Uuid;
 
 use crate::world::{PATIENCE, SetClock, World};
@@ -45,10 +46,14 @@ async fn settled(world: &World) {
     tokio::time::timeout(PATIENCE, search).await.expect("the policy stands still");
 }
 
-/// What the composition root does now and then.
-async fn look_at_the_clock(world: &World) {
+fn retentions(world: &World) -> Retentions {
     let (environment, database) = (world.environment.clone(), world.module.database.clone());
-    end_all_over(environment, database, BillingSettings::default()).await.unwrap();
+    Retentions { environment, database, settings: BillingSettings::default() }
+}
+
+/// What the module's upkeep does now and then.
+async fn look_at_the_clock(world: &World) {
+    retentions(world).end_all_over().await.unwrap();
     settled(world).await;
 }
 
@@ -58,9 +63,8 @@ async fn is_key_destroyed(world: &World, customer: Uuid) -> bool {
 }
 
 async fn retained_until(world: &World, customer: Uuid) -> Option<String> {
-    let settings = BillingSettings::default();
-    let until = retained(&world.module.database, &settings, customer).await.unwrap();
-    until.map(|day| day.to_string())
+    let retained = retentions(world).retained(customer).await.unwrap();
+    retained.documents_until.map(|day| day.to_string())
 }
 
 #[tokio::test]

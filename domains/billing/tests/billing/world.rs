@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use billing::BillingModule;
 use billing::BillingSettings;
 use billing::domain::Event;
 use billing::handlers::invoice_of;
@@ -11,7 +12,7 @@ use billing::view::InvoiceView;
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerRegistered};
 use database::Statement;
-use http::{List, Module, Paging};
+use http::{List, Paging};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::{Codec, EventSet};
 use kernel::event::{EventFilter, RecordedEvent};
@@ -22,6 +23,7 @@ use kernel::seams::{Clock, SharedClock, SystemClock, new_id};
 use kernel::store::EventStore;
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
+use module::OpenModule;
 use orders_contract::{
     CancellationReason, LineQuantity, OrderCancelled, OrderLine, OrderPlaced, OrderReturned,
     PaymentDeferred,
@@ -30,7 +32,7 @@ use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
     RefundProposed, RefundScope,
 };
-use testkit::modules::{environment, record};
+use testkit::modules::{environment, open, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -85,7 +87,7 @@ pub fn environment_on(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Envi
 
 pub struct World {
     pub environment: Environment,
-    pub module: Module,
+    pub module: OpenModule,
     held: Vec<Box<dyn Subscription>>,
     shutdown: CancellationToken,
     folder: tempfile::TempDir,
@@ -114,7 +116,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("billing.db").display());
         let settings = BillingSettings::default();
-        let mut module = billing::open(environment.clone(), &url, settings).await.unwrap();
+        let mut module = open(&BillingModule, environment.clone(), &url, settings).await;
         let shutdown = CancellationToken::new();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()

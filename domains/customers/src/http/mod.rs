@@ -5,7 +5,6 @@ mod input;
 mod read;
 mod register;
 
-use actix_web::web::Data;
 use database::Database;
 use http::Problem;
 use kernel::decider::Decider;
@@ -39,15 +38,6 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
             .service(change::close)
             .service(read::get_one),
     );
-}
-
-/// The routes with what they work with.
-pub(crate) fn configure(api: Api) -> http::Configure {
-    let api = Data::new(api);
-    std::sync::Arc::new(move |config| {
-        config.app_data(api.clone());
-        routes(config);
-    })
 }
 
 /// Says in HTTP why a command was not carried out.

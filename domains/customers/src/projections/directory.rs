@@ -73,6 +73,7 @@ impl Projection for Directory {
 
     const NAME: &'static str = "customers.directory";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["customer"];
 
     async fn project(
         &self,

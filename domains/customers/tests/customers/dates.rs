@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use customers::CustomersModule;
 use customers::handlers::Customers;
 use database::{Database, Engine, Statement};
 use kernel::seams::{SystemClock, new_id};
+use module::NoSettings;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
 use testkit::engines::TestPlace;
 use testkit::lists::{DatedList, before, import};
-use testkit::modules::environment;
+use testkit::modules::{environment, open};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{registration, request};
@@ -33,8 +35,7 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
 ) {
     let place = TestPlace::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let opened = customers::open(environment.clone(), place.url(), &["billing"]).await;
-    let mut module = opened.unwrap();
+    let mut module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
     for subscription in module.subscriptions.drain(..) {
@@ -98,7 +99,7 @@ async fn rows_from_before_the_migration_have_their_place(
     database.close().await;
 
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = customers::open(environment.clone(), place.url(), &["billing"]).await.unwrap();
+    let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     let client = Client::of(&module);
     list(&client, &environment).is_sorted(&["&kind=company"]).await;
 }

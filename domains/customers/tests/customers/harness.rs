@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use customers::CustomersModule;
 use customers::domain::Registration;
 use customers::handlers::Customers;
 use customers::queries::{self, CustomerView};
 use customers_contract::{Address, CustomerKind};
-use http::Module;
 use kernel::event::{EventFilter, Position};
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::seams::{SystemClock, new_id};
-use testkit::modules::environment;
+use module::NoSettings;
+use module::OpenModule;
+use testkit::modules::{environment, open};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ pub const LONG: Duration = Duration::from_secs(10);
 
 pub struct Running {
     pub environment: Environment,
-    pub module: Module,
+    pub module: OpenModule,
     pub customers: Customers,
     pub progress: Progress,
     stop: CancellationToken,
@@ -47,7 +49,7 @@ impl Running {
         let environment = environment(Arc::new(SystemClock), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("customers.db").display());
-        let module = customers::open(environment.clone(), &url, &["billing"]).await.unwrap();
+        let module = open(&CustomersModule, environment.clone(), &url, NoSettings {}).await;
         let stop = CancellationToken::new();
         Self {
             customers: Customers::new(environment.clone()),

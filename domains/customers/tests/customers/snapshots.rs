@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use customers::domain::{Customer, CustomerDecider};
-use customers::sync::SyncCustomer;
 use kernel::cache::CacheOptions;
 use kernel::codec::Codec;
 use kernel::event::StreamName;
@@ -12,7 +11,9 @@ use kernel::keys::{MemoryKeyVault, SecretKey};
 use kernel::memory::{MemoryStore, StreamReads};
 use kernel::seams::{SystemClock, new_id};
 use kernel::snapshot::{MemorySnapshots, SnapshotStore as _};
-use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest, SyncTarget as _};
+use kernel::sync::{
+    LegacyEntrance, LegacyReference, LegacyState, SyncOutcome, SyncRequest, SyncTarget as _,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::harness::request;
 async fn sync(environment: &Environment, id: Uuid, name: &str) -> SyncOutcome {
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "17".to_owned() };
     let state = LegacyState::Present(json!({ "name": name }));
-    let entrance = SyncCustomer::new(environment.clone());
+    let entrance = LegacyEntrance::<CustomerDecider>::new(environment.clone());
     entrance.sync(SyncRequest { id, legacy, state, cause: request() }).await.unwrap()
 }
 

@@ -34,6 +34,7 @@ impl Projection for KnownCustomers {
 
     const NAME: &'static str = "orders.known-customers";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["known_customer"];
 
     async fn project(
         &self,

@@ -32,6 +32,7 @@ impl Projection for OrderViews {
 
     const NAME: &'static str = "orders.orders";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["order_view", "erased_customer"];
 
     async fn project(
         &self,

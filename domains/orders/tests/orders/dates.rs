@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use database::{Database, Engine, Statement};
 use kernel::seams::{SystemClock, new_id};
+use module::NoSettings;
+use orders::OrdersModule;
 use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::Client;
 use testkit::engines::TestPlace;
 use testkit::lists::{DatedList, before, import};
-use testkit::modules::environment;
+use testkit::modules::{environment, open};
 use uuid::Uuid;
 
 use crate::client::{Orders, customer};
@@ -108,7 +110,7 @@ async fn rows_from_before_the_migration_have_their_place(
     database.close().await;
 
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = orders::open(environment.clone(), place.url()).await.unwrap();
+    let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
     // A replica of the release before still writes for a while.
     write(&module.database, 7, "2012-01-01T00:00:00Z").await;
     let client = Client::of(&module);

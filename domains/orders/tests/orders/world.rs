@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use database::{Engine, Statement};
-use http::Module;
 use kernel::admission::Admission;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
@@ -14,11 +13,14 @@ use kernel::projection::Progress;
 use kernel::seams::{SystemClock, new_id};
 use kernel::subscription::{Delivery, LogReader, Subscription};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
+use module::NoSettings;
+use module::OpenModule;
+use orders::OrdersModule;
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
 use testkit::engines::TestPlace;
-use testkit::modules::{environment, record};
+use testkit::modules::{environment, open, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,7 +29,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub environment: Environment,
-    pub module: Module,
+    pub module: OpenModule,
     held: Vec<Box<dyn Subscription>>,
     shutdown: CancellationToken,
     _place: TestPlace,
@@ -59,7 +61,7 @@ impl World {
 
     async fn on(engine: Engine, environment: Environment, runs: impl Fn(&str) -> bool) -> Self {
         let place = TestPlace::on(engine).await;
-        let mut module = orders::open(environment.clone(), place.url()).await.unwrap();
+        let mut module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
         let shutdown = CancellationToken::new();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()

@@ -139,12 +139,12 @@ impl RefundDetails {
 
 kernel::event_set! {
     /// Whose payments no longer show what was said of them.
-    pub(crate) enum ErasureEvent { Erased(CustomerErased) }
+    pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
 /// `payments.payments`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct PaymentsProjection;
+pub struct PaymentsProjection;
 
 #[async_trait]
 impl Projection for PaymentsProjection {
@@ -153,6 +153,7 @@ impl Projection for PaymentsProjection {
 
     const NAME: &'static str = "payments.payments";
     const VERSION: u32 = 1;
+    const TABLES: &'static [&'static str] = &["payment", "payment_refund", "erased_customer"];
 
     async fn project(
         &self,

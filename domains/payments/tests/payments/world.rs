@@ -11,18 +11,20 @@ use billing_contract::{
 use chrono::{DateTime, Utc};
 use database::Engine;
 use event_contract::Published;
-use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
+use kernel::credentials::ConnectionUrl;
 use kernel::event::{RecordedEvent, StreamName};
 use kernel::execution::Environment;
 use kernel::seams::{Clock, SystemClock, new_id};
 use kernel::sync::SyncTarget;
+use module::OpenModule;
+use payments::PaymentsModule;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
 use payments_contract::RefundProposed;
 use serde_json::Value;
 use testkit::engines::TestPlace;
-use testkit::modules::{environment, record};
+use testkit::modules::{environment, open, record};
 use testkit::{Answer, Client};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -98,8 +100,10 @@ impl World {
     /// Starts the module on the sandbox.
     pub(crate) async fn start(&self, settings: PaymentsSettings) -> Running {
         let (database, ledger) = (self.url(payments::NAME), self.url("sandbox"));
-        let environment = self.environment.clone();
-        Running::new(payments::open(environment, &database, &ledger, settings).await.unwrap())
+        let mut settings = settings;
+        settings.sandbox.ledger = Some(ConnectionUrl::new(ledger));
+        let module = PaymentsModule::on_sandbox();
+        Running::new(open(&module, self.environment.clone(), &database, settings).await)
     }
 
     /// Starts the module on a provider of the test.
@@ -114,8 +118,8 @@ impl World {
         settings: PaymentsSettings,
     ) -> Running {
         let (environment, database) = (self.environment.clone(), self.url(payments::NAME));
-        let module = payments::open_with(environment, &database, provider, settings).await;
-        Running::new(module.unwrap())
+        let module = PaymentsModule::through(provider);
+        Running::new(open(&module, environment, &database, settings).await)
     }
 
     /// Forgets the module's own database, checkpoints included.
@@ -258,9 +262,8 @@ impl World {
     /// The keys of every subscription that have parked events.
     pub(crate) async fn parked(&self) -> Vec<String> {
         let (environment, url) = (self.environment.clone(), self.url(payments::NAME));
-        let provider = Scripted::new([]);
-        let module = payments::open_with(environment, &url, provider, settings()).await;
-        let database = module.unwrap().database;
+        let module = PaymentsModule::through(Scripted::new([]));
+        let database = open(&module, environment, &url, settings()).await.database;
         let mut keys = Vec::new();
         for name in ["payments.collection", "payments.provider-calls", "payments.payments.v1"] {
             keys.extend(database.parked_keys(name).await.unwrap());
@@ -296,13 +299,13 @@ impl World {
 
 /// The module at work.
 pub(crate) struct Running {
-    pub(crate) module: Module,
+    pub(crate) module: OpenModule,
     shutdown: CancellationToken,
     tasks: JoinSet<()>,
 }
 
 impl Running {
-    fn new(mut module: Module) -> Self {
+    fn new(mut module: OpenModule) -> Self {
         let shutdown = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for subscription in module.subscriptions.drain(..) {

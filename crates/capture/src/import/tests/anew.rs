@@ -46,7 +46,7 @@ async fn everything_is_forgotten_but_who_was_erased(
     let ada = LegacyReference { source: "shop".to_owned(), id: "1".to_owned() };
     erase(&database, &world.key, "customers.SyncCustomer", &ada).await.unwrap();
     world.import().await.start_anew().await.unwrap();
-    for table in Import::tables() {
+    for table in crate::module::TABLES {
         let count =
             Statement::Same(Box::leak(format!("SELECT count(*) FROM {table}").into_boxed_str()));
         let mut reading = database.snapshot().await.unwrap();

@@ -1,0 +1,205 @@
+//! Modules without their types, as the program that runs them sees them.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use database::Database;
+use database::read_model::ReadModel;
+use kernel::execution::Environment;
+use kernel::projection::Progress;
+use kernel::subscription::Subscription;
+use kernel::sync::SyncTarget;
+use serde_json::Value;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::capabilities::{ErasesCustomers, FirstSteps, RetainsDocuments, Upkeep};
+use crate::lists::{AnyProjecting, ImportList as _, ProjectionList as _, ReactionList as _};
+use crate::opening::{More, OpenError, Opened, Opening, Surroundings};
+use crate::{Module, ModuleDescription};
+
+/// Adds a module's routes, and what their handlers need, to the application.
+pub type Configure = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
+
+/// A module, whichever it is.
+#[async_trait]
+pub trait AnyModule: Send + Sync {
+    /// Returns the module's name.
+    fn name(&self) -> &'static str;
+
+    /// Returns what the module publishes, keeps, listens to and serves.
+    fn description(&self) -> ModuleDescription;
+
+    /// Reads the module's section of the configuration. Returns it with every default filled in, without
+    /// what is secret.
+    fn shown_settings(&self, section: Value) -> Result<Value, SettingsError>;
+
+    /// Opens the module on its database, making that if need be.
+    async fn open(
+        &self,
+        environment: Environment,
+        database_url: &str,
+        section: Value,
+        sync_targets: &[Arc<dyn SyncTarget>],
+        surroundings: &dyn Surroundings,
+    ) -> Result<OpenModule, OpenError>;
+}
+
+/// A section of the configuration that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("[{section}] {path}: {reason}")]
+pub struct SettingsError {
+    /// The section: the module's name.
+    pub section: &'static str,
+    /// The path of the setting within the section, its parts joined by dots.
+    pub path: String,
+    /// What is wrong, without the setting's path.
+    pub reason: String,
+}
+
+/// An open module, ready to run.
+pub struct OpenModule {
+    /// The module's name.
+    pub name: &'static str,
+    /// Adds its routes and their data.
+    pub configure: Configure,
+    /// Its projections, policies, reactors and upkeep.
+    pub subscriptions: Vec<Box<dyn Subscription>>,
+    /// Its entrances for imported aggregates.
+    pub sync_targets: Vec<Arc<dyn SyncTarget>>,
+    /// How far each of its projections is, by name.
+    pub projections: Vec<(String, Progress)>,
+    /// Its read models, for those who operate them.
+    pub read_models: Vec<ReadModel>,
+    /// Its database.
+    pub database: Database,
+    /// The subscription that does what the erasure of a customer asks of the module.
+    pub erasure: Option<&'static str>,
+    /// Decides that customers are erased, in the one module that does.
+    pub erases: Option<Arc<dyn ErasesCustomers>>,
+    /// Tells what is kept of erased customers.
+    pub retains: Option<Arc<dyn RetainsDocuments>>,
+    /// Work beside the subscriptions.
+    pub upkeep: Vec<Upkeep>,
+    /// What people may try first.
+    pub first_steps: Option<FirstSteps>,
+    offered: Vec<Arc<dyn Any + Send + Sync>>,
+}
+
+impl OpenModule {
+    /// Returns the value of a type that the module offers.
+    pub fn offered<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.offered.iter().find_map(|offered| Arc::clone(offered).downcast().ok())
+    }
+}
+
+#[async_trait]
+impl<M: Module> AnyModule for M {
+    fn name(&self) -> &'static str {
+        M::NAME
+    }
+
+    fn description(&self) -> ModuleDescription {
+        ModuleDescription::of::<M>()
+    }
+
+    fn shown_settings(&self, section: Value) -> Result<Value, SettingsError> {
+        let settings = read_settings::<M>(section)?;
+        serde_json::to_value(&settings).map_err(|error| SettingsError {
+            section: M::NAME,
+            path: String::new(),
+            reason: error.to_string(),
+        })
+    }
+
+    async fn open(
+        &self,
+        environment: Environment,
+        database_url: &str,
+        section: Value,
+        sync_targets: &[Arc<dyn SyncTarget>],
+        surroundings: &dyn Surroundings,
+    ) -> Result<OpenModule, OpenError> {
+        let settings = read_settings::<M>(section)?;
+        open_with(self, environment, database_url, settings, sync_targets, surroundings).await
+    }
+}
+
+/// Opens a module alone, as its tests do.
+pub async fn open<M: Module>(
+    module: &M,
+    environment: Environment,
+    database_url: &str,
+    settings: M::Settings,
+    surroundings: &dyn Surroundings,
+) -> Result<OpenModule, OpenError> {
+    open_with(module, environment, database_url, settings, &[], surroundings).await
+}
+
+async fn open_with<M: Module>(
+    module: &M,
+    environment: Environment,
+    database_url: &str,
+    settings: M::Settings,
+    sync_targets: &[Arc<dyn SyncTarget>],
+    surroundings: &dyn Surroundings,
+) -> Result<OpenModule, OpenError> {
+    let options = module.database_options();
+    let database = Database::open_with(database_url, M::NAME, module.migrations(), options).await?;
+    let opening = Opening {
+        environment: environment.clone(),
+        database: database.clone(),
+        settings,
+        sync_targets,
+        surroundings,
+    };
+    let Opened { projections, reactions, more } = Module::open(module, opening).await?;
+    let mut subscriptions = Vec::new();
+    let (mut progress, mut read_models) = (Vec::new(), Vec::new());
+    for one in M::Projections::erased(projections) {
+        let AnyProjecting { name, runner, progress: of_one, read_model } = one;
+        subscriptions.push(runner);
+        progress.push((name.to_owned(), of_one));
+        read_models.push(read_model);
+    }
+    subscriptions.extend(reactions.runners(&environment, &database));
+    let entrances = M::Imports::commands().into_iter();
+    let More { data, erasure, erases, retains, upkeep, first_steps, offered } = more;
+    Ok(OpenModule {
+        name: M::NAME,
+        configure: Arc::new(move |config| {
+            for add in &data {
+                add(config);
+            }
+            if let Some(routes) = M::ROUTES {
+                routes(config);
+            }
+        }),
+        subscriptions,
+        sync_targets: entrances.map(|command| command.entrance(environment.clone())).collect(),
+        projections: progress,
+        read_models,
+        database,
+        erasure,
+        erases,
+        retains,
+        upkeep,
+        first_steps,
+        offered,
+    })
+}
+
+/// Reads a section; what it leaves out has its default.
+fn read_settings<M: Module>(section: Value) -> Result<M::Settings, SettingsError> {
+    if section.is_null() {
+        return Ok(M::Settings::default());
+    }
+    serde_path_to_error::deserialize(section).map_err(|error| SettingsError {
+        section: M::NAME,
+        path: match error.path().to_string() {
+            path if path == "." => String::new(),
+            path => path,
+        },
+        reason: error.into_inner().to_string(),
+    })
+}

@@ -1,0 +1,162 @@
+//! The checkout of the system that a service is made from: its crates, and what belongs to whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use cargo_metadata::{MetadataCommand, Package};
+use toml_edit::DocumentMut;
+
+use crate::values::failure::Misused;
+
+/// What comes after a module's name in that of the crate with its events.
+const CONTRACT: &str = "-contract";
+/// The crate that the root package of the system hands its modules to.
+pub const PROGRAM: &str = "program";
+
+/// The cargo of whoever runs the command.
+pub fn cargo() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// A checkout of the system, looked at for one module.
+pub struct Checkout {
+    /// Its folder.
+    pub root: PathBuf,
+    /// The module.
+    pub module: String,
+    /// The release that it is made from.
+    pub version: String,
+    crates: BTreeMap<String, Crate>,
+    modules: BTreeSet<String>,
+}
+
+/// A crate of the workspace beside the root package.
+#[derive(Clone)]
+pub struct Crate {
+    /// Its package's name.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its folder, from the workspace's on.
+    pub path: String,
+    /// Its manifest.
+    pub manifest: PathBuf,
+    /// What it depends on within the workspace, in tests too; without what is optional.
+    dependencies: BTreeSet<String>,
+}
+
+impl Checkout {
+    /// Looks at the workspace that a folder is in, the current one unless named.
+    pub fn find(folder: Option<&Path>, module: &str) -> anyhow::Result<Self> {
+        let folder = folder.unwrap_or(Path::new("."));
+        let shown = folder.display();
+        let stand = "stand in a checkout of the system, or name one with --source";
+        ensure!(folder.is_dir(), Misused(format!("there is no folder {shown}: {stand}")));
+        let metadata =
+            MetadataCommand::new().cargo_path(cargo()).current_dir(folder).no_deps().exec();
+        let metadata = metadata.map_err(|error| match error {
+            cargo_metadata::Error::CargoMetadata { stderr } => {
+                let why = stderr.trim().trim_start_matches("error: ");
+                Misused(format!(
+                    "{shown} is in no Cargo workspace that can be read ({why}): {stand}"
+                ))
+                .into()
+            }
+            error => anyhow::Error::new(error).context("cargo cannot be asked about the checkout"),
+        })?;
+        let uses_program =
+            |root: &&Package| root.dependencies.iter().any(|one| one.name == PROGRAM);
+        let root = metadata.root_package().filter(uses_program);
+        let root = root.with_context(|| {
+            let found = &metadata.workspace_root;
+            Misused(format!("the workspace {found} is not the system's: {stand}"))
+        })?;
+        let packages: Vec<&Package> = metadata.workspace_packages();
+        let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+        let is_module = |name: &&&str| names.contains(format!("{name}{CONTRACT}").as_str());
+        let modules: BTreeSet<String> =
+            names.iter().filter(is_module).map(|name| (*name).to_owned()).collect();
+        if !modules.contains(module) {
+            let known: Vec<&str> = modules.iter().map(String::as_str).collect();
+            let problem = format!(
+                "{} has no module `{module}` (a crate of that name and {module}{CONTRACT}); its modules are {}",
+                metadata.workspace_root,
+                known.join(", ")
+            );
+            return Err(Misused(problem).into());
+        }
+        let root_folder = metadata.workspace_root.clone().into_std_path_buf();
+        let crates = packages.iter().filter(|package| package.id != root.id);
+        let crates =
+            crates.map(|package| Ok((package.name.to_string(), described(package, &root_folder)?)));
+        Ok(Self {
+            version: root.version.to_string(),
+            module: module.to_owned(),
+            crates: crates.collect::<anyhow::Result<_>>()?,
+            root: root_folder,
+            modules,
+        })
+    }
+
+    /// Returns the names of all crates of the workspace beside the root package.
+    pub fn members(&self) -> BTreeSet<String> {
+        self.crates.keys().cloned().collect()
+    }
+
+    /// The manifest of the workspace and its root package.
+    pub fn root_manifest(&self) -> anyhow::Result<DocumentMut> {
+        let file = self.root.join("Cargo.toml");
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        text.parse().with_context(|| format!("{} is no manifest", file.display()))
+    }
+
+    /// Returns the crates that the service consists of: the program, the module, and what they reach
+    /// without optional dependencies. Other modules' code is none of it.
+    pub fn reached(&self) -> anyhow::Result<Vec<Crate>> {
+        let contract = format!("{}{CONTRACT}", self.module);
+        let mut waiting: Vec<(String, &str)> = [PROGRAM.to_owned(), self.module.clone(), contract]
+            .map(|name| (name, "the service"))
+            .into();
+        let mut reached = BTreeMap::new();
+        while let Some((name, from)) = waiting.pop() {
+            if reached.contains_key(&name) {
+                continue;
+            }
+            ensure!(
+                name == self.module || !self.modules.contains(&name),
+                "{from} depends on the module {name}: modules know each other by their contracts only, depend on {name}{CONTRACT}"
+            );
+            let Some(one) = self.crates.get(&name) else {
+                bail!("{from} depends on {name}, which is no member of the workspace");
+            };
+            let more = one.dependencies.iter().map(|name| (name.clone(), one.name.as_str()));
+            waiting.extend(more);
+            reached.insert(name, one.clone());
+        }
+        Ok(reached.into_values().collect())
+    }
+
+    /// The crate whose folder a file is in; `None` of what belongs to the workspace as a whole.
+    pub fn crate_of(&self, file: &Path) -> Option<&Crate> {
+        let holding = self.crates.values().filter(|one| file.starts_with(&one.folder));
+        holding.max_by_key(|one| one.folder.components().count())
+    }
+}
+
+fn described(package: &Package, root: &Path) -> anyhow::Result<Crate> {
+    let manifest = package.manifest_path.clone().into_std_path_buf();
+    let folder = manifest.parent().context("a manifest is in a folder")?.to_path_buf();
+    let path = folder.strip_prefix(root).with_context(|| {
+        format!("{} is outside the workspace's folder: it cannot be taken along", folder.display())
+    })?;
+    let within = package.dependencies.iter().filter(|one| one.path.is_some() && !one.optional);
+    Ok(Crate {
+        name: package.name.to_string(),
+        path: path.display().to_string(),
+        dependencies: within.map(|one| one.name.clone()).collect(),
+        manifest,
+        folder,
+    })
+}

@@ -1,0 +1,214 @@
+//! `bascule mapping try`: one aggregate or all, from the rows of a feed to what the module answers,
+//! without a store.
+
+mod mask;
+mod whole;
+
+pub(crate) use mask::document;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use capture::{
+    Import, ImportError, Look, Mapping, NoProgress, NoSuchRow, Stated, Trial, TrialError,
+};
+use clap::Args;
+use kernel::codec::Codec;
+use kernel::execution::{Cause, Environment};
+use kernel::keys::{MemoryKeyVault, SecretKey};
+use kernel::memory::MemoryStore;
+use kernel::seams::{SystemClock, new_id};
+use kernel::sync::{LegacyReference, StatedCommand, SyncError, SyncOutcome, SyncRequest};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Commands;
+use crate::values::failure::{FAILED, Misused};
+use crate::values::interruption::Interruption;
+use crate::values::output;
+
+/// What to try.
+#[derive(Debug, Args)]
+pub(super) struct Try {
+    /// The mapping
+    #[arg(value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Files of captured changes, plain or .gz, in their order
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    feed: Vec<PathBuf>,
+    /// The aggregate, as it is named in the mapping
+    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    aggregate: Option<String>,
+    /// The key of its root row; once per column where it has several
+    #[arg(long, value_name = "VALUE", required_unless_present = "all")]
+    key: Vec<String>,
+    /// Try all aggregates of the feed, or all that --aggregate names, and count what became of them
+    #[arg(long, conflicts_with_all = ["key", "personal"])]
+    all: bool,
+    /// Show what may be about a person, too
+    #[arg(long)]
+    personal: bool,
+    /// Print everything as one JSON object, for machines
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What the module says of a result.
+pub(super) struct Answer {
+    command: &'static str,
+    pub(super) said: String,
+    pub(super) understood: bool,
+}
+
+/// Tries: exit code 1 where the import would put an aggregate in quarantine.
+pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCode> {
+    let (file, feed) = super::files(asked.mapping.as_deref(), &asked.feed)?;
+    let mapping = Arc::new(super::check::read(known, file)?);
+    Import::check_files(feed)?;
+    let mut commands = Vec::new();
+    for (name, command) in mapping.aggregates() {
+        if asked.aggregate.as_deref().is_none_or(|asked| asked == name) {
+            commands.push((name.to_owned(), known.named(command)?));
+        }
+    }
+    if let (Some(name), []) = (&asked.aggregate, commands.as_slice()) {
+        return Err(Misused(mapping.no_aggregate(name)).into());
+    }
+    // Whatever is in there is gone with the command.
+    let folder = tempfile::tempdir().context("a temporary folder cannot be made")?;
+    let url = format!("sqlite:{}", folder.path().join("mirror.db").display());
+    let database = Import::open_database(&url).await?;
+    let interruption = Interruption::listen();
+    // Hashed values need not be those of an installation.
+    let key = SecretKey::generate()?;
+    let filled = mapping.clone();
+    let trial = Trial::fill(filled, database.clone(), key, feed, &NoProgress, interruption.token());
+    let trial = match trial.await {
+        Err(ImportError::NothingMapped { read, tables_from, tables }) => anyhow::bail!(
+            "none of the {read} records is about a table of the mapping, whose topics are \
+             `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables]"
+        ),
+        trial => trial.context("the feed cannot be read")?,
+    };
+    anyhow::ensure!(!trial.summary.cancelled, "interrupted while the feed was read");
+    let tried = match commands.as_slice() {
+        [(name, command)] if !asked.all => one(asked, &mapping, &trial, name, command).await,
+        commands => whole::run(&mapping, &trial, commands, asked.json, interruption.token()).await,
+    };
+    database.close().await;
+    tried
+}
+
+/// Tries one aggregate.
+async fn one(
+    asked: &Try,
+    mapping: &Mapping,
+    trial: &Trial,
+    name: &str,
+    command: &StatedCommand,
+) -> anyhow::Result<ExitCode> {
+    let key = match asked.key.as_slice() {
+        [key] => key.clone(),
+        several => Value::from(several.to_vec()).to_string(),
+    };
+    let mut look = match trial.look(name, &key).await {
+        Err(error @ TrialError::NoRow { .. }) => return Err(Misused(error.to_string()).into()),
+        look => look?,
+    };
+    let answer =
+        answer(command, mapping.source(), (look.id, &look.reference), &look.result).await?;
+    if !asked.personal {
+        mask::look(&mut look, mapping, name, command);
+    }
+    match asked.json {
+        true => output::line(as_json(name, &key, &look, &answer))?,
+        false => tell(name, &key, &look, &answer)?,
+    }
+    Ok(if answer.understood { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Tells the module, on a store in memory.
+pub(super) async fn answer(
+    command: &StatedCommand,
+    source: &str,
+    (id, reference): (Uuid, &str),
+    result: &Result<Stated, String>,
+) -> anyhow::Result<Answer> {
+    let told = |said: &str, understood| Answer {
+        command: command.name,
+        said: said.to_owned(),
+        understood,
+    };
+    let state = match result {
+        Ok(stated) => stated.state(),
+        Err(why) => return Ok(told(&format!("quarantine: {why}"), false)),
+    };
+    let clock = Arc::new(SystemClock);
+    let store = Arc::new(MemoryStore::new(clock.clone()));
+    let codec = Codec::new(Arc::new(MemoryKeyVault::default()));
+    let environment = Environment::new(store, codec, clock, SecretKey::generate()?);
+    let mut cause = Cause::request(new_id(), "import");
+    source.clone_into(&mut cause.origin_system);
+    let legacy = LegacyReference { source: source.to_owned(), id: reference.to_owned() };
+    let request = SyncRequest { id, legacy, state, cause };
+    Ok(match command.entrance(environment).sync(request).await {
+        Ok(SyncOutcome::Ignored) => told("ignored: it is no such aggregate", true),
+        Ok(_) => told("understood", true),
+        Err(SyncError::NotUnderstood(why) | SyncError::Impossible(why)) => {
+            told(&format!("quarantine: {why}"), false)
+        }
+        Err(SyncError::Failed(error)) => {
+            return Err(anyhow::Error::from_boxed(error).context("the module failed"));
+        }
+    })
+}
+
+fn as_json(name: &str, key: &str, look: &Look, answer: &Answer) -> Value {
+    let result = match &look.result {
+        Ok(Stated::Present(state)) => json!({ "present": state }),
+        Ok(Stated::Absent(why)) => json!({ "absent": why }),
+        Err(why) => json!({ "error": why }),
+    };
+    json!({
+        "aggregate": name,
+        "key": key,
+        "id": look.id,
+        "legacy_id": look.reference,
+        "rows": look.rows,
+        "document": look.document,
+        "result": result,
+        "no_such_rows": look.no_such_rows,
+        "command": answer.command,
+        "answer": answer.said,
+        "understood": answer.understood,
+    })
+}
+
+fn tell(name: &str, key: &str, look: &Look, answer: &Answer) -> anyhow::Result<()> {
+    output::line(format_args!("{name} {key}, id {}", look.id))?;
+    output::line("rows:")?;
+    for row in &look.rows {
+        let place = if row.place.is_empty() { "(root)" } else { &row.place };
+        let columns = match &row.columns {
+            Some(columns) => serde_json::to_string(columns)?,
+            None => "no row".to_owned(),
+        };
+        output::line(format_args!("  {place}: {} {columns}", row.table))?;
+    }
+    if let Some(document) = &look.document {
+        output::line(format_args!("document:\n{}", serde_json::to_string_pretty(document)?))?;
+    }
+    match &look.result {
+        Ok(Stated::Present(state)) => {
+            output::line(format_args!("result:\n{}", serde_json::to_string_pretty(state)?))?;
+        }
+        Ok(Stated::Absent(why)) => output::line(format_args!("result: absent, {why}"))?,
+        Err(why) => output::line(format_args!("result: none, {why}"))?,
+    }
+    for NoSuchRow { uid, key } in &look.no_such_rows {
+        output::line(format_args!("uid(\"{uid}\") of {key}: the feed has no such row"))?;
+    }
+    output::line(format_args!("{}: {}", answer.command, answer.said))
+}

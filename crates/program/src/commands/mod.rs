@@ -1,0 +1,15 @@
+//! The command line.
+
+pub mod cli;
+mod contracts;
+mod events;
+mod extract;
+#[cfg(feature = "import")]
+mod import;
+#[cfg(feature = "import")]
+mod mapping;
+mod modules;
+mod parked;
+mod projections;
+#[cfg(feature = "import")]
+mod quarantine;

@@ -1,0 +1,287 @@
+//! `bascule parked`: events that could not be handled, and those that wait behind them.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Subcommand;
+use kernel::checkpoint::SubscriptionStore as _;
+use kernel::event::Position;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::events::{Form, Printer};
+use super::projections::Desk;
+use crate::system::Program;
+use crate::system::subscriptions::parked::{Parked, Replayed, first_of_each_key};
+use crate::system::subscriptions::{Catalogue, Located};
+use crate::values::failure::{FAILED, Misused};
+use crate::values::interruption::Interruption;
+use crate::values::output;
+
+/// What can be done with them.
+#[derive(Debug, Subcommand)]
+pub enum ParkedCommand {
+    /// List parked events
+    List {
+        /// Of one subscription only
+        #[arg(long, value_name = "NAME")]
+        subscription: Option<String>,
+        /// One JSON object a line, for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one parked event, why it is parked, and what waits behind it
+    Show {
+        /// The subscription
+        subscription: String,
+        /// Where the event stands in the log
+        position: Position,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Have events tried again by whoever runs the subscription, and wait for what comes of it
+    Replay {
+        /// The subscription
+        subscription: String,
+        /// Where the event stands in the log; later ones of its key follow it
+        #[arg(conflicts_with = "all")]
+        position: Option<Position>,
+        /// All that are parked
+        #[arg(long)]
+        all: bool,
+        /// Do not wait
+        #[arg(long)]
+        no_wait: bool,
+        /// One JSON object a line, for machines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an event up for good: the subscription never handles it
+    Discard {
+        /// The subscription
+        subscription: String,
+        /// Where the event stands in the log
+        position: Position,
+        /// It cannot be undone
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// How many are listed at once.
+const PAGE: usize = 500;
+/// How many of those that wait are told.
+const WAITING: usize = 20;
+/// How long whoever runs the subscription has.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often is looked whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Carries out the command.
+pub async fn run(program: &Program<'_>, command: ParkedCommand) -> anyhow::Result<ExitCode> {
+    if let ParkedCommand::Discard { yes: false, .. } = command {
+        let hint = "a discarded event is never handled: say --yes if that is what you want";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    if let ParkedCommand::Replay { position: None, all: false, .. } = command {
+        let hint = "say which event by its position, as `bascule parked list` shows it, or --all";
+        return Err(Misused(hint.to_owned()).into());
+    }
+    let interruption = Interruption::listen();
+    let desk = Desk::open(program).await?;
+    let done = carry_out(&desk, command, interruption.token()).await;
+    desk.close().await;
+    done
+}
+
+async fn carry_out(
+    desk: &Desk,
+    command: ParkedCommand,
+    cancel: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
+    let catalogue = &desk.catalogue;
+    match command {
+        ParkedCommand::List { subscription, json } => {
+            list(catalogue, subscription.as_deref(), json).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ParkedCommand::Show { subscription, position, form } => {
+            show(desk, &locate(catalogue, &subscription).await?, position, form).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        ParkedCommand::Replay { subscription, position, all: _, no_wait, json } => {
+            let located = locate_here(catalogue, &subscription).await?;
+            let positions = match position {
+                Some(position) => vec![position],
+                None => first_of_each_key(&catalogue.all_parked(&located).await?),
+            };
+            let cancel = if no_wait { None } else { Some(cancel) };
+            replay(&located, &positions, cancel, json).await
+        }
+        ParkedCommand::Discard { subscription, position, yes: _ } => {
+            let located = locate_here(catalogue, &subscription).await?;
+            if !located.database.discard(&located.subscription, position).await? {
+                return Err(not_parked(&located, position));
+            }
+            let name = &located.subscription;
+            output::line(format_args!("{name}: the event at position {position} is given up"))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn locate(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
+    let located = catalogue.locate(name).await?;
+    located.ok_or_else(|| Misused(catalogue.unknown(name).to_string()).into())
+}
+
+/// One about whose parked events is decided here.
+async fn locate_here(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
+    let located = locate(catalogue, name).await?;
+    match located.gone().await? {
+        None => Ok(located),
+        Some(complaint) => Err(Misused(complaint).into()),
+    }
+}
+
+fn not_parked(located: &Located, position: Position) -> anyhow::Error {
+    let name = &located.subscription;
+    anyhow::anyhow!("no event at position {position} is parked for {name}")
+}
+
+async fn list(catalogue: &Catalogue, of: Option<&str>, as_json: bool) -> anyhow::Result<()> {
+    let of = match of {
+        Some(name) => Some(locate(catalogue, name).await?.subscription),
+        None => None,
+    };
+    let mut last: Option<Parked> = None;
+    loop {
+        let after = last.as_ref().map(|last| (last.subscription.as_str(), last.position));
+        let page = catalogue.parked(of.as_deref(), after, PAGE).await?;
+        for event in &page {
+            if as_json {
+                output::line(json!(event))?;
+            } else {
+                let Parked { subscription, position, attempts, error, .. } = event;
+                let at = event.parked_at.format("%Y-%m-%d %H:%M:%S");
+                output::line(format_args!(
+                    "{subscription} {position}  {at}  attempts: {attempts}  {error}"
+                ))?;
+            }
+        }
+        let is_last = page.len() < PAGE;
+        last = page.into_iter().next_back().or(last);
+        if is_last {
+            break;
+        }
+    }
+    if last.is_none() && !as_json {
+        output::line("no event is parked")?;
+    }
+    Ok(())
+}
+
+async fn show(desk: &Desk, of: &Located, position: Position, form: Form) -> anyhow::Result<()> {
+    let parked = of.parked_at(position).await?.ok_or_else(|| not_parked(of, position))?;
+    let event = desk.catalogue.event_of(&parked).await?;
+    let waiting = of.waiting_behind(&parked, WAITING + 1).await?;
+    let printer = Printer::new(desk.system.environment.codec.clone(), form);
+    if form.is_json() {
+        let mut shown = json!(parked);
+        shown["event"] = match &event {
+            Some(event) => printer.json(event).await?,
+            None => serde_json::Value::Null,
+        };
+        shown["waiting"] = json!(waiting);
+        return output::line(shown);
+    }
+    match &event {
+        Some(event) => printer.print(event).await?,
+        None => output::line("the log has no such event any more: it was replaced or restored")?,
+    }
+    let Parked { subscription, key, error, attempts, replay_requested, .. } = &parked;
+    let at = parked.parked_at.format("%Y-%m-%d %H:%M:%S");
+    output::line(format_args!("parked for   {subscription}, {at}"))?;
+    output::line(format_args!("error        {error}"))?;
+    output::line(format_args!("attempts     {attempts}"))?;
+    output::line(format_args!("key          {key}"))?;
+    if *replay_requested {
+        output::line("             it is to be tried again")?;
+    }
+    let more = if waiting.len() > WAITING { " …" } else { "" };
+    let told: Vec<_> = waiting.iter().take(WAITING).map(ToString::to_string).collect();
+    let told = if told.is_empty() { "nothing".to_owned() } else { told.join(" ") };
+    output::line(format_args!("behind it    {told}{more}"))
+}
+
+/// Asks for events to be tried again. Waits for what comes of it, unless it is cancelled or not to
+/// wait at all.
+async fn replay(
+    of: &Located,
+    positions: &[Position],
+    wait: Option<&CancellationToken>,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let name = &of.subscription;
+    for position in positions {
+        if !of.database.request_replay(name, *position).await? {
+            return Err(not_parked(of, *position));
+        }
+    }
+    if positions.is_empty() {
+        output::notice(format_args!("no event is parked for {name}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let owner = of.owner().await?;
+    if owner.is_none() {
+        output::notice(format_args!(
+            "nobody runs {name} now: they are tried again when somebody does"
+        ));
+    }
+    if let Some(cancel) = wait.filter(|_| owner.is_some()) {
+        until_replayed(of, positions, cancel).await?;
+    }
+    let mut code = ExitCode::SUCCESS;
+    for position in positions {
+        let outcome = of.replayed(*position).await?;
+        if outcome != Replayed::Handled && wait.is_some() {
+            code = ExitCode::from(FAILED);
+        }
+        if as_json {
+            let mut line = json!(outcome);
+            line["subscription"] = name.as_str().into();
+            line["position"] = (*position).into();
+            output::line(line)?;
+            continue;
+        }
+        output::line(match outcome {
+            Replayed::Handled => format!("{name} {position}: handled"),
+            Replayed::Failed { error, attempts } => {
+                format!("{name} {position}: failed again, attempts: {attempts}: {error}")
+            }
+            Replayed::Outstanding => format!("{name} {position}: to be tried again"),
+        })?;
+    }
+    Ok(code)
+}
+
+/// Waits until none is outstanding, for a while.
+async fn until_replayed(
+    of: &Located,
+    positions: &[Position],
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
+    let all = async {
+        for position in positions {
+            while of.replayed(*position).await? == Replayed::Outstanding {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        all = all => all,
+        () = tokio::time::sleep(PATIENCE) => Ok(()),
+        () = cancel.cancelled() => Ok(()),
+    }
+}

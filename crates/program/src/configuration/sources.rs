@@ -1,0 +1,132 @@
+//! Where the configuration comes from, and the modules' sections of it.
+
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Env, Format as _, Toml};
+use figment::value::{Dict, Map};
+use figment::{Error, Figment, Metadata, Profile, Provider};
+use module::AnyModule;
+use serde_json::Value;
+
+/// Read from the current folder when no other is named.
+const CONFIGURATION_FILE: &str = "bascule.toml";
+
+/// Environment variables of ours that are no configuration, or are read apart from it.
+const READ_APART: &[&str] = &[
+    "address_file",
+    "admin_token",
+    "config",
+    "crash_at",
+    "master_key",
+    "test_postgres",
+    "test_postgres_bin",
+    "to_admin_token",
+];
+
+/// The file and the environment.
+pub struct Sources {
+    file: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The named file, or the one in the current folder if there is one.
+    pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
+        let file = match file {
+            Some(file) => {
+                anyhow::ensure!(file.is_file(), "the file {} cannot be found", file.display());
+                Some(file.to_owned())
+            }
+            None => Some(PathBuf::from(CONFIGURATION_FILE)).filter(|file| file.is_file()),
+        };
+        Ok(Self { file })
+    }
+
+    /// Merges everything but the sections of these names over `figment`.
+    pub fn own_part(&self, figment: Figment, sections: &[&str]) -> Figment {
+        let figment = match &self.file {
+            Some(file) => figment.merge(Without(Toml::file_exact(file), sections)),
+            None => figment,
+        };
+        figment.merge(Without(environment(), sections))
+    }
+
+    /// Merges everything.
+    pub fn whole(&self) -> Figment {
+        let figment = match &self.file {
+            Some(file) => Figment::from(Toml::file_exact(file)),
+            None => Figment::new(),
+        };
+        figment.merge(environment())
+    }
+}
+
+fn environment() -> Env {
+    Env::prefixed("BASCULE_").ignore(READ_APART).split("__")
+}
+
+/// A source without some of its sections.
+struct Without<'s, P>(P, &'s [&'s str]);
+
+impl<P: Provider> Provider for Without<'_, P> {
+    fn metadata(&self) -> Metadata {
+        self.0.metadata()
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, Error> {
+        let mut data = self.0.data()?;
+        for values in data.values_mut() {
+            values.retain(|name, _| !self.1.contains(&name.as_str()));
+        }
+        Ok(data)
+    }
+
+    fn profile(&self) -> Option<Profile> {
+        self.0.profile()
+    }
+}
+
+/// A module's section of the configuration.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// What is configured, secrets included; null where nothing is.
+    pub given: Value,
+    /// The same with every default filled in, without what is secret.
+    pub(super) shown: Value,
+}
+
+/// Reads a module's section. An error says where the value comes from.
+pub fn section(figment: &Figment, module: &dyn AnyModule) -> anyhow::Result<Section> {
+    let name = module.name();
+    let given = match figment.extract_inner::<Value>(name) {
+        Ok(given) => given,
+        Err(error) if error.missing() => Value::Null,
+        Err(error) => return Err(error.into()),
+    };
+    let shown = module.shown_settings(given.clone()).map_err(|error| {
+        let path = match &*error.path {
+            "" => name.to_owned(),
+            path => format!("{name}.{path}"),
+        };
+        // The setting itself, or the section that lacks it.
+        let source = figment.find_metadata(&path).or_else(|| figment.find_metadata(name));
+        let source = source.map(|metadata| match &metadata.source {
+            Some(source) => format!(" in {source} {}", metadata.name),
+            None => format!(" in {}", metadata.name),
+        });
+        let told = format!("{} for key \"{path}\"{}", error.reason, source.unwrap_or_default());
+        anyhow::anyhow!(told)
+    })?;
+    Ok(Section { given, shown })
+}
+
+/// Returns a section as TOML can say it, which knows no null.
+pub fn without_null(section: &Value) -> Value {
+    match section {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name.clone(), without_null(value)))
+            .collect(),
+        other => other.clone(),
+    }
+}

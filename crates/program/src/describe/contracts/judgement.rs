@@ -1,0 +1,264 @@
+//! Whether the contracts of today keep what was published, told in words for whoever changed one.
+
+use std::collections::BTreeSet;
+
+use event_contract::PublishedEvent;
+
+use super::compatibility::{self, Breach};
+use super::record::Record;
+use crate::describe::Descriptions;
+
+/// What was found.
+#[derive(Default)]
+pub struct Verdict {
+    /// What somebody would not survive.
+    pub problems: Vec<Problem>,
+    /// The versions that were not published yet.
+    pub new: Vec<&'static str>,
+    /// The versions that changed in a way that everybody survives.
+    pub extended: Vec<&'static str>,
+}
+
+impl Verdict {
+    /// Whether everybody survives it.
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+/// A promise that is not kept.
+pub struct Problem {
+    event_type: String,
+    what: What,
+}
+
+enum What {
+    /// A version is no longer what it was, as of a commit where it is not the last state.
+    Broken { breach: Breach, former: Option<String>, next: String },
+    /// No contract has the version any more.
+    GivenUp,
+    /// A version cannot be read from the one before it.
+    NoUpcaster { before: String },
+}
+
+impl Problem {
+    /// Says what is wrong, which modules suffer from it, and what to do.
+    pub fn explain(&self, modules: &Descriptions) -> String {
+        let event_type = &self.event_type;
+        let consumers = consumers(modules, event_type);
+        match &self.what {
+            What::Broken { breach, former, next } => {
+                let after = former.as_ref().map(|commit| format!(" after {commit}"));
+                let optional = match breach.could_be_optional() {
+                    true => "Make it optional with #[serde(default)], or publish",
+                    false => "Publish",
+                };
+                format!(
+                    "{event_type}: {breach}{}; {consumers}. {optional} {next} and an upcaster.",
+                    after.unwrap_or_default()
+                )
+            }
+            What::GivenUp => format!(
+                "{event_type} was published, but no contract has it any more; {consumers}. Events \
+                 of it are stored for ever: put its type back and read it through an upcaster."
+            ),
+            What::NoUpcaster { before } => format!(
+                "{event_type} has no upcaster from {before}: what is stored of that could no longer be \
+                 read; {consumers}. Write the conversion from one to the other and name it in \
+                 `UPCASTER`."
+            ),
+        }
+    }
+}
+
+/// `consumers: billing, payments`.
+fn consumers(modules: &Descriptions, event_type: &str) -> String {
+    let names = modules.consumers_of(event_type);
+    if names.is_empty() {
+        return "consumers: none in another module".to_owned();
+    }
+    format!("consumers: {}", names.join(", "))
+}
+
+/// Measures contracts against what was published.
+pub fn judge(contracts: &[&'static PublishedEvent], record: &Record) -> Verdict {
+    let mut verdict = Verdict::default();
+    for event in contracts {
+        let event_type = event.event_type;
+        verdict.problems.extend(without_upcaster(event));
+        let Some(states) = record.states.get(event_type) else {
+            verdict.new.push(event_type);
+            continue;
+        };
+        let schema = event.schema().to_value();
+        let mut found: Vec<Breach> = Vec::new();
+        for state in states {
+            for breach in compatibility::breaches(&state.schema, &schema) {
+                if !found.contains(&breach) {
+                    found.push(breach.clone());
+                    let former = state.former.clone();
+                    let what =
+                        What::Broken { breach, former, next: next_version(event_type, contracts) };
+                    verdict.problems.push(Problem { event_type: event_type.to_owned(), what });
+                }
+            }
+        }
+        if found.is_empty() && states.first().is_some_and(|last| last.schema != schema) {
+            verdict.extended.push(event_type);
+        }
+    }
+    let known: BTreeSet<&str> = contracts.iter().map(|event| event.event_type).collect();
+    let given_up = record.states.keys().filter(|published| !known.contains(published.as_str()));
+    verdict.problems.extend(
+        given_up.map(|event_type| Problem { event_type: event_type.clone(), what: What::GivenUp }),
+    );
+    verdict
+}
+
+/// A version after the first that does not read the one before it.
+fn without_upcaster(event: &PublishedEvent) -> Option<Problem> {
+    let (family, version) = numbered(event.event_type)?;
+    let before = format!("{family}.v{}", version.checked_sub(1).filter(|before| *before > 0)?);
+    let reads_it = event.readable_types().contains(&before.as_str());
+    let event_type = event.event_type.to_owned();
+    (!reads_it).then_some(Problem { event_type, what: What::NoUpcaster { before } })
+}
+
+/// The version to publish in the place of a change: `v3`, where there are two.
+fn next_version(event_type: &str, contracts: &[&PublishedEvent]) -> String {
+    let Some((family, _)) = numbered(event_type) else { return "a new version".to_owned() };
+    let versions = contracts.iter().filter_map(|event| numbered(event.event_type));
+    let last = versions.filter(|(other, _)| *other == family).map(|(_, version)| version).max();
+    format!("v{}", last.unwrap_or_default() + 1)
+}
+
+/// `orders.OrderPlaced.v2` is version 2 of `orders.OrderPlaced`.
+fn numbered(event_type: &str) -> Option<(&str, u32)> {
+    let (family, version) = event_type.rsplit_once(".v")?;
+    Some((family, version.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use event_contract::{Published, Upcaster};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Value, json};
+
+    use super::super::record::State;
+    use super::*;
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct LampLitV1 {
+        by: String,
+    }
+
+    impl Published for LampLitV1 {
+        const TYPE: &'static str = "house.LampLit.v1";
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct LampLitV2 {
+        by: String,
+        at: Option<u32>,
+    }
+
+    impl Published for LampLitV2 {
+        const TYPE: &'static str = "house.LampLit.v2";
+        const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    struct LampLitV3 {
+        who: String,
+    }
+
+    impl Published for LampLitV3 {
+        const TYPE: &'static str = "house.LampLit.v3";
+    }
+
+    impl From<LampLitV1> for LampLitV2 {
+        fn from(older: LampLitV1) -> Self {
+            Self { by: older.by, at: None }
+        }
+    }
+
+    const ONE: PublishedEvent = PublishedEvent::of::<LampLitV1>();
+    const TWO: PublishedEvent = PublishedEvent::of::<LampLitV2>();
+    const THREE: PublishedEvent = PublishedEvent::of::<LampLitV3>();
+
+    fn told(verdict: &Verdict) -> Vec<String> {
+        verdict.problems.iter().map(|one| one.explain(&Descriptions(Vec::new()))).collect()
+    }
+
+    /// A record of one version, from its last state to its first.
+    fn record(event: &PublishedEvent, states: Vec<Value>) -> Record {
+        let state = |(index, schema)| State {
+            schema,
+            former: (index > 0).then(|| format!("commit{index}")),
+        };
+        let states = states.into_iter().enumerate().map(state).collect();
+        Record {
+            what: "a test".to_owned(),
+            states: BTreeMap::from([(event.event_type.to_owned(), states)]),
+        }
+    }
+
+    #[test]
+    fn a_new_version_with_an_upcaster_is_sound() {
+        let verdict = judge(&[&ONE, &TWO], &record(&ONE, vec![ONE.schema().to_value()]));
+        assert!(verdict.is_sound(), "{:?}", told(&verdict));
+        assert_eq!(verdict.new, ["house.LampLit.v2"]);
+    }
+
+    #[test]
+    fn a_new_version_without_an_upcaster_is_refused() {
+        let verdict = judge(&[&ONE, &TWO, &THREE], &record(&ONE, vec![ONE.schema().to_value()]));
+        let [told] = &*told(&verdict) else { panic!("{:?}", told(&verdict)) };
+        assert!(
+            told.starts_with("house.LampLit.v3 has no upcaster from house.LampLit.v2: "),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_new_version_does_not_make_up_for_the_lost_one() {
+        let verdict = judge(&[&TWO], &record(&ONE, vec![ONE.schema().to_value()]));
+        assert!(told(&verdict)[0].starts_with("house.LampLit.v1 was published, but no contract"));
+    }
+
+    #[test]
+    fn every_earlier_state_of_a_version_counts() {
+        let now = ONE.schema().to_value();
+        let mut with_more = now.clone();
+        with_more["properties"]["at"] = json!({ "type": "integer" });
+        // What was added after a commit and has gone since.
+        let verdict =
+            judge(&[&ONE], &record(&ONE, vec![now.clone(), with_more.clone(), now.clone()]));
+        assert_eq!(
+            told(&verdict),
+            ["house.LampLit.v1: field `at` was removed after commit1; consumers: none in another \
+              module. Publish v2 and an upcaster."]
+        );
+        // The same breach is told once, of the last state that has the field.
+        let verdict = judge(&[&ONE, &TWO], &record(&ONE, vec![with_more.clone(), with_more]));
+        assert_eq!(
+            told(&verdict),
+            [
+                "house.LampLit.v1: field `at` was removed; consumers: none in another module. Publish \
+              v3 and an upcaster."
+            ]
+        );
+    }
+
+    #[test]
+    fn what_could_be_optional_is_to_be_that_first() {
+        let mut before = ONE.schema().to_value();
+        before["properties"].as_object_mut().unwrap().remove("by").unwrap();
+        before["required"] = json!([]);
+        let verdict = judge(&[&ONE], &record(&ONE, vec![before]));
+        assert!(told(&verdict)[0].contains("Make it optional with #[serde(default)]"));
+    }
+}

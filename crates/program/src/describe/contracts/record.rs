@@ -1,0 +1,135 @@
+//! The record of what was published: the schemas of every event version, as a folder has them or as
+//! they were at a commit and at every commit before it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::git::Repository;
+use crate::values::failure::Misused;
+
+/// Where the record is kept, below the current folder.
+pub const FOLDER: &str = "openapi/events";
+
+const SUFFIX: &str = ".schema.json";
+
+/// What was published.
+pub struct Record {
+    /// What it was read from, for people.
+    pub what: String,
+    /// Every state of the schema of each event version, the last one first.
+    pub states: BTreeMap<String, Vec<State>>,
+}
+
+/// The schema of an event version as it once was.
+pub struct State {
+    /// The schema.
+    pub schema: Value,
+    /// The commit that made it so, where it is not the last state.
+    pub former: Option<String>,
+}
+
+impl Record {
+    /// The record in a folder or, where there is no such folder, at a commit.
+    pub fn of(against: &str) -> anyhow::Result<Self> {
+        if Path::new(against).is_dir() {
+            return Self::of_folder(Path::new(against));
+        }
+        let repository = Repository::here().with_context(|| no_folder(against))?;
+        let commit = repository.commit(against)?.ok_or_else(|| {
+            Misused(format!("{}, and git knows no commit of that name", no_folder(against)))
+        })?;
+        Self::at(&repository, against, &commit)
+    }
+
+    /// The record in a folder; nothing, where it is not there yet.
+    pub fn of_folder(folder: &Path) -> anyhow::Result<Self> {
+        let mut states = BTreeMap::new();
+        for module in entries(folder)? {
+            for file in entries(&module)? {
+                let Some(event_type) = event_type_of(folder, &file) else { continue };
+                let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+                let schema = parse(&text).with_context(|| file.display().to_string())?;
+                states.insert(event_type, vec![State { schema, former: None }]);
+            }
+        }
+        Ok(Self { what: folder.display().to_string(), states })
+    }
+
+    fn at(repository: &Repository, reference: &str, commit: &str) -> anyhow::Result<Self> {
+        let mut states: BTreeMap<String, Vec<State>> = BTreeMap::new();
+        let mut read = |path: &str, blob: &str, former: Option<String>| -> anyhow::Result<()> {
+            let Some(event_type) = event_type_of(Path::new(FOLDER), Path::new(path)) else {
+                return Ok(());
+            };
+            let schema = parse(&repository.blob(blob)?)
+                .with_context(|| format!("{path} of the git blob {blob}"))?;
+            states.entry(event_type).or_default().push(State { schema, former });
+            Ok(())
+        };
+        let files = repository.files(commit, FOLDER)?;
+        if files.is_empty() {
+            return Err(Misused(format!(
+                "{reference} has no schemas in {FOLDER}: run this where that folder is, or name \
+                 another commit"
+            ))
+            .into());
+        }
+        for (path, blob) in &files {
+            read(path, blob, None)?;
+        }
+        for change in repository.changes(commit, FOLDER)? {
+            if files.get(&change.path) != Some(&change.blob) {
+                read(&change.path, &change.blob, Some(change.commit))?;
+            }
+        }
+        Ok(Self { what: format!("{FOLDER} at {reference} and before"), states })
+    }
+}
+
+fn no_folder(against: &str) -> String {
+    format!("there is no folder {against} here")
+}
+
+fn parse(text: &[u8]) -> anyhow::Result<Value> {
+    serde_json::from_slice(text).context("this is no JSON Schema")
+}
+
+/// `orders.OrderPlaced.v1` is described in `orders/OrderPlaced.v1.schema.json`.
+pub fn file_of(event_type: &str) -> String {
+    let (module, event) = event_type.split_once('.').unwrap_or(("", event_type));
+    format!("{module}/{event}{SUFFIX}")
+}
+
+/// The other way round; `None` of whatever else is there.
+fn event_type_of(folder: &Path, file: &Path) -> Option<String> {
+    let (module, file) = file.strip_prefix(folder).ok()?.to_str()?.split_once('/')?;
+    Some(format!("{module}.{}", file.strip_suffix(SUFFIX)?))
+}
+
+/// What is in a folder: nothing, where there is no such folder.
+fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_after_its_event_version() {
+        let file = Path::new(FOLDER).join(file_of("orders.OrderPlaced.v1"));
+        assert_eq!(file, Path::new("openapi/events/orders/OrderPlaced.v1.schema.json"));
+        let event_type = event_type_of(Path::new(FOLDER), &file);
+        assert_eq!(event_type.as_deref(), Some("orders.OrderPlaced.v1"));
+        for other in ["README.md", "orders/notes.txt", "../bascule.openapi.json"] {
+            assert_eq!(event_type_of(Path::new(FOLDER), &Path::new(FOLDER).join(other)), None);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What is made from the code alone, without a store.
+
+pub mod asyncapi;
+pub mod canvas;
+pub mod contracts;
+pub mod openapi;
+pub mod page;
+
+use event_contract::PublishedEvent;
+use module::ModuleDescription;
+
+use crate::system::modules::Modules;
+
+/// What all modules are, in the order of the binary's list.
+pub struct Descriptions(pub Vec<ModuleDescription>);
+
+impl From<Modules<'_>> for Descriptions {
+    fn from(modules: Modules<'_>) -> Self {
+        Self(modules.descriptions())
+    }
+}
+
+impl Descriptions {
+    /// Returns the bounded contexts: those that serve something to clients.
+    pub fn served(&self) -> impl Iterator<Item = &ModuleDescription> {
+        self.0.iter().filter(|module| module.routes.is_some())
+    }
+
+    /// Returns every version of every event that any module publishes.
+    pub fn catalogue(&self) -> Vec<&'static PublishedEvent> {
+        self.0.iter().flat_map(|module| module.published).collect()
+    }
+
+    /// Returns the names of the modules that read events of a type, without the one that publishes
+    /// them.
+    pub fn consumers_of(&self, event_type: &str) -> Vec<&'static str> {
+        let reads = |module: &&ModuleDescription| module.readers_of(event_type).next().is_some();
+        let readers = self.0.iter().filter(reads).map(|module| module.name);
+        readers.filter(|name| *name != publisher_of(event_type)).collect()
+    }
+}
+
+/// Returns the module whose event it is: the first part of its type.
+fn publisher_of(event_type: &str) -> &str {
+    event_type.split('.').next().unwrap_or(event_type)
+}

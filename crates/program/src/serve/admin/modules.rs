@@ -1,0 +1,47 @@
+//! `/admin/modules`: what each module publishes, listens to, keeps and serves, and how its
+//! subscriptions are.
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, ServiceConfig};
+use http::{Page, Problem};
+use serde::Serialize;
+
+use super::Admin;
+use super::subscriptions::{self, Described};
+use crate::describe::canvas::{Canvas, Listener};
+
+/// Adds the routes.
+pub fn routes(config: &mut ServiceConfig) {
+    config.route("/modules", web::get().to(list));
+}
+
+/// A module, and whether it runs.
+#[derive(Serialize)]
+struct Observed {
+    #[serde(flatten)]
+    canvas: Canvas<Subscribed>,
+    /// Whether it runs in this process.
+    runs_here: bool,
+}
+
+/// A subscription, and how it is where its module runs here.
+#[derive(Serialize)]
+struct Subscribed {
+    #[serde(flatten)]
+    listener: Listener,
+    status: Option<Described>,
+}
+
+async fn list(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
+    let running = admin.running()?;
+    let mut described = subscriptions::described(running).await?;
+    let mut status_of = |name: &str| {
+        let found = described.iter().position(|one| one.overview.subscription == name);
+        found.map(|index| described.swap_remove(index))
+    };
+    let items = running.canvases.iter().cloned().map(|canvas| Observed {
+        runs_here: running.catalogue.database(canvas.name).is_some(),
+        canvas: canvas.with(|listener| Subscribed { status: status_of(&listener.name), listener }),
+    });
+    Ok(HttpResponse::Ok().json(Page { items: items.collect() }))
+}

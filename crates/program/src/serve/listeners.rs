@@ -1,0 +1,119 @@
+//! The listeners of the API, of operators, and of clients of EventStoreDB.
+
+use std::net::SocketAddr;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
+use http::{BodyLimit, Forwarding, Hosts};
+use module::Configure;
+use utoipa::openapi::OpenApi;
+use utoipa_actix_web::AppExt as _;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+use wire::WireServer;
+
+use super::admin::{self, Admin};
+use super::probes::{self, Probes};
+use crate::configuration::Configuration;
+use crate::system::opening::System;
+
+/// How long requests under way may take to end.
+const GRACE_SECONDS: u64 = 10;
+/// Most bytes of a body on the second listener: what is parked goes along with a module.
+const ADMIN_BODY_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Returns the second listener, and where it listens.
+pub fn admin_server(
+    configuration: &Configuration,
+    probes: web::Data<Probes>,
+    operations: web::Data<Admin>,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    // Its routes are described in docs/operations.md.
+    let description = OpenApi::default();
+    let hosts = Hosts::of(configuration.admin_listen, &configuration.allowed_hosts);
+    let server = HttpServer::new(move || {
+        let app = App::new()
+            .app_data(probes.clone())
+            .app_data(operations.clone())
+            .app_data(BodyLimit(ADMIN_BODY_LIMIT));
+        http::finish(app.configure(probes::routes).configure(admin::routes), &description, &hosts)
+    });
+    let server = server
+        .workers(1)
+        .disable_signals()
+        .shutdown_timeout(1)
+        .bind(configuration.admin_listen)
+        .with_context(|| cannot_listen(configuration.admin_listen, "--admin-listen"))?;
+    let address = first(&server.addrs())?;
+    Ok((server.run(), address))
+}
+
+/// Returns the listener of the public API, and where it listens.
+pub fn api_server(
+    configuration: &Configuration,
+    description: OpenApi,
+    system: &System,
+    forwarding: Forwarding,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let modules: Vec<Configure> =
+        system.modules.iter().map(|module| module.configure.clone()).collect();
+    let environment = web::Data::new(system.environment.clone());
+    let forwarding = web::Data::new(forwarding);
+    let hosts = Hosts::of(configuration.listen, &configuration.allowed_hosts);
+    let served = web::Data::new(description.to_pretty_json()?);
+    let server = HttpServer::new(move || {
+        let mut app = App::new().into_utoipa_app();
+        for configure in &modules {
+            app = app.configure(|config| configure(config));
+        }
+        let app = app.app_data(environment.clone()).configure(http::history::routes).into_app();
+        let app = app
+            .app_data(served.clone())
+            .route("/openapi.json", web::get().to(serve_description))
+            .route("/docs", web::get().to(to_documentation))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
+        let app = app.app_data(forwarding.clone()).wrap(from_fn(http::forward));
+        http::finish(app, &description, &hosts)
+    });
+    let server = server
+        .disable_signals()
+        .shutdown_timeout(GRACE_SECONDS)
+        .bind(configuration.listen)
+        .with_context(|| cannot_listen(configuration.listen, "--listen"))?;
+    let address = first(&server.addrs())?;
+    Ok((server.run(), address))
+}
+
+/// Starts the wire protocol where it is configured.
+pub async fn start_wire(
+    configuration: &Configuration,
+    system: &System,
+) -> anyhow::Result<Option<WireServer>> {
+    if configuration.wire.listen.is_none() {
+        return Ok(None);
+    }
+    if configuration.wire.tls.is_some() {
+        // Where several kinds of cryptography are linked, rustls takes none by itself. Fails when one
+        // is chosen already: EventStoreDB's client does, and is not used where somebody else did.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    }
+    let started = WireServer::start(&configuration.wire, system.served()).await;
+    Ok(Some(started.context("the store cannot be served to clients of EventStoreDB")?))
+}
+
+fn cannot_listen(address: SocketAddr, option: &str) -> String {
+    format!("cannot listen on {address}; is another server running? Choose with {option}")
+}
+
+fn first(addresses: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
+    addresses.first().copied().context("the server listens nowhere")
+}
+
+async fn serve_description(description: web::Data<String>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(description.get_ref().clone())
+}
+
+async fn to_documentation() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header(("Location", "/docs/")).finish()
+}

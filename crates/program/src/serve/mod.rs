@@ -1,0 +1,133 @@
+//! `bascule serve`: the system at work, from the first listener to the last commit.
+
+pub mod admin;
+mod background;
+mod forwarding;
+mod listeners;
+mod probes;
+mod welcome;
+
+use std::time::{Duration, Instant};
+
+use actix_web::dev::ServerHandle;
+use actix_web::web;
+use kernel::event::Position;
+use kernel::projection::Progress;
+use tokio_util::sync::CancellationToken;
+use wire::WireServer;
+
+use self::admin::{Access, Admin, Running};
+use self::background::{start, subscription_states, wind_down};
+use self::forwarding::Routes;
+use self::listeners::{admin_server, api_server, start_wire};
+use self::probes::Probes;
+use self::welcome::{Addresses, announce, first_steps};
+use crate::describe::{Descriptions, openapi};
+use crate::system::presence::show_presence;
+use crate::system::subscriptions::Catalogue;
+use crate::system::{Program, opening, telemetry};
+use crate::values::interruption::asked_to_stop;
+
+/// How long connections to databases may take to close.
+const CLOSE_WITHIN: Duration = Duration::from_secs(10);
+/// How long the welcome waits for the read models. They may take longer: `/readyz` tells.
+const CATCH_UP: Duration = Duration::from_secs(10);
+
+/// Runs until it is asked to stop.
+pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let configuration = &program.configuration;
+    let modules = Descriptions::from(program.modules);
+    let metrics = telemetry::start_metrics()?;
+    let probes = web::Data::new(Probes::new(metrics));
+    // Probes first: an orchestrator sees "starting" rather than nothing.
+    let access = Access::at(configuration.admin_listen, configuration.admin_token.clone());
+    let operations = web::Data::new(Admin::new(access));
+    let (admin, admin_address) = admin_server(configuration, probes.clone(), operations.clone())?;
+    let admin_handle = admin.handle();
+    let admin_task = tokio::spawn(admin);
+
+    let mut system = opening::open(program).await?;
+    let _presence = show_presence(&system, configuration.store.reveal()).await?;
+    let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
+    let shutdown = CancellationToken::new();
+    // What is running from here on is stopped in order.
+    let asked_to_stop = asked_to_stop();
+    let subscriptions = start(&mut system, &shutdown);
+    let head = system.environment.store.head().await?;
+    let projections: Vec<(String, Progress)> =
+        system.modules.iter().flat_map(|module| module.projections.clone()).collect();
+    let routes = Routes::of(configuration, &system).await?;
+    let description = openapi::document(&modules);
+    let (api, address) =
+        api_server(configuration, description, &system, routes.forwarding.clone())?;
+    let following = tokio::spawn(routes.follow(shutdown.clone()));
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            %address,
+            "the API can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
+        );
+    }
+    let wire = start_wire(configuration, &system).await?;
+    let addresses = Addresses {
+        api: address,
+        admin: admin_address,
+        wire: wire.as_ref().map(WireServer::address),
+    };
+    let api_handle = api.handle();
+    let mut api_task = tokio::spawn(api);
+    let running = Running::new(&modules, &system, states.clone(), projections.clone(), catalogue);
+    operations.started(running)?;
+    probes.started(system.environment.store.clone(), head, projections.clone(), states)?;
+
+    let first_steps = first_steps(&system.modules, address);
+    let announcing = async {
+        let caught_up = caught_up(&projections, head).await;
+        announce(configuration, &addresses, begun.elapsed(), caught_up, &first_steps)?;
+        std::future::pending::<anyhow::Result<()>>().await
+    };
+    let ended = tokio::select! {
+        () = asked_to_stop => Ok(()),
+        ended = &mut api_task => Err(anyhow::anyhow!("the server ended by itself: {ended:?}")),
+        failed = announcing => failed,
+    };
+    tracing::info!("stopping");
+    probes.stopping();
+    // No new connections; then the leases, so that another replica goes on at once. Only then the
+    // requests that are left: connections to a database that were opened on the threads of the
+    // server end with it.
+    api_handle.pause().await;
+    operations.stop().await;
+    shutdown.cancel();
+    following.await?;
+    tokio::join!(wind_down(subscriptions), async {
+        if let Some(wire) = wire {
+            wire.stop().await;
+        }
+    });
+    stop(&api_handle).await;
+    if tokio::time::timeout(CLOSE_WITHIN, system.close()).await.is_err() {
+        // What was acknowledged is stored: only the connections are left.
+        tracing::warn!("the database does not answer: its connections are not closed in order");
+    }
+    stop(&admin_handle).await;
+    admin_task.await??;
+    tracing::info!("stopped");
+    ended
+}
+
+async fn stop(server: &ServerHandle) {
+    server.stop(true).await;
+}
+
+/// Waits until the read models show what was in the log at the start; `false` when that takes long.
+async fn caught_up(projections: &[(String, Progress)], head: Position) -> bool {
+    let deadline = tokio::time::Instant::now() + CATCH_UP;
+    for (_, progress) in projections {
+        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+        if !progress.reached(head, left).await {
+            return false;
+        }
+    }
+    true
+}

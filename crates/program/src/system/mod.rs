@@ -1,0 +1,25 @@
+//! The event store and the modules, open; and their subscriptions as operators see and handle them.
+
+#[cfg(feature = "crash-points")]
+mod crash_points;
+pub mod erasure;
+pub mod master_key;
+pub mod modules;
+pub mod opening;
+pub mod participants;
+pub mod presence;
+pub mod shown_event;
+pub mod stores;
+pub mod subscriptions;
+pub mod telemetry;
+
+use crate::configuration::Configuration;
+use crate::system::modules::Modules;
+
+/// What every command that opens something starts from.
+pub struct Program<'m> {
+    /// The modules that the binary was built with.
+    pub modules: Modules<'m>,
+    /// The configuration in force.
+    pub configuration: Configuration,
+}

@@ -1,0 +1,210 @@
+//! Which module meets which store.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use kernel::codec::Codec;
+use kernel::execution::Environment;
+use kernel::keys::{KeyHolder, SecretKey};
+use kernel::seams::{SystemClock, new_id};
+use kernel::sync::SyncTarget;
+use module::{AnyModule, OpenError, OpenModule, Surroundings};
+use serde_json::Value;
+use wire::{Ownership, Served};
+
+use crate::configuration::Configuration;
+use crate::system::stores::{self, Opened};
+use crate::system::{Program, master_key};
+
+/// The name of the process that runs a module until it is handed over to this one.
+const FORMER_HOME: &str = "the system it is handed over from";
+
+/// Everything that is open.
+pub struct System {
+    /// The event store, and what modules work with on it.
+    pub environment: Environment,
+    /// The modules that run in this process, in the order of the binary's list.
+    pub modules: Vec<OpenModule>,
+    ownership: Ownership,
+    opened: Opened,
+}
+
+/// Fails where there is no event store yet, for commands that look at one.
+pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        stores::exists(configuration.store.reveal()).await?,
+        "there is no store at {}; name one with --store",
+        configuration.store
+    );
+    Ok(())
+}
+
+/// Opens the event store alone.
+pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
+    stores::open(configuration)
+        .await
+        .with_context(|| format!("the event store {} cannot be opened", configuration.store))
+}
+
+/// Opens the event store, and what modules work with on it.
+async fn environment(configuration: &Configuration) -> anyhow::Result<(Environment, Opened)> {
+    let opened = open_store(configuration).await?;
+    #[cfg(feature = "crash-points")]
+    let store = crate::system::crash_points::armed(Arc::clone(&opened.store))?;
+    #[cfg(not(feature = "crash-points"))]
+    let store = Arc::clone(&opened.store);
+    let codec = Codec::new(Arc::clone(&opened.vault));
+    let lookup_key = opened.vault.lookup_key().await.context("the event store's key of lookups")?;
+    let environment = Environment::new(store, codec, Arc::new(SystemClock), lookup_key)
+        .with_runtime(configuration.replica.runtime())
+        .with_admission(configuration.admission.gate())
+        .with_cache(configuration.cache);
+    let environment = match &opened.snapshots {
+        Some(snapshots) => environment.with_snapshots(Arc::clone(snapshots)),
+        None => environment,
+    };
+    Ok((environment, opened))
+}
+
+/// Opens the event store and the modules that run in this process.
+pub async fn open(program: &Program<'_>) -> anyhow::Result<System> {
+    let Program { modules, configuration } = program;
+    let known = modules.names();
+    for name in configuration.run.iter().chain(configuration.modules.keys()) {
+        anyhow::ensure!(
+            known.contains(&name.as_str()),
+            "there is no module `{name}`; the modules are {}",
+            known.join(", ")
+        );
+    }
+    let (environment, opened) = environment(configuration).await?;
+    let mut open_modules = Vec::new();
+    let mut sync_targets = Vec::new();
+    for one in modules.iter() {
+        let is_context = known.contains(&one.name());
+        if let Some(module) =
+            open_module(one, is_context, configuration, &environment, &opened, &sync_targets)
+                .await?
+        {
+            sync_targets.extend(module.sync_targets.iter().cloned());
+            open_modules.push(module);
+        }
+    }
+    let descriptions = modules.descriptions();
+    let ownership =
+        Ownership::new(descriptions.iter().flat_map(|module| {
+            module.categories.iter().map(|category| (category.name, module.name))
+        }));
+    Ok(System { environment, modules: open_modules, ownership, opened })
+}
+
+/// Opens one module, if it runs in this process.
+async fn open_module(
+    one: &dyn AnyModule,
+    is_context: bool,
+    configuration: &Configuration,
+    environment: &Environment,
+    opened: &Opened,
+    sync_targets: &[Arc<dyn SyncTarget>],
+) -> anyhow::Result<Option<OpenModule>> {
+    let name = one.name();
+    let is_far = configuration.is_store_far();
+    // What is no bounded context belongs to the store, and runs where that is.
+    let runs = if is_context { configuration.runs(name)? } else { !is_far };
+    if !runs {
+        expect_elsewhere(name, configuration).await?;
+        return Ok(None);
+    }
+    if is_context && is_far {
+        expect_rights(name, opened).await?;
+    }
+    let url = configuration.database_url(name)?;
+    let section =
+        configuration.sections.get(name).map_or(Value::Null, |section| section.given.clone());
+    let module = one.open(environment.clone(), &url, section, sync_targets, configuration).await;
+    let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
+    if is_context && configuration.awaits_charge(name) {
+        module.database.await_charge(FORMER_HOME).await?;
+    }
+    Ok(Some(module))
+}
+
+#[async_trait]
+impl Surroundings for Configuration {
+    fn beside_the_store(&self, name: &str) -> Result<Option<String>, OpenError> {
+        Configuration::beside_the_store(self, name).map_err(|error| OpenError::unusable(error))
+    }
+
+    async fn derived_key(&self, name: &str) -> Result<SecretKey, OpenError> {
+        let key = master_key::of(self).await.map_err(OpenError::unusable)?;
+        Ok(key.derive(name))
+    }
+}
+
+/// Fails where a module is configured to run elsewhere and the tables here were never handed over:
+/// no process would do its work.
+async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
+    let settings = configuration.modules.get(name);
+    let Some(settings) = settings.filter(|settings| settings.remote.is_some()) else {
+        return Ok(());
+    };
+    let url = match &settings.database {
+        Some(url) => Some(url.reveal().to_owned()),
+        None => configuration.beside_the_store(name)?,
+    };
+    let Some(url) = url else { return Ok(()) };
+    let is_in_charge = database::is_in_charge(&url, name).await.with_context(|| {
+        format!("whether {name} was handed over is not known: its tables cannot be looked at")
+    })?;
+    anyhow::ensure!(
+        !is_in_charge,
+        "{name} is said to be elsewhere ([modules.{name}] remote), but its tables here are in charge of it: start without that line and hand it over first, with `bascule extract {name}`"
+    );
+    Ok(())
+}
+
+/// Fails where a module's account at another's store does not let it do its work. Otherwise it would be
+/// handed over to where every command fails.
+async fn expect_rights(name: &str, opened: &Opened) -> anyhow::Result<()> {
+    let needs = |right: &str| {
+        format!(
+            "{name} needs the right {right} at the store, for its account: [wire.accounts] there"
+        )
+    };
+    let nobody = KeyHolder { subject: new_id(), purpose: name.to_owned() };
+    let writes = opened.vault.is_destroyed(&nobody).await;
+    writes.with_context(|| needs(&format!("module:{name}")))?;
+    opened.vault.opening_key(new_id()).await.with_context(|| needs("pii:read"))?;
+    Ok(())
+}
+
+impl System {
+    /// Returns the value of a type that one of the modules offers.
+    #[cfg(feature = "import")]
+    pub fn offered<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.modules.iter().find_map(OpenModule::offered)
+    }
+
+    /// Returns what clients of EventStoreDB are served.
+    pub fn served(&self) -> Served {
+        Served {
+            store: Arc::clone(&self.environment.store),
+            codec: self.environment.codec.clone(),
+            vault: Arc::clone(&self.opened.vault),
+            clock: Arc::clone(&self.environment.clock),
+            ownership: self.ownership.clone(),
+        }
+    }
+
+    /// Writes what is open and closes everything.
+    pub async fn close(self) {
+        let Self { environment, modules, opened, .. } = self;
+        for module in modules {
+            module.database.close().await;
+        }
+        environment.finish().await;
+        drop(environment);
+        opened.close().await;
+    }
+}
