@@ -51,7 +51,7 @@ impl Database {
                 Pools::Sqlite(opened.await?)
             }
             Pools::Postgres(pools) => {
-                let (schema, sets) = (format!("{}_{suffix}", pools.schema), source.on_postgres()?);
+                let (schema, sets) = (format!("{}_{suffix}", pools.schema), source.on_postgres());
                 let opened = pools.open_other(schema, source.module, sets, &source.options);
                 Pools::Postgres(opened.await?)
             }

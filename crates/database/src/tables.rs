@@ -111,8 +111,8 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Runs a statement whose text names tables of the caller's choice; how many rows it changed.
-    /// The number that a statement of the program's own making finds for a text.
+    /// Runs a query whose text names places of the caller's choice. Returns the number that it finds for
+    /// the value of its parameter.
     pub(crate) async fn scalar_of(
         &mut self,
         statement: String,
@@ -131,6 +131,7 @@ impl Transaction {
         })
     }
 
+    /// Runs a statement whose text names tables of the caller's choice. Returns the number of changed rows.
     pub(crate) async fn execute(&mut self, text: String) -> Result<u64, DatabaseError> {
         let query = AssertSqlSafe(text);
         Ok(match &mut self.open {
