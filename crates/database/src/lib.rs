@@ -6,12 +6,18 @@
 //! bound and rows are read once, in Rust:
 //!
 //! ```
-//! use database::{DatabaseError, Executor, Statement, Transaction};
+//! use database::{DatabaseError, Executor, Statement, Transaction, statements};
 //! use uuid::Uuid;
 //!
-//! const OPEN: Statement = Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
-//! const CLOSE: Statement =
-//!     Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
+//! statements! {
+//!     /// Every statement of this file, for the test that prepares them all.
+//!     pub const STATEMENTS: [Statement];
+//!
+//!     const OPEN: Statement =
+//!         Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
+//!     const CLOSE: Statement =
+//!         Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
+//! }
 //!
 //! /// Whether a customer may order; asked of the database or within a transaction.
 //! async fn is_open<'c>(of: impl Executor<'c>, id: Uuid) -> Result<Option<bool>, DatabaseError> {
@@ -75,8 +81,14 @@ pub use statement::{Executor, Query, Statement, ToSql};
 pub use tables::TableRow;
 pub use transaction::Transaction;
 
-/// Every statement of the bookkeeping, for a test that prepares them all.
-pub const STATEMENTS: &[&[Statement]] = &[subscriptions::STATEMENTS, charge::STATEMENTS];
+/// Every statement of this crate, for the test that prepares them all.
+pub const STATEMENTS: &[&[Statement]] = &[
+    beside::STATEMENTS,
+    charge::STATEMENTS,
+    remembered::STATEMENTS,
+    subscriptions::STATEMENTS,
+    tables::STATEMENTS,
+];
 
 /// How the connections of one module in one process are used.
 ///
