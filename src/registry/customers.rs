@@ -47,7 +47,12 @@ impl Registered for Customers {
         customers.erase(customer_id, cause).await.map_err(|error| {
             Problem::from_execute(error, |refusal| match refusal {
                 Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
-                refusal => Problem::internal(refusal),
+                Refusal::AlreadyRegistered
+                | Refusal::CustomerClosed
+                | Refusal::CustomerErased
+                | Refusal::EmailTaken
+                | Refusal::OwnedByLegacy
+                | Refusal::OwnedByBascule => Problem::unexpected_refusal(refusal),
             })
         })?;
         Ok(true)

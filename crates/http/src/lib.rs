@@ -108,7 +108,8 @@
 //!         .await
 //! }
 //!
-//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one.
+//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one. One that no route can
+//! /// provoke is a defect: `Problem::unexpected_refusal`.
 //! fn problem(error: kernel::execution::ExecuteError<Refusal>) -> Problem {
 //!     Problem::from_execute(error, |refusal| match refusal {
 //!         Refusal::NoSuchOrder => Problem::not_found("There is no such order."),

@@ -222,12 +222,33 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
             Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
             Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
             Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),
-            // No route gives a command that is refused so.
+            // Only the policies, the reactor and the import are refused so.
             Refusal::AlreadyRequested
             | Refusal::AnotherCapture
             | Refusal::NotDueYet { .. }
             | Refusal::OwnedByBascule
-            | Refusal::Incomplete(_) => Problem::refused("not-possible", detail),
+            | Refusal::Incomplete(_) => Problem::unexpected_refusal(refusal),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::ProblemKind;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
+        for refusal in [
+            Refusal::AlreadyRequested,
+            Refusal::AnotherCapture,
+            Refusal::NotDueYet { deadline: chrono::DateTime::UNIX_EPOCH },
+            Refusal::OwnedByBascule,
+            Refusal::Incomplete("amount"),
+        ] {
+            let answered = problem(ExecuteError::Refused(refusal));
+            assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
+        }
+    }
 }
