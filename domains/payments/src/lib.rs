@@ -125,7 +125,11 @@ pub async fn open_with(
     let calls = Calls::new(provider, &settings, Arc::clone(&environment.clock));
     let reactor = reactor::ProviderCalls::new(payments.clone(), calls, &settings);
     let reactor = ReactionRunner::new(reactor, environment.clone(), database.clone());
-    let erasure = Erasure { database: database.clone(), payments: progress.clone() };
+    let erasure = Erasure {
+        environment: environment.clone(),
+        database: database.clone(),
+        payments: progress.clone(),
+    };
     let erasure = ReactionRunner::new(erasure, environment.clone(), database.clone());
     let api = Data::new(http::Api {
         payments: payments.clone(),

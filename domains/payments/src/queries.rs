@@ -9,8 +9,8 @@ use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
 macro_rules! columns {
     () => {
-        "SELECT id, position, requested_at, revision, status, invoice_id, owner, legacy_source, legacy_id, \
-         document FROM payment "
+        "SELECT id, position, requested_at, revision, status, invoice_id, customer_id, owner, \
+         legacy_source, legacy_id, document FROM payment "
     };
 }
 
@@ -59,15 +59,14 @@ database::statements! {
          legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     );
     const UPDATE: Statement = Statement::Same(
-        "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5 WHERE id = $1",
+        "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5, \
+         customer_id = $6 WHERE id = $1",
     );
     const ERASE_CUSTOMER: Statement = Statement::Same(
         "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
     );
-    const IS_OF_ERASED: Statement = Statement::Same(
-        "SELECT id FROM payment JOIN erased_customer \
-         ON erased_customer.customer_id = payment.customer_id WHERE id = $1",
-    );
+    const IS_ERASED: Statement =
+        Statement::Same("SELECT customer_id FROM erased_customer WHERE customer_id = $1");
     const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
 
     const REFUND: Statement = Statement::Same(
@@ -116,6 +115,8 @@ pub struct PaymentRow {
     pub status: Status,
     /// The invoice it is for, where known.
     pub invoice_id: Option<Uuid>,
+    /// Who is to pay or paid, where known.
+    pub customer_id: Option<Uuid>,
     /// Who decides over it.
     pub owner: Owner,
     /// The legacy system it comes from.
@@ -134,6 +135,7 @@ impl PaymentRow {
             revision: row.get::<i64>("revision")?.cast_unsigned(),
             status: row.name("status")?,
             invoice_id: row.get("invoice_id")?,
+            customer_id: row.get("customer_id")?,
             owner: row.name("owner")?,
             legacy_source: row.get("legacy_source")?,
             legacy_id: row.get("legacy_id")?,
@@ -187,7 +189,7 @@ pub async fn list<'c>(
     list.rows(of, statements, filtered, PaymentRow::read).await
 }
 
-/// The payments that a customer was asked for.
+/// The payments of a customer.
 pub(crate) async fn of_customer<'c>(
     of: impl Executor<'c>,
     customer_id: Uuid,
@@ -205,19 +207,18 @@ pub(crate) async fn erase_customer(
     Ok(())
 }
 
-/// Whether the customer who was asked for a payment was erased.
-pub(crate) async fn is_of_erased(
+/// Returns whether a customer was erased.
+pub(crate) async fn is_erased(
     transaction: &mut Transaction,
-    id: PaymentId,
+    customer_id: Uuid,
 ) -> Result<bool, DatabaseError> {
-    Ok(transaction.query(&IS_OF_ERASED).bind(id).fetch_optional().await?.is_some())
+    Ok(transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?.is_some())
 }
 
-/// Adds a payment, with whoever is to pay.
+/// Adds a payment.
 pub(crate) async fn insert(
     transaction: &mut Transaction,
     row: &PaymentRow,
-    customer_id: Option<Uuid>,
 ) -> Result<(), DatabaseError> {
     let insert = transaction
         .query(&INSERT)
@@ -230,7 +231,7 @@ pub(crate) async fn insert(
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
         .bind_json(&row.details)
-        .bind(customer_id);
+        .bind(row.customer_id);
     insert.execute().await?;
     Ok(())
 }
@@ -246,7 +247,8 @@ pub(crate) async fn update(
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
         .bind(row.invoice_id)
-        .bind_json(&row.details);
+        .bind_json(&row.details)
+        .bind(row.customer_id);
     update.execute().await?;
     Ok(())
 }
