@@ -270,7 +270,7 @@ pub use history::{HistoryEntry, HistoryQuery};
 pub use hosts::{HostName, Hosts};
 pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
-pub use legacy::{Legacy, Owner};
+pub use legacy::{Legacy, LegacyKey, Owner};
 pub use line::QuantityOfLine;
 pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
 pub use module::{Configure, Module};
