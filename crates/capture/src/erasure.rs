@@ -13,56 +13,46 @@ use crate::mask::Image;
 use crate::mirror::Root;
 use crate::suppression::{Digest, Extent, Suppression, blank, extent_of_root};
 
-/// Stops the import that runs, if one does: what it has in memory may be about the person.
-const INTERRUPT: Statement =
-    Statement::Same("UPDATE capture_source SET run = $2 WHERE source = $1 RETURNING mapping");
-const LINKED: Statement =
-    Statement::Same("SELECT key FROM mirror_link WHERE source = $1 AND link = $2 AND value = $3");
-const ROW: Statement = Statement::Same(
-    "SELECT image, carried FROM mirror_row WHERE source = $1 AND tbl = $2 AND key = $3",
-);
-const BLANK: Statement = Statement::Same(
-    "UPDATE mirror_row SET image = $4, carried = $5 WHERE source = $1 AND tbl = $2 AND key = $3",
-);
-/// The commands that wait are made again of the rows as they are now.
-const POSTPONE: Statement = Statement::Same(
-    "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
-     SELECT outbox.source, aggregate, key, last_mark, max(occurred_ms) FROM outbox \
-     JOIN capture_source ON capture_source.source = outbox.source \
-     WHERE outbox.source = $1 AND aggregate = $2 AND key = $3 \
-     GROUP BY outbox.source, aggregate, key, last_mark \
-     ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
-);
-const CLEAR_OUTBOX: Statement =
-    Statement::Same("DELETE FROM outbox WHERE source = $1 AND aggregate = $2 AND key = $3");
-const CLEAR_DIRTY: Statement =
-    Statement::Same("DELETE FROM dirty WHERE source = $1 AND aggregate = $2 AND key = $3");
-const CLEAR_DELIVERED: Statement =
-    Statement::Same("DELETE FROM delivered WHERE source = $1 AND aggregate = $2 AND key = $3");
-const CLEAR_QUARANTINE: Statement =
-    Statement::Same("DELETE FROM quarantine WHERE source = $1 AND aggregate = $2 AND key = $3");
-pub(crate) const SUPPRESS: Statement = Statement::Same(
-    "INSERT INTO suppressed_row (source, digest) SELECT $1, atom FROM json_each($2) WHERE TRUE \
-     ON CONFLICT (source, digest) DO NOTHING",
-);
-pub(crate) const SUPPRESSED: Statement =
-    Statement::Same("SELECT digest FROM suppressed_row WHERE source = $1");
+database::statements! {
+    /// Every statement of this file.
+    #[cfg(test)]
+    pub(crate) const STATEMENTS: [Statement];
 
-/// Every statement of this file, for a test that prepares them all.
-#[cfg(test)]
-pub(crate) const STATEMENTS: [Statement; 11] = [
-    INTERRUPT,
-    LINKED,
-    ROW,
-    BLANK,
-    POSTPONE,
-    CLEAR_OUTBOX,
-    CLEAR_DIRTY,
-    CLEAR_DELIVERED,
-    CLEAR_QUARANTINE,
-    SUPPRESS,
-    SUPPRESSED,
-];
+    /// Stops the import that runs, if one does: what it has in memory may be about the person.
+    const INTERRUPT: Statement =
+        Statement::Same("UPDATE capture_source SET run = $2 WHERE source = $1 RETURNING mapping");
+    const LINKED: Statement =
+        Statement::Same("SELECT key FROM mirror_link WHERE source = $1 AND link = $2 AND value = $3");
+    const ROW: Statement = Statement::Same(
+        "SELECT image, carried FROM mirror_row WHERE source = $1 AND tbl = $2 AND key = $3",
+    );
+    const BLANK: Statement = Statement::Same(
+        "UPDATE mirror_row SET image = $4, carried = $5 WHERE source = $1 AND tbl = $2 AND key = $3",
+    );
+    /// The commands that wait are made again of the rows as they are now.
+    const POSTPONE: Statement = Statement::Same(
+        "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
+         SELECT outbox.source, aggregate, key, last_mark, max(occurred_ms) FROM outbox \
+         JOIN capture_source ON capture_source.source = outbox.source \
+         WHERE outbox.source = $1 AND aggregate = $2 AND key = $3 \
+         GROUP BY outbox.source, aggregate, key, last_mark \
+         ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark",
+    );
+    const CLEAR_OUTBOX: Statement =
+        Statement::Same("DELETE FROM outbox WHERE source = $1 AND aggregate = $2 AND key = $3");
+    const CLEAR_DIRTY: Statement =
+        Statement::Same("DELETE FROM dirty WHERE source = $1 AND aggregate = $2 AND key = $3");
+    const CLEAR_DELIVERED: Statement =
+        Statement::Same("DELETE FROM delivered WHERE source = $1 AND aggregate = $2 AND key = $3");
+    const CLEAR_QUARANTINE: Statement =
+        Statement::Same("DELETE FROM quarantine WHERE source = $1 AND aggregate = $2 AND key = $3");
+    pub(crate) const SUPPRESS: Statement = Statement::Same(
+        "INSERT INTO suppressed_row (source, digest) SELECT $1, atom FROM json_each($2) WHERE TRUE \
+         ON CONFLICT (source, digest) DO NOTHING",
+    );
+    pub(crate) const SUPPRESSED: Statement =
+        Statement::Same("SELECT digest FROM suppressed_row WHERE source = $1");
+}
 
 /// The tables that lose something.
 pub(crate) const TABLES: &[&str] = &["mirror_row", "outbox", "dirty", "delivered", "quarantine"];

@@ -13,11 +13,16 @@ use crate::sqlite::{SqlitePools, sqlite_options};
 use crate::tables::Table;
 use crate::{Database, DatabaseError, Pools, Statement, Transaction, Transactions};
 
-const SCHEMAS: Statement = Statement::PerEngine {
-    // Files are found in their folder.
-    sqlite: "SELECT name FROM pragma_database_list WHERE name = $1",
-    postgres: "SELECT CAST(nspname AS text) FROM pg_namespace WHERE starts_with(nspname, $1)",
-};
+crate::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [Statement];
+
+    const SCHEMAS: Statement = Statement::PerEngine {
+        // Files are found in their folder.
+        sqlite: "SELECT name FROM pragma_database_list WHERE name = $1",
+        postgres: "SELECT CAST(nspname AS text) FROM pg_namespace WHERE starts_with(nspname, $1)",
+    };
+}
 
 /// What the other file is called within a transaction on the main one.
 const ATTACHED: &str = "scratch";
@@ -51,7 +56,7 @@ impl Database {
                 Pools::Sqlite(opened.await?)
             }
             Pools::Postgres(pools) => {
-                let (schema, sets) = (format!("{}_{suffix}", pools.schema), source.on_postgres()?);
+                let (schema, sets) = (format!("{}_{suffix}", pools.schema), source.on_postgres());
                 let opened = pools.open_other(schema, source.module, sets, &source.options);
                 Pools::Postgres(opened.await?)
             }

@@ -25,65 +25,70 @@ use crate::{
 };
 
 const BEGIN_DURABLE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
-/// Nobody registers a subscription until the transaction ends. On SQLite it has the whole database.
-const LOCK: Statement = Statement::PerEngine {
-    sqlite: "SELECT 1 WHERE FALSE",
-    postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
-};
-const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM module_charge");
-const IN_USE: Statement = Statement::Same(
-    "SELECT subscription, position FROM checkpoint WHERE kind IN ('policy', 'reactor') \
-     AND (position > 0 OR owner IS NOT NULL) ORDER BY subscription LIMIT 1",
-);
-const TABLES_IN_SQLITE: &str =
-    "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('checkpoint', 'module_charge')";
-const TABLES_IN_POSTGRES: &str =
-    "SELECT to_regclass('checkpoint') IS NOT NULL AND to_regclass('module_charge') IS NOT NULL";
-const IN_CHARGE: &str = "SELECT EXISTS (SELECT 1 FROM checkpoint \
-     WHERE kind IN ('policy', 'reactor') AND (position > 0 OR owner IS NOT NULL)) \
-     AND NOT EXISTS (SELECT 1 FROM module_charge WHERE elsewhere IS NOT NULL)";
-const AWAIT: Statement = Statement::Same(
-    "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
-);
-const SET: Statement = Statement::Same(
-    "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, $1, $2) \
-     ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, elsewhere = excluded.elsewhere",
-);
-const ROUTE: Statement = Statement::Same(
-    "INSERT INTO module_charge (one, epoch, route) VALUES (1, 0, $1) \
-     ON CONFLICT (one) DO UPDATE SET route = excluded.route",
-);
-const MARK: Statement = Statement::Same(
-    "UPDATE checkpoint SET elsewhere = $1, owner = NULL, token = NULL, expires_at = NULL \
-     WHERE kind IN ('policy', 'reactor')",
-);
-const REACTIONS: Statement = Statement::Same(
-    "SELECT subscription, kind, log_id, position, event_id, families FROM checkpoint \
-     WHERE kind IN ('policy', 'reactor') ORDER BY subscription",
-);
-const FAMILIES: Statement =
-    Statement::Same("SELECT families FROM checkpoint WHERE subscription = $1");
-const PUT: Statement = Statement::PerEngine {
-    sqlite: "INSERT INTO checkpoint \
-             (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
-             VALUES ($1, $2, $3, $4, $5, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), \
-             strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), $6) \
-             ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
-             position = excluded.position, event_id = excluded.event_id, \
-             updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
-             families = excluded.families",
-    postgres: "INSERT INTO checkpoint \
-               (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
-               VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(), $6) \
-               ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
-               position = excluded.position, event_id = excluded.event_id, \
-               updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
-               families = excluded.families",
-};
+crate::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [Statement];
 
-/// Every statement of this file, for a test that prepares them all.
-pub(crate) const STATEMENTS: &[Statement] =
-    &[LOCK, CHARGE, IN_USE, AWAIT, SET, ROUTE, MARK, REACTIONS, FAMILIES, PUT];
+    /// Nobody registers a subscription until the transaction ends. On SQLite it has the whole database.
+    const LOCK: Statement = Statement::PerEngine {
+        sqlite: "SELECT 1 WHERE FALSE",
+        postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
+    };
+    const CHARGE: Statement = Statement::Same("SELECT epoch, elsewhere, route FROM module_charge");
+    const IN_USE: Statement = Statement::Same(
+        "SELECT subscription, position FROM checkpoint WHERE kind IN ('policy', 'reactor') \
+         AND (position > 0 OR owner IS NOT NULL) ORDER BY subscription LIMIT 1",
+    );
+    /// Whether the tables of the bookkeeping are there.
+    const HAS_TABLES: Statement = Statement::PerEngine {
+        sqlite: "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('checkpoint', 'module_charge')",
+        postgres: "SELECT to_regclass('checkpoint') IS NOT NULL \
+                   AND to_regclass('module_charge') IS NOT NULL",
+    };
+    const IN_CHARGE: Statement = Statement::Same(
+        "SELECT EXISTS (SELECT 1 FROM checkpoint \
+         WHERE kind IN ('policy', 'reactor') AND (position > 0 OR owner IS NOT NULL)) \
+         AND NOT EXISTS (SELECT 1 FROM module_charge WHERE elsewhere IS NOT NULL)",
+    );
+    const AWAIT: Statement = Statement::Same(
+        "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, 0, $1) ON CONFLICT (one) DO NOTHING",
+    );
+    const SET: Statement = Statement::Same(
+        "INSERT INTO module_charge (one, epoch, elsewhere) VALUES (1, $1, $2) \
+         ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch, elsewhere = excluded.elsewhere",
+    );
+    const ROUTE: Statement = Statement::Same(
+        "INSERT INTO module_charge (one, epoch, route) VALUES (1, 0, $1) \
+         ON CONFLICT (one) DO UPDATE SET route = excluded.route",
+    );
+    const MARK: Statement = Statement::Same(
+        "UPDATE checkpoint SET elsewhere = $1, owner = NULL, token = NULL, expires_at = NULL \
+         WHERE kind IN ('policy', 'reactor')",
+    );
+    const REACTIONS: Statement = Statement::Same(
+        "SELECT subscription, kind, log_id, position, event_id, families FROM checkpoint \
+         WHERE kind IN ('policy', 'reactor') ORDER BY subscription",
+    );
+    const FAMILIES: Statement =
+        Statement::Same("SELECT families FROM checkpoint WHERE subscription = $1");
+    const PUT: Statement = Statement::PerEngine {
+        sqlite: "INSERT INTO checkpoint \
+                 (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
+                 VALUES ($1, $2, $3, $4, $5, strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), \
+                 strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now'), $6) \
+                 ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
+                 position = excluded.position, event_id = excluded.event_id, \
+                 updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
+                 families = excluded.families",
+        postgres: "INSERT INTO checkpoint \
+                   (subscription, kind, log_id, position, event_id, updated_at, reset_at, families) \
+                   VALUES ($1, $2, $3, $4, $5, clock_timestamp(), clock_timestamp(), $6) \
+                   ON CONFLICT (subscription) DO UPDATE SET log_id = excluded.log_id, \
+                   position = excluded.position, event_id = excluded.event_id, \
+                   updated_at = excluded.updated_at, reset_at = excluded.reset_at, stopped_at = NULL, \
+                   families = excluded.families",
+    };
+}
 
 /// Who is in charge of a module, as its database says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,16 +208,18 @@ pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError
                 return Ok(false);
             }
             let mut file = sqlite_options(&path, SqliteSynchronous::Normal)?.connect().await?;
-            let has_tables: bool =
-                sqlx::query_scalar(TABLES_IN_SQLITE).fetch_one(&mut file).await?;
-            Ok(has_tables && sqlx::query_scalar(IN_CHARGE).fetch_one(&mut file).await?)
+            let [has_tables, in_charge] =
+                [HAS_TABLES, IN_CHARGE].map(|one| one.text(Engine::Sqlite));
+            let has_tables: bool = sqlx::query_scalar(has_tables).fetch_one(&mut file).await?;
+            Ok(has_tables && sqlx::query_scalar(in_charge).fetch_one(&mut file).await?)
         }
         Engine::Postgres => {
             let options = postgres_options(url, module, &format!("bascule-{module}"))?;
             let mut schema = connect(&options).await?;
-            let has_tables: bool =
-                sqlx::query_scalar(TABLES_IN_POSTGRES).fetch_one(&mut schema).await?;
-            Ok(has_tables && sqlx::query_scalar(IN_CHARGE).fetch_one(&mut schema).await?)
+            let [has_tables, in_charge] =
+                [HAS_TABLES, IN_CHARGE].map(|one| one.text(Engine::Postgres));
+            let has_tables: bool = sqlx::query_scalar(has_tables).fetch_one(&mut schema).await?;
+            Ok(has_tables && sqlx::query_scalar(in_charge).fetch_one(&mut schema).await?)
         }
     }
 }

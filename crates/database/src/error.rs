@@ -6,8 +6,6 @@ use kernel::reaction::ReactionError;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
-use crate::Engine;
-
 /// Why a database could not be opened or used. Never shows a password, nor what a row holds.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -19,14 +17,6 @@ pub enum DatabaseError {
     UnknownUrl {
         /// The URL as given, without its password.
         url: String,
-    },
-    /// The URL names an engine that this part of the system has no tables for.
-    #[error("{module} has no tables for {engine}")]
-    UnsupportedEngine {
-        /// The module.
-        module: &'static str,
-        /// The engine.
-        engine: Engine,
     },
     /// A name that is to become a schema or a part of a file's name is none.
     #[error("`{name}` cannot name a place for tables: expected a-z, 0-9 and _, a letter first")]

@@ -6,12 +6,18 @@
 //! bound and rows are read once, in Rust:
 //!
 //! ```
-//! use database::{DatabaseError, Executor, Statement, Transaction};
+//! use database::{DatabaseError, Executor, Statement, Transaction, statements};
 //! use uuid::Uuid;
 //!
-//! const OPEN: Statement = Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
-//! const CLOSE: Statement =
-//!     Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
+//! statements! {
+//!     /// Every statement of this file, for the test that prepares them all.
+//!     pub const STATEMENTS: [Statement];
+//!
+//!     const OPEN: Statement =
+//!         Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
+//!     const CLOSE: Statement =
+//!         Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
+//! }
 //!
 //! /// Whether a customer may order; asked of the database or within a transaction.
 //! async fn is_open<'c>(of: impl Executor<'c>, id: Uuid) -> Result<Option<bool>, DatabaseError> {
@@ -59,7 +65,7 @@ pub use charge::{Charge, ChargeError, HandOver, HandedOver, is_in_charge};
 pub use error::{DatabaseError, is_unavailable};
 pub use kernel::credentials::redacted;
 use migrations::BOOKKEEPING;
-pub use migrations::{HasMigrations, Migrations};
+pub use migrations::Migrations;
 pub use place::{Engine, module_url, sqlite_path};
 pub use pool::Transactions;
 use postgres::PostgresPools;
@@ -75,8 +81,14 @@ pub use statement::{Executor, Query, Statement, ToSql};
 pub use tables::TableRow;
 pub use transaction::Transaction;
 
-/// Every statement of the bookkeeping, for a test that prepares them all.
-pub const STATEMENTS: &[&[Statement]] = &[subscriptions::STATEMENTS, charge::STATEMENTS];
+/// Every statement of this crate, for the test that prepares them all.
+pub const STATEMENTS: &[&[Statement]] = &[
+    beside::STATEMENTS,
+    charge::STATEMENTS,
+    remembered::STATEMENTS,
+    subscriptions::STATEMENTS,
+    tables::STATEMENTS,
+];
 
 /// How the connections of one module in one process are used.
 ///
@@ -132,7 +144,7 @@ enum Pools {
 /// What the tables are made from.
 struct Source {
     module: &'static str,
-    migrations: &'static dyn HasMigrations,
+    migrations: &'static Migrations,
     options: DatabaseOptions,
 }
 
@@ -148,14 +160,11 @@ impl fmt::Debug for Database {
 
 impl Source {
     fn on_sqlite(&self) -> [&'static sqlx::migrate::Migrator; 2] {
-        [&BOOKKEEPING.sqlite, self.migrations.sqlite()]
+        [&BOOKKEEPING.sqlite, &self.migrations.sqlite]
     }
 
-    fn on_postgres(&self) -> Result<[&'static sqlx::migrate::Migrator; 2], DatabaseError> {
-        let (module, engine) = (self.module, Engine::Postgres);
-        let own = self.migrations.postgres();
-        let own = own.ok_or(DatabaseError::UnsupportedEngine { module, engine })?;
-        Ok([&BOOKKEEPING.postgres, own])
+    fn on_postgres(&self) -> [&'static sqlx::migrate::Migrator; 2] {
+        [&BOOKKEEPING.postgres, &self.migrations.postgres]
     }
 }
 
@@ -165,7 +174,7 @@ impl Database {
     pub async fn open(
         url: &str,
         module: &'static str,
-        migrations: &'static impl HasMigrations,
+        migrations: &'static Migrations,
     ) -> Result<Self, DatabaseError> {
         Self::open_with(url, module, migrations, DatabaseOptions::default()).await
     }
@@ -174,7 +183,7 @@ impl Database {
     pub async fn open_with(
         url: &str,
         module: &'static str,
-        migrations: &'static impl HasMigrations,
+        migrations: &'static Migrations,
         options: DatabaseOptions,
     ) -> Result<Self, DatabaseError> {
         let source = Source { module, migrations, options };
@@ -184,7 +193,7 @@ impl Database {
                 Pools::Sqlite(SqlitePools::open(path, module, sets, &source.options).await?)
             }
             Engine::Postgres => {
-                let sets = source.on_postgres()?;
+                let sets = source.on_postgres();
                 Pools::Postgres(PostgresPools::open(url, module, sets, &source.options).await?)
             }
         };
@@ -279,15 +288,6 @@ impl Database {
         match &self.pools {
             Pools::Sqlite(pools) => pools.close().await,
             Pools::Postgres(pools) => pools.close().await,
-        }
-    }
-
-    /// TRANSITIONAL, for modules whose statements are not on the layer yet: their databases are
-    /// SQLite.
-    pub fn readers(&self) -> &sqlx::SqlitePool {
-        match &self.pools {
-            Pools::Sqlite(pools) => pools.readers.statements(),
-            Pools::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
         }
     }
 }

@@ -61,35 +61,6 @@ pub(crate) static BOOKKEEPING: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/database"),
 };
 
-/// What a module says of its tables.
-pub trait HasMigrations: Sync {
-    /// For SQLite.
-    fn sqlite(&self) -> &Migrator;
-    /// For PostgreSQL, where there are some.
-    fn postgres(&self) -> Option<&Migrator>;
-}
-
-impl HasMigrations for Migrations {
-    fn sqlite(&self) -> &Migrator {
-        &self.sqlite
-    }
-
-    fn postgres(&self) -> Option<&Migrator> {
-        Some(&self.postgres)
-    }
-}
-
-/// TRANSITIONAL, for modules that are not on PostgreSQL yet; with [`HasMigrations`] it goes.
-impl HasMigrations for Migrator {
-    fn sqlite(&self) -> &Migrator {
-        self
-    }
-
-    fn postgres(&self) -> Option<&Migrator> {
-        None
-    }
-}
-
 /// A set as it is run: it shares its table of what was applied with other sets.
 pub(crate) fn complete(set: &Migrator) -> Migrator {
     Migrator { migrations: set.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }

@@ -13,8 +13,6 @@ use crate::place::checked_name;
 use crate::remembered::{Remembered, went_back};
 use crate::{DatabaseError, DatabaseOptions, Transactions};
 
-const SCHEMA_EXISTS: &str = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
-
 /// How long a migration waits for a lock of others before it is tried again.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -87,7 +85,8 @@ async fn try_migrating(
     // A connection of its own: when it is dropped after an error, so is sqlx's lock.
     let mut connection = connect(options).await?;
     // Asked first because CREATE SCHEMA wants the right to, even where IF NOT EXISTS finds it.
-    if !sqlx::query_scalar(SCHEMA_EXISTS).bind(schema).fetch_one(&mut connection).await? {
+    let exists = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
+    if !sqlx::query_scalar(exists).bind(schema).fetch_one(&mut connection).await? {
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
     }

@@ -13,8 +13,15 @@ use kernel::event::Position;
 use sqlx::postgres::{PgConnection, PgDatabaseError};
 use tokio::sync::watch;
 
-/// Checkpoints of PostgreSQL as a new connection finds them.
-pub(crate) const CHECKPOINTS: &str = "SELECT subscription, position FROM checkpoint";
+use crate::{Engine, Statement};
+
+crate::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [Statement];
+
+    /// Checkpoints as a new connection finds them.
+    const CHECKPOINTS: Statement = Statement::Same("SELECT subscription, position FROM checkpoint");
+}
 
 /// The tables were dropped: what is asked for next tells.
 const UNDEFINED_TABLE: &str = "42P01";
@@ -79,7 +86,7 @@ impl Remembered {
             return Ok(());
         }
         let found: Result<Vec<(String, i64)>, _> =
-            sqlx::query_as(CHECKPOINTS).fetch_all(connection).await;
+            sqlx::query_as(CHECKPOINTS.text(Engine::Postgres)).fetch_all(connection).await;
         let found: HashMap<String, Position> = match found {
             Ok(found) => {
                 found.into_iter().map(|(name, position)| (name, position.cast_unsigned())).collect()

@@ -37,6 +37,50 @@ impl Statement {
     }
 }
 
+/// Makes the constants of a file's statements, and the list of them all for the test that prepares every
+/// statement: a statement of the file cannot be missing from its list.
+///
+/// ```
+/// use database::{Statement, statements};
+///
+/// statements! {
+///     /// Every statement of this file.
+///     pub const STATEMENTS: [Statement];
+///
+///     const OPEN: Statement =
+///         Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
+///     /// The server's clock decides, where there is a server.
+///     const NOW: Statement = Statement::PerEngine {
+///         sqlite: "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
+///         postgres: "SELECT clock_timestamp()",
+///     };
+/// }
+///
+/// assert_eq!(STATEMENTS, [OPEN, NOW]);
+/// ```
+///
+/// The constants are written as anywhere else, with their docs and their visibility; a value may come
+/// from another macro. Constants of another type that holds statements are listed in the same way. A test
+/// of the whole system finds statements outside of this macro, and lists that no test reads.
+#[macro_export]
+macro_rules! statements {
+    (
+        $(#[$about_list:meta])*
+        $list_visibility:vis const $list:ident: [$of:ty];
+        $(
+            $(#[$about:meta])*
+            $visibility:vis const $name:ident: $type:ty = $value:expr;
+        )+
+    ) => {
+        $(
+            $(#[$about])*
+            $visibility const $name: $type = $value;
+        )+
+        $(#[$about_list])*
+        $list_visibility const $list: &[$of] = &[$($name),+];
+    };
+}
+
 /// A value that both engines take as a parameter: text, bytes, `bool`, `i16`, `i32`, `i64`, `f64`,
 /// [`uuid::Uuid`], [`chrono::DateTime`] (to the microsecond), and options of and references to
 /// these.

@@ -17,7 +17,7 @@ use kernel::store::BoxError;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub use self::statements::STATEMENTS;
+pub(crate) use self::statements::STATEMENTS;
 use self::statements::{
     ACQUIRE, CHECKPOINT, DURABLE, FENCE, FORGET, HOLDER, KEYS_TO_REPLAY, LOCK, PARK, PARK_AGAIN,
     PARKED_KEYS, PARKED_OF_KEY, RECORD_ERROR, REGISTER, REGISTERED, RELEASE, RELEASE_ALL, RENEW,

@@ -8,21 +8,26 @@ use crate::row::Row;
 use crate::transaction::Open;
 use crate::{DatabaseError, Engine, Statement, Transaction};
 
-/// Those that are written: what is generated from them follows, and takes no value. (`table_info` leaves
-/// generated columns out by itself.)
-const COLUMNS: Statement = Statement::PerEngine {
-    sqlite: "SELECT name FROM pragma_table_info($1) ORDER BY cid",
-    postgres: "SELECT CAST(attname AS text) FROM pg_attribute \
-               WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
-               AND attgenerated = '' ORDER BY attnum",
-};
-const KEY: Statement = Statement::PerEngine {
-    sqlite: "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk",
-    postgres: "SELECT CAST(attname AS text) FROM pg_index JOIN pg_attribute \
-               ON attrelid = indrelid AND attnum = ANY (indkey) \
-               WHERE indrelid = to_regclass($1) AND indisprimary \
-               ORDER BY array_position(CAST(indkey AS smallint[]), attnum)",
-};
+crate::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [Statement];
+
+    /// Those that are written: what is generated from them follows, and takes no value. (`table_info` leaves
+    /// generated columns out by itself.)
+    const COLUMNS: Statement = Statement::PerEngine {
+        sqlite: "SELECT name FROM pragma_table_info($1) ORDER BY cid",
+        postgres: "SELECT CAST(attname AS text) FROM pg_attribute \
+                   WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped \
+                   AND attgenerated = '' ORDER BY attnum",
+    };
+    const KEY: Statement = Statement::PerEngine {
+        sqlite: "SELECT name FROM pragma_table_info($1) WHERE pk > 0 ORDER BY pk",
+        postgres: "SELECT CAST(attname AS text) FROM pg_index JOIN pg_attribute \
+                   ON attrelid = indrelid AND attnum = ANY (indkey) \
+                   WHERE indrelid = to_regclass($1) AND indisprimary \
+                   ORDER BY array_position(CAST(indkey AS smallint[]), attnum)",
+    };
+}
 
 /// A row as text, the same for the same values. May be personal: it has no form for logs.
 #[derive(Clone, PartialEq, Eq)]
@@ -111,8 +116,8 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Runs a statement whose text names tables of the caller's choice; how many rows it changed.
-    /// The number that a statement of the program's own making finds for a text.
+    /// Runs a query whose text names places of the caller's choice. Returns the number that it finds for
+    /// the value of its parameter.
     pub(crate) async fn scalar_of(
         &mut self,
         statement: String,
@@ -131,6 +136,7 @@ impl Transaction {
         })
     }
 
+    /// Runs a statement whose text names tables of the caller's choice. Returns the number of changed rows.
     pub(crate) async fn execute(&mut self, text: String) -> Result<u64, DatabaseError> {
         let query = AssertSqlSafe(text);
         Ok(match &mut self.open {

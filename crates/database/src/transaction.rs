@@ -77,23 +77,3 @@ impl<'c> Executor<'c> for &'c mut Transaction {
         Transaction::query(self, statement)
     }
 }
-
-/// TRANSITIONAL, for modules whose statements are not on the layer yet: their databases are SQLite.
-impl std::ops::Deref for Transaction {
-    type Target = sqlx::SqliteConnection;
-    fn deref(&self) -> &sqlx::SqliteConnection {
-        match &self.open {
-            Open::Sqlite(open) => open,
-            Open::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
-        }
-    }
-}
-
-impl std::ops::DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut sqlx::SqliteConnection {
-        match &mut self.open {
-            Open::Sqlite(open) => open,
-            Open::Postgres(_) => unreachable!("modules without PostgreSQL tables are on SQLite"),
-        }
-    }
-}

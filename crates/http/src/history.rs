@@ -32,7 +32,7 @@ pub struct HistoryEntry {
     #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
     /// Its place in the log, from 1.
-    #[schema(value_type = u64, minimum = 0)]
+    #[schema(value_type = u64, minimum = 1)]
     pub position: Position,
     /// Its id.
     pub id: Uuid,
@@ -40,9 +40,9 @@ pub struct HistoryEntry {
     pub recorded_at: DateTime<Utc>,
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
-    /// What the chain of events began with.
+    /// Shared by all events that follow from one request or import.
     pub correlation_id: Uuid,
-    /// The event it reacts to.
+    /// The event it reacts to; null where it follows from the request or import itself.
     #[schema(required = true)]
     pub causation_id: Option<Uuid>,
     /// Who asked for it.
@@ -64,9 +64,9 @@ pub struct HistoryEntry {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     pub limit: Option<Limit>,
-    /// Where the last answer ended: taken from its Link header.
+    /// Where the last page ended: taken from its Link header.
     pub cursor: Option<Cursor>,
 }
 

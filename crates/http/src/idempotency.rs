@@ -37,46 +37,48 @@ const LONGEST_KEY: usize = 255;
 /// The namespace of the ids that derive from keys (RFC 9562 §5.5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x5d0c_51b6_97d3_4b8e_9f6b_2d27_c1d4_0a6e);
 
-const INSERT: Statement = Statement::Same(
-    "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
-     VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING",
-);
-const FIND: Statement = Statement::Same(
-    "SELECT fingerprint, status, resource_id, position, event_id FROM idempotency \
-     WHERE key_hash = $1",
-);
-const FINISH: Statement = Statement::Same(
-    "UPDATE idempotency SET status = $2, resource_id = $3, position = $4, event_id = $5 \
-     WHERE key_hash = $1",
-);
-const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
 
-const FORGET: Statement = Statement::PerEngine {
-    sqlite: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
-             (SELECT unhex(atom, '-') FROM json_each($1))",
-    postgres: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
-               (SELECT CAST(atom AS uuid) FROM json_each($1))",
-};
+    const INSERT: Statement = Statement::Same(
+        "INSERT INTO idempotency (key_hash, fingerprint, created_at) \
+         VALUES ($1, $2, $3) ON CONFLICT (key_hash) DO NOTHING",
+    );
+    const FIND: Statement = Statement::Same(
+        "SELECT fingerprint, status, resource_id, position, event_id FROM idempotency \
+         WHERE key_hash = $1",
+    );
+    const FINISH: Statement = Statement::Same(
+        "UPDATE idempotency SET status = $2, resource_id = $3, position = $4, event_id = $5 \
+         WHERE key_hash = $1",
+    );
+    const PRUNE: Statement = Statement::Same("DELETE FROM idempotency WHERE created_at < $1");
 
-const AFTER: Statement = Statement::Same(
-    "SELECT key_hash, fingerprint, status, resource_id, position, event_id, created_at \
-     FROM idempotency \
-     WHERE key_hash > $1 ORDER BY key_hash LIMIT $2",
-);
-const PUT: Statement = Statement::Same(
-    "INSERT INTO idempotency \
-     (key_hash, fingerprint, status, resource_id, position, event_id, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_hash) DO UPDATE SET \
-     status = coalesce(idempotency.status, excluded.status), \
-     resource_id = coalesce(idempotency.resource_id, excluded.resource_id), \
-     position = coalesce(idempotency.position, excluded.position), \
-     event_id = coalesce(idempotency.event_id, excluded.event_id)",
-);
+    const FORGET: Statement = Statement::PerEngine {
+        sqlite: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
+                 (SELECT unhex(atom, '-') FROM json_each($1))",
+        postgres: "DELETE FROM idempotency WHERE resource_id IS NULL OR resource_id IN \
+                   (SELECT CAST(atom AS uuid) FROM json_each($1))",
+    };
+
+    const AFTER: Statement = Statement::Same(
+        "SELECT key_hash, fingerprint, status, resource_id, position, event_id, created_at \
+         FROM idempotency \
+         WHERE key_hash > $1 ORDER BY key_hash LIMIT $2",
+    );
+    const PUT: Statement = Statement::Same(
+        "INSERT INTO idempotency \
+         (key_hash, fingerprint, status, resource_id, position, event_id, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (key_hash) DO UPDATE SET \
+         status = coalesce(idempotency.status, excluded.status), \
+         resource_id = coalesce(idempotency.resource_id, excluded.resource_id), \
+         position = coalesce(idempotency.position, excluded.position), \
+         event_id = coalesce(idempotency.event_id, excluded.event_id)",
+    );
+}
 
 static FORGOTTEN: Outage = Outage::new("outcomes of requests with an Idempotency-Key are not kept");
-
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[INSERT, FIND, FINISH, PRUNE, FORGET, AFTER, PUT];
 
 /// A request to change something. An extractor.
 #[derive(Debug, Clone)]

@@ -1,18 +1,23 @@
-//! What an answer says of the legacy system: whose word counts, and where something comes from.
+//! What requests and answers say of the legacy system: which system owns something, and where it comes
+//! from.
 
-use kernel::sync::LegacyReference;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use std::borrow::Cow;
 
-/// Whose word counts: this system's, or that of the legacy system it was imported from.
-// TRANSITIONAL: `sqlx::Type` is for modules whose statements are not on `database`'s layer yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+use kernel::sync::{LONGEST_KEY, LegacyReference};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::text;
+
+/// The system that owns a resource and decides about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-#[sqlx(rename_all = "snake_case")]
 pub enum Owner {
-    /// Changed here.
+    /// This system: the resource is changed here.
     Bascule,
-    /// Changed in the legacy system only.
+    /// The legacy system that the resource was imported from: it is changed there only.
     Legacy,
 }
 
@@ -32,7 +37,7 @@ pub struct Legacy {
     /// The legacy system's name in the mapping.
     #[schema(example = "tryton")]
     pub source: String,
-    /// The key there.
+    /// The key there. Where the mapping gives `ids` a name, that name and `/` stand before it.
     #[schema(example = "17")]
     pub id: String,
     /// What is irregular about it, in short words.
@@ -46,5 +51,67 @@ impl Legacy {
     pub fn new(reference: &LegacyReference, flags: &[String]) -> Self {
         let LegacyReference { source, id } = reference.clone();
         Self { source, id, flags: flags.to_vec() }
+    }
+}
+
+/// A key of a legacy system by which a list is filtered: one line of text, as [`Legacy::id`] shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegacyKey(String);
+
+impl LegacyKey {
+    /// Returns the key.
+    pub fn into_inner(self) -> String {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for LegacyKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        if key.chars().nth(LONGEST_KEY).is_some() {
+            return Err(de::Error::custom(format!("expected at most {LONGEST_KEY} characters")));
+        }
+        match text::line(&key) {
+            Ok(()) => Ok(Self(key)),
+            Err(error) => Err(de::Error::custom(error.message.unwrap_or(error.code))),
+        }
+    }
+}
+
+impl PartialSchema for LegacyKey {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("A key of the legacy system."))
+            .min_length(Some(1))
+            .max_length(Some(LONGEST_KEY))
+            .pattern(Some(text::LINE_PATTERN))
+            .examples(["17"])
+            .into()
+    }
+}
+
+impl ToSchema for LegacyKey {
+    fn name() -> Cow<'static, str> {
+        "LegacyKey".into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_line_as_long_as_a_legacy_may_have() {
+        let read = |text: String| serde_json::from_value::<LegacyKey>(json!(text));
+        for key in ["17", "party_party/7", "a key", &"é".repeat(LONGEST_KEY)] {
+            assert_eq!(read(key.to_owned()).unwrap().into_inner(), key);
+        }
+        // PostgreSQL takes no NUL in a text.
+        for refused in ["", " ", "a\0", "a\nb", &"k".repeat(LONGEST_KEY + 1)] {
+            assert!(read(refused.to_owned()).is_err(), "{refused:?}");
+        }
     }
 }

@@ -108,7 +108,8 @@
 //!         .await
 //! }
 //!
-//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one.
+//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one. One that no route can
+//! /// provoke is a defect: `Problem::unexpected_refusal`.
 //! fn problem(error: kernel::execution::ExecuteError<Refusal>) -> Problem {
 //!     Problem::from_execute(error, |refusal| match refusal {
 //!         Refusal::NoSuchOrder => Problem::not_found("There is no such order."),
@@ -268,7 +269,7 @@ pub use history::{HistoryEntry, HistoryQuery};
 pub use hosts::{HostName, Hosts};
 pub use idempotency::{Attempt, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
-pub use legacy::{Legacy, Owner};
+pub use legacy::{Legacy, LegacyKey, Owner};
 pub use line::QuantityOfLine;
 pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
 pub use openapi::{

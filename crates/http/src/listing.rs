@@ -20,7 +20,8 @@ use crate::answer::ReadRequest;
 use crate::paging::{Cursor, Limit, Page, Paging};
 use crate::problem::{Problem, ProblemKind};
 
-/// The statements of a list, one for each order. Made by [`list_statements!`](crate::list_statements).
+/// The statements of a list, one for each order. Made by [`list_statements!`](crate::list_statements), and
+/// kept in a list of their own by [`database::statements!`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListStatements {
     /// The column of the date.
@@ -31,17 +32,24 @@ pub struct ListStatements {
     pub oldest_first: Statement,
     /// By the date, latest first.
     pub newest_first: Statement,
+    /// The index that finds the rows in the order of the log. Where it is that of the dates, too, it is of a
+    /// filter that leaves few rows, which may be sorted.
+    pub recorded_index: &'static str,
+    /// The index that finds the rows in the order of the dates.
+    pub dated_index: &'static str,
 }
 
 /// The [`ListStatements`] of a list. `select` is what they begin with, up to the last condition of the
 /// filters; it selects `id`, `position` and the date. `date` is the column of the date. `end` are the four
-/// parameters after those of the filters, for where a page begins and ends.
+/// parameters after those of the filters, for where a page begins and ends. `indexes` are those of the log's
+/// order and of the dates, which a test finds in the plans.
 #[macro_export]
 macro_rules! list_statements {
     (
         select: [$($select:tt)+],
         date: $date:literal,
-        end: [$a:literal, $b:literal, $c:literal, $d:literal] $(,)?
+        end: [$a:literal, $b:literal, $c:literal, $d:literal],
+        indexes: [$recorded:literal, $dated:literal] $(,)?
     ) => {
         $crate::ListStatements {
             date: $date,
@@ -56,6 +64,8 @@ macro_rules! list_statements {
                 $($select)+, " AND ", $date, " >= ", $a, " AND (", $date, ", id) < (", $b, ", ", $c,
                 ") ORDER BY ", $date, " DESC, id DESC LIMIT ", $d
             )),
+            recorded_index: $recorded,
+            dated_index: $dated,
         }
     };
 }

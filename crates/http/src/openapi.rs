@@ -15,6 +15,7 @@ use crate::answer::Acknowledgement;
 use crate::conditions;
 use crate::consistency::MIN_POSITION;
 use crate::idempotency::IDEMPOTENCY_KEY;
+use crate::legacy::LegacyKey;
 use crate::listing::{DateBound, ListCursor};
 use crate::paging::{Cursor, Limit};
 use crate::problem::{FieldError, MEDIA_TYPE, ProblemDocument};
@@ -59,21 +60,23 @@ const PROBLEMS: [(&str, &str, &str); 11] = [
     (
         "412",
         "PreconditionFailed",
-        "The resource is not at the revision of If-Match, or the log ends before Bascule-Min-Position.",
+        "The resource is not at the revision of If-Match, or the log does not have the event of \
+         Bascule-Min-Position.",
     ),
     ("413", "PayloadTooLarge", "The body is too large."),
     ("415", "UnsupportedMediaType", "The body is not application/json."),
     (
         "422",
         "UnprocessableContent",
-        "Fields of the body are invalid, the Idempotency-Key was used for another request, or the cursor \
-         belongs to another list.",
+        "Fields of the body are invalid, a rule of the business forbids what they say, the \
+         Idempotency-Key was used for another request, or the cursor belongs to another list.",
     ),
     ("500", "InternalServerError", "The server failed. Its log has the details."),
     (
         "503",
         "ServiceUnavailable",
-        "Not now: overloaded, something does not answer, or a read is stale. Try again.",
+        "Not now: overloaded, earlier orders wait, something does not answer, or a read is stale. Try \
+         again.",
     ),
 ];
 
@@ -187,6 +190,7 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     add_schema::<Cursor>(components, &Cursor::name());
     add_schema::<ListCursor>(components, &ListCursor::name());
     add_schema::<DateBound>(components, &DateBound::name());
+    add_schema::<LegacyKey>(components, &LegacyKey::name());
     for (status, name, description) in PROBLEMS {
         components.responses.insert(name.to_owned(), problem(status, description).into());
     }

@@ -18,7 +18,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
 }
 
-/// Most items in one answer: 1 to 200, 50 unless said otherwise.
+/// Maximum number of items per page (1–200, default 50).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u16);
 
@@ -55,7 +55,7 @@ impl PartialSchema for Limit {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Integer)
-            .description(Some("Most items in one answer."))
+            .description(Some("Maximum number of items per page."))
             .minimum(Some(1))
             .maximum(Some(Self::MOST))
             .default(Some(50.into()))
@@ -102,7 +102,7 @@ impl PartialSchema for Cursor {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some("Where the last answer ended: taken from its Link header."))
+            .description(Some("Where the last page ended: taken from its Link header."))
             .min_length(Some(11))
             .max_length(Some(11))
             .pattern(Some("^[A-Za-z0-9_-]{11}$"))

@@ -104,6 +104,12 @@ impl Problem {
         problem
     }
 
+    /// A refusal that no route can provoke: only a policy, a reactor or an import gives a command that is
+    /// refused so. One that reaches a client all the same is a defect (500); the log has the refusal.
+    pub fn unexpected_refusal(refusal: impl Into<BoxError>) -> Self {
+        Self::internal(UnexpectedRefusal(refusal.into()))
+    }
+
     /// The legacy system owns the resource (409).
     pub fn owned_by_legacy(detail: impl AsRef<str>) -> Self {
         Self::new(ProblemKind::OwnedByLegacy, detail)
@@ -284,6 +290,11 @@ impl Problem {
     }
 }
 
+/// What the log has of a refusal that no route can provoke.
+#[derive(Debug, thiserror::Error)]
+#[error("a route was refused in a way that no route can provoke")]
+struct UnexpectedRefusal(#[source] BoxError);
+
 /// A response with a problem's document.
 fn respond(
     document: &ProblemDocument,
@@ -347,5 +358,20 @@ impl ResponseError for Problem {
 
     fn error_response(&self) -> HttpResponse {
         self.answer(None, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unexpected_refusal_is_told_to_the_log_only() {
+        let problem = Problem::unexpected_refusal("the order is not the legacy system's");
+        assert_eq!(problem.status_code(), StatusCode::INTERNAL_SERVER_ERROR);
+        let shown = serde_json::to_string(problem.document()).unwrap();
+        assert!(!shown.contains("legacy"), "{shown}");
+        let refusal = problem.source().unwrap().source().unwrap();
+        assert_eq!(refusal.to_string(), "the order is not the legacy system's");
     }
 }

@@ -24,7 +24,7 @@ use crate::execution::Cause;
 pub use codes::{Coded, currency};
 pub use entrance::{LegacyAggregate, LegacyEntrance, Objection};
 pub use fields::{StatedField, without_null};
-pub use indexed::indexed;
+pub use indexed::{LONGEST_KEY, indexed};
 pub use reading::understand;
 pub use stated::{PERSONAL, StatedCommand};
 

@@ -45,43 +45,28 @@ use crate::{Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, ch
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres/event_store");
 
-const IS_THERE: &str = "SELECT to_regclass('event_store.log') IS NOT NULL";
-const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
-const CREATE_LOG: &str = "INSERT INTO log (log_id, master_key_check, created_at) \
-     VALUES ($1, $2, $3) ON CONFLICT (one) DO NOTHING";
+database::statements! {
+    /// The statements about the log itself.
+    pub(crate) const OF_THE_LOG: [&str];
+
+    const IS_THERE: &str = "SELECT to_regclass('event_store.log') IS NOT NULL";
+    const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
+    const CREATE_LOG: &str = "INSERT INTO log (log_id, master_key_check, created_at) \
+         VALUES ($1, $2, $3) ON CONFLICT (one) DO NOTHING";
+}
 
 /// Every statement, for the test that prepares them.
-pub const STATEMENTS: &[&str] = &[
-    IS_THERE,
-    FIND_LOG,
-    CREATE_LOG,
-    batch::WRITE,
-    batch::WRITE_WHAT_FITS,
-    connecting::WHO_AM_I,
-    connecting::END_BACKEND,
-    connecting::LOOK,
-    facts::LOOK_UP,
-    following::NOTIFY,
-    keys::FIND,
-    keys::CREATE,
-    keys::OPEN,
-    keys::LOCK,
-    keys::REMEMBER,
-    keys::DESTROY,
-    keys::IS_DESTROYED,
-    snapshots::LOAD,
-    snapshots::SAVE,
-    snapshots::FORGET,
-    reading::IS_READ_ONLY,
-    reading::ID_AT,
-    reading::STREAM,
-    reading::LAST,
-    reading::FIND,
-    reading::LOG,
-    reading::LOG_OF_FAMILIES,
-    reading::CORRELATION,
-    scavenging::SCAVENGE,
-    writing::PROBE,
+pub const STATEMENTS: &[&[&str]] = &[
+    OF_THE_LOG,
+    batch::STATEMENTS,
+    connecting::STATEMENTS,
+    facts::STATEMENTS,
+    following::STATEMENTS,
+    keys::STATEMENTS,
+    reading::STATEMENTS,
+    scavenging::STATEMENTS,
+    snapshots::STATEMENTS,
+    writing::STATEMENTS,
 ];
 
 /// The event store in PostgreSQL.

@@ -6,17 +6,22 @@ use kernel::snapshot::{Snapshot, SnapshotStore, SnapshotsUnavailable};
 use sqlx::{Database, Encode, Executor, FromRow, IntoArguments, Pool, Type};
 use uuid::Uuid;
 
-pub(crate) const LOAD: &str = "SELECT version, log_id, revision, position, event_id, state \
-     FROM snapshot WHERE stream = $1";
-pub(crate) const SAVE: &str = "INSERT INTO snapshot \
-     (stream, version, log_id, revision, position, event_id, state) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) \
-     ON CONFLICT (stream) DO UPDATE SET version = excluded.version, log_id = excluded.log_id, \
-     revision = excluded.revision, position = excluded.position, event_id = excluded.event_id, \
-     state = excluded.state \
-     WHERE snapshot.log_id <> excluded.log_id OR snapshot.version <> excluded.version \
-     OR snapshot.revision < excluded.revision";
-pub(crate) const FORGET: &str = "DELETE FROM snapshot WHERE stream = $1";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(crate) const LOAD: &str = "SELECT version, log_id, revision, position, event_id, state \
+         FROM snapshot WHERE stream = $1";
+    pub(crate) const SAVE: &str = "INSERT INTO snapshot \
+         (stream, version, log_id, revision, position, event_id, state) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (stream) DO UPDATE SET version = excluded.version, log_id = excluded.log_id, \
+         revision = excluded.revision, position = excluded.position, event_id = excluded.event_id, \
+         state = excluded.state \
+         WHERE snapshot.log_id <> excluded.log_id OR snapshot.version <> excluded.version \
+         OR snapshot.revision < excluded.revision";
+    pub(crate) const FORGET: &str = "DELETE FROM snapshot WHERE stream = $1";
+}
 
 /// The snapshots in a table of the event store's.
 pub(crate) struct SqlSnapshots<DB: Database> {

@@ -41,39 +41,23 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_stor
 
 /// Connections that read keys and snapshots; those that read events are apart.
 const SIDE_READERS: u32 = 2;
-const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
-const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
-     VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
+database::statements! {
+    /// The statements about the log itself.
+    pub(crate) const OF_THE_LOG: [&str];
 
-/// Every static statement, for the test that prepares them.
-pub const STATEMENTS: &[&str] = &[
-    FIND_LOG,
-    CREATE_LOG,
-    keys::FIND,
-    keys::CREATE,
-    keys::OPEN,
-    keys::REMEMBER,
-    keys::DESTROY,
-    keys::IS_DESTROYED,
-    snapshots::LOAD,
-    snapshots::SAVE,
-    snapshots::FORGET,
-    reading::HEAD,
-    reading::ID_AT,
-    reading::STREAM,
-    reading::LAST,
-    reading::FIND,
-    reading::LOG,
-    reading::LOG_OF_FAMILIES,
-    reading::CORRELATION,
-    scavenging::REMEMBER,
-    scavenging::REMOVE,
-    writing::PROBE,
-    writing::FIND_STREAM,
-    writing::FIND_EVENT,
-    writing::NEW_STREAM,
-    writing::GROW_STREAM,
-    writing::NEW_EVENT,
+    const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
+    const CREATE_LOG: &str = "INSERT INTO log (one, log_id, master_key_check, created_at) \
+         VALUES (1, $1, $2, $3) ON CONFLICT (one) DO NOTHING";
+}
+
+/// Every statement, for the test that prepares them.
+pub const STATEMENTS: &[&[&str]] = &[
+    OF_THE_LOG,
+    keys::STATEMENTS,
+    reading::STATEMENTS,
+    scavenging::STATEMENTS,
+    snapshots::STATEMENTS,
+    writing::STATEMENTS,
 ];
 
 /// The event store in a SQLite file.

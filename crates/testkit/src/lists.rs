@@ -171,19 +171,16 @@ pub fn before(version: i64, migrations: &Migrations) -> &'static Migrations {
 }
 
 /// Checks that the statements of lists can be prepared, and that each is found by its index: that of the
-/// log's order, and that of the dates. Where that is the same index, it is of a filter that leaves few rows,
-/// which may be sorted.
-pub async fn use_their_indexes(
-    database: &Database,
-    engine: Engine,
-    lists: &[(ListStatements, &str, &str)],
-) {
-    for (list, recording, dates) in lists {
-        let ListStatements { recorded, oldest_first, newest_first, .. } = list;
-        let leaves_few = recording == dates;
-        for (statement, index) in
-            [(recorded, recording), (oldest_first, dates), (newest_first, dates)]
-        {
+/// log's order, and that of the dates.
+pub async fn use_their_indexes(database: &Database, engine: Engine, lists: &[ListStatements]) {
+    for list in lists {
+        let ListStatements { recorded_index, dated_index, .. } = list;
+        let leaves_few = recorded_index == dated_index;
+        for (statement, index) in [
+            (&list.recorded, recorded_index),
+            (&list.oldest_first, dated_index),
+            (&list.newest_first, dated_index),
+        ] {
             database.prepare(statement).await.unwrap();
             let plan = plan(database, engine, statement).await;
             let has = |word: &str| plan.iter().any(|step| step.contains(word));

@@ -4,7 +4,7 @@
 mod act;
 
 use ::http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
     NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
     SortedListProblems, ValidPath, ValidQuery,
 };
@@ -80,25 +80,18 @@ struct ListInvoices {
     order_id: Option<Uuid>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
     /// of its own: `owner` tells them apart.
-    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[validate(length(min = 1, max = 600), custom(function = "::http::text::line"))]
     #[param(
         min_length = 1,
-        max_length = 200,
+        max_length = 600,
         pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
         example = "2026-000001"
     )]
     number: Option<String>,
-    /// Only documents that this system decides about.
+    /// Only documents that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
-    /// Only the document that was imported under this id: the key there.
-    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
-    #[param(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "17"
-    )]
-    legacy_id: Option<String>,
+    /// Only documents imported under this key of the legacy system, as `legacy.id` shows it.
+    legacy_id: Option<LegacyKey>,
     /// Only documents issued then or later: a day (its start in UTC) or a moment. Sorts by `-issued_at`
     /// unless `sort` says otherwise.
     issued_from: Option<DateBound>,
@@ -112,7 +105,7 @@ struct ListInvoices {
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
     cursor: Option<ListCursor>,
 }
 
@@ -147,6 +140,7 @@ async fn list(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&billing.environment, &billing.views).await?;
+    let query = query.into_inner();
     let dates = Dates::of(query.sort, query.issued_from, query.issued_before);
     let wanted = read.list(&billing.environment, query.limit, query.cursor, dates)?;
     let filter = InvoiceFilter {
@@ -154,9 +148,9 @@ async fn list(
         kind: query.kind,
         customer_id: query.customer_id,
         order_id: query.order_id,
-        number: query.number.clone(),
+        number: query.number,
         owner: query.owner,
-        legacy_id: query.legacy_id.clone(),
+        legacy_id: query.legacy_id.map(LegacyKey::into_inner),
         collection: query.collection,
     };
     let rows = queries::invoices(&billing.database, &filter, &wanted).await?;
@@ -165,13 +159,14 @@ async fn list(
 
 /// Get a document's history
 ///
-/// Its events, oldest first.
+/// Its events, oldest first; personal values that were erased are null.
 #[utoipa::path(
     operation_id = "get_invoice_history",
     tag = "billing",
     params(("id" = Uuid, Path, description = "The document"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
         ReadProblems,
     ),
 )]

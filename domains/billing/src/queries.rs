@@ -12,28 +12,45 @@ use uuid::Uuid;
 
 use crate::view::{Collection, InvoiceView, Kind, Status};
 
-const INSERT_INVOICE: Statement = Statement::Same(
-    "INSERT INTO invoice_view (id, revision, kind, status, number, customer_id, owner, \
-     legacy_source, legacy_id, collection, document, position) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-);
-const UPDATE_INVOICE: Statement = Statement::Same(
-    "UPDATE invoice_view SET revision = $2, kind = $3, status = $4, number = $5, \
-     customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, collection = $10, \
-     document = $11 \
-     WHERE id = $1",
-);
-const FORGET_ORDERS: Statement = Statement::Same("DELETE FROM invoice_order WHERE invoice_id = $1");
-const ADD_ORDER: Statement = Statement::Same(
-    "INSERT INTO invoice_order (order_id, invoice_id) VALUES ($1, $2) \
-     ON CONFLICT (order_id, invoice_id) DO NOTHING",
-);
-const INVOICE: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
+
+    const INSERT_INVOICE: Statement = Statement::Same(
+        "INSERT INTO invoice_view (id, revision, kind, status, number, customer_id, owner, \
+         legacy_source, legacy_id, collection, document, position) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    );
+    const UPDATE_INVOICE: Statement = Statement::Same(
+        "UPDATE invoice_view SET revision = $2, kind = $3, status = $4, number = $5, \
+         customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, collection = $10, \
+         document = $11 \
+         WHERE id = $1",
+    );
+    const FORGET_ORDERS: Statement = Statement::Same("DELETE FROM invoice_order WHERE invoice_id = $1");
+    const ADD_ORDER: Statement = Statement::Same(
+        "INSERT INTO invoice_order (order_id, invoice_id) VALUES ($1, $2) \
+         ON CONFLICT (order_id, invoice_id) DO NOTHING",
+    );
+    const INVOICE: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
+
+    const REMEMBER_CUSTOMER: Statement = Statement::Same(
+        "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
+         VALUES ($1, $2, $3, $4)",
+    );
+    const CHANGE_CUSTOMER: Statement = Statement::Same(
+        "UPDATE known_customer SET name = $2, address_lines = $3, vat_number = $4 \
+         WHERE customer_id = $1",
+    );
+    const KNOWN_CUSTOMER: Statement = Statement::Same(
+        "SELECT name, address_lines, vat_number FROM known_customer WHERE customer_id = $1",
+    );
+}
 
 /// A list by every filter there is, with one of them first. `… OR $n IS NULL` alone would read the
 /// whole table for what an index finds at once.
 macro_rules! invoices_by {
-    ($narrowest:literal) => {
+    ($narrowest:literal, $recorded:literal, $dated:literal) => {
         http::list_statements!(
             select: [
                 "SELECT id, position, issued_at, document FROM invoice_view WHERE ",
@@ -46,52 +63,30 @@ macro_rules! invoices_by {
             ],
             date: "issued_at",
             end: ["$9", "$10", "$11", "$12"],
+            indexes: [$recorded, $dated],
         )
     };
 }
 
-const INVOICES: ListStatements = invoices_by!("TRUE");
-const INVOICES_BY_CUSTOMER: ListStatements = invoices_by!("customer_id = $3");
-const INVOICES_BY_ORDER: ListStatements =
-    invoices_by!("id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)");
-const INVOICES_BY_NUMBER: ListStatements = invoices_by!("number = $5");
-const INVOICES_BY_LEGACY_ID: ListStatements = invoices_by!("legacy_id = $7");
-const INVOICES_BY_COLLECTION: ListStatements = invoices_by!("collection = $8");
+database::statements! {
+    /// Every list of this file.
+    pub const LISTS: [ListStatements];
 
-/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
-/// plans.
-pub const LISTS: &[(ListStatements, &str, &str)] = &[
-    (INVOICES, "position", "invoice_view_issued"),
-    (INVOICES_BY_CUSTOMER, "invoice_view_customer", "invoice_view_customer_issued"),
-    (INVOICES_BY_ORDER, "invoice_order", "invoice_order"),
-    (INVOICES_BY_NUMBER, "invoice_view_number", "invoice_view_number"),
-    (INVOICES_BY_LEGACY_ID, "invoice_view_legacy", "invoice_view_legacy"),
-    (INVOICES_BY_COLLECTION, "invoice_view_collection", "invoice_view_collection_issued"),
-];
-
-const REMEMBER_CUSTOMER: Statement = Statement::Same(
-    "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
-     VALUES ($1, $2, $3, $4)",
-);
-const CHANGE_CUSTOMER: Statement = Statement::Same(
-    "UPDATE known_customer SET name = $2, address_lines = $3, vat_number = $4 \
-     WHERE customer_id = $1",
-);
-const KNOWN_CUSTOMER: Statement = Statement::Same(
-    "SELECT name, address_lines, vat_number FROM known_customer WHERE customer_id = $1",
-);
-
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[
-    INSERT_INVOICE,
-    UPDATE_INVOICE,
-    FORGET_ORDERS,
-    ADD_ORDER,
-    INVOICE,
-    REMEMBER_CUSTOMER,
-    CHANGE_CUSTOMER,
-    KNOWN_CUSTOMER,
-];
+    const INVOICES: ListStatements = invoices_by!("TRUE", "position", "invoice_view_issued");
+    const INVOICES_BY_CUSTOMER: ListStatements =
+        invoices_by!("customer_id = $3", "invoice_view_customer", "invoice_view_customer_issued");
+    const INVOICES_BY_ORDER: ListStatements = invoices_by!(
+        "id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)",
+        "invoice_order",
+        "invoice_order"
+    );
+    const INVOICES_BY_NUMBER: ListStatements =
+        invoices_by!("number = $5", "invoice_view_number", "invoice_view_number");
+    const INVOICES_BY_LEGACY_ID: ListStatements =
+        invoices_by!("legacy_id = $7", "invoice_view_legacy", "invoice_view_legacy");
+    const INVOICES_BY_COLLECTION: ListStatements =
+        invoices_by!("collection = $8", "invoice_view_collection", "invoice_view_collection_issued");
+}
 
 /// Which documents are wanted; what is not said does not matter.
 #[derive(Debug, Clone, Default)]

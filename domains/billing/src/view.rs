@@ -187,13 +187,13 @@ pub struct InvoiceView {
     /// Where it stands.
     pub status: Status,
     /// Why it was voided: `order_cancelled`, `payment_declined`, `payment_expired`,
-    /// `payment_cancelled`, `written_off`, or in the words of the import.
+    /// `payment_cancelled`, `written_off`, or in the words of the import; absent when those were erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub voided_reason: Option<String>,
     /// The orders it is for.
     pub order_ids: Vec<Uuid>,
-    /// Who is to pay. An imported document may not say.
+    /// The customer who is to pay. An imported document may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub customer_id: Option<Uuid>,
@@ -255,7 +255,7 @@ pub struct InvoiceView {
     pub credits: Vec<Uuid>,
     /// The credit notes that take this invoice back, or some of it.
     pub credited_by: Vec<Uuid>,
-    /// Whose word counts.
+    /// Which system owns it.
     pub owner: Owner,
     /// Where an imported document comes from. The flag `number_like_ours`: its number has the form
     /// of our own series, but is the legacy system's.
@@ -265,7 +265,7 @@ pub struct InvoiceView {
     /// When it was issued. Of an imported document the start of its `issue_date` in UTC, or, where the
     /// legacy system does not say, when its first change was made that was captured.
     pub issued_at: DateTime<Utc>,
-    /// Counts the events of this document from 0; the `ETag` in quotes.
+    /// Counts the events of this document from 0. The `ETag` begins with it.
     pub revision: u64,
 }
 

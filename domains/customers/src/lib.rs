@@ -100,7 +100,12 @@ impl ErasesCustomers for Customers {
         erased.map(drop).map_err(|error| {
             Problem::from_execute(error, |refusal| match refusal {
                 Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),
-                refusal => Problem::internal(refusal),
+                Refusal::AlreadyRegistered
+                | Refusal::CustomerClosed
+                | Refusal::CustomerErased
+                | Refusal::EmailTaken
+                | Refusal::OwnedByLegacy
+                | Refusal::OwnedByBascule => Problem::unexpected_refusal(refusal),
             })
         })
     }

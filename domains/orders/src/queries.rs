@@ -35,41 +35,54 @@ macro_rules! with_rows {
         }
     };
 }
-const INSERT_ORDERS: Statement = with_rows!(
-    "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
-     legacy_source, legacy_id, document) ",
-    ""
-);
-const UPDATE_ORDERS: Statement = with_rows!(
-    "UPDATE order_view SET revision = new.revision, status = new.status, \
-     customer_id = new.customer_id, currency = new.currency, owner = new.owner, \
-     legacy_source = new.legacy_source, legacy_id = new.legacy_id, document = new.document FROM (",
-    ") AS new WHERE order_view.id = new.id"
-);
-const ROWS: Statement = Statement::PerEngine {
-    sqlite: "SELECT position, document FROM order_view WHERE id IN \
-             (SELECT unhex(atom, '-') FROM json_each($1))",
-    postgres: "SELECT position, document FROM order_view WHERE id IN \
-               (SELECT CAST(atom AS uuid) FROM json_each($1))",
-};
-const ROWS_OF_CUSTOMER: Statement =
-    Statement::Same("SELECT position, document FROM order_view WHERE customer_id = $1");
-const ORDERS_AND_OWNERS: Statement =
-    Statement::Same("SELECT id, owner FROM order_view WHERE customer_id = $1");
-const ERASE_CUSTOMER: Statement = Statement::Same(
-    "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
-);
-const ERASED: Statement = Statement::PerEngine {
-    sqlite: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
-             (SELECT unhex(atom, '-') FROM json_each($1))",
-    postgres: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
-               (SELECT CAST(atom AS uuid) FROM json_each($1))",
-};
-const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
+
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
+
+    const INSERT_ORDERS: Statement = with_rows!(
+        "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
+         legacy_source, legacy_id, document) ",
+        ""
+    );
+    const UPDATE_ORDERS: Statement = with_rows!(
+        "UPDATE order_view SET revision = new.revision, status = new.status, \
+         customer_id = new.customer_id, currency = new.currency, owner = new.owner, \
+         legacy_source = new.legacy_source, legacy_id = new.legacy_id, document = new.document FROM (",
+        ") AS new WHERE order_view.id = new.id"
+    );
+    const ROWS: Statement = Statement::PerEngine {
+        sqlite: "SELECT position, document FROM order_view WHERE id IN \
+                 (SELECT unhex(atom, '-') FROM json_each($1))",
+        postgres: "SELECT position, document FROM order_view WHERE id IN \
+                   (SELECT CAST(atom AS uuid) FROM json_each($1))",
+    };
+    const ROWS_OF_CUSTOMER: Statement =
+        Statement::Same("SELECT position, document FROM order_view WHERE customer_id = $1");
+    const ORDERS_AND_OWNERS: Statement =
+        Statement::Same("SELECT id, owner FROM order_view WHERE customer_id = $1");
+    const ERASE_CUSTOMER: Statement = Statement::Same(
+        "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
+    );
+    const ERASED: Statement = Statement::PerEngine {
+        sqlite: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
+                 (SELECT unhex(atom, '-') FROM json_each($1))",
+        postgres: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
+                   (SELECT CAST(atom AS uuid) FROM json_each($1))",
+    };
+    const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
+
+    const REMEMBER_CUSTOMER: Statement =
+        Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
+    const CHANGE_CUSTOMER: Statement =
+        Statement::Same("UPDATE known_customer SET open = $2 WHERE customer_id = $1");
+    const CUSTOMER_IS_OPEN: Statement =
+        Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
+}
 
 /// A list. What narrows it most is stated plainly, so that its index is used.
 macro_rules! list {
-    ($narrowed_by:literal) => {
+    ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         http::list_statements!(
             select: [
                 "SELECT id, position, placed_at, document FROM order_view WHERE ",
@@ -80,42 +93,21 @@ macro_rules! list {
             ],
             date: "placed_at",
             end: ["$6", "$7", "$8", "$9"],
+            indexes: [$recorded, $dated],
         )
     };
 }
-const ORDERS: ListStatements = list!("");
-const ORDERS_OF_CUSTOMER: ListStatements = list!("customer_id = $4 AND");
-const ORDERS_OF_LEGACY_ID: ListStatements = list!("legacy_id = $5 AND");
 
-/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
-/// plans.
-pub const LISTS: &[(ListStatements, &str, &str)] = &[
-    (ORDERS, "position", "order_view_placed"),
-    (ORDERS_OF_CUSTOMER, "order_view_customer", "order_view_customer_placed"),
-    (ORDERS_OF_LEGACY_ID, "order_view_legacy", "order_view_legacy"),
-];
+database::statements! {
+    /// Every list of this file.
+    pub const LISTS: [ListStatements];
 
-const REMEMBER_CUSTOMER: Statement =
-    Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
-const CHANGE_CUSTOMER: Statement =
-    Statement::Same("UPDATE known_customer SET open = $2 WHERE customer_id = $1");
-const CUSTOMER_IS_OPEN: Statement =
-    Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
-
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[
-    INSERT_ORDERS,
-    UPDATE_ORDERS,
-    ROWS,
-    ROWS_OF_CUSTOMER,
-    ORDERS_AND_OWNERS,
-    ERASE_CUSTOMER,
-    ERASED,
-    ORDER,
-    REMEMBER_CUSTOMER,
-    CHANGE_CUSTOMER,
-    CUSTOMER_IS_OPEN,
-];
+    const ORDERS: ListStatements = list!("", "position", "order_view_placed");
+    const ORDERS_OF_CUSTOMER: ListStatements =
+        list!("customer_id = $4 AND", "order_view_customer", "order_view_customer_placed");
+    const ORDERS_OF_LEGACY_ID: ListStatements =
+        list!("legacy_id = $5 AND", "order_view_legacy", "order_view_legacy");
+}
 
 /// Which orders are wanted; what is not said does not matter.
 #[derive(Debug, Clone, Default)]

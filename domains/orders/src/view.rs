@@ -75,7 +75,7 @@ pub enum CancellationCause {
 pub struct Cancellation {
     /// What led to it.
     pub cause: CancellationCause,
-    /// In the words of whoever asked for it, or of the import.
+    /// In the words of the request, or of the import; absent when it was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
@@ -195,7 +195,8 @@ pub struct OrderView {
     pub payment_method: Option<String>,
     /// What was ordered.
     pub lines: Vec<LineView>,
-    /// Sum before tax, rounded to the currency's minor unit. An imported order may not say.
+    /// Sum before tax, of an order placed here rounded to the currency's minor unit. An imported order may
+    /// not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "99.80")]
     pub total_net: Option<Decimal>,
@@ -211,7 +212,7 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub number: Option<String>,
-    /// The customer's own reference on an imported order.
+    /// The customer's own reference on an imported order; absent when it was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reference: Option<String>,
@@ -227,7 +228,7 @@ pub struct OrderView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub comments: Option<Vec<String>>,
-    /// Which system decides about it.
+    /// Which system owns it.
     pub owner: Owner,
     /// Where an imported order comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,7 +237,7 @@ pub struct OrderView {
     /// When it was placed. Of an imported order the start of its `date` in UTC, or, where the legacy
     /// system does not say, when its first change was made that was captured.
     pub placed_at: DateTime<Utc>,
-    /// Counts the events of this order from 0; the `ETag` in quotes.
+    /// Counts the events of this order from 0. The `ETag` begins with it.
     #[schema(minimum = 0)]
     pub revision: u64,
 }

@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 use database::Database;
+use http::Owner;
 use kernel::codec::Envelope;
-use kernel::execution::Cause;
+use kernel::decider::Decider as _;
+use kernel::event::StreamName;
+use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use payments_contract::PaymentId;
 
+use crate::domain::PaymentDecider;
 use crate::projections::ErasureEvent;
 use crate::queries;
 
@@ -16,6 +20,7 @@ pub const NAME: &str = "payments.erasure";
 
 /// Cleans up.
 pub struct Erasure {
+    pub(crate) environment: Environment,
     pub(crate) database: Database,
     pub(crate) payments: Progress,
 }
@@ -31,8 +36,17 @@ impl Reaction for Erasure {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.payments], &event.recorded).await?;
         let payments = queries::of_customer(&self.database, customer.customer_id).await?;
-        let payments: Vec<PaymentId> = payments.into_iter().map(|payment| payment.id).collect();
-        http::idempotency::forget(&self.database, &payments).await?;
+        let all: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
+        // What was said of an imported payment while it named no customer is sealed for the payment.
+        let imported = payments.into_iter().filter(|payment| payment.owner == Owner::Legacy);
+        let imported: Vec<PaymentId> = imported.map(|payment| payment.id).collect();
+        if !imported.is_empty() {
+            self.environment.codec.destroy_keys(&imported, &[]).await?;
+        }
+        for id in &imported {
+            self.environment.forget(&StreamName::of(PaymentDecider::CATEGORY, *id)).await?;
+        }
+        http::idempotency::forget(&self.database, &all).await?;
         Ok(self.database.scrub(&["payment", "idempotency"]).await?)
     }
 }

@@ -4,9 +4,9 @@ mod refunds;
 
 use ::http::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates, Done,
-    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
+    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
+    NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
+    SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
@@ -58,7 +58,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 /// Cancel a payment
 ///
 /// Gives up a payment that the provider has not decided yet. Money it takes all the same goes
-/// back.
+/// back. Cancelling twice changes nothing.
 #[utoipa::path(
     operation_id = "cancel_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
@@ -115,16 +115,14 @@ async fn get_one(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListPayments {
-    /// Only payments that stand so.
+    /// Only payments in this status.
     status: Option<Status>,
     /// Only payments for this invoice.
     invoice_id: Option<Uuid>,
-    /// Only payments over which this system, or a legacy system, decides.
+    /// Only payments that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
-    /// Only payments with this key in the legacy system.
-    #[validate(length(min = 1, max = 200))]
-    #[param(min_length = 1, max_length = 200)]
-    legacy_id: Option<String>,
+    /// Only payments imported under this key of the legacy system, as `legacy.id` shows it.
+    legacy_id: Option<LegacyKey>,
     /// Only payments requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
     /// unless `sort` says otherwise.
     requested_from: Option<DateBound>,
@@ -138,7 +136,7 @@ pub struct ListPayments {
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
     cursor: Option<ListCursor>,
 }
 
@@ -179,7 +177,7 @@ async fn list(
         status: query.status,
         invoice_id: query.invoice_id,
         owner: query.owner,
-        legacy_id: query.legacy_id,
+        legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
     let rows = queries::list(&api.database, &filter, &wanted).await?;
     let rows = rows.into_iter().map(|(place, row)| (place, PaymentView::from(row))).collect();
@@ -188,12 +186,13 @@ async fn list(
 
 /// Show a payment's history
 ///
-/// What happened to one payment.
+/// Its events, oldest first; personal values that were erased are null.
 #[utoipa::path(
     operation_id = "get_payment_history", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
         ReadProblems,
     ),
 )]
@@ -222,12 +221,33 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
             Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
             Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
             Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),
-            // No route gives a command that is refused so.
+            // Only the policies, the reactor and the import are refused so.
             Refusal::AlreadyRequested
             | Refusal::AnotherCapture
             | Refusal::NotDueYet { .. }
             | Refusal::OwnedByBascule
-            | Refusal::Incomplete(_) => Problem::refused("not-possible", detail),
+            | Refusal::Incomplete(_) => Problem::unexpected_refusal(refusal),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::ProblemKind;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
+        for refusal in [
+            Refusal::AlreadyRequested,
+            Refusal::AnotherCapture,
+            Refusal::NotDueYet { deadline: chrono::DateTime::UNIX_EPOCH },
+            Refusal::OwnedByBascule,
+            Refusal::Incomplete("amount"),
+        ] {
+            let answered = problem(ExecuteError::Refused(refusal));
+            assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
+        }
+    }
 }

@@ -130,11 +130,12 @@ impl Module for PaymentsModule {
                 Arc::new(Sandbox::open(&ledger, Arc::clone(&clock), sandbox).await?)
             }
         };
-        let payments = Payments::new(environment);
+        let payments = Payments::new(environment.clone());
         let collection = Collection { payments: payments.clone(), patience: settings.deadline() };
         let calls = Calls::new(provider, &settings, clock);
         let reactor = ProviderCalls::new(payments.clone(), calls, &settings);
-        let erasure = Erasure { database: database.clone(), payments: views.progress() };
+        let erasure =
+            Erasure { environment, database: database.clone(), payments: views.progress() };
         let api = http::Api { payments, database, progress: views.progress() };
         Ok(Opened::new((views,), (collection, reactor, erasure))
             .with_data(api)

@@ -9,14 +9,14 @@ use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
 macro_rules! columns {
     () => {
-        "SELECT id, position, requested_at, revision, status, invoice_id, owner, legacy_source, legacy_id, \
-         document FROM payment "
+        "SELECT id, position, requested_at, revision, status, invoice_id, customer_id, owner, \
+         legacy_source, legacy_id, document FROM payment "
     };
 }
 
 /// A list. What narrows it most is stated plainly, so that its index is used.
 macro_rules! list {
-    ($narrowed_by:literal) => {
+    ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         http::list_statements!(
             select: [
                 columns!(),
@@ -27,43 +27,14 @@ macro_rules! list {
             ],
             date: "requested_at",
             end: ["$5", "$6", "$7", "$8"],
+            indexes: [$recorded, $dated],
         )
     };
 }
 
-const BY_ID: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
-const LIST: ListStatements = list!("");
-const LIST_BY_STATUS: ListStatements = list!("status = $1 AND");
-const LIST_BY_OWNER: ListStatements = list!("owner = $2 AND");
-const LIST_BY_INVOICE: ListStatements = list!("invoice_id = $3 AND");
-const LIST_BY_LEGACY_ID: ListStatements = list!("legacy_id = $4 AND");
-const INSERT: Statement = Statement::Same(
-    "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
-     legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-);
-const UPDATE: Statement = Statement::Same(
-    "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5 WHERE id = $1",
-);
-const ERASE_CUSTOMER: Statement = Statement::Same(
-    "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
-);
-const IS_OF_ERASED: Statement = Statement::Same(
-    "SELECT id FROM payment JOIN erased_customer \
-     ON erased_customer.customer_id = payment.customer_id WHERE id = $1",
-);
-const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
-
-const REFUND: Statement = Statement::Same(
-    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-     WHERE payment_id = $1 AND id = $2",
-);
-const REFUNDS: Statement = Statement::Same(
-    "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-     WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
-);
 /// The refunds of all payments. What narrows it is stated plainly, so that its index is used.
 macro_rules! all_refunds {
-    ($narrowed_by:literal) => {
+    ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         http::list_statements!(
             select: [
                 "SELECT id, payment_id, position, requested_at, revision, status, document \
@@ -73,40 +44,63 @@ macro_rules! all_refunds {
             ],
             date: "requested_at",
             end: ["$2", "$3", "$4", "$5"],
+            indexes: [$recorded, $dated],
         )
     };
 }
-const ALL_REFUNDS: ListStatements = all_refunds!("");
-const ALL_REFUNDS_BY_STATUS: ListStatements = all_refunds!("status = $1 AND");
-/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
-/// plans.
-pub const LISTS: &[(ListStatements, &str, &str)] = &[
-    (LIST, "position", "payment_requested"),
-    (LIST_BY_STATUS, "payment_status", "payment_status_requested"),
-    (LIST_BY_OWNER, "payment_owner", "payment_owner_requested"),
-    (LIST_BY_INVOICE, "payment_invoice", "payment_invoice"),
-    (LIST_BY_LEGACY_ID, "payment_legacy_id", "payment_legacy_id"),
-    (ALL_REFUNDS, "position", "payment_refund_requested"),
-    (ALL_REFUNDS_BY_STATUS, "payment_refund_status", "payment_refund_status_requested"),
-];
-const UPSERT_REFUND: Statement = Statement::Same(
-    "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
-     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
-     revision = excluded.revision, status = excluded.status, document = excluded.document",
-);
 
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[
-    REFUND,
-    REFUNDS,
-    UPSERT_REFUND,
-    BY_ID,
-    INSERT,
-    UPDATE,
-    OF_CUSTOMER,
-    ERASE_CUSTOMER,
-    IS_OF_ERASED,
-];
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
+
+    const BY_ID: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
+    const INSERT: Statement = Statement::Same(
+        "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
+         legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    );
+    const UPDATE: Statement = Statement::Same(
+        "UPDATE payment SET revision = $2, status = $3, invoice_id = $4, document = $5, \
+         customer_id = $6 WHERE id = $1",
+    );
+    const ERASE_CUSTOMER: Statement = Statement::Same(
+        "INSERT INTO erased_customer (customer_id) VALUES ($1) ON CONFLICT (customer_id) DO NOTHING",
+    );
+    const IS_ERASED: Statement =
+        Statement::Same("SELECT customer_id FROM erased_customer WHERE customer_id = $1");
+    const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
+
+    const REFUND: Statement = Statement::Same(
+        "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+         WHERE payment_id = $1 AND id = $2",
+    );
+    const REFUNDS: Statement = Statement::Same(
+        "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
+         WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
+    );
+    const UPSERT_REFUND: Statement = Statement::Same(
+        "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
+         revision = excluded.revision, status = excluded.status, document = excluded.document",
+    );
+}
+
+database::statements! {
+    /// Every list of this file.
+    pub const LISTS: [ListStatements];
+
+    const LIST: ListStatements = list!("", "position", "payment_requested");
+    const LIST_BY_STATUS: ListStatements =
+        list!("status = $1 AND", "payment_status", "payment_status_requested");
+    const LIST_BY_OWNER: ListStatements =
+        list!("owner = $2 AND", "payment_owner", "payment_owner_requested");
+    const LIST_BY_INVOICE: ListStatements =
+        list!("invoice_id = $3 AND", "payment_invoice", "payment_invoice");
+    const LIST_BY_LEGACY_ID: ListStatements =
+        list!("legacy_id = $4 AND", "payment_legacy_id", "payment_legacy_id");
+    const ALL_REFUNDS: ListStatements = all_refunds!("", "position", "payment_refund_requested");
+    const ALL_REFUNDS_BY_STATUS: ListStatements =
+        all_refunds!("status = $1 AND", "payment_refund_status", "payment_refund_status_requested");
+}
 
 /// A payment as it is shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +115,8 @@ pub struct PaymentRow {
     pub status: Status,
     /// The invoice it is for, where known.
     pub invoice_id: Option<Uuid>,
+    /// Who is to pay or paid, where known.
+    pub customer_id: Option<Uuid>,
     /// Who decides over it.
     pub owner: Owner,
     /// The legacy system it comes from.
@@ -139,6 +135,7 @@ impl PaymentRow {
             revision: row.get::<i64>("revision")?.cast_unsigned(),
             status: row.name("status")?,
             invoice_id: row.get("invoice_id")?,
+            customer_id: row.get("customer_id")?,
             owner: row.name("owner")?,
             legacy_source: row.get("legacy_source")?,
             legacy_id: row.get("legacy_id")?,
@@ -192,7 +189,7 @@ pub async fn list<'c>(
     list.rows(of, statements, filtered, PaymentRow::read).await
 }
 
-/// The payments that a customer was asked for.
+/// The payments of a customer.
 pub(crate) async fn of_customer<'c>(
     of: impl Executor<'c>,
     customer_id: Uuid,
@@ -210,19 +207,18 @@ pub(crate) async fn erase_customer(
     Ok(())
 }
 
-/// Whether the customer who was asked for a payment was erased.
-pub(crate) async fn is_of_erased(
+/// Returns whether a customer was erased.
+pub(crate) async fn is_erased(
     transaction: &mut Transaction,
-    id: PaymentId,
+    customer_id: Uuid,
 ) -> Result<bool, DatabaseError> {
-    Ok(transaction.query(&IS_OF_ERASED).bind(id).fetch_optional().await?.is_some())
+    Ok(transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?.is_some())
 }
 
-/// Adds a payment, with whoever is to pay.
+/// Adds a payment.
 pub(crate) async fn insert(
     transaction: &mut Transaction,
     row: &PaymentRow,
-    customer_id: Option<Uuid>,
 ) -> Result<(), DatabaseError> {
     let insert = transaction
         .query(&INSERT)
@@ -235,7 +231,7 @@ pub(crate) async fn insert(
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
         .bind_json(&row.details)
-        .bind(customer_id);
+        .bind(row.customer_id);
     insert.execute().await?;
     Ok(())
 }
@@ -251,7 +247,8 @@ pub(crate) async fn update(
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
         .bind(row.invoice_id)
-        .bind_json(&row.details);
+        .bind_json(&row.details)
+        .bind(row.customer_id);
     update.execute().await?;
     Ok(())
 }

@@ -49,7 +49,7 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     deadline: Option<DateTime<Utc>>,
-    /// Why it was declined or, in a legacy system, taken back.
+    /// Why it was declined or, in a legacy system, taken back; absent when it was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
@@ -74,16 +74,16 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reconciled: Option<bool>,
-    /// Who decides over it.
+    /// Which system owns it.
     owner: Owner,
     /// Where it comes from, if from a legacy system.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     legacy: Option<Legacy>,
-    /// When it was asked for. From a legacy system the start of its `date` in UTC, or, where that does
-    /// not say, when it was imported.
+    /// When it was requested. Of an imported payment the start of its `date` in UTC, or, where the legacy
+    /// system does not say, when its first change was made that was captured.
     requested_at: DateTime<Utc>,
-    /// Counts its events, from 0.
+    /// Counts the events of this payment from 0. The `ETag` begins with it.
     revision: u64,
 }
 

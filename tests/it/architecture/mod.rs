@@ -1,11 +1,12 @@
 //! The dependency rule of the workspace, checked: which crate may depend on which, that the groups of
 //! files within a crate depend one way ([`groups`]), and that the `domain/` folders stay pure
-//! ([`purity`]). The checks are functions over plain data, so that further tests here show that they
+//! ([`purity`]), and that every SQL statement is one that a test prepares ([`statements`]). The checks are functions over plain data, so that further tests here show that they
 //! catch what they are for.
 
 mod groups;
 mod paths;
 mod purity;
+mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

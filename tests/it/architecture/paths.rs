@@ -30,8 +30,8 @@ fn same_crate(named: &str, banned: &str) -> bool {
 
 #[derive(Debug, PartialEq)]
 pub struct Token {
-    line: usize,
-    text: String,
+    pub line: usize,
+    pub text: String,
 }
 
 /// Every path of two segments or more, and every import, groups and renamings resolved.
@@ -102,15 +102,18 @@ fn imports(
     at
 }
 
-fn is(tokens: &[Token], at: usize, text: &str) -> bool {
+/// Whether a token is a text.
+pub fn is(tokens: &[Token], at: usize, text: &str) -> bool {
     tokens.get(at).is_some_and(|token| token.text == text)
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a token is a name.
+pub fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c == '_' || c.is_alphabetic())
 }
 
-/// The names and signs of Rust source; comments and the contents of literals are left out.
+/// The names and signs of Rust source; comments and the contents of literals are left out. Of a string its
+/// first word stays, behind a quote.
 pub fn tokens(source: &str) -> Vec<Token> {
     let chars: Vec<char> = source.chars().collect();
     let mut found = Vec::new();
@@ -129,7 +132,11 @@ pub fn tokens(source: &str) -> Vec<Token> {
             }
             '"' => {
                 at = end_of_string(&chars, at);
-                None
+                let content = chars[start + 1..at].iter();
+                let word = content
+                    .skip_while(|c| !c.is_alphanumeric())
+                    .take_while(|c| c.is_alphanumeric());
+                Some(format!("\"{}", word.collect::<String>()))
             }
             '\'' => {
                 at = end_of_character(&chars, at);

@@ -8,29 +8,48 @@ use crate::erasure::SUPPRESSED;
 use crate::mapping::roots::PERSON;
 use crate::mapping::{Mapping, Table};
 
+database::statements! {
+    /// Every statement of this file.
+    #[cfg(test)]
+    pub(crate) const STATEMENTS: [Statement];
+
+    const FORGET_FINGERPRINTS: Statement =
+        Statement::Same("DELETE FROM capture_aggregate WHERE source = $1");
+    const FORGET_FILES: Statement = Statement::Same("DELETE FROM capture_file WHERE source = $1");
+    const FORGET_ROWS: Statement = Statement::Same("DELETE FROM mirror_row WHERE source = $1");
+    const FORGET_LINKS: Statement = Statement::Same("DELETE FROM mirror_link WHERE source = $1");
+    const FORGET_DIRTY: Statement = Statement::Same("DELETE FROM dirty WHERE source = $1");
+    const FORGET_OUTBOX: Statement = Statement::Same("DELETE FROM outbox WHERE source = $1");
+    const FORGET_IGNORED: Statement =
+        Statement::Same("DELETE FROM delivered WHERE source = $1 AND ignored IS NOT NULL");
+    const FORGET_DIGESTS: Statement =
+        Statement::Same("UPDATE delivered SET digest = '' WHERE source = $1");
+    const FORGET_QUARANTINE: Statement = Statement::Same("DELETE FROM quarantine WHERE source = $1");
+    /// The source as it is before its first import. It keeps a mapping: what an erasure empties is found
+    /// by it, and people's keys are compared with it should this be interrupted.
+    const BEGIN_ANEW: Statement = Statement::Same(
+        "UPDATE capture_source SET run = $2, mirror_fingerprint = $3, mapping = $4, \
+         open_transaction = NULL, in_snapshot = FALSE, snapshot_end = NULL, spilled = FALSE, \
+         last_mark = 0 WHERE source = $1",
+    );
+    /// What was told to be deleted is not missing.
+    const FORGET_DELETED: Statement =
+        Statement::Same("DELETE FROM delivered WHERE source = $1 AND digest = $2");
+}
+
 /// Everything of a source but what stands for erased people, and which aggregates modules have: how
 /// they stand there is not known any more.
-pub(crate) const FORGET: [Statement; 9] = [
-    Statement::Same("DELETE FROM capture_aggregate WHERE source = $1"),
-    Statement::Same("DELETE FROM capture_file WHERE source = $1"),
-    Statement::Same("DELETE FROM mirror_row WHERE source = $1"),
-    Statement::Same("DELETE FROM mirror_link WHERE source = $1"),
-    Statement::Same("DELETE FROM dirty WHERE source = $1"),
-    Statement::Same("DELETE FROM outbox WHERE source = $1"),
-    Statement::Same("DELETE FROM delivered WHERE source = $1 AND ignored IS NOT NULL"),
-    Statement::Same("UPDATE delivered SET digest = '' WHERE source = $1"),
-    Statement::Same("DELETE FROM quarantine WHERE source = $1"),
+const FORGET: [&Statement; 9] = [
+    &FORGET_FINGERPRINTS,
+    &FORGET_FILES,
+    &FORGET_ROWS,
+    &FORGET_LINKS,
+    &FORGET_DIRTY,
+    &FORGET_OUTBOX,
+    &FORGET_IGNORED,
+    &FORGET_DIGESTS,
+    &FORGET_QUARANTINE,
 ];
-/// The source as it is before its first import. It keeps a mapping: what an erasure empties is found
-/// by it, and people's keys are compared with it should this be interrupted.
-pub(crate) const BEGIN_ANEW: Statement = Statement::Same(
-    "UPDATE capture_source SET run = $2, mirror_fingerprint = $3, mapping = $4, \
-     open_transaction = NULL, in_snapshot = FALSE, snapshot_end = NULL, spilled = FALSE, \
-     last_mark = 0 WHERE source = $1",
-);
-/// What was told to be deleted is not missing.
-pub(crate) const FORGET_DELETED: Statement =
-    Statement::Same("DELETE FROM delivered WHERE source = $1 AND digest = $2");
 
 /// Forgets what the mirror has of a source. Who was erased stays erased. `deleted` is the digest of
 /// an aggregate that was told to be deleted.
@@ -54,7 +73,7 @@ pub(super) async fn forget(
     let begin = transaction.query(&BEGIN_ANEW).bind(source).bind(Uuid::nil());
     begin.bind(&mapping.mirror_fingerprint).bind(&mapping.text).execute().await?;
     transaction.query(&FORGET_DELETED).bind(source).bind(deleted).execute().await?;
-    for statement in &FORGET {
+    for statement in FORGET {
         transaction.query(statement).bind(source).execute().await?;
     }
     Ok(transaction.commit().await?)

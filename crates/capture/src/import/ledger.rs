@@ -385,7 +385,7 @@ impl Ledger {
         transaction: &mut Transaction,
         aggregates: &[&str],
     ) -> Result<()> {
-        for statement in &sql::KEEP_ONLY {
+        for statement in [&sql::KEEP_DIRTY, &sql::KEEP_QUARANTINE, &sql::KEEP_FINGERPRINTS] {
             let query = transaction.query(statement).bind(&self.source).bind_json(aggregates);
             query.execute().await?;
         }

@@ -17,41 +17,43 @@ use crate::mask::Image;
 // turning the look-up into a join. It would plan that once, while the table is small, and then read
 // all rows of the source each time until statistics are next gathered.
 
-const ROWS: Statement = Statement::PerEngine {
-    sqlite: "SELECT key, position, image, carried, stamp FROM mirror_row \
-             WHERE source = $1 AND tbl = $2 AND key IN (SELECT atom FROM json_each($3))",
-    postgres: "SELECT found.key, found.position, found.image, found.carried, found.stamp \
-               FROM json_each($3) AS wanted CROSS JOIN LATERAL \
-               (SELECT key, position, image, carried, stamp FROM mirror_row \
-               WHERE source = $1 AND tbl = $2 AND key = wanted.atom OFFSET 0) AS found",
-};
-const LINKS: Statement = Statement::PerEngine {
-    sqlite: "SELECT value, key FROM mirror_link \
-             WHERE source = $1 AND link = $2 AND value IN (SELECT atom FROM json_each($3))",
-    postgres: "SELECT found.value, found.key FROM json_each($3) AS wanted CROSS JOIN LATERAL \
-               (SELECT value, key FROM mirror_link \
-               WHERE source = $1 AND link = $2 AND value = wanted.atom OFFSET 0) AS found",
-};
-const WRITE_ROWS: Statement = Statement::Same(
-    "INSERT INTO mirror_row (source, tbl, key, position, image, carried, stamp) \
-     SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, value ->> 4, value ->> 5 \
-     FROM json_each($2) WHERE TRUE ON CONFLICT (source, tbl, key) DO UPDATE SET \
-     position = excluded.position, image = excluded.image, carried = excluded.carried, \
-     stamp = excluded.stamp",
-);
-const ADD_LINKS: Statement = Statement::Same(
-    "INSERT INTO mirror_link (source, link, value, key) \
-     SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2) WHERE TRUE \
-     ON CONFLICT (source, link, value, key) DO NOTHING",
-);
-const REMOVE_LINKS: Statement = Statement::Same(
-    "DELETE FROM mirror_link WHERE (source, link, value, key) IN \
-     (SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2))",
-);
+database::statements! {
+    /// Every statement of this file.
+    #[cfg(test)]
+    pub(crate) const STATEMENTS: [Statement];
 
-/// Every statement of this file, for a test that prepares them all.
-#[cfg(test)]
-pub(crate) const STATEMENTS: [Statement; 5] = [ROWS, LINKS, WRITE_ROWS, ADD_LINKS, REMOVE_LINKS];
+    const ROWS: Statement = Statement::PerEngine {
+        sqlite: "SELECT key, position, image, carried, stamp FROM mirror_row \
+                 WHERE source = $1 AND tbl = $2 AND key IN (SELECT atom FROM json_each($3))",
+        postgres: "SELECT found.key, found.position, found.image, found.carried, found.stamp \
+                   FROM json_each($3) AS wanted CROSS JOIN LATERAL \
+                   (SELECT key, position, image, carried, stamp FROM mirror_row \
+                   WHERE source = $1 AND tbl = $2 AND key = wanted.atom OFFSET 0) AS found",
+    };
+    const LINKS: Statement = Statement::PerEngine {
+        sqlite: "SELECT value, key FROM mirror_link \
+                 WHERE source = $1 AND link = $2 AND value IN (SELECT atom FROM json_each($3))",
+        postgres: "SELECT found.value, found.key FROM json_each($3) AS wanted CROSS JOIN LATERAL \
+                   (SELECT value, key FROM mirror_link \
+                   WHERE source = $1 AND link = $2 AND value = wanted.atom OFFSET 0) AS found",
+    };
+    const WRITE_ROWS: Statement = Statement::Same(
+        "INSERT INTO mirror_row (source, tbl, key, position, image, carried, stamp) \
+         SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, value ->> 4, value ->> 5 \
+         FROM json_each($2) WHERE TRUE ON CONFLICT (source, tbl, key) DO UPDATE SET \
+         position = excluded.position, image = excluded.image, carried = excluded.carried, \
+         stamp = excluded.stamp",
+    );
+    const ADD_LINKS: Statement = Statement::Same(
+        "INSERT INTO mirror_link (source, link, value, key) \
+         SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2) WHERE TRUE \
+         ON CONFLICT (source, link, value, key) DO NOTHING",
+    );
+    const REMOVE_LINKS: Statement = Statement::Same(
+        "DELETE FROM mirror_link WHERE (source, link, value, key) IN \
+         (SELECT $1, value ->> 0, value ->> 1, value ->> 2 FROM json_each($2))",
+    );
+}
 
 /// Entries per statement when writing.
 const CHUNK: usize = 2_000;

@@ -22,15 +22,21 @@ use crate::mapping::{Aggregate, AggregateId, Direction, Mapping, NodeId, Table, 
 use pages::Ran;
 pub use pages::{NoSuchRow, Tried};
 
-const KEYS: Statement = Statement::Same(
-    "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
-     ORDER BY key LIMIT $3",
-);
+database::statements! {
+    /// Every statement of this file.
+    #[cfg(test)]
+    pub(crate) const STATEMENTS: [Statement];
 
-const KEYS_AFTER: Statement = Statement::Same(
-    "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
-     AND key > $4 ORDER BY key LIMIT $3",
-);
+    const KEYS: Statement = Statement::Same(
+        "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
+         ORDER BY key LIMIT $3",
+    );
+
+    const KEYS_AFTER: Statement = Statement::Same(
+        "SELECT key FROM mirror_row WHERE source = $1 AND tbl = $2 AND image IS NOT NULL \
+         AND key > $4 ORDER BY key LIMIT $3",
+    );
+}
 
 /// How many keys are looked through for one that may be meant.
 const LOOKED_THROUGH: i64 = 100_000;

@@ -6,6 +6,7 @@ use kernel::seams::{Clock as _, SystemClock, new_id};
 use rstest::rstest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use testkit::statements::are_prepared;
 use uuid::Uuid;
 
 use crate::tables::{INSERT, notes, things};
@@ -202,9 +203,7 @@ async fn a_statement_that_an_engine_does_not_understand_is_found(
 ) {
     let (_place, database) = things(engine).await;
     database.prepare(&READ).await.unwrap();
-    for statement in database::STATEMENTS.iter().copied().flatten() {
-        database.prepare(statement).await.unwrap();
-    }
+    are_prepared(&database, database::STATEMENTS).await;
     let wrong = Statement::Same("SELECT colour FROM thing");
     assert!(database.prepare(&wrong).await.is_err());
 }

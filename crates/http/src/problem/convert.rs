@@ -79,10 +79,3 @@ impl From<DatabaseError> for Problem {
         if error.is_unavailable() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
-
-/// TRANSITIONAL, for modules whose statements are not on `database`'s layer yet.
-impl From<sqlx::Error> for Problem {
-    fn from(error: sqlx::Error) -> Self {
-        DatabaseError::from(error).into()
-    }
-}

@@ -3,6 +3,7 @@
 use database::{Database, Engine, Migrations};
 use rstest::rstest;
 use testkit::engines::TestPlace;
+use testkit::statements::are_prepared;
 
 static NO_TABLES: Migrations = Migrations::NONE;
 
@@ -13,8 +14,5 @@ async fn every_statement_can_be_prepared(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Database::open(place.url(), "house", &NO_TABLES).await.unwrap();
-    for statement in http::idempotency::STATEMENTS {
-        let prepared = database.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    are_prepared(&database, &[http::idempotency::STATEMENTS]).await;
 }

@@ -9,7 +9,7 @@ use super::Coded;
 /// The most characters of such a text, of up to four bytes each.
 const LONGEST: usize = 600;
 /// The most bytes of a legacy's key, with the name that may stand before it.
-pub(super) const LONGEST_KEY: usize = 2_400;
+pub const LONGEST_KEY: usize = 2_400;
 
 /// Reads a text that a read model looks up by.
 pub fn indexed<'de, T, D>(deserializer: D) -> Result<T, D::Error>

@@ -14,13 +14,17 @@ use uuid::Uuid;
 use super::facts::Facts;
 use super::streams::{StreamHead, Streams};
 
-/// Writes a batch in one statement that believes what it was told of the streams, and fails as a
-/// whole where that is wrong.
-///
-/// The lock comes first, since all that is written joins it. That the statement's snapshot is older
-/// does no harm: a stream that was at a revision has reached it for ever, and streams, revisions and
-/// events that are there by now violate their unique keys.
-pub(super) const WRITE: &str = "\
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    /// Writes a batch in one statement that believes what it was told of the streams, and fails as a
+    /// whole where that is wrong.
+    ///
+    /// The lock comes first, since all that is written joins it. That the statement's snapshot is older
+    /// does no harm: a stream that was at a revision has reached it for ever, and streams, revisions and
+    /// events that are there by now violate their unique keys.
+    pub(super) const WRITE: &str = "\
 WITH locked AS MATERIALIZED (
     SELECT lock_log() AS base
 ), created AS (
@@ -52,10 +56,11 @@ SELECT base, require_fit(cardinality($3::bigint[]) = (
     JOIN event ON event.stream_id = known.stream AND event.revision = known.revision
 )) FROM locked";
 
-/// Writes what fits, see the migration.
-pub(super) const WRITE_WHAT_FITS: &str = "\
+    /// Writes what fits, see the migration.
+    pub(super) const WRITE_WHAT_FITS: &str = "\
 SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
+}
 
 /// An append of a batch.
 pub(super) struct PlannedAppend<'a> {

@@ -19,19 +19,24 @@ pub(super) const SCHEMA: &str = "event_store";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) const WHO_AM_I: &str =
-    "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
-pub(super) const END_BACKEND: &str = "SELECT pg_terminate_backend(pid, 1000) \
-     FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
 
-/// What a server has of the log: whether it is a standby, which log, its last event, and the event
-/// where one is remembered. One statement, and so one snapshot.
-pub(super) const LOOK: &str = "\
+    pub(super) const WHO_AM_I: &str =
+        "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+    pub(super) const END_BACKEND: &str = "SELECT pg_terminate_backend(pid, 1000) \
+         FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
+
+    /// What a server has of the log: whether it is a standby, which log, its last event, and the event
+    /// where one is remembered. One statement, and so one snapshot.
+    pub(super) const LOOK: &str = "\
 SELECT pg_is_in_recovery(), (SELECT log_id FROM log), head.position, head.id, coalesce(
     (SELECT id FROM event WHERE position = $1), (SELECT id FROM scavenged WHERE position = $1)
 )
 FROM (SELECT) AS always
 LEFT JOIN LATERAL (SELECT position, id FROM event ORDER BY position DESC LIMIT 1) AS head ON true";
+}
 
 type LookRow = (bool, Option<Uuid>, Option<i64>, Option<Uuid>, Option<Uuid>);
 

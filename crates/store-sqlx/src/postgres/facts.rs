@@ -11,9 +11,13 @@ use uuid::Uuid;
 use super::streams::{StreamHead, Streams};
 use super::writing::Pending;
 
-/// What is there of the streams and events of some appends, in one snapshot: a row per event whose
-/// stream exists.
-pub(super) const LOOK_UP: &str = "\
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    /// What is there of the streams and events of some appends, in one snapshot: a row per event whose
+    /// stream exists.
+    pub(super) const LOOK_UP: &str = "\
 SELECT given.ordinal, stream.id, last.revision, event.revision, event.position
 FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS given (name, id, ordinal)
 JOIN stream ON stream.name = given.name
@@ -21,6 +25,7 @@ CROSS JOIN LATERAL (
     SELECT revision FROM event WHERE stream_id = stream.id ORDER BY revision DESC LIMIT 1
 ) AS last
 LEFT JOIN event ON event.stream_id = stream.id AND event.id = given.id";
+}
 
 type Row = (i64, i64, i64, Option<i64>, Option<i64>);
 

@@ -15,7 +15,12 @@ use super::reading::Readers;
 use super::tail::Tail;
 
 const CHANNEL: &str = "event_store";
-pub(super) const NOTIFY: &str = "SELECT pg_notify('event_store', $1)";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const NOTIFY: &str = "SELECT pg_notify('event_store', $1)";
+}
 
 /// Notifications are at least this far apart: under load one stands for many batches.
 const BETWEEN_NOTIFICATIONS: Duration = Duration::from_millis(10);

@@ -10,25 +10,30 @@ use uuid::Uuid;
 
 use crate::keys::KeyTable;
 
-pub(super) const FIND: &str =
-    "SELECT id, wrapped FROM subject_key WHERE subject = $1 AND purpose = $2";
-/// Of one subject, keys are made and destroyed one after the other. In order, so that two never wait
-/// for each other.
-pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended(subject::text, 0)) \
-     FROM (SELECT unnest($1::uuid[]) AS subject ORDER BY 1) AS sorted";
-pub(super) const CREATE: &str = "INSERT INTO subject_key (id, subject, purpose, wrapped, created_at) \
-     SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM erased_subject \
-     WHERE subject = $2 AND $3 <> ALL (retained)) ON CONFLICT (subject, purpose) DO NOTHING";
-pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
-/// What was not retained before is not retained now.
-pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) \
-     SELECT DISTINCT subject, $2::text[] FROM unnest($1::uuid[]) AS subject ON CONFLICT (subject) DO UPDATE SET retained = \
-     ARRAY(SELECT unnest(erased_subject.retained) INTERSECT SELECT unnest(excluded.retained))";
-pub(super) const DESTROY: &str = "DELETE FROM subject_key USING erased_subject \
-     WHERE erased_subject.subject = ANY ($1) AND subject_key.subject = erased_subject.subject \
-     AND purpose <> ALL (retained)";
-pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subject \
-     WHERE subject = $1 AND $2 <> ALL (retained))";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const FIND: &str =
+        "SELECT id, wrapped FROM subject_key WHERE subject = $1 AND purpose = $2";
+    /// Of one subject, keys are made and destroyed one after the other. In order, so that two never wait
+    /// for each other.
+    pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended(subject::text, 0)) \
+         FROM (SELECT unnest($1::uuid[]) AS subject ORDER BY 1) AS sorted";
+    pub(super) const CREATE: &str = "INSERT INTO subject_key (id, subject, purpose, wrapped, created_at) \
+         SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM erased_subject \
+         WHERE subject = $2 AND $3 <> ALL (retained)) ON CONFLICT (subject, purpose) DO NOTHING";
+    pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
+    /// What was not retained before is not retained now.
+    pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) \
+         SELECT DISTINCT subject, $2::text[] FROM unnest($1::uuid[]) AS subject ON CONFLICT (subject) DO UPDATE SET retained = \
+         ARRAY(SELECT unnest(erased_subject.retained) INTERSECT SELECT unnest(excluded.retained))";
+    pub(super) const DESTROY: &str = "DELETE FROM subject_key USING erased_subject \
+         WHERE erased_subject.subject = ANY ($1) AND subject_key.subject = erased_subject.subject \
+         AND purpose <> ALL (retained)";
+    pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subject \
+         WHERE subject = $1 AND $2 <> ALL (retained))";
+}
 
 pub(super) struct PostgresKeys {
     /// Commits on the disk.

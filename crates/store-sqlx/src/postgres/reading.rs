@@ -36,25 +36,30 @@ macro_rules! select_events {
     };
 }
 
-pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1 \
-     UNION ALL SELECT id FROM scavenged WHERE position = $1";
-/// Whoever reads a stream is likely to append to it: its id comes along.
-pub(super) const STREAM: &str =
-    select_events!(", s.id", "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
-pub(super) const LAST: &str =
-    select_events!(", s.id", "WHERE s.name = $1 ORDER BY e.revision DESC LIMIT 1");
-pub(super) const FIND: &str = "SELECT e.revision, e.position FROM stream s \
-     JOIN event e ON e.stream_id = s.id WHERE s.name = $1 AND e.id = $2";
-pub(super) const LOG: &str =
-    select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
-pub(super) const LOG_OF_FAMILIES: &str = select_events!(
-    "WHERE e.position > $1 AND e.position <= $2 \
-     AND rtrim(e.type, '0123456789') = ANY ($4) AND right(e.type, 1) <> 'v' \
-     ORDER BY e.position LIMIT $3"
-);
-pub(super) const CORRELATION: &str =
-    select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
-pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1 \
+         UNION ALL SELECT id FROM scavenged WHERE position = $1";
+    /// Whoever reads a stream is likely to append to it: its id comes along.
+    pub(super) const STREAM: &str =
+        select_events!(", s.id", "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
+    pub(super) const LAST: &str =
+        select_events!(", s.id", "WHERE s.name = $1 ORDER BY e.revision DESC LIMIT 1");
+    pub(super) const FIND: &str = "SELECT e.revision, e.position FROM stream s \
+         JOIN event e ON e.stream_id = s.id WHERE s.name = $1 AND e.id = $2";
+    pub(super) const LOG: &str =
+        select_events!("WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position LIMIT $3");
+    pub(super) const LOG_OF_FAMILIES: &str = select_events!(
+        "WHERE e.position > $1 AND e.position <= $2 \
+         AND rtrim(e.type, '0123456789') = ANY ($4) AND right(e.type, 1) <> 'v' \
+         ORDER BY e.position LIMIT $3"
+    );
+    pub(super) const CORRELATION: &str =
+        select_events!("WHERE e.correlation_id = $1 AND e.position > $2 ORDER BY e.position LIMIT $3");
+    pub(super) const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
+}
 
 /// Columns of an event; behind them there may be the id of the one stream that is read.
 const EVENT_COLUMNS: usize = 15;

@@ -3,8 +3,12 @@
 use kernel::event::{Revision, StreamName};
 use sqlx::postgres::PgPool;
 
-/// Two that remove the same events at once wait for each other, and the second finds none.
-pub(super) const SCAVENGE: &str = "\
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    /// Two that remove the same events at once wait for each other, and the second finds none.
+    pub(super) const SCAVENGE: &str = "\
 WITH removable AS (
     SELECT event.position
     FROM stream JOIN event ON event.stream_id = stream.id
@@ -17,6 +21,7 @@ WITH removable AS (
     RETURNING event.position, event.id
 )
 INSERT INTO scavenged (position, id) SELECT position, id FROM removed";
+}
 
 /// Removes up to `limit` events of a stream below a revision, but never its last one. How many.
 pub(super) async fn scavenge(

@@ -33,9 +33,14 @@ use super::tail::Tail;
 use crate::StoreOptions;
 use crate::appender::{Answer, GroupWriter, Job, SharedError};
 
-/// A write that changes nothing.
-pub(super) const PROBE: &str =
-    "UPDATE log SET created_at = created_at WHERE lock_log() IS NOT NULL";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    /// A write that changes nothing.
+    pub(super) const PROBE: &str =
+        "UPDATE log SET created_at = created_at WHERE lock_log() IS NOT NULL";
+}
 
 /// Pauses between attempts to reach the database again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);

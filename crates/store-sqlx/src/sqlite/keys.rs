@@ -9,22 +9,27 @@ use uuid::Uuid;
 
 use crate::keys::KeyTable;
 
-pub(super) const FIND: &str =
-    "SELECT id, wrapped FROM subject_key WHERE subject = $1 AND purpose = $2";
-pub(super) const CREATE: &str = "INSERT INTO subject_key (id, subject, purpose, wrapped, created_at) \
-     SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM erased_subject WHERE subject = $2 \
-     AND $3 NOT IN (SELECT value FROM json_each(retained))) \
-     ON CONFLICT (subject, purpose) DO NOTHING";
-pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
-/// What was not retained before is not retained now.
-pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) VALUES ($1, $2) \
-     ON CONFLICT (subject) DO UPDATE SET retained = \
-     (SELECT json_group_array(value) FROM json_each(erased_subject.retained) \
-     WHERE value IN (SELECT value FROM json_each(excluded.retained)))";
-pub(super) const DESTROY: &str = "DELETE FROM subject_key WHERE subject = $1 AND purpose NOT IN \
-     (SELECT value FROM erased_subject, json_each(retained) WHERE subject = $1)";
-pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subject \
-     WHERE subject = $1 AND $2 NOT IN (SELECT value FROM json_each(retained)))";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const FIND: &str =
+        "SELECT id, wrapped FROM subject_key WHERE subject = $1 AND purpose = $2";
+    pub(super) const CREATE: &str = "INSERT INTO subject_key (id, subject, purpose, wrapped, created_at) \
+         SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM erased_subject WHERE subject = $2 \
+         AND $3 NOT IN (SELECT value FROM json_each(retained))) \
+         ON CONFLICT (subject, purpose) DO NOTHING";
+    pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
+    /// What was not retained before is not retained now.
+    pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) VALUES ($1, $2) \
+         ON CONFLICT (subject) DO UPDATE SET retained = \
+         (SELECT json_group_array(value) FROM json_each(erased_subject.retained) \
+         WHERE value IN (SELECT value FROM json_each(excluded.retained)))";
+    pub(super) const DESTROY: &str = "DELETE FROM subject_key WHERE subject = $1 AND purpose NOT IN \
+         (SELECT value FROM erased_subject, json_each(retained) WHERE subject = $1)";
+    pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subject \
+         WHERE subject = $1 AND $2 NOT IN (SELECT value FROM json_each(retained)))";
+}
 /// Even under `secure_delete` SQLite leaves old copies of rows between those of a page, from when
 /// rows moved to another one. A page that is freed as a whole is overwritten as a whole: so the
 /// table, which is small beside the log, is emptied and filled again.

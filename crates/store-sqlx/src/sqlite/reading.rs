@@ -22,24 +22,29 @@ macro_rules! select_events {
     };
 }
 
-pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
-pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = ?1 \
-     UNION ALL SELECT id FROM scavenged WHERE position = ?1";
-pub(super) const STREAM: &str =
-    select_events!("WHERE s.name = ?1 AND e.revision >= ?2 ORDER BY e.revision LIMIT ?3");
-pub(super) const LAST: &str = select_events!("WHERE s.name = ?1 AND e.revision = s.revision");
-pub(super) const FIND: &str = "SELECT e.revision, e.position FROM event e \
-     JOIN stream s ON s.id = e.stream_id WHERE s.name = ?1 AND e.id = ?2";
-pub(super) const LOG: &str =
-    select_events!("WHERE e.position > ?1 AND e.position <= ?2 ORDER BY e.position LIMIT ?3");
-pub(super) const LOG_OF_FAMILIES: &str = select_events!(
-    "WHERE e.position > ?1 AND e.position <= ?2 \
-     AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each(?4)) \
-     AND substr(e.type, -1) <> 'v' \
-     ORDER BY e.position LIMIT ?3"
-);
-pub(super) const CORRELATION: &str =
-    select_events!("WHERE e.correlation_id = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3");
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const HEAD: &str = "SELECT coalesce(max(position), 0) FROM event";
+    pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = ?1 \
+         UNION ALL SELECT id FROM scavenged WHERE position = ?1";
+    pub(super) const STREAM: &str =
+        select_events!("WHERE s.name = ?1 AND e.revision >= ?2 ORDER BY e.revision LIMIT ?3");
+    pub(super) const LAST: &str = select_events!("WHERE s.name = ?1 AND e.revision = s.revision");
+    pub(super) const FIND: &str = "SELECT e.revision, e.position FROM event e \
+         JOIN stream s ON s.id = e.stream_id WHERE s.name = ?1 AND e.id = ?2";
+    pub(super) const LOG: &str =
+        select_events!("WHERE e.position > ?1 AND e.position <= ?2 ORDER BY e.position LIMIT ?3");
+    pub(super) const LOG_OF_FAMILIES: &str = select_events!(
+        "WHERE e.position > ?1 AND e.position <= ?2 \
+         AND rtrim(e.type, '0123456789') IN (SELECT value || '.v' FROM json_each(?4)) \
+         AND substr(e.type, -1) <> 'v' \
+         ORDER BY e.position LIMIT ?3"
+    );
+    pub(super) const CORRELATION: &str =
+        select_events!("WHERE e.correlation_id = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3");
+}
 
 /// How much of the log one page looks at when few of its events are wanted.
 const SCAN: Position = 20_000;

@@ -17,10 +17,15 @@ macro_rules! removable {
     };
 }
 
-pub(super) const REMEMBER: &str =
-    removable!("INSERT INTO scavenged (position, id) ", "e.position, e.id", "");
-pub(super) const REMOVE: &str =
-    removable!("DELETE FROM event WHERE position IN (", "e.position", ")");
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    pub(super) const REMEMBER: &str =
+        removable!("INSERT INTO scavenged (position, id) ", "e.position, e.id", "");
+    pub(super) const REMOVE: &str =
+        removable!("DELETE FROM event WHERE position IN (", "e.position", ")");
+}
 
 /// Removes up to `limit` events of a stream below a revision, but never its last one. How many.
 pub(super) async fn scavenge(

@@ -20,17 +20,22 @@ use crate::appender::{Answer, GroupWriter, Job, SharedError};
 use crate::raise;
 use crate::recent::Recent;
 
-/// A write that changes nothing.
-pub(super) const PROBE: &str = "UPDATE log SET created_at = created_at";
-pub(super) const FIND_STREAM: &str = "SELECT id, revision FROM stream WHERE name = ?1";
-pub(super) const FIND_EVENT: &str =
-    "SELECT revision, position FROM event WHERE stream_id = ?1 AND id = ?2";
-pub(super) const NEW_STREAM: &str = "INSERT INTO stream (id, name, revision) VALUES (?1, ?2, ?3)";
-pub(super) const GROW_STREAM: &str = "UPDATE stream SET revision = ?2 WHERE id = ?1";
-pub(super) const NEW_EVENT: &str = "INSERT INTO event \
-     (position, stream_id, revision, id, type, data, correlation_id, causation_id, traceparent, \
-     actor, origin_system, occurred_at, recorded_at, foreign_metadata, foreign_json) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+database::statements! {
+    /// Every statement of this file.
+    pub(crate) const STATEMENTS: [&str];
+
+    /// A write that changes nothing.
+    pub(super) const PROBE: &str = "UPDATE log SET created_at = created_at";
+    pub(super) const FIND_STREAM: &str = "SELECT id, revision FROM stream WHERE name = ?1";
+    pub(super) const FIND_EVENT: &str =
+        "SELECT revision, position FROM event WHERE stream_id = ?1 AND id = ?2";
+    pub(super) const NEW_STREAM: &str = "INSERT INTO stream (id, name, revision) VALUES (?1, ?2, ?3)";
+    pub(super) const GROW_STREAM: &str = "UPDATE stream SET revision = ?2 WHERE id = ?1";
+    pub(super) const NEW_EVENT: &str = "INSERT INTO event \
+         (position, stream_id, revision, id, type, data, correlation_id, causation_id, traceparent, \
+         actor, origin_system, occurred_at, recorded_at, foreign_metadata, foreign_json) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+}
 
 /// Writes groups on a connection of its own, opened again after a failure.
 pub(super) struct SqliteWriter {

@@ -122,7 +122,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NothingOpen => Problem::refused("nothing-open", text),
         Refusal::CollectionUnderWay => Problem::refused("collection-under-way", text),
         Refusal::OrderAwaitsPayment => Problem::refused("order-awaits-payment", text),
-        // No route gives a command that is refused so.
+        // Only the policies and the import are refused so.
         Refusal::AlreadyIssued
         | Refusal::UnknownCurrency
         | Refusal::TotalTooLarge
@@ -133,6 +133,34 @@ fn refused(refusal: Refusal) -> Problem {
         | Refusal::NoSuchLine
         | Refusal::NotPaid
         | Refusal::OwnedByBascule
-        | Refusal::IncompleteReport { .. } => Problem::internal(refusal),
+        | Refusal::IncompleteReport { .. } => Problem::unexpected_refusal(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::ProblemKind;
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
+        for refusal in [
+            Refusal::AlreadyIssued,
+            Refusal::UnknownCurrency,
+            Refusal::TotalTooLarge,
+            Refusal::TotalsDisagree { computed: Decimal::ONE, stated: Decimal::TWO },
+            Refusal::AmountDiffers { expected: "1 EUR".to_owned(), found: "2 EUR".to_owned() },
+            Refusal::PaidByAnother,
+            Refusal::AlreadyVoided,
+            Refusal::NoSuchLine,
+            Refusal::NotPaid,
+            Refusal::OwnedByBascule,
+            Refusal::IncompleteReport { field: "date" },
+        ] {
+            let answered = not_done(ExecuteError::Refused(refusal));
+            assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
+        }
     }
 }

@@ -6,30 +6,32 @@ use database::{DatabaseError, Executor, Row, Statement, Transaction};
 
 use crate::view::InvoiceView;
 
-const DOCUMENTS: Statement =
-    Statement::Same("SELECT document FROM invoice_view WHERE customer_id = $1");
-const BEGIN: Statement = Statement::Same(
-    "INSERT INTO erased_customer (customer_id, last_document, ended) VALUES ($1, $2, FALSE) \
-     ON CONFLICT (customer_id) DO NOTHING",
-);
-const PROLONG: Statement = Statement::Same(
-    "UPDATE erased_customer SET last_document = \
-     CASE WHEN last_document > $2 THEN last_document ELSE $2 END \
-     WHERE customer_id = $1 RETURNING ended",
-);
-const END: Statement =
-    Statement::Same("UPDATE erased_customer SET ended = TRUE WHERE customer_id = $1");
-const LAST_DOCUMENT: Statement = Statement::Same(
-    "SELECT last_document FROM erased_customer WHERE customer_id = $1 AND NOT ended",
-);
-const OVER: Statement = Statement::Same(
-    "SELECT customer_id FROM erased_customer \
-     WHERE NOT ended AND (last_document <= $1 OR last_document IS NULL) \
-     AND (customer_id > $2 OR $2 IS NULL) ORDER BY customer_id LIMIT $3",
-);
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
 
-/// Every statement of this file, for a test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[DOCUMENTS, BEGIN, PROLONG, END, LAST_DOCUMENT, OVER];
+    const DOCUMENTS: Statement =
+        Statement::Same("SELECT document FROM invoice_view WHERE customer_id = $1");
+    const BEGIN: Statement = Statement::Same(
+        "INSERT INTO erased_customer (customer_id, last_document, ended) VALUES ($1, $2, FALSE) \
+         ON CONFLICT (customer_id) DO NOTHING",
+    );
+    const PROLONG: Statement = Statement::Same(
+        "UPDATE erased_customer SET last_document = \
+         CASE WHEN last_document > $2 THEN last_document ELSE $2 END \
+         WHERE customer_id = $1 RETURNING ended",
+    );
+    const END: Statement =
+        Statement::Same("UPDATE erased_customer SET ended = TRUE WHERE customer_id = $1");
+    const LAST_DOCUMENT: Statement = Statement::Same(
+        "SELECT last_document FROM erased_customer WHERE customer_id = $1 AND NOT ended",
+    );
+    const OVER: Statement = Statement::Same(
+        "SELECT customer_id FROM erased_customer \
+         WHERE NOT ended AND (last_document <= $1 OR last_document IS NULL) \
+         AND (customer_id > $2 OR $2 IS NULL) ORDER BY customer_id LIMIT $3",
+    );
+}
 
 /// Every document of a customer.
 pub async fn documents_of<'c>(

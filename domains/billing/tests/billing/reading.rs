@@ -187,6 +187,7 @@ async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
         "?number=",
         "?number=a%0Ab",
         "?legacy_id=",
+        "?legacy_id=a%00",
         "?limit=0",
         "?cursor=x",
     ] {

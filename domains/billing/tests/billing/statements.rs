@@ -1,10 +1,11 @@
 //! The module's statements, on both engines.
 
-use billing::queries::{LISTS, STATEMENTS};
+use billing::queries::{self, LISTS, retention};
 use billing::{MIGRATIONS, NAME};
 use database::{Database, Engine};
 use testkit::engines::TestPlace;
 use testkit::lists::use_their_indexes;
+use testkit::statements::are_prepared;
 
 #[rstest::rstest]
 #[tokio::test]
@@ -13,10 +14,7 @@ async fn every_statement_can_be_prepared_and_lists_use_their_indexes(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Database::open(place.url(), NAME, &MIGRATIONS).await.unwrap();
-    for statement in STATEMENTS {
-        let prepared = database.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    are_prepared(&database, &[queries::STATEMENTS, retention::STATEMENTS]).await;
     use_their_indexes(&database, engine, LISTS).await;
     database.close().await;
 }

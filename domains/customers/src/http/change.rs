@@ -76,7 +76,7 @@ pub(super) struct ChangeAddress {
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CloseCustomer {
-    /// In a few words. They are stored sealed and go when the customer is erased.
+    /// Reason in plain words. It is stored encrypted, and erased with the customer.
     #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
     #[schema(
         min_length = 1,

@@ -51,7 +51,21 @@ fn problem(error: Error) -> Problem {
             Refusal::CustomerErased => Problem::refused("customer-erased", text),
             Refusal::EmailTaken => Problem::refused("email-taken", text),
             Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
-            Refusal::OwnedByBascule => Problem::refused("owned-by-bascule", text),
+            // Only the import is refused so.
+            Refusal::OwnedByBascule => Problem::unexpected_refusal(refusal),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::ProblemKind;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
+        let answered = problem(Error::Refused(Refusal::OwnedByBascule));
+        assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
     NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
     SortedListProblems, ValidPath, ValidQuery,
 };
@@ -53,12 +53,10 @@ pub(super) struct ListCustomers {
     #[validate(length(min = 1, max = 254))]
     #[param(min_length = 1, max_length = 254, example = "ada@exemple.fr")]
     email: Option<String>,
-    /// Only those that this system, or a legacy system, has the say over.
+    /// Only customers that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
-    /// Only the one with this key in the legacy system.
-    #[validate(length(min = 1, max = 200))]
-    #[param(min_length = 1, max_length = 200, example = "27")]
-    legacy_id: Option<String>,
+    /// Only customers imported under this key of the legacy system, as `legacy.id` shows it.
+    legacy_id: Option<LegacyKey>,
     /// Only customers registered then or later: a day (its start in UTC) or a moment. Sorts by
     /// `-registered_at` unless `sort` says otherwise.
     registered_from: Option<DateBound>,
@@ -70,9 +68,9 @@ pub(super) struct ListCustomers {
     /// recorded last come first.
     #[param(inline)]
     sort: Option<DateSort>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
     cursor: Option<ListCursor>,
 }
 
@@ -116,7 +114,7 @@ pub(super) async fn list(
         kind: query.kind,
         owner: query.owner,
         email,
-        legacy_id: query.legacy_id,
+        legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
     let rows = queries::list(&api.database, &filter, &wanted).await?;
     Ok(read.listed(&wanted, rows))
@@ -128,7 +126,7 @@ pub(super) async fn list(
 #[utoipa::path(
     operation_id = "get_customer_history",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), HistoryQuery, ReadHeaders),
+    params(("id" = Uuid, Path, description = "The customer"), HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
          headers(("Link" = String, description = "The next page, when there is one"))),

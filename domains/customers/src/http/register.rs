@@ -30,9 +30,8 @@ pub(super) struct RegisterCustomer {
         example = "Ada Martin"
     )]
     name: String,
-    /// Where to write to; unique among the open customers registered here. Case,
-    /// surrounding white space and the spelling of an internationalised domain (`exämple.fr`,
-    /// `xn--exmple-cua.fr`) do not tell addresses apart.
+    /// E-mail address; unique among the open customers registered here. Case and the spelling of an
+    /// internationalised domain (`exämple.fr`, `xn--exmple-cua.fr`) do not tell addresses apart.
     #[validate(email, length(max = 254), custom(function = "mail_domain"))]
     #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
     email: String,

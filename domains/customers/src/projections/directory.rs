@@ -18,36 +18,38 @@ use crate::domain::Event;
 use crate::lookup::EmailKey;
 use crate::queries::{Kind, Status};
 
-/// Statements over [`Directory`]'s rows, for the test that prepares them all.
-pub const STATEMENTS: &[Statement] = &[REGISTER, IMPORT, REVISE, CONTACT, ADDRESS, CLOSE, ERASE];
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
 
-const REGISTER: Statement = Statement::Same(
-    "INSERT INTO customer (id, position, revision, registered_at, kind, status, \
-     name, email, email_key, phone, address, vat_number, owner, flags) \
-     VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, 'bascule', '[]')",
-);
-const IMPORT: Statement = Statement::Same(
-    "INSERT INTO customer (id, revision, kind, status, closed_reason, number, \
-     name, email, email_key, phone, address, vat_number, legacy_source, legacy_id, flags, \
-     owner, position, registered_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'legacy', $16, $17)",
-);
-const REVISE: Statement = Statement::Same(
-    "UPDATE customer SET revision = $2, kind = $3, status = $4, \
-     closed_reason = $5, number = $6, name = $7, email = $8, email_key = $9, phone = $10, \
-     address = $11, vat_number = $12, legacy_source = $13, legacy_id = $14, flags = $15, \
-     registered_at = COALESCE($16, registered_at) WHERE id = $1",
-);
-const CONTACT: Statement = Statement::Same(
-    "UPDATE customer SET revision = $2, name = $3, email = $4, email_key = $5, \
-     phone = $6 WHERE id = $1",
-);
-const ADDRESS: Statement =
-    Statement::Same("UPDATE customer SET revision = $2, address = $3 WHERE id = $1");
-const CLOSE: Statement = Statement::Same(
-    "UPDATE customer SET revision = $2, status = 'closed', closed_reason = $3 WHERE id = $1",
-);
-const ERASE: Statement = Statement::Same("DELETE FROM customer WHERE id = $1");
+    const REGISTER: Statement = Statement::Same(
+        "INSERT INTO customer (id, position, revision, registered_at, kind, status, \
+         name, email, email_key, phone, address, vat_number, owner, flags) \
+         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, 'bascule', '[]')",
+    );
+    const IMPORT: Statement = Statement::Same(
+        "INSERT INTO customer (id, revision, kind, status, closed_reason, number, \
+         name, email, email_key, phone, address, vat_number, legacy_source, legacy_id, flags, \
+         owner, position, registered_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'legacy', $16, $17)",
+    );
+    const REVISE: Statement = Statement::Same(
+        "UPDATE customer SET revision = $2, kind = $3, status = $4, \
+         closed_reason = $5, number = $6, name = $7, email = $8, email_key = $9, phone = $10, \
+         address = $11, vat_number = $12, legacy_source = $13, legacy_id = $14, flags = $15, \
+         registered_at = COALESCE($16, registered_at) WHERE id = $1",
+    );
+    const CONTACT: Statement = Statement::Same(
+        "UPDATE customer SET revision = $2, name = $3, email = $4, email_key = $5, \
+         phone = $6 WHERE id = $1",
+    );
+    const ADDRESS: Statement =
+        Statement::Same("UPDATE customer SET revision = $2, address = $3 WHERE id = $1");
+    const CLOSE: Statement = Statement::Same(
+        "UPDATE customer SET revision = $2, status = 'closed', closed_reason = $3 WHERE id = $1",
+    );
+    const ERASE: Statement = Statement::Same("DELETE FROM customer WHERE id = $1");
+}
 
 /// Folds customers' events into the table `customer`.
 #[derive(Clone)]

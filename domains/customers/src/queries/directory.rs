@@ -7,9 +7,6 @@ use http::{Legacy, List, ListStatements, Owner, Place};
 use super::{CustomerView, Kind, Status};
 use crate::lookup::EmailKey;
 
-/// Every statement that reads but the lists, for the tests that prepare them all.
-pub const STATEMENTS: &[Statement] = &[FIND];
-
 /// The flag of an imported customer whose e-mail address another open customer has too. It changes
 /// with the others, so it is found when asked for.
 const EMAIL_SHARED: &str = "email_shared";
@@ -27,7 +24,7 @@ macro_rules! select {
 /// A list, by what finds the fewest: one for each index, so that the planner never has to guess which
 /// filters are set.
 macro_rules! list {
-    ($found_by:literal) => {
+    ($found_by:literal, $recorded:literal, $dated:literal) => {
         http::list_statements!(
             select: [
                 select!(),
@@ -38,23 +35,28 @@ macro_rules! list {
             ],
             date: "registered_at",
             end: ["$8", "$9", "$10", "$11"],
+            indexes: [$recorded, $dated],
         )
     };
 }
 
-const FIND: Statement = Statement::Same(concat!(select!(), "id = $1"));
-const LIST: ListStatements = list!("");
-const LIST_BY_EMAIL: ListStatements = list!("email_key IN ($5, $6, $7) AND");
-const LIST_BY_LEGACY_ID: ListStatements = list!("legacy_id = $4 AND");
+database::statements! {
+    /// Every statement of this file.
+    pub const STATEMENTS: [Statement];
 
-/// Every list, with the index of the log's order and that of the dates, for the test that looks at the
-/// plans.
-pub const LISTS: &[(ListStatements, &str, &str)] = &[
-    (LIST, "position", "customer_registered"),
-    // An address is looked up under several keys; few customers share one.
-    (LIST_BY_EMAIL, "customer_email", "customer_email"),
-    (LIST_BY_LEGACY_ID, "customer_legacy", "customer_legacy"),
-];
+    const FIND: Statement = Statement::Same(concat!(select!(), "id = $1"));
+}
+
+database::statements! {
+    /// Every list of this file.
+    pub const LISTS: [ListStatements];
+
+    const LIST: ListStatements = list!("", "position", "customer_registered");
+    const LIST_BY_EMAIL: ListStatements =
+        list!("email_key IN ($5, $6, $7) AND", "customer_email", "customer_email");
+    const LIST_BY_LEGACY_ID: ListStatements =
+        list!("legacy_id = $4 AND", "customer_legacy", "customer_legacy");
+}
 
 /// Which customers are wanted; what is `None` does not matter.
 #[derive(Debug, Clone, Default)]

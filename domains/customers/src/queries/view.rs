@@ -77,7 +77,7 @@ impl From<CustomerStatus> for Status {
     }
 }
 
-/// A customer. Personal fields are null when there is nothing, and when they were erased.
+/// A customer. Personal fields are null when there is nothing. An erased customer is not found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Customer)]
 pub struct CustomerView {
@@ -91,7 +91,7 @@ pub struct CustomerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub closed_reason: Option<String>,
-    /// The number people know the customer by.
+    /// The number people know an imported customer by.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub number: Option<String>,
@@ -110,7 +110,7 @@ pub struct CustomerView {
     /// VAT identification number.
     #[schema(required = true)]
     pub vat_number: Option<String>,
-    /// Whose word counts.
+    /// Which system owns the customer.
     pub owner: Owner,
     /// Where an imported customer comes from. The flag `email_shared`: another open customer has
     /// the same e-mail address.
@@ -120,7 +120,7 @@ pub struct CustomerView {
     /// When the customer was registered. Of an imported customer the start of the day it became one, in UTC,
     /// or, where the legacy system does not say, when its first change was made that was captured.
     pub registered_at: DateTime<Utc>,
-    /// Revision of the customer's stream, as in the `ETag`.
+    /// Counts the events of this customer from 0. The `ETag` begins with it.
     #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
 }

@@ -1,10 +1,11 @@
 //! The module's statements, on both engines.
 
-use customers::queries::{LISTS, STATEMENTS};
-use customers::{MIGRATIONS, NAME};
+use customers::queries::LISTS;
+use customers::{MIGRATIONS, NAME, projections, queries};
 use database::{Database, Engine};
 use testkit::engines::TestPlace;
 use testkit::lists::use_their_indexes;
+use testkit::statements::are_prepared;
 
 #[rstest::rstest]
 #[tokio::test]
@@ -13,10 +14,7 @@ async fn every_statement_can_be_prepared_and_lists_use_their_indexes(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Database::open(place.url(), NAME, &MIGRATIONS).await.unwrap();
-    for statement in STATEMENTS.iter().chain(customers::projections::STATEMENTS) {
-        let prepared = database.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    are_prepared(&database, &[projections::STATEMENTS, queries::STATEMENTS]).await;
     use_their_indexes(&database, engine, LISTS).await;
     database.close().await;
 }

@@ -21,7 +21,7 @@ use crate::handlers::Orders;
 #[serde(deny_unknown_fields)]
 #[schema(as = CancelOrder)]
 pub(super) struct CancelOrderBody {
-    /// In your words, without personal data: it is kept with the order for ever.
+    /// Reason in plain words. It is stored encrypted, and erased with the customer.
     #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
     #[schema(
         min_length = 1,
@@ -46,7 +46,7 @@ pub(super) struct CancelOrderBody {
     request_body(content = CancelOrderBody, example = json!({ "reason": "Ordered twice" })),
     responses(
         (status = 200, description = "The order is cancelled", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
+         headers(("ETag" = String, description = "The order's revision"),
                  ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
         CommandProblems,
     ),
@@ -73,7 +73,7 @@ pub(super) async fn cancel(
 #[serde(deny_unknown_fields)]
 #[schema(as = ReturnOrder)]
 pub(super) struct ReturnOrderBody {
-    /// In your words, without personal data: it is kept with the order for ever.
+    /// Reason in plain words. It is stored encrypted, and erased with the customer.
     #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
     #[schema(
         min_length = 1,
@@ -96,8 +96,8 @@ pub(super) struct ReturnOrderBody {
 /// Return an order
 ///
 /// Records that what was delivered came back: everything, or some lines. Its invoice is credited, and
-/// what was paid goes back. Returning everything twice changes nothing. A refund of the payment that was
-/// asked for the same goods before (`create_refund`) is another one, and adds to this.
+/// what was paid goes back. Returning everything twice changes nothing. A refund that was requested for the
+/// same goods before (`create_refund`) adds to this until nothing of the invoice is left.
 #[utoipa::path(
     operation_id = "return_order",
     tag = "orders",

@@ -56,9 +56,9 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::TotalTooLarge => {
             Problem::refused("total-too-large", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
-        // Only a policy or a report of the legacy system is refused so, and none comes this way.
+        // Only the policy and the import are refused so.
         Refusal::AlreadyConfirmed | Refusal::OwnedByBascule | Refusal::IncompleteReport { .. } => {
-            Problem::internal(refusal)
+            Problem::unexpected_refusal(refusal)
         }
     }
 }
@@ -77,5 +77,24 @@ fn not_placed(error: PlaceError) -> Problem {
         PlaceError::Load(error) => error.into(),
         PlaceError::Database(error) => error.into(),
         PlaceError::Execute(error) => not_done(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::ProblemKind;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
+        for refusal in [
+            Refusal::AlreadyConfirmed,
+            Refusal::OwnedByBascule,
+            Refusal::IncompleteReport { field: "status" },
+        ] {
+            let answered = not_done(ExecuteError::Refused(refusal));
+            assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, Limit, ListCursor,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
     NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
     SortedListProblems, ValidPath, ValidQuery,
 };
@@ -51,21 +51,14 @@ pub(super) struct ListOrders {
     status: Option<OrderStatus>,
     /// Only orders of this customer.
     customer_id: Option<Uuid>,
-    /// Only orders that this system decides about.
+    /// Only orders that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
     #[validate(custom(function = "http::text::currency_form"))]
     #[param(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: Option<String>,
-    /// Only the order that was imported under this id: the key there.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
-    #[param(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "17"
-    )]
-    legacy_id: Option<String>,
+    /// Only orders imported under this key of the legacy system, as `legacy.id` shows it.
+    legacy_id: Option<LegacyKey>,
     /// Only orders placed then or later: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
     /// `sort` says otherwise.
     placed_from: Option<DateBound>,
@@ -77,9 +70,9 @@ pub(super) struct ListOrders {
     /// first.
     #[param(inline)]
     sort: Option<DateSort>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
     cursor: Option<ListCursor>,
 }
 
@@ -114,14 +107,15 @@ pub(super) async fn list(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
+    let query = query.into_inner();
     let dates = Dates::of(query.sort, query.placed_from, query.placed_before);
     let wanted = read.list(&orders.environment, query.limit, query.cursor, dates)?;
     let filter = OrderFilter {
         status: query.status,
         customer_id: query.customer_id,
         owner: query.owner,
-        currency: query.currency.clone(),
-        legacy_id: query.legacy_id.clone(),
+        currency: query.currency,
+        legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
     let rows = queries::orders(&orders.database, &filter, &wanted).await?;
     Ok(read.listed(&wanted, rows))
@@ -129,13 +123,14 @@ pub(super) async fn list(
 
 /// Get an order's history
 ///
-/// Its events, oldest first.
+/// Its events, oldest first; personal values that were erased are null.
 #[utoipa::path(
     operation_id = "get_order_history",
     tag = "orders",
     params(("id" = Uuid, Path, description = "The order"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
+         headers(("Link" = String, description = "The next page, when there is one"))),
         ReadProblems,
     ),
 )]

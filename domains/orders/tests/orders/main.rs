@@ -4,7 +4,6 @@
 
 mod admission;
 mod client;
-mod contract;
 mod dates;
 mod erasure;
 mod golden;
@@ -13,4 +12,5 @@ mod placing;
 mod reading;
 mod refusing;
 mod saga;
+mod statements;
 mod world;

@@ -87,6 +87,7 @@ async fn what_is_not_there_is_not_found(
     client.get("/api/v1/orders/17").await.problem(400, "invalid-parameter");
     client.get("/api/v1/orders?statuss=confirmed").await.problem(400, "invalid-parameter");
     client.get("/api/v1/orders?currency=eur").await.problem(400, "invalid-parameter");
+    client.get("/api/v1/orders?legacy_id=a%00").await.problem(400, "invalid-parameter");
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! What the payments module publishes: its events and ids, nothing else.
 //!
-//! Reasons in somebody's words are personal data of the customer who is to pay. Imported payments
-//! do not say whose they are, so there is nobody whose key could seal a text about them: a mapping
-//! must put no words about people into their reasons.
+//! Reasons in somebody's words are personal data of the customer who is to pay; where an event does not
+//! name the customer, they are sealed for the payment.
 
 mod older;
 
@@ -341,12 +340,15 @@ pub enum ImportedPaymentStatus {
 pub struct ImportedPayment {
     /// Where it stands.
     pub status: ImportedPaymentStatus,
-    /// Why it was taken back, in words that speak of nobody.
+    /// Why it was taken back, in words that may speak of the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancelled_reason: Option<String>,
+    pub cancelled_reason: Option<Personal<String>>,
     /// The invoice it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoice_id: Option<Uuid>,
+    /// Who paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<Uuid>,
     /// When it came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
@@ -375,6 +377,9 @@ pub struct PaymentImported {
 
 impl Published for PaymentImported {
     const TYPE: &'static str = "payments.PaymentImported.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.state.customer_id.unwrap_or(self.payment_id))
+    }
 }
 
 /// An imported payment changed in the legacy system. For projections only.
@@ -392,4 +397,7 @@ pub struct PaymentRevised {
 
 impl Published for PaymentRevised {
     const TYPE: &'static str = "payments.PaymentRevised.v1";
+    fn data_subject(&self) -> Option<Uuid> {
+        Some(self.state.customer_id.unwrap_or(self.payment_id))
+    }
 }

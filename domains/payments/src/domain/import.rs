@@ -25,6 +25,10 @@ pub struct LegacyPatch {
     /// The invoice it is for: the `uid` of its root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub invoice_id: Patch<Uuid>,
+    /// Who paid: the `uid` of the customer's root row. Why a payment was taken back is erased with this
+    /// customer.
+    #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
+    pub customer_id: Patch<Uuid>,
     /// The day on which it came.
     #[schemars(example = &"2008-07-20")]
     pub date: Patch<NaiveDate>,
@@ -89,6 +93,7 @@ fn import(patch: LegacyPatch) -> Result<ImportedPayment, Refusal> {
         status: patch.status.unwrap_or(ImportedPaymentStatus::Captured),
         cancelled_reason: None,
         invoice_id: patch.invoice_id.over(None),
+        customer_id: patch.customer_id.over(None),
         date: patch.date.over(None),
         amount: patch.amount.ok_or(Refusal::Incomplete("amount"))?,
         currency: patch.currency.ok_or(Refusal::Incomplete("currency"))?,
@@ -108,6 +113,7 @@ fn revise(known: ImportedPayment, patch: LegacyPatch) -> ImportedPayment {
         status: patch.status.unwrap_or(kept),
         cancelled_reason: None,
         invoice_id: patch.invoice_id.over(known.invoice_id),
+        customer_id: patch.customer_id.over(known.customer_id),
         date: patch.date.over(known.date),
         amount: patch.amount.unwrap_or(known.amount),
         currency: patch.currency.unwrap_or(known.currency),
@@ -119,7 +125,7 @@ fn revise(known: ImportedPayment, patch: LegacyPatch) -> ImportedPayment {
 fn take_back(known: &ImportedPayment, reason: String) -> ImportedPayment {
     ImportedPayment {
         status: ImportedPaymentStatus::Cancelled,
-        cancelled_reason: Some(reason),
+        cancelled_reason: Some(reason.into()),
         ..known.clone()
     }
 }

@@ -28,7 +28,7 @@ const REFUND: &str = "refund";
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"reason": "The chairs arrived broken"}))]
 pub struct RefundPayment {
-    /// One line of text. Kept with the payment: it should name no person.
+    /// Reason in plain words. It is stored encrypted, and erased with the customer.
     #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
     #[schema(
         min_length = 1,
@@ -41,13 +41,15 @@ pub struct RefundPayment {
 
 /// Refund a payment
 ///
-/// Asks for all that is left of a captured payment to go back. Asking twice changes nothing.
+/// Requests a refund of all that is left of a captured payment. Billing issues the credit note first; where
+/// it cannot, the refund is `refused` a moment later. A second request changes nothing.
 #[utoipa::path(
     operation_id = "refund_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = RefundPayment,
     responses(
-        (status = 200, description = "The refund was asked for; the provider carries it out",
+        (status = 200, description = "The refund was requested; the provider carries it out once its credit \
+         note is issued",
          body = Acknowledgement,
          headers(("ETag" = String, description = "The payment's revision"),
                  ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
@@ -78,7 +80,7 @@ pub(super) async fn refund_all(
 #[validate(schema(function = amount_or_lines))]
 #[schema(as = CreateRefund, example = json!({"reason": "A chair arrived broken", "lines": [{"line": 1, "quantity": "1"}]}))]
 pub struct CreateRefund {
-    /// One line of text. Kept with the payment: it should name no person.
+    /// Reason in plain words. It is stored encrypted, and erased with the customer.
     #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
     #[schema(
         min_length = 1,
@@ -142,7 +144,7 @@ impl CreateRefund {
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = CreateRefund,
     responses(
-        (status = 201, description = "The refund was asked for", body = Acknowledgement,
+        (status = 201, description = "The refund was requested", body = Acknowledgement,
          headers(("Location" = String, description = "The refund"),
                  ("ETag" = String, description = "The payment's revision"),
                  ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
@@ -223,7 +225,8 @@ pub struct RefundView {
     status: RefundStatus,
     /// What led to it.
     cause: RefundCause,
-    /// How much goes back; absent while billing has not said so.
+    /// How much goes back: the requested sum until the credit note is issued, then what it comes to. Absent
+    /// while the rest or lines are requested and no credit note is issued.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "59.88")]
     amount: Option<Decimal>,
@@ -281,7 +284,7 @@ impl From<RefundRow> for RefundView {
     ),
     responses(
         (status = 200, description = "The refund", body = RefundView,
-         headers(("ETag" = String, description = "The payment's revision at which it changed last"))),
+         headers(("ETag" = String, description = "Its entity tag"))),
         NotModified, ReadProblems,
     ),
 )]
@@ -305,7 +308,7 @@ pub(super) async fn get_one(
 pub struct ListRefunds {
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header.
+    /// Where the last page ended: taken from its Link header.
     cursor: Option<Cursor>,
 }
 
@@ -344,7 +347,7 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ListAllRefunds {
-    /// Only refunds that are so far; those that `failed` wait for a person to retry them.
+    /// Only refunds in this status; those that `failed` wait for a person to retry them.
     status: Option<RefundStatus>,
     /// Only refunds requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
     /// unless `sort` says otherwise.
@@ -359,7 +362,7 @@ pub struct ListAllRefunds {
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last answer ended: take it from its Link header. 422 when the sort or a filter is another.
+    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
     cursor: Option<ListCursor>,
 }
 

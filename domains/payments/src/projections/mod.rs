@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use customers_contract::CustomerErased;
 use database::{Database, Transaction};
+use event_contract::Personal;
 use http::Owner;
 use kernel::codec::{Either, Envelope};
 use kernel::event::RecordedEvent;
@@ -18,9 +19,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::Event;
-use crate::queries::{
-    PaymentRow, by_id, erase_customer, insert, is_of_erased, of_customer, update,
-};
+use crate::queries::{PaymentRow, by_id, erase_customer, insert, is_erased, of_customer, update};
 
 pub use refunds::{RefundCause, RefundRow, RefundStatus, RefundedLine};
 
@@ -64,7 +63,7 @@ pub struct Details {
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
-    /// When it was asked for, or imported.
+    /// When it was asked for, or its first captured change was made in a legacy system.
     pub requested_at: DateTime<Utc>,
     /// How it is paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,7 +166,7 @@ impl Projection for PaymentsProjection {
             }
         };
         if let Some(row) = begun(event, &envelope.recorded) {
-            return Ok(insert(transaction, &row, customer_of(event)).await?);
+            return Ok(insert(transaction, &row).await?);
         }
         let id = payment_id(event);
         let found = by_id(&mut *transaction, id).await?;
@@ -179,7 +178,9 @@ impl Projection for PaymentsProjection {
             row.details.refund = Some(refund);
         }
         // The keys are destroyed a moment after the erasure: until then something may be read.
-        if row.details.reason.is_some() && is_of_erased(transaction, id).await? {
+        if let (Some(_), Some(customer)) = (&row.details.reason, row.customer_id)
+            && is_erased(transaction, customer).await?
+        {
             row.details.reason = None;
         }
         Ok(update(transaction, &row).await?)
@@ -194,14 +195,6 @@ async fn silence(transaction: &mut Transaction, customer_id: Uuid) -> Result<(),
         update(transaction, &row).await?;
     }
     Ok(())
-}
-
-/// Who is to pay, where the event says so.
-fn customer_of(event: &Event) -> Option<Uuid> {
-    match event {
-        Event::Requested(request) => request.customer_id,
-        _ => None,
-    }
 }
 
 fn payment_id(event: &Event) -> PaymentId {
@@ -240,12 +233,13 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
         reconciled: None,
         flags: Vec::new(),
     };
-    let row = |owner, invoice_id: Option<Uuid>, details| PaymentRow {
+    let row = |owner, details| PaymentRow {
         id: payment_id(event),
         position: recorded.position,
         revision: recorded.revision,
         status: Status::Pending,
-        invoice_id,
+        invoice_id: None,
+        customer_id: None,
         owner,
         legacy_source: None,
         legacy_id: None,
@@ -258,11 +252,15 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
                 deadline: Some(request.deadline),
                 ..details(request.amount, &request.currency)
             };
-            Some(row(Owner::Bascule, Some(request.invoice_id), details))
+            Some(PaymentRow {
+                invoice_id: Some(request.invoice_id),
+                customer_id: request.customer_id,
+                ..row(Owner::Bascule, details)
+            })
         }
         Event::Imported(imported) => {
             let details = details(imported.state.amount, &imported.state.currency);
-            let mut row = row(Owner::Legacy, None, details);
+            let mut row = row(Owner::Legacy, details);
             row.legacy_source = Some(imported.legacy.source.clone());
             row.legacy_id = Some(imported.legacy.id.clone());
             show_imported(&mut row, &imported.state);
@@ -316,10 +314,11 @@ fn show_imported(row: &mut PaymentRow, state: &ImportedPayment) {
         ImportedPaymentStatus::Cancelled => Status::Cancelled,
     };
     row.invoice_id = state.invoice_id;
+    row.customer_id = state.customer_id;
     let details = &mut row.details;
     details.amount = state.amount;
     details.currency.clone_from(&state.currency);
-    details.reason.clone_from(&state.cancelled_reason);
+    details.reason = state.cancelled_reason.as_ref().and_then(Personal::known).cloned();
     details.date = state.date;
     details.reconciled = state.reconciled;
     details.flags.clone_from(&state.flags);

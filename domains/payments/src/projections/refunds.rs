@@ -85,7 +85,7 @@ pub struct RefundedLine {
 pub struct RefundDetails {
     /// What led to it.
     pub cause: RefundCause,
-    /// How much; none while its credit note is to be issued.
+    /// How much; none while the rest or lines are requested and no credit note is issued.
     pub amount: Option<Decimal>,
     /// ISO 4217 code.
     pub currency: String,

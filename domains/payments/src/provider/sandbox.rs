@@ -50,76 +50,66 @@ const MOST: usize = 256;
 /// Calls per charge that `sandbox:flaky` fails.
 const FLAKY_FAILURES: i64 = 2;
 
-const CHARGE: Statement = Statement::Same(
-    "SELECT status, reason, attempts, amount FROM charge WHERE idempotency_key = $1",
-);
-/// The charge as it stands, or as one that nobody heard of, held until the transaction ends: of a
-/// charge and a cancellation that arrive together one comes after the other.
-const HOLD_CHARGE: Statement = Statement::Same(
-    "INSERT INTO charge (idempotency_key, status, attempts) VALUES ($1, 'received', 0) \
-     ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
-     RETURNING status, reason, attempts, amount",
-);
-/// Of some charges those that nobody heard of: one statement decides them and writes them down.
-const FIRST_CHARGES: Statement = Statement::PerEngine {
-    sqlite: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
-         attempts, captured_at) \
-         SELECT unhex(value ->> 0, '-'), unhex(value ->> 1, '-'), value ->> 2, value ->> 3, \
-         value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2 END \
-         FROM json_each($1) WHERE true ON CONFLICT (idempotency_key) DO NOTHING \
-         RETURNING idempotency_key",
-    postgres: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
-         attempts, captured_at) \
-         SELECT (value ->> 0)::uuid, (value ->> 1)::uuid, value ->> 2, value ->> 3, \
-         value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2::timestamptz END \
-         FROM json_each($1) ON CONFLICT (idempotency_key) DO NOTHING \
-         RETURNING idempotency_key",
-};
-const RECORD_CHARGE: Statement = Statement::Same(
-    "UPDATE charge SET payment_id = $2, amount = $3, currency = $4, status = $5, reason = $6, \
-     attempts = attempts + 1, captured_at = coalesce(captured_at, $7) WHERE idempotency_key = $1",
-);
-const CANCEL: Statement =
-    Statement::Same("UPDATE charge SET status = 'cancelled' WHERE idempotency_key = $1");
-const REFUND: Statement = Statement::Same(
-    "SELECT idempotency_key FROM refund_of_charge WHERE idempotency_key = $1 \
-     UNION ALL SELECT idempotency_key FROM refund WHERE idempotency_key = $1",
-);
-const REFUNDS_OF_CHARGE: Statement = Statement::Same(
-    "SELECT idempotency_key, amount FROM refund_of_charge WHERE charge_key = $1 \
-     UNION ALL SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
-);
-const REFUNDS: Statement = Statement::Same(
-    "SELECT charge_key AS idempotency_key, amount FROM refund_of_charge \
-     UNION ALL SELECT charge_key AS idempotency_key, amount FROM refund",
-);
-/// From now on the charge's refunds are carried out.
-const ALLOW_REFUNDS: Statement =
-    Statement::Same("UPDATE charge SET reason = NULL WHERE idempotency_key = $1");
-const RECORD_REFUND: Statement = Statement::Same(
-    "INSERT INTO refund_of_charge (idempotency_key, charge_key, amount, refunded_at) \
-     VALUES ($1, $2, $3, $4)",
-);
-const CHARGES: Statement = Statement::Same(
-    "SELECT idempotency_key, payment_id, amount, currency, status, attempts \
-     FROM charge ORDER BY payment_id NULLS FIRST, idempotency_key",
-);
+database::statements! {
+    /// Every statement on the ledger.
+    #[cfg(test)]
+    const STATEMENTS: [Statement];
 
-/// Every statement on the ledger, for a test that prepares them all.
-#[cfg(test)]
-const STATEMENTS: &[Statement] = &[
-    CHARGE,
-    HOLD_CHARGE,
-    FIRST_CHARGES,
-    RECORD_CHARGE,
-    CANCEL,
-    REFUND,
-    REFUNDS_OF_CHARGE,
-    REFUNDS,
-    ALLOW_REFUNDS,
-    RECORD_REFUND,
-    CHARGES,
-];
+    const CHARGE: Statement = Statement::Same(
+        "SELECT status, reason, attempts, amount FROM charge WHERE idempotency_key = $1",
+    );
+    /// The charge as it stands, or as one that nobody heard of, held until the transaction ends: of a
+    /// charge and a cancellation that arrive together one comes after the other.
+    const HOLD_CHARGE: Statement = Statement::Same(
+        "INSERT INTO charge (idempotency_key, status, attempts) VALUES ($1, 'received', 0) \
+         ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
+         RETURNING status, reason, attempts, amount",
+    );
+    /// Of some charges those that nobody heard of: one statement decides them and writes them down.
+    const FIRST_CHARGES: Statement = Statement::PerEngine {
+        sqlite: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
+             attempts, captured_at) \
+             SELECT unhex(value ->> 0, '-'), unhex(value ->> 1, '-'), value ->> 2, value ->> 3, \
+             value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2 END \
+             FROM json_each($1) WHERE true ON CONFLICT (idempotency_key) DO NOTHING \
+             RETURNING idempotency_key",
+        postgres: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
+             attempts, captured_at) \
+             SELECT (value ->> 0)::uuid, (value ->> 1)::uuid, value ->> 2, value ->> 3, \
+             value ->> 4, value ->> 5, 1, CASE value ->> 4 WHEN 'captured' THEN $2::timestamptz END \
+             FROM json_each($1) ON CONFLICT (idempotency_key) DO NOTHING \
+             RETURNING idempotency_key",
+    };
+    const RECORD_CHARGE: Statement = Statement::Same(
+        "UPDATE charge SET payment_id = $2, amount = $3, currency = $4, status = $5, reason = $6, \
+         attempts = attempts + 1, captured_at = coalesce(captured_at, $7) WHERE idempotency_key = $1",
+    );
+    const CANCEL: Statement =
+        Statement::Same("UPDATE charge SET status = 'cancelled' WHERE idempotency_key = $1");
+    const REFUND: Statement = Statement::Same(
+        "SELECT idempotency_key FROM refund_of_charge WHERE idempotency_key = $1 \
+         UNION ALL SELECT idempotency_key FROM refund WHERE idempotency_key = $1",
+    );
+    const REFUNDS_OF_CHARGE: Statement = Statement::Same(
+        "SELECT idempotency_key, amount FROM refund_of_charge WHERE charge_key = $1 \
+         UNION ALL SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
+    );
+    const REFUNDS: Statement = Statement::Same(
+        "SELECT charge_key AS idempotency_key, amount FROM refund_of_charge \
+         UNION ALL SELECT charge_key AS idempotency_key, amount FROM refund",
+    );
+    /// From now on the charge's refunds are carried out.
+    const ALLOW_REFUNDS: Statement =
+        Statement::Same("UPDATE charge SET reason = NULL WHERE idempotency_key = $1");
+    const RECORD_REFUND: Statement = Statement::Same(
+        "INSERT INTO refund_of_charge (idempotency_key, charge_key, amount, refunded_at) \
+         VALUES ($1, $2, $3, $4)",
+    );
+    const CHARGES: Statement = Statement::Same(
+        "SELECT idempotency_key, payment_id, amount, currency, status, attempts \
+         FROM charge ORDER BY payment_id NULLS FIRST, idempotency_key",
+    );
+}
 
 /// Settings of the sandbox. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

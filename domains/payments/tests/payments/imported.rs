@@ -1,18 +1,26 @@
 //! Payments of a legacy system.
 
+use customers_contract::CustomerErased;
 use database::Engine;
 use kernel::execution::Cause;
-use kernel::seams::new_id;
+use kernel::keys::KeyHolder;
+use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use payments_contract::PaymentCaptured;
 use rstest::rstest;
 use serde_json::{Value, json};
+use testkit::modules::record;
 use uuid::Uuid;
 
 use crate::world::{Running, World, settings};
 
 const ID: Uuid = Uuid::from_u128(7);
 const INVOICE: Uuid = Uuid::from_u128(8);
+
+kernel::event_set! {
+    /// What happens to customers.
+    enum CustomerEvent { Erased(CustomerErased) }
+}
 
 async fn sync_as(
     running: &Running,
@@ -30,7 +38,11 @@ async fn sync(running: &Running, state: Value) -> Result<SyncOutcome, SyncError>
 }
 
 async fn absent(running: &Running) -> Result<SyncOutcome, SyncError> {
-    sync_as(running, ID, LegacyState::Absent { reason: "deleted".to_owned() }).await
+    taken_back(running, "deleted").await
+}
+
+async fn taken_back(running: &Running, reason: &str) -> Result<SyncOutcome, SyncError> {
+    sync_as(running, ID, LegacyState::Absent { reason: reason.to_owned() }).await
 }
 
 fn state() -> Value {
@@ -136,5 +148,38 @@ async fn the_legacys_word_does_not_count_for_what_was_made_here() {
     let gone = LegacyState::Absent { reason: "deleted".to_owned() };
     assert_eq!(sync_as(&running, payment, gone).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.story(payment).await.len(), 2);
+    running.stop().await;
+}
+
+#[rstest]
+#[actix_web::test]
+async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::on(engine).await;
+    let running = world.start(settings()).await;
+    let customer_id = new_id();
+    sync(&running, state()).await.unwrap();
+    // While the payment names no customer the words are sealed for the payment.
+    taken_back(&running, "paid for Mme Martin").await.unwrap();
+    let mut named = state();
+    named["customer_id"] = json!(customer_id);
+    sync(&running, named).await.unwrap();
+    taken_back(&running, "paid for Mme Martin").await.unwrap();
+    assert_eq!(running.view(&world, ID).await["reason"], "paid for Mme Martin");
+    for event in world.events(ID).await {
+        assert!(!String::from_utf8_lossy(&event.data).contains("Martin"), "{}", event.event_type);
+    }
+
+    let erased = CustomerErased { customer_id, erased_at: SystemClock.now(), legacy: None };
+    record(&world.environment, "customer", customer_id, CustomerEvent::from(erased)).await;
+    let view = running.view(&world, ID).await;
+    assert_eq!((&view["status"], view.get("reason")), (&json!("cancelled"), None));
+    let holder = KeyHolder { subject: ID, purpose: payments::NAME.to_owned() };
+    let is_destroyed = async || world.environment.codec.is_key_destroyed(&holder).await.unwrap();
+    world.eventually("the payment's own key is destroyed", is_destroyed).await;
+    // The customer's key is there for a moment yet.
+    taken_back(&running, "paid for Mme Martin, again").await.unwrap();
+    assert_eq!(running.view(&world, ID).await.get("reason"), None);
     running.stop().await;
 }

@@ -81,7 +81,14 @@ async fn lists_are_filtered_and_paged_newest_first(
     assert_eq!(ids(&second.body), all[2..]);
     assert!(!second.headers.contains_key("link"));
 
-    for bad in ["?status=lost", "?limit=0", "?colour=red", "?invoice_id=1", "?legacy_id="] {
+    for bad in [
+        "?status=lost",
+        "?limit=0",
+        "?colour=red",
+        "?invoice_id=1",
+        "?legacy_id=",
+        "?legacy_id=a%00",
+    ] {
         assert_eq!(running.get(&world, bad).await.status, 400, "{bad}");
     }
     running.stop().await;

@@ -4,6 +4,7 @@ use database::{Database, Engine};
 use rstest::rstest;
 use testkit::engines::TestPlace;
 use testkit::lists::use_their_indexes;
+use testkit::statements::are_prepared;
 
 #[rstest]
 #[tokio::test]
@@ -13,10 +14,7 @@ async fn every_statement_can_be_prepared_and_lists_use_their_indexes(
     let place = TestPlace::on(engine).await;
     let opened = Database::open(place.url(), payments::NAME, &payments::MIGRATIONS);
     let database = opened.await.unwrap();
-    for statement in payments::queries::STATEMENTS {
-        let prepared = database.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    are_prepared(&database, &[payments::queries::STATEMENTS]).await;
     use_their_indexes(&database, engine, payments::queries::LISTS).await;
     database.close().await;
 }

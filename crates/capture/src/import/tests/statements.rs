@@ -3,9 +3,10 @@
 use database::Engine;
 use rstest::rstest;
 use testkit::engines::TestPlace;
+use testkit::statements::are_prepared;
 
 use super::super::{Import, anew, ledger};
-use crate::{erasure, mirror};
+use crate::{erasure, mirror, trial};
 
 #[rstest]
 #[tokio::test]
@@ -14,13 +15,13 @@ async fn every_statement_can_be_prepared(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Import::open_database(place.url()).await.unwrap();
-    let statements = ledger::statements::ALL.iter().chain(&mirror::tables::STATEMENTS);
-    let statements = statements.chain(&erasure::STATEMENTS).chain(&ledger::statements::KEEP_ONLY);
-    for statement in
-        statements.chain(&anew::FORGET).chain([&anew::BEGIN_ANEW, &anew::FORGET_DELETED])
-    {
-        let prepared = database.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    let lists = [
+        anew::STATEMENTS,
+        erasure::STATEMENTS,
+        ledger::statements::STATEMENTS,
+        mirror::tables::STATEMENTS,
+        trial::STATEMENTS,
+    ];
+    are_prepared(&database, &lists).await;
     database.close().await;
 }

@@ -13,6 +13,7 @@ fn patch() -> LegacyPatch {
     LegacyPatch {
         status: Some(ImportedPaymentStatus::Captured),
         invoice_id: Patch::Set(INVOICE),
+        customer_id: Patch::Set(CUSTOMER),
         date: Patch::Set("2026-02-01".parse().unwrap()),
         amount: Some("50.00".parse().unwrap()),
         currency: Some("EUR".to_owned()),
@@ -38,6 +39,7 @@ fn state() -> ImportedPayment {
         status: ImportedPaymentStatus::Captured,
         cancelled_reason: None,
         invoice_id: Some(INVOICE),
+        customer_id: Some(CUSTOMER),
         date: Some("2026-02-01".parse().unwrap()),
         amount: "50.00".parse().unwrap(),
         currency: "EUR".to_owned(),
@@ -58,7 +60,7 @@ fn revised(state: ImportedPayment, changed: &[&str]) -> Event {
 fn taken_back() -> ImportedPayment {
     ImportedPayment {
         status: ImportedPaymentStatus::Cancelled,
-        cancelled_reason: Some("deleted".to_owned()),
+        cancelled_reason: Some("deleted".to_owned().into()),
         ..state()
     }
 }

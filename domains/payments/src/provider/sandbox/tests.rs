@@ -4,6 +4,7 @@ use database::Engine;
 use kernel::seams::SystemClock;
 use rstest::rstest;
 use testkit::engines::TestPlace;
+use testkit::statements::are_prepared;
 
 use super::*;
 
@@ -42,10 +43,7 @@ async fn every_statement_can_be_prepared(
 ) {
     let place = TestPlace::on(engine).await;
     let sandbox = sandbox(&place).await;
-    for statement in STATEMENTS {
-        let prepared = sandbox.ledger.prepare(statement).await;
-        prepared.unwrap_or_else(|error| panic!("{statement:?}: {error:?}"));
-    }
+    are_prepared(&sandbox.ledger, &[STATEMENTS]).await;
 }
 
 #[rstest]
