@@ -14,7 +14,11 @@ const CORRELATION: &str = "#/components/correlationIds/Correlation";
 
 /// The whole description.
 pub fn document() -> Value {
-    let modules = modules::descriptions();
+    document_of(&modules::descriptions())
+}
+
+/// The description of some modules.
+fn document_of(modules: &[ModuleDescription]) -> Value {
     let tags: Vec<Value> = modules
         .iter()
         .map(|module| json!({ "name": module.name, "description": module.purpose }))
@@ -22,7 +26,7 @@ pub fn document() -> Value {
     let mut channels = Map::new();
     let mut operations = Map::new();
     let mut messages = Map::new();
-    for module in &modules {
+    for module in modules {
         for event in module.published {
             messages.insert(event.event_type.to_owned(), message(event, module));
         }
@@ -37,9 +41,9 @@ pub fn document() -> Value {
             operations.insert(format!("{}.{}", module.name, category.name), operation);
         }
     }
-    for module in &modules {
+    for module in modules {
         for subscription in &module.subscriptions {
-            for publisher in &modules {
+            for publisher in modules {
                 for category in &publisher.categories {
                     let events = published_in(category, publisher);
                     let read: Vec<&str> =

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use event_contract::{Published, Upcaster};
 use kernel::event::Metadata;
 use kernel::seams::{Clock as _, SystemClock, new_id};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::*;
 
@@ -31,6 +34,48 @@ fn a_subscription_receives_the_published_events_that_it_reads() {
             subscription.types.iter().copied().filter(|one| published.contains(one)).collect();
         assert_eq!(received, read, "{}", subscription.name);
     }
+}
+
+/// An event of which two versions are stored.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct LampLitV1 {}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+struct LampLit {}
+
+impl Published for LampLitV1 {
+    const TYPE: &'static str = "house.LampLit.v1";
+}
+
+impl Published for LampLit {
+    const TYPE: &'static str = "house.LampLit.v2";
+    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+}
+
+impl From<LampLitV1> for LampLit {
+    fn from(_: LampLitV1) -> Self {
+        Self {}
+    }
+}
+
+#[test]
+fn an_older_version_is_a_message_that_nobody_writes() {
+    const BOTH: &[PublishedEvent] =
+        &[PublishedEvent::of::<LampLitV1>(), PublishedEvent::of::<LampLit>()];
+    let mut house = ModuleDescription::new("house", "Lamps.").publishes(BOTH);
+    house.categories.push(StreamCategory {
+        name: "lamp",
+        written: vec![LampLit::TYPE],
+        readable: vec![LampLitV1::TYPE, LampLit::TYPE],
+    });
+    let document = document_of(&[house]);
+    let channel = &document["channels"]["lamp"]["messages"];
+    assert_eq!(keys(channel), BTreeSet::from([LampLitV1::TYPE, LampLit::TYPE]));
+    assert_eq!(named(&document["operations"]["house.lamp"]["messages"]), [LampLit::TYPE]);
+    let described = |version: &str| &document["components"]["messages"][version]["description"];
+    assert_eq!(described(LampLit::TYPE), &Value::Null);
+    let older = described(LampLitV1::TYPE).as_str().unwrap();
+    assert!(older.starts_with("Written by other releases only"), "{older}");
 }
 
 #[test]

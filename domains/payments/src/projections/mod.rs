@@ -198,7 +198,7 @@ async fn silence(transaction: &mut Transaction, customer_id: Uuid) -> Result<(),
 /// Who is to pay, where the event says so.
 fn customer_of(event: &Event) -> Option<Uuid> {
     match event {
-        Event::Requested(request) => request.customer_id,
+        Event::Requested(request) => Some(request.customer_id),
         _ => None,
     }
 }
