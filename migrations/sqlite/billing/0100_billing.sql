@@ -17,11 +17,32 @@ CREATE TABLE invoice_view (
     owner         TEXT NOT NULL,
     legacy_source TEXT,
     legacy_id     TEXT,
-    document      TEXT NOT NULL
+    document      TEXT NOT NULL,
+    -- How it is with the payment of an invoice that is open, to filter by.
+    collection    TEXT,
+    -- The date that lists are sorted and filtered by, as the document says it: generated, so that it always
+    -- agrees with the document.
+    -- A date that is not of four digits counts as the first or the last of those that are.
+    issued_at TEXT GENERATED ALWAYS AS (
+        CASE substr(document ->> '$.issued_at', 1, 1)
+            WHEN '+' THEN '9999-12-31T23:59:59+00:00'
+            WHEN '-' THEN '0001-01-01T00:00:00+00:00'
+            ELSE max(
+                rtrim(document ->> '$.issued_at', 'Z') || '+00:00',
+                '0001-01-01T00:00:00+00:00'
+            )
+        END
+    ) VIRTUAL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX invoice_view_customer ON invoice_view (customer_id, position);
 CREATE INDEX invoice_view_number ON invoice_view (number, position);
 CREATE INDEX invoice_view_legacy ON invoice_view (legacy_id, position);
+CREATE INDEX invoice_view_collection ON invoice_view (collection, position)
+    WHERE collection IS NOT NULL;
+CREATE INDEX invoice_view_issued ON invoice_view (issued_at, id);
+CREATE INDEX invoice_view_customer_issued ON invoice_view (customer_id, issued_at, id);
+CREATE INDEX invoice_view_collection_issued ON invoice_view (collection, issued_at, id)
+    WHERE collection IS NOT NULL;
 
 -- Which orders a document is for. Imported documents may be for several, or for none.
 CREATE TABLE invoice_order (

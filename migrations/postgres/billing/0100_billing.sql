@@ -17,11 +17,22 @@ CREATE TABLE invoice_view (
     owner         text NOT NULL,
     legacy_source text,
     legacy_id     text,
-    document      text NOT NULL
+    document      text NOT NULL,
+    -- How it is with the payment of an invoice that is open, to filter by.
+    collection    text,
+    -- The date that lists are sorted and filtered by, as the document says it: generated, so that it always
+    -- agrees with the document.
+    issued_at timestamptz GENERATED ALWAYS AS (moment(CAST(document AS jsonb) ->> 'issued_at')) STORED
 );
 CREATE INDEX invoice_view_customer ON invoice_view (customer_id, position);
 CREATE INDEX invoice_view_number ON invoice_view (number, position);
 CREATE INDEX invoice_view_legacy ON invoice_view (legacy_id, position);
+CREATE INDEX invoice_view_collection ON invoice_view (collection, position)
+    WHERE collection IS NOT NULL;
+CREATE INDEX invoice_view_issued ON invoice_view (issued_at, id);
+CREATE INDEX invoice_view_customer_issued ON invoice_view (customer_id, issued_at, id);
+CREATE INDEX invoice_view_collection_issued ON invoice_view (collection, issued_at, id)
+    WHERE collection IS NOT NULL;
 
 -- Which orders a document is for. Imported documents may be for several, or for none.
 CREATE TABLE invoice_order (

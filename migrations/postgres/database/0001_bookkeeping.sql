@@ -17,7 +17,15 @@ CREATE TABLE checkpoint (
     -- Who runs it instead, on a database of its own, since the module was handed over.
     elsewhere    text,
     last_error   text,
-    failed_at    timestamptz
+    failed_at    timestamptz,
+    -- When the subscription began, or was last put somewhere else by a rebuild: a replica under which the log
+    -- went back stops it until this is later than what it knew.
+    reset_at     timestamptz NOT NULL DEFAULT 'epoch',
+    -- Since when it is stopped for that reason, for every replica.
+    stopped_at   timestamptz,
+    -- Since when the oldest event of a policy has been waiting for its turn, as the replica that runs it
+    -- says: the others admit nothing new while that is long.
+    waiting_since timestamptz
 );
 
 -- Events that a subscription could not handle, and those of the same key behind them.
@@ -59,3 +67,28 @@ CREATE TABLE module_charge (
     -- Where requests to the module go instead of being answered here.
     route     text
 );
+
+-- The entries of a JSON array, as SQLite's table-valued function of this name gives them
+-- (https://www.sqlite.org/json1.html#jeach), so that statements over many rows are the same text on
+-- both engines. `atom` is the entry where it is a text, a number or a boolean; `value` is as JSON.
+-- A plain SQL function: the planner puts its body in the place of the call.
+CREATE FUNCTION json_each(entries text) RETURNS TABLE (value json, atom text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$
+        SELECT entry, CASE WHEN json_typeof(entry) NOT IN ('array', 'object') THEN entry #>> '{}' END
+        FROM json_array_elements(CAST(entries AS json)) AS entry
+    $$;
+
+-- The moment that the JSON of a read model's document says (RFC 3339 in UTC, as `2025-01-06T00:00:00Z`),
+-- for columns that are generated from documents. Such a text is read in the same way whatever the session's
+-- settings are: therefore IMMUTABLE, which the cast by itself is not. A date that is not of four digits
+-- counts as the first or the last of those that are.
+CREATE FUNCTION moment(said text) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    AS $$
+        SELECT CASE
+            WHEN said LIKE '+%' THEN TIMESTAMPTZ '9999-12-31 23:59:59+00'
+            WHEN said LIKE '-%' OR said LIKE '0000%' THEN TIMESTAMPTZ '0001-01-01 00:00:00+00'
+            ELSE CAST(said AS timestamptz)
+        END
+    $$;

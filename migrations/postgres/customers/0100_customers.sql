@@ -24,3 +24,5 @@ CREATE TABLE customer (
 );
 CREATE INDEX customer_email ON customer (email_key, position);
 CREATE INDEX customer_legacy ON customer (legacy_id, position);
+-- Lists are sorted and filtered by it.
+CREATE INDEX customer_registered ON customer (registered_at, id);

@@ -17,7 +17,15 @@ CREATE TABLE checkpoint (
     -- Who runs it instead, on a database of its own, since the module was handed over.
     elsewhere    TEXT,
     last_error   TEXT,
-    failed_at    TEXT
+    failed_at    TEXT,
+    -- When the subscription began, or was last put somewhere else by a rebuild: a replica under which the log
+    -- went back stops it until this is later than what it knew.
+    reset_at     TEXT NOT NULL DEFAULT '1970-01-01T00:00:00.000+00:00',
+    -- Since when it is stopped for that reason, for every replica.
+    stopped_at   TEXT,
+    -- Since when the oldest event of a policy has been waiting for its turn, as the replica that runs it
+    -- says: the others admit nothing new while that is long.
+    waiting_since TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- Events that a subscription could not handle, and those of the same key behind them.
