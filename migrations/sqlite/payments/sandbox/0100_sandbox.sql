@@ -16,20 +16,11 @@ CREATE TABLE charge (
     captured_at     TEXT
 ) STRICT, WITHOUT ROWID;
 
--- Money given back, at most once per charge: refunds are in full.
+-- Money given back, in one refund of a charge or in several.
 CREATE TABLE refund (
-    idempotency_key BLOB PRIMARY KEY,
-    charge_key      BLOB NOT NULL UNIQUE REFERENCES charge (idempotency_key),
-    amount          TEXT NOT NULL,
-    refunded_at     TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- Money given back, in one refund of a charge or in several. The table `refund` before it had room for
--- one of each charge; what is in it still counts.
-CREATE TABLE refund_of_charge (
     idempotency_key BLOB PRIMARY KEY,
     charge_key      BLOB NOT NULL REFERENCES charge (idempotency_key),
     amount          TEXT NOT NULL,
     refunded_at     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX refund_of_charge_charge ON refund_of_charge (charge_key);
+CREATE INDEX refund_charge ON refund (charge_key);
