@@ -50,10 +50,11 @@ done
 
 say "Contracts keep what was published"
 # Against where this branch left main, or else what is checked out: the record as it was there, and
-# at every commit before. A shallow clone has fewer commits.
+# at every commit before, back to its beginning. A shallow clone has fewer commits.
+beginning=$(git log -1 --format=%H -- openapi/events/BEGINNING.md)
 for main in origin/main main HEAD; do
     base=$(git merge-base HEAD "$main" 2>/dev/null) || continue
-    [ -n "$(git ls-tree "$base" openapi/events)" ] || continue
+    git merge-base --is-ancestor "$beginning" "$base" || continue
     "${BIN:-target/debug/bascule}" contracts check --against "$base"
     break
 done

@@ -54,6 +54,9 @@ impl Copy {
         let folder = data.path("events");
         for module in std::fs::read_dir(PUBLISHED).unwrap() {
             let module = module.unwrap();
+            if !module.path().is_dir() {
+                continue;
+            }
             let into = folder.join(module.file_name());
             std::fs::create_dir_all(&into).unwrap();
             for file in std::fs::read_dir(module.path()).unwrap() {
@@ -118,13 +121,13 @@ fn a_field_that_is_gone_is_told_and_the_record_is_not_written_over() {
 #[test]
 fn a_field_that_becomes_required_is_told_with_who_listens() {
     let copy = Copy::new();
-    copy.change("billing/InvoiceVoided.v2", |schema| {
+    copy.change("billing/InvoiceVoided.v1", |schema| {
         let required = schema["required"].as_array_mut().unwrap();
         required.retain(|field| field != "reason");
     });
     let told = copy.is_refused_by_check();
-    let expected = "billing.InvoiceVoided.v2: field `reason` was optional and is required; \
-                    consumers: orders, payments. Publish v3 and an upcaster.";
+    let expected = "billing.InvoiceVoided.v1: field `reason` was optional and is required; \
+                    consumers: orders, payments. Publish v2 and an upcaster.";
     assert!(told.lines().any(|line| line == expected), "{told}");
 }
 
@@ -139,14 +142,14 @@ fn a_version_that_no_contract_has_any_more_is_told() {
 #[test]
 fn new_versions_and_new_optional_fields_are_written_down_on_demand() {
     let copy = Copy::new();
-    let (new, extended) = ("orders/OrderConfirmed.v1", "payments/PaymentRequested.v1");
+    let (new, extended) = ("orders/OrderConfirmed.v1", "customers/CustomerErased.v1");
     std::fs::remove_file(copy.file(new)).unwrap();
     copy.change(extended, |schema| {
-        schema["properties"].as_object_mut().unwrap().remove("customer_id").unwrap();
+        schema["properties"].as_object_mut().unwrap().remove("legacy").unwrap();
     });
     let told = copy.data.run_ok(&["contracts", "check", "--against", copy.folder_name()]);
     assert!(told.contains("orders.OrderConfirmed.v1 is new"), "{told}");
-    assert!(told.contains("payments.PaymentRequested.v1 is extended"), "{told}");
+    assert!(told.contains("customers.CustomerErased.v1 is extended"), "{told}");
     copy.data.run_ok(&["contracts", "export", "--folder", copy.folder_name()]);
     for name in [new, extended] {
         let published = Path::new(PUBLISHED).join(format!("{name}.schema.json"));
@@ -233,6 +236,50 @@ fn a_break_is_found_against_a_commit_and_against_every_commit_before_it() {
     let output =
         check.current_dir(&clone).args(["contracts", "check", "--against", "HEAD"]).output();
     assert!(output.as_ref().unwrap().status.success(), "{output:?}");
+}
+
+#[test]
+fn the_record_begins_with_the_last_commit_that_changed_its_beginning() {
+    let copy = Copy::in_repository();
+    let root = copy.data.path("");
+    let colour = |schema: &mut Value| {
+        schema["properties"]["colour"] = json!({ "type": "string" });
+    };
+    let no_colour = |schema: &mut Value| {
+        schema["properties"].as_object_mut().unwrap().remove("colour").unwrap();
+    };
+    copy.change("orders/OrderPlaced.v1", colour);
+    copy.commit("Say what colour it is");
+    // A branch that leaves here publishes something that is given up meanwhile.
+    git(&root, &["checkout", "--quiet", "-b", "branch"]);
+    std::fs::copy(copy.file("orders/OrderConfirmed.v1"), copy.file("orders/OrderForgotten.v1"))
+        .unwrap();
+    copy.commit("Publish what is given up");
+    git(&root, &["rm", "--quiet", "openapi/events/orders/OrderForgotten.v1.schema.json"]);
+    copy.commit("Give it up");
+    git(&root, &["checkout", "--quiet", "main"]);
+
+    copy.change("orders/OrderPlaced.v1", no_colour);
+    std::fs::write(copy.folder.join("BEGINNING.md"), "Begun anew.").unwrap();
+    copy.commit("Begin anew");
+    git(&root, &["merge", "--quiet", "--no-edit", "branch"]);
+    assert!(copy.against("main").status.success(), "{:?}", copy.against("main"));
+
+    // What was published at the beginning counts, and what was published since.
+    copy.change("orders/OrderPlaced.v1", colour);
+    let with_colour = copy.commit("Say again what colour it is");
+    copy.change("orders/OrderPlaced.v1", no_colour);
+    let confirmed = copy.file("orders/OrderConfirmed.v1");
+    let now = std::fs::read(&confirmed).unwrap();
+    copy.change("orders/OrderConfirmed.v1", colour);
+    std::fs::write(copy.folder.join("BEGINNING.md"), "Begun anew once more.").unwrap();
+    let begun = copy.commit("Begin anew once more");
+    std::fs::write(confirmed, now).unwrap();
+    copy.commit("Say no more what colour it is");
+    let told = copy.complaint(&["check", "--against", "main"]);
+    let broken = format!("orders.OrderConfirmed.v1: field `colour` was removed after {begun}; ");
+    assert!(told.contains(&broken), "{told}");
+    assert!(!told.contains(&with_colour), "it is from before the beginning: {told}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod projections;
 mod proofs;
 mod saga;
 mod scaffold;
+mod schemas;
 mod server;
 mod stopping;
 mod walk;

@@ -132,3 +132,83 @@ pub fn upcasts<E: EventSet>(module: &str, folder: &Path, pairs: &[(&str, &str)])
         assert_eq!(event.to_json().unwrap(), to.data, "{older}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use event_contract::{Published, PublishedEvent, Upcaster};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use tempfile::TempDir;
+
+    use super::{keeps_published_formats, upcasts};
+
+    /// How an event of which two versions were published stands in a contract and in its module.
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    struct LampLitV1 {
+        watts: u32,
+    }
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+    struct LampLit {
+        lumens: u32,
+    }
+
+    impl Published for LampLitV1 {
+        const TYPE: &'static str = "house.LampLit.v1";
+    }
+
+    impl Published for LampLit {
+        const TYPE: &'static str = "house.LampLit.v2";
+        const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+    }
+
+    impl From<LampLitV1> for LampLit {
+        fn from(older: LampLitV1) -> Self {
+            Self { lumens: older.watts * 12 }
+        }
+    }
+
+    const CATALOGUE: &[PublishedEvent] =
+        &[PublishedEvent::of::<LampLitV1>(), PublishedEvent::of::<LampLit>()];
+
+    kernel::event_set! {
+        enum LampEvent { Lit(LampLit) }
+    }
+
+    fn samples(samples: &[(&str, &str)]) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, data) in samples {
+            std::fs::write(folder.path().join(format!("{name}.json")), data).unwrap();
+        }
+        folder
+    }
+
+    fn read_as_pairs(folder: &Path) {
+        upcasts::<LampEvent>("house", folder, &[("LampLit.v1", "LampLit.v2")]);
+    }
+
+    #[test]
+    fn an_older_sample_is_read_as_the_newer_one_says() {
+        let folder =
+            samples(&[("LampLit.v1", r#"{"watts":60}"#), ("LampLit.v2", r#"{"lumens":720}"#)]);
+        keeps_published_formats::<LampEvent>("house", CATALOGUE, folder.path());
+        read_as_pairs(folder.path());
+    }
+
+    #[test]
+    #[should_panic(expected = "LampLit.v1")]
+    fn an_older_sample_that_is_read_as_something_else_fails() {
+        let folder =
+            samples(&[("LampLit.v1", r#"{"watts":60}"#), ("LampLit.v2", r#"{"lumens":1}"#)]);
+        read_as_pairs(folder.path());
+    }
+
+    #[test]
+    #[should_panic(expected = "what there are samples of")]
+    fn a_version_without_a_sample_fails() {
+        let folder = samples(&[("LampLit.v2", r#"{"lumens":720}"#)]);
+        keeps_published_formats::<LampEvent>("house", CATALOGUE, folder.path());
+    }
+}

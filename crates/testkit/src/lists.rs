@@ -1,15 +1,14 @@
-//! Lists that are sorted by a date: what they answer, compared with the same items sorted here; the plans
-//! of their statements; and tables as they were before a migration.
+//! Lists that are sorted by a date: what they answer, compared with the same items sorted here; and the
+//! plans of their statements.
 
 use actix_web::test::TestRequest;
 use chrono::{DateTime, Utc};
-use database::{Database, Engine, Migrations, Statement};
+use database::{Database, Engine, Statement};
 use http::ListStatements;
 use kernel::execution::{Cause, Environment};
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
 use serde_json::Value;
-use sqlx::migrate::Migrator;
 use uuid::Uuid;
 
 use crate::Client;
@@ -156,18 +155,6 @@ pub async fn import(module: &module::OpenModule, id: Uuid, state: Value) {
     let outcome = module.sync_targets[0].sync(SyncRequest { id, legacy, state, cause }).await;
     let outcome = outcome.unwrap();
     assert!(matches!(outcome, SyncOutcome::Imported | SyncOutcome::Revised(_)), "{outcome:?}");
-}
-
-/// A module's tables as they were before a migration.
-pub fn before(version: i64, migrations: &Migrations) -> &'static Migrations {
-    let earlier = |of: &Migrator| {
-        let mut earlier = of.migrations.to_vec();
-        earlier.retain(|migration| migration.version < version);
-        assert!(earlier.len() < of.migrations.len(), "there is no migration {version}");
-        Migrator { migrations: earlier.into(), ..Migrator::DEFAULT }
-    };
-    let Migrations { sqlite, postgres } = migrations;
-    Box::leak(Box::new(Migrations { sqlite: earlier(sqlite), postgres: earlier(postgres) }))
 }
 
 /// Checks that the statements of lists can be prepared, and that each is found by its index: that of the

@@ -22,13 +22,3 @@ fn published_events_keep_their_format() {
 fn internal_events_keep_their_format() {
     golden::keeps_internal_formats::<EmailEvent>(NAME, &folder("golden"));
 }
-
-#[test]
-fn reasons_once_stored_in_the_clear_are_read_as_personal_values() {
-    let pairs = [
-        ("CustomerClosed.v1", "CustomerClosed.v2"),
-        ("CustomerImported.v1", "CustomerImported.v2"),
-        ("CustomerRevised.v1", "CustomerRevised.v2"),
-    ];
-    golden::upcasts::<Event>(NAME, &folder("contract/golden"), &pairs);
-}

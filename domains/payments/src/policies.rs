@@ -51,7 +51,7 @@ impl Reaction for Collection {
                     currency: invoice.currency.clone(),
                     method: invoice.payment_method.clone(),
                     deadline: deadline_after(&trigger.recorded, self.patience),
-                    customer_id: Some(invoice.customer_id),
+                    customer_id: invoice.customer_id,
                 };
                 // No refusal is expected: a payment is asked for once.
                 settle(self.payments.request(request, &cause).await, |_| None)
@@ -64,7 +64,7 @@ impl Reaction for Collection {
                     currency: collection.currency.clone(),
                     method: collection.payment_method.clone(),
                     deadline: deadline_after(&trigger.recorded, self.patience),
-                    customer_id: Some(collection.customer_id),
+                    customer_id: collection.customer_id,
                 };
                 settle(self.payments.request(request, &cause).await, |_| None)
             }

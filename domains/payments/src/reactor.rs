@@ -18,7 +18,6 @@ use kernel::reaction::{Reaction, ReactionError, ReactionKind};
 use kernel::store::ReadError;
 use payments_contract::{
     PaymentCancelled, PaymentId, PaymentRequested, RefundId, RefundRequested, RefundRetried,
-    only_refund_of,
 };
 use rust_decimal::Decimal;
 use tokio::time::Instant;
@@ -71,12 +70,10 @@ struct GiveBack {
 
 impl GiveBack {
     /// The first attempt of a refund.
-    fn of(refund: &RefundRequested, trigger: &RecordedEvent) -> Self {
+    fn of(refund: &RefundRequested) -> Self {
         let RefundRequested { payment_id, refund_id, amount, ref currency, .. } = *refund;
-        // The only refund of a payment was recognised by its event before refunds had ids.
-        let is_only_one = refund_id == only_refund_of(payment_id);
-        let idempotency_key = if is_only_one { trigger.id } else { refund_id };
-        Self { payment_id, refund_id, idempotency_key, amount, currency: currency.clone() }
+        let (idempotency_key, currency) = (refund_id, currency.clone());
+        Self { payment_id, refund_id, idempotency_key, amount, currency }
     }
 
     /// A further attempt, after the provider refused: it would answer to the same key as before.
@@ -111,7 +108,7 @@ impl Reaction for ProviderCalls {
             Trigger::Requested(request) => self.collect(request, recorded, &cause).await,
             Trigger::Cancelled(cancelled) => self.call_off(cancelled, recorded, &cause).await,
             Trigger::RefundRequested(refund) => {
-                self.give_back(GiveBack::of(refund, recorded), recorded, &cause).await
+                self.give_back(GiveBack::of(refund), recorded, &cause).await
             }
             Trigger::RefundRetried(refund) => {
                 self.give_back(GiveBack::again(refund, recorded), recorded, &cause).await

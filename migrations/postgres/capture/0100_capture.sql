@@ -16,7 +16,10 @@ CREATE TABLE capture_source (
     -- Whether part of the open transaction is in the mirror already.
     spilled            boolean NOT NULL,
     -- Sequence of dirty marks.
-    last_mark          bigint NOT NULL
+    last_mark          bigint NOT NULL,
+    -- Where the last record of the last snapshot stands, once it was seen: rows of that snapshot may
+    -- come after it.
+    snapshot_end       bigint
 );
 
 CREATE TABLE capture_aggregate (
@@ -36,7 +39,10 @@ CREATE TABLE capture_file (
     read_to       bigint NOT NULL,
     line          bigint NOT NULL,
     tail_length   bigint NOT NULL,
-    tail_checksum bigint NOT NULL
+    tail_checksum bigint NOT NULL,
+    -- The furthest position read from the file: rows that are read while changes are streamed have none
+    -- of their own.
+    position      bigint
 );
 CREATE INDEX capture_file_source ON capture_file (source);
 
@@ -50,6 +56,9 @@ CREATE TABLE mirror_row (
     -- Columns whose value is older than the position, with that value's own position, or null
     -- where the value is not known.
     carried  text,
+    -- What else is known of the change that the row's state is from: when it happened, its transaction,
+    -- whether it is of a snapshot.
+    stamp    text,
     PRIMARY KEY (source, tbl, key)
 );
 

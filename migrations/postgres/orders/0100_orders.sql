@@ -13,10 +13,15 @@ CREATE TABLE order_view (
     owner         text NOT NULL,
     legacy_source text,
     legacy_id     text,
-    document      text NOT NULL
+    document      text NOT NULL,
+    -- The date that lists are sorted and filtered by, as the document says it: generated, so that it always
+    -- agrees with the document.
+    placed_at timestamptz GENERATED ALWAYS AS (moment(CAST(document AS jsonb) ->> 'placed_at')) STORED
 );
 CREATE INDEX order_view_customer ON order_view (customer_id, position);
 CREATE INDEX order_view_legacy ON order_view (legacy_id) WHERE legacy_id IS NOT NULL;
+CREATE INDEX order_view_placed ON order_view (placed_at, id);
+CREATE INDEX order_view_customer_placed ON order_view (customer_id, placed_at, id);
 
 -- Who may order: as much of the customers module's events as an order depends on, and nothing
 -- about the person.

@@ -15,7 +15,10 @@ CREATE TABLE capture_source (
     -- Whether part of the open transaction is in the mirror already.
     spilled            INTEGER NOT NULL CHECK (spilled IN (0, 1)),
     -- Sequence of dirty marks.
-    last_mark          INTEGER NOT NULL
+    last_mark          INTEGER NOT NULL,
+    -- Where the last record of the last snapshot stands, once it was seen: rows of that snapshot may
+    -- come after it.
+    snapshot_end       INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE capture_aggregate (
@@ -35,7 +38,10 @@ CREATE TABLE capture_file (
     read_to       INTEGER NOT NULL,
     line          INTEGER NOT NULL,
     tail_length   INTEGER NOT NULL,
-    tail_checksum INTEGER NOT NULL
+    tail_checksum INTEGER NOT NULL,
+    -- The furthest position read from the file: rows that are read while changes are streamed have none
+    -- of their own.
+    position      INTEGER
 ) STRICT;
 CREATE INDEX capture_file_source ON capture_file (source);
 
@@ -49,6 +55,9 @@ CREATE TABLE mirror_row (
     -- Columns whose value is older than the position, with that value's own position, or null
     -- where the value is not known.
     carried  TEXT,
+    -- What else is known of the change that the row's state is from: when it happened, its transaction,
+    -- whether it is of a snapshot.
+    stamp    TEXT,
     PRIMARY KEY (source, tbl, key)
 ) STRICT, WITHOUT ROWID;
 

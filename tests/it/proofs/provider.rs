@@ -31,7 +31,7 @@ macro_rules! captured {
         concat!(
             "SELECT payment_id AS payment, amount, (SELECT string_agg(amount, ' ') FROM ",
             $books,
-            "refund_of_charge WHERE charge_key = charge.idempotency_key) AS refunds FROM ",
+            "refund WHERE charge_key = charge.idempotency_key) AS refunds FROM ",
             $books,
             "charge AS charge WHERE status = 'captured'"
         )

@@ -1,10 +1,9 @@
 //! What the billing module publishes: its events and ids, nothing else.
 
 mod crediting;
-mod older;
 
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,9 +13,6 @@ pub use crediting::{
     CreditNoteIssued, CreditNoteSettled, CreditReason, CreditedLine, DenialReason, InvoiceCredited,
     RefundDenied, RefundDue,
 };
-pub use older::{
-    ImportedInvoiceV1, InvoiceImportedV1, InvoiceRevisedV1, InvoiceVoidedV1, VoidReasonV1,
-};
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
@@ -25,7 +21,6 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<InvoiceDeferred>(),
     PublishedEvent::of::<CollectionFailed>(),
     PublishedEvent::of::<CollectionRequested>(),
-    PublishedEvent::of::<InvoiceVoidedV1>(),
     PublishedEvent::of::<InvoiceVoided>(),
     PublishedEvent::of::<InvoiceCredited>(),
     PublishedEvent::of::<CreditNoteIssued>(),
@@ -33,9 +28,7 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<RefundDue>(),
     PublishedEvent::of::<RefundDenied>(),
     PublishedEvent::of::<InvoiceRefunded>(),
-    PublishedEvent::of::<InvoiceImportedV1>(),
     PublishedEvent::of::<InvoiceImported>(),
-    PublishedEvent::of::<InvoiceRevisedV1>(),
     PublishedEvent::of::<InvoiceRevised>(),
 ];
 
@@ -232,8 +225,7 @@ pub struct InvoiceVoided {
 }
 
 impl Published for InvoiceVoided {
-    const TYPE: &'static str = "billing.InvoiceVoided.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceVoidedV1>());
+    const TYPE: &'static str = "billing.InvoiceVoided.v1";
 }
 
 /// Money paid on an invoice went back.
@@ -245,9 +237,8 @@ pub struct InvoiceRefunded {
     pub payment_id: Uuid,
     /// What went back.
     pub amount: Decimal,
-    /// The refund; absent where it was recorded before refunds had ids.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refund_id: Option<Uuid>,
+    /// The refund.
+    pub refund_id: Uuid,
 }
 
 impl Published for InvoiceRefunded {
@@ -335,8 +326,7 @@ pub struct InvoiceImported {
 }
 
 impl Published for InvoiceImported {
-    const TYPE: &'static str = "billing.InvoiceImported.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceImportedV1>());
+    const TYPE: &'static str = "billing.InvoiceImported.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.invoice_id))
     }
@@ -356,8 +346,7 @@ pub struct InvoiceRevised {
 }
 
 impl Published for InvoiceRevised {
-    const TYPE: &'static str = "billing.InvoiceRevised.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<InvoiceRevisedV1>());
+    const TYPE: &'static str = "billing.InvoiceRevised.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.invoice_id))
     }

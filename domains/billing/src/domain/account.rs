@@ -165,19 +165,19 @@ impl Account {
     }
 
     /// The credit note that a refund settles.
-    pub fn settled_by(&self, refund_id: Option<Uuid>, amount: Decimal) -> Option<InvoiceId> {
+    pub fn settled_by(&self, refund_id: Uuid, amount: Decimal) -> Option<InvoiceId> {
         let note = &self.unsettled[self.unsettled_for(refund_id)?];
         (amount >= note.amount).then_some(note.credit_note_id)
     }
 
     /// The credit note that waits for a refund: the one that asked for it, or the oldest that asked
     /// for none in particular.
-    fn unsettled_for(&self, refund_id: Option<Uuid>) -> Option<usize> {
+    fn unsettled_for(&self, refund_id: Uuid) -> Option<usize> {
         let place =
             |wanted: Option<Uuid>| self.unsettled.iter().position(|note| note.refund_id == wanted);
-        refund_id.and_then(|id| place(Some(id))).or_else(|| {
+        place(Some(refund_id)).or_else(|| {
             // A refund that was due without a credit note settles none.
-            let is_due = self.returning.iter().any(|one| Some(one.refund_id) == refund_id);
+            let is_due = self.returning.iter().any(|one| one.refund_id == refund_id);
             if is_due { None } else { place(None) }
         })
     }
@@ -197,7 +197,7 @@ impl Account {
             self.unsettled.retain(|note| note.amount > Decimal::ZERO);
         }
         self.refunded += refunded.amount;
-        self.returning.retain(|one| Some(one.refund_id) != refunded.refund_id);
+        self.returning.retain(|one| one.refund_id != refunded.refund_id);
     }
 
     pub(super) fn credit(&mut self, credited: &InvoiceCredited) {

@@ -27,8 +27,8 @@ pub struct Receipt {
 pub struct Repayment {
     /// The payment it came with.
     pub payment_id: Uuid,
-    /// The refund, where it has an id.
-    pub refund_id: Option<Uuid>,
+    /// The refund.
+    pub refund_id: Uuid,
     /// What went back.
     pub amount: Decimal,
     /// ISO 4217 code.

@@ -37,6 +37,8 @@ const CUSTOMER: Uuid = Uuid::from_u128(4);
 const PAYMENT: Uuid = Uuid::from_u128(5);
 const OTHER_PAYMENT: Uuid = Uuid::from_u128(6);
 const REFUND: Uuid = Uuid::from_u128(7);
+/// A refund that payments makes by itself.
+const WITHDRAWN: Uuid = Uuid::from_u128(9);
 const REPLACEMENT: Uuid = Uuid::from_u128(8);
 
 struct Given(Invoice);
@@ -192,7 +194,7 @@ fn voided(reason: VoidReason) -> Event {
 
 fn refunded() -> Event {
     let (payment_id, amount) = (PAYMENT, decimal("121.32"));
-    InvoiceRefunded { invoice_id: INVOICE, payment_id, amount, refund_id: None }.into()
+    InvoiceRefunded { invoice_id: INVOICE, payment_id, amount, refund_id: WITHDRAWN }.into()
 }
 
 fn credited() -> Event {
@@ -234,7 +236,7 @@ fn pay_late(payment_id: Uuid, amount: &str) -> Command {
 
 fn give_back(payment_id: Uuid, amount: &str) -> Command {
     let (amount, currency) = (decimal(amount), "EUR".to_owned());
-    Command::Refund(Repayment { payment_id, refund_id: None, amount, currency })
+    Command::Refund(Repayment { payment_id, refund_id: WITHDRAWN, amount, currency })
 }
 
 fn void(reason: VoidReason) -> Command {

@@ -24,13 +24,3 @@ fn internal_events_keep_their_format() {
     type Internal = Either<SeriesEvent, RetentionEvent>;
     golden::keeps_internal_formats::<Internal>(NAME, &folder("golden"));
 }
-
-#[test]
-fn reasons_once_stored_in_the_clear_are_read_as_personal_values() {
-    let pairs = [
-        ("InvoiceImported.v1", "InvoiceImported.v2"),
-        ("InvoiceRevised.v1", "InvoiceRevised.v2"),
-        ("InvoiceVoided.v1", "InvoiceVoided.v2"),
-    ];
-    golden::upcasts::<Event>(NAME, &folder("contract/golden"), &pairs);
-}

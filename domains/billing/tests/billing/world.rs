@@ -175,7 +175,7 @@ impl World {
     }
 
     pub async fn cancelled(&self, order_id: Uuid, reason: CancellationReason) {
-        let cancelled = OrderCancelled { order_id, customer_id: Some(new_id()), reason };
+        let cancelled = OrderCancelled { order_id, customer_id: new_id(), reason };
         self.happened("order", order_id, cancelled).await;
     }
 
@@ -199,7 +199,7 @@ impl World {
             payment_id,
             refund_id,
             invoice_id,
-            customer_id: None,
+            customer_id: new_id(),
             scope,
             reason: "broken".to_owned().into(),
         };
@@ -211,7 +211,7 @@ impl World {
     pub async fn paid_out(&self, invoice_id: Uuid, refund_id: Uuid, amount: &str) {
         let refunded = PaymentRefunded {
             payment_id: payment_of(invoice_id),
-            refund_id: Some(refund_id),
+            refund_id,
             invoice_id,
             amount: amount.parse().unwrap(),
             currency: "EUR".to_owned(),
@@ -239,7 +239,7 @@ impl World {
     pub async fn refunded(&self, invoice_id: Uuid, amount: &str) {
         let refunded = PaymentRefunded {
             payment_id: payment_of(invoice_id),
-            refund_id: None,
+            refund_id: new_id(),
             invoice_id,
             amount: amount.parse().unwrap(),
             currency: "EUR".to_owned(),
@@ -251,7 +251,7 @@ impl World {
     pub async fn declined(&self, invoice_id: Uuid) {
         let payment_id = payment_of(invoice_id);
         let reason = "no funds".to_owned().into();
-        let customer_id = Some(new_id());
+        let customer_id = new_id();
         let declined = PaymentDeclined { payment_id, invoice_id, customer_id, reason };
         self.happened("payment", payment_id, declined).await;
     }

@@ -1,26 +1,19 @@
 //! What the customers module publishes: its events and ids, nothing else.
 
-mod older;
-
 use chrono::{DateTime, NaiveDate, Utc};
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-pub use older::{CustomerClosedV1, CustomerImportedV1, CustomerRevisedV1, ImportedCustomerV1};
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<CustomerRegistered>(),
     PublishedEvent::of::<CustomerContactChanged>(),
     PublishedEvent::of::<CustomerAddressChanged>(),
-    PublishedEvent::of::<CustomerClosedV1>(),
     PublishedEvent::of::<CustomerClosed>(),
     PublishedEvent::of::<CustomerErased>(),
-    PublishedEvent::of::<CustomerImportedV1>(),
     PublishedEvent::of::<CustomerImported>(),
-    PublishedEvent::of::<CustomerRevisedV1>(),
     PublishedEvent::of::<CustomerRevised>(),
 ];
 
@@ -141,8 +134,7 @@ pub struct CustomerClosed {
 }
 
 impl Published for CustomerClosed {
-    const TYPE: &'static str = "customers.CustomerClosed.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerClosedV1>());
+    const TYPE: &'static str = "customers.CustomerClosed.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }
@@ -217,8 +209,7 @@ pub struct CustomerImported {
 }
 
 impl Published for CustomerImported {
-    const TYPE: &'static str = "customers.CustomerImported.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerImportedV1>());
+    const TYPE: &'static str = "customers.CustomerImported.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }
@@ -238,8 +229,7 @@ pub struct CustomerRevised {
 }
 
 impl Published for CustomerRevised {
-    const TYPE: &'static str = "customers.CustomerRevised.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<CustomerRevisedV1>());
+    const TYPE: &'static str = "customers.CustomerRevised.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.customer_id)
     }

@@ -4,20 +4,20 @@ use std::sync::Arc;
 
 use customers::CustomersModule;
 use customers::handlers::Customers;
-use database::{Database, Engine, Statement};
+use database::{Engine, Statement};
 use kernel::seams::{SystemClock, new_id};
 use module::NoSettings;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
 use testkit::engines::TestPlace;
-use testkit::lists::{DatedList, before, import};
+use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{registration, request};
 
-/// As the release before the migration writes a row.
+/// A row as the projection writes it.
 const INSERT: Statement = Statement::Same(
     "INSERT INTO customer (id, position, registered_at, revision, kind, status, owner, flags) \
      VALUES ($1, $2, $3, 0, 'company', 'open', 'legacy', '[]')",
@@ -77,12 +77,12 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
 
 #[rstest]
 #[actix_web::test]
-async fn rows_from_before_the_migration_have_their_place(
+async fn rows_are_sorted_to_the_microsecond(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let place = TestPlace::on(engine).await;
-    let earlier = before(101, &customers::MIGRATIONS);
-    let database = Database::open(place.url(), customers::NAME, earlier).await.unwrap();
+    let environment = environment(Arc::new(SystemClock), Arc::default());
+    let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     for (position, registered_at) in (1_i64..).zip([
         "2026-03-01T12:00:00.120Z",
         "2024-02-29T00:00:00Z",
@@ -90,16 +90,12 @@ async fn rows_from_before_the_migration_have_their_place(
         "2024-02-29T00:00:00Z",
         "2026-03-01T12:00:00Z",
     ]) {
-        let mut transaction = database.begin().await.unwrap();
+        let mut transaction = module.database.begin().await.unwrap();
         let registered_at: chrono::DateTime<chrono::Utc> = registered_at.parse().unwrap();
         let insert = transaction.query(&INSERT).bind(new_id()).bind(position);
         insert.bind(registered_at).execute().await.unwrap();
         transaction.commit().await.unwrap();
     }
-    database.close().await;
-
-    let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     let client = Client::of(&module);
     list(&client, &environment).is_sorted(&["&kind=company"]).await;
 }

@@ -80,7 +80,7 @@ async fn an_erased_customer_is_not_shown_and_takes_no_commands_and_its_history_i
         types,
         [
             "customers.CustomerRegistered.v1",
-            "customers.CustomerClosed.v2",
+            "customers.CustomerClosed.v1",
             "customers.CustomerErased.v1"
         ]
     );

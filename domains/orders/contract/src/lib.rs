@@ -1,18 +1,11 @@
 //! What the orders module publishes: its events and ids, nothing else.
 
-mod older;
-
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-pub use older::{
-    CancellationReasonV1, CancellationReasonV2, ImportedOrderV1, OrderCancelledV1,
-    OrderCancelledV2, OrderImportedV1, OrderRevisedV1,
-};
 
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
@@ -21,12 +14,8 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<PaymentDeferred>(),
     PublishedEvent::of::<OrderFulfilled>(),
     PublishedEvent::of::<OrderReturned>(),
-    PublishedEvent::of::<OrderCancelledV1>(),
-    PublishedEvent::of::<OrderCancelledV2>(),
     PublishedEvent::of::<OrderCancelled>(),
-    PublishedEvent::of::<OrderImportedV1>(),
     PublishedEvent::of::<OrderImported>(),
-    PublishedEvent::of::<OrderRevisedV1>(),
     PublishedEvent::of::<OrderRevised>(),
 ];
 
@@ -162,18 +151,16 @@ pub enum CancellationReason {
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// Who had ordered; not stated where it was stored as version 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_id: Option<Uuid>,
+    /// Who had ordered.
+    pub customer_id: Uuid,
     /// Why.
     pub reason: CancellationReason,
 }
 
 impl Published for OrderCancelled {
-    const TYPE: &'static str = "orders.OrderCancelled.v3";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderCancelledV2>());
+    const TYPE: &'static str = "orders.OrderCancelled.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        self.customer_id
+        Some(self.customer_id)
     }
 }
 
@@ -268,8 +255,7 @@ pub struct OrderImported {
 }
 
 impl Published for OrderImported {
-    const TYPE: &'static str = "orders.OrderImported.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderImportedV1>());
+    const TYPE: &'static str = "orders.OrderImported.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.order_id))
     }
@@ -289,8 +275,7 @@ pub struct OrderRevised {
 }
 
 impl Published for OrderRevised {
-    const TYPE: &'static str = "orders.OrderRevised.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<OrderRevisedV1>());
+    const TYPE: &'static str = "orders.OrderRevised.v1";
     fn data_subject(&self) -> Option<Uuid> {
         Some(self.state.customer_id.unwrap_or(self.order_id))
     }

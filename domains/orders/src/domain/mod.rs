@@ -267,7 +267,7 @@ fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refus
         Order::Confirmed(_) if is_of_payment(&reason) => Err(Refusal::AlreadyConfirmed),
         Order::AwaitingPayment(placed) | Order::Confirmed(placed) => {
             let PlacedHere { order_id, customer_id, .. } = *placed;
-            Ok(vec![OrderCancelled { order_id, customer_id: Some(customer_id), reason }.into()])
+            Ok(vec![OrderCancelled { order_id, customer_id, reason }.into()])
         }
         // The first reason stands.
         Order::Cancelled(_) => Ok(vec![]),

@@ -105,7 +105,7 @@ fn fulfilled() -> Event {
 }
 
 fn cancelled(reason: CancellationReason) -> Event {
-    OrderCancelled { order_id: ORDER, customer_id: Some(CUSTOMER), reason }.into()
+    OrderCancelled { order_id: ORDER, customer_id: CUSTOMER, reason }.into()
 }
 
 fn on_request() -> CancellationReason {

@@ -10,7 +10,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::Client;
 use testkit::engines::TestPlace;
-use testkit::lists::{DatedList, before, import};
+use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::client::{Orders, customer};
 use crate::imports::legacy_order;
 use crate::world::World;
 
-/// As the release before the migration writes a row.
+/// A row as the projection writes it: the engine makes the date of its document.
 const INSERT: Statement = Statement::Same(
     "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, document) \
      VALUES ($1, $2, 0, 'confirmed', $3, 'EUR', 'legacy', $4)",
@@ -79,7 +79,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
 
 #[rstest]
 #[actix_web::test]
-async fn rows_from_before_the_migration_have_their_place(
+async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let place = TestPlace::on(engine).await;
@@ -95,8 +95,8 @@ async fn rows_from_before_the_migration_have_their_place(
         insert.bind_json(&document).execute().await.unwrap();
         transaction.commit().await.unwrap();
     };
-    let earlier = before(101, &orders::MIGRATIONS);
-    let database = Database::open(place.url(), orders::NAME, earlier).await.unwrap();
+    let environment = environment(Arc::new(SystemClock), Arc::default());
+    let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
     for (position, placed_at) in (1..).zip([
         "2024-02-29T00:00:00Z",
         "2011-03-02T00:00:00Z",
@@ -104,15 +104,10 @@ async fn rows_from_before_the_migration_have_their_place(
         "2011-03-02T00:00:00Z",
         "2026-03-01T12:00:00.120001Z",
         "2026-03-01T12:00:00Z",
+        "2012-01-01T00:00:00Z",
     ]) {
-        write(&database, position, placed_at).await;
+        write(&module.database, position, placed_at).await;
     }
-    database.close().await;
-
-    let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
-    // A replica of the release before still writes for a while.
-    write(&module.database, 7, "2012-01-01T00:00:00Z").await;
     let client = Client::of(&module);
     let list = list(&client, &environment);
     list.is_sorted(&[&format!("&customer_id={customer}")]).await;

@@ -14,14 +14,3 @@ fn folder() -> PathBuf {
 fn published_events_keep_their_format() {
     golden::keeps_published_formats::<Event>(NAME, orders_contract::CATALOGUE, &folder());
 }
-
-#[test]
-fn words_once_stored_in_the_clear_are_read_as_personal_values() {
-    let pairs = [
-        ("OrderCancelled.v1", "OrderCancelled.v3.customer-unknown"),
-        ("OrderCancelled.v2", "OrderCancelled.v3"),
-        ("OrderImported.v1", "OrderImported.v2"),
-        ("OrderRevised.v1", "OrderRevised.v2"),
-    ];
-    golden::upcasts::<Event>(NAME, &folder(), &pairs);
-}

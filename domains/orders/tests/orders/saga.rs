@@ -134,7 +134,7 @@ async fn a_payment_for_a_cancelled_order_is_billings_business(
     let world = World::new(engine).await;
     let order_id = placed(&world).await;
     let reason = CancellationReason::Requested { reason: "twice".to_owned().into() };
-    let cancelled = OrderCancelled { order_id, customer_id: Some(new_id()), reason };
+    let cancelled = OrderCancelled { order_id, customer_id: new_id(), reason };
     world.happened("order", order_id, Event::from(cancelled)).await;
     paid(&world, &[order_id]).await;
     world.settled(POLICY).await;

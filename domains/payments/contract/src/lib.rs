@@ -3,32 +3,22 @@
 //! Reasons in somebody's words are personal data of the customer who is to pay; where an event does not
 //! name the customer, they are sealed for the payment.
 
-mod older;
-
 use chrono::{DateTime, NaiveDate, Utc};
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent, Upcaster};
+use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use older::{
-    PaymentDeclinedV1, RefundReasonV1, RefundReasonV2, RefundRequestedV1, RefundRequestedV2,
-    only_refund_of,
-};
-
 /// Every version of every event that this module publishes or ever published.
 pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<PaymentRequested>(),
     PublishedEvent::of::<PaymentCaptured>(),
-    PublishedEvent::of::<PaymentDeclinedV1>(),
     PublishedEvent::of::<PaymentDeclined>(),
     PublishedEvent::of::<PaymentExpired>(),
     PublishedEvent::of::<PaymentCancelled>(),
     PublishedEvent::of::<PaymentCapturedLate>(),
     PublishedEvent::of::<RefundProposed>(),
-    PublishedEvent::of::<RefundRequestedV1>(),
-    PublishedEvent::of::<RefundRequestedV2>(),
     PublishedEvent::of::<RefundRequested>(),
     PublishedEvent::of::<RefundRefused>(),
     PublishedEvent::of::<RefundFailed>(),
@@ -59,9 +49,8 @@ pub struct PaymentRequested {
     pub method: String,
     /// After this moment the payment is given up.
     pub deadline: DateTime<Utc>,
-    /// Who is to pay; absent in requests made before this was recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_id: Option<Uuid>,
+    /// Who is to pay.
+    pub customer_id: Uuid,
 }
 
 impl Published for PaymentRequested {
@@ -94,18 +83,16 @@ pub struct PaymentDeclined {
     pub payment_id: PaymentId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
-    /// Who was to pay, where the request says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_id: Option<Uuid>,
+    /// Who was to pay.
+    pub customer_id: Uuid,
     /// What the provider said.
     pub reason: Personal<String>,
 }
 
 impl Published for PaymentDeclined {
-    const TYPE: &'static str = "payments.PaymentDeclined.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<PaymentDeclinedV1>());
+    const TYPE: &'static str = "payments.PaymentDeclined.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.unwrap_or(self.payment_id))
+        Some(self.customer_id)
     }
 }
 
@@ -192,9 +179,8 @@ pub struct RefundProposed {
     pub refund_id: RefundId,
     /// The invoice that was paid.
     pub invoice_id: Uuid,
-    /// Who paid, where the request says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_id: Option<Uuid>,
+    /// Who paid.
+    pub customer_id: Uuid,
     /// How much.
     pub scope: RefundScope,
     /// Why, in somebody's words, which may speak of the customer.
@@ -204,7 +190,7 @@ pub struct RefundProposed {
 impl Published for RefundProposed {
     const TYPE: &'static str = "payments.RefundProposed.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.unwrap_or(self.payment_id))
+        Some(self.customer_id)
     }
 }
 
@@ -234,9 +220,8 @@ pub struct RefundRequested {
     pub refund_id: RefundId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
-    /// Who paid, where the request says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub customer_id: Option<Uuid>,
+    /// Who paid.
+    pub customer_id: Uuid,
     /// What is to go back.
     pub amount: Decimal,
     /// ISO 4217 code.
@@ -249,10 +234,9 @@ pub struct RefundRequested {
 }
 
 impl Published for RefundRequested {
-    const TYPE: &'static str = "payments.RefundRequested.v3";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<RefundRequestedV2>());
+    const TYPE: &'static str = "payments.RefundRequested.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.unwrap_or(self.payment_id))
+        Some(self.customer_id)
     }
 }
 
@@ -308,9 +292,8 @@ impl Published for RefundRetried {
 pub struct PaymentRefunded {
     /// The payment.
     pub payment_id: PaymentId,
-    /// The refund; absent where it is the only one of its payment, recorded before refunds had ids.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refund_id: Option<RefundId>,
+    /// The refund.
+    pub refund_id: RefundId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
     /// What went back.

@@ -277,8 +277,7 @@ impl Decider for PaymentDecider {
                 with_money(payment, |taken| taken.set(*refund_id, RefundStage::Requested))
             }
             Event::Refunded(refunded) => {
-                let refund_id = refund::id_of(refunded);
-                with_money(payment, |taken| taken.set(refund_id, RefundStage::Done))
+                with_money(payment, |taken| taken.set(refunded.refund_id, RefundStage::Done))
             }
             Event::Imported(PaymentImported { legacy, state, .. })
             | Event::Revised(PaymentRevised { legacy, state, .. }) => {

@@ -7,8 +7,8 @@
 use event_contract::Personal;
 use kernel::money::Currency;
 use payments_contract::{
-    PaymentRefunded, PaymentRequested, RefundFailed, RefundId, RefundProposed, RefundReason,
-    RefundRefused, RefundRequested, RefundRetried, RefundScope, only_refund_of,
+    PaymentId, PaymentRefunded, PaymentRequested, RefundFailed, RefundId, RefundProposed,
+    RefundReason, RefundRefused, RefundRequested, RefundRetried, RefundScope,
 };
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -89,12 +89,7 @@ impl Taken {
     /// Everything that is still here is to go back, if anything is.
     pub(super) fn give_back_rest(&self, reason: RefundReason) -> Option<Event> {
         let amount = self.kept();
-        let number = self.refunds.len();
-        // The first one has the id that the only one of a payment always had.
-        let refund_id = match number {
-            0 => only_refund_of(self.request.payment_id),
-            _ => Uuid::new_v5(&self.request.payment_id, format!("refund/{number}").as_bytes()),
-        };
+        let refund_id = nth_refund_of(self.request.payment_id, self.refunds.len());
         (!amount.is_zero()).then(|| self.requested(refund_id, amount, reason, None))
     }
 
@@ -147,9 +142,9 @@ impl Taken {
     }
 }
 
-/// Which refund the provider paid out.
-pub(super) fn id_of(refunded: &PaymentRefunded) -> RefundId {
-    refunded.refund_id.unwrap_or_else(|| only_refund_of(refunded.payment_id))
+/// The id of a refund that nobody asked for, after so many others of the payment.
+pub(super) fn nth_refund_of(payment_id: PaymentId, others: usize) -> RefundId {
+    Uuid::new_v5(&payment_id, format!("refund/{others}").as_bytes())
 }
 
 /// Somebody wants all that is left to go back. Asking twice changes nothing.
@@ -287,7 +282,7 @@ pub(super) fn record(
     Ok(vec![
         PaymentRefunded {
             payment_id,
-            refund_id: Some(refund_id),
+            refund_id,
             invoice_id,
             amount,
             currency: taken.request.currency.clone(),

@@ -1,8 +1,9 @@
 use chrono::TimeZone as _;
 use kernel::codec::EventSet as _;
-use payments_contract::{RefundLine, RefundReason, only_refund_of};
+use payments_contract::{RefundLine, RefundReason};
 use uuid::Uuid;
 
+use super::refund::nth_refund_of;
 use super::*;
 
 mod imported;
@@ -77,7 +78,7 @@ fn the_request() -> PaymentRequested {
         currency: "EUR".to_owned(),
         method: "sandbox:ok".to_owned(),
         deadline: deadline(),
-        customer_id: Some(CUSTOMER),
+        customer_id: CUSTOMER,
     }
 }
 
@@ -101,7 +102,7 @@ fn declined() -> Event {
     PaymentDeclined {
         payment_id: ID,
         invoice_id: INVOICE,
-        customer_id: Some(CUSTOMER),
+        customer_id: CUSTOMER,
         reason: "no funds".to_owned().into(),
     }
     .into()
@@ -120,7 +121,7 @@ fn refund_requested(reason: RefundReason) -> Event {
         the_request();
     RefundRequested {
         payment_id,
-        refund_id: only_refund_of(ID),
+        refund_id: nth_refund_of(ID, 0),
         invoice_id,
         customer_id,
         amount,
@@ -134,7 +135,7 @@ fn refund_requested(reason: RefundReason) -> Event {
 fn refunded() -> Event {
     let PaymentRequested { payment_id, invoice_id, amount, currency, .. } = the_request();
     let provider_reference = "re_1".to_owned();
-    let refund_id = Some(only_refund_of(ID));
+    let refund_id = nth_refund_of(ID, 0);
     PaymentRefunded { payment_id, refund_id, invoice_id, amount, currency, provider_reference }
         .into()
 }
@@ -156,7 +157,7 @@ fn refund() -> Command {
 }
 
 fn record_refund() -> Command {
-    Command::RecordRefund { refund_id: only_refund_of(ID), reference: "re_1".to_owned() }
+    Command::RecordRefund { refund_id: nth_refund_of(ID, 0), reference: "re_1".to_owned() }
 }
 
 #[test]

@@ -254,7 +254,7 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
             };
             Some(PaymentRow {
                 invoice_id: Some(request.invoice_id),
-                customer_id: request.customer_id,
+                customer_id: Some(request.customer_id),
                 ..row(Owner::Bascule, details)
             })
         }

@@ -5,7 +5,7 @@ use database::{DatabaseError, Transaction};
 use kernel::event::RecordedEvent;
 use payments_contract::{
     PaymentId, PaymentRefunded, RefundId, RefundProposed, RefundReason, RefundRequested,
-    RefundScope, only_refund_of,
+    RefundScope,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -141,9 +141,7 @@ fn refund_of(event: &Event) -> Option<RefundId> {
         Event::RefundRefused(event) => Some(event.refund_id),
         Event::RefundFailed(event) => Some(event.refund_id),
         Event::RefundRetried(event) => Some(event.refund_id),
-        Event::Refunded(event) => {
-            Some(event.refund_id.unwrap_or_else(|| only_refund_of(event.payment_id)))
-        }
+        Event::Refunded(event) => Some(event.refund_id),
         Event::Requested(_)
         | Event::Captured(_)
         | Event::Declined(_)

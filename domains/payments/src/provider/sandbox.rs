@@ -86,23 +86,19 @@ database::statements! {
     );
     const CANCEL: Statement =
         Statement::Same("UPDATE charge SET status = 'cancelled' WHERE idempotency_key = $1");
-    const REFUND: Statement = Statement::Same(
-        "SELECT idempotency_key FROM refund_of_charge WHERE idempotency_key = $1 \
-         UNION ALL SELECT idempotency_key FROM refund WHERE idempotency_key = $1",
-    );
+    const REFUND: Statement =
+        Statement::Same("SELECT idempotency_key FROM refund WHERE idempotency_key = $1");
     const REFUNDS_OF_CHARGE: Statement = Statement::Same(
-        "SELECT idempotency_key, amount FROM refund_of_charge WHERE charge_key = $1 \
-         UNION ALL SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
+        "SELECT idempotency_key, amount FROM refund WHERE charge_key = $1",
     );
     const REFUNDS: Statement = Statement::Same(
-        "SELECT charge_key AS idempotency_key, amount FROM refund_of_charge \
-         UNION ALL SELECT charge_key AS idempotency_key, amount FROM refund",
+        "SELECT charge_key AS idempotency_key, amount FROM refund",
     );
     /// From now on the charge's refunds are carried out.
     const ALLOW_REFUNDS: Statement =
         Statement::Same("UPDATE charge SET reason = NULL WHERE idempotency_key = $1");
     const RECORD_REFUND: Statement = Statement::Same(
-        "INSERT INTO refund_of_charge (idempotency_key, charge_key, amount, refunded_at) \
+        "INSERT INTO refund (idempotency_key, charge_key, amount, refunded_at) \
          VALUES ($1, $2, $3, $4)",
     );
     const CHARGES: Statement = Statement::Same(

@@ -6,12 +6,12 @@ use payments_contract::PaymentCaptured;
 use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::Client;
-use testkit::lists::{DatedList, before, import};
+use testkit::lists::{DatedList, import};
 use uuid::Uuid;
 
 use crate::world::{World, settings};
 
-/// As the release before the migration writes a row.
+/// A row as the projection writes it: the engine makes the date of its document.
 const INSERT: Statement = Statement::Same(
     "INSERT INTO payment (id, position, revision, status, owner, document) \
      VALUES ($1, $2, 0, 'captured', 'legacy', $3)",
@@ -92,12 +92,12 @@ async fn write_refund(database: &Database, position: i64, requested_at: &str) {
 
 #[rstest]
 #[actix_web::test]
-async fn rows_from_before_the_migration_have_their_place(
+async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::on(engine).await;
-    let (url, earlier) = (world.url(payments::NAME), before(103, &payments::MIGRATIONS));
-    let database = Database::open(&url, payments::NAME, earlier).await.unwrap();
+    let running = world.start(settings()).await;
+    let database = &running.module.database;
     let now = "2026-03-01T12:00:00.120Z";
     for (position, (requested_at, day)) in (1..).zip([
         (now, Some("2024-02-29")),
@@ -106,23 +106,19 @@ async fn rows_from_before_the_migration_have_their_place(
         (now, Some("2011-03-02")),
         ("2011-03-02T00:00:00Z", None),
         ("2026-03-01T12:00:00Z", None),
+        (now, Some("2012-01-01")),
     ]) {
-        write_payment(&database, position, requested_at, day).await;
+        write_payment(database, position, requested_at, day).await;
     }
     for (position, requested_at) in (1..).zip([
         "2026-03-01T12:00:00.120Z",
         "2025-03-01T12:00:00Z",
         "2026-03-01T12:00:00.120Z",
         "2026-03-01T12:00:00Z",
+        "2024-01-01T00:00:00Z",
     ]) {
-        write_refund(&database, position, requested_at).await;
+        write_refund(database, position, requested_at).await;
     }
-    database.close().await;
-
-    let running = world.start(settings()).await;
-    // A replica of the release before still writes for a while.
-    write_payment(&running.module.database, 7, now, Some("2012-01-01")).await;
-    write_refund(&running.module.database, 7, "2024-01-01T00:00:00Z").await;
     let client = Client::of(&running.module);
     let payments = payments(&client, &world);
     payments.is_sorted(&["&status=captured", "&owner=legacy"]).await;

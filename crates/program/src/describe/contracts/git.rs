@@ -55,12 +55,26 @@ impl Repository {
         Ok(listed.lines().filter_map(entry).collect())
     }
 
+    /// The last commit, up to this one, that changed a file which is there.
+    pub fn last_change(&self, commit: &str, file: &str) -> anyhow::Result<String> {
+        let listed = told(&["log", "-1", "--format=%H", commit, "--", file])?;
+        Ok(listed.trim().to_owned())
+    }
+
     /// How the files of a folder came to be as they are at a commit, the last change first; merges
-    /// compared with each of their parents. What a shallow clone lacks is not there.
-    pub fn changes(&self, commit: &str, folder: &str) -> anyhow::Result<Vec<Change>> {
+    /// compared with each of their parents. With `after`, only what followed that commit: a branch
+    /// that left before it does not count until it is merged. What a shallow clone lacks is not there.
+    pub fn changes(
+        &self,
+        commit: &str,
+        after: Option<&str>,
+        folder: &str,
+    ) -> anyhow::Result<Vec<Change>> {
         let log =
             ["log", "--raw", "--no-abbrev", "--no-renames", "-m", "--relative", "--format=%H"];
-        let listed = told(&[&log[..], &[commit, "--", folder]].concat())?;
+        let range = after.map_or_else(|| commit.to_owned(), |after| format!("{after}..{commit}"));
+        let path = if after.is_some() { &["--ancestry-path"][..] } else { &[] };
+        let listed = told(&[&log[..], path, &[&range, "--", folder]].concat())?;
         let (mut changes, mut commit) = (Vec::new(), "");
         for line in listed.lines().filter(|line| !line.is_empty()) {
             // :<mode> <mode> <id before> <id> <status>\t<path>
@@ -73,7 +87,7 @@ impl Repository {
             if let (Some(blob), Some(status)) = (words.next(), words.next())
                 && status != "D"
             {
-                let commit = commit.chars().take(SHORT).collect();
+                let commit = short(commit);
                 let (path, blob) = (path.to_owned(), blob.to_owned());
                 changes.push(Change { commit, path, blob });
             }
@@ -85,6 +99,11 @@ impl Repository {
     pub fn blob(&self, id: &str) -> anyhow::Result<Vec<u8>> {
         Ok(answered(&["cat-file", "blob", id])?.stdout)
     }
+}
+
+/// A commit's id as people are shown it.
+pub fn short(commit: &str) -> String {
+    commit.chars().take(SHORT).collect()
 }
 
 fn told(arguments: &[&str]) -> anyhow::Result<String> {

@@ -1,5 +1,5 @@
 //! The record of what was published: the schemas of every event version, as a folder has them or as
-//! they were at a commit and at every commit before it.
+//! they were at a commit and at every commit before it, back to the beginning of the record.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::git::Repository;
+use super::git::{self, Repository};
 use crate::values::failure::Misused;
 
 /// Where the record is kept, below the current folder.
 pub const FOLDER: &str = "openapi/events";
+
+/// In that folder: the last commit that changed it is the first that counts.
+const BEGINNING: &str = "openapi/events/BEGINNING.md";
 
 const SUFFIX: &str = ".schema.json";
 
@@ -80,9 +83,18 @@ impl Record {
         for (path, blob) in &files {
             read(path, blob, None)?;
         }
-        for change in repository.changes(commit, FOLDER)? {
+        let is_marked = files.contains_key(BEGINNING);
+        let beginning = is_marked.then(|| repository.last_change(commit, BEGINNING)).transpose()?;
+        for change in repository.changes(commit, beginning.as_deref(), FOLDER)? {
             if files.get(&change.path) != Some(&change.blob) {
                 read(&change.path, &change.blob, Some(change.commit))?;
+            }
+        }
+        if let Some(beginning) = beginning {
+            for (path, blob) in repository.files(&beginning, FOLDER)? {
+                if files.get(&path) != Some(&blob) {
+                    read(&path, &blob, Some(git::short(&beginning)))?;
+                }
             }
         }
         Ok(Self { what: format!("{FOLDER} at {reference} and before"), states })

@@ -7,7 +7,7 @@ pub(super) fn proposed(scope: RefundScope) -> Event {
         payment_id: ID,
         refund_id: REFUND,
         invoice_id: INVOICE,
-        customer_id: Some(CUSTOMER),
+        customer_id: CUSTOMER,
         scope,
         reason: "broken".to_owned().into(),
     }
@@ -32,7 +32,7 @@ fn going_back(refund_id: Uuid, amount: &str, reason: RefundReason) -> Event {
         payment_id: ID,
         refund_id,
         invoice_id: INVOICE,
-        customer_id: Some(CUSTOMER),
+        customer_id: CUSTOMER,
         amount: amount.parse().unwrap(),
         currency: "EUR".to_owned(),
         reason,
