@@ -83,8 +83,8 @@ fmt: ## format the code
 	@printf '\n==> Formatting\n'
 	@cargo fmt --all
 
-generate: ## write what is made from the code: openapi/, docs/modules/
-	@printf '\n==> Writing openapi/ and docs/modules/\n'
+generate: ## write what is made from the code: openapi/, docs/modules/, the calls in docs/wire.md
+	@printf '\n==> Writing openapi/, docs/modules/ and the calls in docs/wire.md\n'
 	@cargo build $(CARGO_SET) --all-targets
 	@scripts/generate.sh
 

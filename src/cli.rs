@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 #[cfg(feature = "bench")]
 use crate::bench;
+use crate::calls::WireCommand;
 use crate::configuration::Configuration;
 use crate::contracts::ContractsCommand;
 #[cfg(feature = "extract")]
@@ -25,8 +26,8 @@ use crate::projections::ProjectionsCommand;
 #[cfg(feature = "import")]
 use crate::quarantine;
 use crate::{
-    asyncapi, contracts, descriptors, events, modules, openapi, output, parked, projections, serve,
-    telemetry,
+    asyncapi, calls, contracts, descriptors, events, modules, openapi, output, parked, projections,
+    serve, telemetry,
 };
 
 /// The work failed.
@@ -161,6 +162,11 @@ enum Command {
         #[command(subcommand)]
         command: ModulesCommand,
     },
+    /// Tell what the endpoint for clients of EventStoreDB answers
+    Wire {
+        #[command(subcommand)]
+        command: WireCommand,
+    },
     /// Look after the schemas of the events that the modules publish
     Contracts {
         #[command(subcommand)]
@@ -233,6 +239,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return modules::run(command).map(|()| ExitCode::SUCCESS);
         }
         Command::Contracts { command } => return contracts::run(command),
+        Command::Wire { command } => return calls::run(command).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "import")]
         Command::Mapping(arguments) => return mapping::run(arguments).await,
         _ => {}
@@ -283,6 +290,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi
         | Command::Asyncapi
         | Command::Modules { .. }
+        | Command::Wire { .. }
         | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
         #[cfg(feature = "import")]
         Command::Mapping(_) => Ok(ExitCode::SUCCESS),

@@ -5,6 +5,7 @@ mod admin;
 mod asyncapi;
 #[cfg(feature = "bench")]
 mod bench;
+mod calls;
 mod cli;
 mod compose;
 mod configuration;
