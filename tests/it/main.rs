@@ -12,6 +12,7 @@ mod crashes;
 mod erasure;
 mod imports;
 mod limits;
+mod lock;
 mod logs;
 mod mappings;
 mod oracle;
