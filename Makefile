@@ -12,13 +12,13 @@ CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
 	test-scaffold test-crash test-cancel test-walk \
-	check lint fmt generate states bench bench-import bench-saga test-saga clean-data figures help
+	check lint fmt generate states bench bench-import bench-saga test-saga clean-data figures locked help
 
 run: ## build, import the example feed and serve it (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
 
 # The runner of the Rust tests comes last: its closing line is the end of the output.
-test: ## install what the tests need if it is missing, then run all of them
+test: locked ## install what the tests need if it is missing, then run all of them
 	@scripts/install-dev-tools.sh nextest
 	@$(MAKE) test-tools
 	@printf '\n==> Building the binary and the tests\n'
@@ -34,7 +34,7 @@ test: ## install what the tests need if it is missing, then run all of them
 test-tools: ## install what the tests need if it is missing (Debian packages, .venv, node_modules)
 	@scripts/install-test-tools.sh
 
-test-doc: ## run the examples in the documentation
+test-doc: locked ## run the examples in the documentation
 	@printf '\n==> Examples in the documentation\n'
 	@cargo test $(CARGO_SET) --doc --quiet
 
@@ -52,7 +52,7 @@ test-run: ## do what `make run` does with the built server, on both engines, and
 test-scaffold: ## write the workspace of a service, test it, and hand a module over to it
 	@scripts/test-scaffold.sh
 
-test-rust: ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
+test-rust: locked ## run the Rust tests (T="order cancelled": only those whose name contains a word of it)
 	@printf '\n==> Rust tests\n'
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) $(T)
 
@@ -68,13 +68,13 @@ test-walk: ## all pairs and triples of commands and long random stories, on both
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --profile crash --no-capture \
 		--run-ignored ignored-only -E 'binary(it) and test(walk::)'
 
-check: ## the fast inner loop: does it compile, do the unit tests beside the code pass
+check: locked ## the fast inner loop: does it compile, do the unit tests beside the code pass
 	@printf '\n==> Checking the workspace\n'
 	@cargo check $(CARGO_SET) --all-targets
 	@printf '\n==> Unit tests beside the code\n'
 	@scripts/with-postgres.sh cargo nextest run $(CARGO_SET) --lib --bins
 
-lint: ## format, lints, licences, documentation, generated files
+lint: locked ## format, lints, licences, documentation, generated files
 	@scripts/install-dev-tools.sh deny
 	@$(MAKE) test-tools
 	@scripts/lint.sh
@@ -83,12 +83,12 @@ fmt: ## format the code
 	@printf '\n==> Formatting\n'
 	@cargo fmt --all
 
-generate: ## write what is made from the code: openapi/, docs/modules/
-	@printf '\n==> Writing openapi/ and docs/modules/\n'
+generate: locked ## write what is made from the code: openapi/, docs/modules/, the calls in docs/wire.md
+	@printf '\n==> Writing openapi/, docs/modules/ and the calls in docs/wire.md\n'
 	@cargo build $(CARGO_SET) --all-targets
 	@scripts/generate.sh
 
-states: ## walk every pair of commands and write what came of it into docs/states.md
+states: locked ## walk every pair of commands and write what came of it into docs/states.md
 	@printf '\n==> Writing docs/states.md\n'
 	@WRITE_PAGES=1 cargo nextest run $(CARGO_SET) -E 'binary(it) and test(walk::) and test(sqlite)'
 
@@ -117,6 +117,10 @@ test-saga: ## the benchmark of the saga in a short form: the backlog drains and 
 clean-data: ## delete ./data: the store that `make run` made
 	@printf '\n==> Deleting ./data\n'
 	@rm -rf ./data
+
+# Fails with a hint where Cargo.lock lacks a new crate or dependency.
+locked:
+	@scripts/check-lock.sh
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

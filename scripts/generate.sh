@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
 # Writes what is made from the code: the descriptions of the API and of the events, the schemas of new
-# events and of imported states, the pages about the modules and about those states.
-#   scripts/generate.sh [FOLDER-OF-DESCRIPTIONS [FOLDER-OF-PAGES]]      openapi and docs/modules
+# events and of imported states, the pages about the modules and about those states, and the table of
+# calls in the page about the wire protocol.
+#   scripts/generate.sh [FOLDER-OF-DESCRIPTIONS [FOLDER-OF-PAGES [PAGE-ABOUT-THE-WIRE-PROTOCOL]]]
+#                                       openapi, docs/modules and docs/wire.md unless named
 set -euo pipefail
 cd "$(dirname "$0")/.."
 openapi=${1:-openapi}
 pages=${2:-docs/modules}
+wire_page=${3:-docs/wire.md}
 bascule=${BIN:-target/debug/bascule}
 
 # Written aside and moved: a command that fails leaves what there was.
@@ -14,9 +17,27 @@ print_into() {
     mv "$1.new" "$1"
 }
 
+# Puts what a command prints between the two marks of a page.
+print_between_marks() {
+    local page=$1 part
+    shift
+    part=$("$bascule" "$@")
+    grep -q '^<!-- Written by `make generate`' "$page" && grep -q '^<!-- end -->$' "$page" || {
+        printf '%s has no marks for what is generated\n' "$page" >&2
+        return 1
+    }
+    part=$part awk '
+        /^<!-- Written by `make generate`/ { print; print "\n" ENVIRON["part"] "\n"; skips = 1 }
+        /^<!-- end -->$/ { skips = 0 }
+        !skips { print }
+    ' "$page" >"$page.new"
+    mv "$page.new" "$page"
+}
+
 mkdir -p "$openapi" "$pages"
 print_into "$openapi/bascule.openapi.json" openapi
 print_into "$openapi/asyncapi.json" asyncapi
 "$bascule" contracts export --folder "$openapi/events"
 "$bascule" modules export --folder "$pages"
 "$bascule" mapping export --folder "$openapi/sync" --page "$pages/import-fields.md"
+print_between_marks "$wire_page" wire calls

@@ -32,10 +32,11 @@ trap 'rm -rf "$generated"' EXIT
 mkdir "$generated/openapi" "$generated/modules"
 # Of published events only what is new is written: the rest is the record, not the code's to change.
 cp -r openapi/events "$generated/openapi/events"
-scripts/generate.sh "$generated/openapi" "$generated/modules"
-for folder in openapi docs/modules; do
-    if ! diff -ruN "$folder" "$generated/$(basename "$folder")" | head -n 60; then
-        fail "$folder is not what the code says" "Run: make generate    and commit what it writes."
+cp docs/wire.md "$generated/wire.md"
+scripts/generate.sh "$generated/openapi" "$generated/modules" "$generated/wire.md"
+for kept in openapi docs/modules docs/wire.md; do
+    if ! diff -ruN "$kept" "$generated/$(basename "$kept")" | head -n 60; then
+        fail "$kept is not what the code says" "Run: make generate    and commit what it writes."
     fi
 done
 

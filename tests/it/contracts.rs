@@ -24,6 +24,8 @@ fn what_is_made_from_the_code_is_as_the_code_says() {
     let data = Data::new();
     let description = Path::new(ROOT).join("openapi/asyncapi.json");
     assert_eq!(data.run_ok(&["asyncapi"]), std::fs::read_to_string(description).unwrap());
+    let wire_page = std::fs::read_to_string(Path::new(ROOT).join("docs/wire.md")).unwrap();
+    assert!(wire_page.contains(&data.run_ok(&["wire", "calls"])), "make generate");
     data.run_ok(&["modules", "export", "--folder", "pages"]);
     data.run_ok(&["mapping", "export", "--folder", "sync", "--page", "pages/import-fields.md"]);
     let names = |folder: &Path| {

@@ -11,6 +11,7 @@ mod crashes;
 mod erasure;
 mod imports;
 mod limits;
+mod lock;
 mod logs;
 mod mappings;
 mod oracle;

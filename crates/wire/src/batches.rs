@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::accounts::Caller;
 use crate::appending::Outcome;
+use crate::calls;
 use crate::capacity::{Held, Received, merge};
 use crate::endpoint::{Endpoint, MOST_APPENDED_BYTES, count};
 use crate::expectation::{echoed, of_batch};
@@ -66,7 +67,7 @@ impl Echo {
     }
 
     fn answer(self, result: Result<Outcome, Refusal>) -> BatchAppendResp {
-        count("batch_append", result.as_ref().err());
+        count(calls::APPEND_OF_BATCH, result.as_ref().err());
         let result = match result {
             Ok(outcome) => ToldResult::Success(success(outcome)),
             Err(refusal) => ToldResult::Error(refusal.to_rpc()),

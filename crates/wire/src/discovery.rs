@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use crate::calls;
 use crate::connections::Peer;
 use crate::endpoint::{Endpoint, count};
 use crate::identifiers::{UuidForm, ticks, uuid};
@@ -17,17 +18,6 @@ use crate::protocol::shared::Empty;
 /// The version of EventStoreDB whose protocol is spoken, as far as it is.
 const PROTOCOL_VERSION: &str = "24.10.0";
 
-/// What is spoken, in lower case as the clients compare it.
-const SPOKEN: &[(&str, &[&str])] = &[
-    (
-        "event_store.client.streams.streams",
-        &["read", "append", "batchappend", "delete", "tombstone"],
-    ),
-    ("event_store.client.server_features.serverfeatures", &["getsupportedmethods"]),
-    ("event_store.client.gossip.gossip", &["read"]),
-    ("event_store.client.monitoring.monitoring", &["stats"]),
-];
-
 /// The service `ServerFeatures`. The clients ask it before they say who they are.
 pub(crate) struct FeaturesService;
 
@@ -37,13 +27,12 @@ impl ServerFeatures for FeaturesService {
         &self,
         _: Request<Empty>,
     ) -> Result<Response<SupportedMethods>, Status> {
-        count("get_supported_methods", None);
-        let methods = SPOKEN.iter().flat_map(|(service, methods)| {
-            methods.iter().map(|method| SupportedMethod {
-                method_name: (*method).to_owned(),
-                service_name: (*service).to_owned(),
-                features: Vec::new(),
-            })
+        count(calls::GET_SUPPORTED_METHODS.metric, None);
+        // In lower case, as the clients compare them.
+        let methods = calls::advertised().map(|(service, call)| SupportedMethod {
+            method_name: call.to_lowercase(),
+            service_name: service.to_lowercase(),
+            features: Vec::new(),
         });
         Ok(Response::new(SupportedMethods {
             methods: methods.collect(),
@@ -58,7 +47,7 @@ pub(crate) struct GossipService(pub(crate) Arc<Endpoint>);
 #[tonic::async_trait]
 impl Gossip for GossipService {
     async fn read(&self, request: Request<Empty>) -> Result<Response<ClusterInfo>, Status> {
-        count("gossip", None);
+        count(calls::GOSSIP_READ.metric, None);
         // Where this client has found it, for it may listen on every address.
         let peer = Peer::of(request.extensions());
         let address = peer.and_then(|peer| peer.local_address).unwrap_or(self.0.address);

@@ -13,6 +13,7 @@ use tonic::{Extensions, Response, Status};
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, Caller};
+use crate::calls::{Call, Metric};
 use crate::capacity::Capacity;
 use crate::ownership::Ownership;
 use crate::refusal::Refusal;
@@ -58,40 +59,48 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Carries out a request of whom the guard recognised, and counts it.
+    /// Carries out a request of whom the guard recognised, if that account may make such a call, and
+    /// counts it.
     pub(crate) async fn carry_out<T, F>(
         &self,
-        method: &'static str,
+        call: &'static Call,
         extensions: &Extensions,
         request: impl FnOnce(Caller) -> F,
     ) -> Result<T, Refusal>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
+        // The guard looked the call up by its path. A service that names another one fails its tests.
+        let guarded = extensions.get::<&'static Call>();
+        debug_assert!(guarded.is_none_or(|guarded| guarded.metric == call.metric), "{call:?}");
         let outcome = match extensions.get::<Caller>() {
-            Some(caller) => request(caller.clone()).await,
+            Some(caller) => match call.admits(caller) {
+                Ok(()) => request(caller.clone()).await,
+                Err(refusal) => Err(refusal),
+            },
             None => Err(Refusal::Unauthenticated("nobody was recognised")),
         };
-        count(method, outcome.as_ref().err());
+        count(call.metric, outcome.as_ref().err());
         outcome
     }
 
     /// [`Self::carry_out`], answering as gRPC does.
     pub(crate) async fn answer<T, F>(
         &self,
-        method: &'static str,
+        call: &'static Call,
         extensions: &Extensions,
         request: impl FnOnce(Caller) -> F,
     ) -> Result<Response<T>, Status>
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        Ok(Response::new(self.carry_out(method, extensions, request).await?))
+        Ok(Response::new(self.carry_out(call, extensions, request).await?))
     }
 }
 
 /// Counts a request that was answered.
-pub(crate) fn count(method: &'static str, refusal: Option<&Refusal>) {
+pub(crate) fn count(metric: Metric, refusal: Option<&Refusal>) {
+    let method = metric.label();
     let outcome = refusal.map_or("ok", Refusal::label);
     metrics::counter!("wire_requests_total", "method" => method, "outcome" => outcome).increment(1);
 }

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -19,110 +18,11 @@ use tonic::body::Body;
 use tonic::codegen::{Service, http};
 use tonic::server::NamedService;
 
-use crate::accounts::Caller;
+use crate::calls::{self, Call, Needs, Sends};
 use crate::capacity::Received;
 use crate::connections::Peer;
-use crate::endpoint::{Endpoint, MOST_MESSAGE_BYTES, count};
+use crate::endpoint::{Endpoint, count};
 use crate::refusal::Refusal;
-use crate::rights::Right;
-
-/// How long a request may take to come.
-const LITTLE_WITHIN: Duration = Duration::from_secs(10);
-const APPEND_WITHIN: Duration = Duration::from_secs(60);
-/// Most bytes of a request that appends nothing.
-const LITTLE_BYTES: usize = 64 * 1024;
-/// The same of one that anybody may send.
-const FEWEST_BYTES: usize = 1024;
-/// Most bytes of an append, what surrounds its events included.
-const APPEND_BYTES: usize = MOST_MESSAGE_BYTES + 1024 * 1024;
-
-/// What an account needs for a call, whatever the request says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Needs {
-    /// Not even an account: clients ask this before they say who they are.
-    Nothing,
-    This(Right),
-    /// To write anything.
-    ToWrite,
-    /// To write what is a module's.
-    SomeModule,
-}
-
-/// How a request comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sends {
-    Fewest,
-    Little,
-    Append,
-    /// Appends, one after another, for as long as the client likes.
-    Appends,
-}
-
-struct Call {
-    /// What metrics call it.
-    method: &'static str,
-    needs: Needs,
-    sends: Sends,
-}
-
-/// The call at a path; what there is not is answered UNIMPLEMENTED, whoever calls.
-fn call_at(path: &str) -> Call {
-    let call = |method, needs, sends| Call { method, needs, sends };
-    let reads = |method| call(method, Needs::This(Right::Read), Sends::Little);
-    match path.trim_start_matches('/') {
-        "event_store.client.streams.Streams/Read" => reads("read"),
-        "event_store.client.streams.Streams/Append" => {
-            call("append", Needs::ToWrite, Sends::Append)
-        }
-        "event_store.client.streams.Streams/BatchAppend" => {
-            call("batch_append_call", Needs::ToWrite, Sends::Appends)
-        }
-        "event_store.client.streams.Streams/Delete" => {
-            call("delete", Needs::ToWrite, Sends::Little)
-        }
-        "event_store.client.streams.Streams/Tombstone" => {
-            call("tombstone", Needs::ToWrite, Sends::Little)
-        }
-        "event_store.client.monitoring.Monitoring/Stats" => reads("stats"),
-        "bascule.store.v1.Store/Log" => reads("store_log"),
-        "bascule.store.v1.Store/AppendMany" => {
-            call("store_append_many", Needs::SomeModule, Sends::Append)
-        }
-        "bascule.store.v1.Store/FindInStream" => reads("store_find_in_stream"),
-        "bascule.store.v1.Store/ReadCorrelation" => reads("store_read_correlation"),
-        "bascule.store.v1.Store/EventIdAt" => reads("store_event_id_at"),
-        "bascule.store.v1.Store/SealingKey" => {
-            call("store_sealing_key", Needs::SomeModule, Sends::Little)
-        }
-        "bascule.store.v1.Store/OpeningKey" => {
-            call("store_opening_key", Needs::This(Right::PersonalData), Sends::Little)
-        }
-        "bascule.store.v1.Store/IsDestroyed" => {
-            call("store_is_destroyed", Needs::SomeModule, Sends::Little)
-        }
-        "bascule.store.v1.Store/DestroyKeys" => {
-            call("store_destroy_keys", Needs::This(Right::Erase), Sends::Little)
-        }
-        "bascule.store.v1.Store/LookupKey" => {
-            call("store_lookup_key", Needs::SomeModule, Sends::Fewest)
-        }
-        _ => call("other", Needs::Nothing, Sends::Fewest),
-    }
-}
-
-impl Needs {
-    fn of(&self, caller: &Caller) -> Result<(), Refusal> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::This(right) => caller.needs(right),
-            Self::ToWrite if caller.writes() => Ok(()),
-            Self::ToWrite => Err(Refusal::Forbidden(
-                "this needs the right append, system or that to a module".to_owned(),
-            )),
-            Self::SomeModule => caller.needs_any_module(),
-        }
-    }
-}
 
 /// A service with the guard before it.
 #[derive(Clone)]
@@ -160,11 +60,15 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (mut service, endpoint) = (self.service.clone(), Arc::clone(&self.endpoint));
         async move {
-            let call = call_at(request.uri().path());
-            match admit(&endpoint, &call, request).await {
+            let Some(call) = calls::at(request.uri().path()) else {
+                let refusal = Refusal::Unsupported("there is no such call");
+                count(calls::UNKNOWN, Some(&refusal));
+                return Ok(Status::from(refusal).into_http());
+            };
+            match admit(&endpoint, call, request).await {
                 Ok(request) => service.call(request).await,
                 Err(refusal) => {
-                    count(call.method, Some(&refusal));
+                    count(call.metric, Some(&refusal));
                     Ok(Status::from(refusal).into_http())
                 }
             }
@@ -176,20 +80,21 @@ where
 /// Lets a call through, together with what is known of it.
 async fn admit(
     endpoint: &Endpoint,
-    call: &Call,
+    call: &'static Call,
     mut request: http::Request<Body>,
 ) -> Result<http::Request<Body>, Refusal> {
     let peer = Peer::of(request.extensions());
     let mut share = None;
     if call.needs != Needs::Nothing {
         let caller = endpoint.accounts.caller(request.headers(), peer.as_ref()).await?;
-        call.needs.of(&caller)?;
+        call.admits(&caller)?;
         if let Some(peer) = &peer {
             peer.is_known();
         }
         share = Some(caller.share.clone());
         request.extensions_mut().insert(caller);
     }
+    request.extensions_mut().insert(call);
     let received = endpoint.capacity.receiving(share);
     request.extensions_mut().insert(received.clone());
     let stopping = endpoint.stopping.clone();
@@ -213,12 +118,7 @@ impl Incoming {
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let limit = match self.sends {
-            Sends::Fewest => FEWEST_BYTES,
-            Sends::Little => LITTLE_BYTES,
-            Sends::Append => APPEND_BYTES,
-            Sends::Appends => usize::MAX,
-        };
+        let limit = self.sends.most_bytes().unwrap_or(usize::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > limit {
             return Err(Refusal::TooLarge { what: "the request is too large".to_owned(), limit });
@@ -228,12 +128,7 @@ impl Incoming {
 
     /// Waits for the end of waiting.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
-        let within = match self.sends {
-            Sends::Fewest | Sends::Little => LITTLE_WITHIN,
-            Sends::Append => APPEND_WITHIN,
-            // Each of its appends has a deadline.
-            Sends::Appends => return Poll::Pending,
-        };
+        let Some(within) = self.sends.within() else { return Poll::Pending };
         let stopping = &self.stopping;
         let end = self.end.get_or_insert_with(|| {
             let stopping = stopping.clone();

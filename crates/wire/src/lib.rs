@@ -12,6 +12,7 @@
 mod accounts;
 mod appending;
 mod batches;
+mod calls;
 mod capacity;
 mod connections;
 mod decoding;
@@ -42,6 +43,7 @@ mod streams;
 mod subscribing;
 
 pub use accounts::AccountsError;
+pub use calls::table as table_of_calls;
 pub use endpoint::Served;
 pub use ownership::{Owner, Ownership};
 pub use rights::{Right, UnknownRight};

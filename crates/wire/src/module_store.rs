@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::accounts::Caller;
+use crate::calls;
 use crate::endpoint::{Endpoint, MOST_APPENDED_EVENTS};
 use crate::ownership::Owner;
 use crate::proposed::{must_be_plain, must_be_plain_metadata, must_be_readable};
@@ -43,11 +44,8 @@ impl Store for StoreService {
         request: Request<wire::LogRequest>,
     ) -> Result<Response<wire::LogResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let log = |caller: Caller| async move {
-            caller.needs(&Right::Read)?;
-            self.log_as_it_is(request).await
-        };
-        self.0.answer("store_log", &extensions, log).await
+        let log = |_| async move { self.log_as_it_is(request).await };
+        self.0.answer(&calls::STORE_LOG, &extensions, log).await
     }
 
     async fn append_many(
@@ -77,7 +75,7 @@ impl Store for StoreService {
             };
             Ok(wire::AppendManyResponse { outcome: Some(outcome) })
         };
-        self.0.answer("store_append_many", &extensions, append).await
+        self.0.answer(&calls::STORE_APPEND_MANY, &extensions, append).await
     }
 
     async fn find_in_stream(
@@ -85,8 +83,7 @@ impl Store for StoreService {
         request: Request<wire::FindInStreamRequest>,
     ) -> Result<Response<wire::FindInStreamResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let find = |caller: Caller| async move {
-            caller.needs(&Right::Read)?;
+        let find = |_| async move {
             let stream = StreamName::new(request.stream)?;
             let event_id = uuid(&request.event_id, "the event")?;
             let place = self.0.store.find_in_stream(&stream, event_id).await?;
@@ -94,7 +91,7 @@ impl Store for StoreService {
                 place.map(|place| Place { revision: place.revision, position: place.position });
             Ok(wire::FindInStreamResponse { place })
         };
-        self.0.answer("store_find_in_stream", &extensions, find).await
+        self.0.answer(&calls::STORE_FIND_IN_STREAM, &extensions, find).await
     }
 
     async fn read_correlation(
@@ -102,14 +99,13 @@ impl Store for StoreService {
         request: Request<wire::ReadCorrelationRequest>,
     ) -> Result<Response<wire::ReadCorrelationResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let read = |caller: Caller| async move {
-            caller.needs(&Right::Read)?;
+        let read = |_| async move {
             let correlation_id = uuid(&request.correlation_id, "the correlation")?;
             let limit = usize::try_from(request.limit).unwrap_or(MOST_READ).min(MOST_READ);
             let events = self.correlation(correlation_id, request.after, limit).await?;
             Ok(wire::ReadCorrelationResponse { events })
         };
-        self.0.answer("store_read_correlation", &extensions, read).await
+        self.0.answer(&calls::STORE_READ_CORRELATION, &extensions, read).await
     }
 
     async fn event_id_at(
@@ -117,12 +113,11 @@ impl Store for StoreService {
         request: Request<wire::EventIdAtRequest>,
     ) -> Result<Response<wire::EventIdAtResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let read = |caller: Caller| async move {
-            caller.needs(&Right::Read)?;
+        let read = |_| async move {
             let event_id = self.0.store.event_id_at(request.position).await?.map(bytes);
             Ok(wire::EventIdAtResponse { event_id })
         };
-        self.0.answer("store_event_id_at", &extensions, read).await
+        self.0.answer(&calls::STORE_EVENT_ID_AT, &extensions, read).await
     }
 
     async fn sealing_key(
@@ -139,7 +134,7 @@ impl Store for StoreService {
             });
             Ok(wire::SealingKeyResponse { key })
         };
-        self.0.answer("store_sealing_key", &extensions, key).await
+        self.0.answer(&calls::STORE_SEALING_KEY, &extensions, key).await
     }
 
     async fn opening_key(
@@ -147,12 +142,11 @@ impl Store for StoreService {
         request: Request<wire::OpeningKeyRequest>,
     ) -> Result<Response<wire::OpeningKeyResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let key = |caller: Caller| async move {
-            caller.needs(&Right::PersonalData)?;
+        let key = |_| async move {
             let key = self.0.vault.opening_key(uuid(&request.key_id, "the key")?).await?;
             Ok(wire::OpeningKeyResponse { key: key.map(|key| key.to_bytes().to_vec()) })
         };
-        self.0.answer("store_opening_key", &extensions, key).await
+        self.0.answer(&calls::STORE_OPENING_KEY, &extensions, key).await
     }
 
     async fn is_destroyed(
@@ -165,7 +159,7 @@ impl Store for StoreService {
             let destroyed = self.0.vault.is_destroyed(&holder).await?;
             Ok(wire::IsDestroyedResponse { destroyed })
         };
-        self.0.answer("store_is_destroyed", &extensions, is_destroyed).await
+        self.0.answer(&calls::STORE_IS_DESTROYED, &extensions, is_destroyed).await
     }
 
     async fn destroy_keys(
@@ -173,27 +167,25 @@ impl Store for StoreService {
         request: Request<wire::DestroyKeysRequest>,
     ) -> Result<Response<wire::DestroyKeysResponse>, Status> {
         let (_, extensions, request) = request.into_parts();
-        let destroy = |caller: Caller| async move {
-            caller.needs(&Right::Erase)?;
+        let destroy = |_| async move {
             let subjects = request.subjects.iter().map(|subject| uuid(subject, "the subject"));
             let subjects = subjects.collect::<Result<Vec<_>, _>>()?;
             let retained: Vec<&str> = request.retained.iter().map(String::as_str).collect();
             self.0.codec.destroy_keys(&subjects, &retained).await?;
             Ok(wire::DestroyKeysResponse {})
         };
-        self.0.answer("store_destroy_keys", &extensions, destroy).await
+        self.0.answer(&calls::STORE_DESTROY_KEYS, &extensions, destroy).await
     }
 
     async fn lookup_key(
         &self,
         request: Request<wire::LookupKeyRequest>,
     ) -> Result<Response<wire::LookupKeyResponse>, Status> {
-        let key = |caller: Caller| async move {
-            caller.needs_any_module()?;
+        let key = |_| async move {
             let key = self.0.vault.lookup_key().await?.to_bytes().to_vec();
             Ok(wire::LookupKeyResponse { key })
         };
-        self.0.answer("store_lookup_key", request.extensions(), key).await
+        self.0.answer(&calls::STORE_LOOKUP_KEY, request.extensions(), key).await
     }
 }
 

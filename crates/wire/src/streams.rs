@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::accounts::Caller;
 use crate::appending::Outcome;
+use crate::calls;
 use crate::endpoint::{Endpoint, count};
 use crate::expectation::{conflict, of_append, of_delete, of_tombstone};
 use crate::filter::Filter;
@@ -33,7 +34,6 @@ use crate::protocol::streams::{
 };
 use crate::reading::{self, Direction, From, LogRead, StreamRead};
 use crate::refusal::Refusal;
-use crate::rights::Right;
 use crate::{batches, subscribing};
 
 /// The service `Streams`.
@@ -53,12 +53,12 @@ impl Streams for StreamsService {
             let events = self.events(&caller, request)?;
             Ok((events, self.0.capacity.reader()?))
         };
-        let events = self.0.answer("read", &extensions, read).await?;
+        let events = self.0.answer(&calls::READ, &extensions, read).await?;
         Ok(events.map(|(events, reader)| -> Self::ReadStream {
             Box::pin(events.map(move |event| {
                 let _open = &reader;
                 event.map_err(|refusal| {
-                    count("read", Some(&refusal));
+                    count(calls::READ.metric, Some(&refusal));
                     refusal.into()
                 })
             }))
@@ -74,7 +74,7 @@ impl Streams for StreamsService {
             let (stream, expected, gathered) = self.gather(&caller, &mut messages).await?;
             self.0.append(&caller, stream, expected, gathered).await
         };
-        let result = match self.0.carry_out("append", &extensions, append).await {
+        let result = match self.0.carry_out(&calls::APPEND, &extensions, append).await {
             Ok(outcome) => AppendResult::Success(success(outcome)),
             // In the response, where the other calls have it in the trailers.
             Err(Refusal::WrongExpected { expected, actual, .. }) => {
@@ -101,7 +101,7 @@ impl Streams for StreamsService {
             });
             Ok(DeleteResp { position_option })
         };
-        self.0.answer("delete", &extensions, delete).await
+        self.0.answer(&calls::DELETE, &extensions, delete).await
     }
 
     async fn tombstone(
@@ -118,7 +118,7 @@ impl Streams for StreamsService {
             let position = Position { commit_position: position, prepare_position: position };
             Ok(TombstoneResp { position_option: Some(PositionOption::Position(position)) })
         };
-        self.0.answer("tombstone", &extensions, tombstone).await
+        self.0.answer(&calls::TOMBSTONE, &extensions, tombstone).await
     }
 
     async fn batch_append(
@@ -127,7 +127,7 @@ impl Streams for StreamsService {
     ) -> Result<Response<Self::BatchAppendStream>, Status> {
         let (_, extensions, messages) = request.into_parts();
         let identify = |caller: Caller| async move { Ok(caller) };
-        let caller = self.0.carry_out("batch_append_call", &extensions, identify).await?;
+        let caller = self.0.carry_out(&calls::BATCH_APPEND, &extensions, identify).await?;
         let received = extensions.get().cloned();
         let answers = batches::session(Arc::clone(&self.0), caller, messages, received);
         Ok(Response::new(Box::pin(answers)))
@@ -159,7 +159,6 @@ impl StreamsService {
 
     /// What a caller asks to read.
     fn events(&self, caller: &Caller, request: ReadReq) -> Result<Events, Refusal> {
-        caller.needs(&Right::Read)?;
         let options = request.options.unwrap_or_default();
         let direction = match options.read_direction() {
             ReadDirection::Forwards => Direction::Forwards,

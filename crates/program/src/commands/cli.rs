@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
+use super::calls::{self, WireCommand};
 use super::contracts::{self, ContractsCommand};
 use super::events::{self, EventsCommand};
 use super::extract;
@@ -137,6 +138,11 @@ enum Command {
         #[command(subcommand)]
         command: ModulesCommand,
     },
+    /// Tell what the endpoint for clients of EventStoreDB answers
+    Wire {
+        #[command(subcommand)]
+        command: WireCommand,
+    },
     /// Look after the schemas of the events that the modules publish
     Contracts {
         #[command(subcommand)]
@@ -189,6 +195,7 @@ pub async fn run(cli: Cli, modules: Modules<'_>) -> anyhow::Result<ExitCode> {
             return modules::run(&descriptions, command).map(|()| ExitCode::SUCCESS);
         }
         Command::Contracts { command } => return contracts::run(&descriptions, command),
+        Command::Wire { command } => return calls::run(command).map(|()| ExitCode::SUCCESS),
         #[cfg(feature = "import")]
         Command::Mapping(arguments) => {
             return mapping::run(&mapping::Commands::of(&descriptions), arguments).await;
@@ -224,6 +231,7 @@ pub async fn run(cli: Cli, modules: Modules<'_>) -> anyhow::Result<ExitCode> {
         Command::Openapi
         | Command::Asyncapi
         | Command::Modules { .. }
+        | Command::Wire { .. }
         | Command::Contracts { .. } => Ok(ExitCode::SUCCESS),
         #[cfg(feature = "import")]
         Command::Mapping(_) => Ok(ExitCode::SUCCESS),

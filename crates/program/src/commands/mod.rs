@@ -1,5 +1,6 @@
 //! The command line.
 
+mod calls;
 pub mod cli;
 mod contracts;
 mod events;

@@ -130,6 +130,17 @@ async fn outcome(response: ResponseFuture) -> Code {
 }
 
 #[tokio::test]
+async fn a_call_that_is_not_in_the_table_is_unimplemented_before_anything_of_it_is_read() {
+    let (server, _) = start().await;
+    let requests = connect(&server).await;
+    for path in [format!("{STREAMS}/Undo"), format!("{STORE}/Forget"), "x.Y/Z".to_owned()] {
+        let (response, _sending) = begin(&requests, &path, "writer", "x").await;
+        assert_eq!(outcome(response).await, Code::Unimplemented, "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_read_of_a_call_that_is_refused() {
     let (server, _) = start().await;
     let requests = connect(&server).await;
