@@ -104,7 +104,7 @@ fn the_service_of_payments_is_whole() {
     let workspace = written("payments", &folder);
     let expected = [
         "bascule",
-        "bascule-http",
+        "web-api",
         "billing-contract",
         "customers-contract",
         "database",

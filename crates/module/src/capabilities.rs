@@ -4,11 +4,11 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use chrono::NaiveDate;
-use http::Problem;
 use kernel::event::Position;
 use kernel::execution::Cause;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use web_api::Problem;
 
 /// Decides that a customer is erased. One module does.
 #[async_trait]

@@ -66,7 +66,7 @@ impl Surroundings for Alone {
     }
 
     async fn derived_key(&self, _: &str) -> Result<SecretKey, OpenError> {
-        SecretKey::generate().map_err(|error| OpenError::unusable(error))
+        SecretKey::generate().map_err(OpenError::unusable)
     }
 }
 

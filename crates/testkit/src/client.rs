@@ -10,12 +10,12 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, call_service, init_service, read_body};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use http::Hosts;
 use module::{Configure, OpenModule};
 use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
+use web_api::Hosts;
 
 /// A client of a module's routes, which are mounted anew for each request.
 pub struct Client(Configure);
@@ -62,7 +62,7 @@ impl Mounted {
         });
         let (app, document) = app.split_for_parts();
         let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
-        let service = Rc::new(init_service(http::finish(app, &document, &hosts)).await);
+        let service = Rc::new(init_service(web_api::finish(app, &document, &hosts)).await);
         let send = Box::new(move |request: TestRequest| {
             let service = Rc::clone(&service);
             let sending = async move {

@@ -4,12 +4,12 @@
 use actix_web::test::TestRequest;
 use chrono::{DateTime, Utc};
 use database::{Database, Engine, Statement};
-use http::ListStatements;
 use kernel::execution::{Cause, Environment};
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncOutcome, SyncRequest};
 use serde_json::Value;
 use uuid::Uuid;
+use web_api::ListStatements;
 
 use crate::Client;
 

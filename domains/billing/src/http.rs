@@ -3,11 +3,6 @@
 
 mod act;
 
-use ::http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
-};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use kernel::decider::Decider as _;
@@ -16,6 +11,11 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
+};
 
 use crate::domain::InvoiceDecider;
 use crate::handlers::Billing;
@@ -80,7 +80,7 @@ struct ListInvoices {
     order_id: Option<Uuid>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
     /// of its own: `owner` tells them apart.
-    #[validate(length(min = 1, max = 600), custom(function = "::http::text::line"))]
+    #[validate(length(min = 1, max = 600), custom(function = "web_api::text::line"))]
     #[param(
         min_length = 1,
         max_length = 600,
@@ -177,6 +177,6 @@ async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    ::http::history::of_stream(&billing.environment, InvoiceDecider::CATEGORY, *id, &query, &read)
+    web_api::history::of_stream(&billing.environment, InvoiceDecider::CATEGORY, *id, &query, &read)
         .await
 }

@@ -5,10 +5,10 @@ pub mod retention;
 use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Statement, Transaction};
-use http::{List, ListStatements, Owner, Place};
 use kernel::event::Position;
 use orders_contract::OrderId;
 use uuid::Uuid;
+use web_api::{List, ListStatements, Owner, Place};
 
 use crate::view::{Collection, InvoiceView, Kind, Status};
 
@@ -51,7 +51,7 @@ database::statements! {
 /// whole table for what an index finds at once.
 macro_rules! invoices_by {
     ($narrowest:literal, $recorded:literal, $dated:literal) => {
-        http::list_statements!(
+        web_api::list_statements!(
             select: [
                 "SELECT id, position, issued_at, document FROM invoice_view WHERE ",
                 $narrowest,

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use chrono::{Datelike as _, NaiveDate};
 use customers_contract::{CustomerErased, CustomerId};
 use database::Database;
-use http::{Owner, Problem};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
@@ -22,6 +21,7 @@ use kernel::subscription::Identity;
 use module::{Retained, RetainsDocuments};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use web_api::{Owner, Problem};
 
 use crate::NAME;
 use crate::domain::retention::{RetentionDecider, RetentionEnded, retained_until};

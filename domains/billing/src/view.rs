@@ -6,12 +6,12 @@ use billing_contract::{
 };
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
-use http::listing::start_of;
-use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use web_api::listing::start_of;
+use web_api::{Legacy, Owner};
 
 /// Invoice or credit note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -44,7 +44,7 @@ impl Reaction for Erasure {
         self.environment.codec.destroy_keys(&[customer_id], RETAINING).await?;
         let stream = StreamName::of(CustomerDecider::CATEGORY, customer_id);
         self.environment.forget(&stream).await?;
-        http::idempotency::forget(&self.database, &[customer_id]).await?;
+        web_api::idempotency::forget(&self.database, &[customer_id]).await?;
         shown(&[&self.directory], &event.recorded).await?;
         Ok(self.database.scrub(&["customer", "idempotency"]).await?)
     }

@@ -28,13 +28,13 @@ pub mod projections;
 pub mod queries;
 pub mod sync;
 
-use ::http::Problem;
 use async_trait::async_trait;
 use database::Migrations;
 use event_contract::PublishedEvent;
 use kernel::execution::Cause;
 use module::{ErasesCustomers, Module, NoSettings, OpenError, Opened, Opening, Routes};
 use uuid::Uuid;
+use web_api::Problem;
 
 pub use crate::http::routes;
 use domain::email::EmailDecider;

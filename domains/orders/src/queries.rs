@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
-use http::{List, ListStatements, Owner, Place};
 use orders_contract::OrderId;
 use serde::Serialize;
 use uuid::Uuid;
+use web_api::{List, ListStatements, Owner, Place};
 
 use crate::view::{OrderStatus, OrderView};
 
@@ -83,7 +83,7 @@ database::statements! {
 /// A list. What narrows it most is stated plainly, so that its index is used.
 macro_rules! list {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
-        http::list_statements!(
+        web_api::list_statements!(
             select: [
                 "SELECT id, position, placed_at, document FROM order_view WHERE ",
                 $narrowed_by,

@@ -2,8 +2,6 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
-use http::listing::start_of;
-use http::{Legacy, Owner};
 use orders_contract::{
     CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
     OrderLine, OrderPlaced, OrderReturned,
@@ -12,6 +10,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use web_api::listing::start_of;
+use web_api::{Legacy, Owner};
 
 /// Where an order stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

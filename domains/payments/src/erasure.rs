@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use database::Database;
-use http::Owner;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
 use kernel::event::StreamName;
@@ -10,6 +9,7 @@ use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use payments_contract::PaymentId;
+use web_api::Owner;
 
 use crate::domain::PaymentDecider;
 use crate::projections::ErasureEvent;
@@ -46,7 +46,7 @@ impl Reaction for Erasure {
         for id in &imported {
             self.environment.forget(&StreamName::of(PaymentDecider::CATEGORY, *id)).await?;
         }
-        http::idempotency::forget(&self.database, &all).await?;
+        web_api::idempotency::forget(&self.database, &all).await?;
         Ok(self.database.scrub(&["payment", "idempotency"]).await?)
     }
 }

@@ -2,12 +2,6 @@
 
 mod refunds;
 
-use ::http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates, Done,
-    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
-    SortDate, SortedListProblems, ValidPath, ValidQuery,
-};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
 use database::Database;
@@ -19,6 +13,12 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates, Done,
+    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
+    NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
+    SortDate, SortedListProblems, ValidPath, ValidQuery,
+};
 
 pub use crate::view::PaymentView;
 
@@ -203,7 +203,7 @@ async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    ::http::history::of_stream(&api.payments.environment, CATEGORY, *id, &query, &read).await
+    web_api::history::of_stream(&api.payments.environment, CATEGORY, *id, &query, &read).await
 }
 
 /// Says a refusal as a problem.
@@ -233,7 +233,7 @@ fn problem(error: ExecuteError<Refusal>) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use ::http::ProblemKind;
+    use web_api::ProblemKind;
 
     use super::*;
 

@@ -1,9 +1,9 @@
 //! The statements over the module's read model. They are the same on both engines.
 
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
-use http::{List, ListStatements, Owner, Paging, Place};
 use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
+use web_api::{List, ListStatements, Owner, Paging, Place};
 
 use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
@@ -17,7 +17,7 @@ macro_rules! columns {
 /// A list. What narrows it most is stated plainly, so that its index is used.
 macro_rules! list {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
-        http::list_statements!(
+        web_api::list_statements!(
             select: [
                 columns!(),
                 "WHERE ",
@@ -35,7 +35,7 @@ macro_rules! list {
 /// The refunds of all payments. What narrows it is stated plainly, so that its index is used.
 macro_rules! all_refunds {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
-        http::list_statements!(
+        web_api::list_statements!(
             select: [
                 "SELECT id, payment_id, position, requested_at, revision, status, document \
                  FROM payment_refund WHERE ",

@@ -1,12 +1,12 @@
 //! A payment as clients see it.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use http::listing::start_of;
-use http::{Legacy, Owner};
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+use web_api::listing::start_of;
+use web_api::{Legacy, Owner};
 
 use crate::projections::{RefundDetails, RefundProgress, Status};
 use crate::queries::PaymentRow;

@@ -19,8 +19,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 const CONTRACT: &str = "-contract";
 
 /// What every module may use of the workspace, beside contracts.
-const MODULES_MAY_USE: &[&str] =
-    &["bascule-http", "database", "event-contract", "kernel", "module"];
+const MODULES_MAY_USE: &[&str] = &["web-api", "database", "event-contract", "kernel", "module"];
 
 /// The crates that are no modules the modules, each with what it may use of the workspace.
 const INFRASTRUCTURE: &[(&str, &[&str])] = &[
@@ -28,16 +27,16 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
     ("kernel", &["event-contract"]),
     ("database", &["kernel"]),
     ("store-sqlx", &["database", "kernel"]),
-    ("bascule-http", &["database", "kernel"]),
-    ("module", &["bascule-http", "database", "event-contract", "kernel"]),
+    ("web-api", &["database", "kernel"]),
+    ("module", &["web-api", "database", "event-contract", "kernel"]),
     ("capture", &["customers-contract", "database", "event-contract", "kernel", "module"]),
     ("store-eventstoredb", &["kernel"]),
     ("wire", &["kernel"]),
-    ("testkit", &["bascule-http", "database", "event-contract", "kernel", "module", "store-sqlx"]),
+    ("testkit", &["web-api", "database", "event-contract", "kernel", "module", "store-sqlx"]),
     (
         "program",
         &[
-            "bascule-http",
+            "web-api",
             "capture",
             "customers-contract",
             "database",

@@ -11,7 +11,7 @@ use super::{Result, root};
 const VERBS: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
 
 /// Makes statements for a list that its callers keep.
-const MAKES_STATEMENTS: &[&str] = &["crates/http/src/listing.rs"];
+const MAKES_STATEMENTS: &[&str] = &["crates/web-api/src/listing.rs"];
 
 /// A Rust file of the workspace.
 struct File {

@@ -19,12 +19,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use database::HandOver;
-use http::forwarding::service;
-use http::idempotency::KeptRequest;
 use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use web_api::forwarding::service;
+use web_api::idempotency::KeptRequest;
 
 use crate::serve::admin::charge::Standing;
 use crate::values::output;

@@ -11,13 +11,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use figment::Figment;
 use figment::providers::Serialized;
-use http::HostName;
 use kernel::admission::Admission;
 use kernel::cache::CacheOptions;
 use kernel::credentials::{ConnectionUrl, Secret};
 use kernel::lease::{LONGEST, RuntimeOptions};
 use module::AnyModule;
 use serde::{Deserialize, Serialize};
+use web_api::HostName;
 use wire::WireSettings;
 
 pub use self::sources::Section;

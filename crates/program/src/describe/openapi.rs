@@ -53,7 +53,7 @@ pub fn document(modules: &Descriptions) -> utoipa::openapi::OpenApi {
     for routes in modules.served().filter_map(|module| module.routes) {
         app = app.configure(routes);
     }
-    app = app.configure(http::history::routes);
+    app = app.configure(web_api::history::routes);
     let (_, document) = app.split_for_parts();
-    http::openapi::completed(document)
+    web_api::openapi::completed(document)
 }

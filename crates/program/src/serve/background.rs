@@ -57,8 +57,8 @@ async fn prune_idempotency(database: Database, clock: SharedClock, shutdown: Can
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        let older_than = clock.now() - http::idempotency::REMEMBERED;
-        if let Err(error) = http::idempotency::prune(&database, older_than).await {
+        let older_than = clock.now() - web_api::idempotency::REMEMBERED;
+        if let Err(error) = web_api::idempotency::prune(&database, older_than).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "old idempotency keys could not be removed; trying again in an hour"

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use database::Database;
-use http::Forwarding;
-use http::forwarding::{Route, service};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use web_api::Forwarding;
+use web_api::forwarding::{Route, service};
 
 use crate::configuration::Configuration;
 use crate::system::opening::System;

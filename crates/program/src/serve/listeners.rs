@@ -6,11 +6,11 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
-use http::{BodyLimit, Forwarding, Hosts};
 use module::Configure;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::AppExt as _;
 use utoipa_swagger_ui::{Config, SwaggerUi};
+use web_api::{BodyLimit, Forwarding, Hosts};
 use wire::WireServer;
 
 use super::admin::{self, Admin};
@@ -37,7 +37,11 @@ pub fn admin_server(
             .app_data(probes.clone())
             .app_data(operations.clone())
             .app_data(BodyLimit(ADMIN_BODY_LIMIT));
-        http::finish(app.configure(probes::routes).configure(admin::routes), &description, &hosts)
+        web_api::finish(
+            app.configure(probes::routes).configure(admin::routes),
+            &description,
+            &hosts,
+        )
     });
     let server = server
         .workers(1)
@@ -67,14 +71,14 @@ pub fn api_server(
         for configure in &modules {
             app = app.configure(|config| configure(config));
         }
-        let app = app.app_data(environment.clone()).configure(http::history::routes).into_app();
+        let app = app.app_data(environment.clone()).configure(web_api::history::routes).into_app();
         let app = app
             .app_data(served.clone())
             .route("/openapi.json", web::get().to(serve_description))
             .route("/docs", web::get().to(to_documentation))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json")));
-        let app = app.app_data(forwarding.clone()).wrap(from_fn(http::forward));
-        http::finish(app, &description, &hosts)
+        let app = app.app_data(forwarding.clone()).wrap(from_fn(web_api::forward));
+        web_api::finish(app, &description, &hosts)
     });
     let server = server
         .disable_signals()

@@ -133,7 +133,7 @@ async fn open_module(
 #[async_trait]
 impl Surroundings for Configuration {
     fn beside_the_store(&self, name: &str) -> Result<Option<String>, OpenError> {
-        Configuration::beside_the_store(self, name).map_err(|error| OpenError::unusable(error))
+        Configuration::beside_the_store(self, name).map_err(OpenError::unusable)
     }
 
     async fn derived_key(&self, name: &str) -> Result<SecretKey, OpenError> {

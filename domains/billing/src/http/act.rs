@@ -1,9 +1,5 @@
 //! `POST /api/v1/billing/invoices/{id}/…`: what becomes of an invoice that is due and unpaid.
 
-use ::http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    Problem, ValidJson, ValidPath,
-};
 use actix_web::post;
 use actix_web::web::Data;
 use kernel::decider::Decider as _;
@@ -12,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
+    Problem, ValidJson, ValidPath,
+};
 
 use crate::domain::{InvoiceDecider, Refusal};
 use crate::handlers::Billing;
@@ -23,7 +23,7 @@ use crate::handlers::Billing;
 pub(super) struct CollectInvoiceBody {
     /// As the payment provider understands it: `<provider>` or
     /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
-    #[validate(length(min = 1, max = 64), custom(function = "::http::text::payment_method"))]
+    #[validate(length(min = 1, max = 64), custom(function = "web_api::text::payment_method"))]
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -139,8 +139,8 @@ fn refused(refusal: Refusal) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use http::ProblemKind;
     use rust_decimal::Decimal;
+    use web_api::ProblemKind;
 
     use super::*;
 

@@ -3,11 +3,11 @@
 use billing::handlers::invoice_of;
 use billing::queries::InvoiceFilter;
 use billing::view::{Kind, Status};
-use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use serde_json::{Value, json};
 use uuid::Uuid;
+use web_api::Owner;
 
 use crate::world::World;
 

@@ -12,7 +12,6 @@ use billing::view::InvoiceView;
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerRegistered};
 use database::Statement;
-use http::{List, Paging};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::{Codec, EventSet};
 use kernel::event::{EventFilter, RecordedEvent};
@@ -35,6 +34,7 @@ use payments_contract::{
 use testkit::modules::{environment, open, record};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use web_api::{List, Paging};
 
 /// Longer than anything here takes; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,15 +2,15 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Problem,
-    ValidJson, ValidPath,
-};
 use kernel::sync::Patch;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Problem,
+    ValidJson, ValidPath,
+};
 
 use super::input::{NewAddress, mail_domain, telephone};
 use super::{Api, CATEGORY, problem};
@@ -21,7 +21,7 @@ use crate::domain::ContactChange;
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeContact {
     /// Full name, or the firm's; without it the name stays.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -77,7 +77,7 @@ pub(super) struct ChangeAddress {
 #[serde(deny_unknown_fields)]
 pub(super) struct CloseCustomer {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 500,

@@ -16,7 +16,7 @@ use crate::domain::email::has_valid_domain;
 #[schema(as = NewPostalAddress)]
 pub(super) struct NewAddress {
     /// Street and number.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -25,7 +25,7 @@ pub(super) struct NewAddress {
     )]
     line1: String,
     /// What else the street part says.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -34,7 +34,7 @@ pub(super) struct NewAddress {
     )]
     line2: Option<String>,
     /// Postal code.
-    #[validate(length(min = 1, max = 16), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 16), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 16,
@@ -43,7 +43,7 @@ pub(super) struct NewAddress {
     )]
     postal_code: String,
     /// Town.
-    #[validate(length(min = 1, max = 100), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 100), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 100,

@@ -6,11 +6,11 @@ mod read;
 mod register;
 
 use database::Database;
-use http::Problem;
 use kernel::decider::Decider;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
 use utoipa_actix_web::service_config::ServiceConfig;
+use web_api::Problem;
 
 use crate::domain::{CustomerDecider, Refusal};
 use crate::handlers::{Customers, Error};
@@ -59,7 +59,7 @@ fn problem(error: Error) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use http::ProblemKind;
+    use web_api::ProblemKind;
 
     use super::*;
 

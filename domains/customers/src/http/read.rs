@@ -2,15 +2,15 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
-use http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
-};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
+};
 
 use super::{Api, CATEGORY};
 use crate::lookup::EmailKey;
@@ -140,5 +140,5 @@ pub(super) async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    http::history::of_stream(&api.environment, CATEGORY, *id, &query, &read).await
+    web_api::history::of_stream(&api.environment, CATEGORY, *id, &query, &read).await
 }

@@ -2,13 +2,13 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Problem, ValidJson,
-};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Problem, ValidJson,
+};
 
 use super::input::{NewAddress, mail_domain, telephone, vat_identification};
 use super::{Api, CATEGORY, problem};
@@ -22,7 +22,7 @@ pub(super) struct RegisterCustomer {
     /// Person or company.
     kind: Kind,
     /// Full name, or the firm's.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,

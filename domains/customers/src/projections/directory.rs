@@ -7,12 +7,12 @@ use customers_contract::{
 };
 use database::{Database, Query, Statement, Transaction};
 use event_contract::{LegacyReference, Personal};
-use http::listing;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::keys::SecretKey;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
+use web_api::listing;
 
 use crate::domain::Event;
 use crate::lookup::EmailKey;

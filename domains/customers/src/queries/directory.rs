@@ -2,7 +2,7 @@
 
 use customers_contract::{Address, CustomerId};
 use database::{DatabaseError, Executor, Query, Row, Statement};
-use http::{Legacy, List, ListStatements, Owner, Place};
+use web_api::{Legacy, List, ListStatements, Owner, Place};
 
 use super::{CustomerView, Kind, Status};
 use crate::lookup::EmailKey;
@@ -25,7 +25,7 @@ macro_rules! select {
 /// filters are set.
 macro_rules! list {
     ($found_by:literal, $recorded:literal, $dated:literal) => {
-        http::list_statements!(
+        web_api::list_statements!(
             select: [
                 select!(),
                 $found_by,

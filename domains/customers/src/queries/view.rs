@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerStatus};
-use http::{Legacy, Owner};
 use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use web_api::{Legacy, Owner};
 
 /// A natural person or a firm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -5,12 +5,12 @@ use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
 use customers::projections::Directory;
 use customers::queries::Status;
-use http::Owner;
 use kernel::event::{EventFilter, Revision, StreamName};
 use kernel::execution::{ExecuteError, Executed};
 use kernel::projection::Projection as _;
 use kernel::seams::new_id;
 use kernel::sync::Patch;
+use web_api::Owner;
 
 use crate::harness::{Running, registration, request};
 

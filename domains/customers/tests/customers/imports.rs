@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use customers::queries::{Filter, Status};
 use customers::{lookup::EmailKey, queries};
-use http::{List, Owner, Paging};
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use serde_json::{Value, json};
 use uuid::Uuid;
+use web_api::{List, Owner, Paging};
 
 use crate::harness::{Running, registration, request};
 

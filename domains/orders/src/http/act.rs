@@ -2,15 +2,15 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    Problem, QuantityOfLine, ValidJson, ValidPath,
-};
 use orders_contract::{CancellationReason, LineQuantity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
+    Problem, QuantityOfLine, ValidJson, ValidPath,
+};
 
 use super::{CATEGORY, not_done};
 use crate::domain::ReturnOrder;
@@ -22,7 +22,7 @@ use crate::handlers::Orders;
 #[schema(as = CancelOrder)]
 pub(super) struct CancelOrderBody {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 500,
@@ -74,7 +74,7 @@ pub(super) async fn cancel(
 #[schema(as = ReturnOrder)]
 pub(super) struct ReturnOrderBody {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 500,
@@ -85,7 +85,7 @@ pub(super) struct ReturnOrderBody {
     /// What comes back; without it everything that is still with the customer.
     #[serde(
         default,
-        deserialize_with = "::http::not_null",
+        deserialize_with = "web_api::not_null",
         skip_serializing_if = "Option::is_none"
     )]
     #[validate(length(min = 1, max = 200), nested)]

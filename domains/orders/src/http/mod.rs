@@ -5,10 +5,10 @@ mod place;
 mod read;
 
 use actix_web::http::StatusCode;
-use http::Problem;
 use kernel::decider::Decider as _;
 use kernel::execution::ExecuteError;
 use utoipa_actix_web::service_config::ServiceConfig;
+use web_api::Problem;
 
 use crate::domain::{OrderDecider, Refusal};
 use crate::handlers::PlaceError;
@@ -82,7 +82,7 @@ fn not_placed(error: PlaceError) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use http::ProblemKind;
+    use web_api::ProblemKind;
 
     use super::*;
 

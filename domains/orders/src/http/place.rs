@@ -2,10 +2,6 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, NonNegativeDecimal,
-    Percentage, PositiveDecimal, Problem, ValidJson,
-};
 use kernel::money::Currency;
 use orders_contract::OrderLine;
 use rust_decimal::Decimal;
@@ -13,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, NonNegativeDecimal,
+    Percentage, PositiveDecimal, Problem, ValidJson,
+};
 
 use super::{CATEGORY, not_placed};
 use crate::domain::PlaceOrder;
@@ -26,12 +26,12 @@ pub(super) struct PlaceOrderBody {
     /// The customer who orders.
     customer_id: Uuid,
     /// ISO 4217 code.
-    #[validate(custom(function = "http::text::currency"))]
+    #[validate(custom(function = "web_api::text::currency"))]
     #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: String,
     /// How it is to be paid, as the payment provider understands it: `<provider>` or
     /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
-    #[validate(length(min = 1, max = 64), custom(function = "http::text::payment_method"))]
+    #[validate(length(min = 1, max = 64), custom(function = "web_api::text::payment_method"))]
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -51,7 +51,7 @@ pub(super) struct PlaceOrderBody {
 #[schema(as = NewOrderLine)]
 pub(super) struct NewLine {
     /// The article's code.
-    #[validate(length(min = 1, max = 64), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 64), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -60,7 +60,7 @@ pub(super) struct NewLine {
     )]
     sku: String,
     /// What it is, for people.
-    #[validate(length(min = 1, max = 500), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 500,

@@ -2,15 +2,15 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
-use http::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
-};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
+};
 
 use super::{CATEGORY, no_such_order};
 use crate::handlers::Orders;
@@ -54,7 +54,7 @@ pub(super) struct ListOrders {
     /// Only orders that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
-    #[validate(custom(function = "http::text::currency_form"))]
+    #[validate(custom(function = "web_api::text::currency_form"))]
     #[param(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
     currency: Option<String>,
     /// Only orders imported under this key of the legacy system, as `legacy.id` shows it.
@@ -141,5 +141,5 @@ pub(super) async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    http::history::of_stream(&orders.environment, CATEGORY, *id, &query, &read).await
+    web_api::history::of_stream(&orders.environment, CATEGORY, *id, &query, &read).await
 }

@@ -1,7 +1,6 @@
 //! Orders of the legacy system.
 
 use database::Engine;
-use http::Owner;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders::domain::Event;
@@ -9,6 +8,7 @@ use orders::view::{Cancellation, CancellationCause, OrderStatus};
 use orders_contract::OrderPlaced;
 use rstest::rstest;
 use serde_json::json;
+use web_api::Owner;
 
 use crate::world::World;
 

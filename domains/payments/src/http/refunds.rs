@@ -1,11 +1,5 @@
 //! Refunds of a payment.
 
-use ::http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DateBound, Dates,
-    Done, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody, NotModified, Page, Paging,
-    PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
-    SortedListProblems, ValidJson, ValidPath, ValidQuery,
-};
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
 use chrono::{DateTime, Utc};
@@ -15,6 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 use validator::{Validate, ValidationError};
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DateBound, Dates,
+    Done, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody, NotModified, Page, Paging,
+    PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
+    SortedListProblems, ValidJson, ValidPath, ValidQuery,
+};
 
 use super::{Api, CATEGORY, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
 use crate::projections::{RefundCause, RefundRow, RefundStatus, RefundedLine};
@@ -29,7 +29,7 @@ const REFUND: &str = "refund";
 #[schema(example = json!({"reason": "The chairs arrived broken"}))]
 pub struct RefundPayment {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -81,7 +81,7 @@ pub(super) async fn refund_all(
 #[schema(as = CreateRefund, example = json!({"reason": "A chair arrived broken", "lines": [{"line": 1, "quantity": "1"}]}))]
 pub struct CreateRefund {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 200), custom(function = "::http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     #[schema(
         min_length = 1,
         max_length = 200,
@@ -92,7 +92,7 @@ pub struct CreateRefund {
     /// A sum with tax, in the payment's currency.
     #[serde(
         default,
-        deserialize_with = "::http::not_null",
+        deserialize_with = "web_api::not_null",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(nullable = false)]
@@ -100,7 +100,7 @@ pub struct CreateRefund {
     /// Lines of the invoice; billing says what they come to.
     #[serde(
         default,
-        deserialize_with = "::http::not_null",
+        deserialize_with = "web_api::not_null",
         skip_serializing_if = "Option::is_none"
     )]
     #[validate(length(min = 1, max = 200), nested)]

@@ -7,7 +7,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use customers_contract::CustomerErased;
 use database::{Database, Transaction};
 use event_contract::Personal;
-use http::Owner;
 use kernel::codec::{Either, Envelope};
 use kernel::event::RecordedEvent;
 use kernel::projection::{Projection, Unknown};
@@ -17,6 +16,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
+use web_api::Owner;
 
 use crate::domain::Event;
 use crate::queries::{PaymentRow, by_id, erase_customer, insert, is_erased, of_customer, update};

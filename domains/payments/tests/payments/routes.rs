@@ -232,7 +232,7 @@ fn references(value: &Value, found: &mut Vec<String>) {
 async fn the_routes_describe_themselves_without_a_store() {
     let app = App::new().into_utoipa_app().configure(payments::routes);
     let (_, document) = app.split_for_parts();
-    let document = serde_json::to_value(http::openapi::completed(document)).unwrap();
+    let document = serde_json::to_value(web_api::openapi::completed(document)).unwrap();
     let operations: Vec<_> = document["paths"]
         .as_object()
         .unwrap()

@@ -1,5 +1,5 @@
 //! Who may use `/admin/…`: whoever is on the machine, and whoever has the token. That no page of
-//! another site acts in their place is looked at for the whole listener: `http::hosts`.
+//! another site acts in their place is looked at for the whole listener: `web_api::hosts`.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::{Error, web};
-use http::{Problem, ProblemKind};
 use kernel::credentials::Secret;
 use subtle::ConstantTimeEq as _;
+use web_api::{Problem, ProblemKind};
 
 use super::Admin;
 

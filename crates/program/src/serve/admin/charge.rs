@@ -4,13 +4,13 @@
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use database::{Charge, ChargeError, Database, HandOver, HandedOver};
-use http::forwarding::service;
-use http::idempotency::{self, KeptRequest, TakeError};
-use http::{FieldError, Limit, Page, Paging, Problem, ValidJson, ValidPath, ValidQuery};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::forwarding::service;
+use web_api::idempotency::{self, KeptRequest, TakeError};
+use web_api::{FieldError, Limit, Page, Paging, Problem, ValidJson, ValidPath, ValidQuery};
 
 use super::{Admin, Running};
 
@@ -69,7 +69,7 @@ async fn show(admin: Data<Admin>, module: ValidPath<String>) -> Result<HttpRespo
 #[serde(deny_unknown_fields)]
 struct Recipient {
     /// What people know it by.
-    #[validate(length(min = 1, max = 200), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
     to: String,
 }
 
@@ -180,7 +180,7 @@ async fn reach(
     database(admin.running()?, &module)?;
     let to = service(&body.to)
         .map_err(|error| Problem::invalid_field("to", "value", error.to_string()))?;
-    let reached = http::forwarding::reach(&to).await;
+    let reached = web_api::forwarding::reach(&to).await;
     reached.map_err(|error| Problem::refused("unreachable", error.to_string()))?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -8,12 +8,12 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chrono::NaiveDate;
 use database::Database;
-use http::{Problem, RequestContext, ValidPath};
 use kernel::event::Position;
 use module::{ErasesCustomers, RetainsDocuments};
 use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
+use web_api::{Problem, RequestContext, ValidPath};
 
 use super::Admin;
 use super::subscriptions::checkpoint_problem;

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use http::Problem;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
 use kernel::subscription::SubscriptionState;
 use tokio::sync::{OnceCell, watch};
+use web_api::Problem;
 
 pub use self::access::Access;
 use self::erase::Erasing;

@@ -3,8 +3,8 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use http::{Page, Problem};
 use serde::Serialize;
+use web_api::{Page, Problem};
 
 use super::Admin;
 use super::subscriptions::{self, Described};

@@ -3,12 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::http::header::LINK;
 use actix_web::web::{self, Data, ServiceConfig};
-use http::{FieldError, Limit, Page, Paging, Problem, ValidPath, ValidQuery};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::Position;
 use serde::Deserialize;
 use serde_json::json;
 use validator::Validate;
+use web_api::{FieldError, Limit, Page, Paging, Problem, ValidPath, ValidQuery};
 
 use super::subscriptions::checkpoint_problem;
 use super::{Admin, Running};

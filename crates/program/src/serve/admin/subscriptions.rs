@@ -4,12 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{HeaderValue, LOCATION};
 use actix_web::web::{self, Data, ServiceConfig};
 use database::read_model::ReadModelError;
-use http::{Page, Problem, ProblemKind, ValidPath};
 use kernel::checkpoint::CheckpointError;
 use kernel::projection::FoldError;
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
+use web_api::{Page, Problem, ProblemKind, ValidPath};
 
 use super::{Admin, Running};
 use crate::serve::probes;

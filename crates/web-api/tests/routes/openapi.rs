@@ -1,19 +1,19 @@
 //! The OpenAPI document: complete, and of the same opinion as the handlers.
 
 use actix_web::App;
-use http::{DecimalText, Percentage, ProblemKind};
 use serde_json::{Value, json};
 use utoipa::PartialSchema as _;
 use utoipa_actix_web::AppExt as _;
+use web_api::{DecimalText, Percentage, ProblemKind};
 
 use crate::sample::{House, routes};
 
 async fn document() -> Value {
     let house = House::new().await;
     let app = App::new().into_utoipa_app();
-    let app = app.configure(|config| routes(config, &house)).configure(http::history::routes);
+    let app = app.configure(|config| routes(config, &house)).configure(web_api::history::routes);
     let (_, document) = app.split_for_parts();
-    serde_json::to_value(http::openapi::completed(document)).unwrap()
+    serde_json::to_value(web_api::openapi::completed(document)).unwrap()
 }
 
 fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {

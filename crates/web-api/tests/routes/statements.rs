@@ -14,5 +14,5 @@ async fn every_statement_can_be_prepared(
 ) {
     let place = TestPlace::on(engine).await;
     let database = Database::open(place.url(), "house", &NO_TABLES).await.unwrap();
-    are_prepared(&database, &[http::idempotency::STATEMENTS]).await;
+    are_prepared(&database, &[web_api::idempotency::STATEMENTS]).await;
 }

@@ -4,7 +4,7 @@
 #[test]
 fn every_problem_type_is_documented_with_its_status() {
     let page = include_str!("../../../docs/problems.md");
-    for kind in http::ProblemKind::ALL {
+    for kind in web_api::ProblemKind::ALL {
         let row = page.lines().find(|line| {
             line.starts_with(&format!("| `{}`", kind.problem_type()))
                 || line.starts_with(&format!("| `{}/<code>`", kind.problem_type()))

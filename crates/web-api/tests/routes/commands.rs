@@ -146,14 +146,14 @@ async fn the_log_recognises_a_repetition_even_when_the_row_is_lost() {
     let house = House::new().await;
     let first = light(&house, "k1", HALL).await;
     let later = house.environment.clock.now() + TimeDelta::days(8);
-    assert_eq!(http::idempotency::prune(&house.database, later).await.unwrap(), 1);
+    assert_eq!(web_api::idempotency::prune(&house.database, later).await.unwrap(), 1);
     let second = light(&house, "k1", HALL).await;
     assert_eq!(house.carried_out.load(Ordering::SeqCst), 2);
     assert_eq!((first.status, &first.body), (second.status, &second.body));
     assert_eq!(house.environment.store.head().await.unwrap(), 1);
     // Another request with the key is then judged by itself: that lamp is lit.
     let later = house.environment.clock.now() + TimeDelta::days(8);
-    http::idempotency::prune(&house.database, later).await.unwrap();
+    web_api::idempotency::prune(&house.database, later).await.unwrap();
     light(&house, "k1", r#"{"place":"attic"}"#).await.is_problem(409, "refused/lit-already");
 }
 
@@ -171,8 +171,8 @@ async fn a_refused_request_may_be_repeated_with_its_key() {
 async fn young_keys_are_kept() {
     let house = House::new().await;
     light(&house, "k1", HALL).await;
-    let before = house.environment.clock.now() - http::idempotency::REMEMBERED;
-    assert_eq!(http::idempotency::prune(&house.database, before).await.unwrap(), 0);
+    let before = house.environment.clock.now() - web_api::idempotency::REMEMBERED;
+    assert_eq!(web_api::idempotency::prune(&house.database, before).await.unwrap(), 0);
 }
 
 #[actix_web::test]

@@ -14,12 +14,6 @@ use actix_web::{App, HttpResponse, get, post};
 use async_trait::async_trait;
 use database::{Database, Migrations, Transaction};
 use event_contract::Published;
-use http::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
-    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
-    Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
-    ValidQuery,
-};
 use kernel::codec::{Codec, Envelope};
 use kernel::decider::{Context, Decider};
 use kernel::execution::{Environment, ExecuteError};
@@ -35,6 +29,12 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 use validator::Validate;
+use web_api::{
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
+    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
+    Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
+    ValidQuery,
+};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LampLit {
@@ -165,7 +165,7 @@ impl House {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LightLamp {
-    #[validate(length(min = 1, max = 20), custom(function = "http::text::line"))]
+    #[validate(length(min = 1, max = 20), custom(function = "web_api::text::line"))]
     place: String,
     #[validate(range(min = 1, max = 2000))]
     watts: Option<u32>,
@@ -178,7 +178,7 @@ pub struct LightLamp {
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bulb {
-    #[validate(custom(function = "http::text::line"))]
+    #[validate(custom(function = "web_api::text::line"))]
     socket: String,
     price: Option<PositiveDecimal>,
 }
@@ -302,7 +302,7 @@ async fn list(query: ValidQuery<ListLamps>, read: ReadRequest) -> HttpResponse {
     operation_id = "get_lamp_history", tag = "house",
     params(("id" = Uuid, Path, description = "The lamp"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events", body = Page<http::HistoryEntry>),
+        (status = 200, description = "Its events", body = Page<web_api::HistoryEntry>),
         ReadProblems,
     ),
 )]
@@ -313,7 +313,7 @@ async fn history(
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    http::history::of_stream(&house.environment, Lamps::CATEGORY, *id, &query, &read).await
+    web_api::history::of_stream(&house.environment, Lamps::CATEGORY, *id, &query, &read).await
 }
 
 /// Fails for a reason that nobody outside may learn.
@@ -406,11 +406,11 @@ impl Call {
     /// Sends it to an application over this house.
     pub async fn send(self, house: &Data<House>) -> Answer {
         let app = App::new().into_utoipa_app();
-        let app = app.configure(|config| routes(config, house)).configure(http::history::routes);
+        let app = app.configure(|config| routes(config, house)).configure(web_api::history::routes);
         let (app, document) = app.split_for_parts();
         let app = app.app_data(Data::new(house.environment.clone()));
         let hosts = Hosts::of(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
-        let service = init_service(http::finish(app, &document, &hosts)).await;
+        let service = init_service(web_api::finish(app, &document, &hosts)).await;
         Answer::of(service.call(self.0.to_request()).await.unwrap()).await
     }
 }

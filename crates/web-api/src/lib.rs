@@ -11,7 +11,7 @@
 //! ```ignore
 //! use actix_web::web::Data;
 //! use actix_web::{HttpResponse, get, post};
-//! use http::{
+//! use web_api::{
 //!     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DecimalText, Done,
 //!     Limit, ListProblems, NoBody, NotModified, Page, Paging, Problem, ReadHeaders, ReadProblems,
 //!     ReadRequest, ValidJson, ValidPath, ValidQuery,
@@ -28,7 +28,7 @@
 //!     /// The customer who orders.
 //!     customer_id: Uuid,
 //!     /// ISO 4217 code.
-//!     #[validate(custom(function = "http::text::currency"))]
+//!     #[validate(custom(function = "web_api::text::currency"))]
 //!     #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
 //!     currency: String,
 //!     /// What is ordered. (`nested` takes the validation into the lines.)
@@ -41,8 +41,8 @@
 //! #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! pub struct NewLine {
-//!     /// One line of text. (The pattern is `http::text::LINE_PATTERN`.)
-//!     #[validate(length(min = 1, max = 64), custom(function = "http::text::line"))]
+//!     /// One line of text. (The pattern is `web_api::text::LINE_PATTERN`.)
+//!     #[validate(length(min = 1, max = 64), custom(function = "web_api::text::line"))]
 //!     #[schema(
 //!         min_length = 1,
 //!         max_length = 64,
@@ -51,7 +51,7 @@
 //!     )]
 //!     sku: String,
 //!     /// How many: a decimal string, more than zero.
-//!     quantity: http::PositiveDecimal,
+//!     quantity: web_api::PositiveDecimal,
 //!     /// Price of one before tax.
 //!     unit_price: DecimalText,
 //! }
@@ -87,7 +87,7 @@
 //! // An action without a body. If-Match, when sent, is the revision the caller expects.
 //! #[utoipa::path(
 //!     operation_id = "confirm_order", tag = "orders",
-//!     params(("id" = Uuid, Path, description = "The order"), CommandHeaders, http::IfMatchHeader),
+//!     params(("id" = Uuid, Path, description = "The order"), CommandHeaders, web_api::IfMatchHeader),
 //!     responses((status = 200, description = "Confirmed", body = Acknowledgement), CommandProblems),
 //! )]
 //! #[post("/{id}/confirm")]
@@ -123,7 +123,7 @@
 //! // GET of one: waits for Bascule-Min-Position, sends the ETag, answers 304 to If-None-Match.
 //! #[utoipa::path(
 //!     operation_id = "get_order", tag = "orders",
-//!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, http::IfNoneMatchHeader),
+//!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, web_api::IfNoneMatchHeader),
 //!     responses(
 //!         (status = 200, description = "The order", body = OrderView,
 //!          headers(("ETag" = String, description = "Its entity tag"))),
@@ -181,7 +181,7 @@
 //!     Ok(read.page(paging, rows))
 //! }
 //!
-//! // A list that is sorted by a date as well: see `http::listing`. Its parameters are
+//! // A list that is sorted by a date as well: see `web_api::listing`. Its parameters are
 //! // `placed_from` and `placed_before: Option<DateBound>`, `sort: Option<Sort<PlacedAt>>` (behind a
 //! // type alias) and `cursor: Option<ListCursor>`; its statements are made by `list_statements!`.
 //! //     let dates = Dates::of(query.sort, query.placed_from, query.placed_before);
@@ -189,25 +189,25 @@
 //! //     let rows = queries::orders(&orders.database, &filter, &wanted).await?;
 //! //     Ok(read.listed(&wanted, rows))
 //!
-//! // The events of one order: parameters, paging and 404 are done by `http::history`.
+//! // The events of one order: parameters, paging and 404 are done by `web_api::history`.
 //! #[utoipa::path(
 //!     operation_id = "get_order_history", tag = "orders",
-//!     params(("id" = Uuid, Path, description = "The order"), http::HistoryQuery),
+//!     params(("id" = Uuid, Path, description = "The order"), web_api::HistoryQuery),
 //!     responses((status = 200, description = "Its events, oldest first",
-//!                body = Page<http::HistoryEntry>), ReadProblems),
+//!                body = Page<web_api::HistoryEntry>), ReadProblems),
 //! )]
 //! #[get("/{id}/history")]
 //! async fn history(
 //!     orders: Data<Orders>,
 //!     id: ValidPath<Uuid>,
-//!     query: ValidQuery<http::HistoryQuery>,
+//!     query: ValidQuery<web_api::HistoryQuery>,
 //!     read: ReadRequest,
 //! ) -> Result<HttpResponse, Problem> {
-//!     http::history::of_stream(&orders.environment, CATEGORY, *id, &query, &read).await
+//!     web_api::history::of_stream(&orders.environment, CATEGORY, *id, &query, &read).await
 //! }
 //!
 //! // In `Module::configure`: `/api/v1/orders` is the scope, the handlers' paths are within it.
-//! fn configure(orders: Data<Orders>) -> http::Configure {
+//! fn configure(orders: Data<Orders>) -> web_api::Configure {
 //!     std::sync::Arc::new(move |config| {
 //!         config.service(
 //!             utoipa_actix_web::scope("/api/v1/orders")
@@ -223,7 +223,7 @@
 //! ```
 //!
 //! Before a command is refused because of a read model (an unknown customer), wait for it:
-//! `http::consistency::caught_up(&environment, &progress).await?`, then look again.
+//! `web_api::consistency::caught_up(&environment, &progress).await?`, then look again.
 //!
 //! # Which status
 //!
