@@ -23,7 +23,7 @@ pub struct Addresses {
 pub fn first_steps(modules: &[OpenModule], api: SocketAddr) -> String {
     let runs = |name: &&str| modules.iter().any(|module| module.name == *name);
     let steps = modules.iter().filter_map(|module| module.first_steps);
-    let possible = steps.filter(|steps| steps.needs.iter().all(|name| runs(name)));
+    let possible = steps.filter(|steps| steps.needs.iter().all(&runs));
     possible.map(|steps| (steps.text)(&format!("http://{api}"))).collect()
 }
 
