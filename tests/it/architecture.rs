@@ -1,7 +1,9 @@
 //! The rules of the workspace, checked: which crate may depend on which, that the `domain/` folders
-//! stay pure, and that every SQL statement is one that a test prepares. The checks are functions over
-//! plain data, so that further tests here show that they catch what they are for.
+//! stay pure, that every SQL statement is one that a test prepares, and that modules are tested on both
+//! engines. The checks are functions over plain data, so that further tests here show that they catch
+//! what they are for.
 
+mod engines;
 mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};

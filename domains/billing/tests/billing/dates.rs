@@ -13,7 +13,7 @@ use testkit::Client;
 use testkit::engines::TestPlace;
 use testkit::lists::{DatedList, before, import};
 use testkit::modules::environment;
-use tokio_util::sync::CancellationToken;
+use testkit::running::Running;
 
 use crate::imports::state;
 
@@ -41,12 +41,9 @@ async fn documents_of_many_years_are_sorted_and_filtered_by_when_they_were_issue
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let place = TestPlace::on(engine).await;
-    let (environment, mut module) = module(&place).await;
-    let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    for subscription in module.subscriptions.drain(..) {
-        tokio::spawn(subscription.run(stop.clone()));
-    }
+    let (environment, module) = module(&place).await;
+    let running = Running::all(&environment, module);
+    let module = &running.module;
     let (customer, order) = (new_id(), new_id());
     for (day, kind) in [
         (Some("2025-01-06"), "invoice"),
@@ -62,14 +59,14 @@ async fn documents_of_many_years_are_sorted_and_filtered_by_when_they_were_issue
         state["date"] = json!(day);
         state["kind"] = json!(kind);
         state["customer_id"] = json!(customer);
-        import(&module, new_id(), state).await;
+        import(module, new_id(), state).await;
     }
     // The legacy corrects a day.
     let corrected = new_id();
-    import(&module, corrected, state(&[])).await;
-    import(&module, corrected, json!({ "date": "2020-01-01" })).await;
+    import(module, corrected, state(&[])).await;
+    import(module, corrected, json!({ "date": "2020-01-01" })).await;
 
-    let client = Client::of(&module);
+    let client = Client::of(module);
     let filters = [
         "&kind=credit_note",
         "&owner=legacy",

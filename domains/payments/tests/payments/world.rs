@@ -1,7 +1,7 @@
 //! An event store, a clock and a place for tables, with which the module is started, stopped and started again.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use billing_contract::{
@@ -11,7 +11,6 @@ use billing_contract::{
 use chrono::{DateTime, Utc};
 use database::Engine;
 use event_contract::Published;
-use http::Module;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::event::{RecordedEvent, StreamName};
 use kernel::execution::Environment;
@@ -23,9 +22,8 @@ use payments_contract::RefundProposed;
 use serde_json::Value;
 use testkit::engines::TestPlace;
 use testkit::modules::{environment, record};
+use testkit::running::PATIENCE;
 use testkit::{Answer, Client};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::scripted::Scripted;
@@ -41,9 +39,6 @@ kernel::event_set! {
         Voided(InvoiceVoided),
     }
 }
-
-/// Longer than anything here takes; a wait that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The machine's clock, moved forward as told.
 struct MovedClock(Mutex<chrono::TimeDelta>);
@@ -75,12 +70,7 @@ pub(crate) fn settings() -> PaymentsSettings {
 }
 
 impl World {
-    /// A world whose databases are on SQLite.
-    pub(crate) async fn new() -> Self {
-        Self::on(Engine::Sqlite).await
-    }
-
-    pub(crate) async fn on(engine: Engine) -> Self {
+    pub(crate) async fn new(engine: Engine) -> Self {
         let clock = Arc::new(MovedClock(Mutex::default()));
         let environment = environment(clock.clone(), Arc::default());
         Self { place: TestPlace::on(engine).await, clock, environment }
@@ -99,7 +89,8 @@ impl World {
     pub(crate) async fn start(&self, settings: PaymentsSettings) -> Running {
         let (database, ledger) = (self.url(payments::NAME), self.url("sandbox"));
         let environment = self.environment.clone();
-        Running::new(payments::open(environment, &database, &ledger, settings).await.unwrap())
+        let module = payments::open(environment, &database, &ledger, settings).await.unwrap();
+        Running(testkit::running::Running::all(&self.environment, module))
     }
 
     /// Starts the module on a provider of the test.
@@ -114,8 +105,8 @@ impl World {
         settings: PaymentsSettings,
     ) -> Running {
         let (environment, database) = (self.environment.clone(), self.url(payments::NAME));
-        let module = payments::open_with(environment, &database, provider, settings).await;
-        Running::new(module.unwrap())
+        let module = payments::open_with(environment, &database, provider, settings).await.unwrap();
+        Running(testkit::running::Running::all(&self.environment, module))
     }
 
     /// Forgets the module's own database, checkpoints included.
@@ -295,33 +286,24 @@ impl World {
 }
 
 /// The module at work.
-pub(crate) struct Running {
-    pub(crate) module: Module,
-    shutdown: CancellationToken,
-    tasks: JoinSet<()>,
+pub(crate) struct Running(testkit::running::Running);
+
+impl Deref for Running {
+    type Target = testkit::running::Running;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Running {
-    fn new(mut module: Module) -> Self {
-        let shutdown = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        for subscription in module.subscriptions.drain(..) {
-            tasks.spawn(subscription.run(shutdown.clone()));
-        }
-        Self { module, shutdown, tasks }
-    }
-
     /// Stops it in whatever it is doing.
     pub(crate) async fn stop(self) {
-        self.shutdown.cancel();
-        self.tasks.join_all().await;
-        self.module.database.close().await;
+        self.0.stop().await;
     }
 
     /// Stops it as a kill would: nothing is saved any more.
-    pub(crate) async fn kill(mut self) {
-        self.tasks.shutdown().await;
-        self.module.database.close().await;
+    pub(crate) async fn kill(self) {
+        self.0.kill().await;
     }
 
     pub(crate) fn sync_target(&self) -> Arc<dyn SyncTarget> {
