@@ -14,6 +14,7 @@ pub mod lists;
 pub mod modules;
 pub mod postgres;
 pub mod random;
+pub mod running;
 pub mod statements;
 pub mod stores;
 

@@ -1,8 +1,11 @@
 //! The dependency rule of the workspace, checked: which crate may depend on which, that the groups of
 //! files within a crate depend one way ([`groups`]), and that the `domain/` folders stay pure
-//! ([`purity`]), and that every SQL statement is one that a test prepares ([`statements`]). The checks are functions over plain data, so that further tests here show that they
+//! ([`purity`]), that every SQL
+//! statement is one that a test prepares ([`statements`]), and that modules are tested on both engines
+//! ([`engines`]). The checks are functions over plain data, so that further tests here show that they
 //! catch what they are for.
 
+mod engines;
 mod groups;
 mod paths;
 mod purity;

@@ -7,12 +7,13 @@ use billing::handlers::invoice_of;
 use billing::retention::{ERASURE, Retentions};
 use billing::{BillingSettings, NAME};
 use customers_contract::CustomerErased;
-use kernel::checkpoint::SubscriptionStore as _;
+use database::Engine;
 use kernel::keys::KeyHolder;
 use module::RetainsDocuments as _;
+use rstest::rstest;
 use uuid::Uuid;
 
-use crate::world::{PATIENCE, SetClock, World};
+use crate::world::{SetClock, World};
 
 /// A customer with one invoice of 2026: the customer and the invoice.
 async fn invoiced(world: &World) -> (Uuid, Uuid) {
@@ -28,22 +29,7 @@ async fn erased(world: &World, customer_id: Uuid) {
     let erased_at = world.environment.clock.now();
     let erased = CustomerErased { customer_id, erased_at, legacy: None };
     world.happened("customer", customer_id, erased).await;
-    settled(world).await;
-}
-
-/// Waits until the policy is through with everything, also with what it added itself.
-async fn settled(world: &World) {
-    let search = async {
-        loop {
-            let head = world.environment.store.head().await.unwrap();
-            let checkpoint = world.module.database.checkpoint(ERASURE).await.unwrap();
-            if checkpoint.is_some_and(|checkpoint| checkpoint.position >= head) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, search).await.expect("the policy stands still");
+    world.settled(&[ERASURE]).await;
 }
 
 fn retentions(world: &World) -> Retentions {
@@ -54,7 +40,7 @@ fn retentions(world: &World) -> Retentions {
 /// What the module's upkeep does now and then.
 async fn look_at_the_clock(world: &World) {
     retentions(world).end_all_over().await.unwrap();
-    settled(world).await;
+    world.settled(&[ERASURE]).await;
 }
 
 async fn is_key_destroyed(world: &World, customer: Uuid) -> bool {
@@ -67,17 +53,20 @@ async fn retained_until(world: &World, customer: Uuid) -> Option<String> {
     retained.documents_until.map(|day| day.to_string())
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_invoice_says_whom_it_is_for_until_its_retention_ends_and_then_no_longer() {
+async fn an_invoice_says_whom_it_is_for_until_its_retention_ends_and_then_no_longer(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at("2026-03-02T11:00:00Z");
-    let world = World::at(Arc::clone(&clock) as _, |_| true).await;
+    let world = World::at(engine, Arc::clone(&clock) as _).await;
     let (customer, invoice) = invoiced(&world).await;
 
     erased(&world, customer).await;
     assert_eq!(world.view(invoice).await.bill_to.unwrap().name, "Ada Martin");
     assert!(!is_key_destroyed(&world, customer).await);
     assert_eq!(retained_until(&world, customer).await.as_deref(), Some("2036-12-31"));
-    assert!(!world.files_hold("ada@exemple.fr"));
+    assert!(!world.place.holds("ada@exemple.fr").await);
 
     // Its last day.
     clock.set("2036-12-31T12:00:00Z");
@@ -95,14 +84,17 @@ async fn an_invoice_says_whom_it_is_for_until_its_retention_ends_and_then_no_lon
     assert!(is_key_destroyed(&world, customer).await);
     assert_eq!(retained_until(&world, customer).await, None);
     for said in ["Ada Martin", "rue de la Paix", "FR32123456789"] {
-        assert!(!world.files_hold(said), "{said} is in the files");
+        assert!(!world.place.holds(said).await, "{said} is still there");
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_credit_note_after_the_erasure_prolongs_the_retention_and_says_whom_it_is_for() {
+async fn a_credit_note_after_the_erasure_prolongs_the_retention_and_says_whom_it_is_for(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at("2026-12-30T11:00:00Z");
-    let world = World::at(Arc::clone(&clock) as _, |_| true).await;
+    let world = World::at(engine, Arc::clone(&clock) as _).await;
     let (customer, invoice) = invoiced(&world).await;
     erased(&world, customer).await;
     clock.set("2027-01-02T11:00:00Z");
@@ -116,16 +108,19 @@ async fn a_credit_note_after_the_erasure_prolongs_the_retention_and_says_whom_it
     assert_eq!(retained_until(&world, customer).await.as_deref(), Some("2037-12-31"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn who_has_no_document_is_forgotten_at_once() {
-    let world = World::new().await;
+async fn who_has_no_document_is_forgotten_at_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let customer = world.customer().await;
     erased(&world, customer).await;
     while !is_key_destroyed(&world, customer).await {
         tokio::task::yield_now().await;
     }
-    settled(&world).await;
+    world.settled(&[ERASURE]).await;
     assert_eq!(world.count("billing.RetentionEnded.v1").await, 1);
     assert_eq!(retained_until(&world, customer).await, None);
-    assert!(!world.files_hold("Ada Martin"));
+    assert!(!world.place.holds("Ada Martin").await);
 }

@@ -3,13 +3,15 @@
 use billing::handlers::invoice_of;
 use billing::queries::InvoiceFilter;
 use billing::view::{Kind, Status};
+use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
+use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use web_api::Owner;
 
-use crate::world::World;
+use crate::world::{POLICIES, World};
 
 pub fn state(orders: &[Uuid]) -> Value {
     json!({
@@ -38,9 +40,12 @@ fn with(changes: Value) -> LegacyState {
     LegacyState::Present(state)
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
-    let world = World::new().await;
+async fn a_document_is_imported_then_revised_and_repetitions_record_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     let (first, second) = (new_id(), new_id());
     let imported = LegacyState::Present(state(&[first, second]));
@@ -74,9 +79,12 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing() {
     assert_eq!(world.list(of(second)).await, [id]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_gone_is_voided_and_what_is_back_stands_again() {
-    let world = World::new().await;
+async fn what_is_gone_is_voided_and_what_is_back_stands_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     let gone = || LegacyState::Absent { reason: "state draft".to_owned() };
     assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
@@ -92,9 +100,10 @@ async fn what_is_gone_is_voided_and_what_is_back_stands_again() {
     assert_eq!((view.status, view.voided_reason), (Status::Issued, None));
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_was_issued_here_is_ours() {
-    let world = World::new().await;
+async fn what_was_issued_here_is_ours(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let world = World::new(engine).await;
     let (invoice, _) = world.invoiced().await;
     let before = world.view(invoice).await;
     let outcome = world.sync(invoice, LegacyState::Present(state(&[]))).await.unwrap();
@@ -104,9 +113,12 @@ async fn what_was_issued_here_is_ours() {
     assert_eq!(world.view(invoice).await, before);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_cannot_be_understood_is_said_without_its_values() {
-    let world = World::new().await;
+async fn what_cannot_be_understood_is_said_without_its_values(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     for (state, said) in [
         (with(json!({ "numbr": "FA1" })), "unknown field `numbr`"),
         (with(json!({ "total": "Ada" })), "`total` is not understood"),
@@ -126,9 +138,12 @@ async fn what_cannot_be_understood_is_said_without_its_values() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart() {
-    let world = World::new().await;
+async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (ours, _) = world.invoiced().await;
     let number = world.view(ours).await.number;
     let theirs = new_id();
@@ -147,13 +162,16 @@ async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart() {
     assert_eq!(world.view(another).await.number, next);
 }
 
+#[rstest]
 #[tokio::test]
-async fn imported_documents_are_neither_charged_nor_numbered() {
-    let world = World::new().await;
+async fn imported_documents_are_neither_charged_nor_numbered(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = new_id();
     world.sync(id, LegacyState::Present(state(&[]))).await.unwrap();
     world.sync(id, LegacyState::Absent { reason: "deleted".to_owned() }).await.unwrap();
-    world.settled().await;
+    world.settled(POLICIES).await;
     let head = world.environment.store.head().await.unwrap();
     assert_eq!(head, 2, "something followed from an import");
     // A cancellation here of an order that was imported meets no invoice of ours.

@@ -10,7 +10,7 @@ use billing::projections::{InvoiceViews, KnownCustomers};
 use billing::{BillingSettings, MIGRATIONS, NAME};
 use billing_contract::VoidReason;
 use chrono::NaiveDate;
-use database::Database;
+use database::{Database, Engine};
 use kernel::cache::CacheOptions;
 use kernel::event::{EventFilter, StreamName};
 use kernel::execution::{Cause, Environment, ExecuteError};
@@ -19,6 +19,8 @@ use kernel::projection::ProjectionRunner;
 use kernel::seams::{SystemClock, new_id};
 use kernel::store::EventStore;
 use orders_contract::OrderPlaced;
+use rstest::rstest;
+use testkit::engines::TestPlace;
 use uuid::Uuid;
 
 use crate::stores::Unreliable;
@@ -26,11 +28,24 @@ use crate::world::{SetClock, environment_on, order_of};
 
 pub const NOON: &str = "2026-03-02T11:00:00Z";
 
-/// Billing as another process has it: the same log, nothing else in common, nothing in memory.
-pub async fn process(environment: &Environment, folder: &tempfile::TempDir) -> Billing {
+/// The tables that all processes share.
+pub struct Tables {
+    database: Database,
+    _place: TestPlace,
+}
+
+impl Tables {
+    pub async fn on(engine: Engine) -> Self {
+        let place = TestPlace::on(engine).await;
+        let database = Database::open(place.url(), NAME, &MIGRATIONS).await.unwrap();
+        Self { database, _place: place }
+    }
+}
+
+/// Billing as another process has it: the same log and tables, nothing in memory.
+pub async fn process(environment: &Environment, tables: &Tables) -> Billing {
     let environment = environment.clone().with_cache(CacheOptions::default());
-    let url = format!("sqlite:{}", folder.path().join(format!("{}.db", new_id())).display());
-    let database = Database::open(&url, NAME, &MIGRATIONS).await.unwrap();
+    let database = tables.database.clone();
     let (_, views) = ProjectionRunner::new(InvoiceViews, environment.clone(), database.clone());
     let (_, customers) =
         ProjectionRunner::new(KnownCustomers, environment.clone(), database.clone());
@@ -106,12 +121,12 @@ pub async fn assert_without_a_hole(environment: &Environment, year: i32, count: 
     }
 }
 
-async fn many_at_once(store: Arc<dyn EventStore>) -> Environment {
+async fn many_at_once(engine: Engine, store: Arc<dyn EventStore>) -> Environment {
     let environment = environment_on(store, Arc::new(SystemClock));
-    let folder = tempfile::tempdir().unwrap();
+    let tables = Tables::on(engine).await;
     let mut processes = Vec::new();
     for _ in 0..4 {
-        processes.push(process(&environment, &folder).await);
+        processes.push(process(&environment, &tables).await);
     }
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..200 {
@@ -136,33 +151,42 @@ fn year_of(environment: &Environment) -> i32 {
     environment.clock.now().with_timezone(&BillingSettings::default().time_zone).year()
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_hundred_at_once_in_four_processes_leave_no_hole_and_no_duplicate() {
-    let environment = many_at_once(Arc::new(MemoryStore::new(Arc::new(SystemClock)))).await;
+async fn two_hundred_at_once_in_four_processes_leave_no_hole_and_no_duplicate(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let environment = many_at_once(engine, Arc::new(MemoryStore::new(Arc::new(SystemClock)))).await;
     assert_without_a_hole(&environment, year_of(&environment), 220).await;
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn appends_that_fail_or_whose_answer_is_lost_leave_no_hole_and_no_duplicate() {
+async fn appends_that_fail_or_whose_answer_is_lost_leave_no_hole_and_no_duplicate(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let environment =
-        many_at_once(Unreliable::failing(MemoryStore::new(Arc::new(SystemClock)))).await;
+        many_at_once(engine, Unreliable::failing(MemoryStore::new(Arc::new(SystemClock)))).await;
     assert_without_a_hole(&environment, year_of(&environment), 220).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn whoever_comes_second_takes_the_next_number_at_once() {
+async fn whoever_comes_second_takes_the_next_number_at_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at(NOON);
     let store = Unreliable::racing(MemoryStore::new(clock.clone()));
     let environment = environment_on(store.clone(), clock);
-    let folder = tempfile::tempdir().unwrap();
-    let billing = process(&environment, &folder).await;
+    let tables = Tables::on(engine).await;
+    let billing = process(&environment, &tables).await;
     let (first, second) = (order_of(new_id()), order_of(new_id()));
     issue(&billing, &first).await;
-    let billing = process(&environment, &folder).await;
+    let billing = process(&environment, &tables).await;
     store.miss_the_last_event();
     let outcome = billing.issue(&second, None, &cause_of(second.order_id)).await;
     assert!(outcome.as_ref().is_ok_and(|done| done.recorded), "{outcome:?}");
-    let billing = process(&environment, &folder).await;
+    let billing = process(&environment, &tables).await;
     store.miss_the_last_event();
     let (invoice_id, reason) = (invoice_of(first.order_id), VoidReason::OrderCancelled);
     let outcome = billing.void(invoice_id, reason, &cause_of(invoice_id)).await;
@@ -170,13 +194,16 @@ async fn whoever_comes_second_takes_the_next_number_at_once() {
     assert_without_a_hole(&environment, 2026, 3).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_process_at_work_numbers_and_voids_without_reading() {
+async fn a_process_at_work_numbers_and_voids_without_reading(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at(NOON);
     let store = Arc::new(MemoryStore::new(clock.clone()));
     let environment = environment_on(store.clone(), clock);
-    let folder = tempfile::tempdir().unwrap();
-    let billing = process(&environment, &folder).await;
+    let tables = Tables::on(engine).await;
+    let billing = process(&environment, &tables).await;
     // Where the series stands, which this process is the first to ask.
     issue(&billing, &order_of(new_id())).await;
     assert_eq!(store.take_stream_reads().reads, 1);
@@ -189,17 +216,20 @@ async fn a_process_at_work_numbers_and_voids_without_reading() {
 
 /// Whichever of what this process knows or reads is out of date: what another one did meanwhile,
 /// for the same trigger or for another one, is found done and never refused.
+#[rstest]
 #[tokio::test]
-async fn what_another_process_does_meanwhile_is_found_done() {
+async fn what_another_process_does_meanwhile_is_found_done(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let tables = Tables::on(engine).await;
     for same_trigger in [true, false] {
         // Reads of this process: the invoice, the series; none while it has both in memory.
         for reads in 0..=2 {
             let clock = SetClock::at(NOON);
             let store = Unreliable::racing(MemoryStore::new(clock.clone()));
             let environment = environment_on(store.clone(), clock);
-            let folder = tempfile::tempdir().unwrap();
-            let mut billing = process(&environment, &folder).await;
-            let other = process(&environment, &folder).await;
+            let mut billing = process(&environment, &tables).await;
+            let other = process(&environment, &tables).await;
             let order = order_of(new_id());
             let id = invoice_of(order.order_id);
             issue(&billing, &order).await;
@@ -213,7 +243,7 @@ async fn what_another_process_does_meanwhile_is_found_done() {
             if reads == 0 {
                 voiding.await;
             } else {
-                billing = process(&environment, &folder).await;
+                billing = process(&environment, &tables).await;
                 store.after_reads(reads, voiding);
             }
             let outcome = billing.void(id, VoidReason::OrderCancelled, &cause).await;
@@ -223,16 +253,19 @@ async fn what_another_process_does_meanwhile_is_found_done() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_invoice_that_another_process_issues_meanwhile_is_found_issued() {
+async fn an_invoice_that_another_process_issues_meanwhile_is_found_issued(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let tables = Tables::on(engine).await;
     // Reads of this process: the series. The invoice is believed to be new.
     for reads in 0..=1 {
         let clock = SetClock::at(NOON);
         let store = Unreliable::racing(MemoryStore::new(clock.clone()));
         let environment = environment_on(store.clone(), clock);
-        let folder = tempfile::tempdir().unwrap();
-        let billing = process(&environment, &folder).await;
-        let other = process(&environment, &folder).await;
+        let billing = process(&environment, &tables).await;
+        let other = process(&environment, &tables).await;
         let order = order_of(new_id());
         let same = order.clone();
         let issuing = async move { issue(&other, &same).await };
@@ -247,12 +280,15 @@ async fn an_invoice_that_another_process_issues_meanwhile_is_found_issued() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn days_of_issue_never_go_back_when_the_clock_does() {
+async fn days_of_issue_never_go_back_when_the_clock_does(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at(NOON);
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
-    let folder = tempfile::tempdir().unwrap();
-    let billing = process(&environment, &folder).await;
+    let tables = Tables::on(engine).await;
+    let billing = process(&environment, &tables).await;
     let order = order_of(new_id());
     issue(&billing, &order).await;
     clock.set("2026-03-01T11:00:00Z");
@@ -266,12 +302,15 @@ async fn days_of_issue_never_go_back_when_the_clock_does() {
     assert_without_a_hole(&environment, 2026, 4).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year() {
+async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at("2026-12-31T22:59:59Z");
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
-    let folder = tempfile::tempdir().unwrap();
-    let billing = process(&environment, &folder).await;
+    let tables = Tables::on(engine).await;
+    let billing = process(&environment, &tables).await;
     issue(&billing, &order_of(new_id())).await;
     // Midnight in Paris.
     clock.set("2026-12-31T23:00:00Z");
@@ -283,12 +322,15 @@ async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year() {
     assert_eq!(taken(series(&environment, 2027).await), ["2027-000001 2027-01-01"]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_refused_or_was_done_before_takes_no_number() {
+async fn what_is_refused_or_was_done_before_takes_no_number(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let clock = SetClock::at(NOON);
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock);
-    let folder = tempfile::tempdir().unwrap();
-    let billing = process(&environment, &folder).await;
+    let tables = Tables::on(engine).await;
+    let billing = process(&environment, &tables).await;
     let order = order_of(new_id());
     issue(&billing, &order).await;
     // The same trigger again, and another one for the same order.

@@ -5,19 +5,24 @@ use std::collections::BTreeSet;
 use actix_web::test::TestRequest;
 use billing::domain::Event;
 use billing::handlers::credit_note_of;
+use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::LegacyState;
+use rstest::rstest;
+use testkit::Client;
 use utoipa_actix_web::AppExt as _;
 
 use crate::imports::state;
-use crate::world::World;
-use testkit::Client;
+use crate::world::{POLICIES, World};
 
 const INVOICES: &str = "/api/v1/billing/invoices";
 
+#[rstest]
 #[actix_web::test]
-async fn an_invoice_is_shown_with_everything_on_it() {
-    let world = World::new().await;
+async fn an_invoice_is_shown_with_everything_on_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     let (invoice, order) = world.invoiced().await;
     world.views_caught_up().await;
@@ -66,9 +71,12 @@ async fn an_invoice_is_shown_with_everything_on_it() {
     client.send(known).await.is(304);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn documents_are_listed_newest_first_in_pages_and_filtered() {
-    let world = World::new().await;
+async fn documents_are_listed_newest_first_in_pages_and_filtered(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     let (first, _) = world.invoiced().await;
     let (second, order) = world.invoiced().await;
@@ -103,16 +111,19 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered() {
     assert!(page.headers.get("link").is_none());
 }
 
+#[rstest]
 #[actix_web::test]
-async fn the_invoices_that_wait_for_a_persons_decision_are_found() {
-    let world = World::new().await;
+async fn the_invoices_that_wait_for_a_persons_decision_are_found(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     let (paying, _) = world.invoiced().await;
     let (unpaid, order) = world.invoiced().await;
     world.deferred(order).await;
     world.eventually(|event| matches!(event, Event::Deferred(_))).await;
     world.declined(unpaid).await;
-    world.settled().await;
+    world.settled(POLICIES).await;
     let found = async |query: &str| client.get(&format!("{INVOICES}{query}")).await.is(200).ids();
     assert_eq!(found("?collection=failed").await, [unpaid]);
     assert_eq!(found("?collection=under_way").await, [paying]);
@@ -120,13 +131,16 @@ async fn the_invoices_that_wait_for_a_persons_decision_are_found() {
     // It is decided: nobody has to look after it any more.
     let void = TestRequest::post().uri(&format!("{INVOICES}/{unpaid}/void"));
     client.send(void).await.is(200);
-    world.settled().await;
+    world.settled(POLICIES).await;
     assert!(found("?collection=failed").await.is_empty());
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_imported_document_says_where_it_comes_from() {
-    let world = World::new().await;
+async fn an_imported_document_says_where_it_comes_from(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     let imported = new_id();
     world.sync(imported, LegacyState::Present(state(&[]))).await.unwrap();
@@ -142,9 +156,12 @@ async fn an_imported_document_says_where_it_comes_from() {
     }
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_documents_history_tells_what_caused_what() {
-    let world = World::new().await;
+async fn a_documents_history_tells_what_caused_what(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
@@ -159,9 +176,12 @@ async fn a_documents_history_tells_what_caused_what() {
     client.get(&nobody).await.problem(404, "not-found");
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_reader_sees_what_it_waits_for() {
-    let mut world = World::with(|name| !name.starts_with("billing.invoices")).await;
+async fn a_reader_sees_what_it_waits_for(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::with(engine, |name| !name.starts_with("billing.invoices")).await;
     let client = Client::of(&world.module);
     let (invoice, _) = world.invoiced().await;
     let head = world.environment.store.head().await.unwrap();
@@ -172,9 +192,12 @@ async fn a_reader_sees_what_it_waits_for() {
     client.send(read).await.is(200);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_is_not_there_or_makes_no_sense_is_a_problem() {
-    let world = World::new().await;
+async fn what_is_not_there_or_makes_no_sense_is_a_problem(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let client = Client::of(&world.module);
     client.get(&format!("{INVOICES}/{}", new_id())).await.problem(404, "not-found");
     for path in [

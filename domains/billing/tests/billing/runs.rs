@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use billing::domain::Refusal;
 use billing::handlers::{Billing, Outcome, invoice_of};
 use billing_contract::VoidReason;
+use database::Engine;
 use kernel::decorator::Decorator;
 use kernel::event::EventFilter;
 use kernel::execution::{Environment, ExecuteError};
@@ -15,10 +16,13 @@ use kernel::seams::new_id;
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore};
 use orders_contract::OrderPlaced;
 use proptest::prelude::*;
+use rstest::rstest;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::numbering::{NOON, assert_without_a_hole, cause_of, documents, issue, process, void};
+use crate::numbering::{
+    NOON, Tables, assert_without_a_hole, cause_of, documents, issue, process, void,
+};
 use crate::world::{SetClock, environment_on, order_of};
 
 /// A store whose appends wait at a gate while it is closed.
@@ -54,11 +58,16 @@ struct Desk {
     store: Arc<Gated>,
     environment: Environment,
     billing: Billing,
-    folder: tempfile::TempDir,
+    tables: Arc<Tables>,
 }
 
 impl Desk {
-    async fn new() -> Self {
+    async fn new(engine: Engine) -> Self {
+        Self::at(Arc::new(Tables::on(engine).await)).await
+    }
+
+    /// A desk with a log of its own.
+    async fn at(tables: Arc<Tables>) -> Self {
         let clock = SetClock::at(NOON);
         let store = Arc::new(Gated {
             inner: MemoryStore::new(clock.clone()),
@@ -68,14 +77,13 @@ impl Desk {
             appends: AtomicUsize::new(0),
         });
         let environment = environment_on(store.clone(), clock);
-        let folder = tempfile::tempdir().unwrap();
-        let billing = process(&environment, &folder).await;
-        Self { store, environment, billing, folder }
+        let billing = process(&environment, &tables).await;
+        Self { store, environment, billing, tables }
     }
 
     /// Another process on the same log.
     async fn other(&self) -> Billing {
-        process(&self.environment, &self.folder).await
+        process(&self.environment, &self.tables).await
     }
 
     /// Holds the append of a first order's invoice. The task that is at it.
@@ -144,9 +152,12 @@ fn issues(orders: &[OrderPlaced]) -> Vec<Asked> {
     orders.iter().cloned().map(Asked::Issue).collect()
 }
 
+#[rstest]
 #[tokio::test]
-async fn as_many_as_are_pending_take_their_numbers_in_one_append_and_in_order() {
-    let desk = Desk::new().await;
+async fn as_many_as_are_pending_take_their_numbers_in_one_append_and_in_order(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let orders = orders(64);
     let outcomes = pile_up(&desk, issues(&orders)).await;
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|done| done.recorded)));
@@ -172,9 +183,12 @@ async fn as_many_as_are_pending_take_their_numbers_in_one_append_and_in_order() 
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn one_that_is_refused_or_too_large_neither_fails_the_others_nor_leaves_a_hole() {
-    let desk = Desk::new().await;
+async fn one_that_is_refused_or_too_large_neither_fails_the_others_nor_leaves_a_hole(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let issued = order_of(new_id());
     issue(&desk.billing, &issued).await;
     let good = orders(10);
@@ -199,9 +213,12 @@ async fn one_that_is_refused_or_too_large_neither_fails_the_others_nor_leaves_a_
     assert_without_a_hole(&desk.environment, 2026, 12).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_is_too_much_for_one_append_takes_several() {
-    let desk = Desk::new().await;
+async fn what_is_too_much_for_one_append_takes_several(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let payment_method = "x".repeat(400 * 1024);
     let large = orders(5).into_iter();
     let large = large.map(|order| OrderPlaced { payment_method: payment_method.clone(), ..order });
@@ -211,9 +228,12 @@ async fn what_is_too_much_for_one_append_takes_several() {
     assert_without_a_hole(&desk.environment, 2026, 6).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn what_another_process_has_done_is_recognised_in_the_midst_of_a_run() {
-    let desk = Desk::new().await;
+async fn what_another_process_has_done_is_recognised_in_the_midst_of_a_run(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let orders = orders(20);
     let other = desk.other().await;
     for order in orders.iter().step_by(2) {
@@ -226,9 +246,12 @@ async fn what_another_process_has_done_is_recognised_in_the_midst_of_a_run() {
     assert_without_a_hole(&desk.environment, 2026, 21).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn two_reasons_to_void_an_invoice_at_once_give_one_credit_note() {
-    let desk = Desk::new().await;
+async fn two_reasons_to_void_an_invoice_at_once_give_one_credit_note(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let order = order_of(new_id());
     issue(&desk.billing, &order).await;
     let reasons = [VoidReason::OrderCancelled, VoidReason::PaymentDeclined];
@@ -239,9 +262,12 @@ async fn two_reasons_to_void_an_invoice_at_once_give_one_credit_note() {
     assert_without_a_hole(&desk.environment, 2026, 3).await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn who_has_the_turn_may_be_dropped_and_takes_nobody_along() {
-    let desk = Desk::new().await;
+async fn who_has_the_turn_may_be_dropped_and_takes_nobody_along(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let desk = Desk::new(engine).await;
     let first = desk.close().await;
     let mut tasks = JoinSet::new();
     for order in orders(10) {
@@ -265,50 +291,52 @@ async fn who_has_the_turn_may_be_dropped_and_takes_nobody_along() {
     assert_without_a_hole(&desk.environment, 2026, 11).await;
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+/// Whatever is asked for, by two processes at once, of which one is dropped and asks again: no hole, no
+/// duplicate, and each order has what it should.
+#[rstest]
+fn whatever_is_asked_of_two_processes_leaves_no_hole(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tables = Arc::new(runtime.block_on(Tables::on(engine)));
+    let several = prop::collection::vec((0..12_usize, 0..4_u8, any::<bool>()), 1..40);
+    proptest!(ProptestConfig::with_cases(64), |(all in several, dropped in 0..40_usize)| {
+        runtime.block_on(leaves_no_hole(Arc::clone(&tables), &all, dropped));
+    });
+}
 
-    /// Whatever is asked for, by two processes at once, of which one is dropped and asks again: no
-    /// hole, no duplicate, and each order has what it should.
-    #[test]
-    fn whatever_is_asked_of_two_processes_leaves_no_hole(
-        all in prop::collection::vec((0..12_usize, 0..4_u8, any::<bool>()), 1..40),
-        dropped in 0..40_usize,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let desk = Desk::new().await;
-            let other = desk.other().await;
-            let orders = orders(12);
-            let mut tasks = Vec::new();
-            for (number, (order, what, by_other)) in all.iter().enumerate() {
-                let order = orders[*order].clone();
-                let asked = match what {
-                    0 | 1 => Asked::Issue(order),
-                    2 => Asked::Void(order, VoidReason::OrderCancelled),
-                    _ => Asked::Void(order, VoidReason::PaymentExpired),
-                };
-                let billing = if *by_other { &other } else { &desk.billing };
-                let task = tokio::spawn(asked.clone().of(billing.clone()));
-                tokio::task::yield_now().await;
-                if number % 7 == dropped % 7 {
-                    task.abort();
-                }
-                tasks.push((asked, task));
-            }
-            for (asked, task) in tasks {
-                // Asked again after it was dropped, as after a crash.
-                if task.await.is_err() {
-                    drop(asked.of(other.clone()).await);
-                }
-            }
-            let count = documents(&desk.environment).await.len();
-            assert_without_a_hole(&desk.environment, 2026, count).await;
-            let issued: std::collections::BTreeSet<_> =
-                all.iter().filter(|(_, what, _)| *what < 2).map(|(order, ..)| *order).collect();
-            for order in issued {
-                void(&other, &orders[order]).await;
-            }
-        });
+/// `all` are the place of an order, what is asked of it, and whether the other process is asked.
+async fn leaves_no_hole(tables: Arc<Tables>, all: &[(usize, u8, bool)], dropped: usize) {
+    let desk = Desk::at(tables).await;
+    let other = desk.other().await;
+    let orders = orders(12);
+    let mut tasks = Vec::new();
+    for (number, (order, what, by_other)) in all.iter().enumerate() {
+        let order = orders[*order].clone();
+        let asked = match what {
+            0 | 1 => Asked::Issue(order),
+            2 => Asked::Void(order, VoidReason::OrderCancelled),
+            _ => Asked::Void(order, VoidReason::PaymentExpired),
+        };
+        let billing = if *by_other { &other } else { &desk.billing };
+        let task = tokio::spawn(asked.clone().of(billing.clone()));
+        tokio::task::yield_now().await;
+        if number % 7 == dropped % 7 {
+            task.abort();
+        }
+        tasks.push((asked, task));
+    }
+    for (asked, task) in tasks {
+        // Asked again after it was dropped, as after a crash.
+        if task.await.is_err() {
+            drop(asked.of(other.clone()).await);
+        }
+    }
+    let count = documents(&desk.environment).await.len();
+    assert_without_a_hole(&desk.environment, 2026, count).await;
+    let issued: std::collections::BTreeSet<_> =
+        all.iter().filter(|(_, what, _)| *what < 2).map(|(order, ..)| *order).collect();
+    for order in issued {
+        void(&other, &orders[order]).await;
     }
 }

@@ -7,19 +7,24 @@ use customers_contract::{
     CustomerAddressChanged, CustomerContactChanged, CustomerImported, CustomerKind,
     CustomerRevised, CustomerStatus, ImportedCustomer,
 };
+use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::LegacyReference;
 use orders_contract::{CancellationReason, OrderPlaced};
+use rstest::rstest;
 
-use crate::world::{World, address, order_of, payment_of};
+use crate::world::{POLICIES, World, address, order_of, payment_of};
 
 fn requested() -> CancellationReason {
     CancellationReason::Requested { reason: "changed my mind".to_owned().into() }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_order_is_invoiced_to_its_customer() {
-    let world = World::new().await;
+async fn an_order_is_invoiced_to_its_customer(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let customer = world.customer().await;
     let order_id = world.order(customer).await;
     let (_, recorded) = world.eventually(|event| matches!(event, Event::Issued(_))).await;
@@ -38,9 +43,12 @@ async fn an_order_is_invoiced_to_its_customer() {
     assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_captured_payment_settles_the_invoice() {
-    let world = World::new().await;
+async fn a_captured_payment_settles_the_invoice(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     let (event, _) = world.eventually(|event| matches!(event, Event::Paid(_))).await;
@@ -51,9 +59,12 @@ async fn a_captured_payment_settles_the_invoice() {
     assert_eq!(view.revision, 1);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_adds_nothing() {
-    let world = World::new().await;
+async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_adds_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     for (reason, cancellation, declined) in [
         ("payment_declined", CancellationReason::PaymentDeclined, true),
         ("payment_expired", CancellationReason::PaymentExpired, false),
@@ -71,7 +82,7 @@ async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_ad
             )
             .await;
         world.cancelled(order, cancellation).await;
-        world.settled().await;
+        world.settled(POLICIES).await;
         let view = world.view(invoice).await;
         assert_eq!(view.status, Status::Voided);
         assert_eq!(view.voided_reason.as_deref(), Some(reason));
@@ -90,9 +101,12 @@ async fn a_failed_payment_voids_the_invoice_and_the_cancellation_that_follows_ad
     assert!(world.all_parked().await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_cancelled_order_voids_a_paid_invoice_and_the_money_goes_back() {
-    let world = World::new().await;
+async fn a_cancelled_order_voids_a_paid_invoice_and_the_money_goes_back(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, order) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     world.eventually(|event| matches!(event, Event::Paid(_))).await;
@@ -112,9 +126,12 @@ async fn a_cancelled_order_voids_a_paid_invoice_and_the_money_goes_back() {
     assert_eq!(world.view(credit_note_of(invoice)).await.total.to_string(), "-119.76");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_refund_of_an_invoice_that_stands_leaves_it_unpaid() {
-    let world = World::new().await;
+async fn a_refund_of_an_invoice_that_stands_leaves_it_unpaid(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     world.eventually(|event| matches!(event, Event::Paid(_))).await;
@@ -124,21 +141,24 @@ async fn a_refund_of_an_invoice_that_stands_leaves_it_unpaid() {
     assert_eq!((view.status, view.paid.unwrap().to_string()), (Status::Issued, "0.00".to_owned()));
 }
 
+#[rstest]
 #[tokio::test]
-async fn money_for_a_voided_invoice_is_owed_until_it_went_back() {
-    let world = World::new().await;
+async fn money_for_a_voided_invoice_is_owed_until_it_went_back(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, order) = world.invoiced().await;
     world.cancelled(order, requested()).await;
     world.eventually(|event| matches!(event, Event::Voided(_))).await;
     world.captured(invoice, "119.76").await;
-    world.settled().await;
+    world.settled(POLICIES).await;
     let view = world.view(invoice).await;
     assert_eq!(
         (view.status, view.open.unwrap().to_string()),
         (Status::Voided, "-119.76".to_owned())
     );
     world.refunded(invoice, "119.76").await;
-    world.settled().await;
+    world.settled(POLICIES).await;
     let view = world.view(invoice).await;
     assert_eq!((view.status, view.open.unwrap().to_string()), (Status::Voided, "0.00".to_owned()));
     assert_eq!(world.count("billing.InvoicePaid.v1").await, 1);
@@ -146,20 +166,26 @@ async fn money_for_a_voided_invoice_is_owed_until_it_went_back() {
     assert!(world.all_parked().await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_failed_payment_of_a_paid_invoice_changes_nothing() {
-    let world = World::new().await;
+async fn a_failed_payment_of_a_paid_invoice_changes_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     world.declined(invoice).await;
-    world.settled().await;
+    world.settled(POLICIES).await;
     assert_eq!(world.view(invoice).await.status, Status::Paid);
     assert!(world.all_parked().await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_order_cancelled_at_once_is_invoiced_and_credited_in_that_order() {
-    let world = World::with(|name| name != "billing.invoicing").await;
+async fn an_order_cancelled_at_once_is_invoiced_and_credited_in_that_order(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::with(engine, |name| name != "billing.invoicing").await;
     let order = world.order(world.customer().await).await;
     world.cancelled(order, requested()).await;
     let mut world = world;
@@ -170,9 +196,12 @@ async fn an_order_cancelled_at_once_is_invoiced_and_credited_in_that_order() {
     assert!(invoice.number.ends_with("-000001"), "{}", invoice.number);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_invoice_waits_until_its_customer_is_known() {
-    let mut world = World::with(|name| !name.starts_with("billing.known-customers")).await;
+async fn an_invoice_waits_until_its_customer_is_known(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::with(engine, |name| !name.starts_with("billing.known-customers")).await;
     let order = world.order(world.customer().await).await;
     world.release();
     world.eventually(|event| matches!(event, Event::Issued(_))).await;
@@ -180,47 +209,67 @@ async fn an_invoice_waits_until_its_customer_is_known() {
     assert!(world.all_parked().await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_order_of_nobody_is_parked_and_takes_no_number() {
-    let world = World::new().await;
+async fn an_order_of_nobody_is_parked_and_takes_no_number(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     world.order(new_id()).await;
-    assert!(world.parked().await.contains("customer is not known"));
+    assert!(world.parked("billing.invoicing").await.contains("customer is not known"));
     assert_eq!(world.count("billing.NumberTaken.v1").await, 0);
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_order_that_does_not_add_up_is_parked() {
-    let world = World::new().await;
+async fn an_order_that_does_not_add_up_is_parked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let order = order_of(world.customer().await);
     let order = OrderPlaced { total: "1.00".parse().unwrap(), ..order };
     world.happened("order", order.order_id, order).await;
-    assert!(world.parked().await.contains("119.76"));
+    assert!(world.parked("billing.invoicing").await.contains("119.76"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_cancelled_order_without_an_invoice_needs_nothing() {
-    let world = World::new().await;
+async fn a_cancelled_order_without_an_invoice_needs_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     world.cancelled(new_id(), requested()).await;
-    world.settled().await;
+    world.settled(POLICIES).await;
     assert!(world.all_parked().await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_payment_of_another_sum_or_of_no_invoice_is_parked() {
-    let world = World::new().await;
+async fn a_payment_of_another_sum_or_of_no_invoice_is_parked(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let (invoice, _) = world.invoiced().await;
     world.captured(invoice, "119.75").await;
-    assert!(world.parked().await.contains("119.76 EUR is to be paid, not 119.75 EUR"));
+    assert!(
+        world
+            .parked("billing.settlement")
+            .await
+            .contains("119.76 EUR is to be paid, not 119.75 EUR")
+    );
     assert_eq!(world.view(invoice).await.paid.unwrap().to_string(), "0.00");
 
-    let world = World::new().await;
+    let world = World::new(engine).await;
     world.captured(new_id(), "1.00").await;
-    assert!(world.parked().await.contains("no such invoice"));
+    assert!(world.parked("billing.settlement").await.contains("no such invoice"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_customer_is_addressed_as_last_known() {
-    let world = World::new().await;
+async fn a_customer_is_addressed_as_last_known(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let customer_id = world.customer().await;
     let moved = CustomerAddressChanged { customer_id, address: address("Lyon").into() };
     world.happened("customer", customer_id, moved).await;
@@ -239,9 +288,12 @@ async fn a_customer_is_addressed_as_last_known() {
     assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
-    let world = World::new().await;
+async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let customer_id = new_id();
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() };
     let state = ImportedCustomer {
@@ -273,9 +325,12 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says() {
     assert_eq!((bill_to.name.as_str(), bill_to.address_lines.len()), ("Bocage", 0));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_customer_whose_key_is_gone_is_not_named() {
-    let mut world = World::with(|name| !name.starts_with("billing.known-customers")).await;
+async fn a_customer_whose_key_is_gone_is_not_named(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let mut world = World::with(engine, |name| !name.starts_with("billing.known-customers")).await;
     let customer = world.customer().await;
     world.environment.codec.destroy_keys(&[customer], &[]).await.unwrap();
     let order = world.order(customer).await;

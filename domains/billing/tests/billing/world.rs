@@ -1,28 +1,23 @@
-//! The module at work on a store in memory, with its database in a throwaway folder.
+//! The module at work on a log in memory, with its tables at a throwaway place.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use billing::BillingModule;
-use billing::BillingSettings;
 use billing::domain::Event;
 use billing::handlers::invoice_of;
 use billing::queries::{self, InvoiceFilter};
 use billing::view::InvoiceView;
+use billing::{BillingModule, BillingSettings};
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerKind, CustomerRegistered};
-use database::Statement;
-use kernel::checkpoint::SubscriptionStore as _;
-use kernel::codec::{Codec, EventSet};
+use database::Engine;
+use kernel::codec::Codec;
 use kernel::event::{EventFilter, RecordedEvent};
-use kernel::execution::{Cause, Environment};
+use kernel::execution::Environment;
 use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::projection::Progress;
 use kernel::seams::{Clock, SharedClock, SystemClock, new_id};
 use kernel::store::EventStore;
-use kernel::subscription::{Delivery, LogReader, Subscription};
-use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
-use module::OpenModule;
+use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders_contract::{
     CancellationReason, LineQuantity, OrderCancelled, OrderLine, OrderPlaced, OrderReturned,
     PaymentDeferred,
@@ -31,13 +26,11 @@ use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
     RefundProposed, RefundScope,
 };
-use testkit::modules::{environment, open, record};
-use tokio_util::sync::CancellationToken;
+use testkit::engines::TestPlace;
+use testkit::modules::{environment, open};
+use testkit::running::Running;
 use uuid::Uuid;
 use web_api::{List, Paging};
-
-/// Longer than anything here takes; only a failing test waits for it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 kernel::event_set! {
     /// What other modules say.
@@ -85,58 +78,54 @@ pub fn environment_on(store: Arc<dyn EventStore>, clock: Arc<dyn Clock>) -> Envi
     Environment::new(store, codec, clock, SecretKey::generate().unwrap())
 }
 
+/// The module's policies.
+pub const POLICIES: &[&str] = &["billing.invoicing", "billing.settlement"];
+
 pub struct World {
-    pub environment: Environment,
-    pub module: OpenModule,
-    held: Vec<Box<dyn Subscription>>,
-    shutdown: CancellationToken,
-    folder: tempfile::TempDir,
+    running: Running,
+    pub place: TestPlace,
 }
 
-impl Drop for World {
-    fn drop(&mut self) {
-        self.shutdown.cancel();
+impl Deref for World {
+    type Target = Running;
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
     }
 }
 
 impl World {
     /// The module with everything of it running.
-    pub async fn new() -> Self {
-        Self::with(|_| true).await
+    pub async fn new(engine: Engine) -> Self {
+        Self::with(engine, |_| true).await
     }
 
     /// The module with only those subscriptions running whose name passes.
-    pub async fn with(runs: impl Fn(&str) -> bool) -> Self {
-        Self::at(Arc::new(SystemClock), runs).await
+    pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
+        Self::on(engine, Arc::new(SystemClock), runs).await
     }
 
-    /// The same by a certain clock.
-    pub async fn at(clock: SharedClock, runs: impl Fn(&str) -> bool) -> Self {
+    /// The module with everything of it running, by a certain clock.
+    pub async fn at(engine: Engine, clock: SharedClock) -> Self {
+        Self::on(engine, clock, |_| true).await
+    }
+
+    async fn on(engine: Engine, clock: SharedClock, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(clock, Arc::default());
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("billing.db").display());
+        let place = TestPlace::on(engine).await;
         let settings = BillingSettings::default();
-        let mut module = open(&BillingModule, environment.clone(), &url, settings).await;
-        let shutdown = CancellationToken::new();
-        let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
-            .into_iter()
-            .partition(|subscription| runs(&subscription.name()));
-        for subscription in running {
-            tokio::spawn(subscription.run(shutdown.clone()));
-        }
-        Self { environment, module, held, shutdown, folder }
-    }
-
-    /// Starts what was held back.
-    pub fn release(&mut self) {
-        for subscription in self.held.drain(..) {
-            tokio::spawn(subscription.run(self.shutdown.clone()));
-        }
+        let module = open(&BillingModule, environment.clone(), place.url(), settings).await;
+        Self { running: Running::some(&environment, module, runs), place }
     }
 
     /// Records an event of another module as if that module had.
     pub async fn happened(&self, category: &'static str, id: Uuid, event: impl Into<Foreign>) {
-        record(&self.environment, category, id, event.into()).await;
+        self.running.happened(category, id, event.into()).await;
     }
 
     /// A customer registers.
@@ -261,16 +250,9 @@ impl World {
         self.happened("payment", payment_id, PaymentExpired { payment_id, invoice_id }).await;
     }
 
-    pub fn progress(&self, projection: &str) -> &Progress {
-        let mut projections = self.module.projections.iter();
-        &projections.find(|(name, _)| name == projection).expect("no such projection").1
-    }
-
     /// Waits until the views show everything recorded so far.
     pub async fn views_caught_up(&self) {
-        let head = self.environment.store.head().await.unwrap();
-        let progress = self.progress("billing.invoices");
-        assert!(progress.reached(head, PATIENCE).await, "the views stand still");
+        self.caught_up("billing.invoices").await;
     }
 
     /// The view of a document once everything that was recorded so far shows.
@@ -291,68 +273,7 @@ impl World {
 
     /// Waits until the log holds an event that passes, and gives it.
     pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> (Event, Arc<RecordedEvent>) {
-        let filter = EventFilter::families_of(Event::types());
-        let store = Arc::clone(&self.environment.store);
-        let mut reader = LogReader::new(store, 0, filter);
-        let search = async {
-            loop {
-                let Delivery::Event(recorded) = reader.next().await.unwrap() else {
-                    continue;
-                };
-                let codec = &self.environment.codec;
-                let decoded = codec.decode::<Event>(Arc::clone(&recorded)).await.unwrap();
-                if wanted(&decoded.event) {
-                    return (decoded.event, recorded);
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, search).await.expect("it never happened")
-    }
-
-    /// Whether a text stands anywhere in the module's files, the write-ahead log included.
-    pub fn files_hold(&self, text: &str) -> bool {
-        let files = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut files = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
-        files.any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
-    }
-
-    /// Waits until both policies are through with everything recorded so far, and with what they
-    /// themselves have added.
-    pub async fn settled(&self) {
-        let search = async {
-            loop {
-                let mut done = true;
-                for policy in ["billing.invoicing", "billing.settlement"] {
-                    let checkpoint = self.module.database.checkpoint(policy).await.unwrap();
-                    let position = checkpoint.map_or(0, |checkpoint| checkpoint.position);
-                    done &= position >= self.environment.store.head().await.unwrap();
-                }
-                if done {
-                    return;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, search).await.expect("the policies stand still");
-    }
-
-    /// Why the policy has parked events: nothing when it has none.
-    pub async fn all_parked(&self) -> Vec<String> {
-        let errors = Statement::Same("SELECT error FROM parked_event");
-        self.module.database.query(&errors).scalars().await.unwrap()
-    }
-
-    /// Waits until a policy has parked an event, and gives the reason.
-    pub async fn parked(&self) -> String {
-        let search = async {
-            loop {
-                match self.all_parked().await.pop() {
-                    Some(error) => return error,
-                    None => tokio::task::yield_now().await,
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, search).await.expect("nothing was parked")
+        self.first(wanted).await
     }
 
     /// How many events of a type the log has.
@@ -363,11 +284,7 @@ impl World {
 
     /// Gives the module the legacy system's word on a document.
     pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
-        let target = self.module.sync_targets.first().unwrap();
-        assert_eq!(target.command(), "billing.SyncInvoice");
-        let legacy = LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() };
-        let cause = Cause::request(new_id(), "import");
-        target.sync(SyncRequest { id, legacy, state, cause }).await
+        self.legacy_says("billing.SyncInvoice", id, "7", state).await
     }
 }
 

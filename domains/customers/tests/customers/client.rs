@@ -6,23 +6,23 @@ use serde_json::{Value, json};
 use testkit::{Answer, Client};
 use uuid::Uuid;
 
-use crate::harness::{Running, request};
+use crate::world::{World, request};
 
 pub const CUSTOMERS: &str = "/api/v1/customers";
 
-pub async fn send(running: &Running, request: TestRequest) -> Answer {
-    Client::of(&running.module).send(request).await
+pub async fn send(world: &World, request: TestRequest) -> Answer {
+    Client::of(&world.module).send(request).await
 }
 
-pub async fn post(running: &Running, path: &str, body: &Value) -> Answer {
-    send(running, TestRequest::post().uri(&format!("{CUSTOMERS}{path}")).set_json(body)).await
+pub async fn post(world: &World, path: &str, body: &Value) -> Answer {
+    send(world, TestRequest::post().uri(&format!("{CUSTOMERS}{path}")).set_json(body)).await
 }
 
 /// Reads once everything in the log is shown.
-pub async fn get(running: &Running, path: &str) -> Answer {
-    let head = running.environment.store.head().await.unwrap();
+pub async fn get(world: &World, path: &str) -> Answer {
+    let head = world.environment.store.head().await.unwrap();
     let request = TestRequest::get().uri(&format!("{CUSTOMERS}{path}"));
-    send(running, request.insert_header(("Bascule-Min-Position", head.to_string()))).await
+    send(world, request.insert_header(("Bascule-Min-Position", head.to_string()))).await
 }
 
 pub fn ada() -> Value {
@@ -40,15 +40,15 @@ pub fn ada_at(email: &str) -> Value {
     ada
 }
 
-pub async fn registered(running: &Running, body: &Value) -> String {
-    let answer = post(running, "", body).await;
+pub async fn registered(world: &World, body: &Value) -> String {
+    let answer = post(world, "", body).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     answer.body["id"].as_str().unwrap().to_owned()
 }
 
-pub async fn import(running: &Running, id: Uuid, state: Value) {
+pub async fn import(world: &World, id: Uuid, state: Value) {
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "party_party/7".to_owned() };
     let state = LegacyState::Present(state);
     let request = SyncRequest { id, legacy, state, cause: request() };
-    running.module.sync_targets[0].sync(request).await.unwrap();
+    world.module.sync_targets[0].sync(request).await.unwrap();
 }

@@ -13,9 +13,9 @@ use testkit::Client;
 use testkit::engines::TestPlace;
 use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
-use tokio_util::sync::CancellationToken;
+use testkit::running::Running;
 
-use crate::harness::{registration, request};
+use crate::world::{registration, request};
 
 /// A row as the projection writes it.
 const INSERT: Statement = Statement::Same(
@@ -35,12 +35,9 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
 ) {
     let place = TestPlace::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let mut module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
-    let stop = CancellationToken::new();
-    let _stop = stop.clone().drop_guard();
-    for subscription in module.subscriptions.drain(..) {
-        tokio::spawn(subscription.run(stop.clone()));
-    }
+    let opened = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
+    let running = Running::all(&environment, opened);
+    let module = &running.module;
     for (since, kind) in [
         (Some("2025-01-06"), "company"),
         (Some("2011-03-02"), "company"),
@@ -51,17 +48,17 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
         (Some("2019-12-31"), "person"),
     ] {
         let state = json!({ "since": since, "kind": kind, "email": "compta@exemple.fr" });
-        import(&module, new_id(), state).await;
+        import(module, new_id(), state).await;
     }
     let ada = registration("compta@exemple.fr");
     Customers::new(environment.clone()).register(ada, &request()).await.unwrap();
     // The legacy corrects a day, and then no longer knows it: the last one that it said stays.
     let corrected = new_id();
-    import(&module, corrected, json!({ "since": "2030-01-01" })).await;
-    import(&module, corrected, json!({ "since": "2019-12-31" })).await;
-    import(&module, corrected, json!({ "since": null })).await;
+    import(module, corrected, json!({ "since": "2030-01-01" })).await;
+    import(module, corrected, json!({ "since": "2019-12-31" })).await;
+    import(module, corrected, json!({ "since": null })).await;
 
-    let client = Client::of(&module);
+    let client = Client::of(module);
     let filters = ["&kind=person", "&owner=legacy", "&email=compta@exemple.fr"];
     list(&client, &environment).is_sorted(&filters).await;
     let of_2019 = "/api/v1/customers?registered_from=2019-01-01&registered_before=2020-01-01";
@@ -70,7 +67,7 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
     assert_eq!(shown.body["registered_at"], "2019-12-31T00:00:00Z");
 
     // What no engine keeps as a date is the last one that it does.
-    import(&module, corrected, json!({ "since": "+200000-01-01" })).await;
+    import(module, corrected, json!({ "since": "+200000-01-01" })).await;
     let sorted = list(&client, &environment).ids("sort=-registered_at&limit=1").await;
     assert_eq!(sorted[0], corrected);
 }

@@ -2,21 +2,26 @@
 
 use actix_web::App;
 use actix_web::test::TestRequest;
+use database::Engine;
 use kernel::seams::new_id;
+use rstest::rstest;
 use serde_json::json;
 use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 
 use crate::client::{CUSTOMERS, ada, ada_at, get, import, post, registered, send};
-use crate::harness::Running;
+use crate::world::World;
 
+#[rstest]
 #[actix_web::test]
-async fn what_the_legacy_owns_is_shown_but_not_changed() {
-    let running = Running::start().await;
+async fn what_the_legacy_owns_is_shown_but_not_changed(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let id = Uuid::from_u128(7);
-    import(&running, id, json!({"kind": "company", "name": "Bocage", "flags": ["email_missing"]}))
+    import(&world, id, json!({"kind": "company", "name": "Bocage", "flags": ["email_missing"]}))
         .await;
-    let view = get(&running, &format!("/{id}")).await.body;
+    let view = get(&world, &format!("/{id}")).await.body;
     assert_eq!(view["owner"], "legacy");
     assert_eq!(
         view["legacy"],
@@ -27,23 +32,26 @@ async fn what_the_legacy_owns_is_shown_but_not_changed() {
         ("change-address", json!({"address": ada()["address"]})),
         ("close", json!({"reason": "moved away"})),
     ] {
-        let answer = post(&running, &format!("/{id}/{action}"), &body).await;
+        let answer = post(&world, &format!("/{id}/{action}"), &body).await;
         answer.problem(409, "owned-by-legacy");
     }
 }
 
+#[rstest]
 #[actix_web::test]
-async fn customers_are_listed_newest_first_in_pages() {
-    let running = Running::start().await;
+async fn customers_are_listed_newest_first_in_pages(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let mut ids = Vec::new();
     for number in 0..5 {
-        ids.push(registered(&running, &ada_at(&format!("c{number}@exemple.fr"))).await);
+        ids.push(registered(&world, &ada_at(&format!("c{number}@exemple.fr"))).await);
     }
     ids.reverse();
     let mut listed = Vec::new();
     let mut path = "?limit=2&status=open".to_owned();
     for expected in [2, 2, 1] {
-        let page = get(&running, &path).await;
+        let page = get(&world, &path).await;
         assert_eq!(page.status, 200, "{}", page.body);
         let items = page.body["items"].as_array().unwrap();
         assert_eq!(items.len(), expected);
@@ -59,13 +67,14 @@ async fn customers_are_listed_newest_first_in_pages() {
     assert_eq!(listed, ids);
 }
 
+#[rstest]
 #[actix_web::test]
-async fn lists_are_filtered() {
-    let running = Running::start().await;
-    let ada = registered(&running, &ada()).await;
+async fn lists_are_filtered(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let world = World::new(engine).await;
+    let ada = registered(&world, &ada()).await;
     let imported = Uuid::from_u128(7);
     let state = json!({"kind": "company", "status": "closed", "email": "Ada@Exemple.fr"});
-    import(&running, imported, state).await;
+    import(&world, imported, state).await;
     let imported = imported.to_string();
     for (filter, expected) in [
         ("", vec![&imported, &ada]),
@@ -78,7 +87,7 @@ async fn lists_are_filtered() {
         ("?email=ada@exemple.fr&owner=bascule", vec![&ada]),
         ("?email=bob@exemple.fr", vec![]),
     ] {
-        let page = get(&running, filter).await;
+        let page = get(&world, filter).await;
         let items = page.body["items"].as_array().unwrap();
         let found: Vec<_> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
         assert_eq!(found, expected, "{filter}");
@@ -92,22 +101,25 @@ async fn lists_are_filtered() {
         "?legacy_id=",
         "?legacy_id=a%00",
     ] {
-        get(&running, refused).await.problem(400, "invalid-parameter");
+        get(&world, refused).await.problem(400, "invalid-parameter");
     }
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_history_tells_what_happened_and_in_the_course_of_what() {
-    let running = Running::start().await;
-    let id = registered(&running, &ada()).await;
+async fn a_history_tells_what_happened_and_in_the_course_of_what(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
+    let id = registered(&world, &ada()).await;
     let correlation = new_id().to_string();
     let request = TestRequest::post()
         .uri(&format!("{CUSTOMERS}/{id}/close"))
         .insert_header(("X-Request-Id", correlation.as_str()))
         .set_json(json!({"reason": "moved away"}));
-    assert_eq!(send(&running, request).await.status, 200);
+    assert_eq!(send(&world, request).await.status, 200);
 
-    let history = get(&running, &format!("/{id}/history")).await.body;
+    let history = get(&world, &format!("/{id}/history")).await.body;
     let items = history["items"].as_array().unwrap();
     let types: Vec<_> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["customers.CustomerRegistered.v1", "customers.CustomerClosed.v1"]);

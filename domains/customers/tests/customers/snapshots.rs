@@ -17,7 +17,7 @@ use kernel::sync::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::request;
+use crate::world::request;
 
 async fn sync(environment: &Environment, id: Uuid, name: &str) -> SyncOutcome {
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "17".to_owned() };

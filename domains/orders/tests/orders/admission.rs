@@ -6,14 +6,18 @@ use actix_web::test::TestRequest;
 use chrono::TimeDelta;
 use database::Engine;
 use kernel::admission::Admission;
+use rstest::rstest;
 
 use crate::client::{Orders, customer, order_of};
 use crate::world::World;
 
+#[rstest]
 #[tokio::test]
-async fn orders_are_refused_while_the_gate_is_closed_and_everything_else_goes_on() {
+async fn orders_are_refused_while_the_gate_is_closed_and_everything_else_goes_on(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     let admission = Admission::new(Duration::from_secs(5));
-    let world = World::admitting(Engine::Sqlite, admission.clone()).await;
+    let world = World::admitting(engine, admission.clone()).await;
     let customer_id = customer(&world).await;
     let orders = Orders::of(&world);
     let placed = orders.place(customer_id).await.is(201);

@@ -19,7 +19,7 @@ use crate::world::World;
 async fn erased(world: &World, customer_id: Uuid) {
     let erased = CustomerErased { customer_id, erased_at: SystemClock.now(), legacy: None };
     world.happened("customer", customer_id, CustomerEvent::from(erased)).await;
-    world.settled(orders::erasure::NAME).await;
+    world.settled(&[orders::erasure::NAME]).await;
 }
 
 /// The legacy system's order of this customer, or of nobody in particular.

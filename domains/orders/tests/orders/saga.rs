@@ -121,7 +121,7 @@ async fn an_invoice_voided_for_a_cancellation_changes_nothing(
     let world = World::new(engine).await;
     let order_id = placed(&world).await;
     voided(&world, order_id, VoidReason::OrderCancelled).await;
-    world.settled(POLICY).await;
+    world.settled(&[POLICY]).await;
     assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::AwaitingPayment);
     nothing_parked(&world).await;
 }
@@ -137,7 +137,7 @@ async fn a_payment_for_a_cancelled_order_is_billings_business(
     let cancelled = OrderCancelled { order_id, customer_id: new_id(), reason };
     world.happened("order", order_id, Event::from(cancelled)).await;
     paid(&world, &[order_id]).await;
-    world.settled(POLICY).await;
+    world.settled(&[POLICY]).await;
     let view = world.order(order_id).await.unwrap();
     assert_eq!(view.cancellation.unwrap().reason.as_deref(), Some("twice"));
     nothing_parked(&world).await;
@@ -153,7 +153,7 @@ async fn what_was_delivered_is_not_cancelled_for_want_of_payment(
     world.happened("order", order_id, Event::from(OrderConfirmed { order_id })).await;
     world.happened("order", order_id, Event::from(OrderFulfilled { order_id })).await;
     voided(&world, order_id, VoidReason::PaymentDeclined).await;
-    world.settled(POLICY).await;
+    world.settled(&[POLICY]).await;
     assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::Fulfilled);
     nothing_parked(&world).await;
 }
@@ -170,7 +170,7 @@ async fn what_was_confirmed_by_hand_is_not_cancelled_for_want_of_payment(
     {
         voided(&world, order_id, reason).await;
     }
-    world.settled(POLICY).await;
+    world.settled(&[POLICY]).await;
     assert_eq!(world.order(order_id).await.unwrap().status, OrderStatus::Confirmed);
     nothing_parked(&world).await;
 }
@@ -185,7 +185,7 @@ async fn what_the_legacy_owns_is_left_alone(
     world.sync(order_id, legacy_order()).await.unwrap();
     paid(&world, &[order_id]).await;
     voided(&world, order_id, VoidReason::PaymentDeclined).await;
-    world.settled(POLICY).await;
+    world.settled(&[POLICY]).await;
     assert_eq!(world.order(order_id).await.unwrap().revision, 0);
     nothing_parked(&world).await;
 }

@@ -11,9 +11,10 @@ use serde_json::json;
 
 use crate::world::{World, settings};
 
+#[rstest]
 #[actix_web::test]
-async fn an_invoice_is_collected_once() {
-    let world = World::new().await;
+async fn an_invoice_is_collected_once(#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -40,9 +41,12 @@ async fn an_invoice_is_collected_once() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_follows_carries_the_correlation_and_names_its_cause() {
-    let world = World::new().await;
+async fn what_follows_carries_the_correlation_and_names_its_cause(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -58,9 +62,12 @@ async fn what_follows_carries_the_correlation_and_names_its_cause() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_the_provider_declines_is_declined_with_its_reason() {
-    let world = World::new().await;
+async fn what_the_provider_declines_is_declined_with_its_reason(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     for (method, reason) in [
         ("sandbox:declined", "insufficient funds"),
@@ -76,9 +83,12 @@ async fn what_the_provider_declines_is_declined_with_its_reason() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_flaky_provider_is_asked_until_it_works_and_charges_once() {
-    let world = World::new().await;
+async fn a_flaky_provider_is_asked_until_it_works_and_charges_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:flaky").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -88,9 +98,12 @@ async fn a_flaky_provider_is_asked_until_it_works_and_charges_once() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_slow_provider_is_enquired_of_and_not_charged_again() {
-    let world = World::new().await;
+async fn a_slow_provider_is_enquired_of_and_not_charged_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:slow").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -105,7 +118,7 @@ async fn a_slow_provider_is_enquired_of_and_not_charged_again() {
 async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(PaymentsSettings { deadline_ms: 300, ..settings() }).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentExpired>(payment).await;
@@ -121,9 +134,12 @@ async fn a_silent_provider_is_given_up_at_the_deadline_with_nothing_taken(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn an_invoice_voided_before_the_capture_is_not_collected() {
-    let world = World::new().await;
+async fn an_invoice_voided_before_the_capture_is_not_collected(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentRequested>(payment).await;
@@ -146,7 +162,7 @@ async fn an_invoice_voided_before_the_capture_is_not_collected() {
 async fn an_invoice_voided_after_the_capture_is_refunded_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -165,9 +181,12 @@ async fn an_invoice_voided_after_the_capture_is_refunded_once(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing() {
-    let world = World::new().await;
+async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let declined = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(declined).await;

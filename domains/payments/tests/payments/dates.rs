@@ -31,7 +31,7 @@ fn payments<'a>(client: &'a Client, world: &'a World) -> DatedList<'a> {
 async fn payments_of_many_years_are_sorted_and_filtered_by_when_they_were_requested(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let invoice = new_id();
     for (day, invoice) in [
@@ -95,7 +95,7 @@ async fn write_refund(database: &Database, position: i64, requested_at: &str) {
 async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let database = &running.module.database;
     let now = "2026-03-01T12:00:00.120Z";

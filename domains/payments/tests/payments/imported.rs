@@ -57,7 +57,7 @@ fn state() -> Value {
 async fn a_legacy_payment_is_shown_as_the_legacy_has_it(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     assert_eq!(absent(&running).await.unwrap(), SyncOutcome::Ignored);
     assert_eq!(sync(&running, state()).await.unwrap(), SyncOutcome::Imported);
@@ -87,7 +87,7 @@ async fn a_legacy_payment_is_shown_as_the_legacy_has_it(
 async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it_returns(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     sync(&running, state()).await.unwrap();
     assert!(matches!(absent(&running).await.unwrap(), SyncOutcome::Revised(_)));
@@ -100,9 +100,12 @@ async fn one_that_disappears_is_cancelled_with_the_reason_and_reinstated_when_it
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_cannot_be_understood_is_said_and_records_nothing() {
-    let world = World::new().await;
+async fn what_cannot_be_understood_is_said_and_records_nothing(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     for (bad, named) in [
         (json!({"status": "captured", "currency": "EUR"}), "amount"),
@@ -119,9 +122,12 @@ async fn what_cannot_be_understood_is_said_and_records_nothing() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn imported_facts_move_no_money_and_take_no_commands() {
-    let world = World::new().await;
+async fn imported_facts_move_no_money_and_take_no_commands(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     sync(&running, state()).await.unwrap();
     for (action, body) in [("cancel", None), ("refund", Some(json!({"reason": "x"})))] {
@@ -137,9 +143,12 @@ async fn imported_facts_move_no_money_and_take_no_commands() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn the_legacys_word_does_not_count_for_what_was_made_here() {
-    let world = World::new().await;
+async fn the_legacys_word_does_not_count_for_what_was_made_here(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
@@ -156,7 +165,7 @@ async fn the_legacys_word_does_not_count_for_what_was_made_here() {
 async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let customer_id = new_id();
     sync(&running, state()).await.unwrap();

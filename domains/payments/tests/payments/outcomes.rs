@@ -1,18 +1,23 @@
 //! Outcomes that are unknown at first, and money that came too late.
 
+use database::Engine;
 use payments::{BreakerSettings, PaymentsSettings};
 use payments_contract::{
     PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired, PaymentRefunded,
     PaymentRequested, RefundFailed, RefundRequested,
 };
+use rstest::rstest;
 use serde_json::json;
 
 use crate::scripted::{Does, Scripted};
 use crate::world::{World, settings};
 
+#[rstest]
 #[actix_web::test]
-async fn money_taken_while_the_payment_was_cancelled_goes_back() {
-    let world = World::new().await;
+async fn money_taken_while_the_payment_was_cancelled_goes_back(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("charge", Does::WorksSilently), ("refund", Does::Defers)]);
     provider.always("lookup_refund", Does::Defers);
     let running = world.start_with(provider.clone()).await;
@@ -45,9 +50,12 @@ async fn money_taken_while_the_payment_was_cancelled_goes_back() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn money_taken_before_we_gave_up_counts_as_paid() {
-    let world = World::new().await;
+async fn money_taken_before_we_gave_up_counts_as_paid(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("charge", Does::WorksSilently)]);
     // Undecided in every enquiry: only the cancellation tells.
     provider.always("lookup", Does::Defers);
@@ -60,9 +68,12 @@ async fn money_taken_before_we_gave_up_counts_as_paid() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
-    let world = World::new().await;
+async fn a_payment_is_given_up_only_when_the_provider_confirms_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider =
         Scripted::new([("charge", Does::Hangs), ("cancel", Does::Fails), ("cancel", Does::Hangs)]);
     provider.always("lookup", Does::Defers);
@@ -77,9 +88,12 @@ async fn a_payment_is_given_up_only_when_the_provider_confirms_it() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
-    let world = World::new().await;
+async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("charge", Does::Hangs)]);
     let running = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
@@ -90,9 +104,12 @@ async fn a_charge_that_did_not_arrive_is_sent_again_with_the_same_key() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others() {
-    let world = World::new().await;
+async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("charge", Does::Fails), ("charge", Does::Fails)]);
     // Open, the circuit would stay so for longer than this waits.
     let breaker =
@@ -105,9 +122,12 @@ async fn a_charge_that_fails_is_enquired_of_and_opens_no_circuit_for_the_others(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn payments_without_an_answer_keep_no_other_waiting() {
-    let world = World::new().await;
+async fn payments_without_an_answer_keep_no_other_waiting(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([]);
     provider.always("charge", Does::Hangs);
     // As it is by default, but nobody gives up waiting for an answer.
@@ -124,9 +144,12 @@ async fn payments_without_an_answer_keep_no_other_waiting() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn payments_that_are_not_decided_keep_no_other_waiting() {
-    let world = World::new().await;
+async fn payments_that_are_not_decided_keep_no_other_waiting(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([]);
     provider.always("charge", Does::Hangs);
     provider.always("lookup", Does::Defers);
@@ -145,10 +168,13 @@ async fn payments_that_are_not_decided_keep_no_other_waiting() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_charge_that_is_decided_later_is_enquired_of() {
+async fn a_charge_that_is_decided_later_is_enquired_of(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     for (later, is_captured) in [(Does::Works, true), (Does::Refuses, false)] {
-        let world = World::new().await;
+        let world = World::new(engine).await;
         let provider = Scripted::new([
             ("charge", Does::Hangs),
             ("lookup", Does::Fails),
@@ -171,10 +197,13 @@ async fn a_charge_that_is_decided_later_is_enquired_of() {
     }
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
+async fn a_refund_without_an_answer_is_enquired_of_and_made_once(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
     for first in [Does::WorksSilently, Does::Hangs, Does::Fails, Does::Defers] {
-        let world = World::new().await;
+        let world = World::new(engine).await;
         let provider = Scripted::new([("refund", first)]);
         let running = world.start_with(provider.clone()).await;
         let payment = world.issue("card").await;
@@ -199,9 +228,12 @@ async fn a_refund_without_an_answer_is_enquired_of_and_made_once() {
     }
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_refund_that_the_provider_refuses_fails_until_somebody_tries_it_again() {
-    let world = World::new().await;
+async fn a_refund_that_the_provider_refuses_fails_until_somebody_tries_it_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("refund", Does::Refuses)]);
     let running = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
@@ -240,9 +272,12 @@ async fn a_refund_that_the_provider_refuses_fails_until_somebody_tries_it_again(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn the_deadline_counts_from_the_invoice_not_from_when_we_got_to_it() {
-    let world = World::new().await;
+async fn the_deadline_counts_from_the_invoice_not_from_when_we_got_to_it(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let payment = world.issue("card").await;
     let all = kernel::event::EventFilter::all();
     let issued_at = world.environment.store.read_log(0, &all, 1);

@@ -31,7 +31,7 @@ async fn asked(running: &Running, payment: Uuid, body: Value) -> Value {
 async fn money_goes_back_in_parts_until_nothing_is_left(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let first = asked(&running, payment, json!({"reason": "broken", "amount": "20"})).await;
@@ -70,7 +70,7 @@ async fn money_goes_back_in_parts_until_nothing_is_left(
 async fn refunds_of_all_payments_are_found_by_how_far_they_are(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let provider = Scripted::new([("refund", Does::Refuses)]);
     let running = world.start_with(provider).await;
     let mut refunds = Vec::new();
@@ -115,9 +115,12 @@ async fn refunds_of_all_payments_are_found_by_how_far_they_are(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
-    let world = World::new().await;
+async fn what_billing_cannot_credit_is_refused_and_asked_for_again(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let lines = json!([{"line": 7, "quantity": "1"}]);
@@ -136,9 +139,12 @@ async fn what_billing_cannot_credit_is_refused_and_asked_for_again() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_cannot_be_a_refund_names_its_field() {
-    let world = World::new().await;
+async fn what_cannot_be_a_refund_names_its_field(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let lines = json!([{"line": 1, "quantity": "1"}]);
@@ -161,9 +167,12 @@ async fn what_cannot_be_a_refund_names_its_field() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn a_further_payment_is_collected_and_ends_with_its_invoice() {
-    let world = World::new().await;
+async fn a_further_payment_is_collected_and_ends_with_its_invoice(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(payment).await;
@@ -188,9 +197,12 @@ async fn a_further_payment_is_collected_and_ends_with_its_invoice() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn nothing_is_collected_of_an_invoice_that_is_credited_altogether() {
-    let world = World::new().await;
+async fn nothing_is_collected_of_an_invoice_that_is_credited_altogether(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<payments_contract::PaymentRequested>(payment).await;

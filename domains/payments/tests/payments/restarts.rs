@@ -14,7 +14,7 @@ use crate::world::{World, settings};
 async fn killed_during_the_charge_it_charges_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let first = world.start(PaymentsSettings { call_timeout_ms: 60_000, ..settings() }).await;
     let payment = world.issue("sandbox:slow").await;
     world
@@ -38,7 +38,7 @@ async fn killed_during_the_charge_it_charges_once(
 async fn killed_during_a_refund_it_refunds_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let provider = Scripted::new([("refund", Does::WorksSilently)]);
     let first = world.start_with(provider.clone()).await;
     let payment = world.issue("card").await;
@@ -62,7 +62,7 @@ async fn killed_during_a_refund_it_refunds_once(
 async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let first = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world
@@ -83,7 +83,7 @@ async fn a_deadline_that_passes_while_we_are_away_is_kept_after_the_restart(
 async fn everything_handled_again_from_the_beginning_changes_nothing(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let first = world.start(settings()).await;
     let captured = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(captured).await;
@@ -121,9 +121,12 @@ async fn everything_handled_again_from_the_beginning_changes_nothing(
     second.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn many_payments_go_on_beside_a_silent_one() {
-    let world = World::new().await;
+async fn many_payments_go_on_beside_a_silent_one(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let provider = Scripted::new([("charge", Does::Hangs)]);
     let running = world.start_with(provider.clone()).await;
     let silent = world.issue("card").await;

@@ -29,9 +29,12 @@ async fn list(running: &Running, world: &World, query: &str) -> Vec<Uuid> {
     ids(&answer.body)
 }
 
+#[rstest]
 #[actix_web::test]
-async fn what_does_not_exist_is_not_found() {
-    let world = World::new().await;
+async fn what_does_not_exist_is_not_found(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let unknown = new_id();
     let refund = Some(json!({"reason": "x"}));
@@ -53,7 +56,7 @@ async fn what_does_not_exist_is_not_found() {
 async fn lists_are_filtered_and_paged_newest_first(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let mut all = Vec::new();
     for _ in 0..3 {
@@ -99,7 +102,7 @@ async fn lists_are_filtered_and_paged_newest_first(
 async fn a_refund_is_asked_for_once_per_key(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let ask = |reason: &str| {
@@ -132,9 +135,12 @@ async fn a_refund_is_asked_for_once_per_key(
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn commands_honour_the_revision_the_caller_expects() {
-    let world = World::new().await;
+async fn commands_honour_the_revision_the_caller_expects(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let ask = |revision: &str| {
@@ -149,9 +155,12 @@ async fn commands_honour_the_revision_the_caller_expects() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn refusals_say_what_is_in_the_way() {
-    let world = World::new().await;
+async fn refusals_say_what_is_in_the_way(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let answer = running.post(&format!("/{payment}/cancel"), None).await;
@@ -167,9 +176,12 @@ async fn refusals_say_what_is_in_the_way() {
     running.stop().await;
 }
 
+#[rstest]
 #[actix_web::test]
-async fn bad_bodies_are_named_field_by_field() {
-    let world = World::new().await;
+async fn bad_bodies_are_named_field_by_field(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let path = format!("/{payment}/refund");
@@ -195,7 +207,7 @@ async fn bad_bodies_are_named_field_by_field() {
 async fn one_payment_has_a_tag_and_a_history(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let world = World::on(engine).await;
+    let world = World::new(engine).await;
     let running = world.start(settings()).await;
     let payment = captured(&world).await;
     let answer = running.get(&world, &format!("/{payment}")).await;

@@ -1,7 +1,7 @@
 //! An event store, a clock and a place for tables, with which the module is started, stopped and started again.
 
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use billing_contract::{
@@ -17,7 +17,6 @@ use kernel::event::{RecordedEvent, StreamName};
 use kernel::execution::Environment;
 use kernel::seams::{Clock, SystemClock, new_id};
 use kernel::sync::SyncTarget;
-use module::OpenModule;
 use payments::PaymentsModule;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
@@ -25,9 +24,8 @@ use payments_contract::RefundProposed;
 use serde_json::Value;
 use testkit::engines::TestPlace;
 use testkit::modules::{environment, open, record};
+use testkit::running::PATIENCE;
 use testkit::{Answer, Client};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::scripted::Scripted;
@@ -43,9 +41,6 @@ kernel::event_set! {
         Voided(InvoiceVoided),
     }
 }
-
-/// Longer than anything here takes; a wait that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The machine's clock, moved forward as told.
 struct MovedClock(Mutex<chrono::TimeDelta>);
@@ -77,12 +72,7 @@ pub(crate) fn settings() -> PaymentsSettings {
 }
 
 impl World {
-    /// A world whose databases are on SQLite.
-    pub(crate) async fn new() -> Self {
-        Self::on(Engine::Sqlite).await
-    }
-
-    pub(crate) async fn on(engine: Engine) -> Self {
+    pub(crate) async fn new(engine: Engine) -> Self {
         let clock = Arc::new(MovedClock(Mutex::default()));
         let environment = environment(clock.clone(), Arc::default());
         Self { place: TestPlace::on(engine).await, clock, environment }
@@ -103,7 +93,8 @@ impl World {
         let mut settings = settings;
         settings.sandbox.ledger = Some(ConnectionUrl::new(ledger));
         let module = PaymentsModule::on_sandbox();
-        Running::new(open(&module, self.environment.clone(), &database, settings).await)
+        let module = open(&module, self.environment.clone(), &database, settings).await;
+        Running(testkit::running::Running::all(&self.environment, module))
     }
 
     /// Starts the module on a provider of the test.
@@ -119,7 +110,8 @@ impl World {
     ) -> Running {
         let (environment, database) = (self.environment.clone(), self.url(payments::NAME));
         let module = PaymentsModule::through(provider);
-        Running::new(open(&module, environment, &database, settings).await)
+        let module = open(&module, environment, &database, settings).await;
+        Running(testkit::running::Running::all(&self.environment, module))
     }
 
     /// Forgets the module's own database, checkpoints included.
@@ -298,33 +290,24 @@ impl World {
 }
 
 /// The module at work.
-pub(crate) struct Running {
-    pub(crate) module: OpenModule,
-    shutdown: CancellationToken,
-    tasks: JoinSet<()>,
+pub(crate) struct Running(testkit::running::Running);
+
+impl Deref for Running {
+    type Target = testkit::running::Running;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Running {
-    fn new(mut module: OpenModule) -> Self {
-        let shutdown = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        for subscription in module.subscriptions.drain(..) {
-            tasks.spawn(subscription.run(shutdown.clone()));
-        }
-        Self { module, shutdown, tasks }
-    }
-
     /// Stops it in whatever it is doing.
     pub(crate) async fn stop(self) {
-        self.shutdown.cancel();
-        self.tasks.join_all().await;
-        self.module.database.close().await;
+        self.0.stop().await;
     }
 
     /// Stops it as a kill would: nothing is saved any more.
-    pub(crate) async fn kill(mut self) {
-        self.tasks.shutdown().await;
-        self.module.database.close().await;
+    pub(crate) async fn kill(self) {
+        self.0.kill().await;
     }
 
     pub(crate) fn sync_target(&self) -> Arc<dyn SyncTarget> {

@@ -1,0 +1,91 @@
+//! The module at work on a log in memory, with its tables at a throwaway place.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use customers::CustomersModule;
+use customers::domain::Registration;
+use customers::handlers::Customers;
+use customers::queries::{self, CustomerView};
+use customers_contract::{Address, CustomerKind};
+use database::Engine;
+use kernel::execution::Cause;
+use kernel::seams::{SystemClock, new_id};
+use module::NoSettings;
+use testkit::engines::TestPlace;
+use testkit::modules::{environment, open};
+use testkit::running::Running;
+use uuid::Uuid;
+
+/// The module's read model.
+pub const DIRECTORY: &str = "customers.directory";
+
+pub struct World {
+    running: Running,
+    pub customers: Customers,
+    pub place: TestPlace,
+}
+
+impl Deref for World {
+    type Target = Running;
+    fn deref(&self) -> &Running {
+        &self.running
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Running {
+        &mut self.running
+    }
+}
+
+impl World {
+    /// The module with everything of it running.
+    pub async fn new(engine: Engine) -> Self {
+        Self::with(engine, |_| true).await
+    }
+
+    /// The module with only those subscriptions running whose name passes.
+    pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
+        let environment = environment(Arc::new(SystemClock), Arc::default());
+        let place = TestPlace::on(engine).await;
+        let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
+        let customers = Customers::new(environment.clone());
+        Self { running: Running::some(&environment, module, runs), customers, place }
+    }
+
+    /// The customer as the directory shows it once it has caught up.
+    pub async fn view(&self, id: Uuid) -> CustomerView {
+        self.caught_up(DIRECTORY).await;
+        queries::find(&self.module.database, id).await.unwrap().expect("a customer")
+    }
+
+    /// The types of all events of the log, in order, without the module's name.
+    pub async fn story(&self) -> Vec<String> {
+        let log = self.log().await.into_iter();
+        log.map(|name| name.trim_start_matches("customers.").to_owned()).collect()
+    }
+}
+
+pub fn request() -> Cause {
+    Cause::request(new_id(), "test")
+}
+
+pub fn registration(email: &str) -> Registration {
+    Registration {
+        customer_id: new_id(),
+        kind: CustomerKind::Person,
+        name: "Ada Martin".to_owned().into(),
+        email: email.to_owned().into(),
+        phone: None,
+        address: Address {
+            line1: "1 rue de la Paix".to_owned(),
+            line2: None,
+            postal_code: Some("75002".to_owned()),
+            city: Some("Paris".to_owned()),
+            country: Some("FR".to_owned()),
+        }
+        .into(),
+        vat_number: None,
+    }
+}
