@@ -21,6 +21,20 @@ fn descriptions() -> Vec<ModuleDescription> {
     MODULES.iter().map(|module| module.description()).collect()
 }
 
+/// A module that no test holds to its promises would break them unseen.
+#[test]
+fn every_module_is_held_to_what_all_promise() {
+    let domains = Path::new(env!("CARGO_MANIFEST_DIR")).join("domains");
+    for module in descriptions().iter().filter(|module| module.routes.is_some()) {
+        let folder = domains.join(module.name).join("tests").join(module.name);
+        let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+        let is_held = files.into_iter().any(|file| {
+            std::fs::read_to_string(file).unwrap().contains("testkit::module_contract!(")
+        });
+        assert!(is_held, "write `testkit::module_contract!(…);` in a file of {}", folder.display());
+    }
+}
+
 /// Where the samples of a module's events are: the published ones, and those of its own.
 fn samples(module: &str) -> Vec<PathBuf> {
     let domain = Path::new(env!("CARGO_MANIFEST_DIR")).join("domains").join(module);

@@ -1,6 +1,5 @@
 //! Migrations: how a module's tables come to be, per engine.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -17,41 +16,8 @@ pub struct Migrations {
 }
 
 impl Migrations {
-    /// The names of the tables that the migrations leave behind, as their text says; the same on both
-    /// engines. None need have been run.
-    pub fn tables(&self) -> Vec<String> {
-        tables_after(self.sqlite.iter().map(|migration| migration.sql.as_str()))
-    }
-
     /// For what has no tables of its own.
     pub const NONE: Self = Self { sqlite: Migrator::DEFAULT, postgres: Migrator::DEFAULT };
-}
-
-/// The tables that there are after these statements.
-fn tables_after<'s>(migrations: impl Iterator<Item = &'s str>) -> Vec<String> {
-    let mut tables = BTreeSet::new();
-    for migration in migrations {
-        let lines = migration.lines().map(|line| line.split("--").next().unwrap_or_default());
-        let statements = lines.collect::<Vec<_>>().join(" ").replace('(', " ( ");
-        for statement in statements.split(';') {
-            let words: Vec<&str> = statement.split_whitespace().collect();
-            match *words {
-                ["CREATE", "TABLE", "IF", "NOT", "EXISTS", name, ..]
-                | ["CREATE", "TABLE", name, ..] => {
-                    tables.insert(name.to_owned());
-                }
-                ["DROP", "TABLE", "IF", "EXISTS", name] | ["DROP", "TABLE", name] => {
-                    tables.remove(name);
-                }
-                ["ALTER", "TABLE", name, "RENAME", "TO", other] => {
-                    tables.remove(name);
-                    tables.insert(other.to_owned());
-                }
-                _ => {}
-            }
-        }
-    }
-    tables.into_iter().collect()
 }
 
 /// Tables that every module's database has: checkpoints, parked events, idempotency keys. On
@@ -90,21 +56,5 @@ impl Attempts {
         tracing::debug!(module, error = &source as &dyn std::error::Error, "migrating again");
         tokio::time::sleep(Duration::from_millis(100) * self.made).await;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tables_after;
-
-    #[test]
-    fn the_tables_are_those_that_the_migrations_leave_behind() {
-        let migrations = [
-            "-- What is sold; see the law.\nCREATE TABLE sale (id INTEGER, -- ours; dense\n at TEXT);\n\
-             CREATE INDEX sale_at ON sale (at);\nCREATE TABLE IF NOT EXISTS draft(id INTEGER);\n\
-             CREATE TABLE line (id INTEGER) STRICT;",
-            "DROP TABLE draft;\nALTER TABLE line RENAME TO sale_line;\nALTER TABLE sale ADD COLUMN b;",
-        ];
-        assert_eq!(tables_after(migrations.into_iter()), ["sale", "sale_line"]);
     }
 }

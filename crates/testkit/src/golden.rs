@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use event_contract::{CLEAR_MEMBER, ERASED_MEMBER, PublishedEvent};
+use event_contract::{CLEAR_MEMBER, ERASED_MEMBER};
 use kernel::codec::EventSet;
 use kernel::subscription::Identity;
+use module::{ModuleDescription, StreamCategory};
 use serde_json::{Value, json};
 
 struct Sample {
@@ -32,48 +33,51 @@ fn samples(module: &str, folder: &Path) -> Vec<Sample> {
     files.map(read).collect()
 }
 
-/// Checks what a module publishes: its aggregate's events are all in the contract's catalogue,
-/// every version there has samples in `folder`, and each contract type reads its samples and writes
-/// them again unchanged.
+/// Checks the stored formats of a module: every version of every event that it reads has samples, the
+/// published ones in `contract/golden` of its folder and those of its own in `golden`, and each is read
+/// and, where it is of the version that is written, written again unchanged.
 #[track_caller]
-pub fn keeps_published_formats<E: EventSet>(
-    module: &str,
-    catalogue: &[PublishedEvent],
-    folder: &Path,
-) {
-    let published: BTreeSet<&str> = catalogue.iter().map(|event| event.event_type).collect();
-    let readable: BTreeSet<&str> = E::readable_types().into_iter().collect();
-    assert_eq!(published, readable, "the contract's catalogue, and what the module reads");
-    for sample in keeps_formats::<E>(module, folder) {
-        let version = catalogue.iter().find(|event| event.event_type == sample.event_type).unwrap();
-        let written = version.rewrite(sample.data.clone());
-        let written = written.unwrap_or_else(|error| panic!("{}: {error}", sample.file));
-        assert_eq!(written, sample.data, "{}", sample.file);
-    }
-}
-
-/// Checks the events that a module keeps to itself: every version has samples in `folder`, is read,
-/// and is written again unchanged.
-#[track_caller]
-pub fn keeps_internal_formats<E: EventSet>(module: &str, folder: &Path) {
-    keeps_formats::<E>(module, folder);
-}
-
-#[track_caller]
-fn keeps_formats<E: EventSet>(module: &str, folder: &Path) -> Vec<Sample> {
-    let samples = samples(module, folder);
-    let sampled: BTreeSet<&str> = samples.iter().map(|sample| &*sample.event_type).collect();
-    let readable: BTreeSet<&str> = E::readable_types().into_iter().collect();
-    assert_eq!(sampled, readable, "what there are samples of, and what the module reads");
-    for Sample { file, event_type, data } in &samples {
-        let event = read::<E>(file, event_type, data.clone());
-        if event.event_type() == event_type {
-            assert_eq!(event.to_json().unwrap(), *data, "{file} is written differently");
+pub fn keeps_formats(module: &ModuleDescription, folder: &Path) {
+    let types = |of: fn(&StreamCategory) -> &Vec<&'static str>| -> BTreeSet<&str> {
+        module.categories.iter().flat_map(of).copied().collect()
+    };
+    let readable = types(|category| &category.readable);
+    let published: BTreeSet<&str> = module.published.iter().map(|event| event.event_type).collect();
+    let unread: Vec<_> = published.difference(&readable).collect();
+    assert!(unread.is_empty(), "published, and read by none of the module's deciders: {unread:?}");
+    let internal: BTreeSet<&str> = readable.difference(&published).copied().collect();
+    for (name, expected) in [("contract/golden", &published), ("golden", &internal)] {
+        let folder = folder.join(name);
+        let samples = if folder.is_dir() { samples(module.name, &folder) } else { Vec::new() };
+        let sampled: BTreeSet<&str> = samples.iter().map(|sample| &*sample.event_type).collect();
+        assert_eq!(sampled, *expected, "the event types with samples in {}", folder.display());
+        for sample in &samples {
+            is_kept(module, sample);
         }
-        // Once the person's key is gone it is read all the same.
-        read::<E>(&format!("{file}, erased"), event_type, erased(data.clone()));
     }
-    samples
+}
+
+/// Checks one sample.
+#[track_caller]
+fn is_kept(module: &ModuleDescription, Sample { file, event_type, data }: &Sample) {
+    let rewritten = |data: Value| {
+        let categories = module.categories.iter();
+        let category = categories.clone().find(|one| one.readable.contains(&event_type.as_str()));
+        let rewritten = category.expect("a readable type").rewrite(event_type, data);
+        rewritten.unwrap_or_else(|error| panic!("{file}: {error}")).expect("a readable type")
+    };
+    let (written_as, written) = rewritten(data.clone());
+    if written_as == event_type {
+        assert_eq!(written, *data, "{file} is written differently");
+    }
+    // Once the person's key is gone it is read all the same.
+    rewritten(erased(data.clone()));
+    let version = module.published.iter().find(|event| event.event_type == event_type);
+    if let Some(version) = version {
+        let written = version.rewrite(data.clone());
+        let written = written.unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert_eq!(written, *data, "{file}, by its contract");
+    }
 }
 
 fn read<E: EventSet>(what: &str, event_type: &str, data: Value) -> E {
@@ -135,14 +139,16 @@ pub fn upcasts<E: EventSet>(module: &str, folder: &Path, pairs: &[(&str, &str)])
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use event_contract::{Published, PublishedEvent, Upcaster};
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use tempfile::TempDir;
 
-    use super::{keeps_published_formats, upcasts};
+    use module::{ModuleDescription, StreamCategory};
+
+    use super::{keeps_formats, upcasts};
 
     /// How an event of which two versions were published stands in a contract and in its module.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,23 +183,42 @@ mod tests {
         enum LampEvent { Lit(LampLit) }
     }
 
+    /// The folder of a module with these samples of its published events.
     fn samples(samples: &[(&str, &str)]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(golden(folder.path())).unwrap();
         for (name, data) in samples {
-            std::fs::write(folder.path().join(format!("{name}.json")), data).unwrap();
+            std::fs::write(golden(folder.path()).join(format!("{name}.json")), data).unwrap();
         }
         folder
     }
 
+    fn golden(folder: &Path) -> PathBuf {
+        folder.join("contract/golden")
+    }
+
+    fn house() -> ModuleDescription {
+        ModuleDescription {
+            name: "house",
+            purpose: "Lamps.",
+            published: CATALOGUE,
+            categories: vec![StreamCategory::of_events::<LampEvent>("lamp")],
+            imports: Vec::new(),
+            subscriptions: Vec::new(),
+            tables: Vec::new(),
+            routes: None,
+        }
+    }
+
     fn read_as_pairs(folder: &Path) {
-        upcasts::<LampEvent>("house", folder, &[("LampLit.v1", "LampLit.v2")]);
+        upcasts::<LampEvent>("house", &golden(folder), &[("LampLit.v1", "LampLit.v2")]);
     }
 
     #[test]
     fn an_older_sample_is_read_as_the_newer_one_says() {
         let folder =
             samples(&[("LampLit.v1", r#"{"watts":60}"#), ("LampLit.v2", r#"{"lumens":720}"#)]);
-        keeps_published_formats::<LampEvent>("house", CATALOGUE, folder.path());
+        keeps_formats(&house(), folder.path());
         read_as_pairs(folder.path());
     }
 
@@ -206,9 +231,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "what there are samples of")]
+    #[should_panic(expected = "the event types with samples")]
     fn a_version_without_a_sample_fails() {
         let folder = samples(&[("LampLit.v2", r#"{"lumens":720}"#)]);
-        keeps_published_formats::<LampEvent>("house", CATALOGUE, folder.path());
+        keeps_formats(&house(), folder.path());
     }
 }

@@ -11,6 +11,7 @@ pub mod golden;
 pub mod history;
 pub mod keys;
 pub mod lists;
+pub mod module_contract;
 pub mod modules;
 pub mod postgres;
 pub mod random;
@@ -19,3 +20,4 @@ pub mod statements;
 pub mod stores;
 
 pub use client::{Answer, Client, Mounted};
+pub use database::Engine;

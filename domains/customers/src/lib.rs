@@ -19,8 +19,6 @@
 
 pub mod domain;
 pub mod erasure;
-#[cfg(test)]
-mod golden;
 pub mod handlers;
 mod http;
 pub mod lookup;

@@ -27,8 +27,6 @@
 
 pub mod domain;
 pub mod erasure;
-#[cfg(test)]
-mod golden;
 mod handlers;
 mod http;
 mod policies;

@@ -11,6 +11,5 @@ mod numbering;
 mod reading;
 mod runs;
 mod saga;
-mod statements;
 mod stores;
 mod world;

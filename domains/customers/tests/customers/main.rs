@@ -4,11 +4,11 @@
 
 mod client;
 mod commands;
+mod contract;
 mod dates;
 mod erasure;
 mod http_commands;
 mod http_reads;
 mod imports;
 mod snapshots;
-mod statements;
 mod world;

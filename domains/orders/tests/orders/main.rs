@@ -4,13 +4,12 @@
 
 mod admission;
 mod client;
+mod contract;
 mod dates;
 mod erasure;
-mod golden;
 mod imports;
 mod placing;
 mod reading;
 mod refusing;
 mod saga;
-mod statements;
 mod world;

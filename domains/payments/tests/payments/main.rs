@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod collection;
+mod contract;
 mod dates;
 mod imported;
 mod outcomes;
@@ -10,5 +11,4 @@ mod refunds;
 mod restarts;
 mod routes;
 mod scripted;
-mod statements;
 mod world;

@@ -25,3 +25,5 @@ async fn every_statement_can_be_prepared(
     are_prepared(&database, &lists).await;
     database.close().await;
 }
+
+testkit::module_contract!(crate::CaptureModule);
