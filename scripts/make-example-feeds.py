@@ -178,6 +178,7 @@ def gescom(folder):
         d, m, y = day.split("/")
         held["payments.SyncPayment"][str(number)] = {
             "status": "captured", "invoice_id": feed.uid("FACTURES", pad(invoice, 10)),
+            "customer_id": invoices[pad(invoice, 10)]["customer_id"],
             "date": f"{y}-{m}-{d}", "amount": euros(cents), "currency": "EUR", "reconciled": matched}
         return ("PAIEMENTS", ("NUM_PAI",), row)
 
@@ -253,6 +254,7 @@ def boutique(folder):
                     "total": euros(gross), "paid": euros(gross)}
                 held["payments.SyncPayment"][f"order-payment/{number}"] = {
                     "status": "captured", "invoice_id": feed.uid("order-invoice", number),
+                    "customer_id": who,
                     "date": paid_day, "amount": euros(gross), "currency": "EUR", "reconciled": True}
         return changes
 
