@@ -97,7 +97,7 @@ figures: ## measure the release binary: import rate, cold start, memory, latency
 	@scripts/figures.sh
 
 bench: ## compare the stores with others and write docs/benchmarks.md (SECONDS= of one run, ROUNDS=)
-	@cargo build --locked --release
+	@cargo build --locked --release --package bascule --package bench
 	@benchmarks/setup.sh
 	@benchmarks/saga.py --results target/saga.json
 	@benchmarks/bench.py $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS))

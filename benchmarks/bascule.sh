@@ -28,5 +28,5 @@ esac
 
 # Nothing personal is stored: any key will do.
 export BASCULE_MASTER_KEY=${BASCULE_MASTER_KEY:-$(printf '%064d' 0)}
-"${RELEASE_BIN:-target/release/bascule}" bench "${workload[@]}" \
+"${BENCH_BIN:-target/release/bascule-bench}" "${workload[@]}" \
     --store "$store" --clients "$CLIENTS" --seconds "$seconds" --json

@@ -13,7 +13,7 @@ import projections
 import servers
 import stores
 from report import render
-from servers import BASCULE, PEERS_DIR, REPOSITORY
+from servers import BASCULE, BENCH, PEERS_DIR, REPOSITORY
 
 EVERYBODY = list(stores.PEERS)
 OURS_AND_BARE = ['bascule-postgres', 'bascule-sqlite', 'bascule-wire', 'pg-plain', 'umadb']
@@ -63,7 +63,7 @@ def main():
     parser.add_argument('--only-report', action='store_true', help='write the report from kept results')
     arguments = parser.parse_args()
     if not arguments.only_report:
-        for needed in (BASCULE, PEERS_DIR / 'target/release/peers'):
+        for needed in (BASCULE, BENCH, PEERS_DIR / 'target/release/peers'):
             if not needed.exists():
                 sys.exit(f'there is no {needed}: run `make bench`, which builds it')
         results = measure(arguments.seconds, arguments.rounds)

@@ -11,11 +11,11 @@ import statistics
 
 import servers
 import stores
-from servers import BASCULE
+from servers import BENCH
 
 #: Events in the log that is caught up with.
 CATCH_UP = 100_000
-#: Name, engine, options of `bascule bench`.
+#: Name, engine, options of `bascule-bench`.
 WORKLOADS = [
     ('catch-up', 'sqlite', ['catch-up', '--preload', str(CATCH_UP)]),
     ('catch-up', 'postgres', ['catch-up', '--preload', str(CATCH_UP)]),
@@ -33,7 +33,7 @@ def run_once(folder, postgres, engine, options, seconds):
     postgres.settle()
     store = postgres.url('projections') if engine == 'postgres' else f'sqlite:{data}/bascule.db'
     timed = ['--seconds', f'{seconds:g}'] if 'latency' in options else []
-    command = [BASCULE, 'bench', *options, *timed, '--store', store, '--json']
+    command = [BENCH, *options, *timed, '--store', store, '--json']
     try:
         environment = dict(os.environ, BASCULE_MASTER_KEY='0' * 64)
         return stores.measure(shlex.join(map(str, command)), environment, seconds + 300)

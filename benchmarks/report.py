@@ -70,7 +70,7 @@ The orders' read model: SQL tables that follow the log, rows and checkpoint in o
 
 | peer | what it is |
 | --- | --- |
-| bascule-postgres, bascule-sqlite | `bascule bench` on the store that `bascule serve` uses, in one process with its clients |
+| bascule-postgres, bascule-sqlite | `bascule-bench` on the store that `bascule serve` uses, in one process with its clients |
 | bascule-wire | a server of EventStoreDB's protocol on SQLite, the official Rust client; it also runs one module |
 | umadb | UmaDB 0.7.8, server and Rust client; a stream is a tag, the condition is that no event has it yet |
 | emmett | Emmett 0.42 on PostgreSQL, Node.js |
@@ -90,7 +90,7 @@ make bench                        # about 20 minutes; installs and builds first:
 make bench SECONDS=10 ROUNDS=5    # longer
 benchmarks/stores.py --workload append --clients 16 --peers bascule-postgres,postgres-es
 benchmarks/orders.py --seconds 20
-target/release/bascule bench append --store sqlite:/tmp/bench/bascule.db --clients 16 --seconds 5
+target/release/bascule-bench append --store sqlite:/tmp/bench/bascule.db --clients 16 --seconds 5
 ```
 
 Numbers of two machines, or of a busy and a quiet one, do not compare; ratios within one run do. Every run is \

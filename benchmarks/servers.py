@@ -20,6 +20,7 @@ REPOSITORY = HERE.parent
 PEERS_DIR = pathlib.Path(os.environ.get('PEERS_DIR', REPOSITORY / 'target/peers')).resolve()
 #: What is measured; scripts that measure it read the same variable.
 BASCULE = pathlib.Path(os.environ.get('RELEASE_BIN', REPOSITORY / 'target/release/bascule')).resolve()
+BENCH = pathlib.Path(os.environ.get('BENCH_BIN', REPOSITORY / 'target/release/bascule-bench')).resolve()
 
 
 def free_port():
