@@ -39,6 +39,7 @@
 
 mod beside;
 mod charge;
+pub mod documents;
 mod error;
 mod migrations;
 mod place;

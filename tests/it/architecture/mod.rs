@@ -21,6 +21,9 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const CONTRACT: &str = "-contract";
 
+/// The binaries that are a list of modules.
+const BINARIES: &[&str] = &["bascule", "sample-shop"];
+
 /// What every module may use of the workspace, beside contracts.
 const MODULES_MAY_USE: &[&str] = &["web-api", "database", "event-contract", "kernel", "module"];
 
@@ -93,14 +96,16 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The business modules: the crates that are folders of `domains/`. Each comes with
-/// `<module>-contract`.
+/// The modules: the folders with a contract in `domains/`, and the sample.
 fn modules() -> Result<BTreeSet<String>> {
     let mut modules = BTreeSet::new();
-    for entry in std::fs::read_dir(root().join("domains"))? {
-        let entry = entry?;
-        if entry.path().join("Cargo.toml").is_file() {
-            modules.insert(entry.file_name().into_string().map_err(|_| "a name of another kind")?);
+    for folder in ["domains", "samples"] {
+        for entry in std::fs::read_dir(root().join(folder))? {
+            let entry = entry?;
+            if entry.path().join("contract/Cargo.toml").is_file() {
+                let name = entry.file_name().into_string();
+                modules.insert(name.map_err(|_| "a name of another kind")?);
+            }
         }
     }
     Ok(modules)
@@ -168,7 +173,7 @@ impl Allowed {
 
 /// What `package` may use of the workspace; none if the architecture does not know it.
 fn allowed_within_workspace(package: &str, modules: &BTreeSet<String>) -> Option<Allowed> {
-    if package == "bascule" {
+    if BINARIES.contains(&package) {
         return Some(Allowed::AllButTests);
     }
     if modules.contains(package) {

@@ -89,7 +89,7 @@ fn fill(checkout: &Checkout, workspace: &Path) -> anyhow::Result<Vec<String>> {
     let crates = checkout.reached()?;
     let members = checkout.members();
     let reached: BTreeSet<String> = crates.iter().map(|one| one.name.clone()).collect();
-    files::write(&workspace.join("src/main.rs"), &sources::main_of(checkout)?)?;
+    files::write(&workspace.join("src/main.rs"), &sources::main_of(checkout))?;
 
     let manifest = manifests::of_service(checkout.root_manifest()?, &checkout.module, &members)?;
     let mut used = manifests::inherited(&manifest);

@@ -26,6 +26,8 @@ pub struct Checkout {
     pub root: PathBuf,
     /// The module.
     pub module: String,
+    /// The module's value, as src/main.rs lists it.
+    pub value: String,
     /// The release that it is made from.
     pub version: String,
     crates: BTreeMap<String, Crate>,
@@ -75,13 +77,18 @@ impl Checkout {
         })?;
         let packages: Vec<&Package> = metadata.workspace_packages();
         let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-        let is_module = |name: &&&str| names.contains(format!("{name}{CONTRACT}").as_str());
+        let list = metadata.workspace_root.as_std_path().join("src/main.rs");
+        let list = std::fs::read_to_string(&list)
+            .with_context(|| format!("{} cannot be read", list.display()))?;
+        let is_module = |name: &&&str| {
+            names.contains(format!("{name}{CONTRACT}").as_str()) && listed(&list, name).is_some()
+        };
         let modules: BTreeSet<String> =
             names.iter().filter(is_module).map(|name| (*name).to_owned()).collect();
         if !modules.contains(module) {
             let known: Vec<&str> = modules.iter().map(String::as_str).collect();
             let problem = format!(
-                "{} has no module `{module}` (a crate of that name and {module}{CONTRACT}); its modules are {}",
+                "{} has no module `{module}` (a crate of that name and {module}{CONTRACT}, and `&{module}::…,` on a line of its own in src/main.rs); its modules are {}",
                 metadata.workspace_root,
                 known.join(", ")
             );
@@ -93,6 +100,7 @@ impl Checkout {
             crates.map(|package| Ok((package.name.to_string(), described(package, &root_folder)?)));
         Ok(Self {
             version: root.version.to_string(),
+            value: listed(&list, module).unwrap_or_default().to_owned(),
             module: module.to_owned(),
             crates: crates.collect::<anyhow::Result<_>>()?,
             root: root_folder,
@@ -145,6 +153,13 @@ impl Checkout {
     }
 }
 
+/// Returns the value of a module in the text of a list of modules.
+fn listed<'t>(text: &'t str, module: &str) -> Option<&'t str> {
+    let of_module = format!("&{module}::");
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|line| line.starts_with(&of_module))?.strip_suffix(',')
+}
+
 fn described(package: &Package, root: &Path) -> anyhow::Result<Crate> {
     let manifest = package.manifest_path.clone().into_std_path_buf();
     let folder = manifest.parent().context("a manifest is in a folder")?.to_path_buf();
@@ -159,4 +174,16 @@ fn described(package: &Package, root: &Path) -> anyhow::Result<Crate> {
         manifest,
         folder,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_in_the_list() {
+        let list = "static MODULES: &[&dyn AnyModule] = &[\n    &ports::Ports,\n    &ships::Ships::new(),\n];\n";
+        assert_eq!(listed(list, "ships"), Some("&ships::Ships::new()"));
+        assert_eq!(listed(list, "ship"), None);
+    }
 }

@@ -11,25 +11,8 @@ use super::checkout::{Checkout, Crate};
 const MAIN: &str = include_str!("main.rs.txt");
 
 /// Returns `src/main.rs` of the service: the system's list of modules with the one that is left.
-pub fn main_of(checkout: &Checkout) -> anyhow::Result<String> {
-    let file = checkout.root.join("src/main.rs");
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    let module = &checkout.module;
-    let value = listed(&text, module).with_context(|| {
-        format!(
-            "{} does not list the module, as `&{module}::…,` on a line of its own",
-            file.display()
-        )
-    })?;
-    Ok(MAIN.replace("{module}", module).replace("{value}", value))
-}
-
-/// Returns the value of a module in the text of a list.
-fn listed<'t>(text: &'t str, module: &str) -> Option<&'t str> {
-    let of_module = format!("&{module}::");
-    let mut lines = text.lines().map(str::trim);
-    lines.find(|line| line.starts_with(&of_module))?.strip_suffix(',')
+pub fn main_of(Checkout { module, value, .. }: &Checkout) -> String {
+    MAIN.replace("{module}", module).replace("{value}", value)
 }
 
 /// What sources name outside their crates, by a path that leads there: migrations, documents that a
@@ -78,16 +61,4 @@ pub fn named_outside(
 fn paths_upwards(text: &str) -> impl Iterator<Item = &str> {
     let starts = text.match_indices("\"../").map(|(start, _)| start + 1);
     starts.filter_map(|start| text[start..].split('"').next())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_module_is_found_in_the_list() {
-        let list = "static MODULES: &[&dyn AnyModule] = &[\n    &ports::Ports,\n    &ships::Ships::new(),\n];\n";
-        assert_eq!(listed(list, "ships"), Some("&ships::Ships::new()"));
-        assert_eq!(listed(list, "ship"), None);
-    }
 }

@@ -1,0 +1,7 @@
+//! What every module promises.
+
+use database::documents::Documents;
+use loyalty::LoyaltyModule;
+use loyalty::cards::Cards;
+
+testkit::module_contract!(LoyaltyModule, statements: [&Documents::<Cards>::new().statements()]);

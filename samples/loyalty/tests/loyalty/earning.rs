@@ -1,0 +1,58 @@
+//! Points are earned by orders and spent over the API, on both engines.
+
+use std::sync::Arc;
+
+use database::Engine;
+use kernel::seams::{SystemClock, new_id};
+use loyalty::LoyaltyModule;
+use module::NoSettings;
+use orders_contract::OrderPlaced;
+use rstest::rstest;
+use serde_json::json;
+use testkit::Client;
+use testkit::engines::TestPlace;
+use testkit::modules::{environment, open};
+use testkit::running::Running;
+use uuid::Uuid;
+
+fn placed(customer_id: Uuid, total: &str) -> loyalty::policies::OrderEvent {
+    let total = total.parse().unwrap();
+    OrderPlaced {
+        order_id: new_id(),
+        customer_id,
+        currency: "EUR".to_owned(),
+        payment_method: "sandbox:ok".to_owned(),
+        lines: Vec::new(),
+        total_net: total,
+        total_vat: "0".parse().unwrap(),
+        total,
+    }
+    .into()
+}
+
+#[rstest]
+#[actix_web::test]
+async fn an_order_earns_points_that_can_be_spent(
+    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
+) {
+    let place = TestPlace::on(engine).await;
+    let environment = environment(Arc::new(SystemClock), Arc::default());
+    let module = open(&LoyaltyModule, environment.clone(), place.url(), NoSettings {}).await;
+    let running = Running::all(&environment, module);
+    let client = Client::of(&running.module);
+    let customer = new_id();
+
+    running.happened("order", new_id(), placed(customer, "119.76")).await;
+    running.happened("order", new_id(), placed(customer, "0.40")).await;
+    running.settled(&["loyalty.earning"]).await;
+    running.caught_up("loyalty.cards").await;
+    let path = format!("/api/v1/loyalty/cards/{customer}");
+    assert_eq!(client.get(&path).await.is(200).body["points"], 119);
+
+    let spend = format!("{path}/spend");
+    client.post(&spend, json!({ "points": 100 })).await.is(200);
+    let refused = client.post(&spend, json!({ "points": 20 })).await.is(409);
+    assert_eq!(refused.body["detail"], "the card has 19 points");
+    running.caught_up("loyalty.cards").await;
+    assert_eq!(client.get(&path).await.is(200).body["points"], 19);
+}

@@ -1,0 +1,5 @@
+//! The module at work.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod contract;
+mod earning;
