@@ -111,20 +111,21 @@ impl Customers {
         before: &Customer,
         after: &Customer,
     ) -> Result<(), Error> {
-        let keys = |customer: &Customer| {
-            let email = customer.exclusive_email();
-            email
-                .map(|email| EmailKey::all(&self.environment.lookup_key, email))
-                .unwrap_or_default()
+        let lookup_key = &self.environment.lookup_key;
+        let key = |customer: &Customer| {
+            customer.exclusive_email().map(|email| EmailKey::of(lookup_key, email))
         };
-        let (before, after) = (keys(before), keys(after));
-        for key in after.iter().filter(|key| !before.contains(key)) {
+        let (before, after) = (key(before), key(after));
+        if before == after {
+            return Ok(());
+        }
+        if let Some(key) = after {
             // Hardly any address was ever claimed before.
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_new_stream::<EmailDecider>(stream).await?;
             record_claim(work, &email, EmailCommand::Claim(id)).await?;
         }
-        for key in before.iter().filter(|key| !after.contains(key)) {
+        if let Some(key) = before {
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_stream::<EmailDecider>(stream).await?;
             record_claim(work, &email, EmailCommand::Release(id)).await?;

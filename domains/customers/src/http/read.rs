@@ -108,7 +108,7 @@ pub(super) async fn list(
     let query = query.into_inner();
     let dates = Dates::of(query.sort, query.registered_from, query.registered_before);
     let wanted = read.list(&api.environment, query.limit, query.cursor, dates)?;
-    let email = query.email.map(|email| EmailKey::all(&api.environment.lookup_key, &email));
+    let email = query.email.map(|email| EmailKey::of(&api.environment.lookup_key, &email));
     let filter = Filter {
         status: query.status,
         kind: query.kind,

@@ -31,10 +31,10 @@ macro_rules! list {
                 $found_by,
                 " (status = $1 OR $1 IS NULL) AND (kind = $2 OR $2 IS NULL) \
                  AND (owner = $3 OR $3 IS NULL) AND (legacy_id = $4 OR $4 IS NULL) \
-                 AND (email_key IN ($5, $6, $7) OR $5 IS NULL)"
+                 AND (email_key = $5 OR $5 IS NULL)"
             ],
             date: "registered_at",
-            end: ["$8", "$9", "$10", "$11"],
+            end: ["$6", "$7", "$8", "$9"],
             indexes: [$recorded, $dated],
         )
     };
@@ -53,7 +53,7 @@ database::statements! {
 
     const LIST: ListStatements = list!("", "position", "customer_registered");
     const LIST_BY_EMAIL: ListStatements =
-        list!("email_key IN ($5, $6, $7) AND", "customer_email", "customer_email");
+        list!("email_key = $5 AND", "customer_email", "customer_email");
     const LIST_BY_LEGACY_ID: ListStatements =
         list!("legacy_id = $4 AND", "customer_legacy", "customer_legacy");
 }
@@ -67,8 +67,8 @@ pub struct Filter {
     pub kind: Option<Kind>,
     /// Whose word counts.
     pub owner: Option<Owner>,
-    /// With this e-mail address: [`EmailKey::all`].
-    pub email: Option<Vec<EmailKey>>,
+    /// With this e-mail address.
+    pub email: Option<EmailKey>,
     /// With this key in the legacy system.
     pub legacy_id: Option<String>,
 }
@@ -93,17 +93,13 @@ pub async fn list<'c>(
         (Some(_), _) => &LIST_BY_EMAIL,
         (None, Some(_)) => &LIST_BY_LEGACY_ID,
     };
-    let keys = filter.email.as_deref().unwrap_or_default();
-    let key = |index| keys.get(index).or(keys.first()).map(EmailKey::as_bytes);
     let filtered = |query: Query<'c>| {
         query
             .bind(filter.status.map(Status::as_str))
             .bind(filter.kind.map(Kind::as_str))
             .bind(filter.owner.map(Owner::as_str))
             .bind(&filter.legacy_id)
-            .bind(key(0))
-            .bind(key(1))
-            .bind(key(2))
+            .bind(filter.email.as_ref().map(EmailKey::as_bytes))
     };
     list.rows(of, statements, filtered, view).await
 }

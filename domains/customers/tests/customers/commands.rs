@@ -1,12 +1,11 @@
 //! What can be asked of customers, and what the directory then shows.
 
-use customers::domain::email::{EmailCommand, EmailDecider};
 use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
 use customers::projections::Directory;
 use customers::queries::Status;
 use database::Engine;
-use kernel::event::{EventFilter, Revision, StreamName};
+use kernel::event::{EventFilter, Revision};
 use kernel::execution::{ExecuteError, Executed};
 use kernel::projection::Projection as _;
 use kernel::seams::new_id;
@@ -251,30 +250,4 @@ async fn one_address_is_registered_once_however_its_domain_is_written(
     world.customers.close(id, "moved".to_owned(), &request(), None).await.unwrap();
     register(spellings[1]).await.unwrap();
     assert_refused(register(spellings[0]).await, Refusal::EmailTaken);
-}
-
-#[rstest]
-#[tokio::test]
-async fn what_an_earlier_release_registered_is_found_by_every_spelling(
-    #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
-) {
-    let world = World::new(engine).await;
-    let environment = &world.environment;
-    // It took the domain as it was written.
-    let kept = environment.lookup_key.digest("customers.email", "ada@ex\u{e4}mple.fr");
-    let mut stream = String::from("email-");
-    kept.iter().for_each(|byte| stream.push_str(&format!("{byte:02x}")));
-    let (holder, cause) = (new_id(), request());
-    let claimed = environment.in_unit(&cause, |work| {
-        let stream = StreamName::new(stream.clone()).unwrap();
-        Box::pin(async move {
-            let email = work.load_new_stream::<EmailDecider>(stream).await?;
-            work.decide(&email, &EmailCommand::Claim(holder), None).await
-        })
-    });
-    claimed.await.unwrap();
-    for email in ["ada@ex\u{e4}mple.fr", "ada@xn--exmple-cua.fr"] {
-        let taken = world.customers.register(registration(email), &request()).await;
-        assert_refused(taken, Refusal::EmailTaken);
-    }
 }

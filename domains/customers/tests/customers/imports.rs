@@ -189,7 +189,7 @@ async fn customers_are_found_by_what_they_are(
     };
     let all = Filter::default();
     assert_eq!(found(all.clone()).await, [ada_id, SECOND, FIRST]);
-    let email = Some(EmailKey::all(&world.environment.lookup_key, "x@EXEMPLE.fr"));
+    let email = Some(EmailKey::of(&world.environment.lookup_key, "x@EXEMPLE.fr"));
     let by_email = Filter { email, ..all.clone() };
     assert_eq!(found(by_email.clone()).await, [ada_id, FIRST]);
     assert_eq!(found(Filter { owner: Some(Owner::Legacy), ..by_email }).await, [FIRST]);
