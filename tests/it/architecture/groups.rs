@@ -1,15 +1,20 @@
 //! The files of a large crate stand in groups: folders of `src/`, in an order. A group uses only those
-//! before it, so that the crate can be read from the first to the last.
+//! before it, so that the crate can be read from the first to the last; and no two files use each
+//! other, however many stand between them.
 
 use std::path::Path;
 
-use super::paths::{mentioned_paths, tokens};
-use super::purity::collect_rust_files;
+use super::files::{Modules, Use, circles};
 use super::{Result, root};
 
 /// The crates whose files stand in groups, each with its groups from the ground up.
-const GROUPED: &[(&str, &[&str])] =
-    &[("crates/program", &["values", "configuration", "system", "describe", "serve", "commands"])];
+const GROUPED: &[(&str, &[&str])] = &[
+    ("crates/kernel", &["log", "authoring", "runtime"]),
+    ("crates/program", &["values", "configuration", "system", "describe", "serve", "commands"]),
+];
+
+/// The crates without circles of files.
+const WITHOUT_CIRCLES: &[&str] = &["crates/kernel"];
 
 #[test]
 fn groups_of_files_depend_one_way() -> Result<()> {
@@ -29,32 +34,43 @@ fn groups_of_files_depend_one_way() -> Result<()> {
         let mut known = groups.to_vec();
         known.sort_unstable();
         assert_eq!(folders, known, "the groups of {package}: every file is in one");
-        for (rank, group) in groups.iter().enumerate() {
-            let mut files = Vec::new();
-            collect_rust_files(&source.join(group), &mut files)?;
-            let single = source.join(group).with_extension("rs");
-            files.extend(single.exists().then_some(single));
-            for file in files {
-                let text = std::fs::read_to_string(&file)?;
-                let shown = file.strip_prefix(root()).unwrap_or(&file);
-                problems.extend(upward(shown, &text, group, &groups[rank + 1..]));
-            }
-        }
+        let uses = Modules::read(&source)?.uses();
+        assert!(uses.len() > 100, "{} uses in {package}: they are written otherwise", uses.len());
+        problems
+            .extend(upward(&uses, groups).into_iter().map(|one| format!("{package}/src/{one}")));
     }
     assert!(problems.is_empty(), "arrows upwards:\n{}", problems.join("\n"));
     Ok(())
 }
 
-/// One line per path of a file that leads to a group above its own.
-fn upward(file: &Path, source: &str, group: &str, above: &[&str]) -> Vec<String> {
-    let mentions = mentioned_paths(&tokens(source)).into_iter();
-    let leads_up = mentions.filter_map(|mention| {
-        let [from, to, ..] = &*mention.segments else { return None };
-        (from == "crate" && above.contains(&to.as_str())).then(|| {
+#[test]
+fn no_files_use_each_other_in_a_circle() -> Result<()> {
+    let mut problems = Vec::new();
+    for package in WITHOUT_CIRCLES {
+        let uses = Modules::read(&root().join(package).join("src"))?.uses();
+        problems
+            .extend(circles(&uses).into_iter().map(|circle| format!("{package}/src: {circle}")));
+    }
+    assert!(problems.is_empty(), "circles of files:\n{}", problems.join("\n"));
+    Ok(())
+}
+
+/// One line per use of a file in a group above the one that uses it.
+fn upward(uses: &[Use], groups: &[&str]) -> Vec<String> {
+    let rank = |file: &Path| {
+        let stem = file.with_extension("");
+        let group = stem.iter().next()?;
+        groups.iter().position(|name| group == *name)
+    };
+    let leads_up = uses.iter().filter_map(|one| {
+        let (from, to) = (rank(&one.from)?, rank(&one.to)?);
+        (to > from).then(|| {
             format!(
-                "{}:{}: `{group}` uses `{to}`, which stands above it: move what is needed down",
-                file.display(),
-                mention.line
+                "{}:{}: `{}` uses `{}`, which stands above it: move what is needed down",
+                one.from.display(),
+                one.line,
+                groups[from],
+                groups[to]
             )
         })
     });
@@ -63,14 +79,34 @@ fn upward(file: &Path, source: &str, group: &str, above: &[&str]) -> Vec<String>
 
 #[test]
 fn an_arrow_upwards_is_named() {
-    let file = Path::new("values/output.rs");
-    let above = ["system", "commands"];
-    for source in ["use crate::system::opening;", "fn f() { crate::commands::run() }"] {
-        let problems = upward(file, source, "values", &above);
+    let groups = ["values", "system", "commands"];
+    let problems = |source: &str| {
+        let mut modules = Modules::default();
+        for (file, text) in [
+            ("lib.rs", "mod values; mod system; mod commands; pub use commands::run;"),
+            ("system.rs", "pub mod opening;"),
+            ("system/opening.rs", "pub struct Opening;"),
+            ("commands.rs", "pub fn run() {}"),
+            ("values/output.rs", &format!("struct Output;\n{source}")),
+            ("values.rs", "mod output;"),
+        ] {
+            modules.add(Path::new(file), text);
+        }
+        upward(&modules.uses(), &groups)
+    };
+    for source in [
+        "use crate::system::opening::Opening;",
+        "fn f() { crate::commands::run() }",
+        "use crate::run;",
+        "mod tests { use crate::commands::run; fn f() {} }",
+    ] {
+        let problems = problems(source);
         assert_eq!(problems.len(), 1, "{source}: {problems:?}");
-        assert!(problems[0].starts_with("values/output.rs:1: `values` uses"), "{problems:?}");
+        assert!(problems[0].starts_with("values/output.rs:2: `values` uses"), "{problems:?}");
     }
-    for source in ["use crate::values::output;", "use system::opening;", "// crate::system::open"] {
-        assert_eq!(upward(file, source, "values", &above), Vec::<String>::new(), "{source}");
+    for source in
+        ["use crate::values::output;", "use system::opening;", "// crate::system::opening::Opening"]
+    {
+        assert_eq!(problems(source), Vec::<String>::new(), "{source}");
     }
 }

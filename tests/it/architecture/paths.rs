@@ -6,6 +6,8 @@ pub struct Mention {
     pub line: usize,
     pub segments: Vec<String>,
     pub imported: bool,
+    /// What an import is called where it is imported, if not by its last segment.
+    pub alias: Option<String>,
 }
 
 impl Mention {
@@ -52,7 +54,7 @@ pub fn mentioned_paths(tokens: &[Token]) -> Vec<Mention> {
                 at += 2;
             }
             if segments.len() > 1 {
-                mentions.push(Mention { line, segments, imported: false });
+                mentions.push(Mention { line, segments, imported: false, alias: None });
             }
             at += 1;
         } else {
@@ -70,6 +72,7 @@ fn imports(
     mentions: &mut Vec<Mention>,
 ) -> usize {
     let mut segments = prefix.to_vec();
+    let mut alias = None;
     let mut line = tokens.get(at).map_or(0, |token| token.line);
     while let Some(token) = tokens.get(at) {
         match token.text.as_str() {
@@ -85,8 +88,10 @@ fn imports(
                 }
                 return at + 1;
             }
-            // What it is called here does not matter.
-            "as" => at += 2,
+            "as" => {
+                alias = tokens.get(at + 1).map(|token| token.text.clone());
+                at += 2;
+            }
             "self" if !segments.is_empty() => at += 1,
             name if is_name(name) || name == "*" => {
                 line = token.line;
@@ -97,7 +102,7 @@ fn imports(
         }
     }
     if !segments.is_empty() {
-        mentions.push(Mention { line, segments, imported: true });
+        mentions.push(Mention { line, segments, imported: true, alias });
     }
     at
 }

@@ -1,0 +1,9 @@
+//! How far a subscription has come, kept where its effects are kept, and who may move it.
+
+mod parked;
+mod place;
+mod port;
+
+pub use self::parked::ParkedEvent;
+pub use self::place::Checkpoint;
+pub use self::port::{CheckpointError, Registration, SubscriptionStatus, SubscriptionStore};

@@ -1,0 +1,108 @@
+//! How commands are carried out: decided in a unit of work, and decided again when another writer was
+//! faster.
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use super::unit::{Committed, Retries, Source, UnitOfWork};
+use super::{CarriedOut, Cause, Environment, ExecuteError, Executed, ExpectedAt};
+use crate::authoring::decider::Decider;
+use crate::log::store::AppendError;
+
+/// What [`Environment::in_unit`] runs: one try to decide.
+pub type Attempt<'w, T, R> = BoxFuture<'w, Result<T, ExecuteError<R>>>;
+
+impl Environment {
+    /// Carries out a command on one aggregate, deciding again when another writer was faster.
+    ///
+    /// A cause that was carried out before is recognised by the id of its first event and changes
+    /// nothing.
+    pub async fn execute<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Result<Executed, ExecuteError<D::Refusal>> {
+        Ok(self.carry_out::<D>(id, command, cause, expected).await?.executed)
+    }
+
+    /// [`Self::execute`], for a caller who needs to know what was recorded, too.
+    pub async fn carry_out<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        cause: &Cause,
+        expected: Option<ExpectedAt>,
+    ) -> Result<CarriedOut<D::Event>, ExecuteError<D::Refusal>> {
+        let (command, expected) = (&command, expected.as_ref());
+        let attempt = self.in_unit(cause, |work| {
+            Box::pin(async move {
+                let loaded = work.load::<D>(id).await?;
+                let events = work.decide(&loaded, command, expected).await?;
+                Ok((loaded, events))
+            })
+        });
+        let ((loaded, events), committed) = attempt.await?;
+        let executed = committed.executed(&loaded);
+        Ok(CarriedOut { executed, events: if executed.recorded { events } else { Vec::new() } })
+    }
+
+    /// [`Self::execute`] for a command that makes a new aggregate: it is decided without reading.
+    /// Should the aggregate be there already, it is decided on that.
+    pub async fn create<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        cause: &Cause,
+    ) -> Result<Executed, ExecuteError<D::Refusal>> {
+        let command = &command;
+        let attempt = self.in_unit(cause, |work| {
+            Box::pin(async move {
+                let loaded = work.load_new::<D>(id).await?;
+                work.decide(&loaded, command, None).await?;
+                Ok(loaded)
+            })
+        });
+        let (loaded, committed) = attempt.await?;
+        Ok(committed.executed(&loaded))
+    }
+
+    /// Makes one decision over one or several aggregates and appends what it records, all or
+    /// nothing; again when another writer was faster.
+    ///
+    /// The first attempt decides on what this process has in memory. If that ends in a refusal or
+    /// records nothing, it is made again on what the log says: only an append proves that what was
+    /// in memory was still true.
+    pub async fn in_unit<'a, T, R: std::error::Error>(
+        &'a self,
+        cause: &'a Cause,
+        mut attempt: impl for<'w> FnMut(&'w mut UnitOfWork<'a>) -> Attempt<'w, T, R>,
+    ) -> Result<(T, Committed), ExecuteError<R>> {
+        let mut retries = Retries::default();
+        let mut source = Source::Memory;
+        let mut met_its_ids = false;
+        loop {
+            let mut work = UnitOfWork::new(self, cause, source);
+            let outcome = attempt(&mut work).await;
+            source = Source::Log;
+            if work.is_to_be_decided_again(&outcome) {
+                continue;
+            }
+            let (value, assumes) = (outcome?, work.assumes());
+            match work.commit().await {
+                Ok(committed) if assumes && committed.is_repetition() => {}
+                Ok(committed) => return Ok((value, committed)),
+                // The cause was carried out meanwhile and decided otherwise: that is found done,
+                // unless its events are elsewhere.
+                Err(AppendError::IdempotencyMismatch { .. }) if !met_its_ids => met_its_ids = true,
+                Err(AppendError::WrongExpectedRevision { .. } | AppendError::WentBack) => {
+                    if !retries.again().await {
+                        return Err(ExecuteError::Contention);
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

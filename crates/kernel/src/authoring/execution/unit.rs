@@ -1,0 +1,453 @@
+//! A unit of work: what is decided at once over one or several aggregates, and how it is appended.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::ExpectedAt;
+use super::loaded::Extent;
+use super::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
+use crate::authoring::codec::{CodecError, EventSet as _};
+use crate::authoring::decider::{Context, Decider};
+use crate::log::event::{NewEvent, Position, StreamName};
+use crate::log::store::{AppendError, AppendRequest, Appended, ExpectedRevision, Place};
+
+/// What the aggregates of a unit are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This process's memory where it has them. They may be out of date.
+    Memory,
+    /// The log as it is now.
+    Log,
+}
+
+/// One decision over one or several aggregates, appended all or nothing. Made by
+/// [`Environment::in_unit`].
+pub struct UnitOfWork<'a> {
+    environment: &'a Environment,
+    cause: &'a Cause,
+    source: Source,
+    /// The incarnation of the log when it began.
+    incarnation: u64,
+    /// Whether an aggregate was taken from memory, or was believed to be new.
+    assumes: bool,
+    /// The stream of which only an append can tell whether the cause's events are in it.
+    undetermined: Option<StreamName>,
+    changes: Vec<Change>,
+    recorded: usize,
+    /// What others record that share the append with this one: `None` when nobody does.
+    ahead: Option<Ahead>,
+    /// What the decisions of this unit may know.
+    pub context: Context,
+}
+
+/// An aggregate's new events, and what is to be remembered once they are in the log.
+pub(super) struct Change {
+    pub(super) request: AppendRequest,
+    pub(super) remember: Remember,
+    /// The aggregate after them, for the units that share the append.
+    evolved: Option<Evolved>,
+}
+
+impl Change {
+    /// The stream, and the id of the last event that goes there.
+    pub(super) fn last(&self) -> (StreamName, Option<Uuid>) {
+        let last = self.request.events.last().map(|event| event.id);
+        (self.request.stream.clone(), last)
+    }
+}
+
+pub(super) type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
+
+type Evolved = Arc<dyn Any + Send + Sync>;
+
+/// Aggregates as the units before this one leave them, by stream: what is appended together is
+/// decided one after the other.
+#[derive(Default)]
+pub(super) struct Ahead(HashMap<StreamName, Evolved>);
+
+impl Ahead {
+    fn get<D: Decider>(&self, stream: &StreamName, extent: Extent) -> Option<Arc<Loaded<D>>> {
+        let known = Arc::clone(self.0.get(stream)?).downcast::<Loaded<D>>().ok()?;
+        (known.extent == extent).then_some(known)
+    }
+}
+
+impl<'a> UnitOfWork<'a> {
+    pub(super) fn new(environment: &'a Environment, cause: &'a Cause, source: Source) -> Self {
+        Self {
+            environment,
+            cause,
+            source,
+            incarnation: environment.incarnation(),
+            assumes: false,
+            undetermined: None,
+            changes: Vec::new(),
+            recorded: 0,
+            ahead: None,
+            context: Context { now: environment.clock.now() },
+        }
+    }
+
+    /// The same, decided after others that it shares the append with.
+    pub(super) fn after(self, ahead: Ahead) -> Self {
+        Self { ahead: Some(ahead), ..self }
+    }
+
+    /// Gives up what was decided. What the units before it leave.
+    pub(super) fn abandon(self) -> Ahead {
+        self.ahead.unwrap_or_default()
+    }
+
+    /// What is to be appended, and what this unit and those before it leave.
+    pub(super) fn finish(self) -> (Vec<Change>, Ahead) {
+        let Self { ahead, mut changes, .. } = self;
+        let mut ahead = ahead.unwrap_or_default();
+        for change in &mut changes {
+            if let Some(evolved) = change.evolved.take() {
+                ahead.0.insert(change.request.stream.clone(), evolved);
+            }
+        }
+        (changes, ahead)
+    }
+
+    /// Bytes of what is to be appended.
+    pub(super) fn bytes(&self) -> usize {
+        let events = self.changes.iter().flat_map(|change| &change.request.events);
+        events.map(NewEvent::size).sum()
+    }
+
+    fn ahead<D: Decider>(&self, stream: &StreamName, extent: Extent) -> Option<Arc<Loaded<D>>> {
+        self.ahead.as_ref()?.get(stream, extent)
+    }
+
+    /// An aggregate to decide on.
+    pub async fn load<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.load_stream(StreamName::of(D::CATEGORY, id)).await
+    }
+
+    /// An aggregate to decide on, of a stream that is not named by a UUID.
+    pub async fn load_stream<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.take(stream, Extent::Whole).await
+    }
+
+    /// An aggregate to decide on whose every event says all that the next decision needs: only the
+    /// last one is read. However long the stream, this takes one read.
+    pub async fn load_last<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.take(stream, Extent::LastEvent).await
+    }
+
+    /// An aggregate that should not be there yet, for a command that makes it: nothing is read
+    /// unless it turns out to be there after all.
+    pub async fn load_new<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+        self.load_new_stream(StreamName::of(D::CATEGORY, id)).await
+    }
+
+    /// [`Self::load_new`] for a stream that is not named by a UUID.
+    pub async fn load_new_stream<D: Decider>(
+        &mut self,
+        stream: StreamName,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        let known = self.environment.remembered::<D>(&stream, Extent::Whole).is_some()
+            || self.ahead::<D>(&stream, Extent::Whole).is_some();
+        if known || self.source == Source::Log {
+            return self.load_stream(stream).await;
+        }
+        self.assumes = true;
+        Ok(Arc::new(Loaded::empty(stream, Extent::Whole, self.incarnation)))
+    }
+
+    async fn take<D: Decider>(
+        &mut self,
+        stream: StreamName,
+        extent: Extent,
+    ) -> Result<Arc<Loaded<D>>, LoadError> {
+        if let Some(known) = self.ahead(&stream, extent) {
+            // As true as what it is appended with.
+            return Ok(known);
+        }
+        if self.source == Source::Memory && !self.environment.aggregates.is_off() {
+            let known = self.environment.remembered(&stream, extent);
+            let outcome = if known.is_some() { "hit" } else { "miss" };
+            metrics::counter!(
+                "aggregate_cache_lookups_total", "category" => D::CATEGORY, "outcome" => outcome
+            )
+            .increment(1);
+            if let Some(known) = known {
+                self.assumes = true;
+                return Ok(known);
+            }
+        }
+        self.environment.read(stream, extent).await
+    }
+
+    /// Whether the first event of this cause is in the aggregate's stream already. The first
+    /// aggregate recorded in a unit is the one to ask: the cause's first event goes there.
+    pub async fn was_done_in<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
+        let Some(id) = self.cause.first_event_id() else { return Ok(false) };
+        match loaded.has(id) {
+            Some(true) => Ok(true),
+            // It may have come since. If it has, the append meets its id there; and where nothing
+            // is appended, the log is asked.
+            _ if self.assumes => {
+                self.undetermined.get_or_insert_with(|| loaded.stream.clone());
+                Ok(false)
+            }
+            Some(false) => Ok(false),
+            None => {
+                let found = self.environment.store.find_in_stream(&loaded.stream, id).await?;
+                Ok(found.is_some())
+            }
+        }
+    }
+
+    /// Decides on an aggregate and records what follows, unless the cause was carried out before.
+    /// What was recorded.
+    pub async fn decide<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        command: &D::Command,
+        expected: Option<&ExpectedAt>,
+    ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
+        if self.was_done_in(loaded).await? {
+            return Ok(Vec::new());
+        }
+        if let Some(expected) = expected.filter(|expected| !expected.is_met_by(loaded.revision)) {
+            let (expected, actual) = (expected.clone(), loaded.revision);
+            return Err(ExecuteError::RevisionMismatch { expected, actual });
+        }
+        let events = D::decide(&loaded.state, command.clone(), &self.context)
+            .map_err(ExecuteError::Refused)?;
+        self.record(loaded, &events).await?;
+        Ok(events)
+    }
+
+    /// Adds an aggregate's new events. The aggregate must still be as it was loaded when the unit
+    /// is committed.
+    pub async fn record<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        events: &[D::Event],
+    ) -> Result<(), CodecError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut new_events = Vec::with_capacity(events.len());
+        for event in events {
+            let id = self.cause.event_id(self.recorded);
+            self.recorded += 1;
+            new_events.push(NewEvent {
+                id,
+                event_type: event.event_type().into(),
+                data: self.environment.codec.encode(event, id).await?,
+                metadata: self.cause.metadata(self.context.now),
+                foreign: None,
+            });
+        }
+        let remembers = self.environment.remembers::<D>();
+        let evolved = (remembers || self.ahead.is_some())
+            .then(|| Arc::new(loaded.evolved(events, &new_events)));
+        let for_others = self.ahead.is_some().then(|| evolved.clone()).flatten();
+        let remember = move |environment: &Environment, appended: Appended| {
+            if let Some(evolved) = evolved.filter(|_| remembers) {
+                let mut evolved = Arc::unwrap_or_clone(evolved);
+                evolved.position = appended.position;
+                environment.remember(evolved);
+            }
+        };
+        self.changes.push(Change {
+            request: AppendRequest {
+                stream: loaded.stream.clone(),
+                expected: ExpectedRevision::exactly(loaded.revision),
+                events: new_events,
+            },
+            remember: Box::new(remember),
+            evolved: for_others.map(|evolved| evolved as Evolved),
+        });
+        Ok(())
+    }
+
+    /// Whether a decision may come out otherwise on what the log says: only an append proves that
+    /// what was taken from memory was still true.
+    pub(super) fn is_to_be_decided_again<T, R: std::error::Error>(
+        &self,
+        outcome: &Result<T, ExecuteError<R>>,
+    ) -> bool {
+        match outcome {
+            Ok(_) => self.is_unproven(),
+            Err(error) => self.assumes && error.is_decision(),
+        }
+    }
+
+    /// Whether what it came to rests on memory alone, so that it has to be decided on what the log
+    /// says before it is answered.
+    fn is_unproven(&self) -> bool {
+        let proves = |change: &Change| {
+            self.undetermined.as_ref().is_none_or(|asked| *asked == change.request.stream)
+        };
+        self.assumes && !self.changes.first().is_some_and(proves)
+    }
+
+    /// Whether any of it was taken from memory.
+    pub(super) fn assumes(&self) -> bool {
+        self.assumes
+    }
+
+    /// Appends everything recorded, all or nothing.
+    pub(super) async fn commit(self) -> Result<Committed, AppendError> {
+        let (environment, incarnation) = (self.environment, self.incarnation);
+        let (changes, _) = self.finish();
+        let last: Vec<_> = changes.iter().map(Change::last).collect();
+        let appended = append(environment, incarnation, changes).await?;
+        let parts = last.into_iter().zip(appended);
+        Ok(parts
+            .map(|((stream, event_id), appended)| Part { stream, appended, event_id })
+            .collect())
+    }
+}
+
+/// Appends changes of different streams, all or nothing, and remembers what became of them.
+///
+/// An append whose outcome is unknown is settled here: the same ids are appended again. What was
+/// decided in an earlier incarnation of the log is not appended to a later one.
+pub(super) async fn append(
+    environment: &Environment,
+    incarnation: u64,
+    changes: Vec<Change>,
+) -> Result<Vec<Appended>, AppendError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store = &environment.store;
+    let (requests, remember): (Vec<_>, Vec<_>) =
+        changes.into_iter().map(|change| (change.request, change.remember)).unzip();
+    let mut retries = Retries::default();
+    let mut was_unknown = false;
+    let mut appended = loop {
+        if environment.incarnation() != incarnation {
+            // It was decided, and sealed, on what may be gone.
+            let found = if was_unknown { found(environment, &requests).await? } else { None };
+            break found.ok_or(AppendError::WentBack)?;
+        }
+        let outcome = match <[AppendRequest; 1]>::try_from(requests.clone()) {
+            Ok([request]) => store.append(request).await.map(|appended| vec![appended]),
+            Err(requests) => store.append_many(requests).await,
+        };
+        match outcome {
+            Ok(appended) => break appended,
+            Err(AppendError::OutcomeUnknown(_)) if retries.again().await => was_unknown = true,
+            Err(error) => return Err(error),
+        }
+    };
+    for (appended, remember) in appended.iter_mut().zip(remember) {
+        // After an unknown outcome it is most likely our own that stands there already. What
+        // it says may still be another's, who decided otherwise: it is read when it is needed.
+        if !appended.repeated {
+            remember(environment, *appended);
+        } else if was_unknown {
+            appended.repeated = false;
+        }
+    }
+    Ok(appended)
+}
+
+/// Where appends of an unknown outcome stand in the log, if they do.
+async fn found(
+    environment: &Environment,
+    requests: &[AppendRequest],
+) -> Result<Option<Vec<Appended>>, AppendError> {
+    let mut appended = Vec::with_capacity(requests.len());
+    for AppendRequest { stream, events, .. } in requests {
+        let Some(last) = events.last() else { continue };
+        let found = environment.store.find_in_stream(stream, last.id).await;
+        let found = found.map_err(|error| AppendError::OutcomeUnknown(error.into()))?;
+        let Some(Place { revision, position }) = found else { return Ok(None) };
+        appended.push(Appended { revision, position, repeated: true });
+    }
+    Ok(Some(appended))
+}
+
+/// What a unit appended.
+#[derive(Debug, Clone, Default)]
+pub struct Committed(Vec<Part>);
+
+/// What it appended to one stream.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) stream: StreamName,
+    pub(super) appended: Appended,
+    /// Id of the event at its position.
+    pub(super) event_id: Option<Uuid>,
+}
+
+impl FromIterator<Part> for Committed {
+    fn from_iter<T: IntoIterator<Item = Part>>(parts: T) -> Self {
+        Self(parts.into_iter().collect())
+    }
+}
+
+impl Committed {
+    /// What it did to one of the unit's aggregates.
+    pub fn executed<D: Decider>(&self, loaded: &Loaded<D>) -> Executed {
+        let of_it = self.0.iter().find(|part| part.stream == loaded.stream);
+        of_it.map_or_else(
+            || loaded.unchanged(),
+            |part| {
+                let last = self.last().unwrap_or(part);
+                Executed {
+                    revision: Some(part.appended.revision),
+                    position: last.appended.position,
+                    event_id: last.event_id,
+                    recorded: !part.appended.repeated,
+                }
+            },
+        )
+    }
+
+    fn last(&self) -> Option<&Part> {
+        self.0.iter().max_by_key(|part| part.appended.position)
+    }
+
+    /// The position of the last event, `None` when there was nothing to append.
+    pub fn position(&self) -> Option<Position> {
+        self.last().map(|last| last.appended.position)
+    }
+
+    /// Whether the same ids stood there already.
+    pub(super) fn is_repetition(&self) -> bool {
+        self.0.iter().any(|part| part.appended.repeated)
+    }
+}
+
+/// A bounded number of tries, with growing pauses in between.
+#[derive(Debug, Default)]
+pub(super) struct Retries {
+    tried: u32,
+}
+
+impl Retries {
+    const MOST: u32 = 12;
+
+    /// Waits before the next try; `false` when there were enough.
+    pub(super) async fn again(&mut self) -> bool {
+        self.tried += 1;
+        if self.tried >= Self::MOST {
+            return false;
+        }
+        // The first two come at once: most conflicts are between two writers.
+        let pause = Duration::from_millis(1) * (1 << self.tried.saturating_sub(2).min(6));
+        if self.tried > 2 {
+            tokio::time::sleep(crate::log::backoff::jittered(pause)).await;
+        }
+        true
+    }
+}

@@ -1,0 +1,121 @@
+//! The way of a `Sync…` command, the same for every aggregate: read the state, decide, record, and
+//! say what became of it.
+
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::indexed::LONGEST_KEY;
+use super::{
+    LegacyReport, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget, understand,
+};
+use crate::authoring::codec::CodecError;
+use crate::authoring::decider::Decider;
+use crate::authoring::execution::{Environment, ExecuteError, LoadError};
+use crate::log::store::{AppendError, ReadError};
+
+/// An aggregate that a legacy system may have: what its module says for [`LegacyEntrance`].
+pub trait LegacyAggregate: Decider {
+    /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
+    const COMMAND: &'static str;
+    /// The state as a mapping's program returns it.
+    type Said: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+
+    /// The command that compares the legacy's state with ours.
+    fn sync(report: LegacyReport<Self::Said>) -> Self::Command;
+
+    /// The names of what changed, of the event that says so; `None` of every other event.
+    fn changed(event: &Self::Event) -> Option<&[String]>;
+
+    /// What it means that the command is refused.
+    fn objection(refusal: &Self::Refusal) -> Objection;
+}
+
+/// What the refusal of a `Sync…` command means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// The legacy's word no longer counts: bascule owns the aggregate.
+    OwnedByBascule,
+    /// Nothing is taken in any more: the person was erased.
+    Erased,
+    /// The state lacks what the aggregate cannot be without: it belongs in quarantine.
+    NotUnderstood,
+    /// No such command should be refused so.
+    Unforeseen,
+}
+
+/// A module's entrance for one kind of imported aggregate.
+pub struct LegacyEntrance<D> {
+    environment: Environment,
+    _of: PhantomData<fn() -> D>,
+}
+
+impl<D: LegacyAggregate> LegacyEntrance<D> {
+    /// An entrance into this environment.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, _of: PhantomData }
+    }
+}
+
+#[async_trait]
+impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
+    fn command(&self) -> &'static str {
+        D::COMMAND
+    }
+
+    async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError> {
+        let SyncRequest { id, legacy, state, cause } = request;
+        if legacy.id.len() > LONGEST_KEY {
+            let text = format!("the legacy's key is longer than {LONGEST_KEY} bytes");
+            return Err(SyncError::Impossible(text));
+        }
+        let state = match state {
+            LegacyState::Present(state) => LegacyState::Present(understand(&state)?),
+            LegacyState::Absent { reason } => LegacyState::Absent { reason },
+        };
+        let command = D::sync(LegacyReport { id, legacy, state });
+        let done = match self.environment.carry_out::<D>(id, command, &cause, None).await {
+            Ok(done) => done,
+            Err(ExecuteError::Refused(refusal)) => {
+                return match D::objection(&refusal) {
+                    Objection::OwnedByBascule => Ok(SyncOutcome::Conflict),
+                    Objection::Erased => Ok(SyncOutcome::Suppressed),
+                    Objection::NotUnderstood => Err(SyncError::NotUnderstood(refusal.to_string())),
+                    // The same command would be refused each time.
+                    Objection::Unforeseen => Err(SyncError::Impossible(refusal.to_string())),
+                };
+            }
+            Err(error) => return Err(never_recorded(error)),
+        };
+        Ok(match done.events.first() {
+            Some(event) => D::changed(event)
+                .map_or(SyncOutcome::Imported, |changed| SyncOutcome::Revised(changed.to_vec())),
+            None if done.executed.revision.is_none() => SyncOutcome::Ignored,
+            None => SyncOutcome::Unchanged,
+        })
+    }
+}
+
+/// Tells what no later attempt can change from what may pass.
+fn never_recorded<R: std::error::Error + Send + Sync + 'static>(
+    error: ExecuteError<R>,
+) -> SyncError {
+    let why = match &error {
+        ExecuteError::Append(AppendError::EventTooLarge { size, limit, .. }) => {
+            format!("the event would have {size} bytes; the store's limit is {limit}")
+        }
+        ExecuteError::Append(AppendError::Invalid(why)) => {
+            format!("the store does not take it: {why}")
+        }
+        ExecuteError::Load(LoadError::Read(ReadError::Damaged { position, .. })) => {
+            format!("its event at position {position} is damaged")
+        }
+        ExecuteError::Load(LoadError::Codec(CodecError::Malformed { event_type, .. })) => {
+            format!("the data of its {event_type} does not follow its contract")
+        }
+        _ => return SyncError::Failed(error.into()),
+    };
+    SyncError::Impossible(why)
+}

@@ -1,0 +1,339 @@
+//! What goes wrong again and again for as long as one cause lasts: a full disk, a database that does
+//! not answer, no file descriptor left. It is logged when it begins, now and then while it lasts, and
+//! when it is over; every occurrence is counted in `outage_occurrences_total`.
+//!
+//! Occurrences with the same innermost error are of one cause, whoever meets it: fifteen
+//! subscriptions on one full disk are one outage.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often an outage that lasts is logged again.
+const REMIND_EVERY: Duration = Duration::from_secs(60);
+/// An outage whose end nobody reports is over when it has not occurred for this long.
+const QUIET: Duration = Duration::from_secs(5);
+/// What has not occurred for so long begins anew, whether or not its end was reported.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+/// Most causes that are told apart at once: error texts may hold what changes each time.
+const MOST_CAUSES: usize = 32;
+
+/// Something that can go wrong for a while, as the log calls it. Made to be a `static`.
+#[derive(Debug)]
+pub struct Outage {
+    /// What happens, such as `subscriptions are interrupted`.
+    what: &'static str,
+    /// Whether it is an error, and not a warning.
+    is_severe: bool,
+    causes: Mutex<BTreeMap<String, Lasting>>,
+    /// Whether there is any cause: what is well looks no further.
+    lasts: AtomicBool,
+}
+
+/// One cause, since it began. One that is over is kept for a while: what comes and goes is not logged
+/// each time.
+#[derive(Debug)]
+struct Lasting {
+    begun: Instant,
+    /// When it was logged last, other than as over.
+    logged: Instant,
+    last: Instant,
+    occurrences: u64,
+    /// Those that met it and have not recovered.
+    affected: BTreeSet<String>,
+    /// Whether the log says that it lasts.
+    is_told: bool,
+}
+
+/// What is to be logged of an occurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum News {
+    Begun,
+    Lasts { occurrences: u64, lasted: Duration, affected: usize },
+    Nothing,
+}
+
+/// A cause that is over.
+#[derive(Debug, PartialEq, Eq)]
+struct Over {
+    cause: String,
+    occurrences: u64,
+    lasted: Duration,
+}
+
+impl Outage {
+    /// One that has not occurred. `what` is a clause, which the log begins with.
+    pub const fn new(what: &'static str) -> Self {
+        Self::of(what, false)
+    }
+
+    /// The same, logged as an error.
+    pub const fn severe(what: &'static str) -> Self {
+        Self::of(what, true)
+    }
+
+    const fn of(what: &'static str, is_severe: bool) -> Self {
+        let causes = Mutex::new(BTreeMap::new());
+        Self { what, is_severe, causes, lasts: AtomicBool::new(false) }
+    }
+
+    /// It has occurred to somebody, such as a subscription.
+    pub fn occurs(&self, affected: &str, error: &(dyn Error + 'static)) {
+        self.occurs_because(affected, &root(error), &with_sources(error));
+    }
+
+    /// The same of an error that is text already.
+    pub fn occurs_because(&self, affected: &str, cause: &str, error: &str) {
+        let hint = no_descriptor_is_left();
+        metrics::counter!("outage_occurrences_total", "outage" => self.what).increment(1);
+        let outage = self.what;
+        match self.note(affected, cause, Instant::now()) {
+            News::Begun if self.is_severe => tracing::error!(affected, error, hint, "{outage}"),
+            News::Begun => tracing::warn!(affected, error, hint, "{outage}"),
+            News::Lasts { occurrences, lasted, affected } => tracing::warn!(
+                error,
+                hint,
+                occurrences,
+                affected_count = affected,
+                lasted_ms = milliseconds(lasted),
+                "{outage}, still"
+            ),
+            News::Nothing => tracing::debug!(affected, error, "{outage}, again"),
+        }
+    }
+
+    /// Somebody has recovered.
+    pub fn ends(&self, affected: &str) {
+        if self.lasts.load(Ordering::Relaxed) {
+            self.log(self.recover(|lasting| {
+                lasting.affected.remove(affected);
+            }));
+        }
+    }
+
+    /// Things go well where it is not known who was affected: what has not occurred for a few
+    /// seconds is over.
+    pub fn ends_if_quiet(&self) {
+        if self.lasts.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            self.log(self.recover(|lasting| {
+                if now.duration_since(lasting.last) >= QUIET {
+                    lasting.affected.clear();
+                }
+            }));
+        }
+    }
+
+    /// Whoever may meet it: recovered once this is dropped.
+    pub fn met_by(&self, affected: impl Into<String>) -> Meeting<'_> {
+        Meeting { outage: self, affected: affected.into(), has_occurred: false }
+    }
+
+    fn note(&self, affected: &str, cause: &str, now: Instant) -> News {
+        let mut causes = self.causes();
+        self.lasts.store(true, Ordering::Relaxed);
+        if let Some(lasting) = causes.get_mut(cause) {
+            let comes_back =
+                lasting.affected.is_empty() || now.duration_since(lasting.last) >= FORGOTTEN_AFTER;
+            lasting.last = now;
+            lasting.occurrences += 1;
+            lasting.affected.insert(affected.to_owned());
+            if now.duration_since(lasting.logged) < REMIND_EVERY {
+                return News::Nothing;
+            }
+            (lasting.logged, lasting.is_told) = (now, true);
+            if comes_back {
+                (lasting.begun, lasting.occurrences) = (now, 1);
+                return News::Begun;
+            }
+            let lasted = now.duration_since(lasting.begun);
+            let (occurrences, affected) = (lasting.occurrences, lasting.affected.len());
+            return News::Lasts { occurrences, lasted, affected };
+        }
+        if causes.len() >= MOST_CAUSES {
+            let oldest = causes.iter().min_by_key(|(_, lasting)| lasting.last);
+            let oldest = oldest.map(|(cause, _)| cause.clone());
+            oldest.and_then(|cause| causes.remove(&cause));
+        }
+        let affected = BTreeSet::from([affected.to_owned()]);
+        let (occurrences, is_told) = (1, true);
+        let new = Lasting { begun: now, logged: now, last: now, occurrences, affected, is_told };
+        causes.insert(cause.to_owned(), new);
+        News::Begun
+    }
+
+    /// Lets some recover. The causes that are over, and were told to last.
+    fn recover(&self, some: impl Fn(&mut Lasting)) -> Vec<Over> {
+        let now = Instant::now();
+        let mut causes = self.causes();
+        let mut over = Vec::new();
+        let mut lasts = false;
+        for (cause, lasting) in &mut *causes {
+            some(lasting);
+            if !lasting.affected.is_empty() {
+                lasts = true;
+            } else if std::mem::take(&mut lasting.is_told) {
+                let (occurrences, lasted) =
+                    (lasting.occurrences, now.duration_since(lasting.begun));
+                over.push(Over { cause: cause.clone(), occurrences, lasted });
+            }
+        }
+        self.lasts.store(lasts, Ordering::Relaxed);
+        over
+    }
+
+    fn log(&self, over: Vec<Over>) {
+        let outage = self.what;
+        for Over { cause, occurrences, lasted } in over {
+            let lasted_ms = milliseconds(lasted);
+            tracing::info!(cause, occurrences, lasted_ms, "over: {outage}");
+        }
+    }
+
+    fn causes(&self) -> MutexGuard<'_, BTreeMap<String, Lasting>> {
+        self.causes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody who may meet an outage, for as long as the work takes.
+#[derive(Debug)]
+pub struct Meeting<'o> {
+    outage: &'o Outage,
+    affected: String,
+    has_occurred: bool,
+}
+
+impl Meeting<'_> {
+    /// It has occurred.
+    pub fn occurs(&mut self, error: &(dyn Error + 'static)) {
+        self.has_occurred = true;
+        self.outage.occurs(&self.affected, error);
+    }
+}
+
+impl Drop for Meeting<'_> {
+    fn drop(&mut self) {
+        if self.has_occurred {
+            self.outage.ends(&self.affected);
+        }
+    }
+}
+
+/// The innermost error.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+/// Says so where this process has no file descriptor left. What fails then often names another cause:
+/// SQLite that a file cannot be opened, a pool that it waited too long.
+pub fn no_descriptor_is_left() -> Option<&'static str> {
+    /// Too many open files (`errno` of Linux and the BSDs), in this process or in the system.
+    const EXHAUSTED: [i32; 2] = [24, 23];
+    let error = std::io::stderr().as_fd().try_clone_to_owned().err()?;
+    error.raw_os_error().filter(|errno| EXHAUSTED.contains(errno))?;
+    Some(
+        "no file descriptor is left: raise the limit (`ulimit -n`, `LimitNOFILE=` of systemd, \
+         `--ulimit nofile=` of Docker)",
+    )
+}
+
+/// Whole milliseconds, for fields of the log that end with `_ms`: JSON has no durations.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error's text, followed by the texts of what caused it.
+pub fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn over(outage: &Outage, affected: &str) -> Vec<(String, u64)> {
+        let over = outage.recover(|lasting| {
+            lasting.affected.remove(affected);
+        });
+        over.into_iter().map(|over| (over.cause, over.occurrences)).collect()
+    }
+
+    #[test]
+    fn an_outage_is_told_when_it_begins_now_and_then_and_when_all_have_recovered() {
+        let outage = Outage::new("subscriptions are interrupted");
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(outage.note("one", "disk full", begun), News::Begun);
+        assert_eq!(outage.note("other", "disk full", begun), News::Nothing);
+        assert_eq!(outage.note("one", "disk full", after(59)), News::Nothing);
+        assert_eq!(
+            outage.note("one", "disk full", after(60)),
+            News::Lasts { occurrences: 4, lasted: Duration::from_secs(60), affected: 2 }
+        );
+        assert_eq!(outage.note("one", "disk full", after(61)), News::Nothing);
+        assert_eq!(over(&outage, "one"), []);
+        assert_eq!(over(&outage, "other"), [("disk full".to_owned(), 5)]);
+        assert!(!outage.lasts.load(Ordering::Relaxed));
+        assert_eq!(outage.note("one", "disk full", after(120)), News::Begun);
+        assert_eq!(outage.note("one", "disk full", after(420)), News::Begun);
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_not_logged_each_time() {
+        let outage = Outage::severe("the event store cannot be written to");
+        let begun = Instant::now();
+        assert_eq!(outage.note("store", "disk full", begun), News::Begun);
+        assert_eq!(over(&outage, "store"), [("disk full".to_owned(), 1)]);
+        for tenth in 1..600 {
+            let at = begun + Duration::from_millis(tenth * 100);
+            assert_eq!(outage.note("store", "disk full", at), News::Nothing);
+            assert_eq!(over(&outage, "store"), []);
+        }
+        assert_eq!(outage.note("store", "disk full", begun + REMIND_EVERY), News::Begun);
+        assert_eq!(over(&outage, "store"), [("disk full".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn causes_are_told_apart_and_bounded() {
+        let outage = Outage::new("requests fail");
+        let now = Instant::now();
+        for number in 0..2 * MOST_CAUSES {
+            let at = now + Duration::from_millis(number as u64);
+            assert_eq!(outage.note("", &number.to_string(), at), News::Begun);
+        }
+        assert_eq!(outage.causes().len(), MOST_CAUSES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_ends_is_over_when_it_is_quiet() {
+        let outage = Outage::new("requests fail");
+        outage.occurs_because("", "disk full", "disk full");
+        outage.ends_if_quiet();
+        assert!(outage.lasts.load(Ordering::Relaxed));
+        tokio::time::advance(QUIET).await;
+        outage.ends_if_quiet();
+        assert!(!outage.lasts.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn one_cause_is_recognised_through_whatever_is_around_it() {
+        let disk = std::io::Error::other("disk full");
+        let around = crate::log::store::ReadError::Unavailable(Box::new(disk));
+        assert_eq!(root(&around), "disk full");
+    }
+}

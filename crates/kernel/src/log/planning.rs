@@ -1,0 +1,174 @@
+//! What a group of appends comes to, given what the streams hold: the rules of expected revisions,
+//! of repeated event ids and of all-or-nothing, shared by the stores that check them in this
+//! process.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::event::{NewEvent, Position, Revision, StreamName};
+use super::store::{AppendError, AppendRequest, Appended, Place};
+
+/// Largest event by default, in bytes.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+
+/// Where an event id already stands in its stream.
+pub type KnownEvents = HashMap<(StreamName, Uuid), Place>;
+
+/// Checks what can be checked without looking at the store.
+pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<(), AppendError> {
+    if requests.is_empty() {
+        return Err(AppendError::Invalid("expected at least one stream, found none".to_owned()));
+    }
+    let mut streams = HashSet::new();
+    for request in requests {
+        if !streams.insert(&request.stream) {
+            let problem = format!("stream {} is named twice", request.stream);
+            return Err(AppendError::Invalid(problem));
+        }
+        if request.events.is_empty() {
+            let problem = format!("expected at least one event for {}", request.stream);
+            return Err(AppendError::Invalid(problem));
+        }
+        let mut ids = HashSet::new();
+        for event in &request.events {
+            if !ids.insert(event.id) {
+                let problem = format!("event id {} is used twice", event.id);
+                return Err(AppendError::Invalid(problem));
+            }
+            let size = event.size();
+            if size > max_event_bytes {
+                return Err(AppendError::EventTooLarge {
+                    event_id: event.id,
+                    size,
+                    limit: max_event_bytes,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An event with its place in the log.
+#[derive(Debug)]
+pub struct PlannedEvent<'a> {
+    /// The stream it goes to.
+    pub stream: &'a StreamName,
+    /// Its revision there.
+    pub revision: Revision,
+    /// Its position.
+    pub position: Position,
+    /// The event.
+    pub event: &'a NewEvent,
+}
+
+/// What is known of the log while a group of appends is planned, one after the other.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    head: Position,
+    /// The last revision of every stream of the group, `None` when it has no event.
+    revisions: HashMap<StreamName, Option<Revision>>,
+    known: KnownEvents,
+    /// What is to be written, in order.
+    pub events: Vec<PlannedEvent<'a>>,
+}
+
+impl<'a> Plan<'a> {
+    /// A plan on top of a log: its head, the revisions of every stream of the group (a stream that
+    /// is missing has no event), and which of the group's event ids are there already.
+    pub fn new(
+        head: Position,
+        revisions: HashMap<StreamName, Option<Revision>>,
+        known: KnownEvents,
+    ) -> Self {
+        Self { head, revisions, known, events: Vec::new() }
+    }
+
+    /// The position of the last event once everything planned is written.
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// The last revision of every stream once everything planned is written.
+    pub fn revisions(&self) -> impl Iterator<Item = (&StreamName, Revision)> {
+        self.revisions.iter().filter_map(|(stream, revision)| Some((stream, (*revision)?)))
+    }
+
+    /// Plans one `append_many`, all or nothing: either all of its events are new and are added to
+    /// the plan, or all are there already and nothing is. An error leaves the plan as it was, so
+    /// that one conflict fails one request and no other of the group.
+    pub fn add(&mut self, requests: &'a [AppendRequest]) -> Result<Vec<Appended>, AppendError> {
+        if let Some(first_time) = self.repetition(requests)? {
+            return Ok(first_time);
+        }
+        for request in requests {
+            let actual = self.revision(&request.stream);
+            if !request.expected.is_met_by(actual) {
+                return Err(AppendError::WrongExpectedRevision {
+                    stream: request.stream.clone(),
+                    expected: request.expected,
+                    actual,
+                });
+            }
+        }
+        Ok(requests.iter().map(|request| self.place(request)).collect())
+    }
+
+    fn revision(&self, stream: &StreamName) -> Option<Revision> {
+        self.revisions.get(stream).copied().flatten()
+    }
+
+    /// The first result when every event of the requests is there already, in this order.
+    fn repetition(&self, requests: &[AppendRequest]) -> Result<Option<Vec<Appended>>, AppendError> {
+        let mut results = Vec::with_capacity(requests.len());
+        let mut unknown = None;
+        let mut known = None;
+        for request in requests {
+            let mut last: Option<Place> = None;
+            for event in &request.events {
+                let named = (request.stream.clone(), event.id);
+                match self.known.get(&named) {
+                    Some(found) if last.is_none_or(|last| last.revision + 1 == found.revision) => {
+                        last = Some(*found);
+                        known = Some(named);
+                    }
+                    Some(_) => return Err(mismatch(named)),
+                    None => unknown = Some(named),
+                }
+            }
+            results.extend(last.map(|Place { revision, position }| Appended {
+                revision,
+                position,
+                repeated: true,
+            }));
+        }
+        match (known, unknown) {
+            (None, _) => Ok(None),
+            (Some(_), None) => Ok(Some(results)),
+            (Some(_), Some(unknown)) => Err(mismatch(unknown)),
+        }
+    }
+
+    fn place(&mut self, request: &'a AppendRequest) -> Appended {
+        let mut revision = self.revision(&request.stream);
+        for event in &request.events {
+            let next = revision.map_or(0, |revision| revision + 1);
+            revision = Some(next);
+            self.head += 1;
+            let place = Place { revision: next, position: self.head };
+            self.known.insert((request.stream.clone(), event.id), place);
+            self.events.push(PlannedEvent {
+                stream: &request.stream,
+                revision: next,
+                position: self.head,
+                event,
+            });
+        }
+        self.revisions.insert(request.stream.clone(), revision);
+        Appended { revision: revision.unwrap_or(0), position: self.head, repeated: false }
+    }
+}
+
+fn mismatch((stream, event_id): (StreamName, Uuid)) -> AppendError {
+    AppendError::IdempotencyMismatch { stream, event_id }
+}
