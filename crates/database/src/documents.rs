@@ -72,7 +72,7 @@ use uuid::Uuid;
 use crate::{Database, DatabaseError, Engine, Executor, Migrations, Row, Statement, Transaction};
 
 /// How events make documents.
-pub trait DocumentModel: Clone + Send + Sync + 'static {
+pub trait DocumentModel: Send + Sync + 'static {
     /// The events it reads.
     type Event: EventSet;
     /// One document. What is personal in it is stored in clear: an erasure must change it.
@@ -101,11 +101,19 @@ pub trait DocumentModel: Clone + Send + Sync + 'static {
 }
 
 /// The projection of a document model, and the way to its documents. Cheap to clone.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Documents<M> {
     statements: &'static Statements,
-    _of: PhantomData<M>,
+    _of: PhantomData<fn() -> M>,
 }
+
+impl<M> Clone for Documents<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Documents<M> {}
 
 /// A table of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

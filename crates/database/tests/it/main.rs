@@ -3,6 +3,7 @@
 
 mod cancelling;
 mod charge;
+mod documents;
 mod full_disk;
 mod leases;
 mod parked;
