@@ -7,6 +7,7 @@ pub mod cancelling;
 pub mod client;
 pub mod contract;
 pub mod engines;
+mod given;
 pub mod golden;
 pub mod history;
 pub mod keys;
@@ -21,3 +22,4 @@ pub mod stores;
 
 pub use client::{Answer, Client, Mounted};
 pub use database::Engine;
+pub use given::{Given, When, given};

@@ -76,3 +76,45 @@ fn spend(card: &Card, spent: PointsSpent) -> Result<Vec<Event>, Refusal> {
         false => Err(Refusal::TooFewPoints(card.points)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::given;
+
+    use super::*;
+
+    fn earned(order_id: Uuid, points: u32) -> PointsEarned {
+        PointsEarned { customer_id: Uuid::nil(), order_id, points }
+    }
+
+    fn spent(points: u32) -> PointsSpent {
+        PointsSpent { customer_id: Uuid::nil(), points }
+    }
+
+    #[test]
+    fn an_order_earns_points_once() {
+        let order = Uuid::from_u128(1);
+        given::<CardDecider>([])
+            .when(Command::Earn(earned(order, 119)))
+            .then([earned(order, 119).into()])
+            .when(Command::Earn(earned(order, 119)))
+            .changes_nothing();
+    }
+
+    #[test]
+    fn an_order_of_less_than_a_point_earns_nothing() {
+        given::<CardDecider>([])
+            .when(Command::Earn(earned(Uuid::from_u128(1), 0)))
+            .changes_nothing();
+    }
+
+    #[test]
+    fn points_are_spent_while_there_are_enough() {
+        let earned = earned(Uuid::from_u128(1), 119);
+        given::<CardDecider>([earned.into()])
+            .when(Command::Spend(spent(100)))
+            .then([spent(100).into()])
+            .when(Command::Spend(spent(20)))
+            .refuses(&Refusal::TooFewPoints(19));
+    }
+}
