@@ -7,7 +7,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::codec::{CodecError, Envelope, EventSet};
@@ -104,8 +103,7 @@ pub async fn shown(projections: &[&Progress], event: &RecordedEvent) -> Result<(
     Ok(())
 }
 
-/// What a module does when events happen.
-#[async_trait]
+/// What a module does when events happen. Implementations write `async fn react`.
 pub trait Reaction: Send + Sync + 'static {
     /// The events it reacts to.
     type Event: EventSet;
@@ -134,8 +132,11 @@ pub trait Reaction: Send + Sync + 'static {
 
     /// Reacts to one event. May be called again for the same event; commands carried out with
     /// `cause` are then recognised.
-    async fn react(&self, event: &Envelope<Self::Event>, cause: Cause)
-    -> Result<(), ReactionError>;
+    fn react(
+        &self,
+        event: &Envelope<Self::Event>,
+        cause: Cause,
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 }
 
 /// What kind of reaction it is.

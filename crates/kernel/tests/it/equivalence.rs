@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use kernel::cache::CacheOptions;
 use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
@@ -38,7 +37,6 @@ impl Waiting {
     }
 }
 
-#[async_trait]
 impl Decorator for Waiting {
     fn inner(&self) -> &dyn EventStore {
         &*self.inner

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
@@ -77,7 +76,6 @@ impl Counting {
     }
 }
 
-#[async_trait]
 impl Reaction for Counting {
     type Event = Trigger;
 
@@ -344,7 +342,6 @@ kernel::event_set! {
     enum TriggerOfNextRelease { Lit(LampLitBrightly) }
 }
 
-#[async_trait]
 impl Reaction for NextRelease {
     type Event = TriggerOfNextRelease;
 

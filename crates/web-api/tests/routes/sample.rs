@@ -11,7 +11,6 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpResponse, get, post};
-use async_trait::async_trait;
 use database::{Database, Migrations, Transaction};
 use event_contract::Published;
 use kernel::codec::{Codec, Envelope};
@@ -113,7 +112,6 @@ impl Decider for Lamps {
 /// A read model that stands still: it is never run.
 struct StillLamps;
 
-#[async_trait]
 impl Projection for StillLamps {
     type Store = Database;
     type Event = LampEvent;
