@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use billing_contract::{BillTo, CollectionFailure, VoidReason};
 use customers_contract::CustomerId;
 use event_contract::Personal;
@@ -55,7 +54,6 @@ enum InvoicingError {
     CustomerUnknown,
 }
 
-#[async_trait]
 impl Reaction for Invoicing {
     type Event = OrderEvent;
 
@@ -150,7 +148,6 @@ pub struct Settlement(
     pub Billing,
 );
 
-#[async_trait]
 impl Reaction for Settlement {
     type Event = PaymentEvent;
 

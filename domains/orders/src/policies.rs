@@ -1,6 +1,5 @@
 //! What orders do when others' events happen.
 
-use async_trait::async_trait;
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
 use kernel::codec::Envelope;
 use kernel::execution::Cause;
@@ -24,7 +23,6 @@ pub struct PaymentOutcome(
     pub Orders,
 );
 
-#[async_trait]
 impl Reaction for PaymentOutcome {
     type Event = PaymentEvent;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use billing_contract::{
     CollectionRequested, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied, RefundDue,
 };
@@ -34,7 +33,6 @@ pub struct Collection {
     pub(crate) patience: Duration,
 }
 
-#[async_trait]
 impl Reaction for Collection {
     type Event = Trigger;
 
