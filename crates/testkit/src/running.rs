@@ -1,10 +1,10 @@
 //! A module at work: what the scenario tests of every module look at and wait for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use database::Statement;
-use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
@@ -28,6 +28,8 @@ pub struct Running {
     pub environment: Environment,
     /// The module.
     pub module: OpenModule,
+    /// How far each subscription is, by its name.
+    progress: BTreeMap<String, Progress>,
     held: Vec<Box<dyn Subscription>>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
@@ -45,12 +47,20 @@ impl Running {
         mut module: OpenModule,
         runs: impl Fn(&str) -> bool,
     ) -> Self {
+        let progress = module.subscriptions.iter();
+        let progress = progress.map(|one| (one.name(), one.progress())).collect();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()
             .partition(|subscription| runs(&subscription.name()));
         let (tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
-        let mut started =
-            Self { environment: environment.clone(), module, held: running, tasks, shutdown };
+        let mut started = Self {
+            environment: environment.clone(),
+            module,
+            progress,
+            held: running,
+            tasks,
+            shutdown,
+        };
         started.release();
         Self { held, ..started }
     }
@@ -97,6 +107,11 @@ impl Running {
         &projections.find(|(name, _)| name == projection).expect("no such projection").1
     }
 
+    /// How far a subscription has come, by its own name.
+    fn progress_of(&self, subscription: &str) -> &Progress {
+        self.progress.get(subscription).expect("no such subscription")
+    }
+
     /// Waits until a projection shows everything recorded so far.
     pub async fn caught_up(&self, projection: &str) {
         let reached = self.progress(projection).reached(self.head().await, PATIENCE).await;
@@ -106,17 +121,16 @@ impl Running {
     /// Waits until subscriptions are through with everything recorded so far, and with what they
     /// themselves have added.
     pub async fn settled(&self, subscriptions: &[&str]) {
-        eventually("the subscriptions stand still", async || {
-            for subscription in subscriptions {
-                let checkpoint = self.module.database.checkpoint(subscription).await.unwrap();
-                let position = checkpoint.map_or(0, |checkpoint| checkpoint.position);
-                if position < self.head().await {
-                    return None;
-                }
+        let named = subscriptions.iter().map(|name| self.progress_of(name));
+        let all: Vec<&Progress> = named.collect();
+        loop {
+            let head = self.head().await;
+            let reached = Progress::all_reached(&all, head, PATIENCE).await;
+            assert!(reached, "one of {subscriptions:?} stands still");
+            if self.head().await == head {
+                return;
             }
-            Some(())
-        })
-        .await
+        }
     }
 
     /// Why events are parked, by any subscription.

@@ -8,6 +8,7 @@ use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::execution::{Cause, Environment};
+use kernel::projection::Patience;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
 use kernel::seams::new_id;
 use kernel::subscription::SubscriptionState;
@@ -16,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::lamp::{Command, LampDecider, LampLit, TTL, happens, house, light, replica};
 use crate::names::LampLitBrightly;
-use crate::running::{Running, run};
+use crate::running::{ENOUGH, Running, run};
 use crate::subscriptions::MemoryDatabase;
 
 const COUNTING: &str = "house.counting";
@@ -148,6 +149,22 @@ async fn the_checkpoint_stays_at_the_lowest_unfinished_and_a_restart_changes_not
     assert_eq!(counted(&environment).await.len(), 2);
     let head = environment.store.head().await.unwrap();
     database.until(|content| content.position(COUNTING) == head).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reaction_tells_how_far_it_has_come() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let free = light(&environment, new_id(), "free").await;
+    let slow = light(&environment, new_id(), "slow").await;
+    let running = counting.start(&database);
+    assert!(running.progress.reached(free, ENOUGH).await);
+    assert_eq!(counting.handled(), ["free"]);
+    counting.gate_reached().await;
+    assert!(!running.progress.reached(slow, Patience::Reaction).await, "it is under way");
+    counting.gate.add_permits(1);
+    assert!(running.progress.reached(slow, ENOUGH).await);
+    assert_eq!(counting.handled(), ["free", "slow"]);
 }
 
 #[tokio::test(start_paused = true)]
