@@ -1,13 +1,12 @@
 //! What billing does when others' events happen.
 
-use std::time::Duration;
-
 use billing_contract::{BillTo, CollectionFailure, VoidReason};
 use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
 use kernel::execution::Cause;
+use kernel::projection::Patience;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use orders_contract::{
     CancellationReason, OrderCancelled, OrderPlaced, OrderReturned, PaymentDeferred,
@@ -21,9 +20,6 @@ use uuid::Uuid;
 use crate::domain::{Receipt, Refusal, Repayment};
 use crate::handlers::{Billing, invoice_of, refund_of_surplus, replacement_of};
 use crate::queries;
-
-/// How long an invoice waits for its customer's name and address to be known here.
-const CATCH_UP: Duration = Duration::from_secs(10);
 
 kernel::event_set! {
     /// What becomes of orders placed here.
@@ -114,7 +110,7 @@ impl Invoicing {
         customer: CustomerId,
         known_at: Position,
     ) -> Result<Option<Personal<BillTo>>, ReactionError> {
-        if !self.0.known_customers.reached(known_at, CATCH_UP).await {
+        if !self.0.known_customers.reached(known_at, Patience::Reaction).await {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
         let known = queries::known_customer(&self.0.database, customer)
