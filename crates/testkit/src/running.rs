@@ -10,7 +10,7 @@ use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::seams::new_id;
-use kernel::subscription::{Delivery, LogReader, Subscription};
+use kernel::subscription::{Delivery, LogReader, Subscription, SubscriptionKind};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use module::OpenModule;
 use tokio::task::JoinSet;
@@ -30,6 +30,8 @@ pub struct Running {
     pub module: OpenModule,
     /// How far each subscription is, by its name.
     progress: BTreeMap<String, Progress>,
+    /// The read models that are at work.
+    projecting: Vec<Progress>,
     held: Vec<Box<dyn Subscription>>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
@@ -57,6 +59,7 @@ impl Running {
             environment: environment.clone(),
             module,
             progress,
+            projecting: Vec::new(),
             held: running,
             tasks,
             shutdown,
@@ -68,6 +71,9 @@ impl Running {
     /// Starts what was held back.
     pub fn release(&mut self) {
         for subscription in self.held.drain(..) {
+            if subscription.identity().kind == SubscriptionKind::Projection {
+                self.projecting.push(subscription.progress());
+            }
             self.tasks.spawn(subscription.run(self.shutdown.clone()));
         }
     }
@@ -119,10 +125,10 @@ impl Running {
     }
 
     /// Waits until subscriptions are through with everything recorded so far, and with what they
-    /// themselves have added.
+    /// themselves have added, and the read models that are at work show it.
     pub async fn settled(&self, subscriptions: &[&str]) {
         let named = subscriptions.iter().map(|name| self.progress_of(name));
-        let all: Vec<&Progress> = named.collect();
+        let all: Vec<&Progress> = named.chain(&self.projecting).collect();
         loop {
             let head = self.head().await;
             let reached = Progress::all_reached(&all, head, PATIENCE).await;
