@@ -144,9 +144,10 @@ async fn answer(process: &Environment, id: Uuid, request: Request, doors: &Doors
     let mut cause = Cause::request(new_id(), "test");
     let mut first_event = None;
     if let Some(number) = repetition_of {
-        // The kernel's own rule: UUIDv5(seed, name/index).
+        // The kernel's own rule: UUIDv5(seed, name/stream/index).
         let name = format!("{number}");
-        first_event = Some(Uuid::new_v5(&id, format!("{name}/0").as_bytes()));
+        let stream = StreamName::of(DoorDecider::<1>::CATEGORY, id);
+        first_event = Some(Uuid::new_v5(&id, format!("{name}/{stream}/0").as_bytes()));
         cause = cause.recognised_by(id, name);
     }
     let before = doors.length(id).await;

@@ -242,6 +242,32 @@ async fn put_out(
 }
 
 #[utoipa::path(
+    operation_id = "replace_lamp", tag = "house",
+    params(("id" = Uuid, Path, description = "The lamp"), CommandHeaders),
+    responses((status = 201, description = "Replaced", body = Acknowledgement), CommandProblems),
+)]
+#[post("/{id}/replace")]
+async fn replace(
+    house: Data<House>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (database, environment) = (&house.database, &house.environment);
+    let replaced = *id;
+    command
+        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+            let (cause, id) = (attempt.cause(), attempt.new_id());
+            let out = LampCommand::PutOut;
+            environment.execute::<Lamps>(replaced, out, cause, None).await.map_err(problem)?;
+            let lit = LampCommand::Light("instead".to_owned());
+            let lit = environment.execute::<Lamps>(id, lit, cause, None).await;
+            Ok(Done::created(id, lit.map_err(problem)?))
+        })
+        .await
+}
+
+#[utoipa::path(
     operation_id = "get_lamp", tag = "house",
     params(("id" = Uuid, Path, description = "The lamp"), ReadHeaders, IfNoneMatchHeader),
     responses(
@@ -425,6 +451,7 @@ pub fn routes(
             .service(fail)
             .service(history)
             .service(put_out)
+            .service(replace)
             .service(get_one),
     );
 }
