@@ -94,8 +94,7 @@ impl Invoicing {
             // Only an order that was confirmed by hand has a second invoice.
             CancellationReason::Requested { .. } => {
                 let replacement = replacement_of(invoice);
-                let cause = cause.clone().about(replacement);
-                settle(self.0.void(replacement, reason, &cause).await, no_invoice)
+                settle(self.0.void(replacement, reason, cause).await, no_invoice)
             }
             CancellationReason::PaymentDeclined
             | CancellationReason::PaymentExpired

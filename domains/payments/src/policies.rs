@@ -92,7 +92,7 @@ impl Collection {
     async fn end(&self, invoice_id: Uuid, end: End, cause: &Cause) -> Result<(), ReactionError> {
         for attempt in 1_u32.. {
             let id = attempt_of(invoice_id, attempt);
-            let outcome = self.end_one(id, attempt, end, cause).await;
+            let outcome = self.end_one(id, end, cause).await;
             if let Err(ExecuteError::Refused(Refusal::NoSuchPayment)) = &outcome {
                 tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
                 return Ok(());
@@ -102,12 +102,10 @@ impl Collection {
         Ok(())
     }
 
-    async fn end_one(&self, id: Uuid, attempt: u32, end: End, cause: &Cause) -> Outcome {
-        // The first one is recognised as it always was.
-        let cause = if attempt == 1 { cause.clone() } else { cause.clone().about(id) };
+    async fn end_one(&self, id: Uuid, end: End, cause: &Cause) -> Outcome {
         match end {
-            End::CallOff => self.payments.call_off(id, &cause).await,
-            End::Withdraw => self.payments.withdraw(id, &cause).await,
+            End::CallOff => self.payments.call_off(id, cause).await,
+            End::Withdraw => self.payments.withdraw(id, cause).await,
         }
     }
 }
