@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use clap::Args;
 use kernel::event::{Revision, StreamName};
 use kernel::seams::new_id;
@@ -60,7 +59,6 @@ struct Appender {
     streams: VecDeque<(StreamName, Option<Revision>)>,
 }
 
-#[async_trait]
 impl Client for Appender {
     async fn request(&mut self) -> anyhow::Result<Request> {
         let growing = self.streams.pop_front();

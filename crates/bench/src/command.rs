@@ -2,7 +2,6 @@
 //! that of three commands one begins a stream and two go to an order in use.
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use clap::Args;
 use kernel::event::Position;
 use kernel::execution::{Cause, Environment};
@@ -117,7 +116,6 @@ impl Commander {
     }
 }
 
-#[async_trait]
 impl Client for Commander {
     async fn request(&mut self) -> anyhow::Result<Request> {
         self.next_command().await?;

@@ -1,7 +1,6 @@
 //! How soon the read model shows what was written: from giving the command until the order is there.
 
 use anyhow::ensure;
-use async_trait::async_trait;
 use clap::Args;
 use kernel::projection::Progress;
 
@@ -62,7 +61,6 @@ struct Waiting {
     progress: Progress,
 }
 
-#[async_trait]
 impl Client for Waiting {
     async fn request(&mut self) -> anyhow::Result<Request> {
         let position = self.commander.place().await?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,11 +32,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// One client of a workload.
-#[async_trait]
 pub trait Client: Send + 'static {
     /// Makes one request and waits for its answer. Says how many events were written or read, and
     /// over how many its time is to be spread: a page that is cut short counts as what it holds.
-    async fn request(&mut self) -> anyhow::Result<Request>;
+    fn request(&mut self) -> impl Future<Output = anyhow::Result<Request>> + Send;
 }
 
 /// What a request came to.

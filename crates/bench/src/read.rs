@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use clap::Args;
 use kernel::event::{EventFilter, Position};
 use kernel::execution::Environment;
@@ -77,7 +76,6 @@ struct Reader {
     head: Position,
 }
 
-#[async_trait]
 impl Client for Reader {
     async fn request(&mut self) -> anyhow::Result<Request> {
         let page = self.store.read_log(self.after, &EventFilter::all(), PAGE).await?;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use customers_contract::CustomerErased;
 use database::{Database, DatabaseOptions, Migrations};
 use event_contract::{Published as _, PublishedEvent};
@@ -155,7 +154,6 @@ pub struct Erasure {
     key: SecretKey,
 }
 
-#[async_trait]
 impl Reaction for Erasure {
     type Event = ErasureEvent;
 

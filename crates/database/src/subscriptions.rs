@@ -5,7 +5,6 @@ mod statements;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStatus, SubscriptionStore,
@@ -199,7 +198,6 @@ impl Database {
     }
 }
 
-#[async_trait]
 impl SubscriptionStore for Database {
     type Transaction = Transaction;
 

@@ -16,7 +16,8 @@
 //! |---|---|
 //! | decide on an aggregate | [`Decider`], [`Context`] |
 //! | say which events it reads | [`event_set!`], [`EventSet`], [`Envelope`] |
-//! | keep a read model | [`Projection`], [`Progress`] |
+//! | keep a read model | [`Projection`] |
+//! | wait for a read model or a reaction | [`Progress`], [`Patience`] |
 //! | react to events | [`Reaction`], [`ReactionKind`], [`ReactionError`] |
 //! | carry out commands | [`Environment`], [`Cause`], [`UnitOfWork`], [`Executed`], [`ExpectedAt`], [`ExecuteError`] |
 //! | name places in the log | [`Position`], [`Revision`], [`StreamName`], [`RecordedEvent`] |
@@ -34,7 +35,7 @@ pub use self::authoring::decider::{Context, Decider};
 pub use self::authoring::execution::{
     Cause, Environment, ExecuteError, Executed, ExpectedAt, UnitOfWork,
 };
-pub use self::authoring::progress::Progress;
+pub use self::authoring::progress::{Patience, Progress};
 pub use self::authoring::projection::Projection;
 pub use self::authoring::reaction::{Reaction, ReactionError, ReactionKind};
 pub use self::authoring::{
@@ -51,7 +52,7 @@ pub use self::runtime::lag;
 
 /// Projections: what they are, and what runs them.
 pub mod projection {
-    pub use crate::authoring::progress::Progress;
+    pub use crate::authoring::progress::{Patience, Progress};
     pub use crate::authoring::projection::{Projection, Unknown};
     pub use crate::runtime::projection_runner::{FoldError, ProjectionRunner};
 }

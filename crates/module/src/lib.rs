@@ -6,7 +6,6 @@
 //! not describe.
 //!
 //! ```
-//! # use async_trait::async_trait;
 //! # use database::{Database, Migrations, Transaction};
 //! # use event_contract::PublishedEvent;
 //! # use kernel::codec::Envelope;
@@ -20,7 +19,6 @@
 //! # kernel::event_set! { pub enum LampEvent { Lit(LampLit) } }
 //! # #[derive(Clone)]
 //! # pub struct Lit;
-//! # #[async_trait]
 //! # impl Projection for Lit {
 //! #     type Store = Database;
 //! #     type Event = LampEvent;

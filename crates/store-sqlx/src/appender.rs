@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use kernel::outage::Outage;
 use kernel::store::{AppendError, AppendRequest, Appended, BoxError};
 use tokio::sync::{mpsc, oneshot};
@@ -99,16 +98,15 @@ impl Health {
 }
 
 /// What writes a group in one transaction and answers every job of it.
-#[async_trait]
 pub(crate) trait GroupWriter: Send + 'static {
     /// Writes a group. Every job is answered, whatever happens.
-    async fn write(&mut self, group: Vec<Job>);
+    fn write(&mut self, group: Vec<Job>) -> impl Future<Output = ()> + Send;
 
     /// Finds out whether it can write again after a failure, by a write that changes nothing.
-    async fn probe(&mut self) -> Result<(), BoxError>;
+    fn probe(&mut self) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Nothing more will come.
-    async fn close(self);
+    fn close(self) -> impl Future<Output = ()> + Send;
 }
 
 const MAX_JOBS: usize = 256;

@@ -7,29 +7,38 @@ use kernel::seams::{SharedClock, new_id};
 use uuid::Uuid;
 
 /// Where an engine keeps wrapped keys.
-#[async_trait]
 pub(crate) trait KeyTable: Send + Sync + 'static {
     /// The id and the wrapped key of a holder, as of what was last written.
-    async fn find(&self, holder: &KeyHolder) -> Result<Option<(Uuid, Vec<u8>)>, sqlx::Error>;
+    fn find(
+        &self,
+        holder: &KeyHolder,
+    ) -> impl Future<Output = Result<Option<(Uuid, Vec<u8>)>, sqlx::Error>> + Send;
 
     /// Keeps a new key, unless the holder has one or had one destroyed. Durable when it returns.
-    async fn create(
+    fn create(
         &self,
         id: Uuid,
         holder: &KeyHolder,
         wrapped: Vec<u8>,
         now: DateTime<Utc>,
-    ) -> Result<(), sqlx::Error>;
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// The wrapped key of this id.
-    async fn open(&self, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error>;
+    fn open(&self, id: Uuid) -> impl Future<Output = Result<Option<Vec<u8>>, sqlx::Error>> + Send;
 
     /// Deletes the keys of subjects but those of the purposes to retain, and sees to it that none
     /// is made again and that nothing is left of them in the tables. Durable when it returns.
-    async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), sqlx::Error>;
+    fn destroy(
+        &self,
+        subjects: &[Uuid],
+        retained: &[&str],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Whether this holder is to have no key any more.
-    async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, sqlx::Error>;
+    fn is_destroyed(
+        &self,
+        holder: &KeyHolder,
+    ) -> impl Future<Output = Result<bool, sqlx::Error>> + Send;
 }
 
 /// A key vault in a table.

@@ -1,16 +1,16 @@
 //! A module at work: what the scenario tests of every module look at and wait for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use database::Statement;
-use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::EventSet;
 use kernel::event::{EventFilter, Position, RecordedEvent};
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::seams::new_id;
-use kernel::subscription::{Delivery, LogReader, Subscription};
+use kernel::subscription::{Delivery, LogReader, Subscription, SubscriptionKind};
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
 use module::OpenModule;
 use tokio::task::JoinSet;
@@ -28,6 +28,10 @@ pub struct Running {
     pub environment: Environment,
     /// The module.
     pub module: OpenModule,
+    /// How far each subscription is, by its name.
+    progress: BTreeMap<String, Progress>,
+    /// The read models that are at work.
+    projecting: Vec<Progress>,
     held: Vec<Box<dyn Subscription>>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
@@ -45,12 +49,21 @@ impl Running {
         mut module: OpenModule,
         runs: impl Fn(&str) -> bool,
     ) -> Self {
+        let progress = module.subscriptions.iter();
+        let progress = progress.map(|one| (one.name(), one.progress())).collect();
         let (running, held): (Vec<_>, Vec<_>) = std::mem::take(&mut module.subscriptions)
             .into_iter()
             .partition(|subscription| runs(&subscription.name()));
         let (tasks, shutdown) = (JoinSet::new(), CancellationToken::new());
-        let mut started =
-            Self { environment: environment.clone(), module, held: running, tasks, shutdown };
+        let mut started = Self {
+            environment: environment.clone(),
+            module,
+            progress,
+            projecting: Vec::new(),
+            held: running,
+            tasks,
+            shutdown,
+        };
         started.release();
         Self { held, ..started }
     }
@@ -58,6 +71,9 @@ impl Running {
     /// Starts what was held back.
     pub fn release(&mut self) {
         for subscription in self.held.drain(..) {
+            if subscription.identity().kind == SubscriptionKind::Projection {
+                self.projecting.push(subscription.progress());
+            }
             self.tasks.spawn(subscription.run(self.shutdown.clone()));
         }
     }
@@ -97,6 +113,11 @@ impl Running {
         &projections.find(|(name, _)| name == projection).expect("no such projection").1
     }
 
+    /// How far a subscription has come, by its own name.
+    fn progress_of(&self, subscription: &str) -> &Progress {
+        self.progress.get(subscription).expect("no such subscription")
+    }
+
     /// Waits until a projection shows everything recorded so far.
     pub async fn caught_up(&self, projection: &str) {
         let reached = self.progress(projection).reached(self.head().await, PATIENCE).await;
@@ -104,19 +125,18 @@ impl Running {
     }
 
     /// Waits until subscriptions are through with everything recorded so far, and with what they
-    /// themselves have added.
+    /// themselves have added, and the read models that are at work show it.
     pub async fn settled(&self, subscriptions: &[&str]) {
-        eventually("the subscriptions stand still", async || {
-            for subscription in subscriptions {
-                let checkpoint = self.module.database.checkpoint(subscription).await.unwrap();
-                let position = checkpoint.map_or(0, |checkpoint| checkpoint.position);
-                if position < self.head().await {
-                    return None;
-                }
+        let named = subscriptions.iter().map(|name| self.progress_of(name));
+        let all: Vec<&Progress> = named.chain(&self.projecting).collect();
+        loop {
+            let head = self.head().await;
+            let reached = Progress::all_reached(&all, head, PATIENCE).await;
+            assert!(reached, "one of {subscriptions:?} stands still");
+            if self.head().await == head {
+                return;
             }
-            Some(())
-        })
-        .await
+        }
     }
 
     /// Why events are parked, by any subscription.

@@ -1,11 +1,10 @@
 //! Read your writes: waiting until a read model shows what the caller knows of.
 
 use std::fmt;
-use std::time::Duration;
 
 use kernel::event::Position;
 use kernel::execution::Environment;
-use kernel::projection::Progress;
+use kernel::projection::{Patience, Progress};
 use uuid::Uuid;
 
 use crate::problem::Problem;
@@ -66,17 +65,10 @@ fn end_of(event_id: Uuid) -> u32 {
     event_id.as_u128() as u32
 }
 
-/// How long a read waits.
-pub const DEADLINE: Duration = Duration::from_secs(5);
-
 /// Waits until a read model shows everything up to `position`; 503 `stale-read` when it takes
-/// longer than `within`.
-pub async fn reached(
-    progress: &Progress,
-    position: Position,
-    within: Duration,
-) -> Result<(), Problem> {
-    if progress.reached(position, within).await {
+/// longer than a client waits for an answer.
+async fn reached(progress: &Progress, position: Position) -> Result<(), Problem> {
+    if progress.reached(position, Patience::Request).await {
         return Ok(());
     }
     Err(Problem::stale_read(position))
@@ -86,7 +78,7 @@ pub async fn reached(
 /// otherwise be refused because of it.
 pub async fn caught_up(environment: &Environment, progress: &Progress) -> Result<(), Problem> {
     let head = environment.store.head().await?;
-    reached(progress, head, DEADLINE).await
+    reached(progress, head).await
 }
 
 /// Waits for what a reader asked for. Refused (412) is a position that the log has not reached itself,
@@ -109,7 +101,7 @@ pub(crate) async fn reached_if_known(
     if position > head {
         return Err(Problem::beyond_the_log(position, head));
     }
-    reached(progress, position, DEADLINE).await
+    reached(progress, position).await
 }
 
 #[cfg(test)]

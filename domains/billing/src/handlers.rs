@@ -143,8 +143,7 @@ impl Billing {
             return Ok(deferred);
         }
         // Voided it stays voided: no other writer can have changed that meanwhile.
-        let cause = cause.clone().about(replacement_of(id));
-        self.number(Numbered::Replacement { of: id }, &cause).await
+        self.number(Numbered::Replacement { of: id }, cause).await
     }
 
     /// The invoice that an order is to be paid by: its replacement where there is one.
@@ -268,9 +267,7 @@ impl Billing {
                     let note = work.load::<InvoiceDecider>(credit_note_id).await?;
                     let payment_id = repayment.payment_id;
                     let command = Command::Settle(SettleNote { credit_note_id, payment_id });
-                    let events = InvoiceDecider::decide(&note.state, command, &work.context)
-                        .map_err(ExecuteError::Refused)?;
-                    work.record(&note, &events).await?;
+                    work.also_decide(&note, command).await?;
                 }
                 Ok(invoice)
             })
@@ -298,12 +295,12 @@ impl Billing {
     ) -> Decided {
         let invoice_id = invoice_of(order.order_id);
         let invoice = work.load_new::<InvoiceDecider>(invoice_id).await?;
-        let (series, taken) = self.next_number(work, invoice_id).await?;
+        let next = self.next_number(work, invoice_id).await?;
         let order = order.clone();
-        let request = IssueInvoice { invoice_id, number: (&taken).into(), order, bill_to };
+        let request = IssueInvoice { invoice_id, number: (&next.taken).into(), order, bill_to };
         let events = work.decide(&invoice, &Command::Issue(Box::new(request)), None).await?;
         if !events.is_empty() {
-            work.record(&series, &[taken.into()]).await?;
+            next.take(work).await?;
         }
         Ok(invoice)
     }
@@ -314,12 +311,12 @@ impl Billing {
         let replacement = work.load_new::<InvoiceDecider>(invoice_id).await?;
         let account = voided.state.account().filter(|_| voided.state.failed_by_its_payment());
         let Some(account) = account else { return Ok(replacement) };
-        let (series, taken) = self.next_number(work, invoice_id).await?;
-        let (number, voided) = ((&taken).into(), account.invoice.clone());
+        let next = self.next_number(work, invoice_id).await?;
+        let (number, voided) = ((&next.taken).into(), account.invoice.clone());
         let command = Command::IssueAnew(Box::new(IssueAnew { invoice_id, number, voided }));
         let events = work.decide(&replacement, &command, None).await?;
         if !events.is_empty() {
-            work.record(&series, &[taken.into()]).await?;
+            next.take(work).await?;
         }
         Ok(replacement)
     }
@@ -330,18 +327,15 @@ impl Billing {
         // invoice then sees what it did to the invoice, and has nothing left to decide about either.
         let credit_note = work.load_new::<InvoiceDecider>(*credit_note_id).await?;
         let invoice = work.load::<InvoiceDecider>(*invoice).await?;
-        let (series, taken) = self.next_number(work, *credit_note_id).await?;
-        let number = taken.number.clone();
+        let next = self.next_number(work, *credit_note_id).await?;
+        let number = next.taken.number.clone();
         let command = command(NewCreditNote { credit_note_id: *credit_note_id, number });
         let events = work.decide(&invoice, &command, expected.as_ref()).await?;
-        let Some(note) = credit_note_for(&invoice.state, &events, (&taken).into()) else {
+        let Some(note) = credit_note_for(&invoice.state, &events, (&next.taken).into()) else {
             return Ok(invoice);
         };
-        let command = Command::Credit(Box::new(note));
-        let issued = InvoiceDecider::decide(&credit_note.state, command, &work.context)
-            .map_err(ExecuteError::Refused)?;
-        work.record(&credit_note, &issued).await?;
-        work.record(&series, &[taken.into()]).await?;
+        work.also_decide(&credit_note, Command::Credit(Box::new(note))).await?;
+        next.take(work).await?;
         Ok(invoice)
     }
 
@@ -350,14 +344,29 @@ impl Billing {
         &self,
         work: &mut UnitOfWork<'_>,
         invoice_id: InvoiceId,
-    ) -> Result<(Arc<Loaded<SeriesDecider>>, NumberTaken), ExecuteError<Refusal>> {
+    ) -> Result<NextNumber, ExecuteError<Refusal>> {
         let today = self.settings.day_of(work.context.now);
         let year = today.year();
         let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
             .map_err(|error| AppendError::Invalid(error.to_string()))?;
         let series = work.load_last::<SeriesDecider>(stream).await?;
         let request = TakeNumber { year, last_revision: series.revision, today, invoice_id };
-        let taken = take(&series.state, request);
-        Ok((series, taken))
+        let taken = take(&series.state, request.clone());
+        Ok(NextNumber { series, request, taken })
+    }
+}
+
+/// The number that a document takes once it is decided that there is one.
+struct NextNumber {
+    series: Arc<Loaded<SeriesDecider>>,
+    request: TakeNumber,
+    taken: NumberTaken,
+}
+
+impl NextNumber {
+    async fn take(self, work: &mut UnitOfWork<'_>) -> Result<(), ExecuteError<Refusal>> {
+        let taken = work.also_decide(&self.series, self.request).await;
+        taken.map_err(|error| error.map_refusal(|never| match never {}))?;
+        Ok(())
     }
 }

@@ -1,14 +1,12 @@
 //! What billing does when others' events happen.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
 use billing_contract::{BillTo, CollectionFailure, VoidReason};
 use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::codec::Envelope;
 use kernel::event::Position;
 use kernel::execution::Cause;
+use kernel::projection::Patience;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
 use orders_contract::{
     CancellationReason, OrderCancelled, OrderPlaced, OrderReturned, PaymentDeferred,
@@ -22,9 +20,6 @@ use uuid::Uuid;
 use crate::domain::{Receipt, Refusal, Repayment};
 use crate::handlers::{Billing, invoice_of, refund_of_surplus, replacement_of};
 use crate::queries;
-
-/// How long an invoice waits for its customer's name and address to be known here.
-const CATCH_UP: Duration = Duration::from_secs(10);
 
 kernel::event_set! {
     /// What becomes of orders placed here.
@@ -55,7 +50,6 @@ enum InvoicingError {
     CustomerUnknown,
 }
 
-#[async_trait]
 impl Reaction for Invoicing {
     type Event = OrderEvent;
 
@@ -100,8 +94,7 @@ impl Invoicing {
             // Only an order that was confirmed by hand has a second invoice.
             CancellationReason::Requested { .. } => {
                 let replacement = replacement_of(invoice);
-                let cause = cause.clone().about(replacement);
-                settle(self.0.void(replacement, reason, &cause).await, no_invoice)
+                settle(self.0.void(replacement, reason, cause).await, no_invoice)
             }
             CancellationReason::PaymentDeclined
             | CancellationReason::PaymentExpired
@@ -116,7 +109,7 @@ impl Invoicing {
         customer: CustomerId,
         known_at: Position,
     ) -> Result<Option<Personal<BillTo>>, ReactionError> {
-        if !self.0.known_customers.reached(known_at, CATCH_UP).await {
+        if !self.0.known_customers.reached(known_at, Patience::Reaction).await {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
         let known = queries::known_customer(&self.0.database, customer)
@@ -150,7 +143,6 @@ pub struct Settlement(
     pub Billing,
 );
 
-#[async_trait]
 impl Reaction for Settlement {
     type Event = PaymentEvent;
 

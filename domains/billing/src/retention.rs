@@ -143,7 +143,6 @@ pub struct Erasure {
     pub(crate) known_customers: Progress,
 }
 
-#[async_trait]
 impl Reaction for Erasure {
     type Event = RetentionEvent;
 

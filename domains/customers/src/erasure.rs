@@ -4,7 +4,6 @@
 //! The event is first, so that all of this happens surely: a crash at any step repeats it. Other
 //! modules clean up after themselves.
 
-use async_trait::async_trait;
 use customers_contract::CustomerErased;
 use database::Database;
 use kernel::codec::Envelope;
@@ -32,7 +31,6 @@ pub struct Erasure {
     pub(crate) directory: Progress,
 }
 
-#[async_trait]
 impl Reaction for Erasure {
     type Event = ErasureEvent;
 

@@ -5,7 +5,7 @@ use customers_contract::{Address, CustomerId};
 use event_contract::Personal;
 use kernel::decider::Decider as _;
 use kernel::execution::{
-    Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, Loaded, UnitOfWork,
+    Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError, UnitOfWork,
 };
 
 use crate::domain::email::{EmailCommand, EmailDecider};
@@ -92,7 +92,6 @@ impl Customers {
                     Command::Register(_) => work.load_new::<CustomerDecider>(id).await?,
                     _ => work.load(id).await?,
                 };
-                // The customer first: a repetition is recognised by the first event's id.
                 let events = work.decide(&customer, command, expected).await?;
                 let after = events.iter().fold(customer.state.clone(), CustomerDecider::evolve);
                 self.record_claims(work, id, &customer.state, &after).await?;
@@ -123,23 +122,13 @@ impl Customers {
             // Hardly any address was ever claimed before.
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_new_stream::<EmailDecider>(stream).await?;
-            record_claim(work, &email, EmailCommand::Claim(id)).await?;
+            work.also_decide(&email, EmailCommand::Claim(id)).await?;
         }
         if let Some(key) = before {
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_stream::<EmailDecider>(stream).await?;
-            record_claim(work, &email, EmailCommand::Release(id)).await?;
+            work.also_decide(&email, EmailCommand::Release(id)).await?;
         }
         Ok(())
     }
-}
-
-async fn record_claim(
-    work: &mut UnitOfWork<'_>,
-    email: &Loaded<EmailDecider>,
-    command: EmailCommand,
-) -> Result<(), Error> {
-    let events = EmailDecider::decide(&email.state, command, &work.context)
-        .map_err(ExecuteError::Refused)?;
-    Ok(work.record(email, &events).await?)
 }

@@ -1,6 +1,5 @@
 //! What follows when a customer is erased, beside what the read models take out of themselves.
 
-use async_trait::async_trait;
 use database::Database;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
@@ -25,7 +24,6 @@ pub struct Erasure {
     pub(crate) views: Progress,
 }
 
-#[async_trait]
 impl Reaction for Erasure {
     type Event = ErasureEvent;
 

@@ -6,16 +6,13 @@ use database::{Database, DatabaseError};
 use kernel::admission::Backlogged;
 use kernel::event::Position;
 use kernel::execution::{Cause, Environment, ExecuteError, Executed, ExpectedAt, LoadError};
-use kernel::projection::Progress;
+use kernel::projection::{Patience, Progress};
 use kernel::store::ReadError;
 use orders_contract::{CancellationReason, OrderId};
 use uuid::Uuid;
 
 use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal, ReturnOrder};
 use crate::queries;
-
-/// How long an order for somebody unknown waits for the known customers to catch up.
-const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// How long an order waits for it before it is accepted. Usually it takes a millisecond.
 const MOMENT: Duration = Duration::from_millis(100);
@@ -141,7 +138,7 @@ impl Orders {
             return Ok(());
         }
         let head = self.environment.store.head().await?;
-        if !self.known_customers.reached(head, CATCH_UP).await {
+        if !self.known_customers.reached(head, Patience::Request).await {
             return Err(PlaceError::StaleReadModel { position: head });
         }
         self.customer_may_order(customer_id).await

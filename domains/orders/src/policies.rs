@@ -1,6 +1,5 @@
 //! What orders do when others' events happen.
 
-use async_trait::async_trait;
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
 use kernel::codec::Envelope;
 use kernel::execution::Cause;
@@ -24,7 +23,6 @@ pub struct PaymentOutcome(
     pub Orders,
 );
 
-#[async_trait]
 impl Reaction for PaymentOutcome {
     type Event = PaymentEvent;
 
@@ -62,7 +60,7 @@ impl Reaction for PaymentOutcome {
 impl PaymentOutcome {
     async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.confirm_paid(*id, &cause.clone().about(*id)).await;
+            let outcome = self.0.confirm_paid(*id, cause).await;
             settle(outcome, |refusal| match refusal {
                 // Billing sees the cancellation too, voids the invoice and gives the money back.
                 Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
@@ -82,8 +80,7 @@ impl PaymentOutcome {
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         for id in orders {
-            let cause = cause.clone().about(*id);
-            let outcome = self.0.cancel(*id, reason.clone(), &cause, None).await;
+            let outcome = self.0.cancel(*id, reason.clone(), cause, None).await;
             settle(outcome, |refusal| match refusal {
                 // Confirmed by hand, without waiting for the payment. Billing hears of that, too, and
                 // issues the invoice anew.

@@ -1,6 +1,5 @@
 //! What follows when a customer is erased, beside what the read model takes out of itself.
 
-use async_trait::async_trait;
 use database::Database;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
@@ -25,7 +24,6 @@ pub struct Erasure {
     pub(crate) payments: Progress,
 }
 
-#[async_trait]
 impl Reaction for Erasure {
     type Event = ErasureEvent;
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use billing_contract::{
     CollectionRequested, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied, RefundDue,
 };
@@ -34,7 +33,6 @@ pub struct Collection {
     pub(crate) patience: Duration,
 }
 
-#[async_trait]
 impl Reaction for Collection {
     type Event = Trigger;
 
@@ -94,7 +92,7 @@ impl Collection {
     async fn end(&self, invoice_id: Uuid, end: End, cause: &Cause) -> Result<(), ReactionError> {
         for attempt in 1_u32.. {
             let id = attempt_of(invoice_id, attempt);
-            let outcome = self.end_one(id, attempt, end, cause).await;
+            let outcome = self.end_one(id, end, cause).await;
             if let Err(ExecuteError::Refused(Refusal::NoSuchPayment)) = &outcome {
                 tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
                 return Ok(());
@@ -104,12 +102,10 @@ impl Collection {
         Ok(())
     }
 
-    async fn end_one(&self, id: Uuid, attempt: u32, end: End, cause: &Cause) -> Outcome {
-        // The first one is recognised as it always was.
-        let cause = if attempt == 1 { cause.clone() } else { cause.clone().about(id) };
+    async fn end_one(&self, id: Uuid, end: End, cause: &Cause) -> Outcome {
         match end {
-            End::CallOff => self.payments.call_off(id, &cause).await,
-            End::Withdraw => self.payments.withdraw(id, &cause).await,
+            End::CallOff => self.payments.call_off(id, cause).await,
+            End::Withdraw => self.payments.withdraw(id, cause).await,
         }
     }
 }

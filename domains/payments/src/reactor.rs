@@ -8,7 +8,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::codec::Envelope;
@@ -91,7 +90,6 @@ struct NoRequest {
     stream: StreamName,
 }
 
-#[async_trait]
 impl Reaction for ProviderCalls {
     type Event = Trigger;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use database::read_model::{
     DifferenceKind, ReadModel, ReadModelError, Retired, Verification, prune_scratches,
 };
@@ -41,7 +40,6 @@ impl Things {
     }
 }
 
-#[async_trait]
 impl Projection for Things {
     type Store = Database;
     type Event = Event;

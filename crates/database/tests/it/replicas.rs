@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use database::{Database, Engine, Transaction};
 use event_contract::Published;
 use kernel::checkpoint::SubscriptionStore as _;
@@ -48,7 +47,6 @@ kernel::event_set! {
 
 struct Things;
 
-#[async_trait]
 impl Projection for Things {
     type Store = Database;
     type Event = Event;

@@ -1,15 +1,13 @@
 //! Projections: read models folded from the log. Rows and checkpoint move in one transaction of
 //! the module's own database.
 
-use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::checkpoint::SubscriptionStore;
 use super::codec::{Envelope, EventSet};
 use crate::log::store::BoxError;
 
-/// A read model and how events change it.
-#[async_trait]
+/// A read model and how events change it. Implementations write `async fn project`.
 pub trait Projection: Send + Sync + 'static {
     /// The database its rows are in.
     type Store: SubscriptionStore;
@@ -32,24 +30,26 @@ pub trait Projection: Send + Sync + 'static {
     const RETIRED_FAMILIES: &'static [&'static str] = &[];
 
     /// Applies one event to the rows.
-    async fn project(
+    fn project(
         &self,
         transaction: &mut <Self::Store as SubscriptionStore>::Transaction,
         event: &Envelope<Self::Event>,
-    ) -> Result<(), BoxError>;
+    ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
     /// Applies several events, in their order, to the same end as one after the other. Worth
     /// overriding where catching up must be fast: read the rows of all of them at once, change them
     /// in memory, write them at once.
-    async fn project_all(
+    fn project_all(
         &self,
         transaction: &mut <Self::Store as SubscriptionStore>::Transaction,
         events: &[&Envelope<Self::Event>],
-    ) -> Result<(), BoxError> {
-        for event in events {
-            self.project(transaction, event).await?;
+    ) -> impl Future<Output = Result<(), BoxError>> + Send {
+        async move {
+            for event in events {
+                self.project(transaction, event).await?;
+            }
+            Ok(())
         }
-        Ok(())
     }
 }
 

@@ -5,22 +5,16 @@
 //! the lowest unfinished event: after a crash some events are handled again, and reaction ids and
 //! idempotency keys make that change nothing.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::codec::{CodecError, Envelope, EventSet};
 use super::execution::{Cause, ExecuteError, LoadError};
-use super::progress::Progress;
+use super::progress::{Patience, Progress};
 use super::snapshot::SnapshotsUnavailable;
 use super::subscription::SubscriptionKind;
 use crate::log::event::RecordedEvent;
 use crate::log::keys::KeyError;
 use crate::log::store::BoxError;
-
-/// How long a reaction waits for a read model.
-const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Why a reaction did not come about.
 #[derive(Debug, thiserror::Error)]
@@ -96,16 +90,13 @@ pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
 /// Waits until read models show everything up to an event. When that takes long, the reaction is to
 /// be tried again.
 pub async fn shown(projections: &[&Progress], event: &RecordedEvent) -> Result<(), ReactionError> {
-    for progress in projections {
-        if !progress.reached(event.position, CATCH_UP).await {
-            return Err(ReactionError::Transient("a read model is behind".into()));
-        }
+    if Progress::all_reached(projections, event.position, Patience::Reaction).await {
+        return Ok(());
     }
-    Ok(())
+    Err(ReactionError::Transient("a read model is behind".into()))
 }
 
-/// What a module does when events happen.
-#[async_trait]
+/// What a module does when events happen. Implementations write `async fn react`.
 pub trait Reaction: Send + Sync + 'static {
     /// The events it reacts to.
     type Event: EventSet;
@@ -134,8 +125,11 @@ pub trait Reaction: Send + Sync + 'static {
 
     /// Reacts to one event. May be called again for the same event; commands carried out with
     /// `cause` are then recognised.
-    async fn react(&self, event: &Envelope<Self::Event>, cause: Cause)
-    -> Result<(), ReactionError>;
+    fn react(
+        &self,
+        event: &Envelope<Self::Event>,
+        cause: Cause,
+    ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 }
 
 /// What kind of reaction it is.

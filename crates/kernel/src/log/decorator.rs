@@ -11,64 +11,63 @@ use super::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Pl
 
 /// Changes what an event store does in some places only: everything that is not overridden goes
 /// to the inner store. Whoever implements it is an [`EventStore`].
-#[async_trait]
 pub trait Decorator: Send + Sync + 'static {
     /// The store inside.
     fn inner(&self) -> &dyn EventStore;
 
     /// See [`EventStore::append_many`]. All appends come here, those to one stream too.
-    async fn append_many(
+    fn append_many(
         &self,
         requests: Vec<AppendRequest>,
-    ) -> Result<Vec<Appended>, AppendError> {
-        self.inner().append_many(requests).await
+    ) -> impl Future<Output = Result<Vec<Appended>, AppendError>> + Send {
+        async move { self.inner().append_many(requests).await }
     }
 
     /// See [`EventStore::read_stream`].
-    async fn read_stream(
+    fn read_stream(
         &self,
         stream: &StreamName,
         from: Revision,
         limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner().read_stream(stream, from, limit).await
+    ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, ReadError>> + Send {
+        async move { self.inner().read_stream(stream, from, limit).await }
     }
 
     /// See [`EventStore::read_stream_page`].
-    async fn read_stream_page(
+    fn read_stream_page(
         &self,
         stream: &StreamName,
         from: Revision,
         limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
-        self.inner().read_stream_page(stream, from, limit).await
+    ) -> impl Future<Output = Result<Vec<Arc<RecordedEvent>>, ReadError>> + Send {
+        async move { self.inner().read_stream_page(stream, from, limit).await }
     }
 
     /// See [`EventStore::read_last`].
-    async fn read_last(
+    fn read_last(
         &self,
         stream: &StreamName,
-    ) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
-        self.inner().read_last(stream).await
+    ) -> impl Future<Output = Result<Option<Arc<RecordedEvent>>, ReadError>> + Send {
+        async move { self.inner().read_last(stream).await }
     }
 
     /// See [`EventStore::find_in_stream`].
-    async fn find_in_stream(
+    fn find_in_stream(
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
-        self.inner().find_in_stream(stream, event_id).await
+    ) -> impl Future<Output = Result<Option<Place>, ReadError>> + Send {
+        async move { self.inner().find_in_stream(stream, event_id).await }
     }
 
     /// See [`EventStore::read_log`].
-    async fn read_log(
+    fn read_log(
         &self,
         after: Position,
         filter: &EventFilter,
         limit: usize,
-    ) -> Result<LogPage, ReadError> {
-        self.inner().read_log(after, filter, limit).await
+    ) -> impl Future<Output = Result<LogPage, ReadError>> + Send {
+        async move { self.inner().read_log(after, filter, limit).await }
     }
 }
 

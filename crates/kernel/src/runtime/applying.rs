@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::feed::{Batch, Decoded, Feed};
@@ -39,7 +38,6 @@ pub(super) struct Applying<P: Projection> {
     unsaved: Option<Checkpoint>,
 }
 
-#[async_trait]
 impl<P: Projection> Worker<P::Store> for Applying<P> {
     async fn work(&mut self, lease: &mut HeldLease<P::Store>) -> Result<Infallible, Interruption> {
         self.follow(lease, None, &mut |_| ()).await?;

@@ -60,11 +60,12 @@ impl<P: Projection> ProjectionRunner<P> {
         let store = Arc::new(store);
         let identity = Identity::of_projection::<P>();
         let supervisor = Supervisor::new(identity, environment.clone(), Arc::clone(&store));
-        let progress = Progress::new(supervisor.replica.position.subscribe());
         let identity = Arc::clone(&supervisor.replica.identity);
         let position = supervisor.replica.position.clone();
         let applying = Applying::new(projection, identity, environment, store, position);
-        (Self { supervisor, applying }, progress)
+        let runner = Self { supervisor, applying };
+        let progress = runner.progress();
+        (runner, progress)
     }
 
     /// Folds the log up to a position, waiting for the log to get there, and returns; `report` is
@@ -118,6 +119,10 @@ impl<P: Projection> ProjectionRunner<P> {
 impl<P: Projection> Subscription for ProjectionRunner<P> {
     fn identity(&self) -> &Identity {
         &self.supervisor.replica.identity
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::new(self.supervisor.replica.position.subscribe())
     }
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -132,7 +131,6 @@ impl Run {
     }
 }
 
-#[async_trait]
 impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
     async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption> {
         let parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;

@@ -13,6 +13,7 @@ use crate::authoring::backlog::Backlog;
 use crate::authoring::checkpoint::SubscriptionStore;
 use crate::authoring::execution::Environment;
 use crate::authoring::identity::Identity;
+use crate::authoring::progress::Progress;
 use crate::authoring::reaction::{Reaction, ReactionKind};
 use crate::authoring::subscription::SubscriptionState;
 
@@ -40,6 +41,10 @@ impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
 impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
     fn identity(&self) -> &Identity {
         &self.supervisor.replica.identity
+    }
+
+    fn progress(&self) -> Progress {
+        Progress::new(self.supervisor.replica.position.subscribe())
     }
 
     fn state(&self) -> watch::Receiver<SubscriptionState> {

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authoring::backlog::Backlog;
 use crate::authoring::identity::Identity;
+use crate::authoring::progress::Progress;
 use crate::authoring::subscription::SubscriptionState;
 
 /// A projection, policy or reactor at work.
@@ -21,6 +22,9 @@ pub trait Subscription: Send {
 
     /// How it is, changing while it runs.
     fn state(&self) -> watch::Receiver<SubscriptionState>;
+
+    /// Returns how far it has come, for those who wait for it.
+    fn progress(&self) -> Progress;
 
     /// Since when its oldest event has been waiting for its turn, here or on the replica that runs
     /// it. `None` of what nothing that is begun waits for.

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use backon::ExponentialBackoff;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -33,10 +32,12 @@ const RECORD_WITHIN: Duration = Duration::from_secs(8);
 const RECORD_AGAIN: Duration = Duration::from_secs(60);
 
 /// What a subscription does while it holds the lease.
-#[async_trait]
 pub(super) trait Worker<S: SubscriptionStore>: Send {
     /// Works until something interrupts it.
-    async fn work(&mut self, lease: &mut HeldLease<S>) -> Result<Infallible, Interruption>;
+    fn work(
+        &mut self,
+        lease: &mut HeldLease<S>,
+    ) -> impl Future<Output = Result<Infallible, Interruption>> + Send;
 
     /// Ends everything under way. Where the checkpoint could go, if it is not known to be stored.
     fn stop(&mut self) -> Option<Checkpoint>;

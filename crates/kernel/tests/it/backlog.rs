@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::backlog::Backlog;
 use kernel::checkpoint::SubscriptionStore as _;
@@ -74,7 +73,6 @@ impl Switching {
     }
 }
 
-#[async_trait]
 impl Reaction for Switching {
     type Event = Trigger;
 

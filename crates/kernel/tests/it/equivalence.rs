@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use kernel::cache::CacheOptions;
 use kernel::codec::EventSet as _;
 use kernel::decider::{Context, Decider as _};
@@ -38,7 +37,6 @@ impl Waiting {
     }
 }
 
-#[async_trait]
 impl Decorator for Waiting {
     fn inner(&self) -> &dyn EventStore {
         &*self.inner
@@ -146,9 +144,10 @@ async fn answer(process: &Environment, id: Uuid, request: Request, doors: &Doors
     let mut cause = Cause::request(new_id(), "test");
     let mut first_event = None;
     if let Some(number) = repetition_of {
-        // The kernel's own rule: UUIDv5(seed, name/index).
+        // The kernel's own rule: UUIDv5(seed, name/stream/index).
         let name = format!("{number}");
-        first_event = Some(Uuid::new_v5(&id, format!("{name}/0").as_bytes()));
+        let stream = StreamName::of(DoorDecider::<1>::CATEGORY, id);
+        first_event = Some(Uuid::new_v5(&id, format!("{name}/{stream}/0").as_bytes()));
         cause = cause.recognised_by(id, name);
     }
     let before = doors.length(id).await;

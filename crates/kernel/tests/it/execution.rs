@@ -44,8 +44,7 @@ async fn one_cause_may_touch_several_aggregates() {
     let cause = Cause::request(new_id(), "test").recognised_by(new_id(), "light");
     for id in [new_id(), new_id()] {
         let light = Command::Light { lamp_id: id, by: "Ada" };
-        let done =
-            environment.execute::<LampDecider>(id, light, &cause.clone().about(id), None).await;
+        let done = environment.execute::<LampDecider>(id, light, &cause, None).await;
         assert!(done.unwrap().recorded);
     }
     assert_eq!(environment.store.head().await.unwrap(), 2);
@@ -66,9 +65,7 @@ async fn an_unmet_revision_is_told_with_the_one_found() {
     assert_eq!(expected, 4.into());
     let one_of = |revisions: [u64; 2]| Some(ExpectedAt::one_of(revisions));
     let put_out = async |expected| {
-        environment
-            .execute::<LampDecider>(id, Command::Count, &cause.clone().about(id), expected)
-            .await
+        environment.execute::<LampDecider>(id, Command::Count, &cause, expected).await
     };
     assert!(put_out(one_of([4, 5])).await.is_err());
     assert_eq!(put_out(one_of([4, 0])).await.unwrap().revision, Some(1), "one of them suffices");
@@ -92,7 +89,8 @@ async fn events_carry_who_why_and_where() {
     assert_eq!(second.metadata.causation_id, Some(first.id));
     assert_eq!(second.metadata.traceparent, cause.traceparent);
     assert_eq!(second.metadata.origin_system, "bascule");
-    // The id of a reaction is a storage format: UUIDv5(trigger, name/index).
-    assert_eq!(second.id, uuid::Uuid::new_v5(&first.id, b"house.counting/0"));
+    // The id of a reaction is a storage format: UUIDv5(trigger, name/stream/index).
+    let name = format!("house.counting/lamp-{id}/0");
+    assert_eq!(second.id, uuid::Uuid::new_v5(&first.id, name.as_bytes()));
     drop(Arc::clone(&environment.store));
 }

@@ -214,10 +214,8 @@ async fn leave(
         Box::pin(async move {
             let one = work.load::<DoorDecider>(closed).await?;
             let other = work.load::<DoorDecider>(passed).await?;
-            if !work.was_done_in(&one).await? {
-                work.decide(&one, &Command::Close, None).await?;
-                work.decide(&other, &Command::Pass(1), None).await?;
-            }
+            work.decide(&one, &Command::Close, None).await?;
+            work.also_decide(&other, Command::Pass(1)).await?;
             Ok((one, other))
         })
     });

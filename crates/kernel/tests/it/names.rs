@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-use async_trait::async_trait;
 use event_contract::{Published, Upcaster};
 use kernel::codec::Envelope;
 use kernel::projection::Projection;
@@ -33,7 +32,6 @@ fn counted_down(counter: &AtomicU32) -> bool {
     counter.try_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
 }
 
-#[async_trait]
 impl<const V: u32> Projection for Names<V> {
     type Store = MemoryDatabase;
     type Event = Lit;
@@ -96,7 +94,6 @@ kernel::event_set! {
 #[derive(Debug)]
 pub struct NamesOfNextRelease;
 
-#[async_trait]
 impl Projection for NamesOfNextRelease {
     type Store = MemoryDatabase;
     type Event = LitSomehow;

@@ -4,20 +4,23 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::event::RecordedEvent;
 use kernel::execution::{Cause, Environment};
+use kernel::projection::Patience;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
 use kernel::seams::new_id;
 use kernel::subscription::SubscriptionState;
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
 
-use crate::lamp::{Command, LampDecider, LampLit, TTL, happens, house, light, replica};
+use crate::lamp::{
+    Command, LampCounted, LampDecider, LampLit, TTL, happens, house, light, replica,
+};
 use crate::names::LampLitBrightly;
-use crate::running::{Running, run};
+use crate::running::{ENOUGH, Running, run};
 use crate::subscriptions::MemoryDatabase;
 
 const COUNTING: &str = "house.counting";
@@ -77,7 +80,6 @@ impl Counting {
     }
 }
 
-#[async_trait]
 impl Reaction for Counting {
     type Event = Trigger;
 
@@ -106,6 +108,49 @@ impl Reaction for Counting {
         self.environment.execute::<LampDecider>(id, Command::Count, &cause, None).await?;
         self.handled.lock().unwrap().push(name);
         self.changes.send_modify(|changes| *changes += 1);
+        Ok(())
+    }
+}
+
+/// Counts two lamps whenever another one is lit.
+struct CountingTwo {
+    environment: Environment,
+    lamps: [Uuid; 2],
+}
+
+impl Reaction for CountingTwo {
+    type Event = Trigger;
+
+    const NAME: &'static str = "house.counting-two";
+    const KIND: ReactionKind = ReactionKind::Policy;
+
+    async fn react(&self, _: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
+        for id in self.lamps {
+            self.environment.execute::<LampDecider>(id, Command::Count, &cause, None).await?;
+        }
+        Ok(())
+    }
+}
+
+kernel::event_set! {
+    enum Count { Counted(LampCounted) }
+}
+
+/// Lights one lamp for each count of the others.
+struct Tallying {
+    environment: Environment,
+    lamp: Uuid,
+}
+
+impl Reaction for Tallying {
+    type Event = Count;
+
+    const NAME: &'static str = "house.tallying";
+    const KIND: ReactionKind = ReactionKind::Policy;
+
+    async fn react(&self, _: &Envelope<Count>, cause: Cause) -> Result<(), ReactionError> {
+        let light = Command::Light { lamp_id: self.lamp, by: "tally" };
+        self.environment.execute::<LampDecider>(self.lamp, light, &cause, None).await?;
         Ok(())
     }
 }
@@ -150,6 +195,55 @@ async fn the_checkpoint_stays_at_the_lowest_unfinished_and_a_restart_changes_not
     assert_eq!(counted(&environment).await.len(), 2);
     let head = environment.store.head().await.unwrap();
     database.until(|content| content.position(COUNTING) == head).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reaction_tells_how_far_it_has_come() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let counting = Counting::new(&environment);
+    let free = light(&environment, new_id(), "free").await;
+    let slow = light(&environment, new_id(), "slow").await;
+    let running = counting.start(&database);
+    assert!(running.progress.reached(free, ENOUGH).await);
+    assert_eq!(counting.handled(), ["free"]);
+    counting.gate_reached().await;
+    assert!(!running.progress.reached(slow, Patience::Reaction).await, "it is under way");
+    counting.gate.add_permits(1);
+    assert!(running.progress.reached(slow, ENOUGH).await);
+    assert_eq!(counting.handled(), ["free", "slow"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_commands_several_aggregates_for_one_event_and_repeats_none_of_it() {
+    let (environment, database) = (house().environment, MemoryDatabase::new());
+    let lamps = [new_id(), new_id()];
+    let policy = CountingTwo { environment: environment.clone(), lamps };
+    let lit = light(&environment, new_id(), "Ada").await;
+    let running = run(ReactionRunner::new(policy, environment.clone(), database.clone()));
+    assert!(running.progress.reached(lit, ENOUGH).await);
+    let events = counted(&environment).await;
+    let streams: Vec<_> = events.iter().filter_map(|event| event.stream.id()).collect();
+    assert_eq!(streams, lamps, "both were commanded");
+    assert_ne!(events[0].id, events[1].id);
+
+    // The same event again: handled from the start, and recognised in both streams.
+    let counted_to = environment.store.head().await.unwrap();
+    assert!(running.progress.reached(counted_to, ENOUGH).await);
+    database.until(|content| content.position(CountingTwo::NAME) == counted_to).await;
+    running.stop().await;
+    database.restart(CountingTwo::NAME, environment.store.log_id()).await.unwrap();
+    let policy = CountingTwo { environment: environment.clone(), lamps };
+    let running = run(ReactionRunner::new(policy, environment.clone(), database.clone()));
+    assert!(running.progress.reached(counted_to, ENOUGH).await);
+    assert_eq!(environment.store.head().await.unwrap(), counted_to);
+    running.stop().await;
+
+    // What reacts to both counts takes neither for a repetition of the other.
+    let tally = new_id();
+    let policy = Tallying { environment: environment.clone(), lamp: tally };
+    let running = run(ReactionRunner::new(policy, environment.clone(), database));
+    assert!(running.progress.reached(counted_to, ENOUGH).await);
+    assert_eq!(environment.load::<LampDecider>(tally).await.unwrap().state.times, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -344,7 +438,6 @@ kernel::event_set! {
     enum TriggerOfNextRelease { Lit(LampLitBrightly) }
 }
 
-#[async_trait]
 impl Reaction for NextRelease {
     type Event = TriggerOfNextRelease;
 

@@ -1,7 +1,6 @@
 //! While two releases run side by side, the newer one handles what the older cannot read; nothing
 //! is skipped and nothing is parked.
 
-use async_trait::async_trait;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::projection::{Projection, ProjectionRunner};
@@ -68,7 +67,6 @@ async fn a_family_that_a_newer_release_wants_is_not_skipped_by_an_older_one() {
 /// A release that does not care for candles any more.
 struct WithoutCandles;
 
-#[async_trait]
 impl Projection for WithoutCandles {
     type Store = MemoryDatabase;
     type Event = Lit;

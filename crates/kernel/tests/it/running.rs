@@ -23,6 +23,7 @@ pub const ENOUGH: Duration = Duration::from_secs(300);
 /// A subscription at work.
 pub struct Running {
     pub state: watch::Receiver<SubscriptionState>,
+    pub progress: Progress,
     shutdown: CancellationToken,
     pause: Arc<Pause>,
     task: JoinHandle<()>,
@@ -50,11 +51,12 @@ impl Pause {
 }
 
 pub fn run(subscription: impl Subscription + 'static) -> Running {
-    let (state, shutdown) = (subscription.state(), CancellationToken::new());
+    let (state, progress) = (subscription.state(), subscription.progress());
+    let shutdown = CancellationToken::new();
     let (pause, ended) = (Arc::<Pause>::default(), shutdown.clone());
     let pausing = Arc::clone(&pause);
     let task = tokio::spawn(async move { pausing.over(Box::new(subscription).run(ended)).await });
-    Running { state, shutdown, pause, task }
+    Running { state, progress, shutdown, pause, task }
 }
 
 impl Running {

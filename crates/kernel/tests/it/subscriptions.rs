@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStatus, SubscriptionStore,
@@ -197,7 +196,6 @@ impl MemoryDatabase {
     }
 }
 
-#[async_trait]
 impl SubscriptionStore for MemoryDatabase {
     type Transaction = Transaction;
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use actix_web::web;
 use kernel::event::Position;
-use kernel::projection::Progress;
+use kernel::projection::{Patience, Progress};
 use tokio_util::sync::CancellationToken;
 use wire::WireServer;
 
@@ -30,8 +30,6 @@ use crate::values::interruption::asked_to_stop;
 
 /// How long connections to databases may take to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
-/// How long the welcome waits for the read models. They may take longer: `/readyz` tells.
-const CATCH_UP: Duration = Duration::from_secs(10);
 
 /// Runs until it is asked to stop.
 pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
@@ -120,14 +118,9 @@ async fn stop(server: &ServerHandle) {
     server.stop(true).await;
 }
 
-/// Waits until the read models show what was in the log at the start; `false` when that takes long.
+/// Waits until the read models show what was in the log at the start; `false` when that takes long:
+/// `/readyz` tells when they do.
 async fn caught_up(projections: &[(String, Progress)], head: Position) -> bool {
-    let deadline = tokio::time::Instant::now() + CATCH_UP;
-    for (_, progress) in projections {
-        let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-        if !progress.reached(head, left).await {
-            return false;
-        }
-    }
-    true
+    let all: Vec<&Progress> = projections.iter().map(|(_, progress)| progress).collect();
+    Progress::all_reached(&all, head, Patience::Start).await
 }

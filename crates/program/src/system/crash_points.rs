@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use kernel::decorator::Decorator;
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore};
 
@@ -33,7 +32,6 @@ pub fn armed(inner: Arc<dyn EventStore>) -> anyhow::Result<Arc<dyn EventStore>> 
     Ok(Arc::new(CrashingStore { inner, moment, event_type }))
 }
 
-#[async_trait]
 impl Decorator for CrashingStore {
     fn inner(&self) -> &dyn EventStore {
         &*self.inner

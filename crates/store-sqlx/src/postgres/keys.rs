@@ -1,6 +1,5 @@
 //! Wrapped keys in PostgreSQL.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use database::Transactions;
 use kernel::keys::KeyHolder;
@@ -41,7 +40,6 @@ pub(super) struct PostgresKeys {
     pub(super) readers: PgPool,
 }
 
-#[async_trait]
 impl KeyTable for PostgresKeys {
     async fn find(&self, holder: &KeyHolder) -> Result<Option<(Uuid, Vec<u8>)>, sqlx::Error> {
         sqlx::query_as(FIND)

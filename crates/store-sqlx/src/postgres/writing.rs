@@ -13,7 +13,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::event::{RecordedEvent, StreamName};
@@ -66,7 +65,6 @@ pub(super) struct PostgresWriter {
 
 static RETRIED: Outage = Outage::new("groups of appends are tried again");
 
-#[async_trait]
 impl GroupWriter for PostgresWriter {
     async fn write(&mut self, group: Vec<Job>) {
         let mut group = Group::new(group);

@@ -1,6 +1,5 @@
 //! Wrapped keys in a SQLite file.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use database::Transactions;
 use kernel::keys::KeyHolder;
@@ -47,7 +46,6 @@ pub(super) struct SqliteKeys {
     pub(super) readers: SqlitePool,
 }
 
-#[async_trait]
 impl KeyTable for SqliteKeys {
     async fn find(&self, holder: &KeyHolder) -> Result<Option<(Uuid, Vec<u8>)>, sqlx::Error> {
         sqlx::query_as(FIND)

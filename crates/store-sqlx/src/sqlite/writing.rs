@@ -5,7 +5,6 @@ use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kernel::event::{ContentType, Position, StreamName};
 use kernel::planning::{KnownEvents, Plan, PlannedEvent};
@@ -77,7 +76,6 @@ impl SqliteWriter {
     }
 }
 
-#[async_trait]
 impl GroupWriter for SqliteWriter {
     async fn write(&mut self, group: Vec<Job>) {
         let writing = Arc::clone(&self.writing);

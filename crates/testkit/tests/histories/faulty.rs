@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
 use kernel::decorator::Decorator;
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::memory::MemoryStore;
@@ -40,7 +39,6 @@ impl Faulty {
     }
 }
 
-#[async_trait]
 impl Decorator for Faulty {
     fn inner(&self) -> &dyn EventStore {
         &self.inner

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use actix_web::web::Data;
 use chrono::TimeDelta;
 use database::Statement;
+use kernel::event::EventFilter;
 use kernel::seams::new_id;
 use uuid::Uuid;
 
@@ -139,6 +140,27 @@ async fn an_action_with_a_key_may_be_repeated() {
     put_out(&house, lit.body["id"].as_str().unwrap(), "*")
         .await
         .is_problem(409, "refused/out-already");
+}
+
+#[actix_web::test]
+async fn a_request_may_command_two_aggregates_and_is_carried_out_once() {
+    let house = House::new().await;
+    let lit = Call::post(LAMPS, HALL).send(&house).await;
+    let path = format!("{LAMPS}/{}/replace", lit.body["id"].as_str().unwrap());
+    let replace = async || Call::post(&path, "").header("Idempotency-Key", "k1").send(&house).await;
+    let first = replace().await;
+    assert_eq!(first.status, 201, "{first:?}");
+    let page = house.environment.store.read_log(1, &EventFilter::all(), 9).await.unwrap();
+    let types: Vec<_> = page.events.iter().map(|event| &*event.event_type).collect();
+    assert_eq!(types, ["house.LampPutOut.v1", "house.LampLit.v1"]);
+    assert_ne!(page.events[0].id, page.events[1].id);
+
+    // Also when only the log knows of it.
+    let later = house.environment.clock.now() + TimeDelta::days(8);
+    assert_eq!(web_api::idempotency::prune(&house.database, later).await.unwrap(), 1);
+    let second = replace().await;
+    assert_eq!((first.status, &first.body), (second.status, &second.body));
+    assert_eq!(house.environment.store.head().await.unwrap(), 3);
 }
 
 #[actix_web::test]

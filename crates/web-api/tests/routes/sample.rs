@@ -11,7 +11,6 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpResponse, get, post};
-use async_trait::async_trait;
 use database::{Database, Migrations, Transaction};
 use event_contract::Published;
 use kernel::codec::{Codec, Envelope};
@@ -113,7 +112,6 @@ impl Decider for Lamps {
 /// A read model that stands still: it is never run.
 struct StillLamps;
 
-#[async_trait]
 impl Projection for StillLamps {
     type Store = Database;
     type Event = LampEvent;
@@ -239,6 +237,32 @@ async fn put_out(
             let out = LampCommand::PutOut;
             let out = environment.execute::<Lamps>(id, out, attempt.cause(), expected).await;
             Ok(Done::changed(id, out.map_err(problem)?))
+        })
+        .await
+}
+
+#[utoipa::path(
+    operation_id = "replace_lamp", tag = "house",
+    params(("id" = Uuid, Path, description = "The lamp"), CommandHeaders),
+    responses((status = 201, description = "Replaced", body = Acknowledgement), CommandProblems),
+)]
+#[post("/{id}/replace")]
+async fn replace(
+    house: Data<House>,
+    id: ValidPath<Uuid>,
+    command: CommandRequest,
+    body: NoBody,
+) -> Result<Done, Problem> {
+    let (database, environment) = (&house.database, &house.environment);
+    let replaced = *id;
+    command
+        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+            let (cause, id) = (attempt.cause(), attempt.new_id());
+            let out = LampCommand::PutOut;
+            environment.execute::<Lamps>(replaced, out, cause, None).await.map_err(problem)?;
+            let lit = LampCommand::Light("instead".to_owned());
+            let lit = environment.execute::<Lamps>(id, lit, cause, None).await;
+            Ok(Done::created(id, lit.map_err(problem)?))
         })
         .await
 }
@@ -427,6 +451,7 @@ pub fn routes(
             .service(fail)
             .service(history)
             .service(put_out)
+            .service(replace)
             .service(get_one),
     );
 }

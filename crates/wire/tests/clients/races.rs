@@ -3,7 +3,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use eventstore::{
     Client, DeleteStreamOptions, Error, ExpectedRevision as Expected, TombstoneStreamOptions,
 };
@@ -43,7 +42,6 @@ impl Intruding {
     }
 }
 
-#[async_trait]
 impl Decorator for Intruding {
     fn inner(&self) -> &dyn EventStore {
         &self.inner

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use eventstore::{
     Position, RetryOptions, StreamPosition, SubscribeToAllOptions, SubscribeToStreamOptions,
     Subscription, SubscriptionEvent, SubscriptionFilter,
@@ -252,7 +251,6 @@ struct Counting {
     read: AtomicUsize,
 }
 
-#[async_trait]
 impl Decorator for Counting {
     fn inner(&self) -> &dyn EventStore {
         &self.inner

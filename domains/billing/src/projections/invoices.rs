@@ -1,6 +1,5 @@
 //! Every invoice and credit note, as the API shows it.
 
-use async_trait::async_trait;
 use billing_contract::{InvoiceId, RefundDenied, RefundDue};
 use customers_contract::CustomerErased;
 use database::{Database, Transaction};
@@ -24,7 +23,6 @@ kernel::event_set! {
 #[derive(Debug, Clone, Copy)]
 pub struct InvoiceViews;
 
-#[async_trait]
 impl Projection for InvoiceViews {
     type Store = Database;
     type Event = Either<Event, RetentionEvent>;

@@ -1,6 +1,5 @@
 //! Whom documents are addressed to: what this module remembers of the customers module's events.
 
-use async_trait::async_trait;
 use customers_contract::{
     Address, CustomerAddressChanged, CustomerContactChanged, CustomerErased, CustomerId,
     CustomerImported, CustomerRegistered, CustomerRevised, ImportedCustomer,
@@ -29,7 +28,6 @@ kernel::event_set! {
 #[derive(Debug, Clone, Copy)]
 pub struct KnownCustomers;
 
-#[async_trait]
 impl Projection for KnownCustomers {
     type Store = Database;
     type Event = CustomerEvent;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use billing::domain::Refusal;
 use billing::handlers::{Billing, Outcome, invoice_of};
 use billing_contract::VoidReason;
@@ -34,7 +33,6 @@ struct Gated {
     appends: AtomicUsize,
 }
 
-#[async_trait]
 impl Decorator for Gated {
     fn inner(&self) -> &dyn EventStore {
         &self.inner

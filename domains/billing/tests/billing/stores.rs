@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use kernel::decorator::Decorator;
 use kernel::event::{RecordedEvent, Revision, StreamName};
 use kernel::memory::MemoryStore;
@@ -68,7 +67,6 @@ impl Unreliable {
     }
 }
 
-#[async_trait]
 impl Decorator for Unreliable {
     fn inner(&self) -> &dyn EventStore {
         &self.inner

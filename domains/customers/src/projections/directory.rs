@@ -1,6 +1,5 @@
 //! The directory: every customer as it stands now, one row each.
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use customers_contract::{
     CustomerContactChanged, CustomerId, CustomerRegistered, ImportedCustomer,
@@ -68,7 +67,6 @@ impl Directory {
     }
 }
 
-#[async_trait]
 impl Projection for Directory {
     type Store = Database;
     type Event = Event;

@@ -1,6 +1,5 @@
 //! Who may order: what this module remembers of the customers module's events.
 
-use async_trait::async_trait;
 use customers_contract::{
     CustomerClosed, CustomerErased, CustomerId, CustomerImported, CustomerRegistered,
     CustomerRevised, CustomerStatus,
@@ -27,7 +26,6 @@ kernel::event_set! {
 #[derive(Debug, Clone, Copy)]
 pub struct KnownCustomers;
 
-#[async_trait]
 impl Projection for KnownCustomers {
     type Store = Database;
     type Event = CustomerEvent;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use async_trait::async_trait;
 use customers_contract::CustomerErased;
 use database::{Database, DatabaseError, Transaction};
 use kernel::codec::{Either, Envelope};
@@ -25,7 +24,6 @@ kernel::event_set! {
 #[derive(Debug, Clone, Copy)]
 pub struct OrderViews;
 
-#[async_trait]
 impl Projection for OrderViews {
     type Store = Database;
     type Event = Either<Event, Erasure>;

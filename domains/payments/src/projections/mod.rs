@@ -2,7 +2,6 @@
 
 mod refunds;
 
-use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
 use customers_contract::CustomerErased;
 use database::{Database, Transaction};
@@ -145,7 +144,6 @@ kernel::event_set! {
 #[derive(Debug, Clone, Copy)]
 pub struct PaymentsProjection;
 
-#[async_trait]
 impl Projection for PaymentsProjection {
     type Store = Database;
     type Event = Either<Event, ErasureEvent>;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -101,7 +100,6 @@ pub enum CheckpointError {
 /// A subscription is one row: its checkpoint, who may move it, and until when. Every change of the
 /// owner goes through [`Self::begin_fenced`], which names the lease's token: a replica that was
 /// paused past its lease, or cut off, finds another token there and changes nothing.
-#[async_trait]
 pub trait SubscriptionStore: Send + Sync + 'static {
     /// An open transaction: what a projection writes and the checkpoint move in it together.
     type Transaction: Send + 'static;
@@ -114,45 +112,48 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     /// it has. When they grow, the lease's token changes, so that the present owner has to acquire
     /// the lease again and reads the new ones, too. A subscription that has not moved yet takes
     /// the log named here.
-    async fn register(&self, registration: &Registration) -> Result<(), CheckpointError>;
+    fn register(
+        &self,
+        registration: &Registration,
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Takes the lease for `ttl` if nobody has it, if it has expired, or if it is this owner's
     /// already; `None` while it is another's, or the subscription is stopped. The token is new in any case. Durable when it
     /// returns.
-    async fn acquire(
+    fn acquire(
         &self,
         subscription: &str,
         owner: &str,
         ttl: Duration,
-    ) -> Result<Option<Lease>, CheckpointError>;
+    ) -> impl Future<Output = Result<Option<Lease>, CheckpointError>> + Send;
 
     /// Makes the lease last for its time to live from now on.
-    async fn renew(&self, lease: &Lease) -> Result<(), CheckpointError>;
+    fn renew(&self, lease: &Lease) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Keeps since when the oldest event has been waiting for its turn, for the other replicas to see.
     /// Nothing happens if the lease is lost.
-    async fn tell_waiting(
+    fn tell_waiting(
         &self,
         lease: &Lease,
         waiting_since: Option<DateTime<Utc>>,
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Ends the lease, so that another replica need not wait for it to expire. Nothing happens if
     /// it is lost already.
-    async fn release(&self, lease: &Lease) -> Result<(), CheckpointError>;
+    fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Ends every lease, for who knows that no other process is at work: what is left is of
     /// processes that ended before they could release it.
-    async fn release_all(&self) -> Result<(), CheckpointError>;
+    fn release_all(&self) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Opens a transaction in which the lease is renewed and the checkpoint has moved from where it
     /// was left. Until it ends, nobody else can take the lease.
-    async fn begin_fenced(
+    fn begin_fenced(
         &self,
         lease: &Lease,
         from: Position,
         to: Checkpoint,
-    ) -> Result<Self::Transaction, CheckpointError>;
+    ) -> impl Future<Output = Result<Self::Transaction, CheckpointError>> + Send;
 
     /// Hands over what this process believes of a subscription's position: it is lowered at once when the
     /// tables turn out to be as they were before, as after a crash of their database or a failover.
@@ -165,102 +166,124 @@ pub trait SubscriptionStore: Send + Sync + 'static {
     }
 
     /// Makes everything that was done in the transaction visible at once.
-    async fn commit(&self, transaction: Self::Transaction) -> Result<(), CheckpointError>;
+    fn commit(
+        &self,
+        transaction: Self::Transaction,
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// What is kept of a subscription, `None` when it was never registered.
-    async fn status(
+    fn status(
         &self,
         subscription: &str,
-    ) -> Result<Option<SubscriptionStatus>, CheckpointError>;
+    ) -> impl Future<Output = Result<Option<SubscriptionStatus>, CheckpointError>> + Send;
 
     /// What is kept of every subscription, by name.
-    async fn statuses(&self) -> Result<Vec<SubscriptionStatus>, CheckpointError>;
+    fn statuses(
+        &self,
+    ) -> impl Future<Output = Result<Vec<SubscriptionStatus>, CheckpointError>> + Send;
 
     /// The stored checkpoint of a subscription. Cheap: standbys ask often.
-    async fn checkpoint(&self, subscription: &str) -> Result<Option<Checkpoint>, CheckpointError>;
+    fn checkpoint(
+        &self,
+        subscription: &str,
+    ) -> impl Future<Output = Result<Option<Checkpoint>, CheckpointError>> + Send;
 
     /// Keeps what went wrong, for people to see. Never holds personal data.
-    async fn record_error(&self, subscription: &str, error: &str) -> Result<(), CheckpointError>;
+    fn record_error(
+        &self,
+        subscription: &str,
+        error: &str,
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Stops the subscription until it is reset, because the log went back under it: its effects may
     /// come from events that are gone. The present owner is fenced out. Nothing happens if it was
     /// reset after `reset_at`.
-    async fn stop(
+    fn stop(
         &self,
         subscription: &str,
         reset_at: DateTime<Utc>,
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Begins again from the start of a log: the checkpoint goes there, what was parked is
     /// forgotten, and the present owner is fenced out. Of a policy or reactor, reactions that exist
     /// already are recognised; the rows of a projection have to be removed as well.
-    async fn restart(&self, subscription: &str, log_id: Uuid) -> Result<(), CheckpointError>;
+    fn restart(
+        &self,
+        subscription: &str,
+        log_id: Uuid,
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Within a transaction that replaces what a subscription made: puts its checkpoint and its
     /// parked events there, lets it go on if it was stopped, and fences the present owner out.
-    async fn reset(
+    fn reset(
         &self,
         transaction: &mut Self::Transaction,
         subscription: &str,
         checkpoint: Checkpoint,
         parked: &[ParkedEvent],
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Sets an event aside within a transaction. Setting it aside twice changes nothing.
-    async fn park(
+    fn park(
         &self,
         transaction: &mut Self::Transaction,
         subscription: &str,
         event: &ParkedEvent,
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Keeps, within a transaction, that a parked event failed again: its error and attempts. What
     /// was asked for its key is done with that.
-    async fn park_again(
+    fn park_again(
         &self,
         transaction: &mut Self::Transaction,
         subscription: &str,
         event: &ParkedEvent,
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// Takes an event out of the parked ones within a transaction: it was handled after all.
-    async fn unpark(
+    fn unpark(
         &self,
         transaction: &mut Self::Transaction,
         subscription: &str,
         position: Position,
-    ) -> Result<(), CheckpointError>;
+    ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
     /// The keys of a subscription that have parked events.
-    async fn parked_keys(&self, subscription: &str) -> Result<Vec<String>, CheckpointError>;
+    fn parked_keys(
+        &self,
+        subscription: &str,
+    ) -> impl Future<Output = Result<Vec<String>, CheckpointError>> + Send;
 
     /// Up to `limit` parked events after a position, in the order of the log; of one key only, if
     /// one is given.
-    async fn parked_events(
+    fn parked_events(
         &self,
         subscription: &str,
         key: Option<&str>,
         after: Position,
         limit: usize,
-    ) -> Result<Vec<ParkedEvent>, CheckpointError>;
+    ) -> impl Future<Output = Result<Vec<ParkedEvent>, CheckpointError>> + Send;
 
     /// The keys whose parked events are to be tried again: somebody asked for one of them, or
     /// nothing stands before the first any more (it was discarded).
-    async fn keys_to_replay(&self, subscription: &str) -> Result<Vec<String>, CheckpointError>;
+    fn keys_to_replay(
+        &self,
+        subscription: &str,
+    ) -> impl Future<Output = Result<Vec<String>, CheckpointError>> + Send;
 
     /// Asks for a parked event, with the others of its key, to be tried again by whoever runs the
     /// subscription; `false` when it is not parked.
-    async fn request_replay(
+    fn request_replay(
         &self,
         subscription: &str,
         position: Position,
-    ) -> Result<bool, CheckpointError>;
+    ) -> impl Future<Output = Result<bool, CheckpointError>> + Send;
 
     /// Gives a parked event up; those that waited behind it are tried again. `false` when it is not
     /// parked.
-    async fn discard(
+    fn discard(
         &self,
         subscription: &str,
         position: Position,
-    ) -> Result<bool, CheckpointError>;
+    ) -> impl Future<Output = Result<bool, CheckpointError>> + Send;
 }

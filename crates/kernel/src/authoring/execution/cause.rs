@@ -3,13 +3,18 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::log::event::{Metadata, RecordedEvent};
+use crate::log::event::{Metadata, RecordedEvent, StreamName};
 use crate::log::seams::new_id;
 
 /// Name of this system in `origin_system`.
 pub const ORIGIN: &str = "bascule";
 
 /// Why something happens: what every event that follows from it carries.
+///
+/// One cause may command any number of aggregates, one after the other or in one unit. It commands each
+/// of them once: the ids of the events derive from the cause and the aggregate, and a second command on
+/// the same aggregate is taken for a repetition of the first. What commands one aggregate twice needs
+/// two causes ([`Self::recognised_by`] with another name).
 #[derive(Debug, Clone)]
 pub struct Cause {
     /// What the whole chain of events began with.
@@ -32,8 +37,8 @@ pub struct Cause {
 enum EventIds {
     /// New ones, for a request that cannot be recognised when it is repeated.
     Fresh,
-    /// UUIDv5(seed, name/index): the same cause always yields the same ids, so that a repetition
-    /// is recognised by the log itself.
+    /// UUIDv5(seed, name/stream/index), the stream being that of the aggregate commanded: the same
+    /// cause always yields the same ids there, so that a repetition is recognised by the log itself.
     Derived { seed: Uuid, name: String },
 }
 
@@ -70,28 +75,21 @@ impl Cause {
         self
     }
 
-    /// The same cause for one of several aggregates it touches: each has event ids of its own.
-    pub fn about(mut self, aggregate: Uuid) -> Self {
-        if let EventIds::Derived { name, .. } = &mut self.event_ids {
-            *name = format!("{name}/{aggregate}");
-        }
-        self
-    }
-
-    pub(super) fn event_id(&self, index: usize) -> Uuid {
+    /// Returns the id of an event of a unit that begins with the aggregate of the `leading` stream.
+    pub(super) fn event_id(&self, leading: &StreamName, index: usize) -> Uuid {
         match &self.event_ids {
             EventIds::Fresh => new_id(),
             EventIds::Derived { seed, name } => {
-                Uuid::new_v5(seed, format!("{name}/{index}").as_bytes())
+                Uuid::new_v5(seed, format!("{name}/{leading}/{index}").as_bytes())
             }
         }
     }
 
     /// The id the first event would have, when it can be told beforehand.
-    pub(super) fn first_event_id(&self) -> Option<Uuid> {
+    pub(super) fn first_event_id(&self, leading: &StreamName) -> Option<Uuid> {
         match &self.event_ids {
             EventIds::Fresh => None,
-            EventIds::Derived { .. } => Some(self.event_id(0)),
+            EventIds::Derived { .. } => Some(self.event_id(leading, 0)),
         }
     }
 

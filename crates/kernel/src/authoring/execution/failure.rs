@@ -64,6 +64,21 @@ impl<R: std::error::Error> ExecuteError<R> {
         }
     }
 
+    /// Returns the same with the refusal as another type, for a unit over aggregates that refuse in
+    /// their own words.
+    pub fn map_refusal<S: std::error::Error>(self, map: impl FnOnce(R) -> S) -> ExecuteError<S> {
+        match self {
+            Self::Refused(refusal) => ExecuteError::Refused(map(refusal)),
+            Self::RevisionMismatch { expected, actual } => {
+                ExecuteError::RevisionMismatch { expected, actual }
+            }
+            Self::Contention => ExecuteError::Contention,
+            Self::Load(error) => ExecuteError::Load(error),
+            Self::Codec(error) => ExecuteError::Codec(error),
+            Self::Append(error) => ExecuteError::Append(error),
+        }
+    }
+
     /// Whether it says something of the aggregate's state, which may be out of date in memory.
     pub(super) fn is_decision(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::RevisionMismatch { .. })

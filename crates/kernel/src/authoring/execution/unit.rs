@@ -26,6 +26,9 @@ pub(super) enum Source {
 
 /// One decision over one or several aggregates, appended all or nothing. Made by
 /// [`Environment::in_unit`].
+///
+/// The first aggregate that is decided on leads: with [`Self::decide`], which takes what the caller
+/// expects it to be. Further ones follow with [`Self::also_decide`].
 pub struct UnitOfWork<'a> {
     environment: &'a Environment,
     cause: &'a Cause,
@@ -34,6 +37,11 @@ pub struct UnitOfWork<'a> {
     incarnation: u64,
     /// Whether an aggregate was taken from memory, or was believed to be new.
     assumes: bool,
+    /// The stream of the aggregate that was decided on first: the ids of all events of the unit derive
+    /// from it, and whether the cause was carried out before is seen in it.
+    leading: Option<StreamName>,
+    /// Whether the cause was carried out before: nothing more is decided then.
+    repeats: bool,
     /// The stream of which only an append can tell whether the cause's events are in it.
     undetermined: Option<StreamName>,
     changes: Vec<Change>,
@@ -84,6 +92,8 @@ impl<'a> UnitOfWork<'a> {
             source,
             incarnation: environment.incarnation(),
             assumes: false,
+            leading: None,
+            repeats: false,
             undetermined: None,
             changes: Vec::new(),
             recorded: 0,
@@ -190,16 +200,57 @@ impl<'a> UnitOfWork<'a> {
         self.environment.read(stream, extent).await
     }
 
-    /// Whether the first event of this cause is in the aggregate's stream already. The first
-    /// aggregate recorded in a unit is the one to ask: the cause's first event goes there.
-    pub async fn was_done_in<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
-        let Some(id) = self.cause.first_event_id() else { return Ok(false) };
+    /// Decides on the unit's leading aggregate and records what follows, unless the cause was carried
+    /// out before. Returns what was recorded.
+    pub async fn decide<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        command: &D::Command,
+        expected: Option<&ExpectedAt>,
+    ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
+        if self.is_repetition(loaded).await? {
+            return Ok(Vec::new());
+        }
+        if let Some(expected) = expected.filter(|expected| !expected.is_met_by(loaded.revision)) {
+            let (expected, actual) = (expected.clone(), loaded.revision);
+            return Err(ExecuteError::RevisionMismatch { expected, actual });
+        }
+        self.decide_now(loaded, command.clone()).await
+    }
+
+    /// Decides on a further aggregate, after the leading one, and records what follows: all of the unit
+    /// is appended, or nothing. Where the leading aggregate showed that the cause was carried out
+    /// before, so were the further ones: nothing is decided. Returns what was recorded.
+    pub async fn also_decide<D: Decider>(
+        &mut self,
+        loaded: &Loaded<D>,
+        command: D::Command,
+    ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
+        if self.is_repetition(loaded).await? {
+            return Ok(Vec::new());
+        }
+        self.decide_now(loaded, command).await
+    }
+
+    /// Returns whether the cause was carried out before. The aggregate that is decided on first tells
+    /// for the whole unit.
+    async fn is_repetition<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
+        if self.leading.is_none() {
+            self.leading = Some(loaded.stream.clone());
+            self.repeats = self.was_done_in(loaded).await?;
+        }
+        Ok(self.repeats)
+    }
+
+    /// Whether the first event of this cause is in the leading aggregate's stream already.
+    async fn was_done_in<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
+        let Some(id) = self.cause.first_event_id(&loaded.stream) else { return Ok(false) };
         match loaded.has(id) {
             Some(true) => Ok(true),
             // It may have come since. If it has, the append meets its id there; and where nothing
             // is appended, the log is asked.
             _ if self.assumes => {
-                self.undetermined.get_or_insert_with(|| loaded.stream.clone());
+                self.undetermined = Some(loaded.stream.clone());
                 Ok(false)
             }
             Some(false) => Ok(false),
@@ -210,30 +261,20 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Decides on an aggregate and records what follows, unless the cause was carried out before.
-    /// What was recorded.
-    pub async fn decide<D: Decider>(
+    async fn decide_now<D: Decider>(
         &mut self,
         loaded: &Loaded<D>,
-        command: &D::Command,
-        expected: Option<&ExpectedAt>,
+        command: D::Command,
     ) -> Result<Vec<D::Event>, ExecuteError<D::Refusal>> {
-        if self.was_done_in(loaded).await? {
-            return Ok(Vec::new());
-        }
-        if let Some(expected) = expected.filter(|expected| !expected.is_met_by(loaded.revision)) {
-            let (expected, actual) = (expected.clone(), loaded.revision);
-            return Err(ExecuteError::RevisionMismatch { expected, actual });
-        }
-        let events = D::decide(&loaded.state, command.clone(), &self.context)
-            .map_err(ExecuteError::Refused)?;
+        let events =
+            D::decide(&loaded.state, command, &self.context).map_err(ExecuteError::Refused)?;
         self.record(loaded, &events).await?;
         Ok(events)
     }
 
     /// Adds an aggregate's new events. The aggregate must still be as it was loaded when the unit
     /// is committed.
-    pub async fn record<D: Decider>(
+    async fn record<D: Decider>(
         &mut self,
         loaded: &Loaded<D>,
         events: &[D::Event],
@@ -241,9 +282,10 @@ impl<'a> UnitOfWork<'a> {
         if events.is_empty() {
             return Ok(());
         }
+        let leading = self.leading.as_ref().unwrap_or(&loaded.stream);
         let mut new_events = Vec::with_capacity(events.len());
         for event in events {
-            let id = self.cause.event_id(self.recorded);
+            let id = self.cause.event_id(leading, self.recorded);
             self.recorded += 1;
             new_events.push(NewEvent {
                 id,
