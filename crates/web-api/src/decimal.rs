@@ -12,6 +12,8 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::field::{Invalid, reading};
+
 /// Most digits before the point.
 const WHOLE: usize = 15;
 /// Most digits after the point.
@@ -49,6 +51,18 @@ macro_rules! decimal_text {
                 parse(text).filter(|value| accepts(text, *value)).map(Self)
             }
 
+            /// Reads the text.
+            ///
+            /// # Errors
+            ///
+            /// Why the text is no such number.
+            pub fn checked(text: &str) -> Result<Self, Invalid> {
+                let found = de::Unexpected::Str(text);
+                Self::parse(text).ok_or_else(|| {
+                    Invalid::new("value", format!("invalid value: {found}, expected {}", $expected))
+                })
+            }
+
             /// The number, with the decimals it was given with.
             pub fn value(self) -> Decimal {
                 self.0
@@ -77,8 +91,8 @@ macro_rules! decimal_text {
                         formatter.write_str($expected)
                     }
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$name, E> {
-                        $name::parse(text)
-                            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+                        $name::checked(text)
+                            .or_else(|invalid| reading::refuse(invalid, $name::parse($example)))
                     }
                 }
                 deserializer.deserialize_str(Visitor)

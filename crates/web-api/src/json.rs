@@ -12,7 +12,7 @@ use validator::Validate;
 
 use crate::body;
 use crate::problem::Problem;
-use crate::validation::{field_errors, from_json};
+use crate::validation::from_json;
 
 /// A body's bytes as they came, by which a repetition of the request is recognised.
 #[derive(Debug, Clone)]
@@ -66,8 +66,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidJson<T> {
         Box::pin(async move {
             let bytes = body::read(&request, stream).await?;
             body::check_media_type(&request)?;
-            let value: T = from_json(&bytes)?;
-            value.validate().map_err(|errors| Problem::validation(field_errors(&errors)))?;
+            let value = from_json(&bytes)?;
             Ok(Self { value, bytes })
         })
     }
@@ -78,7 +77,7 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidJson<T> {
 pub struct NoBody(());
 
 /// What an empty JSON object is read as.
-#[derive(Deserialize)]
+#[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 

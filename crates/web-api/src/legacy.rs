@@ -4,12 +4,10 @@
 use std::borrow::Cow;
 
 use kernel::sync::{LONGEST_KEY, LegacyReference};
-use serde::{Deserialize, Deserializer, Serialize, de};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
-use utoipa::{PartialSchema, ToSchema};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::text;
+use crate::field::{Field, Invalid, LineRule, Rule};
 
 /// The system that owns a resource and decides about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -55,45 +53,25 @@ impl Legacy {
 }
 
 /// A key of a legacy system by which a list is filtered: one line of text, as [`Legacy::id`] shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegacyKey(String);
+pub type LegacyKey = Field<LegacyKeyRule>;
 
-impl LegacyKey {
-    /// Returns the key.
-    pub fn into_inner(self) -> String {
-        self.0
-    }
-}
+/// The rule of [`LegacyKey`].
+pub enum LegacyKeyRule {}
 
-impl<'de> Deserialize<'de> for LegacyKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let key = String::deserialize(deserializer)?;
-        if key.chars().nth(LONGEST_KEY).is_some() {
-            return Err(de::Error::custom(format!("expected at most {LONGEST_KEY} characters")));
-        }
-        match text::line(&key) {
-            Ok(()) => Ok(Self(key)),
-            Err(error) => Err(de::Error::custom(error.message.unwrap_or(error.code))),
-        }
-    }
-}
+impl Rule for LegacyKeyRule {
+    type Value = String;
+    const DESCRIPTION: &'static str = "A key of the legacy system.";
+    const EXAMPLE: &'static str = "17";
+    const MIN_LENGTH: Option<usize> = Some(1);
+    const MAX_LENGTH: Option<usize> = Some(LONGEST_KEY);
+    const PATTERN: Option<&'static str> = LineRule::<LONGEST_KEY>::PATTERN;
 
-impl PartialSchema for LegacyKey {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .description(Some("A key of the legacy system."))
-            .min_length(Some(1))
-            .max_length(Some(LONGEST_KEY))
-            .pattern(Some(text::LINE_PATTERN))
-            .examples(["17"])
-            .into()
-    }
-}
-
-impl ToSchema for LegacyKey {
     fn name() -> Cow<'static, str> {
         "LegacyKey".into()
+    }
+
+    fn parse(text: &str) -> Result<String, Invalid> {
+        LineRule::<LONGEST_KEY>::parse(text)
     }
 }
 

@@ -12,8 +12,8 @@
 //! use actix_web::web::Data;
 //! use actix_web::{HttpResponse, get, post};
 //! use web_api::{
-//!     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DecimalText, Done,
-//!     Limit, ListProblems, NoBody, NotModified, Page, Paging, Problem, ReadHeaders, ReadProblems,
+//!     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, CurrencyCode, Cursor,
+//!     DecimalText, Done, Limit, Line, ListProblems, NoBody, NotModified, Page, Paging, Problem, ReadHeaders, ReadProblems,
 //!     ReadRequest, ValidJson, ValidPath, ValidQuery,
 //! };
 //! use serde::{Deserialize, Serialize};
@@ -27,29 +27,20 @@
 //! pub struct PlaceOrder {
 //!     /// The customer who orders.
 //!     customer_id: Uuid,
-//!     /// ISO 4217 code.
-//!     #[validate(custom(function = "web_api::text::currency"))]
-//!     #[schema(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
-//!     currency: String,
-//!     /// What is ordered. (`nested` takes the validation into the lines.)
-//!     #[validate(length(min = 1, max = 100), nested)]
+//!     /// ISO 4217 code. (A type of [`field`]: it parses, and the OpenAPI document says what it takes.)
+//!     currency: CurrencyCode,
+//!     /// What is ordered.
+//!     #[validate(length(min = 1, max = 100))]
 //!     #[schema(min_items = 1, max_items = 100)]
 //!     lines: Vec<NewLine>,
 //! }
 //!
 //! /// A line of a new order. (`Serialize`: validator wants it of items whose number it checks.)
-//! #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+//! #[derive(Debug, Serialize, Deserialize, ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! pub struct NewLine {
-//!     /// One line of text. (The pattern is `web_api::text::LINE_PATTERN`.)
-//!     #[validate(length(min = 1, max = 64), custom(function = "web_api::text::line"))]
-//!     #[schema(
-//!         min_length = 1,
-//!         max_length = 64,
-//!         pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-//!         example = "CH-1"
-//!     )]
-//!     sku: String,
+//!     /// The article's code: one line of text.
+//!     sku: Line<64>,
 //!     /// How many: a decimal string, more than zero.
 //!     quantity: web_api::PositiveDecimal,
 //!     /// Price of one before tax.
@@ -244,6 +235,7 @@ mod conditions;
 pub mod consistency;
 pub mod context;
 pub mod decimal;
+pub mod field;
 pub mod forwarding;
 pub mod history;
 pub mod hosts;
@@ -256,7 +248,6 @@ pub mod openapi;
 pub mod paging;
 pub mod parameters;
 pub mod problem;
-pub mod text;
 mod validation;
 
 pub use answer::{Acknowledgement, Done, ReadRequest};
@@ -264,6 +255,9 @@ pub use app::finish;
 pub use body::BodyLimit;
 pub use context::RequestContext;
 pub use decimal::{DecimalText, NonNegativeDecimal, Percentage, PositiveDecimal};
+pub use field::{
+    AnyCurrencyCode, CountryCode, CurrencyCode, Email, Line, PaymentMethod, Telephone, VatNumber,
+};
 pub use forwarding::{Forwarding, forward};
 pub use history::{HistoryEntry, HistoryQuery};
 pub use hosts::{HostName, Hosts};

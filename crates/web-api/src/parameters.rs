@@ -10,8 +10,9 @@ use actix_web::{FromRequest, HttpRequest, web};
 use serde::de::DeserializeOwned;
 use validator::Validate;
 
+use crate::field::reading;
 use crate::problem::{FieldError, Problem};
-use crate::validation::{field_error, field_errors};
+use crate::validation::{field_error, valid};
 
 /// The parameters of the path: one value, a tuple, or a struct.
 #[derive(Debug, Clone, Copy)]
@@ -81,23 +82,20 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidQuery<T> {
 }
 
 fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Problem> {
-    let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-    let value: T = serde_path_to_error::deserialize(pairs).map_err(|error| {
-        let path = error.path().to_string();
-        Problem::invalid_parameter(field_error(&path, &error.into_inner().to_string()))
-    })?;
-    value.validate().map_err(|errors| {
-        let mut errors = field_errors(&errors);
-        match errors.len() {
-            1 => Problem::invalid_parameter(errors.remove(0)),
-            _ => Problem::new(
-                crate::ProblemKind::InvalidParameter,
-                format!("{} parameters are invalid.", errors.len()),
-            )
-            .with_errors(errors),
-        }
-    })?;
-    Ok(value)
+    let (read, entries) = reading::read(|| {
+        let pairs = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        serde_path_to_error::deserialize(pairs)
+    });
+    let value: Result<T, _> =
+        read.map_err(|error| field_error(&error.path().to_string(), &error.inner().to_string()));
+    valid(value, entries).map_err(|mut errors| match errors.len() {
+        1 => Problem::invalid_parameter(errors.remove(0)),
+        number => Problem::new(
+            crate::ProblemKind::InvalidParameter,
+            format!("{number} parameters are invalid."),
+        )
+        .with_errors(errors),
+    })
 }
 
 /// The only value of a header, as text; `Err` when it is given twice or is not visible ASCII.

@@ -3,29 +3,65 @@
 use std::collections::BTreeMap;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
-use validator::{ValidationError, ValidationErrors, ValidationErrorsKind};
+use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKind};
 
+use crate::field::reading;
 use crate::problem::{FieldError, Problem, WHOLE_BODY};
 
 /// Reads an object from JSON text: 400 when the text is no JSON, 422 when it is not such an object.
-pub(crate) fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+pub(crate) fn from_json<T: DeserializeOwned + Validate>(text: &[u8]) -> Result<T, Problem> {
     if text.trim_ascii_start().first() != Some(&b'{') {
         // serde would take an array for an object, field by field.
         let IgnoredAny = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
         return Err(Problem::invalid_field(WHOLE_BODY, "type", "expected a JSON object"));
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        if inner.is_data() {
-            Problem::validation(vec![field_error(&path, &without_place(&inner))])
-        } else {
-            malformed(&inner)
+    let (read, entries) = reading::read(|| {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let value = serde_path_to_error::deserialize(&mut deserializer)?;
+        Ok((value, deserializer.end()))
+    });
+    let value = match read {
+        Ok((value, end)) => {
+            end.map_err(|error| malformed(&error))?;
+            Ok(value)
         }
-    })?;
-    deserializer.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+        Err(error) if error.inner().is_data() => {
+            Err(field_error(&error.path().to_string(), &without_place(error.inner())))
+        }
+        Err(error) => return Err(malformed(error.inner())),
+    };
+    valid(value, entries).map_err(Problem::validation)
+}
+
+/// Returns a value that was read if it is valid, else an entry for each invalid field in the order of
+/// their paths. `entries` are those of the fields that were invalid when it was read.
+pub(crate) fn valid<T: Validate>(
+    value: Result<T, FieldError>,
+    mut entries: Vec<FieldError>,
+) -> Result<T, Vec<FieldError>> {
+    let errors = match value {
+        Ok(value) => match value.validate() {
+            Ok(()) if entries.is_empty() => return Ok(value),
+            Ok(()) => Vec::new(),
+            Err(errors) => field_errors(&errors),
+        },
+        Err(error) => vec![error],
+    };
+    entries.extend(errors);
+    entries.sort_by_cached_key(|entry| place(&entry.field));
+    // Where reading stopped at an invalid field, the field has its entry already.
+    entries
+        .dedup_by(|second, first| second.field == first.field && second.message == first.message);
+    Err(entries)
+}
+
+/// Returns a path by which entries are sorted: `lines[10]` comes after `lines[9]`.
+fn place(path: &str) -> Vec<(String, Option<usize>)> {
+    let segment = |segment: &str| match segment.split_once('[') {
+        Some((name, index)) => (name.to_owned(), index.trim_end_matches(']').parse().ok()),
+        None => (segment.to_owned(), None),
+    };
+    path.split('.').map(segment).collect()
 }
 
 fn malformed(error: &serde_json::Error) -> Problem {
@@ -73,7 +109,7 @@ fn join(path: &str, field: &str) -> String {
 }
 
 /// The entries for what validator found, in the order of their paths.
-pub(crate) fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
+fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
     let mut entries = Vec::new();
     collect(errors, "", &mut entries);
     entries

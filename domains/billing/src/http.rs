@@ -12,9 +12,9 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, Line,
+    ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
+    SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
 use crate::domain::InvoiceDecider;
@@ -80,14 +80,8 @@ struct ListInvoices {
     order_id: Option<Uuid>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
     /// of its own: `owner` tells them apart.
-    #[validate(length(min = 1, max = 600), custom(function = "web_api::text::line"))]
-    #[param(
-        min_length = 1,
-        max_length = 600,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "2026-000001"
-    )]
-    number: Option<String>,
+    #[param(inline, example = "2026-000001")]
+    number: Option<Line<600>>,
     /// Only documents that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only documents imported under this key of the legacy system, as `legacy.id` shows it.
@@ -148,7 +142,7 @@ async fn list(
         kind: query.kind,
         customer_id: query.customer_id,
         order_id: query.order_id,
-        number: query.number,
+        number: query.number.map(Line::into_inner),
         owner: query.owner,
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
         collection: query.collection,

@@ -82,20 +82,42 @@ async fn a_body_that_is_wrong_as_a_whole_is_called_the_body() {
 
 #[actix_web::test]
 async fn every_invalid_field_has_an_entry() {
-    let body =
-        r#"{"place":" ","watts":9999,"bulbs":[{"socket":""},{"socket":"E27"},{"socket":""}]}"#;
+    let body = r#"{"place":" ","watts":9999,"bulbs":[{"socket":""},{"socket":"E27","price":"1e3"},{"socket":"\n"}]}"#;
     let answer = post(body).await;
     answer.is_problem(422, "validation");
     let expected = [
-        ("bulbs[0].socket", "text"),
+        ("bulbs[0].socket", "length"),
+        ("bulbs[1].price", "value"),
         ("bulbs[2].socket", "text"),
         ("place", "text"),
         ("watts", "range"),
     ];
     assert_eq!(answer.errors(), expected);
-    let answer = post(r#"{"place":"abcdefghijklmnopqrstu","bulbs":[{"socket":""},{"socket":""},{"socket":""},{"socket":""}]}"#).await;
-    assert_eq!(answer.errors(), [("bulbs", "length"), ("place", "length")]);
+    let price = answer.body["errors"][1]["message"].as_str().unwrap();
+    assert!(price.starts_with("invalid value: string \"1e3\", expected a decimal"), "{price}");
+    let answer = post(r#"{"place":"abcdefghijklmnopqrstu","bulbs":[{"socket":"a"},{"socket":"b"},{"socket":"c"},{"socket":""}]}"#).await;
+    let expected = [("bulbs", "length"), ("bulbs[3].socket", "length"), ("place", "length")];
+    assert_eq!(answer.errors(), expected);
     assert!(answer.body["errors"][0]["message"].as_str().unwrap().contains("at most 3"));
+    // What stops the reading has an entry beside those of what was read before.
+    let answer = post(r#"{"place":"","watts":"60"}"#).await;
+    assert_eq!(answer.errors(), [("place", "length"), ("watts", "type")]);
+    // A body that is no JSON is called that, whatever is in it.
+    post(r#"{"place":""} x"#).await.is_problem(400, "malformed-json");
+}
+
+#[actix_web::test]
+async fn entries_are_in_the_order_of_their_paths_and_bounded() {
+    let socket = |index| {
+        if index == 9 || index == 10 { r#"{"socket":""}"# } else { r#"{"socket":"E27"}"# }
+    };
+    let body = |bulbs: Vec<&str>| format!(r#"{{"place":"hall","bulbs":[{}]}}"#, bulbs.join(","));
+    let answer = post(body((0..12).map(socket).collect())).await;
+    let fields: Vec<_> = answer.errors().iter().map(|(field, _)| (*field).to_owned()).collect();
+    assert_eq!(fields, ["bulbs", "bulbs[9].socket", "bulbs[10].socket"]);
+    let answer = post(body(vec![r#"{"socket":""}"#; 1000])).await;
+    assert_eq!(answer.errors().len(), 51, "fifty texts and the length of the list");
+    assert_eq!(answer.errors()[50], ("bulbs[49].socket", "length"));
 }
 
 #[actix_web::test]

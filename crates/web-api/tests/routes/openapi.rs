@@ -80,6 +80,17 @@ fn schemas_have_the_patterns_that_are_checked() {
     }
 }
 
+#[actix_web::test]
+async fn a_field_refers_to_the_schema_of_its_rule() {
+    let document = document().await;
+    let schemas = &document["components"]["schemas"];
+    let place = &schemas["LightLamp"]["properties"]["place"];
+    assert_eq!(place["$ref"], "#/components/schemas/Line20");
+    let line = &schemas["Line20"];
+    assert_eq!((&line["minLength"], &line["maxLength"]), (&json!(1), &json!(20)));
+    assert!(line["pattern"].is_string(), "{line}");
+}
+
 #[test]
 fn problem_types_are_stable_and_distinct() {
     let types: Vec<_> = ProblemKind::ALL.iter().map(|kind| kind.problem_type()).collect();

@@ -30,7 +30,7 @@ use uuid::Uuid;
 use validator::Validate;
 use web_api::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
-    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, ListProblems, NoBody, NotModified, Page,
+    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListProblems, NoBody, NotModified, Page,
     Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
     ValidQuery,
 };
@@ -163,21 +163,19 @@ impl House {
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LightLamp {
-    #[validate(length(min = 1, max = 20), custom(function = "web_api::text::line"))]
-    place: String,
+    place: Line<20>,
     #[validate(range(min = 1, max = 2000))]
     watts: Option<u32>,
     #[serde(default)]
-    #[validate(length(max = 3), nested)]
+    #[validate(length(max = 3))]
     bulbs: Vec<Bulb>,
 }
 
 /// A bulb of a lamp.
-#[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bulb {
-    #[validate(custom(function = "web_api::text::line"))]
-    socket: String,
+    socket: Line<20>,
     price: Option<PositiveDecimal>,
 }
 
@@ -211,7 +209,7 @@ async fn light(
         .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
             house.carried_out.fetch_add(1, Ordering::SeqCst);
             let id = attempt.new_id();
-            let lit = LampCommand::Light(body.into_inner().place);
+            let lit = LampCommand::Light(body.into_inner().place.into_inner());
             let lit = environment.execute::<Lamps>(id, lit, attempt.cause(), None).await;
             Ok(Done::created(id, lit.map_err(problem)?))
         })

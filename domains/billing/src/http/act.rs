@@ -10,7 +10,7 @@ use uuid::Uuid;
 use validator::Validate;
 use web_api::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    Problem, ValidJson, ValidPath,
+    PaymentMethod, Problem, ValidJson, ValidPath,
 };
 
 use crate::domain::{InvoiceDecider, Refusal};
@@ -23,14 +23,7 @@ use crate::handlers::Billing;
 pub(super) struct CollectInvoiceBody {
     /// As the payment provider understands it: `<provider>` or
     /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
-    #[validate(length(min = 1, max = 64), custom(function = "web_api::text::payment_method"))]
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = "^[a-z0-9_-]+(:[A-Za-z0-9_-]+)?$",
-        example = "sandbox:ok"
-    )]
-    payment_method: String,
+    payment_method: PaymentMethod,
 }
 
 /// Collect an open invoice
@@ -64,7 +57,7 @@ pub(super) async fn collect(
     let (database, environment) = (&billing.database, &billing.environment);
     command
         .once(database, environment, InvoiceDecider::CATEGORY, body.payload(), async |attempt| {
-            let method = body.payment_method.clone();
+            let method = body.into_inner().payment_method.into_inner();
             let collected = billing.collect(id, method, attempt.cause(), expected).await;
             Ok(Done::changed(id, collected.map_err(not_done)?))
         })

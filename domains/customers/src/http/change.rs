@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Problem,
-    ValidJson, ValidPath,
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Email, IfMatchHeader,
+    Line, Problem, Telephone, ValidJson, ValidPath,
 };
 
-use super::input::{NewAddress, mail_domain, telephone};
+use super::input::NewAddress;
 use super::{Api, CATEGORY, problem};
 use crate::domain::ContactChange;
 
@@ -21,43 +21,31 @@ use crate::domain::ContactChange;
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeContact {
     /// Full name, or the firm's; without it the name stays.
-    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "Ada Martin"
-    )]
-    name: Option<String>,
+    name: Option<Line<200>>,
     /// Where to write to; unique among the open customers registered here.
-    #[validate(email, length(max = 254), custom(function = "mail_domain"))]
-    #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
-    email: String,
+    email: Email,
     /// Telephone number; without it the number stays, null takes it away.
     #[serde(default, deserialize_with = "stated")]
-    #[validate(custom(function = "telephone"))]
-    #[schema(
-        value_type = Option<String>,
-        pattern = r"^\+?[0-9 ().-]{4,30}$",
-        example = "+33 1 02 03 04 05"
-    )]
-    phone: Option<Option<String>>,
+    #[schema(value_type = Option<Telephone>)]
+    phone: Option<Option<Telephone>>,
 }
 
 /// What is stated, be it null; a field that is absent is not asked.
-fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn stated<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<Telephone>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 impl From<ChangeContact> for ContactChange {
     fn from(change: ChangeContact) -> Self {
         Self {
-            name: change.name.map(Into::into),
-            email: change.email.into(),
+            name: change.name.map(|name| name.into_inner().into()),
+            email: change.email.into_inner().into(),
             phone: match change.phone {
                 None => Patch::Keep,
                 Some(None) => Patch::Clear,
-                Some(Some(phone)) => Patch::Set(phone.into()),
+                Some(Some(phone)) => Patch::Set(phone.into_inner().into()),
             },
         }
     }
@@ -68,7 +56,6 @@ impl From<ChangeContact> for ContactChange {
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeAddress {
     /// The whole address.
-    #[validate(nested)]
     address: NewAddress,
 }
 
@@ -77,14 +64,7 @@ pub(super) struct ChangeAddress {
 #[serde(deny_unknown_fields)]
 pub(super) struct CloseCustomer {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "at the customer's request"
-    )]
-    reason: String,
+    reason: Line<500>,
 }
 
 /// Change a customer's name, e-mail address or telephone number
@@ -195,7 +175,8 @@ pub(super) async fn close(
     command
         .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
             let CloseCustomer { reason } = body.into_inner();
-            let done = api.customers.close(id, reason, attempt.cause(), expected).await;
+            let done =
+                api.customers.close(id, reason.into_inner(), attempt.cause(), expected).await;
             Ok(Done::changed(id, done.map_err(problem)?))
         })
         .await

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Problem, ValidJson,
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Email, Line, Problem,
+    Telephone, ValidJson, VatNumber,
 };
 
-use super::input::{NewAddress, mail_domain, telephone, vat_identification};
+use super::input::NewAddress;
 use super::{Api, CATEGORY, problem};
 use crate::domain::Registration;
 use crate::queries::Kind;
@@ -22,30 +23,16 @@ pub(super) struct RegisterCustomer {
     /// Person or company.
     kind: Kind,
     /// Full name, or the firm's.
-    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "Ada Martin"
-    )]
-    name: String,
+    name: Line<200>,
     /// E-mail address; unique among the open customers registered here. Case and the spelling of an
     /// internationalised domain (`exämple.fr`, `xn--exmple-cua.fr`) do not tell addresses apart.
-    #[validate(email, length(max = 254), custom(function = "mail_domain"))]
-    #[schema(format = Email, max_length = 254, example = "ada@exemple.fr")]
-    email: String,
+    email: Email,
     /// Telephone number.
-    #[validate(custom(function = "telephone"))]
-    #[schema(pattern = r"^\+?[0-9 ().-]{4,30}$", example = "+33 1 02 03 04 05")]
-    phone: Option<String>,
+    phone: Option<Telephone>,
     /// Postal address.
-    #[validate(nested)]
     address: NewAddress,
     /// VAT identification number.
-    #[validate(custom(function = "vat_identification"))]
-    #[schema(pattern = r"^[A-Z]{2}[0-9A-Z+*]{2,12}$", example = "FR40303265045")]
-    vat_number: Option<String>,
+    vat_number: Option<VatNumber>,
 }
 
 impl RegisterCustomer {
@@ -53,11 +40,11 @@ impl RegisterCustomer {
         Registration {
             customer_id,
             kind: self.kind.into(),
-            name: self.name.into(),
-            email: self.email.into(),
-            phone: self.phone.map(Into::into),
+            name: self.name.into_inner().into(),
+            email: self.email.into_inner().into(),
+            phone: self.phone.map(|phone| phone.into_inner().into()),
             address: customers_contract::Address::from(self.address).into(),
-            vat_number: self.vat_number.map(Into::into),
+            vat_number: self.vat_number.map(|number| number.into_inner().into()),
         }
     }
 }

@@ -150,7 +150,10 @@ fn routes_describe_themselves_without_a_store() {
             "register_customer",
         ]
     );
-    let email = &document["components"]["schemas"]["RegisterCustomer"]["properties"]["email"];
+    let schemas = &document["components"]["schemas"];
+    let email = &schemas["RegisterCustomer"]["properties"]["email"];
+    assert_eq!(email["$ref"], "#/components/schemas/Email");
+    let email = &schemas["Email"];
     assert_eq!((&email["format"], &email["maxLength"]), (&json!("email"), &json!(254)));
     let required = &document["components"]["schemas"]["ChangeContact"]["required"];
     assert_eq!(required, &json!(["email"]));

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    Problem, QuantityOfLine, ValidJson, ValidPath,
+    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Line,
+    NoBody, Problem, QuantityOfLine, ValidJson, ValidPath,
 };
 
 use super::{CATEGORY, not_done};
@@ -22,14 +22,7 @@ use crate::handlers::Orders;
 #[schema(as = CancelOrder)]
 pub(super) struct CancelOrderBody {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "Ordered twice"
-    )]
-    reason: String,
+    reason: Line<500>,
 }
 
 /// Cancel an order
@@ -61,7 +54,8 @@ pub(super) async fn cancel(
     let (id, expected) = (*id, command.if_match());
     command
         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
-            let reason = CancellationReason::Requested { reason: body.reason.clone().into() };
+            let reason =
+                CancellationReason::Requested { reason: body.reason.clone().into_inner().into() };
             let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
             Ok(Done::changed(id, cancelled.map_err(not_done)?))
         })
@@ -74,14 +68,7 @@ pub(super) async fn cancel(
 #[schema(as = ReturnOrder)]
 pub(super) struct ReturnOrderBody {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 500), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 500,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "Arrived broken"
-    )]
-    reason: String,
+    reason: Line<500>,
     /// What comes back; without it everything that is still with the customer.
     #[serde(
         default,
@@ -132,7 +119,7 @@ pub(super) async fn take_back(
                 quantity: line.quantity.value(),
             };
             let lines = lines.map(|lines| lines.iter().map(quantity).collect());
-            let request = ReturnOrder { lines, reason: body.reason.clone().into() };
+            let request = ReturnOrder { lines, reason: body.reason.clone().into_inner().into() };
             let returned = orders.take_back(id, request, attempt.cause(), expected).await;
             Ok(Done::changed(id, returned.map_err(not_done)?))
         })

@@ -1,6 +1,7 @@
 //! The module's routes: parse, call, answer.
 
 mod act;
+mod input;
 mod place;
 mod read;
 

@@ -7,9 +7,9 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
-    SortedListProblems, ValidPath, ValidQuery,
+    AnyCurrencyCode, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey,
+    Limit, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
 use super::{CATEGORY, no_such_order};
@@ -54,9 +54,8 @@ pub(super) struct ListOrders {
     /// Only orders that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
-    #[validate(custom(function = "web_api::text::currency_form"))]
-    #[param(min_length = 3, max_length = 3, pattern = "^[A-Z]{3}$", example = "EUR")]
-    currency: Option<String>,
+    #[param(inline)]
+    currency: Option<AnyCurrencyCode>,
     /// Only orders imported under this key of the legacy system, as `legacy.id` shows it.
     legacy_id: Option<LegacyKey>,
     /// Only orders placed then or later: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
@@ -114,7 +113,7 @@ pub(super) async fn list(
         status: query.status,
         customer_id: query.customer_id,
         owner: query.owner,
-        currency: query.currency,
+        currency: query.currency.map(AnyCurrencyCode::into_inner),
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
     let rows = queries::orders(&orders.database, &filter, &wanted).await?;

@@ -11,8 +11,8 @@ use uuid::Uuid;
 use validator::{Validate, ValidationError};
 use web_api::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DateBound, Dates,
-    Done, IfMatchHeader, IfNoneMatchHeader, Limit, ListCursor, NoBody, NotModified, Page, Paging,
-    PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
+    Done, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListCursor, NoBody, NotModified, Page,
+    Paging, PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
     SortedListProblems, ValidJson, ValidPath, ValidQuery,
 };
 
@@ -29,14 +29,7 @@ const REFUND: &str = "refund";
 #[schema(example = json!({"reason": "The chairs arrived broken"}))]
 pub struct RefundPayment {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "The chairs arrived broken"
-    )]
-    reason: String,
+    reason: Line<200>,
 }
 
 /// Refund a payment
@@ -67,7 +60,8 @@ pub(super) async fn refund_all(
     let environment = &api.payments.environment;
     command
         .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
-            let (refund, reason) = (attempt.new_id_of(REFUND), body.into_inner().reason);
+            let (refund, reason) =
+                (attempt.new_id_of(REFUND), body.into_inner().reason.into_inner());
             let refunded = api.payments.refund(id, refund, reason, attempt.cause(), expected);
             Ok(Done::changed(id, refunded.await.map_err(problem)?))
         })
@@ -81,14 +75,7 @@ pub(super) async fn refund_all(
 #[schema(as = CreateRefund, example = json!({"reason": "A chair arrived broken", "lines": [{"line": 1, "quantity": "1"}]}))]
 pub struct CreateRefund {
     /// Reason in plain words. It is stored encrypted, and erased with the customer.
-    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        pattern = r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$",
-        example = "A chair arrived broken"
-    )]
-    reason: String,
+    reason: Line<200>,
     /// A sum with tax, in the payment's currency.
     #[serde(
         default,
@@ -163,7 +150,8 @@ pub(super) async fn propose(
     command
         .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
             let refund = attempt.new_id_of(REFUND);
-            let (scope, reason, cause) = (body.scope(), body.reason.clone(), attempt.cause());
+            let (scope, reason, cause) =
+                (body.scope(), body.reason.clone().into_inner(), attempt.cause());
             let proposed =
                 api.payments.propose_refund(id, refund, scope, reason, cause, expected).await;
             Ok(Done::created(refund, proposed.map_err(problem)?))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use validator::Validate;
 use web_api::forwarding::service;
 use web_api::idempotency::{self, KeptRequest, TakeError};
-use web_api::{FieldError, Limit, Page, Paging, Problem, ValidJson, ValidPath, ValidQuery};
+use web_api::{FieldError, Limit, Line, Page, Paging, Problem, ValidJson, ValidPath, ValidQuery};
 
 use super::{Admin, Running};
 
@@ -69,8 +69,7 @@ async fn show(admin: Data<Admin>, module: ValidPath<String>) -> Result<HttpRespo
 #[serde(deny_unknown_fields)]
 struct Recipient {
     /// What people know it by.
-    #[validate(length(min = 1, max = 200), custom(function = "web_api::text::line"))]
-    to: String,
+    to: Line<200>,
 }
 
 async fn hand_over(
@@ -80,7 +79,7 @@ async fn hand_over(
 ) -> Result<HttpResponse, Problem> {
     let database = database(admin.running()?, &module)?;
     let handed = database.hand_over(&body.to).await.map_err(charge_problem)?;
-    tracing::info!(module = &**module, to = body.to, epoch = handed.epoch, "handed over");
+    tracing::info!(module = &**module, to = &**body.to, epoch = handed.epoch, "handed over");
     Ok(HttpResponse::Ok().json(handed))
 }
 
