@@ -58,7 +58,6 @@ use std::fmt::Write as _;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
 use kernel::codec::{Envelope, EventSet};
 use kernel::event::Revision;
 use kernel::projection::Projection;
@@ -225,7 +224,6 @@ impl<M: DocumentModel> Documents<M> {
     }
 }
 
-#[async_trait]
 impl<M: DocumentModel> Projection for Documents<M> {
     type Store = Database;
     type Event = M::Event;

@@ -1,6 +1,5 @@
 //! What the module does when others' events happen.
 
-use async_trait::async_trait;
 use kernel::codec::Envelope;
 use kernel::execution::{Cause, Environment};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
@@ -21,7 +20,6 @@ pub struct Earning(
     pub Environment,
 );
 
-#[async_trait]
 impl Reaction for Earning {
     type Event = OrderEvent;
 
