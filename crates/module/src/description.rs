@@ -4,13 +4,13 @@
 //! contracts are made from it.
 
 use event_contract::PublishedEvent;
-use kernel::codec::EventSet;
-use kernel::decider::Decider;
 use kernel::subscription::Identity;
 use kernel::sync::StatedCommand;
 
+use crate::definition::Module;
 use crate::lists::{DeciderList, ImportList, ProjectionList, ReactionList};
-use crate::{Module, Routes};
+use crate::routes::Routes;
+use crate::streams::StreamCategory;
 
 /// What a bounded context publishes, keeps and listens to.
 #[derive(Debug, Clone)]
@@ -32,23 +32,6 @@ pub struct ModuleDescription {
     pub tables: Vec<&'static str>,
     /// What it serves to clients. `None` for what is no bounded context.
     pub routes: Option<Routes>,
-}
-
-/// The streams of one kind of aggregate, `<name>-<id>`.
-#[derive(Debug, Clone)]
-pub struct StreamCategory {
-    /// The first part of their names.
-    pub name: &'static str,
-    /// The event types that this release writes there.
-    pub written: Vec<&'static str>,
-    /// The event types that this release reads there: those it writes, and every older version.
-    pub readable: Vec<&'static str>,
-}
-
-impl StreamCategory {
-    pub(crate) fn of<D: Decider>() -> Self {
-        Self { name: D::CATEGORY, written: D::Event::types(), readable: D::Event::readable_types() }
-    }
 }
 
 impl ModuleDescription {
