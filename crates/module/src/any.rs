@@ -11,15 +11,14 @@ use kernel::projection::Progress;
 use kernel::subscription::Subscription;
 use kernel::sync::SyncTarget;
 use serde_json::Value;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::capabilities::{ErasesCustomers, FirstSteps, RetainsDocuments, Upkeep};
+use crate::definition::{Module, More, Opened, Opening};
+use crate::description::ModuleDescription;
 use crate::lists::{AnyProjecting, ImportList as _, ProjectionList as _, ReactionList as _};
-use crate::opening::{More, OpenError, Opened, Opening, Surroundings};
-use crate::{Module, ModuleDescription};
-
-/// Adds a module's routes, and what their handlers need, to the application.
-pub type Configure = Arc<dyn Fn(&mut ServiceConfig<'_>) + Send + Sync>;
+use crate::routes::Configure;
+use crate::settings::SettingsError;
+use crate::surroundings::{OpenError, Surroundings};
 
 /// A module, whichever it is.
 #[async_trait]
@@ -43,18 +42,6 @@ pub trait AnyModule: Send + Sync {
         sync_targets: &[Arc<dyn SyncTarget>],
         surroundings: &dyn Surroundings,
     ) -> Result<OpenModule, OpenError>;
-}
-
-/// A section of the configuration that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("[{section}] {path}: {reason}")]
-pub struct SettingsError {
-    /// The section: the module's name.
-    pub section: &'static str,
-    /// The path of the setting within the section, its parts joined by dots.
-    pub path: String,
-    /// What is wrong, without the setting's path.
-    pub reason: String,
 }
 
 /// An open module, ready to run.

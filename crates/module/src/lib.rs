@@ -58,77 +58,20 @@
 
 mod any;
 mod capabilities;
+mod definition;
 mod description;
 mod lists;
-mod opening;
+mod routes;
+mod settings;
+mod streams;
+mod surroundings;
 
-use std::future::Future;
-
-use database::{DatabaseOptions, Migrations};
-use event_contract::PublishedEvent;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use utoipa_actix_web::service_config::ServiceConfig;
-
-pub use self::any::{AnyModule, Configure, OpenModule, SettingsError, open};
+pub use self::any::{AnyModule, OpenModule, open};
 pub use self::capabilities::{ErasesCustomers, FirstSteps, Retained, RetainsDocuments, Upkeep};
-pub use self::description::{ModuleDescription, StreamCategory};
+pub use self::definition::{Module, Opened, Opening};
+pub use self::description::ModuleDescription;
 pub use self::lists::{DeciderList, ImportList, Projecting, ProjectionList, ReactionList};
-pub use self::opening::{Alone, OpenError, Opened, Opening, Surroundings};
-
-/// Adds the routes of a module to the application, without what their handlers need at run time.
-pub type Routes = fn(&mut ServiceConfig<'_>);
-
-/// A bounded context.
-pub trait Module: Sized + Send + Sync + 'static {
-    /// The module's name: the first part of its event types, its routes and its subscriptions, the name
-    /// of its section in the configuration and of its schema in PostgreSQL.
-    const NAME: &'static str;
-
-    /// What the module is for, in a sentence.
-    const ABOUT: &'static str;
-
-    /// Every version of every event that the module publishes.
-    const EVENTS: &'static [PublishedEvent];
-
-    /// The tables that belong to no read model, such as those of an import. Most modules have none.
-    const OTHER_TABLES: &'static [&'static str] = &[];
-
-    /// The module's own section of the configuration, or [`NoSettings`].
-    type Settings: Serialize + DeserializeOwned + Default + Send + Sync;
-
-    /// The deciders of the aggregates whose streams the module alone writes.
-    type Deciders: DeciderList;
-
-    /// The aggregates that a legacy system may have: those deciders that take `Sync…` commands.
-    type Imports: ImportList;
-
-    /// The read models.
-    type Projections: ProjectionList;
-
-    /// The policies, reactors and upkeep.
-    type Reactions: ReactionList;
-
-    /// What the module serves to clients under `/api/v1/<name>`. `None` for what runs like a module and
-    /// is no bounded context: it belongs to the store, and runs wherever the store is.
-    const ROUTES: Option<Routes>;
-
-    /// Returns the migrations that make the module's tables.
-    fn migrations(&self) -> &'static Migrations;
-
-    /// Returns how the connections to the module's database are used.
-    fn database_options(&self) -> DatabaseOptions {
-        DatabaseOptions::default()
-    }
-
-    /// Builds what runs, on a database whose tables are up to date.
-    fn open(
-        &self,
-        on: Opening<'_, Self>,
-    ) -> impl Future<Output = Result<Opened<Self>, OpenError>> + Send;
-}
-
-/// The settings of a module that has none.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NoSettings {}
+pub use self::routes::{Configure, Routes};
+pub use self::settings::{NoSettings, SettingsError};
+pub use self::streams::StreamCategory;
+pub use self::surroundings::{Alone, OpenError, Surroundings};

@@ -9,7 +9,7 @@ use kernel::reaction::{Reaction, ReactionRunner};
 use kernel::subscription::{Identity, Subscription};
 use kernel::sync::{LegacyAggregate, StatedCommand};
 
-use crate::description::StreamCategory;
+use crate::streams::StreamCategory;
 
 /// A tuple of types that implement [`Decider`].
 pub trait DeciderList: Send + Sync + 'static {

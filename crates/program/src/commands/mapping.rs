@@ -1,17 +1,17 @@
 //! `bascule mapping`: what authors of mappings need before anything is imported.
 
+mod asked;
 mod check;
 mod fields;
 mod trial;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use kernel::sync::StatedCommand;
 
-use crate::describe::Descriptions;
-use crate::values::failure::Misused;
+pub use self::asked::Commands;
+use self::asked::Fields;
 use crate::values::output;
 pub(crate) use trial::document as mask_document;
 
@@ -42,16 +42,6 @@ enum MappingCommand {
     },
 }
 
-/// What to tell of the fields.
-#[derive(Debug, Args)]
-struct Fields {
-    /// The command, such as orders.SyncOrder; all unless given
-    command: Option<String>,
-    /// Print JSON Schema, for machines
-    #[arg(long)]
-    json: bool,
-}
-
 /// Carries out the command.
 pub async fn run(commands: &Commands, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
@@ -73,40 +63,4 @@ fn for_machines(json: bool, told: anyhow::Result<ExitCode>) -> anyhow::Result<Ex
         output::line(serde_json::json!({ "error": format!("{error:#}") }))?;
     }
     told
-}
-
-/// The mapping and the feed. What follows `--feed` is taken for files of it, so the mapping may be
-/// the last of them.
-fn files<'f>(
-    mapping: Option<&'f Path>,
-    feed: &'f [PathBuf],
-) -> Result<(&'f Path, &'f [PathBuf]), Misused> {
-    match (mapping, feed) {
-        (Some(mapping), feed) => Ok((mapping, feed)),
-        (None, [feed @ .., last]) if last.extension().is_some_and(|end| end == "toml") => {
-            Ok((last, feed))
-        }
-        _ => Err(Misused("name the mapping, a .toml file, before --feed".to_owned())),
-    }
-}
-
-/// The commands that a mapping can give.
-pub struct Commands(Vec<StatedCommand>);
-
-impl Commands {
-    /// The commands that these modules take.
-    pub fn of(Descriptions(modules): &Descriptions) -> Self {
-        Self(modules.iter().flat_map(|module| module.imports.iter().copied()).collect())
-    }
-
-    /// Returns the command of this name.
-    fn named(&self, name: &str) -> anyhow::Result<StatedCommand> {
-        let known: Vec<&str> = self.0.iter().map(|command| command.name).collect();
-        let unknown = || {
-            let meant = capture::nearest(name, known.iter().copied());
-            let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-            Misused(format!("there is no command `{name}`; there are {}{meant}", known.join(", ")))
-        };
-        Ok(self.0.iter().copied().find(|command| command.name == name).ok_or_else(unknown)?)
-    }
 }

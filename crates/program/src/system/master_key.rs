@@ -7,7 +7,7 @@ use database::{DatabaseError, Engine};
 use kernel::keys::SecretKey;
 
 use crate::configuration::Configuration;
-use crate::system::stores;
+use crate::system::existing_store;
 
 /// Returns the master key: configured, or from its file, which is made when neither it nor the store
 /// is there yet.
@@ -24,7 +24,7 @@ pub async fn of(configuration: &Configuration) -> anyhow::Result<SecretKey> {
             .with_context(|| format!("the master key in {}", file.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let store = &configuration.store;
-            let is_there = stores::exists(store.reveal()).await;
+            let is_there = existing_store::exists(store.reveal()).await;
             anyhow::ensure!(
                 !is_there.with_context(|| format!("the store {store} cannot be reached"))?,
                 "the store {store} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",

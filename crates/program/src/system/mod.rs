@@ -3,6 +3,7 @@
 #[cfg(feature = "crash-points")]
 mod crash_points;
 pub mod erasure;
+mod existing_store;
 pub mod master_key;
 pub mod modules;
 pub mod opening;

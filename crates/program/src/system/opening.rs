@@ -15,7 +15,7 @@ use wire::{Ownership, Served};
 
 use crate::configuration::Configuration;
 use crate::system::stores::{self, Opened};
-use crate::system::{Program, master_key};
+use crate::system::{Program, existing_store, master_key};
 
 /// The name of the process that runs a module until it is handed over to this one.
 const FORMER_HOME: &str = "the system it is handed over from";
@@ -33,7 +33,7 @@ pub struct System {
 /// Fails where there is no event store yet, for commands that look at one.
 pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     anyhow::ensure!(
-        stores::exists(configuration.store.reveal()).await?,
+        existing_store::exists(configuration.store.reveal()).await?,
         "there is no store at {}; name one with --store",
         configuration.store
     );

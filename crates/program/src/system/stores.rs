@@ -27,12 +27,6 @@ enum Closing {
     Far(store_eventstoredb::Opened),
 }
 
-/// Whether a store is there already, without making one.
-pub async fn exists(url: &str) -> anyhow::Result<bool> {
-    // Nobody makes one from afar: opening it tells.
-    Ok(is_far(url) || store_sqlx::exists(url).await?)
-}
-
 /// Opens the configured store, making it if need be and possible.
 pub async fn open(configuration: &Configuration) -> anyhow::Result<Opened> {
     let url = configuration.store.reveal();

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use capture::{Import, Mapping, PERSONS, Revealed, Survey};
 use clap::Args;
 
-use super::Commands;
+use super::asked::{self, Commands};
 use crate::values::failure::FAILED;
 use crate::values::output;
 
@@ -28,7 +28,7 @@ pub(super) struct Check {
 
 /// Checks: exit code 1 where the mapping names what the feed does not have.
 pub(super) fn check(commands: &Commands, asked: &Check) -> anyhow::Result<ExitCode> {
-    let (file, feed) = super::files(asked.mapping.as_deref(), &asked.feed)?;
+    let (file, feed) = asked::files(asked.mapping.as_deref(), &asked.feed)?;
     let json = asked.json;
     let mapping = read(commands, file)?;
     Import::check_files(feed)?;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kernel::sync::StatedCommand;
 use serde_json::{Map, Value};
 
-use super::{Commands, Fields};
+use super::asked::{Commands, Fields};
 use crate::values::output;
 
 const GENERATED: &str = "<!-- Written by `make generate` from the code. Do not edit. -->";

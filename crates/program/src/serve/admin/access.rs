@@ -3,16 +3,10 @@
 
 use std::net::SocketAddr;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use actix_web::middleware::Next;
-use actix_web::{Error, web};
 use kernel::credentials::Secret;
 use subtle::ConstantTimeEq as _;
 use web_api::{Problem, ProblemKind};
-
-use super::Admin;
 
 /// Who is let in.
 pub enum Access {
@@ -34,7 +28,7 @@ impl Access {
         }
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
         match self {
             Self::Local => Ok(()),
             Self::Token(token) => {
@@ -66,21 +60,6 @@ fn is(token: &Secret, given: &[u8]) -> bool {
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())
-}
-
-/// Lets through whoever may.
-pub async fn guard(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let allowed = match request.app_data::<web::Data<Admin>>() {
-        Some(admin) => admin.access.check(request.headers()),
-        None => Err(Problem::internal("the routes were not configured")),
-    };
-    match allowed {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
-        Err(problem) => Ok(request.error_response(problem)),
-    }
 }
 
 #[cfg(test)]

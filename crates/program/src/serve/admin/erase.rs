@@ -1,15 +1,12 @@
 //! `POST /admin/customers/{id}/erase`
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpResponse, post};
 use chrono::NaiveDate;
-use database::Database;
 use kernel::event::Position;
-use module::{ErasesCustomers, RetainsDocuments};
 use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -17,8 +14,7 @@ use web_api::{Problem, RequestContext, ValidPath};
 
 use super::Admin;
 use super::subscriptions::checkpoint_problem;
-use crate::system::erasure::{self, Step, StepError};
-use crate::system::opening::System;
+use crate::system::erasure::{self, StepError};
 use crate::system::participants::ERASING;
 
 /// How long the answer waits for everything that follows.
@@ -44,41 +40,6 @@ struct Erasure {
     /// on them; null when nothing is kept. Absent where billing does not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     documents_retained_until: Option<Option<NaiveDate>>,
-}
-
-/// What the modules that run here do about an erasure.
-pub struct Erasing {
-    decides: Option<Arc<dyn ErasesCustomers>>,
-    follows: Vec<Follows>,
-}
-
-/// What one of them does.
-struct Follows {
-    module: &'static str,
-    database: Database,
-    subscription: Option<&'static str>,
-    retains: Option<Arc<dyn RetainsDocuments>>,
-}
-
-impl Erasing {
-    /// What the modules of an open system do.
-    pub fn of(system: &System) -> Self {
-        let modules = system.modules.iter();
-        let follows = modules.clone().map(|module| Follows {
-            module: module.name,
-            database: module.database.clone(),
-            subscription: module.erasure,
-            retains: module.retains.clone(),
-        });
-        let follows = follows.collect();
-        Self { decides: modules.clone().find_map(|module| module.erases.clone()), follows }
-    }
-
-    /// Returns the step that a module takes when a customer is erased at a position.
-    fn step(&self, module: &str, position: Position) -> Option<Step<'_>> {
-        let follows = self.follows.iter().find(|follows| follows.module == module)?;
-        Some(Step { subscription: follows.subscription?, database: &follows.database, position })
-    }
 }
 
 /// Erases a customer: 200 when everything is done, 202 while something is under way. Asking again

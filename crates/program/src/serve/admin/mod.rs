@@ -3,97 +3,25 @@
 mod access;
 pub mod charge;
 mod erase;
+mod erasing;
+mod guard;
 mod jobs;
 mod modules;
 mod parked;
+mod state;
 mod subscriptions;
-
-use std::sync::Arc;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
-use kernel::execution::Environment;
-use kernel::projection::Progress;
-use kernel::subscription::SubscriptionState;
-use tokio::sync::{OnceCell, watch};
-use web_api::Problem;
 
 pub use self::access::Access;
-use self::erase::Erasing;
-use self::jobs::Jobs;
-use crate::describe::Descriptions;
-use crate::describe::canvas::{Canvas, canvases};
-use crate::system::opening::System;
-use crate::system::subscriptions::Catalogue;
-
-/// How each subscription is on this replica, by name.
-pub type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
-
-/// What the routes work with, once the system is open.
-pub struct Admin {
-    access: Access,
-    running: OnceCell<Running>,
-}
-
-/// The open system, as far as the routes need it.
-pub struct Running {
-    environment: Environment,
-    /// The names of the bounded contexts that the binary was built with.
-    modules: Vec<&'static str>,
-    canvases: Vec<Canvas>,
-    erasing: Erasing,
-    catalogue: Arc<Catalogue>,
-    states: States,
-    projections: Vec<(String, Progress)>,
-    jobs: Jobs,
-}
-
-impl Running {
-    /// A system whose subscriptions are started.
-    pub fn new(
-        modules: &Descriptions,
-        system: &System,
-        states: States,
-        projections: Vec<(String, Progress)>,
-        catalogue: Catalogue,
-    ) -> Self {
-        let catalogue = Arc::new(catalogue);
-        let jobs = Jobs::new(Arc::clone(&catalogue));
-        let environment = system.environment.clone();
-        let (erasing, canvases) = (Erasing::of(system), canvases(modules));
-        let modules = modules.served().map(|module| module.name).collect();
-        Self { environment, modules, canvases, erasing, catalogue, states, projections, jobs }
-    }
-}
-
-impl Admin {
-    /// Routes of a system that is being opened.
-    pub fn new(access: Access) -> Self {
-        Self { access, running: OnceCell::new() }
-    }
-
-    /// The system is open.
-    pub fn started(&self, running: Running) -> anyhow::Result<()> {
-        self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
-    }
-
-    /// Cancels what is under way, and waits until it has ended.
-    pub async fn stop(&self) {
-        if let Some(running) = self.running.get() {
-            running.jobs.stop().await;
-        }
-    }
-
-    fn running(&self) -> Result<&Running, Problem> {
-        self.running.get().ok_or_else(|| Problem::unavailable("the system is starting"))
-    }
-}
+pub use self::state::{Admin, Running, States};
 
 /// Adds the routes.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("/admin")
-            .wrap(from_fn(access::guard))
+            .wrap(from_fn(guard::guard))
             .configure(charge::routes)
             .configure(subscriptions::routes)
             .configure(parked::routes)

@@ -1,6 +1,7 @@
 //! `bascule mapping try`: one aggregate or all, from the rows of a feed to what the module answers,
 //! without a store.
 
+mod answer;
 mod mask;
 mod whole;
 
@@ -15,16 +16,13 @@ use capture::{
     Import, ImportError, Look, Mapping, NoProgress, NoSuchRow, Stated, Trial, TrialError,
 };
 use clap::Args;
-use kernel::codec::Codec;
-use kernel::execution::{Cause, Environment};
-use kernel::keys::{MemoryKeyVault, SecretKey};
-use kernel::memory::MemoryStore;
-use kernel::seams::{SystemClock, new_id};
-use kernel::sync::{LegacyReference, StatedCommand, SyncError, SyncOutcome, SyncRequest};
+use kernel::keys::SecretKey;
+use kernel::sync::StatedCommand;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
-use super::Commands;
+use self::answer::{Answer, answer};
+use super::asked::{self, Commands};
+use super::check;
 use crate::values::failure::{FAILED, Misused};
 use crate::values::interruption::Interruption;
 use crate::values::output;
@@ -55,17 +53,10 @@ pub(super) struct Try {
     pub(super) json: bool,
 }
 
-/// What the module says of a result.
-pub(super) struct Answer {
-    command: &'static str,
-    pub(super) said: String,
-    pub(super) understood: bool,
-}
-
 /// Tries: exit code 1 where the import would put an aggregate in quarantine.
 pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCode> {
-    let (file, feed) = super::files(asked.mapping.as_deref(), &asked.feed)?;
-    let mapping = Arc::new(super::check::read(known, file)?);
+    let (file, feed) = asked::files(asked.mapping.as_deref(), &asked.feed)?;
+    let mapping = Arc::new(check::read(known, file)?);
     Import::check_files(feed)?;
     let mut commands = Vec::new();
     for (name, command) in mapping.aggregates() {
@@ -127,42 +118,6 @@ async fn one(
         false => tell(name, &key, &look, &answer)?,
     }
     Ok(if answer.understood { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-/// Tells the module, on a store in memory.
-pub(super) async fn answer(
-    command: &StatedCommand,
-    source: &str,
-    (id, reference): (Uuid, &str),
-    result: &Result<Stated, String>,
-) -> anyhow::Result<Answer> {
-    let told = |said: &str, understood| Answer {
-        command: command.name,
-        said: said.to_owned(),
-        understood,
-    };
-    let state = match result {
-        Ok(stated) => stated.state(),
-        Err(why) => return Ok(told(&format!("quarantine: {why}"), false)),
-    };
-    let clock = Arc::new(SystemClock);
-    let store = Arc::new(MemoryStore::new(clock.clone()));
-    let codec = Codec::new(Arc::new(MemoryKeyVault::default()));
-    let environment = Environment::new(store, codec, clock, SecretKey::generate()?);
-    let mut cause = Cause::request(new_id(), "import");
-    source.clone_into(&mut cause.origin_system);
-    let legacy = LegacyReference { source: source.to_owned(), id: reference.to_owned() };
-    let request = SyncRequest { id, legacy, state, cause };
-    Ok(match command.entrance(environment).sync(request).await {
-        Ok(SyncOutcome::Ignored) => told("ignored: it is no such aggregate", true),
-        Ok(_) => told("understood", true),
-        Err(SyncError::NotUnderstood(why) | SyncError::Impossible(why)) => {
-            told(&format!("quarantine: {why}"), false)
-        }
-        Err(SyncError::Failed(error)) => {
-            return Err(anyhow::Error::from_boxed(error).context("the module failed"));
-        }
-    })
 }
 
 fn as_json(name: &str, key: &str, look: &Look, answer: &Answer) -> Value {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, answer};
+use super::answer::{Answer, answer};
 use crate::values::failure::FAILED;
 use crate::values::output;
 

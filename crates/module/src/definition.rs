@@ -1,23 +1,72 @@
-//! What a module is opened with, and what it hands back.
+//! A module as its author writes it: the trait, what it is opened with, and what it hands back.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use actix_web::web::Data;
-use async_trait::async_trait;
-use database::{Database, DatabaseError};
+use database::{Database, DatabaseOptions, Migrations};
+use event_contract::PublishedEvent;
 use kernel::execution::Environment;
-use kernel::keys::SecretKey;
 use kernel::projection::Projection;
 use kernel::reaction::Reaction;
-use kernel::store::BoxError;
 use kernel::sync::SyncTarget;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::Module;
-use crate::any::{Configure, SettingsError};
 use crate::capabilities::{ErasesCustomers, FirstSteps, RetainsDocuments, Upkeep};
-use crate::lists::{Projecting, ProjectionList};
+use crate::lists::{DeciderList, ImportList, Projecting, ProjectionList, ReactionList};
+use crate::routes::{Configure, Routes};
+use crate::surroundings::{OpenError, Surroundings};
+
+/// A bounded context.
+pub trait Module: Sized + Send + Sync + 'static {
+    /// The module's name: the first part of its event types, its routes and its subscriptions, the name
+    /// of its section in the configuration and of its schema in PostgreSQL.
+    const NAME: &'static str;
+
+    /// What the module is for, in a sentence.
+    const ABOUT: &'static str;
+
+    /// Every version of every event that the module publishes.
+    const EVENTS: &'static [PublishedEvent];
+
+    /// The tables that belong to no read model, such as those of an import. Most modules have none.
+    const OTHER_TABLES: &'static [&'static str] = &[];
+
+    /// The module's own section of the configuration, or [`NoSettings`](crate::NoSettings).
+    type Settings: Serialize + DeserializeOwned + Default + Send + Sync;
+
+    /// The deciders of the aggregates whose streams the module alone writes.
+    type Deciders: DeciderList;
+
+    /// The aggregates that a legacy system may have: those deciders that take `Sync…` commands.
+    type Imports: ImportList;
+
+    /// The read models.
+    type Projections: ProjectionList;
+
+    /// The policies, reactors and upkeep.
+    type Reactions: ReactionList;
+
+    /// What the module serves to clients under `/api/v1/<name>`. `None` for what runs like a module and
+    /// is no bounded context: it belongs to the store, and runs wherever the store is.
+    const ROUTES: Option<Routes>;
+
+    /// Returns the migrations that make the module's tables.
+    fn migrations(&self) -> &'static Migrations;
+
+    /// Returns how the connections to the module's database are used.
+    fn database_options(&self) -> DatabaseOptions {
+        DatabaseOptions::default()
+    }
+
+    /// Builds what runs, on a database whose tables are up to date.
+    fn open(
+        &self,
+        on: Opening<'_, Self>,
+    ) -> impl Future<Output = Result<Opened<Self>, OpenError>> + Send;
+}
 
 /// What a module is opened with.
 pub struct Opening<'o, M: Module> {
@@ -40,54 +89,6 @@ impl<M: Module> Opening<'_, M> {
         P: Projection<Store = Database> + Clone,
     {
         Projecting::new(projection, &self.environment, &self.database)
-    }
-}
-
-/// The program around a module, as far as a module needs it while it opens.
-#[async_trait]
-pub trait Surroundings: Send + Sync {
-    /// Returns the URL of a further database beside the event store, on its engine; `None` where the
-    /// store is reached over the network.
-    fn beside_the_store(&self, name: &str) -> Result<Option<String>, OpenError>;
-
-    /// Returns a key of the module's own: the same at every start and on every replica, derived from
-    /// the master key.
-    async fn derived_key(&self, name: &str) -> Result<SecretKey, OpenError>;
-}
-
-/// No program: a module that is opened alone, as in its tests.
-#[derive(Debug, Clone, Copy)]
-pub struct Alone;
-
-#[async_trait]
-impl Surroundings for Alone {
-    fn beside_the_store(&self, _: &str) -> Result<Option<String>, OpenError> {
-        Ok(None)
-    }
-
-    async fn derived_key(&self, _: &str) -> Result<SecretKey, OpenError> {
-        SecretKey::generate().map_err(OpenError::unusable)
-    }
-}
-
-/// Why a module cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Its database cannot be opened or migrated.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// Its section of the configuration cannot be read.
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    /// Something else that it needs is not there.
-    #[error("{0}")]
-    Unusable(#[source] BoxError),
-}
-
-impl OpenError {
-    /// Something that the module needs is not there, and what to do about it.
-    pub fn unusable(reason: impl Into<BoxError>) -> Self {
-        Self::Unusable(reason.into())
     }
 }
 
