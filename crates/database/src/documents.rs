@@ -71,7 +71,7 @@ use uuid::Uuid;
 
 use crate::{Database, DatabaseError, Engine, Executor, Migrations, Row, Statement, Transaction};
 
-/// How events make documents.
+/// The rules that fold events into documents.
 pub trait DocumentModel: Clone + Send + Sync + 'static {
     /// The events it reads.
     type Event: EventSet;
@@ -80,7 +80,7 @@ pub trait DocumentModel: Clone + Send + Sync + 'static {
 
     /// `<module>.<read model>`.
     const NAME: &'static str;
-    /// Raised when the same events are to give other documents.
+    /// Must be raised when the same events are to produce other documents.
     const VERSION: u32;
     /// The name of the table: exactly one.
     const TABLES: &'static [&'static str];
@@ -265,7 +265,7 @@ fn found<T: DeserializeOwned>(row: &Row) -> Result<Found<T>, DatabaseError> {
     Ok(Found { position: row.at(0)?, revision: revision.cast_unsigned(), document })
 }
 
-/// The statements of every table in use: their texts must live as long as the program, and are made
+/// The statements of every table in use: their texts must live as long as the program, and are built
 /// once.
 static KNOWN: Mutex<Option<HashMap<&'static str, &'static Statements>>> = Mutex::new(None);
 
@@ -308,7 +308,7 @@ impl Statements {
 }
 
 impl Table {
-    /// Returns the statements that make it.
+    /// Returns the statements that create the table.
     fn definition(&self, engine: Engine) -> String {
         let Self { name, columns } = self;
         let (id, number, end) = match engine {
