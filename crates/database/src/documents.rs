@@ -75,7 +75,7 @@ use crate::{Database, DatabaseError, Engine, Executor, Migrations, Row, Statemen
 pub trait DocumentModel: Clone + Send + Sync + 'static {
     /// The events it reads.
     type Event: EventSet;
-    /// One document. What is personal in it is stored in clear: an erasure must change it.
+    /// One document. Personal data in it is stored unencrypted: an erasure must change the document.
     type Document: Serialize + DeserializeOwned + Send + Sync;
 
     /// `<module>.<read model>`.

@@ -37,7 +37,7 @@ impl Default for Bounds {
     }
 }
 
-static UNACCEPTED: Outage = Outage::new("connections to the wire protocol cannot be accepted");
+static UNACCEPTED: Outage = Outage::new("cannot accept connections to the wire protocol");
 static REFUSED: Outage = Outage::new("connections to the wire protocol are refused");
 
 /// The pause before the next attempt when a connection cannot be accepted.
