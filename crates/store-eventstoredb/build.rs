@@ -1,4 +1,4 @@
-//! Compiles the description of the service that bascule's own endpoint offers to modules.
+//! Compiles the description of the service that bascule's endpoint offers to modules.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=../wire/proto/store.proto");

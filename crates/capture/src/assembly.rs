@@ -1,4 +1,4 @@
-//! Puts the documents of aggregates together from the mirror's rows.
+//! Assembles the documents of aggregates from the mirror's rows.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::mirror::row::Row;
 use crate::mirror::{Mirror, RowId};
 use crate::numbers;
 
-/// What the mirror has of an aggregate.
+/// The mirror's state of an aggregate.
 #[derive(Debug)]
 pub(crate) enum Assembled {
-    /// All of it.
+    /// The complete document.
     Document(Val),
     /// Its root row was deleted.
     Deleted,
-    /// Something is missing: wait for it. The text says what, without data.
+    /// A row or value is missing. The text names it, without data.
     Waiting(String),
 }
 
@@ -29,15 +29,15 @@ struct Instance {
     document: usize,
     key: String,
     row: Arc<Row>,
-    /// Rows at the places below, per child place.
+    /// The rows at the child places, per child place.
     below: Vec<(NodeId, Vec<usize>)>,
 }
 
-/// Documents assembled at first; more where they turn out to be small.
+/// Number of documents assembled at first; more if they are small.
 const FIRST: usize = 50;
 
-/// Assembles aggregates of one kind, in their order, until their rows have so many bytes: at least
-/// one. Gives as many as were assembled, and adds their bytes.
+/// Assembles aggregates of one kind, in their order, until their rows exceed a number of bytes: at
+/// least one. Returns the assembled ones, and adds their bytes.
 pub(crate) async fn assemble_within(
     mirror: &mut Mirror,
     reading: &mut Transaction,
@@ -52,7 +52,7 @@ pub(crate) async fn assemble_within(
         let before = *bytes;
         let part = assemble(mirror, reading, mapping, id, &left[..block.min(left.len())]).await?;
         for (document, size) in part {
-            // What is over is assembled again with what comes next.
+            // The rest is assembled again with the next batch.
             if *bytes < most || assembled.is_empty() {
                 *bytes += size;
                 assembled.push(document);
@@ -64,8 +64,8 @@ pub(crate) async fn assemble_within(
     Ok(assembled)
 }
 
-/// Assembles aggregates of one kind, reading the rows of each place at once. Gives how many bytes
-/// each is, too.
+/// Assembles aggregates of one kind, reading the rows of each place at once. Returns the bytes of each,
+/// too.
 pub(crate) async fn assemble(
     mirror: &mut Mirror,
     reading: &mut Transaction,
@@ -82,7 +82,7 @@ pub(crate) async fn assemble(
     let mut roots: Vec<Option<usize>> = vec![None; keys.len()];
     for (document, key) in keys.iter().enumerate() {
         documents.push(match mirror.row(&(aggregate.root, key.clone())) {
-            None => Assembled::Waiting(format!("its row in `{root_table}` never came")),
+            None => Assembled::Waiting(format!("the feed has no row for it in `{root_table}`")),
             Some(row) if row.image.is_none() => Assembled::Deleted,
             Some(row) => {
                 roots[document] = Some(instances.len());
@@ -98,7 +98,7 @@ pub(crate) async fn assemble(
         let Some(edge) = place.edge else { continue };
         let link = &mapping.links[edge.link];
         let parents = at[edge.parent].clone();
-        // Which rows stand below which: first their keys, then the rows, all in one go.
+        // Reads first the keys of the child rows, then the rows, for all parents at once.
         let mut below: Vec<(usize, Vec<String>)> = Vec::with_capacity(parents.len());
         match edge.direction {
             Direction::Many => {
@@ -135,8 +135,7 @@ pub(crate) async fn assemble(
                     instances.push(Instance { document, key, row, below: Vec::new() });
                 } else if place.required {
                     let table = &mapping.tables[place.table].name;
-                    let text =
-                        format!("`{}`: the row it needs in `{table}` never came", place.path);
+                    let text = format!("`{}`: the feed has no row for it in `{table}`", place.path);
                     documents[document] = Assembled::Waiting(text);
                 }
             }
@@ -148,7 +147,7 @@ pub(crate) async fn assemble(
             if let Some(column) = instance.row.unknown() {
                 let table = &mapping.tables[aggregate.nodes[node].table].name;
                 let text = format!(
-                    "the value of `{table}.{column}` never came: update the row, or take an \
+                    "the feed has no value of `{table}.{column}`: update the row, or take an \
                      incremental snapshot of it"
                 );
                 documents[instance.document] = Assembled::Waiting(text);
@@ -167,7 +166,7 @@ pub(crate) async fn assemble(
     Ok(documents.into_iter().zip(sizes).collect())
 }
 
-/// A row and everything below it. A place hides the column of the same name.
+/// Builds a row with its child rows. A place hides the column of the same name.
 fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
     let instance = &instances[at];
     let columns = instance.row.image.iter().flatten();
@@ -182,14 +181,14 @@ fn build(aggregate: &Aggregate, instances: &[Instance], at: usize) -> Val {
     object(columns.chain(places))
 }
 
-/// A key to be ordered by: numbers by value, before texts, part by part.
+/// A key to sort by: numbers by value, before texts, part by part.
 #[derive(PartialEq, Eq)]
 struct SortKey(Vec<SortPart>);
 
 #[derive(PartialEq, Eq)]
 struct SortPart {
     text: String,
-    /// Most keys are whole numbers: they are read once, not at each comparison.
+    /// Most keys are whole numbers: they are parsed once, not for each comparison.
     whole: Option<i128>,
 }
 

@@ -12,55 +12,55 @@ use serde_json::value::RawValue;
 /// The connector whose records can be imported.
 const CONNECTOR: &str = "postgresql";
 
-/// What happened to a row.
+/// The operation of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
-    /// It was there when the snapshot was taken (`r`).
+    /// The row existed when the snapshot was taken (`r`).
     Snapshot,
-    /// It was made (`c`).
+    /// The row was inserted (`c`).
     Create,
-    /// It was changed (`u`).
+    /// The row was updated (`u`).
     Update,
-    /// It was deleted (`d`).
+    /// The row was deleted (`d`).
     Delete,
-    /// Follows a deletion for the sake of compacted topics: no change of its own.
+    /// Follows a deletion in compacted topics: not a change of its own.
     Tombstone,
-    /// No change of a row at all: a heartbeat, a message, the begin or end of a transaction, the
-    /// truncation of a table that nobody maps.
+    /// Not a change of a row: a heartbeat, a message, the begin or end of a transaction, or the
+    /// truncation of a table that is not mapped.
     Other,
 }
 
-/// Where a record stands with regard to a snapshot.
+/// The position of a record within a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SnapshotMark {
-    /// Not of a snapshot.
+    /// Not part of a snapshot.
     No,
-    /// The first of a snapshot.
+    /// The first record of a snapshot.
     First,
-    /// Of a snapshot that goes on.
+    /// A record within a snapshot.
     Within,
-    /// The last of a snapshot.
+    /// The last record of a snapshot.
     Last,
-    /// Read while changes are streamed. Such a record has neither position nor transaction of its
-    /// own (`debezium/debezium#3765`).
+    /// Read while changes are streamed (incremental snapshot). Such a record has neither position nor
+    /// transaction of its own (`debezium/debezium#3765`).
     Incremental,
 }
 
 impl SnapshotMark {
-    /// Whether it is of a snapshot taken as a whole.
+    /// Returns whether it belongs to a snapshot of whole tables.
     pub fn is_whole(self) -> bool {
         matches!(self, Self::First | Self::Within | Self::Last)
     }
 }
 
-/// Why a line is no change that could be taken over.
+/// Why a line cannot be imported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
-    /// The file ends in the middle of it.
+    /// The file ends in the middle of the line.
     #[error("the line is cut off: the file ends in the middle of a record")]
     CutOff,
-    /// It is too long to be read.
-    #[error("the line is longer than {0} MiB, which no record is")]
+    /// The line is too long.
+    #[error("the line is longer than {0} MiB, the maximum for a record")]
     TooLong(u64),
     /// Not UTF-8.
     #[error(
@@ -71,37 +71,37 @@ pub enum LineError {
     /// Not JSON.
     #[error("the line is not JSON (column {0})")]
     NotJson(usize),
-    /// JSON, but not a Debezium record, or one as another tool writes it.
+    /// JSON, but not a Debezium record, or one in the format of another tool.
     #[error("the line is not a Debezium record: {0}")]
     WrongShape(String),
-    /// A record of a table that the mapping names in other letters.
+    /// A record of a table whose name differs from the mapping's in case only.
     #[error(
-        "topic `{topic}`: the mapping has `{mapped}`, which differs in capital letters only: write \
+        "topic `{topic}`: the mapping has `{mapped}`, which differs in case only: write \
          it as it is in the topic, or list the topic in `ignore` if it is another table"
     )]
     OtherCase {
         /// The record's topic.
         topic: String,
-        /// The topic that the mapping speaks of.
+        /// The topic in the mapping.
         mapped: String,
     },
-    /// A column is not what the mapping says.
+    /// A column's value does not match the mapping.
     #[error("column `{column}` of `{table}` {problem}")]
     Column {
         /// The table.
         table: String,
         /// The column.
         column: String,
-        /// What is wrong.
+        /// What is wrong with it.
         problem: Cow<'static, str>,
     },
 }
 
-/// One line, borrowed: what it is about, not yet what it says.
+/// A line, borrowed, with its topic and key; the value is not parsed yet.
 #[derive(Debug)]
 pub struct Line<'l> {
     text: &'l str,
-    /// Where the record was published.
+    /// The topic of the record.
     pub topic: Cow<'l, str>,
     /// The row's key: an object of the key columns, or null.
     pub key: &'l RawValue,
@@ -111,17 +111,17 @@ pub struct Line<'l> {
 /// One record, borrowed from its line.
 #[derive(Debug)]
 pub struct Record<'l> {
-    /// What happened.
+    /// The operation.
     pub operation: Operation,
-    /// The row as it is.
+    /// The row after the change.
     pub after: Option<&'l RawValue>,
-    /// Where in the source's log. A tombstone and what is read while changes are streamed have none.
+    /// The position in the source's log. A tombstone and a record of an incremental snapshot have none.
     pub position: Option<i64>,
-    /// The source's transaction; `None` where there is no position.
+    /// The source's transaction; `None` if there is no position.
     pub transaction: Option<i64>,
-    /// Whether it is of a snapshot.
+    /// The position within a snapshot.
     pub snapshot: SnapshotMark,
-    /// When it happened, in milliseconds since 1970-01-01 UTC; 0 if the record does not say.
+    /// The time of the change, in milliseconds since 1970-01-01 UTC; 0 if the record has none.
     pub timestamp_ms: i64,
 }
 
@@ -135,7 +135,7 @@ struct Outer<'l> {
     value: Option<&'l RawValue>,
 }
 
-/// A member that is there, be it null.
+/// Deserializes a member that is present, even if it is null.
 fn there<'de: 'l, 'l, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'l RawValue>, D::Error> {
@@ -172,7 +172,7 @@ fn shape(problem: impl Into<String>) -> LineError {
 }
 
 impl<'l> Line<'l> {
-    /// Reads a line. `terminated` says whether it ended with a line break.
+    /// Reads a line. `terminated` is whether it ended with a line break.
     pub fn read(text: &'l str, terminated: bool) -> Result<Self, LineError> {
         let outer = serde_json::from_str(text).map_err(|error| match error.classify() {
             serde_json::error::Category::Eof if !terminated => LineError::CutOff,
@@ -195,28 +195,28 @@ impl<'l> Line<'l> {
         Ok(Self { text, topic, key, value })
     }
 
-    /// What is wrong with it, if it is a record as another tool or connector writes it.
+    /// Returns the error of a record, which names the tool or connector that wrote it if recognised.
     fn wrong(&self, problem: impl Into<String>) -> LineError {
         shape(shapes::of(self.text).unwrap_or_else(|| problem.into()))
     }
 
-    /// The line's key cannot be read.
+    /// Returns the error of a line whose key cannot be read.
     pub fn wrong_key(&self, problem: impl Into<String>) -> LineError {
         self.wrong(problem)
     }
 
-    /// What to do about a record without a key.
+    /// Returns what to do about a record without a key.
     pub fn no_key(&self) -> &'static str {
         shapes::no_key()
     }
 
-    /// The record of a table that is mapped.
+    /// Returns the record of a mapped table.
     pub fn record(&self, table: &str) -> Result<Record<'l>, LineError> {
         if self.value.get() == "null" {
             return Ok(Record::of_no_row(Operation::Tombstone));
         }
         let envelope: Envelope<'l> = serde_json::from_str(self.value.get()).map_err(|error| {
-            // serde's text names fields and types and may quote a value of the wrong type.
+            // serde's error names fields and types, and may quote a value of the wrong type.
             let text = error.to_string();
             self.wrong(if text.starts_with("missing field") {
                 text.split(" at line").next().unwrap_or_default().to_owned()
@@ -234,7 +234,7 @@ impl<'l> Line<'l> {
         }
         if envelope.op == "t" {
             return Err(shape(format!(
-                "table `{table}` was truncated, which cannot be followed: take a new \
+                "table `{table}` was truncated, which cannot be imported: take a new \
                  snapshot of the legacy and import that with --fresh"
             )));
         }
@@ -253,7 +253,7 @@ impl<'l> Line<'l> {
         Ok(record)
     }
 
-    /// What a record of a table that nobody maps says of the course of transactions and snapshots.
+    /// Returns the record of a table that is not mapped, for the course of transactions and snapshots.
     pub fn unmapped(&self) -> Record<'l> {
         if self.value.get() == "null" {
             return Record::of_no_row(Operation::Tombstone);
@@ -267,8 +267,8 @@ impl<'l> Line<'l> {
         placed.unwrap_or_else(|| Record::of_no_row(self.unplaced()))
     }
 
-    /// What happened by a record that has no place in the log, also if it carries its schema or is of
-    /// another connector.
+    /// Returns the operation of a record without a position in the log, even if it carries its schema
+    /// or comes from another connector.
     fn unplaced(&self) -> Operation {
         #[derive(Deserialize)]
         struct Any<'l> {
@@ -395,7 +395,7 @@ mod tests {
             ("[]", Operation::Other),
             ("null", Operation::Tombstone),
             (r#"{"op":"d","source":{"lsn":3,"txId":4}}"#, Operation::Delete),
-            // Changes of rows, although they have no place in the log.
+            // Changes of rows, although without a position in the log.
             (r#"{"op":"c","source":{"connector":"mysql","pos":4}}"#, Operation::Create),
             (r#"{"schema":{},"payload":{"op":"u","source":{"lsn":3}}}"#, Operation::Update),
             (r#"{"schema":{},"payload":{"ts_ms":1}}"#, Operation::Other),

@@ -1,5 +1,5 @@
-//! Takes an erased person out of what capture keeps: the mirrored rows, the commands that wait, and
-//! whatever else is known of the aggregate. What comes of it later is suppressed as it is read.
+//! Removes an erased person from the data of capture: mirrored rows, queued commands, and everything
+//! else about the aggregate. Later records about the person are suppressed as they are read.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,7 +18,7 @@ database::statements! {
     #[cfg(test)]
     pub(crate) const STATEMENTS: [Statement];
 
-    /// Stops the import that runs, if one does: what it has in memory may be about the person.
+    /// Stops a running import: it may have data about the person in memory.
     const INTERRUPT: Statement =
         Statement::Same("UPDATE capture_source SET run = $2 WHERE source = $1 RETURNING mapping");
     const LINKED: Statement =
@@ -29,7 +29,7 @@ database::statements! {
     const BLANK: Statement = Statement::Same(
         "UPDATE mirror_row SET image = $4, carried = $5 WHERE source = $1 AND tbl = $2 AND key = $3",
     );
-    /// The commands that wait are made again of the rows as they are now.
+    /// The queued commands are made again from the current rows.
     const POSTPONE: Statement = Statement::Same(
         "INSERT INTO dirty (source, aggregate, key, mark, occurred_ms) \
          SELECT outbox.source, aggregate, key, last_mark, max(occurred_ms) FROM outbox \
@@ -54,14 +54,13 @@ database::statements! {
         Statement::Same("SELECT digest FROM suppressed_row WHERE source = $1");
 }
 
-/// The tables that lose something.
+/// The tables from which data is removed.
 pub(crate) const TABLES: &[&str] = &["mirror_row", "outbox", "dirty", "delivered", "quarantine"];
 
-/// Erases the person who is the root of the aggregate with this command, imported from there. From
-/// now on nothing about the person is taken from that legacy system. Doing it again changes
-/// nothing.
+/// Erases the person who is the root of the aggregate with this command and origin. From now on no
+/// data about the person is imported from that legacy system. A repeated call changes nothing.
 ///
-/// An import that runs is interrupted and has to be run again.
+/// A running import is interrupted and must be run again.
 pub async fn erase(
     database: &Database,
     key: &SecretKey,
@@ -119,12 +118,12 @@ impl Erasure<'_> {
         for clear in [&CLEAR_OUTBOX, &CLEAR_DIRTY, &CLEAR_DELIVERED, &CLEAR_QUARANTINE] {
             transaction.query(clear).bind(self.source).bind(name).bind(key).execute().await?;
         }
-        // The others that are made of the same row.
+        // The other aggregates made from the same row.
         for other in mapping.rooted_in(root).filter(|other| *other != person) {
             let other = (other, key.to_owned());
             self.blank_all(transaction, mapping, Extent::Personal, other).await?;
         }
-        // The others in whose root row the person is named.
+        // The other aggregates whose root row names the person.
         for (id, aggregate) in mapping.aggregates.iter().enumerate() {
             for place in aggregate.nodes.iter().filter(|place| place.is_named_by_root()) {
                 let Some(edge) = place.edge else { continue };
@@ -141,8 +140,8 @@ impl Erasure<'_> {
         Ok(())
     }
 
-    /// Blanks the rows of an aggregate that are about the person, and of those that are listed in
-    /// it, and has the commands that wait of others than the person made anew.
+    /// Blanks the rows of an aggregate that belong to the person, and of the aggregates that are listed
+    /// in it, and has the queued commands of aggregates other than the person made again.
     async fn blank_all(
         &mut self,
         transaction: &mut Transaction,
@@ -170,8 +169,8 @@ impl Erasure<'_> {
         Ok(())
     }
 
-    /// Blanks the root row of an aggregate, the rows that name it as their owner, and what those
-    /// name. Gives the roots of other aggregates that are listed among them.
+    /// Blanks the root row of an aggregate, the rows that name it as their owner, and the rows that
+    /// those name. Returns the roots of other aggregates that are listed among them.
     async fn blank_one(
         &mut self,
         transaction: &mut Transaction,
@@ -181,7 +180,7 @@ impl Erasure<'_> {
     ) -> Result<Vec<Root>, DatabaseError> {
         let nodes = &mapping.aggregates[aggregate].nodes;
         let mut listed = Vec::new();
-        // Per place, the rows there as they were; parents come first.
+        // Per place, the original rows; parents come first.
         let mut rows: Vec<Vec<(String, Extent, Option<Image>)>> = vec![Vec::new(); nodes.len()];
         for (node, place) in nodes.iter().enumerate() {
             let table = &mapping.tables[place.table];
@@ -197,7 +196,7 @@ impl Erasure<'_> {
                         here.extend(linked.into_iter().map(|key| (key, extent)));
                     }
                 }
-                // About themselves.
+                // Rows with an owner of their own.
                 Some(_) if table.is_root() => {}
                 Some(edge) => {
                     let images =
@@ -218,7 +217,7 @@ impl Erasure<'_> {
         Ok(listed)
     }
 
-    /// Blanks a row. Gives what it said before.
+    /// Blanks a row. Returns its former content.
     async fn blank(
         &mut self,
         transaction: &mut Transaction,

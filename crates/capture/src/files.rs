@@ -1,5 +1,5 @@
-//! Reads files of lines, plain or compressed with gzip, in constant memory, and recognises a file
-//! that was read before, also when it has grown since.
+//! Reads files of lines, plain or compressed with gzip, in constant memory, and recognises a file that
+//! was read before, even if it has grown since.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
@@ -15,35 +15,37 @@ use crate::debezium::LineError;
 
 /// The two bytes every gzip file begins with (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// How much of a file's beginning tells it apart from others.
+/// Number of bytes at the beginning of a file that identify it.
 const HEAD: usize = 64 << 10;
-/// No Debezium record is longer.
+/// Maximum length of a line. Debezium records are shorter.
 const LONGEST_LINE: u64 = 64 << 20;
 
-/// Why a file cannot be read on.
+/// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The system refused.
-    #[error("{file} cannot be read")]
+    /// The operating system returned an error.
+    #[error("cannot read {file}")]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It is no regular file, and an import must be able to go on where it stopped.
-    #[error("{file} is not a file that can be read again: write what it gives to a file first")]
+    /// The file is not a regular file; an import must be able to resume where it stopped.
+    #[error(
+        "{file} is not a regular file, so the import could not be resumed: write its output to a file first"
+    )]
     NoFile {
         /// The file.
         file: PathBuf,
     },
-    /// It is compressed, or encoded, in a way that is not read.
+    /// The file is compressed or encoded in a way that is not supported.
     #[error("{file} {problem}")]
     Format {
         /// The file.
         file: PathBuf,
-        /// In which way, and what to do.
+        /// What it is, and what to do.
         problem: &'static str,
     },
     /// The compressed data is damaged or ends early.
@@ -54,34 +56,34 @@ pub enum ReadError {
         /// The last good line.
         line: u64,
     },
-    /// A line cannot be understood. Everything before it is taken over.
+    /// A line cannot be imported. Everything before it was imported.
     #[error("{file}, line {line}: {problem}")]
     Line {
         /// The file.
         file: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it. Part of the text above, so no source beside it.
+        /// What is wrong with it. Part of the text above, so it is not also the source.
         problem: LineError,
     },
 }
 
-/// How far a file was read. Offsets are of the content, uncompressed.
+/// How far a file was read. Offsets refer to the uncompressed content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     /// Bytes before the next line.
     pub(crate) offset: u64,
     /// Lines before it.
     pub(crate) line: u64,
-    /// Length and checksum of the line before it: they tell whether a file with the same
-    /// beginning still is the same file there.
+    /// Length and checksum of the line before it: they show whether a file with the same beginning is
+    /// still the same file at this place.
     pub(crate) tail_length: u64,
     pub(crate) tail_checksum: u32,
-    /// The furthest position in the source's log before it; it says nothing of the file.
+    /// The highest position in the source's log before it; not a property of the file.
     pub(crate) position: i64,
 }
 
-/// What tells a file apart: a digest of its first bytes, uncompressed.
+/// The identity of a file: a digest of its first bytes, uncompressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) length: usize,
@@ -92,7 +94,7 @@ pub(crate) struct Head {
 #[derive(Debug)]
 pub(crate) struct Beginning(Vec<u8>);
 
-/// Whether a file can be read at all.
+/// Returns an error if a file cannot be read at all.
 pub(crate) fn readable(path: &Path) -> Result<(), ReadError> {
     open(path, &Arc::default()).map(drop)
 }
@@ -106,14 +108,14 @@ impl Beginning {
         Ok(Self(bytes))
     }
 
-    /// The digest of the part of the beginning that was read, so that a broken line behind it may
-    /// be mended.
+    /// Returns the digest of the part of the beginning that was read, so that a broken line after it
+    /// may be corrected.
     pub(crate) fn head(&self, read_to: u64) -> Head {
         let length = usize::try_from(read_to).unwrap_or(usize::MAX).min(self.0.len());
         Head { length, digest: digest(&self.0[..length]) }
     }
 
-    /// Whether this is a file that began so when it was shorter, or still does.
+    /// Returns whether the file begins like this one did, perhaps when it was shorter.
     pub(crate) fn was(&self, head: &Head) -> bool {
         head.length > 0
             && self.0.get(..head.length).is_some_and(|begin| digest(begin) == head.digest)
@@ -137,10 +139,10 @@ impl Read for Counted {
 
 type Content = Box<dyn BufRead + Send>;
 
-/// No file's first bytes, by which its format is known, are more.
+/// Maximum length of the signatures by which formats are recognised.
 const LONGEST_MAGIC: u64 = 16;
 
-/// What files begin with that are not read, and what to do about them. The longer comes first.
+/// Signatures of unsupported formats, and what to do about them. Longer ones come first.
 const FORMATS: [(&[u8], &str); 16] = [
     (b"\x28\xb5\x2f\xfd", "is compressed with zstd: uncompress it first, such as with `zstd -d`"),
     (b"BZh", "is compressed with bzip2: uncompress it first, such as with `bunzip2`"),
@@ -166,15 +168,15 @@ const FORMATS: [(&[u8], &str); 16] = [
     (&GZIP_MAGIC, "is compressed twice: uncompress it once, such as with `gunzip`"),
 ];
 
-/// What is wrong with a content that begins so. One compressed with gzip is read, unless it is so
-/// again within.
+/// Returns the problem of a content with this beginning. Content compressed with gzip is supported,
+/// unless it is compressed twice.
 fn format_of(begin: &[u8], compressed: bool) -> Option<&'static str> {
     let read = |magic: &[u8]| magic == GZIP_MAGIC && !compressed;
     let known = FORMATS.iter().find(|(magic, _)| begin.starts_with(magic) && !read(magic));
     if let Some((_, problem)) = known {
         return Some(problem);
     }
-    // The first letters of a JSON text without a mark.
+    // The first letters of a JSON text without a byte order mark.
     match begin {
         [b'{' | b'[', 0, 0, 0, ..] => {
             Some("is UTF-32: convert it first, such as with `iconv -f UTF-32LE -t UTF-8`")
@@ -192,7 +194,7 @@ fn format_of(begin: &[u8], compressed: bool) -> Option<&'static str> {
     }
 }
 
-/// Whether a file holds no record: nothing, blank lines or a byte order mark only, compressed or not.
+/// Returns whether a file contains no record: empty, or only blank lines or a byte order mark.
 pub(crate) fn holds_nothing(path: &Path) -> Result<bool, ReadError> {
     let mut lines = Lines::open(path, None, &Arc::default())?;
     loop {
@@ -204,10 +206,10 @@ pub(crate) fn holds_nothing(path: &Path) -> Result<bool, ReadError> {
     }
 }
 
-/// What some tools write at the beginning of a text in UTF-8.
+/// The byte order mark that some tools write at the beginning of a UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Opens a file's content; the flag says whether it is compressed.
+/// Opens a file's content; the flag is whether it is compressed.
 fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadError> {
     let unreadable = |source| ReadError::Unreadable { file: path.to_owned(), source };
     if path == Path::new("-") {
@@ -231,7 +233,7 @@ fn open(path: &Path, count: &Arc<AtomicU64>) -> Result<(Content, bool), ReadErro
         return Ok((Box::new(bytes), false));
     }
     let mut content = BufReader::with_capacity(256 << 10, MultiGzDecoder::new(bytes));
-    // What is damaged gets its error when it is read.
+    // Damaged content gets its error when it is read.
     let begin = content.fill_buf().unwrap_or_default();
     match format_of(begin, true) {
         Some(problem) => Err(format(problem)),
@@ -252,7 +254,7 @@ pub(crate) struct Lines {
 pub(crate) type Line<'l> = (&'l str, bool);
 
 impl Lines {
-    /// Opens a file at a place, or at its beginning when it is another file there.
+    /// Opens a file at a place, or at its beginning if it is another file.
     pub(crate) fn open(
         path: &Path,
         from: Option<Place>,
@@ -273,11 +275,11 @@ impl Lines {
             lines.place = from;
             return Ok(lines);
         }
-        tracing::info!(file = %path.display(), "the file is not the one read before; from its beginning");
+        tracing::info!(file = %path.display(), "the file is not the one that was read before; reading it from its beginning");
         Self::open(path, None, count)
     }
 
-    /// Skips what was read; `false` when the last line read is not there.
+    /// Skips the part that was read; returns `false` if the last line read is not there.
     fn skip_to(&mut self, from: Place) -> Result<bool, ReadError> {
         let before = from.offset.saturating_sub(from.tail_length);
         let skipped = std::io::copy(&mut self.content.by_ref().take(before), &mut std::io::sink());
@@ -299,17 +301,17 @@ impl Lines {
         ReadError::Unreadable { file: self.path.clone(), source }
     }
 
-    /// An error of the line just read.
+    /// Returns an error for the line just read.
     pub(crate) fn broken(&self, problem: LineError) -> ReadError {
         ReadError::Line { file: self.path.clone(), line: self.place.line, problem }
     }
 
-    /// Where the next line begins.
+    /// Returns the place of the next line.
     pub(crate) fn place(&self) -> Place {
         self.place
     }
 
-    /// The next line, `None` at the end.
+    /// Returns the next line, `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Line<'_>>, ReadError> {
         self.buffer.clear();
         let read = self.content.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut self.buffer);
@@ -328,7 +330,7 @@ impl Lines {
         if !terminated && read == LONGEST_LINE {
             return Err(self.broken(LineError::TooLong(LONGEST_LINE >> 20)));
         }
-        // Also where files that begin with one were put together.
+        // Also within a file, if files with byte order marks were concatenated.
         let text = self.buffer.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&self.buffer);
         match std::str::from_utf8(text) {
             Ok(line) => Ok(Some((line.trim_ascii(), terminated))),
@@ -443,9 +445,9 @@ mod tests {
         let error = lines.next().unwrap_err().to_string();
         assert!(error.contains("line 2: the line is not UTF-8 (column 12)"), "{error}");
         let pipe = readable(Path::new("-")).unwrap_err().to_string();
-        assert!(pipe.contains("write what it gives to a file"), "{pipe}");
+        assert!(pipe.contains("write its output to a file"), "{pipe}");
         let device = readable(Path::new("/dev/null")).unwrap_err().to_string();
-        assert!(device.contains("write what it gives to a file"), "{device}");
+        assert!(device.contains("write its output to a file"), "{device}");
     }
 
     #[test]

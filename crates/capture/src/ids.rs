@@ -7,7 +7,7 @@ use uuid::{Uuid, uuid};
 /// imported aggregate derives from it.
 pub const LEGACY_NAMESPACE: Uuid = uuid!("15f9a3f1-fbdf-5872-b7fc-5573fceddd2b");
 
-/// The id of the aggregate whose root row is `key` of `table` in `source`: UUIDv5 of the text
+/// Returns the id of the aggregate whose root row is `key` of `table` in `source`: UUIDv5 of the text
 /// `<source>/<table>/<key>` in [`LEGACY_NAMESPACE`].
 pub fn aggregate_id(source: &str, table: &str, key: &str) -> Uuid {
     Uuid::new_v5(&LEGACY_NAMESPACE, format!("{source}/{table}/{key}").as_bytes())

@@ -1,14 +1,14 @@
-//! Capture: takes over what a legacy system does, from the changes of its rows.
+//! Capture: imports the state of a legacy system from the changes of its rows.
 //!
 //! ```text
 //! Debezium file ─► mask ─► mirror ─► documents ─► jq programs ─► Sync… commands of the modules
 //! ```
 //!
-//! The legacy is never changed. Which columns are stored, which rows make up an aggregate and
-//! what they mean is said in one TOML file, a [`Mapping`]; [`Import`] does the work. What cannot
-//! be understood goes to quarantine, with its key and a reason, without data.
+//! The legacy is never changed. One TOML file, a [`Mapping`], defines which columns are stored, which
+//! rows make up an aggregate and what they mean; [`Import`] does the work. Aggregates that cannot be
+//! converted go to quarantine, with their key and a reason, without data.
 //!
-//! Business meaning does not belong here: it is in the mapping and in the modules.
+//! Business meaning does not belong here: it belongs to the mapping and the modules.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod assembly;

@@ -1,5 +1,5 @@
-//! From a record to what may be stored of it: only the columns the mapping names, hashed where it
-//! says so. Nothing that was dropped or hashed leaves this module.
+//! Converts a record into the data that may be stored: only the columns in the mapping, hashed if it
+//! says so. Dropped values, and the originals of hashed ones, never leave this module.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::values::{self, Problem};
 /// across tables.
 const PURPOSE: &str = "capture.hash";
 
-/// Longer keys do not fit into an index of PostgreSQL together with what stands beside them.
+/// Longer keys do not fit into an index of PostgreSQL together with the other columns.
 pub(crate) const LONGEST_KEY: usize = 1_000;
 
 /// A row's stored columns.
@@ -25,22 +25,22 @@ pub(crate) type Image = Map<String, Value>;
 /// A change of a row, masked.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
-    /// `None` for a table that the mapping does not name.
+    /// `None` for a table that is not mapped.
     pub(crate) row: Option<(TableId, String)>,
     pub(crate) operation: Operation,
-    /// What the row is now; `None` when it is deleted.
+    /// The row after the change; `None` if it is deleted.
     pub(crate) image: Option<Image>,
-    /// Columns of which the record does not say the value.
+    /// Columns without a value in the record.
     pub(crate) unavailable: Vec<String>,
-    /// Of a row that was read while changes are streamed: the furthest position before it.
+    /// For a row of an incremental snapshot: the highest position before it.
     pub(crate) position: i64,
     pub(crate) transaction: Option<i64>,
     pub(crate) snapshot: SnapshotMark,
-    /// 0 if the record does not say.
+    /// 0 if the record has no time.
     pub(crate) timestamp_ms: i64,
     /// Bytes of the record.
     pub(crate) size: usize,
-    /// Where it stands: which file and line.
+    /// Its place: file and line.
     pub(crate) file: usize,
     pub(crate) line: u64,
 }
@@ -62,7 +62,7 @@ impl Change {
         }
     }
 
-    /// Whether it is the row that an update of a key makes of the row that it deletes.
+    /// Returns whether it is the row that remains of a change of a key, after its deletion.
     pub(crate) fn is_the_rest_of(&self, gone: &Self) -> bool {
         let table = |change: &Self| change.row.as_ref().map(|(table, _)| *table);
         !self.unavailable.is_empty()
@@ -71,13 +71,13 @@ impl Change {
                 == (table(gone), gone.position, gone.transaction)
     }
 
-    /// Whether it says where in the source's log it stands.
+    /// Returns whether it has a position in the source's log.
     pub(crate) fn is_placed(&self) -> bool {
         self.transaction.is_some() || self.snapshot.is_whole()
     }
 }
 
-/// Masks records as a mapping says.
+/// Masks records according to a mapping.
 #[derive(Debug, Clone)]
 pub(crate) struct Masker {
     mapping: Arc<Mapping>,
@@ -105,7 +105,7 @@ impl Masker {
         Ok(change)
     }
 
-    /// The mapped table that a topic is about.
+    /// Returns the mapped table of a topic.
     fn table(&self, topic: &str) -> Result<Option<TableId>, LineError> {
         let mapping = &self.mapping;
         let name = topic.strip_prefix(&mapping.tables_from);
@@ -153,20 +153,20 @@ impl Masker {
             }
             let value = values::read_typed(column.kind, raw).map_err(wrong)?;
             if value.as_str().is_some_and(|text| text.contains('\0')) && table.joins(name) {
-                return Err(wrong("joins rows and holds a NUL character".into()));
+                return Err(wrong("joins rows and contains a NUL character".into()));
             }
             image.insert(name.clone(), self.masked(column.mask, value));
         }
         Ok(image)
     }
 
-    /// Whether a value stands for one that the record does not repeat.
+    /// Returns whether a value is the placeholder for one that the record does not repeat.
     fn is_unavailable(&self, raw: &str) -> bool {
         let compound = raw.starts_with(['[', '{']);
         if !compound && !raw.starts_with('"') {
             return false;
         }
-        // Read once more as what it is: whatever its type, it would be no value of it.
+        // Checked again by its form: the placeholder is not a valid value of any type.
         self.mapping.unavailable_forms.may_stand_in(raw)
             && serde_json::from_str(raw)
                 .is_ok_and(|value| self.mapping.unavailable_forms.stands_in(&value))
@@ -193,7 +193,7 @@ fn missing(name: &str, values: &HashMap<String, &RawValue>) -> Problem {
         .into()
 }
 
-/// A row's key as text: its values as the mapping's types read them, in the form that is compared.
+/// Returns a row's key as text: its values as the mapping's types read them, in normal form.
 fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
     let shape = |problem: &str| LineError::WrongShape(format!("table `{}`: {problem}", table.name));
     let raw = line.key.get();
@@ -216,10 +216,10 @@ fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
             problem,
         })?;
         let part = key_part(&value).ok_or_else(|| {
-            shape("a column of the key is null, a list or an object, which names no row")
+            shape("a column of the key is null, a list or an object, which cannot identify a row")
         })?;
         if part.contains('\0') {
-            return Err(shape("the key holds a NUL character, which no key here may have"));
+            return Err(shape("the key contains a NUL character, which keys must not contain"));
         }
         parts.push(table.form.part(place, part));
     }
@@ -231,8 +231,8 @@ fn key_text(table: &Table, line: &Line<'_>) -> Result<String, LineError> {
     Ok(text)
 }
 
-/// Refuses a record's key with columns that the mapping's key lacks: without them different rows would
-/// be taken for one.
+/// Refuses a record whose key has columns that the mapping's key lacks: without them different rows
+/// would be treated as one.
 pub(crate) fn check_columns(
     table: &Table,
     columns: &HashMap<String, &RawValue>,
@@ -249,8 +249,8 @@ pub(crate) fn check_columns(
         [others @ .., last] => format!("`{}` and `{last}`", others.join("`, `")),
     };
     Err(LineError::WrongShape(format!(
-        "table `{}`: the key of its records has {names}, too, which the mapping's `key` lacks, so that \
-         different rows would be taken for one: name all columns in `key`, or, if rows are told apart \
+        "table `{}`: the key of its records also has {names}, which the mapping's `key` lacks, so that \
+         different rows would be treated as one: name all columns in `key`, or, if rows are unique \
          without {names}, set `message.key.columns` in the connector",
         table.name
     )))

@@ -1,5 +1,5 @@
-//! What was captured from a legacy database, as a module: it publishes nothing, serves nothing, and
-//! takes erased customers out of the mirror.
+//! The module of capture, with the data captured from a legacy database: it publishes and serves
+//! nothing, and removes erased customers from the mirror.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,14 +21,14 @@ use module::{Module, NoSettings, OpenError, Opened, Opening, Routes};
 use crate::import::{MIGRATIONS, database_options};
 use crate::{Import, ImportError, Mapping};
 
-/// The module's name: that of the mirror's database and of its subscriptions.
+/// The module's name, also of the mirror's database and its subscriptions.
 pub const NAME: &str = "capture";
 
-/// The command by which people are imported: an erased customer is the root of its aggregate. By name:
-/// customers may run elsewhere.
+/// The command by which people are imported: an erased customer is the root of its aggregate. Given by
+/// name because the customers module may run elsewhere.
 pub const PERSONS: &str = "customers.SyncCustomer";
 
-/// The name of the upkeep that takes people out of the mirror.
+/// The name of the task that removes people from the mirror.
 const ERASURE: &str = "capture.erasure";
 
 /// The tables of mirror, outbox and quarantine.
@@ -45,21 +45,21 @@ pub(crate) const TABLES: &[&str] = &[
     "suppressed_row",
 ];
 
-/// How often is looked whether another process has taken people out.
+/// How often to check whether another process has removed people.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 kernel::event_set! {
-    /// Who was erased.
+    /// The event of an erased customer.
     pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// The module of capture. It takes the commands of the modules that stand before it in the list.
+/// The module of capture. It uses the commands of the modules before it in the list.
 #[derive(Debug, Clone, Copy)]
 pub struct CaptureModule;
 
 impl Module for CaptureModule {
     const NAME: &'static str = NAME;
-    const ABOUT: &'static str = "What was captured from a legacy database: the mirror of its rows, and how far imports are.";
+    const ABOUT: &'static str = "Data captured from a legacy database: the mirror of its rows, and the progress of imports.";
     const EVENTS: &'static [PublishedEvent] = &[];
     const OTHER_TABLES: &'static [&'static str] = TABLES;
     type Settings = NoSettings;
@@ -102,7 +102,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Returns the names of the commands that a mapping can give.
+    /// Returns the names of the commands that a mapping can use.
     pub fn commands(&self) -> impl Iterator<Item = &str> {
         self.targets.keys().map(String::as_str)
     }
@@ -112,7 +112,7 @@ impl Mirror {
         Import::new(Arc::new(mapping), self.database.clone(), self.key.clone(), &self.targets)
     }
 
-    /// Waits until every customer who is erased by now is out of the mirror. The module's erasure must
+    /// Waits until every customer erased by now is removed from the mirror. The module's erasure must
     /// run meanwhile, in this process or another.
     pub async fn has_erased(&self) -> Result<(), CatchUpError> {
         let store = &self.environment.store;
@@ -137,18 +137,18 @@ impl Mirror {
     }
 }
 
-/// Why it is not known whether everybody who is erased is out of the mirror.
+/// Why it is unknown whether all erased people are removed from the mirror.
 #[derive(Debug, thiserror::Error)]
 pub enum CatchUpError {
-    /// The log does not answer.
+    /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The mirror's database does not answer.
+    /// The mirror's database cannot be read.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Takes erased customers out of the mirror.
+/// Removes erased customers from the mirror.
 pub struct Erasure {
     database: Database,
     key: SecretKey,
@@ -160,7 +160,7 @@ impl Reaction for Erasure {
     const NAME: &'static str = ERASURE;
     const KIND: ReactionKind = ReactionKind::Upkeep;
 
-    /// All in one order: each of them goes through whole tables.
+    /// All in one order: each of them reads whole tables.
     fn key(&self, _: &RecordedEvent) -> String {
         ERASURE.to_owned()
     }

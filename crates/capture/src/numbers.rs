@@ -6,16 +6,16 @@ use std::cmp::Ordering;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-/// No decimal has more digits written out.
+/// Maximum number of digits of a decimal, written out.
 const LONGEST: usize = 2_000;
-/// Binary floating point holds every decimal of so many digits (IEEE 754).
+/// Number of digits that binary floating point always represents exactly (IEEE 754).
 const CERTAIN: usize = 15;
-/// The largest unscaled number is of so many bytes.
+/// Maximum bytes of an unscaled number.
 const MOST_BYTES: usize = 800;
 
-/// A number as decimal text without an exponent, without trailing zeros behind the point, with all
-/// its digits: `1200.0` is `1200`, `1e-7` is `0.0000001`. `None` if it is no decimal number, or one
-/// of too many digits.
+/// Returns a number as decimal text without an exponent and without trailing zeros after the point,
+/// with all its digits: `1200.0` is `1200`, `1e-7` is `0.0000001`. Returns `None` if it is not a
+/// decimal number, or has too many digits.
 pub(crate) fn plain(number: &str) -> Option<String> {
     let first = number.bytes().next()?;
     let whole = number.bytes().skip(1).all(|byte| byte.is_ascii_digit());
@@ -30,7 +30,7 @@ pub(crate) fn plain(number: &str) -> Option<String> {
     Some(if text == "-0" { "0".to_owned() } else { text.to_owned() })
 }
 
-/// Whether a text is a decimal number as it stands, without an exponent.
+/// Returns whether a text is a decimal number without an exponent.
 pub(crate) fn is_expanded(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
@@ -38,15 +38,15 @@ pub(crate) fn is_expanded(text: &str) -> bool {
     text.len() <= LONGEST && !whole.is_empty() && is_digits(whole) && is_digits(decimals)
 }
 
-/// A decimal number's text in the form that is the same for all equal numbers: `007` and `7.00` are
-/// `7`. Any other text stays.
+/// Returns a decimal number's text in normal form, which is the same for all equal numbers: `007` and
+/// `7.00` are `7`. Any other text is unchanged.
 pub(crate) fn normal(text: String) -> String {
     let known = text.trim_matches(' ');
     let known = known.strip_prefix('+').unwrap_or(known);
     if is_expanded(known) { plain(known).unwrap_or(text) } else { text }
 }
 
-/// A number as decimal text without an exponent; its decimals stay as they are.
+/// Returns a number as decimal text without an exponent, with its number of decimals unchanged.
 pub(crate) fn expanded(number: &str) -> Option<String> {
     let (negative, rest) = match number.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -90,7 +90,7 @@ pub(crate) fn expanded(number: &str) -> Option<String> {
     })
 }
 
-/// Whether a JSON number is the double that it reads as: none of its digits is lost.
+/// Returns whether a JSON number equals the double that it parses to: no digit is lost.
 pub(crate) fn is_a_double(number: &str, read: f64) -> bool {
     let digits = number.bytes().take_while(|byte| !matches!(byte, b'e' | b'E'));
     let digits = digits.filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0');
@@ -102,12 +102,12 @@ pub(crate) fn is_a_double(number: &str, read: f64) -> bool {
     if count - zeros <= CERTAIN {
         return read.is_finite() && (read != 0.0 || count == 0);
     }
-    // Some writers print more digits than are needed to read the same double back.
+    // Some writers print more digits than needed to parse the same double.
     let written = plain(number);
     written == plain(&read.to_string()) || written == plain(&format!("{read:.16e}"))
 }
 
-/// The decimal number of an unscaled number's bytes: two's complement, the highest byte first.
+/// Returns the decimal number of an unscaled number's bytes: two's complement, big-endian.
 pub(crate) fn of_bytes(base64: &str, scale: i64) -> Option<String> {
     let bytes = BASE64_STANDARD.decode(base64).ok()?;
     if bytes.is_empty() || bytes.len() > MOST_BYTES || scale.unsigned_abs() > LONGEST as u64 {
@@ -116,7 +116,7 @@ pub(crate) fn of_bytes(base64: &str, scale: i64) -> Option<String> {
     let negative = bytes[0] & 0x80 != 0;
     let mut magnitude = bytes;
     if negative {
-        // The opposite: all bits turned, plus one.
+        // Two's complement negation: all bits inverted, plus one.
         let mut carry = true;
         for byte in magnitude.iter_mut().rev() {
             let (turned, over) = (!*byte).overflowing_add(u8::from(carry));
@@ -144,7 +144,7 @@ pub(crate) fn of_bytes(base64: &str, scale: i64) -> Option<String> {
     expanded(&format!("{sign}{text}e{}", -scale))
 }
 
-/// Orders texts as numbers where both are, numbers before other texts.
+/// Orders texts as numbers if both are numbers, and numbers before other texts.
 pub(crate) fn compare(one: &str, other: &str) -> Ordering {
     match (number(one), number(other)) {
         (Some(left), Some(right)) => left.cmp(&right).then_with(|| one.cmp(other)),
@@ -154,7 +154,7 @@ pub(crate) fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// A decimal number to be ordered by.
+/// A decimal number for ordering.
 #[derive(PartialEq, Eq)]
 struct Number {
     negative: bool,

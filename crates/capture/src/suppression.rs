@@ -1,10 +1,11 @@
-//! Rows about erased people: what the mirror may still hold of them.
+//! Suppression: the data of erased people that the mirror may still contain.
 //!
-//! Which rows those are is kept as keyed digests of their tables and keys. A row that *is* about the
-//! person (the root of its aggregate, and the rows that name it as their owner) keeps its key and
-//! what joins it to other rows, so that documents can still be put together. A row that the person
-//! only appears in loses the columns that the mapping calls personal: one that such a row names, one
-//! that is the root of an aggregate of its own, and those of aggregates that name the person.
+//! These rows are identified by keyed digests of their tables and keys. A row that *is* about the
+//! person (the root of its aggregate, and the rows that refer to it as their owner) keeps its key and
+//! the columns that join it to other rows, so that documents can still be assembled. A row in which the
+//! person only appears loses the `personal` columns of the mapping: a row to which such a row refers, a
+//! row that is the root of an aggregate of its own, and the rows of aggregates that refer to the
+//! person.
 
 use std::collections::HashSet;
 
@@ -20,25 +21,25 @@ use crate::mirror::{Mirror, Named, RowId};
 /// Purpose of the digests.
 const PURPOSE: &str = "capture.suppressed";
 
-/// How much of a row is about an erased person.
+/// The part of a row that is about an erased person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Extent {
-    /// All of it.
+    /// The whole row.
     Row,
     /// Its personal columns.
     Personal,
 }
 
 impl Extent {
-    /// How much of a row is, if so much of the row that owns it is. One that is the root of an
-    /// aggregate goes on as that: only what it says of the person goes.
+    /// Returns the part of a row that is about the person, given that of its owner. A row that is the
+    /// root of an aggregate remains as such: only its personal columns are emptied.
     pub(crate) fn of_owned(self, table: &Table) -> Self {
         if table.is_root() { Self::Personal } else { self }
     }
 }
 
-/// The rows that a row about an erased person names, and how much of them is about the person. Those
-/// that are roots of aggregates of their own are about themselves.
+/// Returns the rows to which a row about an erased person refers, with the part that is about the
+/// person. Roots of aggregates of their own are about themselves.
 pub(crate) fn named_by(mapping: &Mapping, table: TableId, image: &Image) -> Vec<(RowId, Extent)> {
     let mut named = Vec::new();
     for &(aggregate, node) in &mapping.tables[table].uses {
@@ -61,15 +62,15 @@ pub(crate) fn named_by(mapping: &Mapping, table: TableId, image: &Image) -> Vec<
 /// A row that turned out to be about an erased person.
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
-    /// Which row.
+    /// The row.
     pub(crate) id: RowId,
-    /// How much of it.
+    /// The part of it.
     pub(crate) extent: Extent,
-    /// What stands for it.
+    /// Its digest.
     pub(crate) digest: Digest,
 }
 
-/// A digest that stands for a row.
+/// A digest that identifies a row.
 pub(crate) type Digest = [u8; 32];
 
 /// The rows of one source that are about erased people.
@@ -84,13 +85,13 @@ impl Suppression {
         Self { key, digests: digests.into_iter().collect() }
     }
 
-    /// What stands for the root row of an aggregate. By its command and its key as modules know it:
-    /// which table it is in only the mapping says, and an erasure may come before there is one.
+    /// Returns the digest of the root row of an aggregate, from its command and its key as modules know
+    /// it: only the mapping defines its table, and an erasure may come before there is a mapping.
     pub(crate) fn of_root(&self, command: &str, reference: &str) -> Digest {
         self.key.digest(PURPOSE, &format!("root\n{command}\n{reference}"))
     }
 
-    /// What stands for another row.
+    /// Returns the digest of another row.
     pub(crate) fn of_row(&self, extent: Extent, table: &str, key: &str) -> Digest {
         let extent = match extent {
             Extent::Row => "row",
@@ -103,14 +104,14 @@ impl Suppression {
         self.digests.insert(digest)
     }
 
-    /// Whether an aggregate is about an erased person.
+    /// Returns whether an aggregate is about an erased person.
     pub(crate) fn holds_root(&self, mapping: &Mapping, aggregate: AggregateId, key: &str) -> bool {
         let aggregate = &mapping.aggregates[aggregate];
         !self.digests.is_empty()
             && self.digests.contains(&self.of_root(&aggregate.command, &aggregate.reference(key)))
     }
 
-    /// Whether the root row of an aggregate is that of an erased person, too.
+    /// Returns whether the root row of an aggregate is also that of an erased person.
     fn holds_sharer(
         &self,
         mapping: &Mapping,
@@ -123,15 +124,15 @@ impl Suppression {
         node == 0 && others.any(|other| self.holds_root(mapping, other, key))
     }
 
-    /// Takes out of changes what is about erased people. Gives the rows that are so because another
-    /// one is, and were not known before: rows below them may have come earlier, see
+    /// Removes the data of erased people from changes. Returns the rows that are affected because of
+    /// another one, and were not known before: rows below them may have come earlier, see
     /// [`Self::blank_below`].
     pub(crate) fn blank(&mut self, mapping: &Mapping, changes: &mut [Change]) -> Vec<Found> {
         let mut found = Vec::new();
         if self.digests.is_empty() {
             return found;
         }
-        // A row may come before the one that owns it.
+        // A row may come before its owner.
         let mut known = usize::MAX;
         while known != found.len() {
             known = found.len();
@@ -160,8 +161,8 @@ impl Suppression {
         found
     }
 
-    /// Takes out of the mirror what it has below rows that turned out to be about erased people: in a
-    /// snapshot the lines of a sale may stand before the sale. Adds the rows to those given.
+    /// Removes from the mirror the rows below rows that turned out to be about erased people: in a
+    /// snapshot the lines of a sale may come before the sale. Adds the rows to the given ones.
     pub(crate) async fn blank_below(
         &mut self,
         mapping: &Mapping,
@@ -204,7 +205,7 @@ impl Suppression {
         Ok(found)
     }
 
-    /// How much of a row is about an erased person, as far as it says itself.
+    /// Returns the part of a row that is about an erased person, as far as the row itself shows.
     fn extent(&self, mapping: &Mapping, id: TableId, key: &str, image: &Image) -> Option<Extent> {
         let table = &mapping.tables[id];
         let holds = |extent| self.digests.contains(&self.of_row(extent, &table.name, key));
@@ -222,7 +223,7 @@ impl Suppression {
         for &(aggregate, node) in &table.uses {
             let nodes = &mapping.aggregates[aggregate].nodes;
             if node == 0 {
-                // The person may appear in it: named by a column of the root row.
+                // The person may appear in it: a column of the root row refers to them.
                 let named_by_it = nodes.iter().filter(|place| place.is_named_by_root());
                 for place in named_by_it {
                     let Some(edge) = place.edge else { continue };
@@ -256,8 +257,8 @@ impl Suppression {
     }
 }
 
-/// How much of the root row of a person goes. A row that another aggregate is made of as well goes
-/// on being that.
+/// Returns the part of the root row of a person to remove. If another aggregate is made from the row,
+/// the row remains for it.
 pub(crate) fn extent_of_root(mapping: &Mapping, table: TableId) -> Extent {
     if mapping.rooted_in(table).count() > 1 { Extent::Personal } else { Extent::Row }
 }
@@ -270,7 +271,7 @@ pub(crate) fn blank_row(table: &Table, extent: Extent, row: &mut Row) {
     row.carried.retain(|column, _| extent == Extent::Personal && !table.personal.contains(column));
 }
 
-/// Takes out of a row what is about the person. What joins it to other rows stays.
+/// Removes the data about the person from a row. Columns that join it to other rows stay.
 pub(crate) fn blank(table: &Table, extent: Extent, image: &mut Image) {
     for (column, value) in image.iter_mut() {
         let goes = match extent {

@@ -1,5 +1,5 @@
-//! What Debezium writes for a value that an update did not touch and the log does not repeat: a
-//! text, or what the connector makes of that text for another type (its class
+//! The placeholder that Debezium writes for a value that an update did not change and the log does not
+//! repeat: a text, or the connector's conversion of that text to another type (its class
 //! `UnchangedToastedPlaceholder`).
 
 use base64::Engine as _;
@@ -11,20 +11,20 @@ use uuid::Builder;
 /// The forms of the placeholder.
 #[derive(Debug, Clone)]
 pub(crate) struct Placeholder {
-    /// As JSON texts: the text itself, its bytes in base64 and hexadecimal, its UUID.
+    /// As texts: the text itself, its bytes in base64 and hexadecimal, its UUID.
     texts: Vec<String>,
-    /// The same as they are written in JSON.
+    /// The same as written in JSON.
     quoted: Vec<String>,
     /// The bytes of the text as numbers, for arrays of numbers.
     numbers: Vec<u8>,
-    /// The beginnings of those texts, without what JSON escapes.
+    /// The beginnings of those texts, up to the first character that JSON may escape.
     marks: Vec<String>,
 }
 
 impl Placeholder {
     pub(crate) fn new(text: &str) -> Self {
         let bytes = text.as_bytes();
-        // As Java's `UUID.nameUUIDFromBytes`, which knows no namespace.
+        // As Java's `UUID.nameUUIDFromBytes`, which has no namespace.
         let uuid = Builder::from_md5_bytes(Md5::digest(bytes).into()).into_uuid();
         let pair = serde_json::json!({ text: text }).to_string();
         let texts = [
@@ -32,7 +32,7 @@ impl Placeholder {
             BASE64_STANDARD.encode(bytes),
             hex::encode(bytes),
             uuid.to_string(),
-            // hstore where it is written as text.
+            // An hstore that is written as text.
             pair,
         ];
         let numbers = bytes.to_vec();
@@ -41,13 +41,13 @@ impl Placeholder {
                 .take_while(|one| one.is_ascii_alphanumeric() || "_-+/ ".contains(*one))
                 .collect()
         };
-        // An empty beginning is in every text: then each value is looked at.
+        // An empty beginning matches every text: then each value is checked.
         let marks = texts[..4].iter().map(plain).collect();
         let quoted = texts.iter().map(|text| Value::from(text.as_str()).to_string()).collect();
         Self { texts: texts.into(), quoted, numbers, marks }
     }
 
-    /// Whether it is worth looking, by the text of a JSON value.
+    /// Returns whether a JSON text may contain the placeholder, as a quick test.
     pub(crate) fn may_stand_in(&self, raw: &str) -> bool {
         if raw.starts_with('"') {
             return self.quoted.iter().any(|form| form == raw);
@@ -58,7 +58,8 @@ impl Placeholder {
         self.marks.iter().any(|mark| raw.contains(mark.as_str()))
     }
 
-    /// Whether a value, or a part of it, is the placeholder: the record does not say the value.
+    /// Returns whether a value, or a part of it, is the placeholder: the record does not contain the
+    /// value.
     pub(crate) fn stands_in(&self, value: &Value) -> bool {
         match value {
             Value::String(text) => self.texts.iter().any(|form| form == text),

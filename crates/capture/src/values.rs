@@ -1,5 +1,5 @@
-//! What a column's JSON value is, and what the mapping's `types` make of it. No digit is lost, and
-//! no complaint quotes a value.
+//! Parses a column's JSON value and applies the mapping's `types`. No digit is lost, and no error
+//! quotes a value.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use crate::mapping::ColumnType;
 use crate::numbers::{expanded, is_a_double, is_expanded, of_bytes, plain};
 
-/// What is wrong with a value.
+/// The problem with a value.
 pub(crate) type Problem = Cow<'static, str>;
 
-/// What PostgreSQL's `infinity` becomes in the connector: days and microseconds.
+/// The connector's encoding of PostgreSQL's `infinity`: days and microseconds.
 const INFINITE: [(i64, &str); 6] = [
     (2_147_483_647, "infinity"),
     (-2_147_483_648, "-infinity"),
@@ -23,10 +23,11 @@ const INFINITE: [(i64, &str); 6] = [
     (i64::MAX, "infinity"),
     (i64::MIN, "-infinity"),
 ];
-/// Microseconds and milliseconds so large are not days of PostgreSQL's infinity.
+/// Microseconds and milliseconds of this size are not the days of PostgreSQL's infinity.
 const LARGEST_DAYS: i64 = 2_147_483_648;
 
-/// A JSON value. A number that no machine number holds stays text, so that no digit is lost.
+/// Parses a JSON value. A number that no machine number represents stays text, so that no digit is
+/// lost.
 pub(crate) fn read(raw: &str) -> Result<Value, Problem> {
     match raw.as_bytes().first() {
         Some(b'-' | b'0'..=b'9') => number(raw),
@@ -44,14 +45,14 @@ pub(crate) fn read(raw: &str) -> Result<Value, Problem> {
     }
 }
 
-/// The only JSON that gets past the reader of lines and is no value: half of a surrogate pair.
+/// The only invalid JSON that the reader of lines accepts: half of a surrogate pair.
 fn not_json(raw: &str) -> Problem {
     let lower = raw.to_ascii_lowercase();
     if ["\\ud8", "\\ud9", "\\uda", "\\udb", "\\udc", "\\udd", "\\ude", "\\udf"]
         .iter()
         .any(|half| lower.contains(half))
     {
-        return "holds half of a surrogate pair (`\\ud800` to `\\udfff`), which is no character: \
+        return "contains half of a surrogate pair (`\\ud800` to `\\udfff`), which is not a character: \
                 correct it in the legacy, or leave the column out"
             .into();
     }
@@ -66,18 +67,20 @@ fn number(raw: &str) -> Result<Value, Problem> {
             _ => Value::from(raw),
         });
     }
-    // Rust's own parser is exact to the last bit, serde_json's is not by default.
+    // Rust's own parser is exact to the last bit; serde_json's is not by default.
     let read: f64 = raw.parse().map_err(|_| "is not a number")?;
     if is_a_double(raw, read) {
         return Ok(Value::from(read));
     }
     if !read.is_finite() || read == 0.0 {
-        return Err("is a number beyond a double: give it a type, such as `decimal`".into());
+        return Err(
+            "is a number that does not fit into a double: give it a type, such as `decimal`".into(),
+        );
     }
     Ok(Value::from(raw))
 }
 
-/// What a value means by a type.
+/// Converts a value according to a type.
 pub(crate) fn typed(kind: Option<ColumnType>, raw: &str, value: Value) -> Result<Value, Problem> {
     let Some(kind) = kind else { return Ok(value) };
     match kind {
@@ -87,7 +90,8 @@ pub(crate) fn typed(kind: Option<ColumnType>, raw: &str, value: Value) -> Result
     }
 }
 
-/// A JSON value by a type, also a number beyond a double where the type says what to make of it.
+/// Parses a JSON value with a type, including a number that does not fit into a double if the type
+/// allows it.
 pub(crate) fn read_typed(kind: Option<ColumnType>, raw: &str) -> Result<Value, Problem> {
     let is_number = raw.starts_with(|first: char| first == '-' || first.is_ascii_digit());
     if kind == Some(ColumnType::Decimal) && is_number {
@@ -96,7 +100,7 @@ pub(crate) fn read_typed(kind: Option<ColumnType>, raw: &str) -> Result<Value, P
     typed(kind, raw, read(raw)?)
 }
 
-/// A number or a text as decimal text.
+/// Returns a number or a text as decimal text.
 fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
     match value {
         Value::Null if raw == "null" => Ok(Value::Null),
@@ -117,10 +121,12 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
             match expanded(known) {
                 Some(text) => Ok(Value::from(text)),
                 None if known.parse::<f64>().is_ok() => Err(TOO_MANY_DIGITS.into()),
-                None => Err("is a text that is no decimal: set `decimal.handling.mode=string` in \
+                None => {
+                    Err("is a text that is not a decimal: set `decimal.handling.mode=string` in \
                              the connector, or give its type as `{ precise = DECIMALS }` if the \
                              text is base64"
-                    .into()),
+                        .into())
+                }
             }
         }
         Value::Object(members) => variable_scale(&members),
@@ -128,16 +134,16 @@ fn decimal(raw: &str, value: Value) -> Result<Value, Problem> {
     }
 }
 
-const TOO_MANY_DIGITS: &str = "is a number of too many digits";
+const TOO_MANY_DIGITS: &str = "is a number with too many digits";
 const OTHER_TYPE: &str = "has another type than the mapping's `types` says";
 
-/// `{"scale", "value"}`, as the connector writes a numeric without a fixed scale.
+/// `{"scale", "value"}`, the connector's encoding of a numeric without a fixed scale.
 fn variable_scale(members: &Map<String, Value>) -> Result<Value, Problem> {
     let scale = members.get("scale").and_then(Value::as_i64);
     let bytes = members.get("value").and_then(Value::as_str);
     let read = scale.zip(bytes).and_then(|(scale, bytes)| of_bytes(bytes, scale));
     read.map(Value::from).ok_or_else(|| {
-        "is an object that is no decimal: set `decimal.handling.mode=string` in the connector"
+        "is an object that is not a decimal: set `decimal.handling.mode=string` in the connector"
             .into()
     })
 }
@@ -155,7 +161,7 @@ fn precise(scale: u32, value: Value) -> Result<Value, Problem> {
     }
 }
 
-/// A number of days, microseconds or milliseconds as a date or a time; a text stays.
+/// Converts a number of days, microseconds or milliseconds to a date or a time; a text is unchanged.
 fn time(kind: ColumnType, value: Value) -> Result<Value, Problem> {
     let number = match value {
         Value::Null => return Ok(Value::Null),
@@ -182,8 +188,8 @@ fn time(kind: ColumnType, value: Value) -> Result<Value, Problem> {
     text.map(Value::from).ok_or_else(|| problem.into())
 }
 
-/// The date so many days after 1970-01-01, as ISO 8601 writes it: PostgreSQL's last year, 5874897,
-/// is beyond what a date here can be, and stays text as infinity does. `None` beyond what Debezium
+/// Returns the date this many days after 1970-01-01, as ISO 8601: PostgreSQL's last year, 5874897, is
+/// beyond the range of dates here, and stays text as infinity does. Returns `None` beyond what Debezium
 /// can write. By H. Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
 fn date(days: i64) -> Option<String> {
     let days = i64::from(i32::try_from(days).ok()?) + 719_468;
@@ -203,8 +209,8 @@ fn date(days: i64) -> Option<String> {
     })
 }
 
-/// The instant so many units after 1970-01-01T00:00:00Z, as RFC 3339 writes it; a unit is of so many
-/// microseconds.
+/// Returns the instant this many units after 1970-01-01T00:00:00Z, as RFC 3339; `unit` is the number of
+/// microseconds of a unit.
 fn instant(number: i64, unit: i64) -> Option<String> {
     const DAY: i64 = 86_400_000_000;
     let micros = i128::from(number) * i128::from(unit);
@@ -269,8 +275,8 @@ mod tests {
     #[case(Some(ColumnType::Decimal), "1e999999", "too many digits")]
     #[case(Some(ColumnType::Decimal), "\"1e2000\"", "too many digits")]
     #[case(Some(ColumnType::Precise(2)), "\"12.50\"", "not base64")]
-    #[case(None, "1e999", "beyond a double")]
-    #[case(None, "[1, 1e999]", "beyond a double")]
+    #[case(None, "1e999", "not fit into a double")]
+    #[case(None, "[1, 1e999]", "not fit into a double")]
     #[case(None, "\"\\ud83d x\"", "half of a surrogate pair")]
     #[case(None, "[\"\\ud83d x\"]", "half of a surrogate pair")]
     fn what_cannot_be_read_is_said(

@@ -1,5 +1,5 @@
-//! The same module's tables at another place: where a projection is folded afresh, to compare with
-//! the rows that are served or to replace them.
+//! A second copy of a module's tables at another place: where a projection is rebuilt from the log, to
+//! compare with the served rows or to replace them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,18 +18,17 @@ crate::statements! {
     pub(crate) const STATEMENTS: [Statement];
 
     const SCHEMAS: Statement = Statement::PerEngine {
-        // Files are found in their folder.
+        // On SQLite the places are files in the same folder.
         sqlite: "SELECT name FROM pragma_database_list WHERE name = $1",
         postgres: "SELECT CAST(nspname AS text) FROM pg_namespace WHERE starts_with(nspname, $1)",
     };
 }
 
-/// What the other file is called within a transaction on the main one.
+/// The name of the other file within a transaction on the main one.
 const ATTACHED: &str = "scratch";
 
-/// A module's tables at another place, beside those that are served: in PostgreSQL the schema
-/// `<module>_<suffix>`, on SQLite the file `<stem>.<suffix>.db`. Used like the database it is
-/// beside.
+/// A module's tables at another place, next to the served ones: in PostgreSQL the schema
+/// `<module>_<suffix>`, on SQLite the file `<stem>.<suffix>.db`. Used like the served database.
 #[derive(Debug)]
 pub struct Scratch {
     database: Database,
@@ -44,8 +43,8 @@ impl Deref for Scratch {
 }
 
 impl Database {
-    /// Opens the same tables at another place. What an earlier run left there is there still: to
-    /// begin afresh, [`Scratch::remove`] it and open it again.
+    /// Opens the same tables at another place. Rows of an earlier run are still there: for an empty
+    /// place, [`Scratch::remove`] it and open it again.
     pub async fn beside(&self, suffix: &str) -> Result<Scratch, DatabaseError> {
         checked_name(suffix)?;
         let source = Arc::clone(&self.source);
@@ -64,7 +63,7 @@ impl Database {
         Ok(Scratch { database: Self { pools, source }, main: self.clone() })
     }
 
-    /// The suffixes of the places beside this one that begin with a prefix, in order.
+    /// Returns the suffixes of the places next to this one that begin with a prefix, in order.
     pub async fn places_beside(&self, prefix: &str) -> Result<Vec<String>, DatabaseError> {
         checked_name(prefix)?;
         let mut suffixes = match &self.pools {
@@ -84,7 +83,7 @@ impl Database {
         Ok(suffixes)
     }
 
-    /// What the schema of its tables is called in a statement.
+    /// Returns the name of the schema of its tables in a statement.
     fn schema<'a>(&'a self, on_sqlite: &'a str) -> &'a str {
         match &self.pools {
             Pools::Sqlite(_) => on_sqlite,
@@ -94,20 +93,19 @@ impl Database {
 }
 
 impl Scratch {
-    /// Opens a transaction on the served tables that can take rows from here. It commits
-    /// synchronously.
+    /// Opens a transaction on the served tables that can copy rows from here. It commits synchronously.
     pub async fn begin_replacing(&self) -> Result<Transaction, DatabaseError> {
         match &self.main.pools {
             Pools::Sqlite(pools) => self.begin_attached(pools).await,
             Pools::Postgres(pools) => {
-                // Moving a whole table may take long, and is not a process that hangs.
+                // Moving a whole table may take long and is not a sign of a hung process.
                 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0";
                 Ok(pools.writers.begin(BEGIN).await?.into())
             }
         }
     }
 
-    /// Where a subscription is there, in a transaction opened with [`Self::begin_replacing`].
+    /// Returns a subscription's position here, in a transaction opened with [`Self::begin_replacing`].
     pub(crate) async fn position_in(
         &self,
         transaction: &mut Transaction,
@@ -119,8 +117,9 @@ impl Scratch {
         Ok(position.map(i64::cast_unsigned))
     }
 
-    /// Replaces the rows of a served table by those it has here, in a transaction opened with
-    /// [`Self::begin_replacing`]; how many they are. Readers see the old ones until the commit.
+    /// Replaces the rows of a served table by those of this place, in a transaction opened with
+    /// [`Self::begin_replacing`]. Returns the number of rows. Readers see the old ones until the
+    /// commit.
     pub async fn replace_rows(
         &self,
         transaction: &mut Transaction,
@@ -136,7 +135,7 @@ impl Scratch {
         transaction.execute(insert).await
     }
 
-    /// Takes it away with everything in it.
+    /// Removes the place with everything in it.
     pub async fn remove(self) -> Result<(), DatabaseError> {
         match self.database.pools {
             Pools::Sqlite(pools) => pools.remove().await,
@@ -144,8 +143,8 @@ impl Scratch {
         }
     }
 
-    /// A transaction on a connection of its own, closed with it: a file can be attached only before
-    /// a transaction begins, and must not stay attached to the connection that writes.
+    /// Begins a transaction on a connection of its own, which is closed with it: a file can be attached
+    /// only before a transaction begins, and must not stay attached to the writer's connection.
     async fn begin_attached(&self, main: &SqlitePools) -> Result<Transaction, DatabaseError> {
         let options = sqlite_options(&main.path, SqliteSynchronous::Normal)?;
         let apart = Transactions::on_sqlite(PoolOptions::new().max_connections(1), options);

@@ -1,12 +1,12 @@
-//! Who is in charge of a module: of its policies and reactors, and of answering for it. A module is
-//! handed over whole, from the database of one process to that of another, with the checkpoints of
-//! those subscriptions and what is parked of them. Projections and upkeep stay: each side has tables
-//! of its own to fold into and to keep in order.
+//! The charge of a module: the database whose processes run the module's policies and reactors and
+//! answer its requests. A hand-over moves the whole module from the database of one process to that of
+//! another, with the checkpoints and the parked events of its policies and reactors. Projections and
+//! maintenance stay: each side has tables of its own for them.
 //!
-//! The one that hands over is fenced out in the transaction that says so, as by another's lease. So
-//! at no moment two are in charge; what a reaction that was under way still does is recognised by
-//! reaction ids and idempotency keys. An epoch that grows with each hand-over makes every step
-//! repeatable: taking over what was taken over already changes nothing.
+//! The transaction that hands over also fences out the old side, as a lost lease does. So at no time
+//! two sides are in charge; what a reaction in progress still does is recognised by reaction ids and
+//! idempotency keys. An epoch that grows with each hand-over makes every step repeatable: taking over
+//! twice changes nothing.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ crate::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [Statement];
 
-    /// Nobody registers a subscription until the transaction ends. On SQLite it has the whole database.
+    /// No subscription is registered until the transaction ends. On SQLite it has the whole database.
     const LOCK: Statement = Statement::PerEngine {
         sqlite: "SELECT 1 WHERE FALSE",
         postgres: "LOCK TABLE checkpoint IN SHARE ROW EXCLUSIVE MODE",
@@ -39,7 +39,7 @@ crate::statements! {
         "SELECT subscription, position FROM checkpoint WHERE kind IN ('policy', 'reactor') \
          AND (position > 0 OR owner IS NOT NULL) ORDER BY subscription LIMIT 1",
     );
-    /// Whether the tables of the bookkeeping are there.
+    /// Whether the bookkeeping tables exist.
     const HAS_TABLES: Statement = Statement::PerEngine {
         sqlite: "SELECT count(*) = 2 FROM sqlite_master WHERE name IN ('checkpoint', 'module_charge')",
         postgres: "SELECT to_regclass('checkpoint') IS NOT NULL \
@@ -90,18 +90,18 @@ crate::statements! {
     };
 }
 
-/// Who is in charge of a module, as its database says.
+/// Which side is in charge of a module, according to its database.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
     /// Grows with every hand-over; 0 before the first.
     pub epoch: u64,
-    /// Who is in charge instead; `None` when those are that run on this database.
+    /// The side in charge; `None` if it is this database.
     pub elsewhere: Option<String>,
-    /// Where requests to the module go instead; `None` when they are answered here.
+    /// Where requests to the module are forwarded; `None` if they are answered here.
     pub route: Option<String>,
 }
 
-/// What goes from one database to the other when a module is handed over.
+/// The data that moves from one database to the other when a module is handed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandOver {
     /// The number of this hand-over.
@@ -115,11 +115,11 @@ pub struct HandOver {
 pub struct HandedOver {
     /// Its name.
     pub subscription: String,
-    /// What it is.
+    /// Its kind.
     pub kind: SubscriptionKind,
-    /// Everything up to here is done, but what is parked.
+    /// All events up to here are handled, except the parked ones.
     pub checkpoint: Checkpoint,
-    /// Every event family that any replica ever wanted for it.
+    /// Every event family that any replica ever subscribed to for it.
     pub families: BTreeSet<String>,
     /// Its events that could not be handled, and those that wait behind them.
     pub parked: Vec<ParkedEvent>,
@@ -128,31 +128,31 @@ pub struct HandedOver {
 /// Why a module was not handed over or taken over. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChargeError {
-    /// The database did not do it.
+    /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// It is not this database's to give.
-    #[error("the module is not run here: {to} is in charge of it")]
+    /// Another side is in charge of the module.
+    #[error("this database is not in charge of the module: {to} is")]
     Elsewhere {
-        /// Who is in charge.
+        /// The side in charge.
         to: String,
     },
-    /// The module's policies ran here already: it was never to be waited for.
+    /// The module's policies already ran on these tables, which the waiting side must not share.
     #[error(
-        "{subscription} has run on these tables (up to position {position}), so they are the system's that is in charge of the module: a service that waits for it needs tables of its own (--database, [modules.<name>] database)"
+        "{subscription} has run on these tables (up to position {position}), so they belong to the system in charge of the module: a service that waits for the module needs tables of its own; set --database or `database` under [modules.<name>]"
     )]
     InUse {
-        /// A policy or reactor that did.
+        /// The policy or reactor that ran.
         subscription: String,
-        /// How far.
+        /// Its checkpoint.
         position: Position,
     },
-    /// A later hand-over was made since.
-    #[error("hand-over {epoch} is out of date: the last one here is {current}")]
+    /// There was a later hand-over.
+    #[error("hand-over {epoch} is outdated: the latest one here is {current}")]
     OutOfDate {
-        /// Of the hand-over.
+        /// The epoch of the hand-over.
         epoch: u64,
-        /// Of this database.
+        /// The epoch of this database.
         current: u64,
     },
 }
@@ -180,7 +180,7 @@ async fn set(
     Ok(())
 }
 
-/// The policies and reactors as they stand, with all that is parked of them.
+/// Returns the policies and reactors with their checkpoints and parked events.
 async fn reactions(transaction: &mut Transaction) -> Result<Vec<HandedOver>, DatabaseError> {
     let mut reactions = Vec::new();
     for row in transaction.query(&REACTIONS).fetch_all().await? {
@@ -198,8 +198,8 @@ async fn reactions(transaction: &mut Transaction) -> Result<Vec<HandedOver>, Dat
     Ok(reactions)
 }
 
-/// Whether a module's policies have run on the tables at a URL and were not given away. `false` where
-/// there are no tables; none are made.
+/// Returns whether the policies of a module have run on the tables at a URL and were not handed over.
+/// Returns `false` if there are no tables, and creates none.
 pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError> {
     match Engine::of(url)? {
         Engine::Sqlite => {
@@ -225,15 +225,15 @@ pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError
 }
 
 impl Database {
-    /// Who is in charge of the module.
+    /// Returns which side is in charge of the module.
     pub async fn charge(&self) -> Result<Charge, DatabaseError> {
         let row = self.query(&CHARGE).fetch_optional().await?;
         Ok(row.as_ref().map(charge).transpose()?.unwrap_or_default())
     }
 
-    /// Leaves the module's policies and reactors to `elsewhere` until it is taken over, unless
-    /// anything was said about it before: for a database that begins beside another one. Refused
-    /// where they have run.
+    /// Leaves the module's policies and reactors to `elsewhere` until this side takes over, unless the
+    /// charge was set before: for a new database next to an existing one. Refused if they have run
+    /// here.
     pub async fn await_charge(&self, elsewhere: &str) -> Result<(), ChargeError> {
         let mut transaction = self.begin_locked().await?;
         if transaction.query(&AWAIT).bind(elsewhere).execute().await? == 1 {
@@ -247,9 +247,9 @@ impl Database {
         Ok(self.commit_locked(transaction).await?)
     }
 
-    /// Gives the module's policies and reactors away. When this returns it is on the disk, and
-    /// nobody moves their checkpoints here any more. Again to the same: the same answer, as long as
-    /// it was not taken back.
+    /// Hands over the module's policies and reactors. When this returns, the hand-over is durable, and
+    /// no process moves their checkpoints here any more. A repeated call with the same recipient
+    /// returns the same hand-over, as long as it was not taken back.
     pub async fn hand_over(&self, to: &str) -> Result<HandOver, ChargeError> {
         let mut transaction = self.begin_locked().await?;
         let charge = charge_in(&mut transaction).await?;
@@ -266,8 +266,8 @@ impl Database {
         Ok(HandOver { epoch, subscriptions })
     }
 
-    /// Takes what another database handed over: from now on whoever runs on this one is in charge.
-    /// `false` when it was taken already, and nothing was changed.
+    /// Takes over from another database: from now on the processes on this one are in charge. Returns
+    /// `false`, and changes nothing, if it was taken over already.
     pub async fn take_over(&self, handed: &HandOver) -> Result<bool, ChargeError> {
         let mut transaction = self.begin_locked().await?;
         let current = charge_in(&mut transaction).await?;
@@ -297,8 +297,8 @@ impl Database {
         Ok(true)
     }
 
-    /// Lets requests to the module go elsewhere, or be answered here again, as hand-over `epoch` wants
-    /// it: refused once there was a later one.
+    /// Forwards requests to the module to another side, or answers them here again, as hand-over
+    /// `epoch` requires; refused after a later hand-over.
     pub async fn set_route(&self, route: Option<&str>, epoch: u64) -> Result<(), ChargeError> {
         let mut transaction = self.begin_locked().await?;
         let current = charge_in(&mut transaction).await?.epoch;
@@ -309,8 +309,8 @@ impl Database {
         Ok(self.commit_locked(transaction).await?)
     }
 
-    /// A transaction in which nobody registers a subscription, and whose commit is on the disk when it
-    /// returns. On SQLite that is not so by itself.
+    /// Begins a transaction during which no subscription is registered, and whose commit is durable
+    /// when it returns, which is not the default on SQLite.
     async fn begin_locked(&self) -> Result<Transaction, DatabaseError> {
         let mut transaction: Transaction = match &self.pools {
             Pools::Sqlite(pools) => pools.writer.begin(BEGIN_DURABLE).await?.into(),

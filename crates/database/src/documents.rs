@@ -70,16 +70,16 @@ use uuid::Uuid;
 
 use crate::{Database, DatabaseError, Engine, Executor, Migrations, Row, Statement, Transaction};
 
-/// How events make documents.
+/// The rules that fold events into documents.
 pub trait DocumentModel: Send + Sync + 'static {
     /// The events it reads.
     type Event: EventSet;
-    /// One document. What is personal in it is stored in clear: an erasure must change it.
+    /// One document. Personal data in it is stored unencrypted: an erasure must change the document.
     type Document: Serialize + DeserializeOwned + Send + Sync;
 
     /// `<module>.<read model>`.
     const NAME: &'static str;
-    /// Raised when the same events are to give other documents.
+    /// Must be raised when the same events are to produce other documents.
     const VERSION: u32;
     /// The name of the table: exactly one.
     const TABLES: &'static [&'static str];
@@ -271,7 +271,7 @@ fn found<T: DeserializeOwned>(row: &Row) -> Result<Found<T>, DatabaseError> {
     Ok(Found { position: row.at(0)?, revision: revision.cast_unsigned(), document })
 }
 
-/// The statements of every table in use: their texts must live as long as the program, and are made
+/// The statements of every table in use: their texts must live as long as the program, and are built
 /// once.
 static KNOWN: Mutex<Option<HashMap<&'static str, &'static Statements>>> = Mutex::new(None);
 
@@ -314,7 +314,7 @@ impl Statements {
 }
 
 impl Table {
-    /// Returns the statements that make it.
+    /// Returns the statements that create the table.
     fn definition(&self, engine: Engine) -> String {
         let Self { name, columns } = self;
         let (id, number, end) = match engine {

@@ -1,4 +1,4 @@
-//! Why a database could not be opened or used, and which of it passes by itself.
+//! Errors of databases, and which of them are temporary.
 
 use std::path::PathBuf;
 
@@ -6,10 +6,10 @@ use kernel::reaction::ReactionError;
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgDatabaseError;
 
-/// Why a database could not be opened or used. Never shows a password, nor what a row holds.
+/// Why a database could not be opened or used. Never contains a password or a value of a row.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    /// The URL names no database this build can use.
+    /// The URL does not name a database that this build can use.
     #[error(
         "`{url}` is not a database this build can use: expected sqlite:<path of a file> or \
          postgres://<user>:<password>@<host>/<database>"
@@ -18,68 +18,70 @@ pub enum DatabaseError {
         /// The URL as given, without its password.
         url: String,
     },
-    /// A name that is to become a schema or a part of a file's name is none.
-    #[error("`{name}` cannot name a place for tables: expected a-z, 0-9 and _, a letter first")]
+    /// The name cannot be a schema, or a part of a file name.
+    #[error(
+        "`{name}` is not a valid name for a schema or file: use a-z, 0-9 and _, beginning with a letter"
+    )]
     InvalidName {
         /// The name.
         name: String,
     },
-    /// The folder of the database file cannot be made or read.
-    #[error("the folder {folder} cannot be used")]
+    /// The folder of the database file cannot be created or read.
+    #[error("cannot create or read the folder {folder}")]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
     /// A file of a database cannot be deleted.
-    #[error("the file {file} cannot be deleted")]
+    #[error("cannot delete the file {file}")]
     File {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
     /// A migration failed.
-    #[error("the tables of {module} could not be brought up to date")]
+    #[error("cannot migrate the tables of {module}")]
     Migration {
         /// The module.
         module: &'static str,
-        /// What went wrong.
+        /// The error of the migration.
         #[source]
         source: MigrateError,
     },
-    /// Somebody reads what is to be written over.
-    #[error("the database's write-ahead log is in use")]
+    /// A reader prevents the write-ahead log from being overwritten.
+    #[error("the database's write-ahead log is in use; try again later")]
     Busy,
     /// A statement failed.
-    #[error("the database failed")]
+    #[error("a database operation failed")]
     Sql(#[from] sqlx::Error),
-    /// A column holds something else than the module wrote. Its content may be personal and is not
-    /// shown.
+    /// A column has another content than the module writes. The content may be personal and is not
+    /// included.
     #[error("the column `{column}` is damaged: {reason}")]
     Damaged {
         /// The column.
         column: String,
-        /// What is wrong with it.
+        /// What is wrong with its content.
         reason: String,
     },
-    /// There is no such table.
-    #[error("there is no table `{table}` with a primary key")]
+    /// The table does not exist, or has no primary key.
+    #[error("the table `{table}` does not exist or has no primary key")]
     UnknownTable {
         /// The table.
         table: String,
     },
-    /// A statement of the transaction had failed: it can only be rolled back.
-    #[error("a statement of this transaction failed before: nothing of it was kept")]
+    /// An earlier statement of the transaction failed: it can only be rolled back.
+    #[error("an earlier statement of this transaction failed; the transaction was rolled back")]
     Aborted,
 }
 
 impl DatabaseError {
-    /// Whether the database cannot be used now, rather than that a statement is wrong: the same
-    /// may succeed later.
+    /// Returns whether the database is temporarily unavailable, rather than the statement wrong: the
+    /// same statement may succeed later.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Sql(error) => is_unavailable(error),
@@ -94,7 +96,7 @@ impl DatabaseError {
 }
 
 impl From<DatabaseError> for ReactionError {
-    /// A database that does not answer now will again; a damaged row stays damaged.
+    /// An unavailable database will be available again; a damaged row stays damaged.
     fn from(error: DatabaseError) -> Self {
         if error.is_unavailable() {
             Self::Transient(error.into())
@@ -104,16 +106,16 @@ impl From<DatabaseError> for ReactionError {
     }
 }
 
-/// Whether a statement failed because the database cannot be used now (gone, restarting, busy,
-/// full, a standby) rather than because of the statement.
+/// Returns whether a statement failed because the database is temporarily unavailable (gone,
+/// restarting, busy, full, a standby) rather than because of the statement.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::Io(_)
-        // The server, or what stands before it, does not speak as it should: one that was cut off in
-        // the middle of connecting, say. Another connection may do.
+        // The server, or a proxy before it, violates the protocol: a connection was cut off while it
+        // was being opened, for example. Another connection may work.
         | sqlx::Error::Protocol(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::InvalidSavePointStatement
@@ -134,7 +136,7 @@ pub fn is_unavailable(error: &sqlx::Error) -> bool {
 fn is_unavailable_sqlstate(code: &str) -> bool {
     const CLASSES: [&str; 4] = [
         "08", // connection exception
-        "28", // invalid authorization: a password was changed, and no event is to blame
+        "28", // invalid authorization: a password was changed; it is not the fault of an event
         "53", // insufficient resources: disk full, out of memory, too many connections
         "58", // system error, input and output among them
     ];
@@ -142,7 +144,7 @@ fn is_unavailable_sqlstate(code: &str) -> bool {
         "25006", // read_only_sql_transaction: a standby, not promoted yet or no primary any more
         "25P03", // idle_in_transaction_session_timeout
         "25P04", // transaction_timeout
-        "3D000", // invalid_catalog_name: the database is away, being restored perhaps
+        "3D000", // invalid_catalog_name: the database is gone, perhaps being restored
         "40001", // serialization_failure
         "40P01", // deadlock_detected
         "55P03", // lock_not_available
@@ -178,7 +180,7 @@ mod tests {
         for code in ["08006", "53100", "53300", "57P03", "25006", "40P01", "57014", "28P01"] {
             assert!(is_unavailable_sqlstate(code), "{code}");
         }
-        // Duplicates, broken constraints, unknown tables, an aborted transaction, plain mistakes.
+        // Duplicates, violated constraints, unknown tables, an aborted transaction, wrong statements.
         for code in ["23505", "23502", "42P01", "42601", "25P02", "22P02", "0A000"] {
             assert!(!is_unavailable_sqlstate(code), "{code}");
         }

@@ -1,6 +1,6 @@
 //! The database of one module, on SQLite or PostgreSQL: connections, transactions, statements,
-//! migrations, and the bookkeeping of its subscriptions. What projections and queries are written
-//! against, and where they see nothing of the engine beneath.
+//! migrations, and the bookkeeping of its subscriptions. Projections and queries are written against
+//! this crate, independently of the engine.
 //!
 //! A statement is a static text, the same for both engines wherever that is possible; values are
 //! bound and rows are read once, in Rust:
@@ -19,23 +19,23 @@
 //!         Statement::Same("UPDATE known_customer SET open = FALSE WHERE customer_id = $1");
 //! }
 //!
-//! /// Whether a customer may order; asked of the database or within a transaction.
+//! /// Whether a customer may order; works on the database or within a transaction.
 //! async fn is_open<'c>(of: impl Executor<'c>, id: Uuid) -> Result<Option<bool>, DatabaseError> {
 //!     of.query(&OPEN).bind(id).scalar_optional().await
 //! }
 //!
-//! /// `false` when there is no such customer.
+//! /// Returns `false` if the customer does not exist.
 //! async fn close(transaction: &mut Transaction, id: Uuid) -> Result<bool, DatabaseError> {
 //!     Ok(transaction.query(&CLOSE).bind(id).execute().await? == 1)
 //! }
 //! ```
 //!
-//! On SQLite every module has a file of its own beside the event store. Its content derives from
-//! the log, so a commit need not reach the disk at once (`synchronous=NORMAL`): after a power cut
-//! rows and checkpoint go back together and the projection catches up. On PostgreSQL every module
-//! has a schema of its own, and only what derives from the log is committed in that way
-//! ([`Database::begin_derived`]). Connections are the module's own for as long as they are open: a
-//! pooler between must be one per session.
+//! On SQLite every module has a file of its own next to the event store. Its content derives from the
+//! log, so a commit need not be durable at once (`synchronous=NORMAL`): after a power failure rows and
+//! checkpoint go back together and the projection catches up. On PostgreSQL every module has a schema
+//! of its own, and only data that derives from the log is committed in that way
+//! ([`Database::begin_derived`]). A connection keeps state of its session for as long as it is open: a
+//! connection pooler in between must work in session mode.
 
 mod beside;
 mod charge;
@@ -91,27 +91,27 @@ pub const STATEMENTS: &[&[Statement]] = &[
     tables::STATEMENTS,
 ];
 
-/// How the connections of one module in one process are used.
+/// Limits of the connections of one module in one process.
 ///
-/// The numbers hold for PostgreSQL, whose server takes 100 unless told otherwise: what a process may
-/// need in all stands in `docs/event-store.md`. On SQLite one connection writes.
+/// The numbers apply to PostgreSQL, whose server accepts 100 connections by default:
+/// `docs/event-store.md` lists how many a process may need in all. On SQLite one connection writes.
 #[derive(Debug, Clone)]
 pub struct DatabaseOptions {
-    /// Most connections that write.
+    /// Maximum number of connections that write.
     pub writers: u32,
-    /// Most connections that read.
+    /// Maximum number of connections that read.
     pub readers: u32,
-    /// How long to wait for a connection that is free before the database counts as unavailable.
+    /// How long to wait for a free connection before the database counts as unavailable.
     pub acquire_timeout: Duration,
-    /// After how long unused a connection is closed.
+    /// How long a connection may be unused before it is closed.
     pub idle_timeout: Duration,
-    /// How long a connection is used before another one takes its place, on PostgreSQL: one that leads
-    /// to a server that is no primary any more, or was told to write nothing, would stay for ever.
+    /// How long a connection to PostgreSQL is used before it is replaced: without a limit, a connection
+    /// to a server that is no longer the primary, or that became read-only, would be used for ever.
     pub session_lifetime: Duration,
-    /// How long a statement may run on PostgreSQL.
+    /// Maximum duration of a statement on PostgreSQL.
     pub statement_timeout: Duration,
-    /// How long a transaction on PostgreSQL may do nothing: a process that was paused must not
-    /// hold its locks for ever.
+    /// How long a transaction on PostgreSQL may be idle: a paused process must not hold its locks for
+    /// ever.
     pub idle_in_transaction_timeout: Duration,
 }
 
@@ -142,14 +142,14 @@ enum Pools {
     Postgres(PostgresPools),
 }
 
-/// What the tables are made from.
+/// The origin of the tables.
 struct Source {
     module: &'static str,
     migrations: &'static Migrations,
     options: DatabaseOptions,
 }
 
-/// Shows nothing of how it is connected: that has a password.
+/// Leaves out the connection options, which contain a password.
 impl fmt::Debug for Database {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -170,8 +170,8 @@ impl Source {
 }
 
 impl Database {
-    /// Opens the database at `url`, making it if need be, and brings its tables up to date. On
-    /// PostgreSQL the tables are in a schema named after the module.
+    /// Opens the database at `url`, creating it if needed, and migrates its tables. On PostgreSQL the
+    /// tables are in a schema named after the module.
     pub async fn open(
         url: &str,
         module: &'static str,
@@ -180,7 +180,7 @@ impl Database {
         Self::open_with(url, module, migrations, DatabaseOptions::default()).await
     }
 
-    /// Opens it with other limits than the usual ones.
+    /// [`Self::open`] with other limits than the defaults.
     pub async fn open_with(
         url: &str,
         module: &'static str,
@@ -201,7 +201,8 @@ impl Database {
         Ok(Self { pools, source: Arc::new(source) })
     }
 
-    /// What is remembered of tables that may go back under this process: those in PostgreSQL.
+    /// Returns the remembered checkpoints, for tables that may be reset under this process: those in
+    /// PostgreSQL.
     fn remembered(&self) -> Option<&Remembered> {
         match &self.pools {
             Pools::Sqlite(_) => None,
@@ -222,8 +223,8 @@ impl Database {
         }
     }
 
-    /// Begins a statement that writes and is a transaction by itself: one round trip, not three. Its
-    /// connection is in no other one ([`Transactions`]).
+    /// Begins a statement that writes and is a transaction by itself: one round trip instead of three.
+    /// Its connection is not used for transactions ([`Transactions`]).
     pub fn write(&self, statement: &Statement) -> Query<'_> {
         match &self.pools {
             Pools::Sqlite(pools) => {
@@ -244,9 +245,9 @@ impl Database {
         })
     }
 
-    /// Opens a transaction for what derives from the log, rows together with their checkpoint: its
-    /// commit does not wait for the disk. After a crash of the server both may be as they were
-    /// before, and are made again.
+    /// Opens a transaction for data that derives from the log, rows together with their checkpoint: its
+    /// commit does not wait for the disk. After a crash of the server both may be lost together, and
+    /// are derived again.
     /// See <https://www.postgresql.org/docs/current/wal-async-commit.html>.
     pub async fn begin_derived(&self) -> Result<Transaction, DatabaseError> {
         const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
@@ -256,8 +257,8 @@ impl Database {
         })
     }
 
-    /// Opens a transaction that reads one state of the database, for however long. It may do nothing
-    /// for a while: it holds nobody up, and on PostgreSQL has a connection of its own.
+    /// Opens a transaction that reads one snapshot of the database, for any time. It may be idle: it
+    /// blocks nothing, and on PostgreSQL has a connection of its own.
     pub async fn snapshot(&self) -> Result<Transaction, DatabaseError> {
         const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
              SET LOCAL statement_timeout = 0; \
@@ -268,8 +269,8 @@ impl Database {
         })
     }
 
-    /// Has the engine understand a statement without running it. For tests: a statement that
-    /// cannot be prepared would fail only when it is needed.
+    /// Prepares a statement without executing it. For tests: a statement that cannot be prepared would
+    /// otherwise fail only when it is needed.
     pub async fn prepare(&self, statement: &Statement) -> Result<(), DatabaseError> {
         match &self.pools {
             Pools::Sqlite(pools) => {
@@ -284,7 +285,7 @@ impl Database {
         Ok(())
     }
 
-    /// Writes what is open and closes every connection.
+    /// Checkpoints the write-ahead log and closes every connection.
     pub async fn close(&self) {
         match &self.pools {
             Pools::Sqlite(pools) => pools.close().await,

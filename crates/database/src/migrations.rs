@@ -1,4 +1,4 @@
-//! Migrations: how a module's tables come to be, per engine.
+//! Migrations: the definitions of a module's tables, per engine.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub struct Migrations {
 }
 
 impl Migrations {
-    /// For what has no tables of its own.
+    /// For databases without tables of their own.
     pub const NONE: Self = Self { sqlite: Migrator::DEFAULT, postgres: Migrator::DEFAULT };
 }
 
@@ -27,13 +27,14 @@ pub(crate) static BOOKKEEPING: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/database"),
 };
 
-/// A set as it is run: it shares its table of what was applied with other sets.
+/// Returns a set of migrations in the form in which it runs: several sets share one table of applied
+/// migrations.
 pub(crate) fn complete(set: &Migrator) -> Migrator {
     Migrator { migrations: set.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
 }
 
-/// Two processes that make the same tables at once get into each other's way, and the slower one
-/// finds the work done.
+/// Retries of a migration: two processes that create the same tables at once disturb each other, and
+/// the slower one finds them created.
 pub(crate) struct Attempts {
     module: &'static str,
     made: u32,
@@ -46,14 +47,18 @@ impl Attempts {
         Self { module, made: 0 }
     }
 
-    /// Waits for the next try, or fails when that was the last.
+    /// Waits before the next attempt, or fails if this was the last.
     pub(crate) async fn again_after(&mut self, source: MigrateError) -> Result<(), DatabaseError> {
         let module = self.module;
         self.made += 1;
         if self.made == Self::MOST {
             return Err(DatabaseError::Migration { module, source });
         }
-        tracing::debug!(module, error = &source as &dyn std::error::Error, "migrating again");
+        tracing::debug!(
+            module,
+            error = &source as &dyn std::error::Error,
+            "a migration failed; retrying"
+        );
         tokio::time::sleep(Duration::from_millis(100) * self.made).await;
         Ok(())
     }

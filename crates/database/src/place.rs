@@ -1,4 +1,4 @@
-//! Where tables are: URLs, and the names that derive from them.
+//! Places of tables: URLs, and the names that derive from them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    /// The engine that a URL is for.
+    /// Returns the engine of a URL.
     pub fn of(url: &str) -> Result<Self, DatabaseError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return Ok(Self::Postgres);
@@ -35,8 +35,8 @@ impl fmt::Display for Engine {
     }
 }
 
-/// Where a module's database lies, given the event store's URL: `sqlite:data/bascule.db` has its
-/// orders in `sqlite:data/bascule.orders.db`. In PostgreSQL it is the same database: a module's
+/// Returns the URL of a module's database, given the event store's: for `sqlite:data/bascule.db` the
+/// orders are in `sqlite:data/bascule.orders.db`. In PostgreSQL it is the same database: a module's
 /// tables are in a schema named after it.
 pub fn module_url(store_url: &str, module: &str) -> Result<String, DatabaseError> {
     if Engine::of(store_url)? == Engine::Postgres {
@@ -46,13 +46,13 @@ pub fn module_url(store_url: &str, module: &str) -> Result<String, DatabaseError
     Ok(format!("sqlite:{}", file.display()))
 }
 
-/// The file beside another one: `bascule.db` has `bascule.orders.db`.
+/// Returns the path of a file next to another one: for `bascule.db`, `bascule.orders.db`.
 pub(crate) fn beside(path: &Path, name: &str) -> PathBuf {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("bascule");
     path.with_file_name(format!("{stem}.{name}.db"))
 }
 
-/// The names of the files beside another one: see [`beside`].
+/// Returns the names of the files next to another one: see [`beside`].
 pub(crate) fn files_beside(path: &Path) -> Result<Vec<String>, DatabaseError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -71,7 +71,7 @@ pub(crate) fn files_beside(path: &Path) -> Result<Vec<String>, DatabaseError> {
     Ok(names)
 }
 
-/// The file that a `sqlite:` URL names.
+/// Returns the path in a `sqlite:` URL.
 pub fn sqlite_path(url: &str) -> Result<PathBuf, DatabaseError> {
     let unknown = || DatabaseError::UnknownUrl { url: redacted(url) };
     let rest = url.strip_prefix("sqlite:").ok_or_else(unknown)?;
@@ -82,11 +82,11 @@ pub fn sqlite_path(url: &str) -> Result<PathBuf, DatabaseError> {
     Ok(PathBuf::from(path))
 }
 
-/// A name that can stand in a schema's or a file's name as it is.
+/// Returns the name if it is valid within the name of a schema or file.
 pub(crate) fn checked_name(name: &str) -> Result<&str, DatabaseError> {
     let is_name = name.starts_with(|first: char| first.is_ascii_lowercase())
         && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
-        // PostgreSQL cuts longer ones, and keeps these for itself.
+        // PostgreSQL cuts off longer names, and reserves these.
         && name.len() < 64
         && !name.starts_with("pg_");
     if is_name { Ok(name) } else { Err(DatabaseError::InvalidName { name: name.to_owned() }) }

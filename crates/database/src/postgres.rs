@@ -1,4 +1,4 @@
-//! A module's database in PostgreSQL: a schema of its own in the database that the URL names.
+//! A module's database in PostgreSQL: a schema of its own in the database of the URL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::place::checked_name;
 use crate::remembered::{Remembered, went_back};
 use crate::{DatabaseError, DatabaseOptions, Transactions};
 
-/// How long a migration waits for a lock of others before it is tried again.
+/// How long a migration waits for a lock before it is retried.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// After how long unused a connection is tried before it is used again: a server that restarted
-/// has closed it. A busy connection is not asked every time, which would cost a round trip.
+/// How long a connection may be unused before it is tested before its next use: a server that restarted
+/// has closed it. A busy connection is not tested every time, which would cost a round trip.
 const TRIED_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a server may take to let a connection in.
+/// Maximum time to open a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// The pools of one schema.
@@ -28,20 +28,20 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct PostgresPools {
     pub(crate) schema: String,
     pub(crate) writers: Transactions<Postgres>,
-    /// For statements: nothing is ever begun on them.
+    /// For single statements: no transaction is ever begun on them.
     pub(crate) readers: PgPool,
-    /// What is remembered of the tables, compared with every new connection.
+    /// The remembered checkpoints of the tables, compared with every new connection.
     pub(crate) remembered: Arc<Remembered>,
 }
 
-/// How connections to a schema are opened: tables are found there and nowhere else, and the server
-/// knows who it is.
+/// Returns the options of connections to a schema: tables are looked up only there, and the server sees
+/// the application's name.
 pub fn postgres_options(
     url: &str,
     schema: &str,
     application_name: &str,
 ) -> Result<PgConnectOptions, DatabaseError> {
-    // The parser's complaint names no part of the URL.
+    // The parser's error contains no part of the URL.
     let options: PgConnectOptions = url.parse()?;
     Ok(in_schema(options, checked_name(schema)?).application_name(application_name))
 }
@@ -50,8 +50,8 @@ fn in_schema(options: PgConnectOptions, schema: &str) -> PgConnectOptions {
     options.options([("search_path", format!("\"{schema}\""))])
 }
 
-/// Makes a schema if need be and brings the tables of some sets of migrations up to date in it.
-/// Several processes may do so at once.
+/// Creates a schema if needed and runs some sets of migrations in it. Several processes may do so at
+/// once.
 pub async fn migrate_postgres(
     options: &PgConnectOptions,
     schema: &str,
@@ -59,7 +59,7 @@ pub async fn migrate_postgres(
     module: &'static str,
 ) -> Result<(), DatabaseError> {
     let timeout = format!("{}ms", LOCK_TIMEOUT.as_millis());
-    // Work on a large table may take long; waiting for others may not.
+    // A migration of a large table may take long; waiting for a lock may not.
     let options =
         options.clone().options([("statement_timeout", "0"), ("lock_timeout", timeout.as_str())]);
     let mut attempts = Attempts::new(module);
@@ -69,10 +69,10 @@ pub async fn migrate_postgres(
     Ok(())
 }
 
-/// A connection outside of the pools.
+/// Opens a connection outside of the pools.
 pub(crate) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     tokio::time::timeout(CONNECT_WITHIN, options.connect()).await.unwrap_or_else(|_| {
-        let silent = "the database server accepts connections and does not answer";
+        let silent = "the database server accepts connections but does not respond";
         Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, silent)))
     })
 }
@@ -82,34 +82,35 @@ async fn try_migrating(
     schema: &str,
     sets: &[&Migrator],
 ) -> Result<(), MigrateError> {
-    // A connection of its own: when it is dropped after an error, so is sqlx's lock.
+    // A connection of its own: dropping it after an error also releases sqlx's lock.
     let mut connection = connect(options).await?;
-    // Asked first because CREATE SCHEMA wants the right to, even where IF NOT EXISTS finds it.
+    // Queried first because CREATE SCHEMA requires the privilege even if IF NOT EXISTS finds the
+    // schema.
     let exists = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)";
     if !sqlx::query_scalar(exists).bind(schema).fetch_one(&mut connection).await? {
         let create = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut connection).await?;
     }
     for set in sets {
-        // As `run`, whose future the compiler does not let change threads.
+        // Like `run`, whose future is not `Send`.
         complete(set).run_direct(None, &mut connection, false).await?;
     }
     connection.close().await?;
     Ok(())
 }
 
-/// Options of a pool on PostgreSQL: a connection that was unused for a while is tried before it is
-/// handed out.
+/// Returns options for a pool on PostgreSQL: a connection that was unused for a while is tested before
+/// it is used.
 pub fn postgres_pool_options() -> PoolOptions<Postgres> {
     postgres_pool_options_if(|_| true)
 }
 
-/// The same, where a connection is handed out only if it is still usable by what the pool knows of it;
-/// another takes its place otherwise.
+/// The same, with a condition: a connection is used only if the pool's data of it meets the condition,
+/// and is replaced otherwise.
 pub fn postgres_pool_options_if(
     is_usable: impl Fn(&PoolConnectionMetadata) -> bool + Send + Sync + 'static,
 ) -> PoolOptions<Postgres> {
-    // What waits too long is told by the request that fails, not by every one that waits.
+    // A slow acquire is reported by the request that fails, not for every one that waits.
     let options = PoolOptions::new().acquire_slow_threshold(Duration::MAX);
     options.test_before_acquire(false).before_acquire(move |connection: &mut PgConnection, seen| {
         let is_usable = is_usable(&seen);
@@ -133,7 +134,7 @@ impl PostgresPools {
         Self::open_schema(connect, module.to_owned(), module, migrations, options).await
     }
 
-    /// Another schema of the same database with the same tables.
+    /// Opens another schema of the same database with the same tables.
     pub(crate) async fn open_other(
         &self,
         schema: String,
@@ -156,8 +157,8 @@ impl PostgresPools {
         migrate_postgres(&connect, &schema, &migrations, module).await?;
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
         let limited = connect.options([
-            // A plan that was made while a table was small goes through the whole of it, and would
-            // be kept. Lists are planned for the filters that were given, too.
+            // A plan made while a table was small scans the whole table, and would be cached. Lists are
+            // planned for the given filters, too.
             ("plan_cache_mode", "force_custom_plan".to_owned()),
             ("idle_session_timeout", "0".to_owned()),
             ("statement_timeout", milliseconds(options.statement_timeout)),
@@ -185,7 +186,7 @@ impl PostgresPools {
         Ok(Self { schema, writers, readers, remembered })
     }
 
-    /// Begins a transaction, unless its connection sees the tables as they were before.
+    /// Begins a transaction, unless its connection sees the tables in an earlier state.
     pub(crate) async fn begin(
         &self,
         statement: &'static str,
@@ -200,7 +201,7 @@ impl PostgresPools {
         self.writers.close().await;
     }
 
-    /// A connection of its own, closed with the transaction on it.
+    /// Returns a pool whose connections are closed with their transaction.
     pub(crate) fn snapshots(&self) -> Transactions<Postgres> {
         let options = postgres_pool_options().max_connections(1).acquire_timeout(CONNECT_WITHIN);
         Transactions::on_postgres(options, self.writers.connect_options())

@@ -1,8 +1,8 @@
-//! Read models as their operators handle them: built before a rollout, verified against the log,
-//! folded afresh while they are served, and pruned when nothing serves them any more.
+//! Operations on read models: build before a rollout, verify against the log, rebuild while they are
+//! served, and prune when no replica serves them any more.
 //!
-//! A fresh fold happens in a [`Scratch`] of its own: the same tables at another place. Nothing of
-//! it shows until it is complete.
+//! A new fold happens in a [`Scratch`] of its own: the same tables at another place. Its rows are not
+//! visible until it is complete.
 
 mod comparison;
 mod pruning;
@@ -28,23 +28,23 @@ use self::workplace::Workplace;
 use crate::subscriptions::{FORGET_ANSWERS, checkpoint_in};
 use crate::{Database, DatabaseError, Scratch, Transaction};
 
-/// What is told while a read model is folded: how far it is, and how far it has to go.
+/// Reports the progress of a fold: the current position and the target.
 pub type Report<'a> = &'a mut (dyn FnMut(Position, Position) + Send);
 
-/// How many parked events are read at once.
+/// Number of parked events read at once.
 const PARKED_PAGE: usize = 500;
-/// How often the checkpoint is looked at while another process folds.
+/// How often the checkpoint is polled while another process folds.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// What a fresh fold has left to do is little when the last part of it took no longer.
+/// A fold is nearly complete when its last part took no longer than this.
 const NEARLY_THERE: Duration = Duration::from_millis(500);
-/// How often a fresh fold follows a log that grows as fast, before it stops for the rest.
+/// How often a fold catches up with a log that grows as fast, before it stops the projection.
 const FOLLOWED: u32 = 10;
-/// What a rebuild takes the lease for.
+/// The purpose of a rebuild's lease.
 const REBUILD: &str = "rebuild";
-/// How often a rebuild begins its end again because another took the lease meanwhile.
+/// How often a rebuild repeats its last step after another process took the lease meanwhile.
 const TAKE_OVERS: u32 = 5;
 
-/// A former version of a read model, whose tables are still there for the replicas that serve it.
+/// An earlier version of a read model, whose tables still exist for the replicas that serve it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retired {
     /// The version.
@@ -65,45 +65,47 @@ pub struct ReadModel {
     folder: Arc<dyn Fn(Database) -> Box<dyn Folder> + Send + Sync>,
 }
 
-/// Why a read model could not be handled.
+/// Why an operation on a read model failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadModelError {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The fold did not come to its end.
+    /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
-    /// The bookkeeping of the subscription did not answer, or another took its lease.
+    /// The bookkeeping of the subscription failed, or another process took its lease.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The tables did not answer.
+    /// The tables could not be read or written.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// It was never built.
-    #[error("{subscription} has not been built yet: `bascule projections build {subscription}`")]
+    /// The read model was never built.
+    #[error(
+        "{subscription} has not been built yet: run `bascule projections build {subscription}`"
+    )]
     NotBuilt {
         /// Its subscription.
         subscription: String,
     },
-    /// Its rows are of another log, or of a later state of this one.
+    /// Its rows are from another log, or from a later state of this one.
     #[error(
-        "the rows of {subscription} were not made from this log as it is now: `bascule projections rebuild {subscription}` makes them anew"
+        "the rows of {subscription} do not derive from the current state of this log: run `bascule projections rebuild {subscription}`"
     )]
     AnotherLog {
         /// Its subscription.
         subscription: String,
     },
-    /// The place it was folded at was taken away meanwhile.
+    /// The place of the fold was removed meanwhile.
     #[error(
-        "what was folded of {subscription} was pruned meanwhile: nothing was changed, try again"
+        "the scratch tables of {subscription} were pruned meanwhile; nothing was changed, try again"
     )]
     Pruned {
         /// Its subscription.
         subscription: String,
     },
-    /// It was rebuilt while it was compared.
-    #[error("{subscription} was rebuilt while it was compared: try again")]
+    /// It was rebuilt during the comparison.
+    #[error("{subscription} was rebuilt during the comparison; try again")]
     Replaced {
         /// Its subscription.
         subscription: String,
@@ -111,24 +113,24 @@ pub enum ReadModelError {
 }
 
 impl ReadModelError {
-    /// Whether nothing is wrong but that somebody cancelled it.
+    /// Returns whether the operation only failed because it was cancelled.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Fold(FoldError::Cancelled { .. }))
     }
 }
 
-/// A read model that was folded afresh.
+/// The result of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Rebuilt {
-    /// Everything up to here is in the rows.
+    /// All events up to here are folded.
     pub position: Position,
-    /// How many rows there are now.
+    /// The number of rows.
     pub rows: u64,
-    /// How many events had to be parked.
+    /// The number of parked events.
     pub parked: usize,
 }
 
-/// A projection's runner, whatever the projection.
+/// The runner of a projection of any type.
 #[async_trait]
 trait Folder: Send {
     async fn fold_to(
@@ -151,17 +153,17 @@ impl<P: Projection> Folder for ProjectionRunner<P> {
     }
 }
 
-/// How far a fresh fold is to follow.
+/// The target of a fold.
 #[derive(Clone, Copy)]
 enum Upto {
-    /// To the end of the log.
+    /// The head of the log.
     Head,
-    /// As far as the served rows are.
+    /// The position of the served rows.
     Served,
 }
 
 impl ReadModel {
-    /// The read model that a projection keeps in a module's database.
+    /// Returns the read model that a projection maintains in a module's database.
     pub fn new<P: Projection<Store = Database> + Clone>(
         projection: P,
         environment: &Environment,
@@ -177,23 +179,23 @@ impl ReadModel {
         Self { name, version, tables, retired: &[], database, environment, folder }
     }
 
-    /// The same, with the versions before it whose tables may still be there.
+    /// The same, with the earlier versions whose tables may still exist.
     #[must_use]
     pub fn with_retired(self, retired: &'static [Retired]) -> Self {
         Self { retired, ..self }
     }
 
-    /// `<module>.<read model>`.
+    /// Returns `<module>.<read model>`.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Its version.
+    /// Returns its version.
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// The name of its subscription: with the version.
+    /// Returns the name of its subscription, which includes the version.
     pub fn subscription(&self) -> String {
         self.subscription_of(self.version)
     }
@@ -202,9 +204,8 @@ impl ReadModel {
         format!("{}.v{version}", self.name)
     }
 
-    /// Folds the log into the served tables up to where it ends now; where another process does so
-    /// already, waits until that has got there, and takes over if it ends. Changes nothing where all
-    /// is done.
+    /// Folds the log into the served tables up to its current head. If another process is already doing
+    /// so, waits for it, and takes over if it ends early. Changes nothing if all is folded.
     pub async fn build(
         &self,
         report: Report<'_>,
@@ -232,8 +233,8 @@ impl ReadModel {
         }
     }
 
-    /// Folds the log afresh and compares the rows with the served ones, both as of the same
-    /// position. The service goes on.
+    /// Folds the log again and compares the rows with the served ones, both at the same position. The
+    /// service goes on.
     pub async fn verify(
         &self,
         report: Report<'_>,
@@ -256,7 +257,7 @@ impl ReadModel {
         report: Report<'_>,
         cancel: &CancellationToken,
     ) -> Result<Verification, ReadModelError> {
-        // Nearly all of it before the snapshot, which should not be held for long.
+        // Folds most of it before the snapshot, which should not be held for long.
         let folded = self.follow(scratch, Upto::Served, report, cancel).await?;
         let mut snapshot = self.database.snapshot().await?;
         let subscription = self.subscription();
@@ -292,12 +293,12 @@ impl ReadModel {
         Ok(comparison.finished())
     }
 
-    /// Folds the log afresh and puts the rows in the place of the served ones, in one transaction:
-    /// readers see the old rows until it commits, and never older ones after newer ones. Also mends
-    /// a read model whose log was restored or replaced.
+    /// Folds the log again and replaces the served rows, in one transaction: readers see the old rows
+    /// until it commits, and never older ones after newer ones. This also repairs a read model whose
+    /// log was restored or replaced.
     ///
-    /// The service goes on meanwhile. For the last events and the exchange of the rows whoever runs
-    /// the projection is fenced out, so that the rows stand still; it goes on from the new ones.
+    /// The service goes on meanwhile. For the last events and the replacement the process that runs the
+    /// projection is fenced out, so that the rows do not change; it continues with the new ones.
     pub async fn rebuild(
         &self,
         report: Report<'_>,
@@ -320,7 +321,7 @@ impl ReadModel {
     ) -> Result<Rebuilt, ReadModelError> {
         let subscription = self.subscription();
         if self.database.checkpoint(&subscription).await?.is_none() {
-            // Makes it known there.
+            // Registers the subscription there.
             (self.folder)(self.database.clone()).fold_to(0, &mut |_| (), cancel).await?;
         }
         let mut attempt = 1;
@@ -331,7 +332,7 @@ impl ReadModel {
             let lease = self.database.seize(&subscription, &owner, ttl).await?;
             match self.take_over(scratch, &lease, report, cancel).await {
                 Ok(rebuilt) => return Ok(rebuilt),
-                // The last events took longer than the lease lasts: there are fewer now.
+                // The last events took longer than the lease lasts; there are fewer now.
                 Err(ReadModelError::Checkpoint(CheckpointError::LeaseLost { .. }))
                     if attempt < TAKE_OVERS =>
                 {
@@ -345,8 +346,8 @@ impl ReadModel {
         }
     }
 
-    /// Waits while another rebuild has the lease, until it ends or its lease expires: taking it from each
-    /// other, neither would come to its end.
+    /// Waits until another rebuild ends or its lease expires: if both took the lease from each other,
+    /// neither would finish.
     async fn let_another_rebuild_end(
         &self,
         subscription: &str,
@@ -366,7 +367,7 @@ impl ReadModel {
         }
     }
 
-    /// Exchanges the rows while nobody else changes them.
+    /// Replaces the rows while no other process changes them.
     async fn take_over(
         &self,
         scratch: &Scratch,
@@ -374,7 +375,7 @@ impl ReadModel {
         report: Report<'_>,
         cancel: &CancellationToken,
     ) -> Result<Rebuilt, ReadModelError> {
-        // A checkpoint of another log, or of a later state of this one, says nothing.
+        // A checkpoint of another log, or of a later state of this one, is meaningless.
         let is_of_this_log = lease.checkpoint.is_of(&*self.environment.store).await?;
         if is_of_this_log {
             self.fold(scratch, lease.checkpoint.position, report, cancel).await?;
@@ -386,7 +387,7 @@ impl ReadModel {
         let mut transaction = scratch.begin_replacing().await?;
         let (from, stays) = (lease.checkpoint.position, lease.checkpoint);
         Database::fence(&mut transaction, lease, from, stays).await?;
-        // Whatever stands there now: was it pruned meanwhile, the rows would be replaced by none.
+        // Reads the current position: if the place was pruned meanwhile, it has no rows.
         if scratch.position_in(&mut transaction, &subscription).await? != Some(folded.position) {
             return Err(ReadModelError::Pruned { subscription });
         }
@@ -396,15 +397,15 @@ impl ReadModel {
         }
         self.database.reset(&mut transaction, &subscription, folded, &parked).await?;
         if !is_of_this_log {
-            // What requests were answered with may be gone. Those that are not are recognised by the
-            // log itself when they come again.
+            // The effects of answered requests may be gone. The log itself recognises those that are
+            // not gone when the requests are repeated.
             transaction.query(&FORGET_ANSWERS).execute().await?;
         }
         transaction.commit().await?;
         Ok(Rebuilt { position: folded.position, rows, parked: parked.len() })
     }
 
-    /// Folds afresh until little is left to do; where to.
+    /// Folds until little is left to do; returns the checkpoint.
     async fn follow(
         &self,
         scratch: &Scratch,
@@ -438,7 +439,7 @@ impl ReadModel {
         folder.fold_to(position, &mut |at| report(at, position), cancel).await
     }
 
-    /// How far the served rows are.
+    /// Returns the checkpoint of the served rows.
     async fn served(&self) -> Result<Checkpoint, ReadModelError> {
         let checkpoint = self.database.checkpoint(&self.subscription()).await?;
         self.of_this_log(checkpoint).await
@@ -460,7 +461,7 @@ impl ReadModel {
         Workplace::beside(&self.database, &self.environment, &self.owner(purpose)).await
     }
 
-    /// What people see who works here.
+    /// Returns the owner of the lease, as operators see it.
     fn owner(&self, purpose: &str) -> String {
         format!("{} ({purpose})", self.environment.runtime.replica)
     }

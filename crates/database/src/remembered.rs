@@ -1,10 +1,11 @@
-//! What this process remembers of tables that may go back.
+//! Checkpoints that this process remembers, for tables that may be reset.
 //!
-//! What derives from the log is committed without waiting for the disk, and a standby may lag: after a
-//! crash of the server, or a failover, rows and checkpoints are as they were before, while the process
-//! goes on. A caller that relies on the position in memory would take a missing row for a row that does
-//! not exist. Therefore every new connection compares the checkpoints that are known to be stored with
-//! those in the database, before anything is read through it. Older connections end with the server.
+//! Data that derives from the log is committed without waiting for the disk, and a standby may lag:
+//! after a crash of the server, or a failover, rows and checkpoints may be in an earlier state while
+//! the process continues. A caller that relies on the position in memory would take a missing row for
+//! one that does not exist. Therefore every new connection compares the checkpoints known to be stored
+//! with those in the database, before anything is read through it. Older connections end with the
+//! server.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,26 +20,26 @@ crate::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [Statement];
 
-    /// Checkpoints as a new connection finds them.
+    /// The checkpoints that a new connection finds.
     const CHECKPOINTS: Statement = Statement::Same("SELECT subscription, position FROM checkpoint");
 }
 
-/// The tables were dropped: what is asked for next tells.
+/// The tables were dropped: the next statement will report it.
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// What is remembered of the tables of one module.
+/// The remembered checkpoints of one module's tables.
 #[derive(Debug)]
 pub(crate) struct Remembered {
     subscriptions: Mutex<HashMap<String, Known>>,
-    /// How often the tables went back.
+    /// The number of resets of the tables.
     incarnation: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
-    /// Where its checkpoint was stored.
+    /// The position of its stored checkpoint.
     stored: Position,
-    /// How far its rows are believed to be, for those who wait for it.
+    /// The position that its readers assume, for those who wait for it.
     believed: Option<watch::Sender<Position>>,
 }
 
@@ -57,7 +58,7 @@ impl Remembered {
         self.incarnation.subscribe()
     }
 
-    /// A subscription's checkpoint was stored there, or was found there.
+    /// Records the checkpoint that was stored or found for a subscription.
     pub(crate) fn note(&self, subscription: &str, position: Position) {
         let mut subscriptions = self.lock();
         match subscriptions.get_mut(subscription) {
@@ -69,17 +70,18 @@ impl Remembered {
         }
     }
 
-    /// What is believed of a subscription is lowered when its rows turn out not to be as far.
+    /// Registers the assumed position of a subscription, to be lowered if its rows turn out to be
+    /// older.
     pub(crate) fn entrust(&self, subscription: &str, believed: watch::Sender<Position>) {
         self.lock().entry(subscription.to_owned()).or_default().believed = Some(believed);
     }
 
-    /// Compares what is known with what a new connection finds.
+    /// Compares the remembered checkpoints with those that a new connection finds.
     pub(crate) async fn compare(
         self: &Arc<Self>,
         connection: &mut PgConnection,
     ) -> Result<(), sqlx::Error> {
-        // Before it is looked at: what is stored meanwhile is more, not less.
+        // Taken before the query: a checkpoint stored meanwhile is later, not earlier.
         let known: HashMap<String, Position> =
             self.lock().iter().map(|(name, known)| (name.clone(), known.stored)).collect();
         if known.values().all(|stored| *stored == 0) {
@@ -110,7 +112,7 @@ impl Remembered {
         let mut subscriptions = self.lock();
         let mut any = false;
         for (subscription, position) in found {
-            // Another connection may have found it out meanwhile.
+            // Another connection may have found out meanwhile.
             let known = subscriptions.get_mut(subscription);
             let Some(known) = known.filter(|known| known.stored > position) else { continue };
             any = true;
@@ -118,7 +120,7 @@ impl Remembered {
                 subscription,
                 stored = known.stored,
                 found = position,
-                "the checkpoint is behind where it was stored: the database lost its last commits, or the subscription was rebuilt; what is missing is made again from the log"
+                "the checkpoint is earlier than the stored one: the database lost its last commits, or the subscription was rebuilt; missing rows are derived again from the log"
             );
             known.stored = position;
             if let Some(believed) = &known.believed {
@@ -145,8 +147,8 @@ fn is_undefined_table(error: &sqlx::Error) -> bool {
     answer.is_some_and(|answer: &PgDatabaseError| answer.code() == UNDEFINED_TABLE)
 }
 
-/// How a statement fails whose connection turned out to see the tables as they were before: what was
-/// known of them when it was decided on may be wrong.
+/// The error of a statement whose connection sees the tables in an earlier state: the decision to
+/// execute it may rest on rows that are gone.
 pub(crate) fn went_back() -> sqlx::Error {
-    sqlx::Error::Protocol("the tables went back to an earlier state; try again".to_owned())
+    sqlx::Error::Protocol("the tables were reset to an earlier state; try again".to_owned())
 }

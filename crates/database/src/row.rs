@@ -1,4 +1,4 @@
-//! Rows, read by the names of their columns whatever the engine.
+//! Rows, read by column name on either engine.
 
 use std::fmt;
 
@@ -10,8 +10,8 @@ use sqlx::{Decode, Row as _, Type};
 
 use crate::DatabaseError;
 
-/// A type that a column of both engines can be read as: the same as [`ToSql`](crate::ToSql), text
-/// and bytes borrowed from the row too.
+/// A type that a column of both engines can be read as: the same as [`ToSql`](crate::ToSql), and also
+/// text and bytes borrowed from the row.
 pub trait FromSql<'r>:
     Decode<'r, Sqlite> + Type<Sqlite> + Decode<'r, Postgres> + Type<Postgres>
 {
@@ -21,7 +21,7 @@ impl<'r, T> FromSql<'r> for T where
 {
 }
 
-/// A row that was read.
+/// A row of a result.
 pub struct Row(RowOf);
 
 enum RowOf {
@@ -29,7 +29,7 @@ enum RowOf {
     Postgres(PgRow),
 }
 
-/// Shows nothing of its content, which may be personal.
+/// Leaves out its content, which may be personal.
 impl fmt::Debug for Row {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Row")
@@ -49,7 +49,7 @@ impl From<PgRow> for Row {
 }
 
 impl Row {
-    /// A column's value.
+    /// Returns a column's value.
     pub fn get<'r, T: FromSql<'r>>(&'r self, column: &str) -> Result<T, DatabaseError> {
         Ok(match &self.0 {
             RowOf::Sqlite(row) => row.try_get(column)?,
@@ -57,22 +57,22 @@ impl Row {
         })
     }
 
-    /// What a column holds as JSON text; `NULL` reads as `null`.
+    /// Returns the value of a column with JSON text; `NULL` reads as `null`.
     pub fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T, DatabaseError> {
         let text: Option<&str> = self.get(column)?;
         serde_json::from_str(text.unwrap_or("null")).map_err(|error| DatabaseError::Damaged {
             column: column.to_owned(),
-            // serde's text would quote what it could not read, and that may be personal.
-            reason: format!("its JSON cannot be read from character {} on", error.column()),
+            // serde's error would quote the unreadable value, which may be personal.
+            reason: format!("it has invalid JSON at character {}", error.column()),
         })
     }
 
-    /// What a column holds by its name in serde: an `enum` of units.
+    /// Returns the value of a column with the serde name of a unit variant of an `enum`.
     pub fn name<T: DeserializeOwned>(&self, column: &str) -> Result<T, DatabaseError> {
         let name: StrDeserializer<'_, NameError> = StrDeserializer::new(self.get(column)?);
         T::deserialize(name).map_err(|_| DatabaseError::Damaged {
             column: column.to_owned(),
-            reason: "it holds an unknown name".to_owned(),
+            reason: "it has an unknown name".to_owned(),
         })
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct SqlitePools {
     pub(crate) readers: Transactions<Sqlite>,
 }
 
-/// How connections to a SQLite file are opened, for the event store as for the modules: WAL, so
+/// Returns the options of connections to a SQLite file, for the event store and the modules: WAL, so
 /// that readers never wait for the writer.
 pub fn sqlite_options(
     path: &Path,
@@ -39,12 +39,12 @@ pub fn sqlite_options(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .foreign_keys(true)
-        // What is deleted or replaced is overwritten: it may have been about a person.
+        // Deleted and replaced values are overwritten: they may be personal.
         .pragma("secure_delete", "ON")
         .busy_timeout(BUSY_TIMEOUT))
 }
 
-/// Brings the tables of one set of migrations up to date.
+/// Runs the migrations of one set.
 pub async fn migrate(
     pool: &SqlitePool,
     migrations: &Migrator,
@@ -65,20 +65,20 @@ impl SqlitePools {
         migrations: [&Migrator; 2],
         options: &DatabaseOptions,
     ) -> Result<Self, DatabaseError> {
-        // What derives from the log need not reach the disk at once.
+        // Data that derives from the log need not be durable at once.
         let connect = sqlite_options(&path, SqliteSynchronous::Normal)?;
         let pool = PoolOptions::new()
             .acquire_timeout(options.acquire_timeout)
-            // What waits too long is told by the request that fails, not by every one that waits.
+            // A slow acquire is reported by the request that fails, not for every one that waits.
             .acquire_slow_threshold(Duration::MAX);
         let writer = Transactions::on_sqlite(pool.clone().max_connections(1), connect.clone());
-        // Who is second to turn a new file into one with a log is told at once that it is locked,
-        // whatever the busy timeout says.
+        // When two processes switch a new file to WAL at once, the second gets "locked" immediately,
+        // whatever the busy timeout.
         let mut attempts = Attempts::new(module);
         while let Err(error) = writer.statements().acquire().await {
             attempts.again_after(error.into()).await?;
         }
-        // Both sets of migrations share one table of what was applied.
+        // Both sets of migrations share one table of applied migrations.
         for set in migrations {
             migrate(writer.statements(), set, module).await?;
         }
@@ -92,7 +92,7 @@ impl SqlitePools {
         self.writer.close().await;
     }
 
-    /// Deletes the file and what belongs to it.
+    /// Deletes the file and its write-ahead log.
     pub(crate) async fn remove(self) -> Result<(), DatabaseError> {
         self.close().await;
         for suffix in ["", "-wal", "-shm"] {

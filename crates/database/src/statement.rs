@@ -15,7 +15,7 @@ use crate::{DatabaseError, Engine};
 /// in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Statement {
-    /// A text that both engines understand.
+    /// A text valid on both engines.
     Same(&'static str),
     /// One text per engine, with the same parameters and columns.
     PerEngine {
@@ -27,7 +27,7 @@ pub enum Statement {
 }
 
 impl Statement {
-    /// The text for an engine.
+    /// Returns the text for an engine.
     pub const fn text(&self, engine: Engine) -> &'static str {
         match (self, engine) {
             (Self::Same(text), _) => text,
@@ -37,8 +37,8 @@ impl Statement {
     }
 }
 
-/// Makes the constants of a file's statements, and the list of them all for the test that prepares every
-/// statement: a statement of the file cannot be missing from its list.
+/// Defines the constants of a file's statements, and the list of all of them for the test that prepares
+/// every statement: no statement of the file can be missing from the list.
 ///
 /// ```
 /// use database::{Statement, statements};
@@ -49,7 +49,7 @@ impl Statement {
 ///
 ///     const OPEN: Statement =
 ///         Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
-///     /// The server's clock decides, where there is a server.
+/// /// The server's clock decides, if there is a server.
 ///     const NOW: Statement = Statement::PerEngine {
 ///         sqlite: "SELECT strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')",
 ///         postgres: "SELECT clock_timestamp()",
@@ -59,9 +59,9 @@ impl Statement {
 /// assert_eq!(STATEMENTS, [OPEN, NOW]);
 /// ```
 ///
-/// The constants are written as anywhere else, with their docs and their visibility; a value may come
-/// from another macro. Constants of another type that holds statements are listed in the same way. A test
-/// of the whole system finds statements outside of this macro, and lists that no test reads.
+/// The constants are written as usual, with their docs and their visibility; a value may come from
+/// another macro. Constants of another type that contains statements are listed in the same way. A test
+/// of the whole system finds statements outside of this macro, and lists that no test uses.
 #[macro_export]
 macro_rules! statements {
     (
@@ -81,9 +81,8 @@ macro_rules! statements {
     };
 }
 
-/// A value that both engines take as a parameter: text, bytes, `bool`, `i16`, `i32`, `i64`, `f64`,
-/// [`uuid::Uuid`], [`chrono::DateTime`] (to the microsecond), and options of and references to
-/// these.
+/// A value that both engines accept as a parameter: text, bytes, `bool`, `i16`, `i32`, `i64`, `f64`,
+/// [`uuid::Uuid`], [`chrono::DateTime`] (to the microsecond), and options of and references to these.
 pub trait ToSql<'q>:
     Encode<'q, Sqlite> + Type<Sqlite> + Encode<'q, Postgres> + Type<Postgres>
 {
@@ -93,18 +92,18 @@ impl<'q, T> ToSql<'q> for T where
 {
 }
 
-/// Where a statement can run: a [`&Database`](crate::Database), whose connections read, or a
-/// [`&mut Transaction`](crate::Transaction). For functions that serve both.
+/// A target that executes statements: a [`&Database`](crate::Database), whose connections read, or a
+/// [`&mut Transaction`](crate::Transaction). For functions that work on both.
 pub trait Executor<'c>: Send {
     /// Begins a statement.
     fn query(self, statement: &Statement) -> Query<'c>;
 }
 
-/// A statement with its values so far, and where it will run. Prepared once per connection.
+/// A statement with its bound values and its target. Prepared once per connection.
 #[must_use = "a statement does nothing until it is executed or fetched"]
 pub struct Query<'c> {
     bound: Bound<'c>,
-    /// Of the first value that could not be encoded.
+    /// The error of the first value that could not be encoded.
     error: Option<sqlx::Error>,
 }
 
@@ -126,7 +125,7 @@ impl<'c> Query<'c> {
         Self { bound: Bound::Postgres(bound), error: None }
     }
 
-    /// Gives the next parameter its value.
+    /// Binds a value to the next parameter.
     pub fn bind<'q, T: ToSql<'q>>(mut self, value: T) -> Self {
         let added = match &mut self.bound {
             Bound::Sqlite(bound) => bound.arguments.add(value),
@@ -138,9 +137,9 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// Gives the next parameter a value as JSON text: a document for a column, or the entries of a
-    /// statement over many (`FROM json_each($1)`, where `atom` is an entry that is a text or a
-    /// number, and `value ->> 0` the first part of one that is an array). `None` is `NULL`.
+    /// Binds a value as JSON text to the next parameter: a document for a column, or the entries of a
+    /// statement over many (`FROM json_each($1)`, where `atom` is an entry that is a text or a number,
+    /// and `value ->> 0` the first element of an entry that is an array). `None` is `NULL`.
     pub fn bind_json<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         match serde_json::to_string(value) {
             Ok(text) if text == "null" => self.bind(None::<&str>),
@@ -152,7 +151,7 @@ impl<'c> Query<'c> {
         }
     }
 
-    /// Runs it; how many rows it changed.
+    /// Executes it; returns the number of changed rows.
     pub async fn execute(self) -> Result<u64, DatabaseError> {
         Ok(match self.complete()? {
             Bound::Sqlite(bound) => bound.execute().await?.rows_affected(),
@@ -160,7 +159,7 @@ impl<'c> Query<'c> {
         })
     }
 
-    /// The first row, if there is one.
+    /// Returns the first row, if any.
     pub async fn fetch_optional(self) -> Result<Option<Row>, DatabaseError> {
         Ok(match self.complete()? {
             Bound::Sqlite(bound) => bound.fetch_optional().await?.map(Row::from),
@@ -168,12 +167,12 @@ impl<'c> Query<'c> {
         })
     }
 
-    /// The row that is always there.
+    /// Returns the only row; it is an error if there is none.
     pub async fn fetch_one(self) -> Result<Row, DatabaseError> {
         self.fetch_optional().await?.ok_or(DatabaseError::Sql(sqlx::Error::RowNotFound))
     }
 
-    /// Every row.
+    /// Returns all rows.
     pub async fn fetch_all(self) -> Result<Vec<Row>, DatabaseError> {
         Ok(match self.complete()? {
             Bound::Sqlite(bound) => bound.fetch_all().await?.into_iter().map(Row::from).collect(),
@@ -181,17 +180,17 @@ impl<'c> Query<'c> {
         })
     }
 
-    /// The first column of the first row, if there is one.
+    /// Returns the first column of the first row, if any.
     pub async fn scalar_optional<T: for<'r> FromSql<'r>>(self) -> Result<Option<T>, DatabaseError> {
         self.fetch_optional().await?.map(|row| row.at(0)).transpose()
     }
 
-    /// The first column of the row that is always there.
+    /// Returns the first column of the only row; it is an error if there is none.
     pub async fn scalar<T: for<'r> FromSql<'r>>(self) -> Result<T, DatabaseError> {
         self.fetch_one().await?.at(0)
     }
 
-    /// The first column of every row.
+    /// Returns the first column of all rows.
     pub async fn scalars<T: for<'r> FromSql<'r>>(self) -> Result<Vec<T>, DatabaseError> {
         self.fetch_all().await?.iter().map(|row| row.at(0)).collect()
     }
@@ -204,11 +203,11 @@ impl<'c> Query<'c> {
     }
 }
 
-/// What a statement runs on.
+/// The target of a statement.
 pub(crate) enum Connections<'c, DB: sqlx::Database> {
-    /// The next one that is free; it must not see tables that went back while it was waited for.
+    /// A free connection of a pool; it must not see tables that were reset while it was acquired.
     Pool(&'c Pool<DB>, Option<&'c Remembered>),
-    /// That of a transaction, and whether a statement of it has failed.
+    /// The connection of a transaction, and whether a statement of it has failed.
     Transaction(&'c mut DB::Connection, &'c mut bool),
 }
 
@@ -218,8 +217,8 @@ struct BoundOn<'c, DB: sqlx::Database> {
     arguments: DB::Arguments,
 }
 
-/// Runs one of sqlx's methods. A transaction counts as failed while a statement runs, so that one
-/// that was cut off counts too.
+/// Calls one of sqlx's methods. A transaction counts as failed while a statement runs, so that a
+/// cancelled statement counts too.
 macro_rules! run {
     ($bound:ident, $method:ident) => {{
         let query: SqlxQuery<'_, DB, DB::Arguments> =

@@ -44,7 +44,7 @@ pub(crate) fn checkpoint(row: &Row) -> Result<Checkpoint, DatabaseError> {
     })
 }
 
-/// The stored checkpoint of a subscription, as a transaction sees it.
+/// Returns the stored checkpoint of a subscription, as a transaction sees it.
 pub(crate) async fn checkpoint_in(
     transaction: &mut Transaction,
     subscription: &str,
@@ -53,7 +53,7 @@ pub(crate) async fn checkpoint_in(
     row.as_ref().map(checkpoint).transpose()
 }
 
-/// Removes everything that is kept of a subscription.
+/// Removes all records of a subscription.
 pub(crate) async fn forget(
     transaction: &mut Transaction,
     subscription: &str,
@@ -144,8 +144,8 @@ impl Database {
         }
     }
 
-    /// Takes the lease away from whoever has it, for `ttl`: for who is about to replace what the
-    /// subscription made. Until then nobody moves its checkpoint.
+    /// Takes the lease from its holder, for `ttl`: for a rebuild that is about to replace the
+    /// subscription's rows. Until then no other process moves its checkpoint.
     pub(crate) async fn seize(
         &self,
         subscription: &str,
@@ -161,8 +161,8 @@ impl Database {
         Ok(Lease { subscription, owner, token, ttl, checkpoint, families })
     }
 
-    /// Makes a transaction one of the lease's owner, in which the checkpoint has moved. Until it
-    /// ends, nobody else can take the lease.
+    /// Makes sure that a transaction belongs to the lease's holder, and moves the checkpoint in it.
+    /// Until it ends, no other process can take the lease.
     pub(crate) async fn fence(
         transaction: &mut Transaction,
         lease: &Lease,
@@ -178,7 +178,7 @@ impl Database {
         Err(Self::fenced_out(transaction, lease, from).await?)
     }
 
-    /// Why a statement that names a lease's token changed nothing.
+    /// Returns why a statement with a lease's token changed nothing.
     async fn fenced_out(
         transaction: &mut Transaction,
         lease: &Lease,
@@ -239,7 +239,7 @@ impl SubscriptionStore for Database {
         owner: &str,
         ttl: Duration,
     ) -> Result<Option<Lease>, CheckpointError> {
-        // UUIDv7: unique however often the database forgets what it was last given.
+        // UUIDv7: unique even if the database lost the last one it stored.
         let token = new_id();
         let acquire = self.write(&ACQUIRE).bind(subscription).bind(owner).bind(token);
         let acquired = acquire.bind(ttl.as_secs_f64()).fetch_all().await?;

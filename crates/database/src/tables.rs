@@ -1,4 +1,4 @@
-//! Whole tables: their rows as text to compare two places by, and statements over all columns.
+//! Whole tables: their rows as text to compare two places, and statements over all columns.
 
 use futures::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use sqlx::AssertSqlSafe;
@@ -12,8 +12,8 @@ crate::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [Statement];
 
-    /// Those that are written: what is generated from them follows, and takes no value. (`table_info` leaves
-    /// generated columns out by itself.)
+    /// The writable columns: generated columns derive from them and take no value. (`table_info` omits
+    /// generated columns.)
     const COLUMNS: Statement = Statement::PerEngine {
         sqlite: "SELECT name FROM pragma_table_info($1) ORDER BY cid",
         postgres: "SELECT CAST(attname AS text) FROM pg_attribute \
@@ -29,7 +29,7 @@ crate::statements! {
     };
 }
 
-/// A row as text, the same for the same values. May be personal: it has no form for logs.
+/// A row as text, equal for equal values. May be personal: it does not implement `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TableRow {
     /// The values of its primary key.
@@ -38,7 +38,7 @@ pub struct TableRow {
     pub values: String,
 }
 
-/// What the engine knows of a table.
+/// The engine's description of a table.
 pub(crate) struct Table {
     name: String,
     columns: Vec<String>,
@@ -59,7 +59,7 @@ impl Table {
         Ok(Self { name, columns, key })
     }
 
-    /// Its columns, for a statement.
+    /// Returns its columns, for a statement.
     pub(crate) fn columns(&self) -> String {
         quoted(&self.columns).join(", ")
     }
@@ -83,7 +83,7 @@ fn quoted(names: &[String]) -> Vec<String> {
 }
 
 impl Transaction {
-    /// The rows of a table in the order of its primary key, as text.
+    /// Returns the rows of a table in the order of its primary key, as text.
     pub async fn rows_of(
         &mut self,
         table: &str,
@@ -105,7 +105,7 @@ impl Transaction {
         Ok(rows.map(move |row| read(row?)).boxed())
     }
 
-    /// Drops a table with everything in it; `false` when there is none.
+    /// Drops a table with its rows; returns `false` if it does not exist.
     pub async fn drop_table(&mut self, table: &str) -> Result<bool, DatabaseError> {
         let table = checked_name(table)?;
         let columns: Vec<String> = self.query(&COLUMNS).bind(table).scalars().await?;
@@ -116,8 +116,8 @@ impl Transaction {
         Ok(true)
     }
 
-    /// Runs a query whose text names places of the caller's choice. Returns the number that it finds for
-    /// the value of its parameter.
+    /// Executes a query whose text names places chosen by the caller. Returns the number that it finds
+    /// for the value of its parameter.
     pub(crate) async fn scalar_of(
         &mut self,
         statement: String,
@@ -136,7 +136,8 @@ impl Transaction {
         })
     }
 
-    /// Runs a statement whose text names tables of the caller's choice. Returns the number of changed rows.
+    /// Executes a statement whose text names tables chosen by the caller. Returns the number of changed
+    /// rows.
     pub(crate) async fn execute(&mut self, text: String) -> Result<u64, DatabaseError> {
         let query = AssertSqlSafe(text);
         Ok(match &mut self.open {

@@ -7,14 +7,14 @@ use sqlx::sqlite::Sqlite;
 use crate::DatabaseError;
 use crate::statement::{Connections, Executor, Query, Statement};
 
-/// An open transaction; dropped without [`Self::commit`] it changes nothing.
+/// An open transaction; rolled back if dropped without [`Self::commit`].
 #[derive(Debug)]
 pub struct Transaction {
     pub(crate) open: Open,
-    /// Whether a statement of it has failed. PostgreSQL would answer COMMIT with ROLLBACK then, and
-    /// nobody would notice.
+    /// Whether a statement of it has failed. PostgreSQL would then answer COMMIT with ROLLBACK, without
+    /// an error.
     has_failed: bool,
-    /// The subscription whose checkpoint it moves, and where to.
+    /// The subscription whose checkpoint it moves, and the new position.
     pub(crate) moves: Option<(String, Position)>,
 }
 
@@ -50,7 +50,7 @@ impl Transaction {
         }
     }
 
-    /// Makes the changes visible. Fails, and keeps nothing, when a statement had failed.
+    /// Commits. Fails, and changes nothing, if a statement of the transaction failed.
     pub async fn commit(self) -> Result<(), DatabaseError> {
         if self.has_failed {
             return Err(DatabaseError::Aborted);
@@ -62,7 +62,7 @@ impl Transaction {
         Ok(())
     }
 
-    /// Undoes everything, and waits until that is done.
+    /// Rolls back, and waits until that is done.
     pub async fn rollback(self) -> Result<(), DatabaseError> {
         match self.open {
             Open::Sqlite(open) => open.rollback().await?,

@@ -1,4 +1,4 @@
-//! What a module publishes, as data: for schemas, and for the tests that guard stored formats.
+//! Catalogues of published events, as data: for schemas, and for the tests that guard stored formats.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -30,26 +30,26 @@ impl PublishedEvent {
         }
     }
 
-    /// The JSON Schema (draft 2020-12) of its data, complete in itself.
+    /// Returns the JSON Schema (draft 2020-12) of its data, self-contained.
     pub fn schema(&self) -> Schema {
         (self.schema)()
     }
 
-    /// The stored names that can be read as this version, oldest first; its own is the last.
+    /// Returns the stored names that can be read as this version, oldest first; its own is the last.
     pub fn readable_types(&self) -> Vec<&'static str> {
         (self.readable)()
     }
 
-    /// Reads data of exactly this version and writes it again: the same, as long as the contract
-    /// type still stands for the stored format.
+    /// Reads data of exactly this version and writes it again. The result is the same as long as the
+    /// contract type still matches the stored format.
     pub fn rewrite(&self, data: Value) -> Result<Value, serde_json::Error> {
         (self.rewrite)(data)
     }
 }
 
 fn schema<E: Published + JsonSchema>() -> Schema {
-    // Inlined, a schema says at the place of a field what the field is, and a change of a shared
-    // type shows in every event that it changes.
+    // With inlined types, a schema describes each field where it stands, and a change of a shared type
+    // shows in every event that it changes.
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<E>();

@@ -1,8 +1,8 @@
-//! What event contracts are written in: the [`Published`] trait that ties an event struct to its
-//! stored name, and the [`Personal`] marker for data about a person.
+//! The vocabulary of event contracts: the [`Published`] trait that ties an event struct to its stored
+//! name, and the [`Personal`] marker for data about a person.
 //!
-//! An event of which several versions were stored names its [`Upcaster`]; a contract lists all its
-//! versions in a catalogue of [`PublishedEvent`]s.
+//! An event with several stored versions names its [`Upcaster`]; a contract lists all its versions in a
+//! catalogue of [`PublishedEvent`]s.
 //!
 //! Nothing else belongs here. Contract crates depend on this crate and on plain data types, so
 //! that another service can compile them without pulling in a database or a web server.
@@ -22,7 +22,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-/// An event as its module publishes it, under a name that is a storage format.
+/// An event as its module publishes it, under a name that is part of the storage format.
 ///
 /// Once a name is stored it never changes meaning. Within a version only optional fields may be
 /// added; anything else is a new version with an upcaster from every older one.
@@ -30,10 +30,10 @@ pub trait Published: Sized {
     /// `<module>.<Event>.v<N>`, for example `orders.OrderPlaced.v1`.
     const TYPE: &'static str;
 
-    /// How the version before this one is read as this one; `None` of the first.
+    /// Converts the previous version into this one; `None` for the first version.
     const UPCASTER: Option<Upcaster<Self>> = None;
 
-    /// The person whose key encrypts this event's [`Personal`] fields, `None` when it has none.
+    /// Returns the person whose key encrypts this event's [`Personal`] fields, `None` if it has none.
     ///
     /// The key's purpose is the module's name, the part of [`Self::TYPE`] before the first dot, so
     /// that each module can keep or destroy its own (billing's outlives the others: invoices must
@@ -43,19 +43,19 @@ pub trait Published: Sized {
     }
 }
 
-/// The member of the marker object that holds a personal value in the clear, between a contract
-/// struct and the codec that encrypts it.
+/// The member of the marker object that holds a personal value in clear text, between a contract struct
+/// and the codec that encrypts it.
 pub const CLEAR_MEMBER: &str = "$personal";
-/// The member that holds the sealed value as it is stored.
+/// The member that holds the encrypted value as it is stored.
 pub const SEALED_MEMBER: &str = "$sealed";
-/// The member that stands where the key of a sealed value is gone.
+/// The member that replaces an encrypted value whose key was destroyed.
 pub const ERASED_MEMBER: &str = "$erased";
 
 /// Data about a person. It is stored encrypted with a key of that person; once the key is
 /// destroyed the value reads as [`Personal::Erased`].
 ///
 /// `Debug` never shows the value. Serialising yields a marker object that only the kernel's codec
-/// understands, so a personal value cannot slip into an answer or a log by accident.
+/// understands, so that a personal value cannot get into a response or a log by accident.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Personal<T> {
     /// The value is known.
@@ -65,7 +65,7 @@ pub enum Personal<T> {
 }
 
 impl<T> Personal<T> {
-    /// The value, or `None` when it was erased.
+    /// Returns the value, or `None` if it was erased.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -73,7 +73,7 @@ impl<T> Personal<T> {
         }
     }
 
-    /// The value by ownership, or `None` when it was erased.
+    /// Returns the owned value, or `None` if it was erased.
     pub fn into_known(self) -> Option<T> {
         match self {
             Self::Known(value) => Some(value),
@@ -125,7 +125,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Personal<T> {
                         Ok(Personal::Erased)
                     }
                     Some(SEALED_MEMBER) => {
-                        Err(A::Error::custom("a personal value is still sealed"))
+                        Err(A::Error::custom("a personal value is still encrypted"))
                     }
                     _ => Err(A::Error::custom("not a personal value")),
                 }
@@ -154,11 +154,11 @@ impl<T: JsonSchema> JsonSchema for Personal<T> {
     }
 }
 
-/// Where an imported aggregate comes from.
+/// The origin of an imported aggregate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LegacyReference {
     /// The legacy system's name in the mapping, for example `tryton`.
     pub source: String,
-    /// The key there, as text. Which table it is a key of follows from the kind of aggregate.
+    /// Its key there, as text. The kind of aggregate determines the table of the key.
     pub id: String,
 }

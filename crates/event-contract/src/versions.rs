@@ -1,13 +1,13 @@
-//! Versions of one event: how data stored under an older name is read as the newest.
+//! Versions of one event: reads data stored under an older name as the newest version.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::Published;
 
-/// Reads the version before an event's own and, through it, every older one.
+/// Converts the version before an event's own and, through it, every older one.
 ///
-/// A version knows its direct predecessor only: an upcaster is one small pure function between
+/// A version knows only its direct predecessor: an upcaster is one small pure function between
 /// neighbours, `impl From<EventV1> for EventV2`, and a chain of them leads from any version to the
 /// newest.
 pub struct Upcaster<E> {
@@ -17,7 +17,7 @@ pub struct Upcaster<E> {
 }
 
 impl<E> Upcaster<E> {
-    /// From the version before, and whatever that one can be read from.
+    /// Returns the upcaster from the previous version, which includes the upcasters of that one.
     pub const fn from<Older: Published + DeserializeOwned>() -> Self
     where
         E: From<Older>,
@@ -30,20 +30,20 @@ impl<E> Upcaster<E> {
     }
 }
 
-/// The stored names that can be read as this event, oldest first; its own is the last.
+/// Returns the stored names that can be read as this event, oldest first; its own is the last.
 pub fn readable_types<E: Published>() -> Vec<&'static str> {
     let mut types = E::UPCASTER.map_or_else(Vec::new, |upcaster| (upcaster.types)());
     types.push(E::TYPE);
     types
 }
 
-/// Whether data stored under this name can be read as this event.
+/// Returns whether data stored under this name can be read as this event.
 pub fn reads<E: Published>(event_type: &str) -> bool {
     event_type == E::TYPE || E::UPCASTER.is_some_and(|upcaster| (upcaster.reads)(event_type))
 }
 
-/// Reads data that was stored under this name, an older version through its upcasters. `None` when
-/// the name is of no version of the event that is known here.
+/// Reads data that was stored under this name, an older version through its upcasters. Returns `None`
+/// if the name is not that of a known version of the event.
 pub fn read<E: Published + DeserializeOwned>(
     event_type: &str,
     data: Value,

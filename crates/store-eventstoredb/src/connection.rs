@@ -1,4 +1,4 @@
-//! How the other side is reached: by EventStoreDB's client and by a channel of our own.
+//! Connections to the remote bascule: EventStoreDB's client, and a gRPC channel of our own.
 
 use std::time::Duration;
 
@@ -19,28 +19,28 @@ use crate::OpenError;
 use crate::service::LogRequest;
 use crate::service::store_client::StoreClient;
 
-/// How long a connection may take to open.
+/// Maximum time to open a connection.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
-/// How long one answer may take: longer than the other side lets appends wait.
+/// Maximum time for a response: longer than the remote side lets appends wait.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// Largest answer: a page of events of a correlation.
+/// Maximum size of a response: a page of events of a correlation.
 const LARGEST_ANSWER: usize = 32 * 1024 * 1024;
 const DEFAULT_PORT: u16 = 2113;
 
 /// A client of the service.
 pub(crate) type Service = StoreClient<InterceptedService<Channel, Credentials>>;
 
-/// Both ways to the other side. Cheap to clone.
+/// Both connections to the remote side. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    /// Reads.
+    /// The client for reads.
     pub(crate) events: Client,
     service: Service,
 }
 
-/// What the other side answered instead, or that it did not, as people read it: a status shows
-/// everything that it was made from.
+/// An error status of the remote side, or a failed connection, in readable form: the `Display` of a
+/// status contains everything from which it was built.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {}", .0.code().description(), .0.message())]
 pub(crate) struct BadAnswer(Status);
@@ -51,17 +51,17 @@ impl From<Status> for BadAnswer {
     }
 }
 
-/// Which log it is, and how far it goes.
+/// The identity and the head of the log.
 pub(crate) struct Log {
     pub(crate) log_id: Uuid,
     pub(crate) head: Position,
-    /// The id of the event there, where the other side tells it.
+    /// The id of the event there, if the remote side returns it.
     pub(crate) head_id: Option<Uuid>,
-    /// The id of the event where one is remembered.
+    /// The id of the event at the remembered position.
     pub(crate) remembered_id: Option<Uuid>,
 }
 
-/// Who asks, on every request.
+/// Adds the credentials to every request.
 #[derive(Clone)]
 pub(crate) struct Credentials(Option<MetadataValue<Ascii>>);
 
@@ -75,7 +75,7 @@ impl Interceptor for Credentials {
 }
 
 impl Credentials {
-    /// Those of a URL (RFC 7617).
+    /// Returns the credentials in a URL (RFC 7617).
     fn of(url: &Url) -> Option<Self> {
         if url.username().is_empty() {
             return Some(Self(None));
@@ -115,7 +115,7 @@ impl Connection {
         Ok(Self { events, service })
     }
 
-    /// For one call: what it calls is cheap to clone, and wants to be changed.
+    /// Returns a client for one call: it is cheap to clone, and a call needs it mutable.
     pub(crate) fn service(&self) -> Service {
         self.service.clone()
     }
@@ -140,7 +140,7 @@ fn tls(url: &Url) -> Result<ClientTlsConfig, OpenError> {
     Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
-/// The address without who asks.
+/// Returns the error for an invalid address, without its credentials.
 fn unreadable(address: &str) -> OpenError {
     let shown = address.rsplit_once('@').map_or(address, |(_, rest)| rest);
     OpenError::Url(shown.to_owned())
@@ -150,9 +150,10 @@ fn unreachable(error: impl std::error::Error + Send + Sync + 'static) -> OpenErr
     OpenError::Unreachable(Box::new(error))
 }
 
-/// An id of the service: 16 bytes.
+/// Reads an id of the service: 16 bytes.
 pub(crate) fn uuid(bytes: &[u8]) -> Result<Uuid, Status> {
-    Uuid::from_slice(bytes).map_err(|_| Status::data_loss("an id that is none"))
+    Uuid::from_slice(bytes)
+        .map_err(|_| Status::data_loss("the response contains an id that is not a UUID"))
 }
 
 #[cfg(test)]

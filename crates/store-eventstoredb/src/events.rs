@@ -1,4 +1,4 @@
-//! Events as they travel, and as the kernel knows them.
+//! Conversion of events between the network and the kernel.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::service;
 
-/// An event of the service that appends.
+/// Returns an event to append in the service's form.
 pub(crate) fn sent(event: NewEvent) -> service::NewEvent {
     let Metadata { correlation_id, causation_id, traceparent, actor, origin_system, occurred_at } =
         event.metadata;
@@ -29,10 +29,10 @@ pub(crate) fn sent(event: NewEvent) -> service::NewEvent {
     }
 }
 
-/// An event that the service found.
+/// Reads an event that the service returned.
 pub(crate) fn found(recorded: service::RecordedEvent) -> Result<RecordedEvent, BoxError> {
-    let event = recorded.event.ok_or("an event without what happened")?;
-    let metadata = event.metadata.ok_or("an event without metadata")?;
+    let event = recorded.event.ok_or("the response contains an event without its content")?;
+    let metadata = event.metadata.ok_or("the response contains an event without metadata")?;
     Ok(RecordedEvent {
         position: recorded.position,
         stream: StreamName::new(&recorded.stream)?,
@@ -57,11 +57,11 @@ fn moment(microseconds: i64) -> Result<DateTime<Utc>, BoxError> {
     DateTime::from_timestamp_micros(microseconds).ok_or_else(|| "a time out of range".into())
 }
 
-/// What stands beside the kernel's metadata in those of a module's event.
+/// The member that stands next to the kernel's metadata in those of a module's event.
 const RECORDED_AT: &str = "recorded_at";
 
-/// An event that EventStoreDB's client read. One whose metadata are the kernel's is a module's; any
-/// other came from outside.
+/// Reads an event that EventStoreDB's client returned. If its metadata are in the kernel's form it is a
+/// module's event; any other came from outside.
 pub(crate) fn read(event: &eventstore::RecordedEvent) -> Result<RecordedEvent, BoxError> {
     let (metadata, foreign, recorded_at) = match of_a_module(event) {
         Some((metadata, recorded_at)) => (metadata, None, recorded_at),
@@ -91,7 +91,8 @@ fn of_a_module(event: &eventstore::RecordedEvent) -> Option<(Metadata, DateTime<
     Some((serde_json::from_value(value).ok()?, recorded_at))
 }
 
-/// What the other side made of the metadata of an event from outside, as far as that is told here.
+/// Returns the metadata that the remote side assigned to an event from outside, as far as they are
+/// sent.
 fn from_outside(event: &eventstore::RecordedEvent) -> Metadata {
     let told: Option<Value> = serde_json::from_slice(&event.custom_metadata).ok();
     let id = |name: &str| -> Option<Uuid> { told.as_ref()?.get(name)?.as_str()?.parse().ok() };

@@ -1,6 +1,6 @@
-//! How far the log goes: a subscription tells at once, and a look now and then makes up for what it
-//! did not see while it was connecting. Every look also asks for the last event that is remembered, to
-//! find out when the log went back to an earlier state.
+//! The head of the log: a subscription reports it at once, and polling covers what the subscription
+//! misses while it connects. Every poll also queries the last remembered event, to find out when the
+//! log was reset to an earlier state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::connection::{Connection, Log};
 use crate::events::bytes;
 use crate::service::append_many_request::Remembered;
 
-/// How often the end of the log is looked at by itself.
+/// How often the head of the log is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -32,11 +32,11 @@ struct Mark {
 #[derive(Debug, Clone, Copy, Default)]
 struct Memory {
     incarnation: u64,
-    /// The last event of the log when it was looked at last.
+    /// The last event of the log at the last poll.
     last: Option<Mark>,
 }
 
-/// The end of the log as this process knows it.
+/// The head of the log as this process knows it.
 pub(crate) struct Head {
     connection: Connection,
     position: watch::Sender<Position>,
@@ -66,13 +66,14 @@ impl Head {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an append was decided on, for the other side to see whether it is still so.
+    /// Returns the event on which an append was decided, for the remote side to check that it still
+    /// exists.
     pub(crate) fn remembered(&self) -> Option<Remembered> {
         let Mark { position, event_id } = self.lock().last?;
         Some(Remembered { position, event_id: bytes(event_id) })
     }
 
-    /// Looks at the end of the log, and compares what is remembered of it.
+    /// Polls the head of the log, and compares the remembered event.
     pub(crate) async fn look(&self) -> Result<Log, Status> {
         let asked = *self.lock();
         let log = self.connection.log(asked.last.map(|last| last.position)).await?;
@@ -82,7 +83,7 @@ impl Head {
 
     fn compare(&self, asked: Memory, log: &Log) {
         let head = log.head_id.map(|event_id| Mark { position: log.head, event_id });
-        // A release that tells no ids compares nothing either.
+        // A release that returns no ids cannot compare them either.
         let tells_ids = log.head == 0 || head.is_some();
         let mut memory = self.lock();
         if memory.incarnation != asked.incarnation {
@@ -98,7 +99,7 @@ impl Head {
         tracing::error!(
             remembered = asked.last.map(|last| last.position),
             head = log.head,
-            "the event store went back to an earlier state: it does not have the last event that this process remembers. Subscriptions stop; `bascule projections rebuild --all` makes them go on"
+            "the event store was reset to an earlier state: it lacks the last event that this process remembers. Subscriptions stop; run `bascule projections rebuild --all` to resume them"
         );
         let incarnation = asked.incarnation + 1;
         *memory = Memory { incarnation, last: head };
@@ -116,7 +117,7 @@ impl Head {
         });
     }
 
-    /// Follows the log until it is told to stop.
+    /// Follows the log until told to stop.
     pub(crate) fn follow(self: &Arc<Self>, stop: CancellationToken) {
         let head = Arc::clone(self);
         tokio::spawn(async move {
@@ -134,7 +135,7 @@ impl Head {
         loop {
             ticks.tick().await;
             if let Err(error) = self.look().await {
-                tracing::debug!(%error, "the end of the log cannot be looked at");
+                tracing::debug!(%error, "cannot poll the head of the log; retrying");
             }
         }
     }
@@ -155,7 +156,7 @@ impl Head {
                     Err(error) => break error,
                 }
             };
-            tracing::debug!(%error, "following the log again soon");
+            tracing::debug!(%error, "the subscription to the log ended; reconnecting");
             tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }

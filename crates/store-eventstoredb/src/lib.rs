@@ -1,14 +1,15 @@
-//! The event store of another bascule, reached over the network: events are read with the official
-//! client of EventStoreDB, and what its protocol lacks comes from the service
-//! `bascule.store.v1.Store` beside it: appends to several streams, look-ups, keys of personal data.
+//! The event store of another bascule, accessed over the network: events are read with the official
+//! client of EventStoreDB, and the rest comes from the service `bascule.store.v1.Store` next to it:
+//! appends to several streams, look-ups, keys of personal data.
 //!
-//! # What a cluster of KurrentDB could not be asked
+//! # Open questions on KurrentDB clusters
 //!
-//! A log without that service is refused when it is opened: it has no place for the keys of personal
-//! data, and no append to several streams at once, without which no set of our modules can do (ADR 13).
-//! None was at hand, so these are open: what a conflict of `Append` looks like on each version, whether
-//! ids deduplicate beyond the last events of a stream, what reading from a position that was scavenged
-//! gives, how a leader's change shows, and whether positions stay what they were after a restore.
+//! A log without that service is refused when it is opened: it cannot store the keys of personal data,
+//! and cannot append to several streams at once, which every set of our modules needs (ADR 13). No
+//! cluster was available for tests, so these questions are open: what a conflict of `Append` looks like
+//! on each version, whether ids deduplicate beyond the last events of a stream, what a read from a
+//! scavenged position returns, how a change of leader shows, and whether positions are the same after a
+//! restore.
 
 mod connection;
 mod events;
@@ -17,7 +18,7 @@ mod reading;
 mod store;
 mod vault;
 
-/// What the build made of the description of the service.
+/// Generated from the description of the service.
 #[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated")]
 mod protocol {
     tonic::include_proto!("protocol");
@@ -34,41 +35,41 @@ use self::head::Head;
 use self::store::RemoteStore;
 use self::vault::RemoteVault;
 
-/// The service that is used beside EventStoreDB's protocol.
+/// The service that is used next to EventStoreDB's protocol.
 pub(crate) use self::protocol::bascule::store::v1 as service;
 
-/// Why a store could not be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL cannot be understood.
+    /// The URL is not valid.
     #[error(
-        "`{0}` is no address of an event store: expected esdb://[user:password@]host:2113?tls=true|false"
+        "`{0}` is not the address of an event store: expected esdb://[user:password@]host:2113?tls=true|false"
     )]
     Url(String),
     /// The certificate of an authority cannot be read.
-    #[error("the certificate {file} cannot be read")]
+    #[error("cannot read the certificate {file}")]
     Certificate {
-        /// Its file.
+        /// The file.
         file: String,
-        /// Why.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It does not answer, or not to us.
+    /// The server does not respond, or refuses this account.
     #[error(
-        "the event store cannot be used: is it served there (`bascule serve --wire-listen`), and are the account and `tls=` right?"
+        "cannot use the event store: check that it is served there (`bascule serve --wire-listen`), and that the account and `tls=` in the URL are right"
     )]
     Unreachable(#[source] BoxError),
-    /// It is a store of another kind.
+    /// The server is not a bascule.
     #[error(
-        "the event store is none of bascule's: it appends to one stream at a time and has no place for keys, and modules need both. Serve one with `bascule serve --wire-listen`"
+        "the event store is not served by bascule: it cannot append to several streams at once or store keys, and modules need both. Serve a store with `bascule serve --wire-listen`"
     )]
     Foreign,
 }
 
 /// An open store.
 pub struct Opened {
-    /// The events.
+    /// The event store.
     pub store: Arc<dyn EventStore>,
     /// The keys of personal data, as far as this module's account has a right to them.
     pub vault: Arc<dyn KeyVault>,
@@ -76,19 +77,19 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Ends what follows the log.
+    /// Stops following the log.
     pub fn close(self) {
         self.stop.cancel();
     }
 }
 
-/// Whether a URL leads to a store of this kind.
+/// Returns whether a URL is for a store of this kind.
 pub fn is_ours(url: &str) -> bool {
     url.starts_with("esdb://")
 }
 
-/// Opens the store at a URL: `esdb://[user:password@]host:2113?tls=true|false`, and `tlsCaFile=` for
-/// a certificate of one's own authority.
+/// Opens the store at a URL: `esdb://[user:password@]host:2113?tls=true|false`, with `tlsCaFile=` for
+/// the certificate of a private authority.
 pub async fn open(url: &str) -> Result<Opened, OpenError> {
     let connection = Connection::open(url).await?;
     let stop = CancellationToken::new();
@@ -97,7 +98,7 @@ pub async fn open(url: &str) -> Result<Opened, OpenError> {
         tonic::Code::Unimplemented => OpenError::Foreign,
         _ => OpenError::Unreachable(Box::new(BadAnswer::from(status))),
     })?;
-    // Its first use chooses the cryptography of the process, and may not come after another choice.
+    // Its first use selects the cryptography of the process, and must not come after another selection.
     connection.try_reading().await.map_err(|error| OpenError::Unreachable(Box::new(error)))?;
     head.follow(stop.clone());
     let store = RemoteStore::new(connection.clone(), log.log_id, head);

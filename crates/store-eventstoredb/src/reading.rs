@@ -1,4 +1,4 @@
-//! Reading with EventStoreDB's client.
+//! Reads with EventStoreDB's client.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use kernel::store::{LogPage, PAGE_BYTES, ReadError};
 use crate::connection::Connection;
 use crate::events;
 
-/// How much of the log one page looks at when few of its events are wanted: what is not is sent all
-/// the same.
+/// The part of the log that one page examines if few of its events match: events that do not match are
+/// sent all the same.
 const SCAN: usize = 1000;
 
 fn unavailable(error: Error) -> ReadError {
     ReadError::Unavailable(Box::new(error))
 }
 
-/// What a read gives, to its end. A stream that is not there has nothing.
+/// Returns all events of a read. A stream that does not exist has none.
 async fn collect(reading: Result<ReadStream, Error>) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
     let mut reading = match reading {
         Err(Error::ResourceNotFound) => return Ok(Vec::new()),
@@ -32,7 +32,7 @@ async fn collect(reading: Result<ReadStream, Error>) -> Result<Vec<Arc<RecordedE
     Ok(found)
 }
 
-/// The next event that a read gives, `None` at its end.
+/// Returns the next event of a read, `None` at its end.
 async fn next(reading: &mut ReadStream) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
     match reading.next().await {
         Ok(Some(event)) => {
@@ -47,7 +47,7 @@ async fn next(reading: &mut ReadStream) -> Result<Option<Arc<RecordedEvent>>, Re
 }
 
 impl Connection {
-    /// Reads something, to see whether reading works.
+    /// Reads an event, to test whether reading works.
     pub(crate) async fn try_reading(&self) -> Result<(), ReadError> {
         let options = ReadAllOptions::default().position(StreamPosition::Start).max_count(1);
         collect(self.events.read_all(&options).await).await.map(drop)
@@ -74,7 +74,7 @@ impl Connection {
         Ok(collect(self.events.read_stream(stream.as_str(), &options).await).await?.pop())
     }
 
-    /// The wanted events after a position. All that come are looked at here.
+    /// Returns the requested events after a position. The filter is applied here.
     pub(crate) async fn log_after(
         &self,
         after: Position,
@@ -93,7 +93,7 @@ impl Connection {
         let mut reading = self.events.read_all(&options).await.map_err(unavailable)?;
         let mut page = LogPage::nothing_after(after);
         let mut bytes = 0;
-        // What is not wanted is let go at once, and what comes after the page is not read.
+        // Events that do not match are dropped at once, and the log is not read beyond the page.
         while page.events.len() < limit && bytes < PAGE_BYTES {
             let Some(event) = next(&mut reading).await? else { break };
             page.scan(event.position, event.id);

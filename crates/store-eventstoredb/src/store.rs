@@ -25,7 +25,7 @@ use crate::service::{
     AppendManyRequest, EventIdAtRequest, Expected, FindInStreamRequest, ReadCorrelationRequest,
 };
 
-/// How long an append of which nobody knows what became is repeated.
+/// How long an append with an unknown outcome is repeated.
 const PATIENCE: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl RemoteStore {
 
     async fn append_once(&self, request: AppendManyRequest) -> Result<Outcome, Status> {
         let response = self.connection.service().append_many(request).await?.into_inner();
-        response.outcome.ok_or_else(|| Status::data_loss("an answer without an outcome"))
+        response.outcome.ok_or_else(|| Status::data_loss("the response contains no outcome"))
     }
 }
 
@@ -73,7 +73,7 @@ fn expectation(expected: Option<Expected>) -> ExpectedRevision {
 }
 
 fn refusal(refused: Refused) -> AppendError {
-    let damaged = || AppendError::Unavailable("a refusal that cannot be understood".into());
+    let damaged = || AppendError::Unavailable("the event store returned an invalid error".into());
     match refused.reason {
         None => damaged(),
         Some(Reason::WrongExpectedRevision(wrong)) => match StreamName::new(&wrong.stream) {
@@ -100,14 +100,14 @@ fn refusal(refused: Refused) -> AppendError {
         },
         Some(Reason::Invalid(problem)) => AppendError::Invalid(problem),
         Some(Reason::Overloaded(_)) => AppendError::Overloaded,
-        Some(Reason::Unsupported(_)) => AppendError::Unsupported("what was asked of it"),
+        Some(Reason::Unsupported(_)) => AppendError::Unsupported("this operation"),
         Some(Reason::WentBack(_)) => AppendError::WentBack,
         Some(Reason::Unavailable(why)) => AppendError::Unavailable(why.into()),
         Some(Reason::OutcomeUnknown(why)) => AppendError::OutcomeUnknown(why.into()),
     }
 }
 
-/// What a status says of an append: whether it is worth another try, and what it comes to without.
+/// Returns whether an append with this status should be retried, and its error otherwise.
 fn failure(status: Status) -> (bool, AppendError) {
     match status.code() {
         Code::ResourceExhausted => (false, AppendError::Overloaded),
@@ -135,7 +135,7 @@ impl EventStore for RemoteStore {
         validate(&requests, MAX_EVENT_BYTES)?;
         if requests.iter().flat_map(|request| &request.events).any(|event| event.foreign.is_some())
         {
-            return Err(AppendError::Unsupported("appending what came from outside"));
+            return Err(AppendError::Unsupported("appending events from outside"));
         }
         let appends = requests.into_iter().map(|request| StreamAppend {
             stream: request.stream.to_string(),
@@ -144,7 +144,7 @@ impl EventStore for RemoteStore {
         });
         let request = AppendManyRequest {
             appends: appends.collect(),
-            // Taken once: what is sent again was decided on the same.
+            // Read once: a repeated request was decided on the same event.
             remembered: self.head.remembered(),
         };
         let deadline = Instant::now() + PATIENCE;
@@ -169,8 +169,8 @@ impl EventStore for RemoteStore {
                     if !is_worth_it || Instant::now() + pause > deadline {
                         return Err(error);
                     }
-                    // The same ids again: what was written is recognised.
-                    tracing::debug!(%error, "an append is sent again");
+                    // With the same ids: events that were written already are recognised.
+                    tracing::debug!(%error, "the outcome of an append is unknown; sending it again");
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -220,7 +220,7 @@ impl EventStore for RemoteStore {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError> {
         let mut events: Vec<Arc<RecordedEvent>> = Vec::new();
-        // The other side may answer with fewer than are wanted.
+        // The remote side may return fewer events than requested.
         while events.len() < limit {
             let request = ReadCorrelationRequest {
                 correlation_id: bytes(correlation_id),

@@ -1,5 +1,5 @@
-//! The keys of personal data, held by the other side. Here they are in memory for as long as the
-//! codec keeps them, a minute at most.
+//! The keys of personal data, stored by the remote side. Here they are in memory for as long as the
+//! codec caches them, a minute at most.
 
 use async_trait::async_trait;
 use kernel::keys::{KeyError, KeyHolder, KeyVault, SecretKey, SubjectKey};
@@ -12,7 +12,7 @@ use crate::service::{
     DestroyKeysRequest, IsDestroyedRequest, LookupKeyRequest, OpeningKeyRequest, SealingKeyRequest,
 };
 
-/// The keys of another bascule.
+/// The key vault of another bascule.
 pub(crate) struct RemoteVault {
     connection: Connection,
 }

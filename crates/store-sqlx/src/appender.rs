@@ -1,5 +1,5 @@
-//! Group commit: one task takes concurrent appends from a bounded queue and hands them to the
-//! engine in groups.
+//! Group commit: one task takes concurrent appends from a bounded queue and passes them to the engine
+//! in groups.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What became of an `append_many`.
+/// The result of an `append_many`.
 pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
 
-/// One caller's `append_many`.
+/// One `append_many` of a caller.
 pub(crate) struct Job {
     pub(crate) requests: Vec<AppendRequest>,
-    /// The incarnation of the log that it was meant for.
+    /// The incarnation of the log for which it was decided.
     pub(crate) incarnation: u64,
     reply: oneshot::Sender<Answer>,
     health: Arc<Health>,
 }
 
 impl Job {
-    /// Tells the caller what became of it.
+    /// Sends the caller the result.
     pub(crate) fn answer(self, answer: Answer) {
         let outcome = match &answer {
             Ok(_) => "appended",
@@ -34,7 +34,7 @@ impl Job {
         };
         metrics::counter!("event_store_appends_total", "outcome" => outcome).increment(1);
         match &answer {
-            // What was there already says nothing of writing.
+            // A repeated append does not show that the store can be written to.
             Ok(appended) if appended.iter().any(|appended| !appended.repeated) => {
                 self.health.writes();
             }
@@ -43,12 +43,12 @@ impl Job {
             }
             _ => {}
         }
-        // A caller that went away does not want the answer.
+        // A cancelled caller does not wait for the result.
         drop(self.reply.send(answer));
     }
 }
 
-/// One error that several callers are told.
+/// One error that several callers receive.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
 
@@ -70,11 +70,11 @@ impl std::error::Error for SharedError {
     }
 }
 
-static UNWRITABLE: Outage = Outage::severe("the event store cannot be written to");
-/// What is affected: a process has one event store.
+static UNWRITABLE: Outage = Outage::severe("cannot write to the event store");
+/// The affected component: a process has one event store.
 const STORE: &str = "event store";
 
-/// Whether the last write failed: so it stands until a write succeeds.
+/// Whether the last write failed; reset by the next successful write.
 #[derive(Debug, Default)]
 struct Health {
     failing: AtomicBool,
@@ -97,15 +97,15 @@ impl Health {
     }
 }
 
-/// What writes a group in one transaction and answers every job of it.
+/// An engine that writes a group in one transaction and answers every job of it.
 pub(crate) trait GroupWriter: Send + 'static {
-    /// Writes a group. Every job is answered, whatever happens.
+    /// Writes a group. Every job is answered, whatever the result.
     fn write(&mut self, group: Vec<Job>) -> impl Future<Output = ()> + Send;
 
-    /// Finds out whether it can write again after a failure, by a write that changes nothing.
+    /// Tests by a write that changes nothing whether the store can be written to again after a failure.
     fn probe(&mut self) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Nothing more will come.
+    /// Called when no more groups follow.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
@@ -117,7 +117,7 @@ enum Task {
     Probe(oneshot::Sender<Result<(), AppendError>>),
 }
 
-/// The callers' end of the queue.
+/// The sending side of the queue.
 #[derive(Clone)]
 pub(crate) struct Queue {
     tasks: mpsc::Sender<Task>,
@@ -126,7 +126,7 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// A queue of `capacity` jobs and the task that empties it.
+    /// Starts a queue of `capacity` jobs and the task that processes it.
     pub(crate) fn start(
         writer: impl GroupWriter,
         capacity: usize,
@@ -145,12 +145,12 @@ impl Queue {
         let (reply, result) = oneshot::channel();
         let job = Job { requests, incarnation, reply, health: Arc::clone(&self.health) };
         self.send(Task::Append(job)).await?;
-        result
-            .await
-            .unwrap_or_else(|_| Err(AppendError::OutcomeUnknown("the appender ended".into())))
+        result.await.unwrap_or_else(|_| {
+            Err(AppendError::OutcomeUnknown("the appender task ended unexpectedly".into()))
+        })
     }
 
-    /// Whether the last append could be written; after a failure, whether one could be now.
+    /// Returns an error if the last append could not be written and a probe still fails.
     pub(crate) async fn check(&self) -> Result<(), AppendError> {
         if !self.health.is_failing() {
             return Ok(());
@@ -187,7 +187,8 @@ struct Appender<W> {
 }
 
 impl<W: GroupWriter> Appender<W> {
-    /// Ends when it is stopped, having written what was queued by then, or when nobody can append.
+    /// Runs until it is stopped, after writing what was queued by then, or until all senders are
+    /// dropped.
     async fn run(mut self, stop: CancellationToken) {
         loop {
             let task = tokio::select! {
@@ -211,7 +212,7 @@ impl<W: GroupWriter> Appender<W> {
         self.writer.close().await;
     }
 
-    /// What is queued now, as far as it fits into one group.
+    /// Takes queued jobs, as many as fit into one group.
     fn gather(&mut self, first: Task) -> Vec<Job> {
         let mut group = Vec::new();
         let mut events = 0;
@@ -252,7 +253,7 @@ impl<W: GroupWriter> Appender<W> {
                 None => Ok(()),
                 Some(error) => Err(AppendError::Unavailable(Box::new(error.clone()))),
             };
-            // Whoever asked may have gone away.
+            // The caller may be gone.
             drop(probe.send(answer));
         }
     }

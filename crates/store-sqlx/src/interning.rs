@@ -1,18 +1,18 @@
-//! One copy of every text that recurs.
+//! Interning: one copy of every string that recurs.
 
 use std::collections::HashSet;
 
 use kernel::shared_text::SharedText;
 
-/// More than a log has event types; actors may be many.
+/// More than the number of event types in a log; actors may be numerous.
 const MOST: usize = 1024;
 
-/// The types, actors and origins that one reader met lately.
+/// The types, actors and origins that one reader met recently.
 #[derive(Debug, Default)]
 pub(crate) struct Interner(HashSet<SharedText>);
 
 impl Interner {
-    /// The copy of a text that earlier events have, if any.
+    /// Returns the copy of a string that earlier events share, if any.
     pub(crate) fn share(&mut self, text: &str) -> SharedText {
         if let Some(known) = self.0.get(text) {
             return known.clone();

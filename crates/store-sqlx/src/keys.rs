@@ -1,4 +1,4 @@
-//! The keys of personal data, beside the events, wrapped by the master key.
+//! The keys of personal data, stored next to the events, encrypted with the master key.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -6,15 +6,15 @@ use kernel::keys::{KeyError, KeyHolder, KeyVault, SecretKey, SubjectKey};
 use kernel::seams::{SharedClock, new_id};
 use uuid::Uuid;
 
-/// Where an engine keeps wrapped keys.
+/// The table in which an engine stores wrapped keys.
 pub(crate) trait KeyTable: Send + Sync + 'static {
-    /// The id and the wrapped key of a holder, as of what was last written.
+    /// Returns the id and the wrapped key of a holder, including the latest writes.
     fn find(
         &self,
         holder: &KeyHolder,
     ) -> impl Future<Output = Result<Option<(Uuid, Vec<u8>)>, sqlx::Error>> + Send;
 
-    /// Keeps a new key, unless the holder has one or had one destroyed. Durable when it returns.
+    /// Stores a new key, unless the holder has one or had one destroyed. Durable when it returns.
     fn create(
         &self,
         id: Uuid,
@@ -23,18 +23,18 @@ pub(crate) trait KeyTable: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
-    /// The wrapped key of this id.
+    /// Returns the wrapped key with this id.
     fn open(&self, id: Uuid) -> impl Future<Output = Result<Option<Vec<u8>>, sqlx::Error>> + Send;
 
-    /// Deletes the keys of subjects but those of the purposes to retain, and sees to it that none
-    /// is made again and that nothing is left of them in the tables. Durable when it returns.
+    /// Deletes the keys of subjects except those of the purposes to retain, and makes sure that no new
+    /// ones are created and that nothing of them remains in the tables. Durable when it returns.
     fn destroy(
         &self,
         subjects: &[Uuid],
         retained: &[&str],
     ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
-    /// Whether this holder is to have no key any more.
+    /// Returns whether the keys of this holder were destroyed, so that it can have none.
     fn is_destroyed(
         &self,
         holder: &KeyHolder,
@@ -72,7 +72,7 @@ impl<T: KeyTable> KeyVault for SqlKeyVault<T> {
         let wrapped = self.master_key.wrap(&SecretKey::generate()?, id.as_bytes())?;
         let now = self.clock.now();
         self.table.create(id, holder, wrapped, now).await.map_err(unavailable)?;
-        // Read back: another writer may have been faster, or there is to be none.
+        // Read back: another writer may have been first, or the key may have been destroyed.
         self.find(holder).await
     }
 

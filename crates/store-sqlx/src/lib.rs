@@ -1,8 +1,7 @@
 //! The event store, the key vault and the snapshots on SQL databases.
 //!
-//! One appender task per process gathers concurrent appends and commits them as one group: one
-//! transaction and one fsync per batch, not per event. SQL is plain and static, one file per
-//! engine.
+//! One appender task per process collects concurrent appends and commits them as one group: one
+//! transaction and one fsync per group, not per event. SQL is plain and static, one file per engine.
 
 mod appender;
 mod interning;
@@ -29,40 +28,40 @@ use uuid::Uuid;
 pub use postgres::STATEMENTS as POSTGRES_STATEMENTS;
 pub use sqlite::STATEMENTS as SQLITE_STATEMENTS;
 
-/// Why a store could not be opened.
+/// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database could not be opened.
+    /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The log could not be read.
+    /// The log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The master key does not fit.
+    /// The master key is not the one of this store.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
-/// How a store is opened.
+/// Options of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Appends that may wait for their turn.
+    /// Maximum number of queued appends.
     pub queue: usize,
     /// How long an append waits for a place in the queue before it fails as overloaded.
     pub queue_deadline: Duration,
-    /// Largest event, in bytes.
+    /// Maximum size of an event, in bytes.
     pub max_event_bytes: usize,
-    /// How often the log is looked at for what other processes wrote, if none of them says so.
+    /// How often the log is polled for events of other processes, if no notification arrives.
     pub poll: Duration,
-    /// Connections to PostgreSQL that read. Besides, a process needs up to four.
+    /// Number of connections to PostgreSQL that read. A process needs up to four more.
     pub readers: u32,
-    /// How long a connection to PostgreSQL is used before another one takes its place: one that leads
-    /// to a server that is no primary any more, or was told to write nothing, would stay for ever.
+    /// How long a connection to PostgreSQL is used before it is replaced: without a limit, a connection
+    /// to a server that is no longer the primary, or that became read-only, would be used for ever.
     pub session_lifetime: Duration,
-    /// How long a statement may take on PostgreSQL.
+    /// Maximum duration of a statement on PostgreSQL.
     pub statement_timeout: Duration,
-    /// How long appends wait for PostgreSQL to come back before they fail as unavailable. Once they
-    /// have, the next ones fail at once until it is back.
+    /// How long appends wait for PostgreSQL to become available before they fail as unavailable. After
+    /// such a failure, further appends fail at once until it is available.
     pub patience: Duration,
 }
 
@@ -83,23 +82,23 @@ impl Default for StoreOptions {
 
 /// An open store.
 pub struct Opened {
-    /// The events.
+    /// The event store.
     pub store: Arc<dyn EventStore>,
     /// The keys of personal data.
     pub vault: Arc<dyn KeyVault>,
-    /// States of aggregates whose streams are long.
+    /// The snapshots of aggregates with long streams.
     pub snapshots: Arc<dyn SnapshotStore>,
     closing: Closing,
 }
 
-/// What ends with a store.
+/// The parts that are stopped when a store is closed.
 enum Closing {
     Sqlite(sqlite::Closing),
     Postgres(postgres::Closing),
 }
 
 impl Opened {
-    /// Finishes what is queued and closes every connection.
+    /// Writes what is queued and closes every connection.
     pub async fn close(self) {
         match self.closing {
             Closing::Sqlite(closing) => closing.close().await,
@@ -108,8 +107,8 @@ impl Opened {
     }
 }
 
-/// Opens the store at a URL, making it if need be: `sqlite:<path of a file>`, or
-/// `postgres://…/<database>`, where it is in the schema `event_store`.
+/// Opens the store at a URL, creating it if needed: `sqlite:<path of a file>`, or
+/// `postgres://…/<database>`, where it uses the schema `event_store`.
 pub async fn open(
     url: &str,
     master_key: &SecretKey,
@@ -122,7 +121,7 @@ pub async fn open(
     }
 }
 
-/// Whether a store is there already, without making one.
+/// Returns whether the store exists, without creating it.
 pub async fn exists(url: &str) -> Result<bool, OpenError> {
     Ok(match Engine::of(url)? {
         Engine::Sqlite => database::sqlite_path(url)?.exists(),
@@ -130,29 +129,30 @@ pub async fn exists(url: &str) -> Result<bool, OpenError> {
     })
 }
 
-/// Of a log that never goes back under an open store: SQLite's, whose file no failover replaces.
+/// The incarnation of a log that is never reset while a store is open: SQLite's, whose file no failover
+/// replaces.
 const ONLY_INCARNATION: u64 = 0;
 
 const KEY_CHECK: &[u8] = b"bascule master key";
 const KEY_CHECK_CONTEXT: &[u8] = b"master key check";
 
-/// What identifies a log, kept in it from its making.
+/// The identity of a log, stored in it when it is created.
 struct Identity {
     log_id: Uuid,
-    /// A known text sealed with the master key.
+    /// A known text encrypted with the master key.
     master_key_check: Vec<u8>,
     created_at: DateTime<Utc>,
 }
 
 impl Identity {
-    /// Of a log that is made now.
+    /// Returns the identity of a new log.
     fn new(master_key: &SecretKey, clock: &SharedClock) -> Result<Self, KeyError> {
         let master_key_check = master_key.seal(KEY_CHECK, KEY_CHECK_CONTEXT)?;
         Ok(Self { log_id: new_id(), master_key_check, created_at: clock.now() })
     }
 }
 
-/// Refuses another master key than the one the log was made with.
+/// Returns an error if the master key is not the one with which the log was created.
 fn check_master_key(master_key: &SecretKey, check: &[u8]) -> Result<(), KeyError> {
     match master_key.open(check, KEY_CHECK_CONTEXT) {
         Ok(_) => Ok(()),
@@ -160,14 +160,14 @@ fn check_master_key(master_key: &SecretKey, check: &[u8]) -> Result<(), KeyError
     }
 }
 
-/// What came with an event from outside, as two columns keep it.
+/// Returns the metadata of an event from outside, which is stored in two columns.
 fn foreign(metadata: Option<Vec<u8>>, is_json: Option<bool>) -> Option<Arc<Foreign>> {
     let (metadata, is_json) = (metadata?, is_json?);
     let content_type = if is_json { ContentType::Json } else { ContentType::Binary };
     Some(Arc::new(Foreign { content_type, metadata }))
 }
 
-/// Publishes a head, unless a later one is known.
+/// Publishes a head, unless a later one is published.
 fn raise(head: &watch::Sender<Position>, found: Position) {
     head.send_if_modified(|known| {
         let later = found > *known;

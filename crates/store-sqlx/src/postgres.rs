@@ -1,5 +1,5 @@
-//! The event store in PostgreSQL, for any number of processes at once. A commit is on the disk
-//! before it is acknowledged (`synchronous_commit=on`).
+//! The event store in PostgreSQL, for any number of concurrent processes. A commit is durable before it
+//! is acknowledged (`synchronous_commit=on`).
 
 mod batch;
 mod connecting;
@@ -46,7 +46,7 @@ use crate::{Closing as AnyClosing, Identity, OpenError, Opened, StoreOptions, ch
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/postgres/event_store");
 
 database::statements! {
-    /// The statements about the log itself.
+    /// The statements on the log itself.
     pub(crate) const OF_THE_LOG: [&str];
 
     const IS_THERE: &str = "SELECT to_regclass('event_store.log') IS NOT NULL";
@@ -80,7 +80,7 @@ struct PostgresStore {
     max_event_bytes: usize,
 }
 
-/// What ends with the store.
+/// The parts that are stopped when the store is closed.
 pub(crate) struct Closing {
     appender: JoinHandle<()>,
     others: Vec<JoinHandle<()>>,
@@ -93,11 +93,11 @@ pub(crate) struct Closing {
 impl Closing {
     pub(crate) async fn close(self) {
         self.stop_appending.cancel();
-        // The last callers are answered once the follower has what was written before them.
+        // The last appends are answered once the follower has read the events written before them.
         wait_for(self.appender).await;
         self.stop.cancel();
         self.key_writers.close().await;
-        // Closed, the pools end whoever waits for them.
+        // Closing the pools cancels those who wait for a connection.
         for pool in self.pools {
             pool.close().await;
         }
@@ -109,11 +109,11 @@ impl Closing {
 
 async fn wait_for(task: JoinHandle<()>) {
     if let Err(error) = task.await {
-        tracing::error!(%error, "a task of the event store ended badly");
+        tracing::error!(%error, "a task of the event store ended unexpectedly");
     }
 }
 
-/// Whether the database has a log.
+/// Returns whether the database contains a log.
 pub(crate) async fn exists(url: &str) -> Result<bool, DatabaseError> {
     let connect = connecting::connect_options(url, &StoreOptions::default())?;
     let mut connection = connect.connect().await?;
@@ -141,7 +141,7 @@ pub(crate) async fn open(
     };
     let key_writers = Transactions::on_postgres(pool(1), durable(&connect));
     let listeners = pool(1).connect_lazy_with(not_durable(&connect));
-    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
+    // Its writes may be lost in a crash: snapshots are created again, and events removed again.
     let side_writer = pool(1).connect_lazy_with(not_durable(&connect));
     let log_id = identify(&key_writers, master_key, &clock).await?;
     tail.open(log_id, readers.look().await?);
@@ -175,7 +175,7 @@ pub(crate) async fn open(
     })
 }
 
-/// The log's id, made at the first opening; refuses another master key than the first one.
+/// Reads the log's id, created when the log is first opened; refuses another master key.
 async fn identify(
     writers: &Transactions<Postgres>,
     master_key: &SecretKey,
@@ -197,14 +197,14 @@ async fn identify(
     Ok(log_id)
 }
 
-/// PostgreSQL's texts have no NUL.
+/// PostgreSQL cannot store NUL in text.
 fn check_texts(requests: &[AppendRequest]) -> Result<(), AppendError> {
     for event in requests.iter().flat_map(|request| &request.events) {
         let metadata = &event.metadata;
         let texts = [event.event_type.as_str(), &metadata.actor, &metadata.origin_system];
         let traceparent = metadata.traceparent.as_deref();
         if texts.into_iter().chain(traceparent).any(|text| text.contains('\0')) {
-            let problem = format!("a text of event {} contains NUL", event.id);
+            let problem = format!("a text field of event {} contains a NUL character", event.id);
             return Err(AppendError::Invalid(problem));
         }
     }
@@ -212,7 +212,7 @@ fn check_texts(requests: &[AppendRequest]) -> Result<(), AppendError> {
 }
 
 impl PostgresStore {
-    /// An event that was read may be new here: the log is about to reach it.
+    /// Records an event that was read: it may be later than the known head of the log.
     fn saw(&self, event: Option<&Arc<RecordedEvent>>) {
         if let Some(event) = event {
             self.tail.seen(event.position);
@@ -331,7 +331,7 @@ impl EventStore for PostgresStore {
         let removed = scavenging::scavenge(&self.scavenger, stream, below, limit).await;
         let removed = removed.map_err(|error| AppendError::Unavailable(Box::new(error)))?;
         if removed < limit as u64 {
-            // There is nothing left of what was to be removed.
+            // The stream has no more events to remove.
             self.tail.recent.forget(stream, below);
         }
         Ok(removed)

@@ -1,4 +1,4 @@
-//! The tail of the log in memory, so that subscribers that are up to date read no database.
+//! The tail of the log in memory, so that subscribers that are up to date do not query the database.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 #[derive(Debug, Default)]
 struct Tail {
-    /// Every event of the log after `after`, up to `end`. A position that is missing was scavenged.
+    /// Every event of the log after `after`, up to `end`. Missing positions were scavenged.
     events: VecDeque<Arc<RecordedEvent>>,
     bytes: usize,
     after: Position,
@@ -41,17 +41,17 @@ impl Tail {
     }
 }
 
-/// The last events that this process wrote or read, as far as they fit.
+/// The last events that this process wrote or read, within a limit of memory.
 #[derive(Debug, Default)]
 pub(crate) struct Recent(RwLock<Tail>);
 
 fn weight(event: &RecordedEvent) -> usize {
-    // The fixed part stands for ids, metadata and allocations.
+    // The constant stands for ids, metadata and allocations.
     event.size() + 512
 }
 
 impl Recent {
-    /// The tail of a log that ends here.
+    /// Returns an empty tail of a log that ends at this position.
     pub(crate) fn starting_at(end: Position) -> Self {
         Self(RwLock::new(Tail { after: end, end, ..Tail::default() }))
     }
@@ -64,17 +64,17 @@ impl Recent {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last position it has come to.
+    /// Returns the last position it covers.
     pub(crate) fn end(&self) -> Position {
         self.tail().end
     }
 
-    /// Lets go of everything: the log ends here now.
+    /// Drops all events: the log now ends at this position.
     pub(crate) fn go_back_to(&self, end: Position) {
         self.tail_mut().restart_at(end);
     }
 
-    /// Goes on behind a position further on, having nothing of what is before it.
+    /// Continues after a later position, without the events before it.
     pub(crate) fn skip_to(&self, end: Position) {
         let mut tail = self.tail_mut();
         if end > tail.end {
@@ -82,8 +82,8 @@ impl Recent {
         }
     }
 
-    /// Adds what the log has after a position, in order. Events that are here already are left out;
-    /// `false`, and nothing is added, if any could be missing before that position.
+    /// Adds the events of the log after a position, in order. Events that it has already are skipped;
+    /// returns `false`, and adds nothing, if any could be missing before that position.
     pub(crate) fn follow(&self, after: Position, events: &[Arc<RecordedEvent>]) -> bool {
         let mut tail = self.tail_mut();
         if after > tail.end {
@@ -111,15 +111,15 @@ impl Recent {
         tail.shrink();
     }
 
-    /// The id of the event at a position, if it is in memory.
+    /// Returns the id of the event at a position, if it is in memory.
     pub(crate) fn id_at(&self, position: Position) -> Option<Uuid> {
         let tail = self.tail();
         let place = tail.events.binary_search_by_key(&position, |event| event.position).ok()?;
         tail.events.get(place).map(|event| event.id)
     }
 
-    /// Lets go of the events of a stream below a revision: they were scavenged. The last one of the
-    /// stream was not.
+    /// Drops the events of a stream below a revision, which were scavenged. The last event of a stream
+    /// is never scavenged.
     pub(crate) fn forget(&self, stream: &StreamName, below: Revision) {
         let mut tail = self.tail_mut();
         let last = tail.events.iter().rfind(|event| event.stream == *stream);
@@ -130,8 +130,8 @@ impl Recent {
         tail.bytes = tail.events.iter().map(|event| weight(event)).sum();
     }
 
-    /// The wanted events after a position, if everything after it up to the last event written
-    /// here is in memory; `None` when the database has to be asked.
+    /// Returns the requested events after a position, if everything from there to the last event
+    /// written here is in memory; `None` if the database must be queried.
     pub(crate) fn page(
         &self,
         after: Position,

@@ -1,4 +1,4 @@
-//! Snapshots of aggregates, beside the events: the same statements on both engines.
+//! Snapshots of aggregates, stored next to the events: the same statements on both engines.
 
 use async_trait::async_trait;
 use kernel::event::StreamName;
@@ -23,9 +23,9 @@ database::statements! {
     pub(crate) const FORGET: &str = "DELETE FROM snapshot WHERE stream = $1";
 }
 
-/// The snapshots in a table of the event store's.
+/// The snapshots in a table of the event store.
 pub(crate) struct SqlSnapshots<DB: Database> {
-    /// They need not wait for the disk when they commit.
+    /// Their commits need not be durable.
     pub(crate) writers: Pool<DB>,
     pub(crate) readers: Pool<DB>,
 }

@@ -1,5 +1,5 @@
-//! The event store in a SQLite file. WAL with `synchronous=FULL`: a commit is on the disk before
-//! it is acknowledged.
+//! The event store in a SQLite file. WAL with `synchronous=FULL`: a commit is durable before it is
+//! acknowledged.
 
 mod connection;
 mod keys;
@@ -39,10 +39,10 @@ use crate::{
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite/event_store");
 
-/// Connections that read keys and snapshots; those that read events are apart.
+/// Connections that read keys and snapshots; the connections that read events are separate.
 const SIDE_READERS: u32 = 2;
 database::statements! {
-    /// The statements about the log itself.
+    /// The statements on the log itself.
     pub(crate) const OF_THE_LOG: [&str];
 
     const FIND_LOG: &str = "SELECT log_id, master_key_check FROM log";
@@ -72,7 +72,7 @@ struct SqliteStore {
     max_event_bytes: usize,
 }
 
-/// What ends with the store.
+/// The parts that are stopped when the store is closed.
 pub(crate) struct Closing {
     appender: JoinHandle<()>,
     poller: JoinHandle<()>,
@@ -87,7 +87,7 @@ impl Closing {
         self.stop.cancel();
         for task in [self.appender, self.poller] {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the event store ended badly");
+                tracing::error!(%error, "a task of the event store ended unexpectedly");
             }
         }
         self.readers.close().await;
@@ -106,16 +106,16 @@ pub(crate) async fn open(
 ) -> Result<Opened, OpenError> {
     let path = sqlite_path(url)?;
     let connect = sqlite_options(&path, SqliteSynchronous::Full)?;
-    // One connection that writes.
+    // A pool of one connection, which writes.
     let one = || PoolOptions::new().max_connections(1);
-    // Keys that move from one place to another pass by no file.
+    // Keys that are moved while a table is rewritten are not written to a temporary file.
     let keys = Transactions::on_sqlite(one(), connect.clone().pragma("temp_store", "MEMORY"));
     drop(keys.statements().acquire().await.map_err(DatabaseError::Sql)?);
     database::migrate(keys.statements(), &MIGRATIONS, "event_store").await?;
     let log_id = identify(keys.statements(), master_key, &clock).await?;
     let side_readers =
         PoolOptions::new().max_connections(SIDE_READERS).connect_lazy_with(connect.read_only(true));
-    // What it writes may be lost in a crash: snapshots are made again, and events removed again.
+    // Its writes may be lost in a crash: snapshots are created again, and events removed again.
     let side_writer =
         Transactions::on_sqlite(one(), sqlite_options(&path, SqliteSynchronous::Normal)?);
     let readers = Readers::new(path.clone());
@@ -151,7 +151,7 @@ pub(crate) async fn open(
     })
 }
 
-/// The log's id, made at the first opening; refuses another master key than the first one.
+/// Reads the log's id, created when the log is first opened; refuses another master key.
 async fn identify(
     pool: &SqlitePool,
     master_key: &SecretKey,
@@ -171,10 +171,10 @@ async fn identify(
     Ok(log_id)
 }
 
-static UNREADABLE: Outage = Outage::new("the head of the log cannot be read");
+static UNREADABLE: Outage = Outage::new("cannot read the head of the log");
 const FOLLOWER: &str = "event store";
 
-/// Looks for what other processes wrote into the same file.
+/// Polls for events that other processes wrote into the same file.
 async fn poll_head(
     readers: Readers,
     head: Arc<watch::Sender<Position>>,
@@ -294,7 +294,7 @@ impl EventStore for SqliteStore {
         let removed = scavenging::scavenge(&self.scavenger, stream, below, limit).await;
         let removed = removed.map_err(|error| AppendError::Unavailable(Box::new(error)))?;
         if removed < limit as u64 {
-            // There is nothing left of what was to be removed.
+            // The stream has no more events to remove.
             self.recent.forget(stream, below);
         }
         Ok(removed)

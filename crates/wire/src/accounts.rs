@@ -1,4 +1,4 @@
-//! Who is calling: Basic credentials (RFC 7617) against the configured accounts.
+//! Authentication: checks Basic credentials (RFC 7617) against the configured accounts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,71 +26,73 @@ use crate::refusal::Refusal;
 use crate::rights::Right;
 use crate::settings::WireSettings;
 
-/// Who calls without credentials, where that is allowed.
+/// The name recorded for a caller without credentials, where anonymous calls are allowed.
 const ANONYMOUS: &str = "anonymous";
-/// For how long credentials that were wrong are refused without computing Argon2 again, and how many
-/// of them. Those that were right are right until the next start.
+/// How long wrong credentials are refused from the cache, without computing Argon2 again, and the
+/// maximum number of cached ones. Right credentials stay cached until the next start.
 const WRONG_REMEMBERED: Duration = Duration::from_secs(60);
 const MOST_WRONG_REMEMBERED: u64 = 10_000;
-/// Passwords that are checked at once: each takes a core and 19 MiB.
+/// Maximum number of passwords checked concurrently; each check takes a core and 19 MiB.
 const CHECKS_AT_ONCE: usize = 2;
-/// Passwords of one account that may wait to be checked, one after another.
+/// Maximum number of password checks of one account that may queue; they run one after another.
 const MOST_WAITING: usize = 64;
 
-/// Why the accounts cannot be used as they are configured.
+/// Why the configured accounts cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
-    /// Others can connect, and nobody is asked who they are.
+    /// Other machines can connect, and no authentication is configured.
     #[error(
-        "the wire protocol would be open to everybody on {0}: add accounts under [wire.accounts] and a certificate under [wire.tls], or listen on a loopback address"
+        "the wire protocol on {0} would accept anyone: add accounts under [wire.accounts] and a certificate under [wire.tls], or listen on a loopback address"
     )]
     OpenToEverybody(SocketAddr),
-    /// Others can connect, and passwords would travel in the clear.
+    /// Other machines can connect, and passwords would travel unencrypted.
     #[error(
         "the wire protocol on {0} needs TLS: set certificate and key under [wire.tls], or listen on a loopback address"
     )]
     InTheClear(SocketAddr),
-    /// A password stands in the configuration as it is.
+    /// The configuration contains a password in plain text.
     #[error(
         "the account {0} has a `password`, which is for loopback addresses only: set its `password_hash`, made with Argon2, instead"
     )]
     PlainPassword(String),
-    /// Neither password nor hash, or both.
+    /// The account has neither a password nor a hash, or both.
     #[error("the account {0} needs either a `password_hash` or a `password`")]
     NoPassword(String),
-    /// What should be a hash is none.
+    /// The `password_hash` is not a hash of Argon2.
     #[error("the `password_hash` of the account {0} is not a PHC string of Argon2: {1}")]
     NotAHash(String, String),
-    /// A name that cannot be sent.
+    /// The account's name cannot be sent in credentials.
     #[error(
-        "`{0}` cannot be the name of an account: it must not be empty, nor have a colon or a control character in it"
+        "`{0}` cannot be the name of an account: a name must not be empty and must not contain a colon or a control character"
     )]
     Name(String),
-    /// A right to a module that there is not.
-    #[error("the account {account} may write the module {module}, which there is not")]
+    /// The account has a right for a module that does not exist.
+    #[error(
+        "the account {account} has the right module:{module}, but there is no module {module}: correct the name"
+    )]
     UnknownModule {
-        /// The account.
+        /// The account's name.
         account: String,
-        /// The module.
+        /// The module's name.
         module: String,
     },
-    /// The operating system gave no randomness.
-    #[error("no randomness from the operating system")]
+    /// The operating system provided no randomness.
+    #[error("the operating system provides no randomness")]
     NoRandomness,
 }
 
-/// Somebody who calls.
+/// An authenticated (or anonymous) caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
-    /// Who it is, as events tell it.
+    /// The account's name, as recorded in the events it writes.
     pub(crate) name: SharedText,
     rights: Arc<[Right]>,
-    /// What its requests may hold.
+    /// The account's share of the memory for requests.
     pub(crate) share: Share,
 }
 
 impl Caller {
-    /// Somebody with certain rights.
+    /// A caller with certain rights, for tests.
     #[cfg(test)]
     pub(crate) fn of(name: &str, rights: &[Right]) -> Self {
         Self { name: name.into(), rights: rights.into(), share: Share::default() }
@@ -100,39 +102,41 @@ impl Caller {
         self.rights.contains(right)
     }
 
-    /// Whether events are given out with personal data open. A module opens what it may by itself: it
-    /// has to know what was sealed.
+    /// Returns whether events are returned to it with personal data decrypted. A module decrypts what
+    /// it may itself: it has to know which values were sealed.
     pub(crate) fn reads_open(&self) -> bool {
         self.may(&Right::PersonalData) && !self.is_module()
     }
 
-    /// Whether it is a module of ours that lives elsewhere, and writes what is that module's.
+    /// Returns whether it is a remote module, which writes that module's streams.
     pub(crate) fn is_module(&self) -> bool {
         self.rights.iter().any(|right| matches!(right, Right::Module(_)))
     }
 
-    /// Refuses whoever is no module of ours.
+    /// Refuses a caller that is not a remote module.
     pub(crate) fn needs_any_module(&self) -> Result<(), Refusal> {
         if self.is_module() {
             return Ok(());
         }
-        Err(Refusal::Forbidden("this needs the right module:<name>, of any module".to_owned()))
+        Err(Refusal::Forbidden(
+            "this call requires the right module:<name> for some module".to_owned(),
+        ))
     }
 
-    /// Whether there is any stream that it may write.
+    /// Returns whether the caller may write any stream at all.
     pub(crate) fn writes(&self) -> bool {
         self.may(&Right::Append) || self.may(&Right::System) || self.is_module()
     }
 
-    /// Refuses whoever has not this right.
+    /// Refuses a caller without this right.
     pub(crate) fn needs(&self, right: &Right) -> Result<(), Refusal> {
         if self.may(right) {
             return Ok(());
         }
-        Err(Refusal::Forbidden(format!("this needs the right {right}")))
+        Err(Refusal::Forbidden(format!("this call requires the right {right}")))
     }
 
-    /// Refuses whoever may not write a stream.
+    /// Refuses a caller that may not write the stream.
     pub(crate) fn needs_to_write(
         &self,
         stream: &StreamName,
@@ -144,11 +148,11 @@ impl Caller {
             Owner::Free => self.needs(&Right::Append),
             Owner::Metadata(described) => match ownership.of(&described) {
                 Owner::Module(module) => Err(Refusal::Forbidden(format!(
-                    "stream {described} is of the module {module}: it is never truncated and has no metadata"
+                    "stream {described} belongs to the module {module}: it cannot be truncated and has no metadata"
                 ))),
-                Owner::Metadata(_) => {
-                    Err(Refusal::Forbidden("metadata has no metadata".to_owned()))
-                }
+                Owner::Metadata(_) => Err(Refusal::Forbidden(
+                    "a stream of metadata cannot have metadata itself".to_owned(),
+                )),
                 Owner::System => self.needs(&Right::System),
                 Owner::Free => self.needs(&Right::Append),
             },
@@ -161,14 +165,14 @@ enum Password {
     Hashed(Hashed),
 }
 
-/// A password that takes long to check. A flood of guesses for one account keeps those of the others
-/// waiting for one check at most.
+/// A hashed password, which takes long to check. A flood of guesses for one account delays the other
+/// accounts by one check at most.
 #[derive(Clone)]
 struct Hashed {
     hash: Arc<str>,
-    /// The digest of the credentials that were found to be right.
+    /// The digest of the credentials that were found right.
     right: Arc<OnceLock<[u8; 32]>>,
-    /// Room to wait in.
+    /// Permits to queue for a check.
     waiting: Arc<Semaphore>,
     turn: Arc<Semaphore>,
 }
@@ -185,22 +189,22 @@ struct Account {
     password: Password,
 }
 
-/// Who may call.
+/// The accounts that may call.
 pub(crate) struct Accounts {
-    /// None: everybody is anonymous.
+    /// `None` if anonymous callers are accepted.
     accounts: BTreeMap<String, Account>,
     anonymous: Caller,
-    /// Nobody's: what is computed for a name that nobody has takes as long as for another.
+    /// A hash that belongs to no account: checking an unknown name takes as long as a known one.
     decoy: Option<Hashed>,
-    /// Digests credentials, so that none stays in memory.
+    /// The key for digests of credentials, so that no credentials stay in memory.
     key: SecretKey,
-    /// Digests of credentials that were wrong.
+    /// Digests of wrong credentials.
     wrong: Cache<[u8; 32], ()>,
     checks: Arc<Semaphore>,
 }
 
 impl Accounts {
-    /// The configured accounts, for a listener at an address.
+    /// Returns the configured accounts, for a listener at an address.
     pub(crate) fn new(
         settings: &WireSettings,
         address: SocketAddr,
@@ -237,7 +241,7 @@ impl Accounts {
                     match PasswordHash::new(hash) {
                         Ok(parsed) if parsed.algorithm.as_str().starts_with("argon2") => {}
                         Ok(parsed) => {
-                            let found = format!("it is of {}", parsed.algorithm);
+                            let found = format!("its algorithm is {}", parsed.algorithm);
                             return Err(AccountsError::NotAHash(name.clone(), found));
                         }
                         Err(error) => {
@@ -271,22 +275,23 @@ impl Accounts {
         })
     }
 
-    /// Who sent this, over which connection.
+    /// Returns the caller of a request that came on a connection.
     pub(crate) async fn caller(
         &self,
         headers: &HeaderMap,
         peer: Option<&Peer>,
     ) -> Result<Caller, Refusal> {
         if self.accounts.is_empty() {
-            // Clients send their default credentials even where nobody asks for them.
+            // Clients send their default credentials even where none are required.
             return Ok(self.anonymous.clone());
         }
-        let header = headers
-            .get("authorization")
-            .ok_or(Refusal::Unauthenticated("send the credentials of an account"))?;
-        let credentials = basic(header.as_bytes())
-            .ok_or(Refusal::Unauthenticated("the credentials must be Basic ones (RFC 7617)"))?;
-        let wrong = || Refusal::Unauthenticated("no account has this name and password");
+        let header = headers.get("authorization").ok_or(Refusal::Unauthenticated(
+            "authentication required: send the credentials of an account",
+        ))?;
+        let credentials = basic(header.as_bytes()).ok_or(Refusal::Unauthenticated(
+            "the `authorization` header must be Basic credentials (RFC 7617)",
+        ))?;
+        let wrong = || Refusal::Unauthenticated("wrong account name or password");
         let (name, password) = credentials.split_once(':').ok_or_else(wrong)?;
         let account = self.accounts.get(name);
         let is_right = match account.map(|account| &account.password) {
@@ -311,14 +316,14 @@ impl Accounts {
         }
     }
 
-    /// Whether these credentials are known to be right, or to be wrong.
+    /// Returns whether the credentials are known to be right (`true`) or wrong (`false`).
     fn known(&self, digest: &[u8; 32], hashed: &Hashed) -> Option<bool> {
         let is_right = hashed.right.get().is_some_and(|right| right.ct_eq(digest).into());
         if is_right { Some(true) } else { self.wrong.get(digest).map(|()| false) }
     }
 
-    /// Whether a password is right. Those of one connection are checked one after another, and those
-    /// of one account, and at most two of all.
+    /// Returns whether a password is right. Checks of one connection run one after another, and so do
+    /// those of one account; at most two run concurrently in all.
     async fn verify(
         &self,
         digest: [u8; 32],
@@ -336,17 +341,19 @@ impl Accounts {
         if let Some(known) = self.known(&digest, hashed) {
             return Ok(known);
         }
-        let busy = || Refusal::Busy("too many passwords wait to be checked; try again later");
+        let busy = || Refusal::Busy("too many password checks are queued; try again later");
         let place = Arc::clone(&hashed.waiting).try_acquire_owned().map_err(|_| busy())?;
         let turn = Arc::clone(&hashed.turn).acquire_owned().await.map_err(|_| busy())?;
-        // Who waits is often one of many calls of one client.
+        // The waiting request is often one of many of one client, and another one was checked
+        // meanwhile.
         if let Some(known) = self.known(&digest, hashed) {
             return Ok(known);
         }
         let check = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
         let (password, hashed, wrong) = (password.to_owned(), hashed.clone(), self.wrong.clone());
         let verified = tokio::task::spawn_blocking(move || {
-            // It goes on when nobody waits for it any more: only then may the next one begin.
+            // A started check runs to its end even if its request is cancelled: only then may the next
+            // begin.
             let _taken = (alone, place, turn, check);
             let is_right =
                 Argon2::default().verify_password(password.as_bytes(), &*hashed.hash).is_ok();
@@ -363,7 +370,7 @@ impl Accounts {
 
 const PASSWORD: &str = "wire password";
 
-/// A hash of a password that nobody knows.
+/// Returns a hash of a random password.
 fn decoy() -> Result<Arc<str>, AccountsError> {
     let password: [u8; 16] = random_bytes().map_err(|_| AccountsError::NoRandomness)?;
     let hash =
@@ -371,7 +378,8 @@ fn decoy() -> Result<Arc<str>, AccountsError> {
     Ok(hash.to_string().into())
 }
 
-/// `<name>:<password>` of an `Authorization` header; the scheme in any case (RFC 9110 §11.1).
+/// Returns `<name>:<password>` of an `Authorization` header; the scheme is case-insensitive (RFC 9110
+/// §11.1).
 fn basic(header: &[u8]) -> Option<String> {
     let (scheme, credentials) = header.split_at_checked(6)?;
     if !scheme.eq_ignore_ascii_case(b"basic ") {
@@ -406,7 +414,7 @@ mod tests {
         Accounts::new(&settings, "127.0.0.1:1".parse().unwrap(), &Ownership::default()).unwrap()
     }
 
-    /// Somebody's attempt, as far as it comes without waiting.
+    /// Starts a request of an account and polls it as far as it comes without waiting.
     fn attempt<'a>(
         accounts: &'a Accounts,
         name: &str,
@@ -429,7 +437,7 @@ mod tests {
             drop(gone);
             assert_eq!(accounts.checks.available_permits(), left);
         }
-        // It comes to its end, and what it found is remembered.
+        // The check runs to its end, and its result is cached.
         let _all = accounts.checks.acquire_many(CHECKS_AT_ONCE as u32).await.unwrap();
         let (_, outcome) = attempt(&accounts, "ada", "wrong");
         assert!(matches!(outcome, Some(Err(Refusal::Unauthenticated(_)))));
@@ -446,7 +454,7 @@ mod tests {
         }
         let (_, outcome) = attempt(&accounts, "ada", "one more");
         assert!(matches!(outcome, Some(Err(Refusal::Busy(_)))));
-        // None of them goes on while nobody waits for it.
+        // No queued check goes on after its request was cancelled.
         let (waiting, _) = attempt(&accounts, "grace", "g");
         assert_eq!(waiting.await.unwrap().name, "grace");
     }

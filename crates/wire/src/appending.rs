@@ -1,4 +1,4 @@
-//! Appends to one stream, whatever became of it before.
+//! Appends to one stream, which may have been deleted before.
 
 use std::sync::Arc;
 
@@ -13,28 +13,28 @@ use crate::ownership::{Owner, metadata_stream};
 use crate::proposed::{Gathered, ORIGIN};
 use crate::refusal::Refusal;
 
-/// How often a stream that others delete or revive at the same time is looked at again.
+/// How many times an append is retried if others delete or revive the stream at the same time.
 pub(crate) const ATTEMPTS: usize = 8;
 
-/// What became of an append.
+/// The outcome of an append.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Outcome {
-    /// It was written.
+    /// The events were written.
     Appended(Appended),
-    /// There was nothing to write. The last revision of the stream.
+    /// The append had no events. Holds the last revision of the stream.
     Nothing(Option<Revision>),
 }
 
-/// How a stream stands for whoever writes it.
+/// The state of a stream for its writers.
 pub(crate) enum Standing {
-    /// It is written as it is.
+    /// The stream is written as it is.
     Open(Lifecycle),
-    /// It was deleted: what is written begins it anew, after its last revision.
+    /// The stream was deleted: the next events begin it again, after its last revision.
     Deleted(Lifecycle, Option<Revision>),
 }
 
 impl Endpoint {
-    /// Appends what a caller sent to one stream, all or nothing.
+    /// Appends a caller's events to one stream, all or nothing.
     pub(crate) async fn append(
         &self,
         caller: &Caller,
@@ -71,7 +71,7 @@ impl Endpoint {
                     self.scavenger.changed(&stream);
                     return Ok(Outcome::Appended(appended));
                 }
-                // Somebody else deleted or revived it just now.
+                // Another writer deleted or revived it at the same time.
                 Err(AppendError::WrongExpectedRevision { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -79,8 +79,8 @@ impl Endpoint {
         Err(Refusal::Overloaded)
     }
 
-    /// Appends the first events that a stream ever has; `None` when it has some. A stream without
-    /// events was neither deleted nor ended, so that its metadata need not be looked at.
+    /// Appends the first events that a stream ever has; returns `None` if it has some. A stream without
+    /// events was neither deleted nor tombstoned, so its metadata need not be read.
     async fn begin(
         &self,
         stream: &StreamName,
@@ -100,7 +100,7 @@ impl Endpoint {
         }
     }
 
-    /// How a stream stands; refused when it was ended for good.
+    /// Returns the state of a stream; refuses a tombstoned stream.
     pub(crate) async fn standing(&self, stream: &StreamName) -> Result<Standing, Refusal> {
         let lifecycle = Lifecycle::of(stream, &self.ownership, self.store.as_ref()).await?;
         lifecycle.must_be_alive(stream)?;
@@ -120,7 +120,7 @@ impl Endpoint {
         Ok(self.store.read_last(stream).await?.map(|last| last.revision))
     }
 
-    /// An append without events says whether the stream is as expected.
+    /// Answers an append without events, which tests whether the stream is at the expected revision.
     async fn append_nothing(
         &self,
         stream: &StreamName,
@@ -141,8 +141,8 @@ impl Endpoint {
         }
     }
 
-    /// Appends the first events of a deleted stream, together with metadata that says where it
-    /// begins now.
+    /// Appends the first events of a deleted stream, together with metadata that says at which revision
+    /// the stream begins now.
     async fn revive(
         &self,
         caller: &Caller,
@@ -163,7 +163,7 @@ impl Endpoint {
         appended.into_iter().next().ok_or_else(|| AppendError::Invalid("no result".to_owned()))
     }
 
-    /// The append that gives a stream other metadata than it had.
+    /// Returns the append that replaces a stream's metadata.
     pub(crate) fn describe(
         &self,
         caller: &Caller,
@@ -171,14 +171,15 @@ impl Endpoint {
         before: &Lifecycle,
         metadata: &StreamMetadata,
     ) -> Result<AppendRequest, AppendError> {
-        let data = serde_json::to_vec(metadata)
-            .map_err(|error| AppendError::Invalid(format!("the metadata: {error}")))?;
+        let data = serde_json::to_vec(metadata).map_err(|error| {
+            AppendError::Invalid(format!("the stream's metadata cannot be encoded: {error}"))
+        })?;
         let events = vec![self.system_event(caller, METADATA, data)];
         let expected = ExpectedRevision::exactly(before.revision);
         Ok(AppendRequest { stream: about(stream)?, expected, events })
     }
 
-    /// An event that the server writes because of what a caller asked for.
+    /// Returns an event that the server writes on behalf of a caller.
     pub(crate) fn system_event(
         &self,
         caller: &Caller,
@@ -199,8 +200,8 @@ impl Endpoint {
         NewEvent { id, event_type: event_type.into(), data, metadata, foreign }
     }
 
-    /// Only metadata goes to a stream of metadata, and what has no events is not deleted by it:
-    /// [`Self::begin`] relies on that.
+    /// Checks an append to a stream of metadata: it may hold metadata only, and must not delete a
+    /// stream without events. [`Self::begin`] relies on that.
     async fn check_metadata(
         &self,
         described: &StreamName,
@@ -209,7 +210,7 @@ impl Endpoint {
         for event in events {
             if event.event_type != METADATA {
                 return Err(Refusal::Invalid(format!(
-                    "a stream of metadata takes events of type {METADATA} only"
+                    "a stream of metadata accepts only events of type {METADATA}"
                 )));
             }
             let metadata = StreamMetadata::read(&event.data)?;
@@ -222,7 +223,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Lets be removed what is hidden by what was written.
+    /// Offers the stream for scavenging if the append hides events.
     fn written(&self, stream: &StreamName, lifecycle: &Lifecycle) {
         if let Owner::Metadata(described) = self.ownership.of(stream) {
             self.scavenger.changed(&described);
@@ -233,16 +234,16 @@ impl Endpoint {
     }
 }
 
-/// The stream of a stream's metadata.
+/// Returns the name of the stream that holds a stream's metadata.
 pub(crate) fn about(stream: &StreamName) -> Result<StreamName, AppendError> {
     metadata_stream(stream).ok_or_else(|| {
-        let problem = format!("the name of stream {stream} is too long for it to have metadata");
+        let problem = format!("stream {stream} cannot have metadata: its name is too long");
         AppendError::Invalid(problem)
     })
 }
 
-/// Refuses a writer who believes something else of a deleted stream: it is as good as not there,
-/// and goes on after its last revision.
+/// Checks the expected revision for a deleted stream: the stream counts as absent, and also as being at
+/// its last revision, after which it continues.
 pub(crate) fn deleted_meets(
     stream: &StreamName,
     expected: ExpectedRevision,

@@ -1,5 +1,5 @@
-//! BatchAppend: many appends over one call. Those to one stream are carried out in their order,
-//! those to different streams at the same time.
+//! BatchAppend: many appends over one call. Appends to one stream are executed in order, appends to
+//! different streams concurrently.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -33,19 +33,19 @@ use crate::protocol::streams::batch_append_resp::{
 use crate::protocol::streams::{BatchAppendReq, BatchAppendResp, batch_append_req};
 use crate::refusal::Refusal;
 
-/// Appends of one call that are carried out or wait for one to the same stream.
+/// Maximum number of appends of one call that are executing, or queued behind one to the same stream.
 const MOST_AT_ONCE: usize = 64;
-/// Appends of one call that have begun to come and are not all there.
+/// Maximum number of appends of one call that are received in part.
 const MOST_BEGUN: usize = 64;
-/// What those may have together, in bytes; and so may those that are carried out or wait.
+/// Maximum bytes of the latter together, and of the former together.
 const MOST_BEGUN_BYTES: usize = 4 * MOST_APPENDED_BYTES;
-/// Most bytes of a name that an answer repeats.
+/// Maximum bytes of a name that a response repeats.
 const MOST_ECHOED: usize = 4096;
-/// How long an append may take at most, whatever its client says.
+/// Maximum duration of an append, whatever deadline its client gives.
 const LONGEST_DEADLINE: Duration = Duration::from_secs(60);
 const USUAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What every answer to an append repeats.
+/// The fields that every response to an append repeats.
 #[derive(Debug, Clone)]
 struct Echo {
     correlation_id: Option<shared::Uuid>,
@@ -54,8 +54,8 @@ struct Echo {
 }
 
 impl Echo {
-    /// Also of what is refused for it, so that the client knows what is; but for names of a length
-    /// that nobody's have, which would be kept and sent only to be larger.
+    /// Also repeats what an append is refused for, so that the client can tell which one it is; except
+    /// names that are longer than any valid name, which would only make memory and response larger.
     fn new(
         correlation_id: Option<shared::Uuid>,
         stream: Option<StreamIdentifier>,
@@ -101,21 +101,21 @@ fn success(outcome: Outcome) -> Success {
     }
 }
 
-/// An append, of which all events are there or only the first.
+/// An append, received completely or only as far as its first event.
 struct Batch {
     echo: Echo,
     stream: StreamName,
     expected: ExpectedRevision,
     deadline: Instant,
     gathered: Gathered,
-    /// What it takes of what all requests may hold.
+    /// Its part of the memory for requests.
     held: Held,
 }
 
-/// An append of which more is to come.
+/// An append that is not complete yet.
 enum Begun {
     Gathering(Batch),
-    /// It was answered already; what still comes of it is passed over, for so long.
+    /// It was answered already; the rest of it is skipped until then.
     Answered(Instant),
 }
 
@@ -128,8 +128,8 @@ impl Begun {
     }
 }
 
-/// How long an append may take. Some clients send the time of the deadline as a duration: it is long
-/// then, and [`LONGEST_DEADLINE`] what it comes to.
+/// Returns how long an append may take. Some clients send the time of the deadline as a duration, which
+/// is then very long and is cut to [`LONGEST_DEADLINE`].
 fn patience(given: Option<DeadlineOption>, now: DateTime<Utc>) -> Duration {
     const SECOND: i128 = 1_000_000_000;
     let nanoseconds = |seconds, nanos| i128::from(seconds) * SECOND + i128::from(nanos);
@@ -158,16 +158,16 @@ struct Finished {
     answer: BatchAppendResp,
 }
 
-/// One call.
+/// The state of one call.
 struct Session {
     endpoint: Arc<Endpoint>,
     caller: Caller,
     requests: Streaming<BatchAppendReq>,
     received: Option<Received>,
-    /// Nothing more will come.
+    /// The client sends no more.
     has_ended: bool,
     begun: HashMap<Uuid, Begun>,
-    /// By stream, those that wait for the one that is carried out.
+    /// By stream: the appends queued behind the one that is executing.
     waiting: HashMap<StreamName, VecDeque<Batch>>,
     busy: HashSet<StreamName>,
     under_way: FuturesUnordered<BoxFuture<'static, Finished>>,
@@ -175,7 +175,7 @@ struct Session {
     unfinished_bytes: usize,
 }
 
-/// The answers to the appends of one call.
+/// Returns the stream of responses to the appends of one call.
 pub(crate) fn session(
     endpoint: Arc<Endpoint>,
     caller: Caller,
@@ -206,7 +206,8 @@ pub(crate) fn session(
 }
 
 impl Session {
-    /// The next answer, `None` when the client has sent all it wants and was told of everything.
+    /// Returns the next response; `None` when the client has ended the call and every append is
+    /// answered.
     async fn next(&mut self) -> Option<Result<BatchAppendResp, Status>> {
         loop {
             let takes_more = !self.has_ended
@@ -238,7 +239,7 @@ impl Session {
                     Ok(None) => self.has_ended = true,
                     Err(status) => return Some(Err(status)),
                 },
-                // What is under way is answered first.
+                // Appends in progress are answered first.
                 () = stopping.cancelled(), if self.unfinished == 0 => {
                     return Some(Err(Refusal::Stopping.into()));
                 }
@@ -246,9 +247,9 @@ impl Session {
         }
     }
 
-    /// Takes a piece of an append; answers at once what cannot be carried out.
+    /// Takes one message of an append; answers at once an append that cannot be executed.
     fn take(&mut self, message: BatchAppendReq) -> Option<BatchAppendResp> {
-        // Given back on the way out unless an append keeps it.
+        // Released on return unless an append keeps it.
         let held = self.received.as_ref().and_then(Received::take);
         let BatchAppendReq { correlation_id, options, proposed_messages, is_final } = message;
         let id = match read_uuid(correlation_id.clone(), "an append") {
@@ -291,7 +292,7 @@ impl Session {
         None
     }
 
-    /// Refuses at once what the caller may not write, however much of it would come.
+    /// Refuses at once an append that the caller may not make, before the rest of it arrives.
     fn begin(
         &self,
         correlation_id: Option<shared::Uuid>,
@@ -309,7 +310,7 @@ impl Session {
         Ok(Batch { echo, stream, expected, deadline, gathered: Gathered::default(), held: None })
     }
 
-    /// Adds events to an append, as far as all that are begun may have them together.
+    /// Adds events to an append, within the limit for all incomplete appends together.
     fn add(
         &self,
         batch: &mut Batch,
@@ -331,13 +332,13 @@ impl Session {
         }
         if begun > MOST_BEGUN || bytes > MOST_BEGUN_BYTES {
             return Err(Refusal::Busy(
-                "too much is begun on this call: send the rest of the other appends first",
+                "too many incomplete appends on this call: send the rest of the others first",
             ));
         }
         Ok(())
     }
 
-    /// What still comes of an append that was answered is no new one.
+    /// Marks an append as answered: messages that still arrive for it do not begin a new one.
     fn pass_over(&mut self, id: Uuid) {
         let answered = |begun: &&Begun| matches!(begun, Begun::Answered(_));
         if self.begun.values().filter(answered).count() >= MOST_BEGUN {
@@ -348,7 +349,7 @@ impl Session {
         self.begun.insert(id, Begun::Answered(Instant::now() + LONGEST_DEADLINE));
     }
 
-    /// Answers a begun append whose deadline has passed.
+    /// Answers an incomplete append whose deadline has passed.
     fn expire(&mut self) -> Option<BatchAppendResp> {
         let now = Instant::now();
         let passed = self.begun.iter().find(|(_, begun)| begun.ends() <= now);
@@ -390,7 +391,7 @@ impl Session {
         self.under_way.push(appending.boxed());
     }
 
-    /// Lets the next append to the same stream begin.
+    /// Starts the next append to the same stream.
     fn finished(&mut self, stream: &StreamName) {
         self.unfinished -= 1;
         self.busy.remove(stream);
@@ -423,7 +424,7 @@ mod tests {
         assert_eq!(patience(None, now), USUAL_DEADLINE);
         assert_eq!(for_so_long(3, 500_000_000), Duration::from_millis(3_500));
         assert_eq!(until(1_700_000_003, 500_000_000), Duration::from_millis(3_500));
-        // The official client in Rust sends the time itself as a duration.
+        // The official client in Rust sends the time of the deadline as a duration.
         assert_eq!(for_so_long(1_700_000_003, 0), LONGEST_DEADLINE);
         assert_eq!(until(1_800_000_000, 0), LONGEST_DEADLINE);
         for past in [until(1_600_000_000, 0), for_so_long(-1, 0), for_so_long(0, -1)] {

@@ -1,6 +1,6 @@
-//! The calls that the endpoint answers: one table of what each is counted as, which right it needs and
-//! how much its request may bring. The guard, the services, the description of what is spoken and the
-//! page `docs/wire.md` follow from it. What is not in it is answered UNIMPLEMENTED.
+//! The calls that the endpoint answers: one table with the metric label, the required right and the
+//! maximum request of each. The guard, the services, the list of supported methods and the page
+//! `docs/wire.md` follow from it. Any other call is answered UNIMPLEMENTED.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::endpoint::MOST_MESSAGE_BYTES;
 use crate::refusal::Refusal;
 use crate::rights::Right;
 
-/// Most bytes of a request that anybody may send.
+/// Maximum bytes of a request that needs no account.
 const FEWEST_BYTES: usize = 1024;
-/// Most bytes of a request that appends nothing.
+/// Maximum bytes of a request that appends nothing.
 const LITTLE_BYTES: usize = 64 * 1024;
-/// Most bytes of an append, what surrounds its events included.
+/// Maximum bytes of an append, including the framing of its events.
 const APPEND_BYTES: usize = MOST_MESSAGE_BYTES + 1024 * 1024;
-/// How long a request may take to come.
+/// Maximum time for a request to arrive.
 const LITTLE_WITHIN: Duration = Duration::from_secs(10);
 const APPEND_WITHIN: Duration = Duration::from_secs(60);
 
@@ -25,7 +25,7 @@ const APPEND_WITHIN: Duration = Duration::from_secs(60);
 pub(crate) struct Service {
     /// Its full name, as in the path of its calls.
     name: &'static str,
-    /// Whether clients of EventStoreDB are told of it.
+    /// Whether it is listed to clients of EventStoreDB.
     is_advertised: bool,
 }
 
@@ -36,31 +36,31 @@ const SERVER_FEATURES: Service =
 const GOSSIP: Service = Service { name: "event_store.client.gossip.Gossip", is_advertised: true };
 const MONITORING: Service =
     Service { name: "event_store.client.monitoring.Monitoring", is_advertised: true };
-/// Our own, for modules that live elsewhere.
+/// Our own service, for remote modules.
 const STORE: Service = Service { name: "bascule.store.v1.Store", is_advertised: false };
 
-/// What an account needs for a call, whatever the request says.
+/// The right that an account needs for a call, before the request itself is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Needs {
-    /// Not even an account: clients ask this before they say who they are.
+    /// No account is needed: clients call this before they authenticate.
     Nothing,
-    /// A certain right.
+    /// This right.
     This(Right),
-    /// To write anything.
+    /// Any right to write.
     ToWrite,
-    /// To write what is a module's.
+    /// The right to write some module's streams.
     SomeModule,
 }
 
 impl Needs {
-    /// Refuses an account that lacks it.
+    /// Refuses an account without the right.
     fn of(&self, caller: &Caller) -> Result<(), Refusal> {
         match self {
             Self::Nothing => Ok(()),
             Self::This(right) => caller.needs(right),
             Self::ToWrite if caller.writes() => Ok(()),
             Self::ToWrite => Err(Refusal::Forbidden(
-                "this needs the right append, system or that to a module".to_owned(),
+                "this call requires the right append, system or module:<name>".to_owned(),
             )),
             Self::SomeModule => caller.needs_any_module(),
         }
@@ -70,31 +70,30 @@ impl Needs {
 impl fmt::Display for Needs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => formatter.write_str("none, and no account"),
+            Self::Nothing => formatter.write_str("none (no account needed)"),
             Self::This(right) => write!(formatter, "`{right}`"),
-            Self::ToWrite => {
-                formatter.write_str("`append`, `system` or `module:<name>`, as the stream needs")
-            }
+            Self::ToWrite => formatter
+                .write_str("`append`, `system` or `module:<name>`, depending on the stream"),
             Self::SomeModule => formatter.write_str("`module:<name>`"),
         }
     }
 }
 
-/// How a request comes.
+/// How large a request may be, and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sends {
-    /// Next to nothing.
+    /// A request of a few bytes.
     Fewest,
-    /// No events.
+    /// A request without events.
     Little,
     /// The events of one append.
     Append,
-    /// Appends, one after another, for as long as the client likes: each has a deadline.
+    /// A stream of appends, for as long as the client keeps the call open: each append has a deadline.
     Appends,
 }
 
 impl Sends {
-    /// The most bytes that the request may have; `None` where each part of it has a limit of its own.
+    /// Returns the maximum bytes of the request; `None` where each part of it has a limit of its own.
     pub(crate) fn most_bytes(self) -> Option<usize> {
         match self {
             Self::Fewest => Some(FEWEST_BYTES),
@@ -104,7 +103,7 @@ impl Sends {
         }
     }
 
-    /// How long the request may take to come; `None` where each part of it has a deadline.
+    /// Returns how long the request may take to arrive; `None` where each part of it has a deadline.
     pub(crate) fn within(self) -> Option<Duration> {
         match self {
             Self::Fewest | Self::Little => Some(LITTLE_WITHIN),
@@ -118,7 +117,7 @@ impl fmt::Display for Sends {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const KIB: usize = 1024;
         let (Some(bytes), Some(within)) = (self.most_bytes(), self.within()) else {
-            return formatter.write_str("that of each append");
+            return formatter.write_str("limited per append");
         };
         let (number, unit) =
             if bytes < KIB * KIB { (bytes / KIB, "KiB") } else { (bytes / KIB / KIB, "MiB") };
@@ -126,21 +125,20 @@ impl fmt::Display for Sends {
     }
 }
 
-/// What something is counted as: the label `method` of `wire_requests_total`. Only this table makes
-/// them.
+/// A value of the label `method` of `wire_requests_total`. Only this table makes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Metric(&'static str);
 
 impl Metric {
-    /// The label's value.
+    /// Returns the label's value.
     pub(crate) fn label(self) -> &'static str {
         self.0
     }
 }
 
-/// A request for a call that is not in the table.
+/// Label of a request for a call that is not in the table.
 pub(crate) const UNKNOWN: Metric = Metric("other");
-/// Each append of a [`BATCH_APPEND`].
+/// Label of each append of a [`BATCH_APPEND`].
 pub(crate) const APPEND_OF_BATCH: Metric = Metric("batch_append");
 
 /// A call that the endpoint answers.
@@ -149,24 +147,24 @@ pub(crate) struct Call {
     service: Service,
     /// Its name in the service.
     name: &'static str,
-    /// What metrics call it.
+    /// Its metric label.
     pub(crate) metric: Metric,
-    /// Which right it needs.
+    /// The right that it requires.
     pub(crate) needs: Needs,
-    /// How its request comes.
+    /// The limits of its request.
     pub(crate) sends: Sends,
-    /// What it does, for people.
+    /// Its description, for the documentation.
     about: &'static str,
 }
 
 impl Call {
-    /// Refuses a caller who may not make the call at all. Whose stream it is, the service asks.
+    /// Refuses a caller that may not make the call at all. The services check the right to the stream.
     pub(crate) fn admits(&self, caller: &Caller) -> Result<(), Refusal> {
         self.needs.of(caller)
     }
 }
 
-/// Makes a constant of each call, and the table of all, so that no call is missing from it:
+/// Defines a constant for each call, and the table of all, so that no call is missing from it:
 ///
 /// ```text
 /// /// Constant: service, name in the service, label of the metric, right, request, what it does.
@@ -199,20 +197,20 @@ calls! {
     APPEND: STREAMS, "Append", "append", Needs::ToWrite, Sends::Append,
         "appends to one stream";
     BATCH_APPEND: STREAMS, "BatchAppend", "batch_append_call", Needs::ToWrite, Sends::Appends,
-        "appends again and again over one call; each append is counted as `batch_append`";
+        "many appends over one call; each append is counted as `batch_append`";
     DELETE: STREAMS, "Delete", "delete", Needs::ToWrite, Sends::Little,
-        "hides what a stream holds";
+        "deletes the events of a stream, which may be written again";
     TOMBSTONE: STREAMS, "Tombstone", "tombstone", Needs::ToWrite, Sends::Little,
-        "ends a stream for good";
+        "ends a stream for good; it cannot be written again";
     GET_SUPPORTED_METHODS: SERVER_FEATURES, "GetSupportedMethods", "get_supported_methods",
         Needs::Nothing, Sends::Fewest,
-        "lists the calls of EventStoreDB's protocol that are answered";
+        "lists the supported calls of EventStoreDB's protocol";
     GOSSIP_READ: GOSSIP, "Read", "gossip", Needs::Nothing, Sends::Fewest,
-        "names one node, which leads";
+        "returns one node, the leader";
     STATS: MONITORING, "Stats", "stats", Needs::This(Right::Read), Sends::Little,
-        "tells the log's head and id, again and again; the rest is at `/metrics`";
+        "returns the log's head and id at an interval; all other metrics are at `/metrics`";
     STORE_LOG: STORE, "Log", "store_log", Needs::This(Right::Read), Sends::Little,
-        "tells the log's id, its head, and the event at a position";
+        "returns the log's id, its head, and the event at a position";
     STORE_APPEND_MANY: STORE, "AppendMany", "store_append_many", Needs::SomeModule, Sends::Append,
         "appends to several streams of the module, all or nothing";
     STORE_FIND_IN_STREAM: STORE, "FindInStream", "store_find_in_stream",
@@ -223,35 +221,35 @@ calls! {
         "reads the events of a correlation";
     STORE_EVENT_ID_AT: STORE, "EventIdAt", "store_event_id_at",
         Needs::This(Right::Read), Sends::Little,
-        "tells the id of the event at a position";
+        "returns the id of the event at a position";
     STORE_SEALING_KEY: STORE, "SealingKey", "store_sealing_key", Needs::SomeModule, Sends::Little,
-        "gives the key that seals a person's data for the module";
+        "returns the key that encrypts a person's data for the module";
     STORE_OPENING_KEY: STORE, "OpeningKey", "store_opening_key",
         Needs::This(Right::PersonalData), Sends::Little,
-        "gives the key that opens a sealed value";
+        "returns the key that decrypts a sealed value";
     STORE_IS_DESTROYED: STORE, "IsDestroyed", "store_is_destroyed", Needs::SomeModule,
         Sends::Little,
-        "tells whether a person's key for the module is destroyed";
+        "returns whether a person's key for the module is destroyed";
     STORE_DESTROY_KEYS: STORE, "DestroyKeys", "store_destroy_keys", Needs::This(Right::Erase),
         Sends::Little,
-        "destroys the keys of people who are erased";
+        "destroys the keys of erased people";
     STORE_LOOKUP_KEY: STORE, "LookupKey", "store_lookup_key", Needs::SomeModule, Sends::Fewest,
-        "gives the key of the digests by which requests and addresses are looked up";
+        "returns the key of the digests that look up requests and addresses";
 }
 
-/// The call at the path of a request.
+/// Returns the call at the path of a request.
 pub(crate) fn at(path: &str) -> Option<&'static Call> {
     let (service, name) = path.trim_start_matches('/').split_once('/')?;
     CALLS.iter().copied().find(|call| call.service.name == service && call.name == name)
 }
 
-/// The services and calls that clients of EventStoreDB are told of.
+/// Returns the services and calls that clients of EventStoreDB are offered.
 pub(crate) fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
     let told = CALLS.iter().filter(|call| call.service.is_advertised);
     told.map(|call| (call.service.name, call.name))
 }
 
-/// Returns the table for people, as Markdown.
+/// Returns the table as Markdown.
 pub fn table() -> String {
     let mut table =
         "| call | what it does | right | request | counted as |\n|---|---|---|---|---|\n"
@@ -259,7 +257,7 @@ pub fn table() -> String {
     for Call { service, name, metric, needs, sends, about } in CALLS {
         let service = service.name.rsplit('.').next().unwrap_or_default();
         let metric = metric.label();
-        // Writing to a text never fails.
+        // Writing to a string never fails.
         let _ =
             writeln!(table, "| `{service}/{name}` | {about} | {needs} | {sends} | `{metric}` |");
     }
@@ -272,7 +270,7 @@ mod tests {
 
     use super::*;
 
-    /// What `proto/` describes.
+    /// The calls that `proto/` declares.
     mod described {
         include!(concat!(env!("OUT_DIR"), "/calls.rs"));
     }
@@ -307,9 +305,9 @@ mod tests {
     fn the_table_tells_right_and_size() {
         let table = table();
         for row in [
-            "| `Streams/Append` | appends to one stream | `append`, `system` or `module:<name>`, as \
-             the stream needs | 18 MiB within 60 s | `append` |",
-            "| `Store/DestroyKeys` | destroys the keys of people who are erased | `pii:erase` | \
+            "| `Streams/Append` | appends to one stream | `append`, `system` or `module:<name>`, depending on \
+             the stream | 18 MiB within 60 s | `append` |",
+            "| `Store/DestroyKeys` | destroys the keys of erased people | `pii:erase` | \
              64 KiB within 10 s | `store_destroy_keys` |",
         ] {
             assert!(table.contains(row), "{row}\n{table}");

@@ -1,4 +1,4 @@
-//! What all calls together may take, over all connections.
+//! Limits on memory and readers, for all calls of all connections together.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,14 +6,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::refusal::Refusal;
 
-/// What requests in progress may have sent together, in bytes.
+/// Maximum bytes received by requests in progress together.
 const MOST_RECEIVED_BYTES: usize = 256 * 1024 * 1024;
-/// The same of those of one account, so that none keeps the others from sending.
+/// The same for one account, so that no account keeps the others from sending.
 const MOST_OF_ONE_ACCOUNT: usize = MOST_RECEIVED_BYTES / 2;
-/// Reads and subscriptions that may be open together.
+/// Maximum number of open reads and subscriptions.
 const MOST_READERS: usize = 1_000;
 
-/// What is left for requests to come.
+/// The remaining capacity for requests.
 #[derive(Debug)]
 pub(crate) struct Capacity {
     received: Arc<Semaphore>,
@@ -30,22 +30,22 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// Begins to count what one request sends, of whoever has this share.
+    /// Starts to count what one request sends, for the account with this share.
     pub(crate) fn receiving(&self, share: Option<Share>) -> Received {
         Received { all: Arc::clone(&self.received), share, held: Arc::default() }
     }
 
-    /// Room for one more reader.
+    /// Reserves capacity for one more reader.
     pub(crate) fn reader(&self) -> Result<Reader, Refusal> {
         let place = Arc::clone(&self.readers).try_acquire_owned().map_err(|_| {
-            Refusal::Busy("as many reads and subscriptions are open as may be; try again later")
+            Refusal::Busy("too many reads and subscriptions are open; try again later")
         })?;
         metrics::gauge!("wire_readers").increment(1.0);
         Ok(Reader { _place: place })
     }
 }
 
-/// A read or subscription that is open, as long as this is kept.
+/// An open read or subscription; dropping it releases its capacity.
 pub(crate) struct Reader {
     _place: OwnedSemaphorePermit,
 }
@@ -56,7 +56,7 @@ impl Drop for Reader {
     }
 }
 
-/// What is left of it for the requests of one account.
+/// The remaining capacity for the requests of one account.
 #[derive(Debug, Clone)]
 pub(crate) struct Share(Arc<Semaphore>);
 
@@ -66,18 +66,18 @@ impl Default for Share {
     }
 }
 
-/// Bytes that are kept; given back when this is dropped.
+/// Reserved bytes; released when this is dropped.
 pub(crate) type Held = Option<Bytes>;
 
-/// Some bytes of all, and of the share of an account.
+/// Bytes reserved of the total and of the share of an account.
 #[derive(Debug)]
 pub(crate) struct Bytes {
     of_all: OwnedSemaphorePermit,
     of_share: Option<OwnedSemaphorePermit>,
 }
 
-/// What one request has sent and nobody has taken over yet. Cheap to clone; given back with the last
-/// clone.
+/// The bytes that one request has sent and that nothing has taken over yet. Cheap to clone; released
+/// with the last clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     all: Arc<Semaphore>,
@@ -86,11 +86,11 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// Counts some bytes more; refuses what is more than there is room for.
+    /// Reserves more bytes; refuses if the capacity is exceeded.
     pub(crate) fn add(&self, bytes: usize) -> Result<(), Refusal> {
         let Some(more) = self.room(bytes) else {
             return Err(Refusal::Busy(
-                "requests in progress hold as much memory as they may; try again later",
+                "requests in progress use all memory reserved for them; try again later",
             ));
         };
         merge(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner), Some(more));
@@ -107,13 +107,13 @@ impl Received {
         Some(Bytes { of_all: of(&self.all)?, of_share })
     }
 
-    /// Takes over what came since the last time.
+    /// Takes over the bytes that came since the last call.
     pub(crate) fn take(&self) -> Held {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// Keeps the one together with the other.
+/// Merges a reservation into another one.
 pub(crate) fn merge(held: &mut Held, more: Held) {
     match (held.as_mut(), more) {
         (Some(held), Some(more)) => {

@@ -1,10 +1,8 @@
-//! Connections: as many as there may be, and none that is held by somebody who does not say who it
-//! is.
+//! Connections: a bounded number, none of them without authentication for long.
 //!
-//! While a client holds one, it holds a file descriptor of the whole process. So there is a bound, and
-//! a connection on which nobody was recognised in time is closed, whatever it did meanwhile: sent
-//! nothing, half a handshake, or requests that were refused. Later HTTP/2's own pings find out
-//! whether the other side is still there.
+//! A connection holds a file descriptor of the process. So their number is bounded, and a connection
+//! without an authenticated request within the time limit is closed, whether it sent nothing, half a
+//! handshake or refused requests. After that, HTTP/2 pings detect a client that is gone.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +23,7 @@ use tonic::transport::server::{Connected, TlsConnectInfo};
 
 use crate::prompt::Prompt;
 
-/// How many connections there may be, and how long one may take to be recognised.
+/// Maximum number of connections, and how long one may take to authenticate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) most: usize,
@@ -34,28 +32,28 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        // Half of the descriptors that a process usually has.
+        // Half of the usual limit of descriptors per process.
         Self { most: 500, recognised_within: Duration::from_secs(30) }
     }
 }
 
-static UNACCEPTED: Outage = Outage::new("connections to the wire protocol cannot be accepted");
+static UNACCEPTED: Outage = Outage::new("cannot accept connections to the wire protocol");
 static REFUSED: Outage = Outage::new("connections to the wire protocol are refused");
 
-/// After this long it is tried again to accept one, when that failed.
+/// The pause before the next attempt when a connection cannot be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end, as far as the connection knows.
+/// The client of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    /// Where it has found this server.
+    /// The address at which the client reached this server.
     pub(crate) local_address: Option<SocketAddr>,
     known: Arc<AtomicBool>,
     checking: Arc<Mutex<()>>,
 }
 
 impl Peer {
-    /// Of the connection that a request came on.
+    /// Returns the peer of the connection that a request came on.
     pub(crate) fn of(extensions: &Extensions) -> Option<Self> {
         let in_the_clear = extensions.get::<Self>();
         in_the_clear
@@ -63,12 +61,12 @@ impl Peer {
             .cloned()
     }
 
-    /// It was recognised: the connection stays.
+    /// Marks the connection as authenticated: it stays open.
     pub(crate) fn is_known(&self) {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// One password of a connection is checked at a time.
+    /// Waits for its turn: passwords of one connection are checked one at a time.
     pub(crate) async fn checking(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.checking).lock_owned().await
     }
@@ -78,7 +76,7 @@ impl Peer {
 pub(crate) struct Connection {
     io: Prompt,
     peer: Peer,
-    /// Until when it has to be recognised.
+    /// Until when it has to authenticate.
     deadline: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
@@ -89,8 +87,8 @@ impl Drop for Connection {
     }
 }
 
-/// Those that come. One more than there may be is closed at once: whoever connects then is told,
-/// instead of waiting for an answer that does not come.
+/// Returns the accepted connections. One beyond the limit is closed at once, so that its client gets an
+/// error instead of waiting for a response that does not come.
 pub(crate) fn connections(
     listener: TcpListener,
     bounds: Bounds,
@@ -104,7 +102,7 @@ pub(crate) fn connections(
                     stream
                 }
                 Err(error) => {
-                    // It is the process that has no more to give, or the client is gone already.
+                    // The process has no descriptors left, or the client is gone already.
                     UNACCEPTED.occurs("", &error);
                     tokio::time::sleep(PAUSE).await;
                     continue;
@@ -112,13 +110,13 @@ pub(crate) fn connections(
             };
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
                 metrics::counter!("wire_connections_refused_total").increment(1);
-                let why = format!("{} are open, as many as may be", bounds.most);
+                let why = format!("the maximum of {} connections is open", bounds.most);
                 REFUSED.occurs_because("", &why, &why);
                 continue;
             };
             REFUSED.ends_if_quiet();
             if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "small answers may come late");
+                tracing::debug!(%error, "cannot set TCP_NODELAY; small responses may be delayed");
             }
             metrics::gauge!("wire_connections").increment(1.0);
             let peer = Peer {
@@ -142,7 +140,7 @@ impl Connection {
                 if self.peer.known.load(Ordering::Relaxed) {
                     return Poll::Pending;
                 }
-                let problem = "nobody was recognised on this connection";
+                let problem = "no request on this connection authenticated in time";
                 Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, problem))
             }
         }

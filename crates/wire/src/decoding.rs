@@ -1,5 +1,5 @@
-//! Messages as they come: what is none is refused as the client's mistake, and what would take many
-//! times more memory than it has bytes is refused before it is read.
+//! Decoding of messages: refuses malformed messages as client errors, and messages that would take many
+//! times more memory than they have bytes before they are decoded.
 
 use std::marker::PhantomData;
 
@@ -10,11 +10,11 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic::{Code, Status};
 use tonic_prost::ProstEncoder;
 
-/// Most fields of a message, those of the messages in it included as far as there may be many: more
+/// Maximum number of fields of a message, including those of nested messages that may be numerous: more
 /// than ten thousand events have.
 const MOST_FIELDS: usize = 150_000;
 
-/// The messages of a call: `T` is sent, `U` is read.
+/// The codec of a call: sends `T`, receives `U`.
 #[derive(Debug, Clone)]
 pub(crate) struct Messages<T, U>(PhantomData<(T, U)>);
 
@@ -43,7 +43,7 @@ where
     }
 }
 
-/// Reads one kind of message.
+/// Decodes one type of message.
 #[derive(Debug)]
 pub(crate) struct Careful<U>(PhantomData<U>);
 
@@ -52,25 +52,25 @@ impl<U: Message + Name + Default> Decoder for Careful<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        // All of a message lies in one piece of memory; if it did not, the count would refuse it.
+        // The message lies in one contiguous buffer; if it did not, the count would refuse it.
         let mut fields = 0;
         count(buffer.chunk(), nested(U::NAME), &mut fields).map_err(refused)?;
         U::decode(buffer).map(Some).map_err(refused)
     }
 }
 
-/// INTERNAL, which is usual for this, would make the clients look for another node.
+/// INTERNAL, the usual code for this, would make clients look for another node.
 fn refused(error: impl std::fmt::Display) -> Status {
-    Status::new(Code::InvalidArgument, format!("the message cannot be read: {error}"))
+    Status::new(Code::InvalidArgument, format!("the message cannot be decoded: {error}"))
 }
 
-/// Of a message, the fields that are messages and may come many times.
+/// The fields of a message that are themselves messages and may be numerous.
 #[derive(Debug)]
 struct Nested(&'static [(u32, Nested)]);
 
 const LEAF: Nested = Nested(&[]);
 
-/// Those of the large messages; the others are bounded by their bytes.
+/// Returns those of the large messages; the size of the others is bounded by their bytes.
 fn nested(message: &str) -> &'static Nested {
     match message {
         "AppendReq" => &Nested(&[(2, LEAF)]),
@@ -80,12 +80,12 @@ fn nested(message: &str) -> &'static Nested {
     }
 }
 
-/// Why a message is not read.
+/// Why a message is not decoded.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
-    #[error("it has more than {MOST_FIELDS} fields")]
+    #[error("more than {MOST_FIELDS} fields")]
     TooMany,
-    #[error("it ends within a field")]
+    #[error("the message ends within a field")]
     CutOff,
     #[error(transparent)]
     Malformed(#[from] prost::DecodeError),
@@ -108,7 +108,7 @@ fn count(mut message: &[u8], nested: &Nested, fields: &mut usize) -> Result<(), 
             WireType::LengthDelimited => {
                 usize::try_from(decode_varint(&mut message)?).unwrap_or(usize::MAX)
             }
-            // Groups are of another age; what is in one is counted as if it stood beside it.
+            // Groups are obsolete; the fields in one are counted as if they stood beside it.
             WireType::StartGroup | WireType::EndGroup => 0,
         };
         let (field, rest) = message.split_at_checked(length).ok_or(Unreadable::CutOff)?;
@@ -156,7 +156,7 @@ mod tests {
         let proposed_messages = vec![ProposedMessage::default(); many];
         let message = BatchAppendReq { proposed_messages, ..Default::default() };
         assert!(matches!(counted(&message), Err(Unreadable::TooMany)));
-        // Members of the map, in one event.
+        // Entries of the map, in one event.
         let metadata = (0..many).map(|number| (number.to_string(), String::new())).collect();
         let event = ProposedMessage { metadata, ..Default::default() };
         let message = BatchAppendReq { proposed_messages: vec![event], ..Default::default() };

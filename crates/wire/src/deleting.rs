@@ -1,4 +1,4 @@
-//! The end of a stream: until it is written again, or for good.
+//! Deletion of a stream: until it is written again, or for good.
 
 use kernel::event::{Position, StreamName};
 use kernel::store::{AppendError, AppendRequest, ExpectedRevision};
@@ -12,8 +12,8 @@ use crate::refusal::Refusal;
 use crate::rights::Right;
 
 impl Endpoint {
-    /// Deletes the events that a stream has. It begins anew when it is next written. Where the
-    /// deletion stands in the log, `None` when there was nothing to delete.
+    /// Deletes the events of a stream. The stream begins again with its next append. Returns the
+    /// position of the deletion, `None` if there was nothing to delete.
     pub(crate) async fn delete(
         &self,
         caller: &Caller,
@@ -34,7 +34,7 @@ impl Endpoint {
                 return Err(Refusal::WrongExpected { stream, expected, actual });
             }
             let Some(last) = actual else { return Ok(None) };
-            // What is appended from now on is after this deletion and stays.
+            // Events appended after this point are after the deletion and stay.
             let metadata = lifecycle.metadata.deleted(last);
             let request = self.describe(caller, &stream, &lifecycle, &metadata)?;
             match self.store.append(request).await {
@@ -49,11 +49,11 @@ impl Endpoint {
         Err(Refusal::Overloaded)
     }
 
-    /// Ends a stream for good. Where the end stands in the log.
+    /// Ends a stream for good. Returns the position of the tombstone.
     ///
-    /// The last event of the stream says so, which the store writes only if the stream is as
-    /// expected; and the last of its metadata, which is looked at before anything else is done with
-    /// the stream. What is appended between the look and the end can be read by nobody.
+    /// The tombstone is the last event of the stream, which the store writes only if the stream is at
+    /// the expected revision, and the last of its metadata, which is read before any other operation on
+    /// the stream. Events appended between the read and the tombstone are never readable.
     pub(crate) async fn tombstone(
         &self,
         caller: &Caller,
@@ -88,7 +88,7 @@ impl Endpoint {
                 {
                     return Err(Refusal::WrongExpected { stream, expected, actual });
                 }
-                // Its metadata changed just now, or it was revived.
+                // Its metadata changed at the same time, or it was revived.
                 Err(AppendError::WrongExpectedRevision { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -101,10 +101,10 @@ impl Endpoint {
             Owner::Free => caller.needs(&Right::Append),
             Owner::System => caller.needs(&Right::System),
             Owner::Module(module) => Err(Refusal::Forbidden(format!(
-                "stream {stream} is of the module {module}: it is never deleted"
+                "stream {stream} belongs to the module {module}: it cannot be deleted"
             ))),
             Owner::Metadata(_) => Err(Refusal::Forbidden(
-                "metadata is not deleted: write other metadata instead".to_owned(),
+                "a stream of metadata cannot be deleted: write other metadata instead".to_owned(),
             )),
         }
     }

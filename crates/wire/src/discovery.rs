@@ -1,4 +1,4 @@
-//! What clients ask before they do anything: what the server can do, and which nodes there are.
+//! The calls that clients make first: supported methods and cluster nodes.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::protocol::server_features::server_features_server::ServerFeatures;
 use crate::protocol::server_features::{SupportedMethod, SupportedMethods};
 use crate::protocol::shared::Empty;
 
-/// The version of EventStoreDB whose protocol is spoken, as far as it is.
+/// The version of EventStoreDB whose protocol is implemented (in part).
 const PROTOCOL_VERSION: &str = "24.10.0";
 
-/// The service `ServerFeatures`. The clients ask it before they say who they are.
+/// The service `ServerFeatures`. Clients call it before they authenticate.
 pub(crate) struct FeaturesService;
 
 #[tonic::async_trait]
@@ -28,7 +28,7 @@ impl ServerFeatures for FeaturesService {
         _: Request<Empty>,
     ) -> Result<Response<SupportedMethods>, Status> {
         count(calls::GET_SUPPORTED_METHODS.metric, None);
-        // In lower case, as the clients compare them.
+        // In lower case, which clients compare with.
         let methods = calls::advertised().map(|(service, call)| SupportedMethod {
             method_name: call.to_lowercase(),
             service_name: service.to_lowercase(),
@@ -41,14 +41,14 @@ impl ServerFeatures for FeaturesService {
     }
 }
 
-/// The service `Gossip`: one node, which leads. Replicas stand behind one name or proxy.
+/// The service `Gossip`: returns one node, the leader. Replicas stand behind one name or proxy.
 pub(crate) struct GossipService(pub(crate) Arc<Endpoint>);
 
 #[tonic::async_trait]
 impl Gossip for GossipService {
     async fn read(&self, request: Request<Empty>) -> Result<Response<ClusterInfo>, Status> {
         count(calls::GOSSIP_READ.metric, None);
-        // Where this client has found it, for it may listen on every address.
+        // The address at which the client reached this server, which may listen on every address.
         let peer = Peer::of(request.extensions());
         let address = peer.and_then(|peer| peer.local_address).unwrap_or(self.0.address);
         let member = MemberInfo {

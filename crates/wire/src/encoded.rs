@@ -1,7 +1,7 @@
-//! The message of an event, written field by field.
+//! Encoding of the message of an event, field by field.
 //!
-//! What is generated from the protocol needs a map of six texts for every event that is read. The
-//! message around it takes the event as bytes, which is the same on the wire.
+//! The code generated from the protocol needs a map of six strings for every event that is read. The
+//! enclosing message takes the event as bytes, which is the same on the wire.
 
 use kernel::event::RecordedEvent;
 use prost::bytes::BufMut as _;
@@ -10,10 +10,10 @@ use uuid::fmt::Hyphenated;
 
 use crate::identifiers::{UuidForm, ticks};
 
-/// Room for the names and numbers of a message, beside what an event has of its own.
+/// Bytes for the names and numbers of a message, in addition to the event's own content.
 const USUAL_FRAME: usize = 192;
 
-/// What is told of an event beside what it says of itself.
+/// The parts of the message that are not fields of the event itself.
 pub(crate) struct Told<'a> {
     pub(crate) uuids: UuidForm,
     pub(crate) content_type: &'a str,
@@ -21,7 +21,7 @@ pub(crate) struct Told<'a> {
     pub(crate) data: &'a [u8],
 }
 
-/// `event_store.client.streams.ReadResp.ReadEvent.RecordedEvent`.
+/// Encodes `event_store.client.streams.ReadResp.ReadEvent.RecordedEvent`.
 pub(crate) fn recorded_event(event: &RecordedEvent, told: &Told<'_>) -> Vec<u8> {
     let stream = event.stream.as_str();
     let texts = stream.len() + event.event_type.len();
@@ -46,7 +46,7 @@ pub(crate) fn recorded_event(event: &RecordedEvent, told: &Told<'_>) -> Vec<u8> 
     message.0
 }
 
-/// The fields of a message, all of whose tags fit into one byte with their kind.
+/// The fields of a message. Every tag, with its wire type, fits into one byte.
 struct Fields(Vec<u8>);
 
 impl Fields {
@@ -60,7 +60,7 @@ impl Fields {
         self.0.put_slice(bytes);
     }
 
-    /// Begins a message within the message, so many bytes long.
+    /// Begins a nested message of this length in bytes.
     fn nested(&mut self, tag: u32, length: usize) {
         encode_key(tag, WireType::LengthDelimited, &mut self.0);
         encode_varint(length as u64, &mut self.0);
@@ -86,12 +86,12 @@ impl Fields {
     }
 }
 
-/// How long a field of so many bytes is, its tag included.
+/// Returns the length of a field of bytes, including its tag.
 fn bytes_length(bytes: usize) -> usize {
     1 + encoded_len_varint(bytes as u64) + bytes
 }
 
-/// How long a field with a number is, its tag included.
+/// Returns the length of a numeric field, including its tag.
 fn number_length(number: u64) -> usize {
     1 + encoded_len_varint(number)
 }
@@ -109,7 +109,7 @@ mod tests {
     use crate::identifiers::{stream_identifier, uuid};
     use crate::protocol::streams::read_resp::read_event;
 
-    /// As the code generated from the protocol has it.
+    /// The same message as the generated code encodes it.
     fn generated(event: &RecordedEvent, told: &Told<'_>) -> read_event::RecordedEvent {
         let metadata = [
             ("type", event.event_type.to_string()),

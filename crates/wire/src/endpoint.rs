@@ -1,4 +1,4 @@
-//! What every service of the endpoint works with.
+//! The state shared by all services of the endpoint.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,28 +19,28 @@ use crate::ownership::Ownership;
 use crate::refusal::Refusal;
 use crate::scavenging::Scavenger;
 
-/// Most bytes that one append may have, all events together.
+/// Maximum bytes of one append, all events together.
 pub(crate) const MOST_APPENDED_BYTES: usize = 16 * 1024 * 1024;
-/// Most events that one append may have.
+/// Maximum number of events of one append.
 pub(crate) const MOST_APPENDED_EVENTS: usize = 10_000;
-/// Largest message that is read: an append and what surrounds it.
+/// Maximum bytes of a message: an append and its framing.
 pub(crate) const MOST_MESSAGE_BYTES: usize = MOST_APPENDED_BYTES + 1024 * 1024;
 
-/// What the endpoint serves.
+/// The parts of bascule that the endpoint serves.
 pub struct Served {
-    /// The events.
+    /// The event store.
     pub store: Arc<dyn EventStore>,
-    /// Opens personal data for those who may read it.
+    /// Decrypts personal data for accounts with the right to it.
     pub codec: Codec,
-    /// The keys of personal data, for modules elsewhere.
+    /// The keys of personal data, for remote modules.
     pub vault: Arc<dyn KeyVault>,
-    /// Tells when events from outside happened.
+    /// The clock, for the times of events from outside.
     pub clock: SharedClock,
-    /// Which streams are a module's.
+    /// The owner of each stream.
     pub ownership: Ownership,
 }
 
-/// What every service works with.
+/// The state shared by all services.
 pub(crate) struct Endpoint {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) codec: Codec,
@@ -50,17 +50,17 @@ pub(crate) struct Endpoint {
     pub(crate) accounts: Accounts,
     pub(crate) capacity: Capacity,
     pub(crate) scavenger: Scavenger,
-    /// Names this process among others on the same store.
+    /// Identifies this process among others on the same store.
     pub(crate) instance: Uuid,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// Cancelled when the server is asked to stop: what goes on for ever ends.
+    /// Cancelled when the server is asked to stop; ends subscriptions.
     pub(crate) stopping: CancellationToken,
 }
 
 impl Endpoint {
-    /// Carries out a request of whom the guard recognised, if that account may make such a call, and
-    /// counts it.
+    /// Executes a request of the caller that the guard authenticated, if that account may make the
+    /// call, and counts it.
     pub(crate) async fn carry_out<T, F>(
         &self,
         call: &'static Call,
@@ -70,7 +70,7 @@ impl Endpoint {
     where
         F: Future<Output = Result<T, Refusal>>,
     {
-        // The guard looked the call up by its path. A service that names another one fails its tests.
+        // The guard looked the call up by its path. A service that names another call fails its tests.
         let guarded = extensions.get::<&'static Call>();
         debug_assert!(guarded.is_none_or(|guarded| guarded.metric == call.metric), "{call:?}");
         let outcome = match extensions.get::<Caller>() {
@@ -78,13 +78,13 @@ impl Endpoint {
                 Ok(()) => request(caller.clone()).await,
                 Err(refusal) => Err(refusal),
             },
-            None => Err(Refusal::Unauthenticated("nobody was recognised")),
+            None => Err(Refusal::Unauthenticated("authentication required")),
         };
         count(call.metric, outcome.as_ref().err());
         outcome
     }
 
-    /// [`Self::carry_out`], answering as gRPC does.
+    /// [`Self::carry_out`], with the result as a gRPC response.
     pub(crate) async fn answer<T, F>(
         &self,
         call: &'static Call,
@@ -98,7 +98,7 @@ impl Endpoint {
     }
 }
 
-/// Counts a request that was answered.
+/// Counts an answered request.
 pub(crate) fn count(metric: Metric, refusal: Option<&Refusal>) {
     let method = metric.label();
     let outcome = refusal.map_or("ok", Refusal::label);

@@ -1,4 +1,4 @@
-//! What a writer believes of a stream, in the forms of each request and answer.
+//! Expected revisions of streams, in the forms of each request and response.
 
 use kernel::event::Revision;
 use kernel::store::ExpectedRevision;
@@ -11,12 +11,12 @@ use crate::refusal::Refusal;
 
 fn missing() -> Refusal {
     Refusal::Invalid(
-        "say which revision the stream is expected to have: one, none, any, or that it exists"
+        "the expected revision is missing: send a revision, no_stream, any or stream_exists"
             .to_owned(),
     )
 }
 
-/// The unary requests have the same four choices, each in a type of its own.
+/// The unary requests have the same four choices, each as a type of its own.
 macro_rules! read_expectation {
     ($name:ident, $request:ident) => {
         pub(crate) fn $name(
@@ -37,7 +37,7 @@ read_expectation!(of_append, append_req);
 read_expectation!(of_delete, delete_req);
 read_expectation!(of_tombstone, tombstone_req);
 
-/// Of an append among others.
+/// Reads the expectation of an append in a batch.
 pub(crate) fn of_batch(
     expected: Option<batch_append_req::options::ExpectedStreamPosition>,
 ) -> Result<ExpectedRevision, Refusal> {
@@ -50,7 +50,7 @@ pub(crate) fn of_batch(
     })
 }
 
-/// The same, told again in the answer.
+/// Returns the expectation for the response.
 pub(crate) fn echoed(expected: ExpectedRevision) -> batch_append_resp::ExpectedStreamPosition {
     use batch_append_resp::ExpectedStreamPosition as Told;
     match expected {
@@ -61,7 +61,7 @@ pub(crate) fn echoed(expected: ExpectedRevision) -> batch_append_resp::ExpectedS
     }
 }
 
-/// The conflict of an Append, for clients of today and of version 20.6.
+/// Returns the conflict of an Append, for current clients and those of version 20.6.
 pub(crate) fn conflict(
     expected: ExpectedRevision,
     actual: Option<Revision>,

@@ -1,4 +1,4 @@
-//! Which events of the log a reader wants.
+//! Filters of reads and subscriptions of `$all`.
 
 use fancy_regex::{Regex, RegexBuilder};
 use kernel::event::RecordedEvent;
@@ -9,12 +9,12 @@ use crate::protocol::streams::read_req::options::filter_options::{
 };
 use crate::refusal::Refusal;
 
-/// How often an expression may try another way before it is given up: names are short.
+/// Maximum backtracking steps of a regular expression; names are short.
 const MOST_BACKTRACKING: usize = 10_000;
 const LONGEST_EXPRESSION: usize = 4 * 1024;
 const MOST_PREFIXES: usize = 1_000;
 
-/// What an event is judged by.
+/// The field of an event that the filter tests.
 #[derive(Debug)]
 enum Subject {
     Stream,
@@ -27,23 +27,23 @@ enum Pattern {
     Expression(Box<Regex>),
 }
 
-/// Which events of the log a reader wants.
+/// A filter of events.
 #[derive(Debug)]
 pub(crate) struct Filter {
     subject: Subject,
     pattern: Pattern,
-    /// After how many events that were looked at a subscriber is told how far that is.
+    /// The number of examined events after which a subscriber gets a checkpoint.
     pub(crate) checkpoint_every: u64,
 }
 
 impl Filter {
-    /// Reads what a client asks for.
+    /// Reads a client's filter.
     pub(crate) fn new(options: FilterOptions) -> Result<Self, Refusal> {
         let (subject, expression) = match options.filter {
             Some(Given::StreamIdentifier(expression)) => (Subject::Stream, expression),
             Some(Given::EventType(expression)) => (Subject::Type, expression),
             None => {
-                let problem = "a filter is by the stream's name or by the event's type";
+                let problem = "a filter must test the stream's name or the event's type";
                 return Err(Refusal::Invalid(problem.to_owned()));
             }
         };
@@ -56,7 +56,7 @@ impl Filter {
         Ok(Self { subject, pattern: pattern(expression)?, checkpoint_every })
     }
 
-    /// Whether an event is wanted.
+    /// Returns whether an event passes the filter.
     pub(crate) fn wants(&self, event: &RecordedEvent) -> Result<bool, Refusal> {
         let name = match self.subject {
             Subject::Stream => event.stream.as_str(),
@@ -67,7 +67,7 @@ impl Filter {
                 Ok(prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())))
             }
             Pattern::Expression(expression) => expression.is_match(name).map_err(|error| {
-                Refusal::Invalid(format!("the filter's expression takes too long: {error}"))
+                Refusal::Invalid(format!("the filter's regular expression takes too long: {error}"))
             }),
         }
     }
@@ -81,12 +81,15 @@ fn pattern(given: Expression) -> Result<Pattern, Refusal> {
         return Ok(Pattern::Prefixes(given.prefix));
     }
     if given.regex.len() > LONGEST_EXPRESSION {
-        let problem = format!("a filter's expression has at most {LONGEST_EXPRESSION} bytes");
+        let problem =
+            format!("a filter's regular expression has at most {LONGEST_EXPRESSION} bytes");
         return Err(Refusal::Invalid(problem));
     }
     RegexBuilder::new(&given.regex)
         .backtrack_limit(MOST_BACKTRACKING)
         .build()
         .map(|expression| Pattern::Expression(Box::new(expression)))
-        .map_err(|error| Refusal::Invalid(format!("the filter's expression is not one: {error}")))
+        .map_err(|error| {
+            Refusal::Invalid(format!("the filter's regular expression is not valid: {error}"))
+        })
 }

@@ -1,7 +1,7 @@
-//! What stands before every call: who calls, whether that account may make such a call at all, and
-//! how much it may send, in what time. A call that is refused here has nothing of it read.
+//! The guard before every call: authenticates the caller, and limits which calls its account may make,
+//! how much it may send, and for how long. Nothing of a refused request is read.
 //!
-//! What depends on the request itself, such as whose stream it is, is for the services.
+//! What depends on the request itself, such as the owner of its stream, is checked by the services.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ use crate::connections::Peer;
 use crate::endpoint::{Endpoint, count};
 use crate::refusal::Refusal;
 
-/// A service with the guard before it.
+/// A service behind the guard.
 #[derive(Clone)]
 pub(crate) struct Guarded<S> {
     service: S,
@@ -61,7 +61,7 @@ where
         let (mut service, endpoint) = (self.service.clone(), Arc::clone(&self.endpoint));
         async move {
             let Some(call) = calls::at(request.uri().path()) else {
-                let refusal = Refusal::Unsupported("there is no such call");
+                let refusal = Refusal::Unsupported("this call");
                 count(calls::UNKNOWN, Some(&refusal));
                 return Ok(Status::from(refusal).into_http());
             };
@@ -77,7 +77,7 @@ where
     }
 }
 
-/// Lets a call through, together with what is known of it.
+/// Admits a call and attaches caller, call and peer to it.
 async fn admit(
     endpoint: &Endpoint,
     call: &'static Call,
@@ -101,14 +101,14 @@ async fn admit(
     Ok(request.map(|body| Body::new(Incoming::new(body, call.sends, received, stopping))))
 }
 
-/// What comes of a request, counted.
+/// The counted body of a request.
 struct Incoming {
     body: Body,
     sends: Sends,
     bytes: usize,
     received: Received,
     stopping: CancellationToken,
-    /// When nothing more is waited for; begins when something has to be waited for.
+    /// Resolves when the time limit is over; started when the body first has to be waited for.
     end: Option<BoxFuture<'static, Refusal>>,
 }
 
@@ -126,7 +126,7 @@ impl Incoming {
         self.received.add(bytes)
     }
 
-    /// Waits for the end of waiting.
+    /// Polls the time limit.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Refusal> {
         let Some(within) = self.sends.within() else { return Poll::Pending };
         let stopping = &self.stopping;

@@ -1,4 +1,4 @@
-//! Ids, names and times in the protocol's forms.
+//! Ids, names and times in the forms of the protocol.
 
 use chrono::{DateTime, Utc};
 use kernel::event::StreamName;
@@ -7,14 +7,14 @@ use uuid::Uuid;
 use crate::protocol::shared;
 use crate::refusal::Refusal;
 
-/// The form in which ids are told.
+/// The form of ids in responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UuidForm {
     Structured,
     Text,
 }
 
-/// An id in the wanted form.
+/// Returns an id in the given form.
 pub(crate) fn uuid(id: Uuid, form: UuidForm) -> shared::Uuid {
     use shared::uuid::{Structured, Value};
     let value = match form {
@@ -30,7 +30,7 @@ pub(crate) fn uuid(id: Uuid, form: UuidForm) -> shared::Uuid {
     shared::Uuid { value: Some(value) }
 }
 
-/// Reads an id in either form; `what` it is the id of.
+/// Reads an id in either form; `what` says in an error whose id it is.
 pub(crate) fn read_uuid(id: Option<shared::Uuid>, what: &str) -> Result<Uuid, Refusal> {
     use shared::uuid::Value;
     match id.and_then(|id| id.value) {
@@ -41,11 +41,11 @@ pub(crate) fn read_uuid(id: Option<shared::Uuid>, what: &str) -> Result<Uuid, Re
         Some(Value::String(text)) => {
             text.parse().map_err(|_| Refusal::Invalid(format!("the id of {what} must be a UUID")))
         }
-        None => Err(Refusal::Invalid(format!("{what} needs an id"))),
+        None => Err(Refusal::Invalid(format!("the id of {what} is missing"))),
     }
 }
 
-/// Reads a stream's name.
+/// Reads a stream name.
 pub(crate) fn read_stream(stream: Option<shared::StreamIdentifier>) -> Result<StreamName, Refusal> {
     let name = stream.map(|stream| stream.stream_name).unwrap_or_default();
     let name = std::str::from_utf8(&name)
@@ -53,17 +53,17 @@ pub(crate) fn read_stream(stream: Option<shared::StreamIdentifier>) -> Result<St
     Ok(StreamName::new(name)?)
 }
 
-/// A stream's name as it is told.
+/// Returns a stream name for a response.
 pub(crate) fn stream_identifier(stream: &StreamName) -> shared::StreamIdentifier {
     shared::StreamIdentifier { stream_name: stream.as_str().as_bytes().to_vec() }
 }
 
-/// A time in ticks of 100 nanoseconds since 1970, which is how the clients read `created`.
+/// Returns a time in ticks of 100 nanoseconds since 1970, the unit in which clients read `created`.
 pub(crate) fn ticks(time: DateTime<Utc>) -> i64 {
     time.timestamp_micros().saturating_mul(10)
 }
 
-/// A time as Protocol Buffers have it.
+/// Returns a time as Protocol Buffers encode it.
 pub(crate) fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
@@ -83,7 +83,7 @@ mod tests {
         else {
             panic!("not structured")
         };
-        // Both halves are signed, and this id begins with a one.
+        // Both halves are signed, and the first bit of this id is a one.
         assert_eq!(halves.most_significant_bits, 0xf81d_4fae_7dec_41d0_u64 as i64);
         assert_eq!(halves.least_significant_bits, 0xa765_00a0_c91e_6bf6_u64 as i64);
         let malformed = shared::Uuid { value: Some(shared::uuid::Value::String("7".into())) };

@@ -1,13 +1,14 @@
-//! EventStoreDB's gRPC protocol, served by any event store of ours: its official clients append to
-//! the log, read it and subscribe to it.
+//! EventStoreDB's gRPC protocol on top of any of our event stores: its official clients append to the
+//! log, read it and subscribe to it.
 //!
-//! The protocol's messages stand in `proto/`. [`WireServer`] listens; each service has a file:
-//! `streams` (which hands on to `appending`, `batches`, `deleting`, `reading` and `subscribing`),
-//! `discovery`, `monitoring`, and `module_store`, a service of our own for modules that live
-//! elsewhere. What the server does not speak is answered UNIMPLEMENTED and not advertised.
+//! The protocol's messages are in `proto/`. [`WireServer`] listens; each service has a file: `streams`
+//! (which delegates to `appending`, `batches`, `deleting`, `reading` and `subscribing`), `discovery`,
+//! `monitoring`, and `module_store`, a service of our own for remote modules. Calls that the server
+//! does not support are answered UNIMPLEMENTED and not advertised.
 //!
-//! Streams of modules are theirs ([`Ownership`]): others read them, nobody truncates them. For the
-//! others `lifecycle` says what their metadata hides, and `scavenging` removes it.
+//! Only a module writes its own streams ([`Ownership`]): others may read them, and no caller truncates
+//! them. The metadata of all other streams decides which of their events are hidden (`lifecycle`), and
+//! `scavenging` removes hidden events.
 
 mod accounts;
 mod appending;

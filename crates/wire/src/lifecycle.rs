@@ -1,9 +1,8 @@
-//! What a stream's metadata says of its life: how many of its events are kept, and whether it was
-//! deleted.
+//! Retention and deletion of a stream, as its metadata defines them.
 //!
-//! The metadata of `<stream>` is the last event of `$$<stream>`. Deleting a stream notes there how
-//! far it was deleted, so that what another writer appended meanwhile is a new life of it and not
-//! lost. A tombstone ends it for good.
+//! The metadata of `<stream>` is the last event of `$$<stream>`. Deleting a stream records there up to
+//! which revision it was deleted, so that events that another writer appended meanwhile begin the
+//! stream again and are not lost. A tombstone ends a stream for good.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kernel::event::{RecordedEvent, Revision, StreamName};
@@ -14,29 +13,29 @@ use serde_json::{Map, Value};
 use crate::ownership::{Owner, Ownership, metadata_stream};
 use crate::refusal::Refusal;
 
-/// The type of the events that hold metadata.
+/// The type of events that hold metadata.
 pub(crate) const METADATA: &str = "$metadata";
-/// The type of the events that end a stream for good.
+/// The type of events that end a stream for good.
 pub(crate) const TOMBSTONE: &str = "$streamDeleted";
-/// Everything before this revision is deleted: the whole stream.
+/// Deletes everything before this revision: the whole stream.
 const EVERYTHING: u64 = i64::MAX as u64;
-/// Of metadata only the last is kept.
+/// Only the last event of a stream of metadata is kept.
 const METADATA_KEPT: u64 = 1;
 
-/// The members of a stream's metadata that this server acts upon; the others are kept as they are.
+/// The members of a stream's metadata that this server acts upon; other members are kept unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct StreamMetadata {
-    /// At most so many events are kept, the last ones.
+    /// Maximum number of events kept, counted from the end.
     #[serde(rename = "$maxCount", skip_serializing_if = "Option::is_none")]
     max_count: Option<u64>,
-    /// Events are kept for so many seconds.
+    /// How long events are kept, in seconds.
     #[serde(rename = "$maxAge", skip_serializing_if = "Option::is_none")]
     max_age: Option<u64>,
     /// Events before this revision are deleted.
     #[serde(rename = "$tb", skip_serializing_if = "Option::is_none")]
     truncate_before: Option<u64>,
-    /// The last revision at the time the stream was deleted. What came later is visible.
+    /// The last revision at the time the stream was deleted. Later events are visible.
     #[serde(rename = "$deletedThrough", skip_serializing_if = "Option::is_none")]
     deleted_through: Option<Revision>,
     #[serde(flatten)]
@@ -44,10 +43,10 @@ pub(crate) struct StreamMetadata {
 }
 
 impl StreamMetadata {
-    /// Reads metadata that somebody wants to write.
+    /// Reads metadata that a client writes.
     pub(crate) fn read(data: &[u8]) -> Result<Self, Refusal> {
         let metadata: Self = serde_json::from_slice(data).map_err(|error| {
-            Refusal::Invalid(format!("the data of {METADATA} must be an object in JSON, its $maxCount, $maxAge and $tb whole numbers: {error}"))
+            Refusal::Invalid(format!("the data of {METADATA} must be a JSON object whose $maxCount, $maxAge and $tb are whole numbers: {error}"))
         })?;
         for (name, value) in [("$maxCount", metadata.max_count), ("$maxAge", metadata.max_age)] {
             if value == Some(0) {
@@ -57,34 +56,34 @@ impl StreamMetadata {
         Ok(metadata)
     }
 
-    /// Whether it says that everything is deleted.
+    /// Returns whether it marks the whole stream as deleted.
     pub(crate) fn is_deleted(&self) -> bool {
         self.truncate_before == Some(EVERYTHING)
     }
 
-    /// The same for a stream that is deleted up to a revision.
+    /// Returns it with the stream marked as deleted up to a revision.
     pub(crate) fn deleted(&self, through: Revision) -> Self {
         let truncate_before = Some(EVERYTHING);
         Self { truncate_before, deleted_through: Some(through), ..self.clone() }
     }
 
-    /// The same for a stream that begins anew with a revision.
+    /// Returns it with the stream beginning again at a revision.
     pub(crate) fn revived(&self, first: Revision) -> Self {
         Self { truncate_before: Some(first), deleted_through: None, ..self.clone() }
     }
 }
 
-/// How a stream is.
+/// The state of a stream.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lifecycle {
     pub(crate) metadata: StreamMetadata,
-    /// The last revision of the stream of its metadata.
+    /// The last revision of the stream that holds the metadata.
     pub(crate) revision: Option<Revision>,
     pub(crate) is_tombstoned: bool,
 }
 
 impl Lifecycle {
-    /// Reads how a stream is. Those of modules have no metadata.
+    /// Reads the state of a stream. Streams of modules have no metadata.
     pub(crate) async fn of(
         stream: &StreamName,
         ownership: &Ownership,
@@ -92,7 +91,7 @@ impl Lifecycle {
     ) -> Result<Self, ReadError> {
         match ownership.of(stream) {
             Owner::Module(_) => Ok(Self::default()),
-            // It ends with what it describes.
+            // A stream of metadata ends with the stream that it describes.
             Owner::Metadata(_) => {
                 let is_tombstoned = match store.read_last(stream).await? {
                     Some(last) => last.event_type == TOMBSTONE,
@@ -119,14 +118,14 @@ impl Lifecycle {
             return Self { metadata, revision, is_tombstoned: true };
         }
         let metadata = serde_json::from_slice(&last.data).unwrap_or_else(|error: serde_json::Error| {
-            // It was checked when it was written; nothing is hidden or removed because of it.
-            tracing::warn!(position = last.position, %error, "the metadata of a stream cannot be read");
+            // Metadata is checked when it is written. Unreadable metadata hides and removes nothing.
+            tracing::warn!(position = last.position, %error, "cannot read the metadata of a stream; no event of the stream is hidden");
             StreamMetadata::default()
         });
         Self { metadata, revision, is_tombstoned: false }
     }
 
-    /// Refuses a stream that was ended for good.
+    /// Refuses a tombstoned stream.
     pub(crate) fn must_be_alive(&self, stream: &StreamName) -> Result<(), Refusal> {
         if self.is_tombstoned {
             return Err(Refusal::StreamDeleted(stream.clone()));
@@ -134,18 +133,18 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Whether it was deleted, and nothing says yet that it was revived.
+    /// Returns whether it was deleted and not marked as begun again since.
     pub(crate) fn was_deleted(&self) -> bool {
         self.metadata.is_deleted()
     }
 
-    /// Whether any event may be hidden, now or later.
+    /// Returns whether any event may be hidden, now or later.
     pub(crate) fn hides(&self) -> bool {
         let StreamMetadata { max_count, max_age, truncate_before, .. } = self.metadata;
         max_count.is_some() || max_age.is_some() || truncate_before.is_some()
     }
 
-    /// Whether a stream with this last revision is deleted, as good as not there.
+    /// Returns whether a stream with this last revision is deleted, which counts as absent.
     pub(crate) fn is_deleted(&self, last: Option<Revision>) -> bool {
         self.metadata.is_deleted()
             && last.is_none_or(|last| {
@@ -153,7 +152,7 @@ impl Lifecycle {
             })
     }
 
-    /// What can be read of a stream with this last revision, at a time; `None` when it is deleted.
+    /// Returns the readable part of a stream with this last revision, at a time; `None` if deleted.
     pub(crate) fn visible(&self, last: Revision, now: DateTime<Utc>) -> Option<Visible> {
         if self.is_deleted(Some(last)) {
             return None;
@@ -165,30 +164,30 @@ impl Lifecycle {
         };
         let counted = metadata.max_count.map_or(0, |count| (last + 1).saturating_sub(count));
         let not_before = metadata.max_age.and_then(|seconds| {
-            // An age that goes back before time began hides nothing.
+            // An age that goes back beyond the earliest time hides nothing.
             now.checked_sub_signed(TimeDelta::try_seconds(i64::try_from(seconds).ok()?)?)
         });
         Some(Visible { first: truncated.max(counted), last, not_before })
     }
 }
 
-/// What can be read of a stream.
+/// The readable part of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Visible {
-    /// The first revision; after the last when none can be read.
+    /// The first revision; beyond the last one if no event is readable.
     pub(crate) first: Revision,
     pub(crate) last: Revision,
-    /// What was recorded earlier is too old.
+    /// Events recorded earlier are too old.
     not_before: Option<DateTime<Utc>>,
 }
 
 impl Visible {
-    /// Whether an event at or after the first revision can be read.
+    /// Returns whether an event at or after the first revision is readable.
     pub(crate) fn shows(&self, event: &RecordedEvent) -> bool {
         self.not_before.is_none_or(|time| event.recorded_at >= time)
     }
 
-    /// Whether events become too old to be read.
+    /// Returns whether events become hidden by age.
     pub(crate) fn ages(&self) -> bool {
         self.not_before.is_some()
     }
@@ -217,7 +216,7 @@ mod tests {
         assert_eq!(first_visible(r#"{"$tb":4}"#, 9), Some(4));
         assert_eq!(first_visible(r#"{"$tb":4,"$maxCount":3}"#, 9), Some(7));
         assert_eq!(first_visible(r#"{"$tb":8,"$maxCount":3}"#, 9), Some(8));
-        // Nothing can be read, but the stream is there.
+        // No event is readable, but the stream exists.
         assert_eq!(first_visible(r#"{"$tb":40}"#, 9), Some(40));
     }
 

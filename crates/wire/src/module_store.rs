@@ -1,4 +1,4 @@
-//! The service `bascule.store.v1.Store`: what a module on another bascule's store needs beyond
+//! The service `bascule.store.v1.Store`: the operations that a remote module needs beyond
 //! EventStoreDB's protocol.
 
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use crate::protocol::store::{self as wire, expected};
 use crate::refusal::Refusal;
 use crate::rights::Right;
 
-/// Events of a correlation that are answered at a time, at most.
+/// Maximum number of events of a correlation per response.
 const MOST_READ: usize = 500;
-/// Those that are read at a time: each may be as large as an event can be.
+/// Maximum number of events read at once: each may have the maximum size of an event.
 const READ_AT_ONCE: usize = 16;
 
 /// The service `Store`.
@@ -189,14 +189,14 @@ impl Store for StoreService {
     }
 }
 
-/// A person's key for a purpose, which is the caller's own.
+/// Returns a person's key for a purpose, which must be the caller's own module.
 fn holder(caller: &Caller, subject: &[u8], purpose: String) -> Result<KeyHolder, Refusal> {
     caller.needs(&Right::Module(purpose.clone()))?;
     Ok(KeyHolder { subject: uuid(subject, "the subject")?, purpose })
 }
 
 impl StoreService {
-    /// Events of a correlation, as many as go into one message.
+    /// Returns events of a correlation, as many as fit into one message.
     async fn correlation(
         &self,
         correlation_id: Uuid,
@@ -219,7 +219,7 @@ impl StoreService {
         Ok(told)
     }
 
-    /// The end of the log, and the event that the caller asks about.
+    /// Returns the head of the log, and the event that the caller asks about.
     async fn log_as_it_is(&self, request: wire::LogRequest) -> Result<wire::LogResponse, Refusal> {
         let store = &self.0.store;
         let head = store.head().await?;
@@ -240,7 +240,7 @@ impl StoreService {
         })
     }
 
-    /// Whether the log has the event that an append was decided on, if it says so.
+    /// Returns whether the log contains the event on which an append was decided, if it names one.
     async fn is_there(&self, remembered: Option<Remembered>) -> Result<bool, Refusal> {
         let Some(Remembered { position, event_id }) = remembered else { return Ok(true) };
         let event_id = uuid(&event_id, "the remembered event")?;
@@ -262,7 +262,7 @@ impl StoreService {
             let stream = StreamName::new(append.stream)?;
             let Owner::Module(module) = self.0.ownership.of(&stream) else {
                 return Err(Refusal::Forbidden(format!(
-                    "stream {stream} is not a module's: append to it with EventStoreDB's protocol"
+                    "stream {stream} does not belong to a module: append to it with EventStoreDB's protocol"
                 )));
             };
             caller.needs(&Right::Module(module.to_owned()))?;
@@ -285,9 +285,10 @@ impl StoreService {
                 event.event_type
             )));
         }
-        let missing = || Refusal::Invalid(format!("event {id} needs its metadata"));
+        let missing = || Refusal::Invalid(format!("event {id} has no metadata"));
         let metadata = event.metadata.ok_or_else(missing)?;
-        let no_time = || Refusal::Invalid(format!("event {id} occurred at no time there is"));
+        let no_time =
+            || Refusal::Invalid(format!("the time at which event {id} occurred is not valid"));
         let causation_id = metadata.causation_id.map(|id| uuid(&id, "the cause"));
         let metadata = Metadata {
             correlation_id: uuid(&metadata.correlation_id, "the correlation")?,
@@ -312,7 +313,7 @@ fn expectation(expected: Option<wire::Expected>) -> Result<ExpectedRevision, Ref
         Some(Kind::NoStream(_)) => Ok(ExpectedRevision::NoStream),
         Some(Kind::Exists(_)) => Ok(ExpectedRevision::Exists),
         Some(Kind::Revision(revision)) => Ok(ExpectedRevision::Revision(revision)),
-        None => Err(Refusal::Invalid("say what each stream is expected to be".to_owned())),
+        None => Err(Refusal::Invalid("the expected state of a stream is missing".to_owned())),
     }
 }
 
@@ -326,7 +327,7 @@ fn told(expected: ExpectedRevision) -> wire::Expected {
     wire::Expected { kind: Some(kind) }
 }
 
-/// Every error of an append in a form that it can be made of again.
+/// Returns an error in a form from which the client can rebuild it.
 fn reason(error: AppendError) -> Reason {
     match error {
         AppendError::WrongExpectedRevision { stream, expected, actual } => {

@@ -1,4 +1,4 @@
-//! The service `Monitoring`: a few figures, again and again.
+//! The service `Monitoring`: a few figures at an interval.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 const MOST_OFTEN: Duration = Duration::from_millis(100);
 const LEAST_OFTEN: Duration = Duration::from_secs(3600);
 
-/// The service `Monitoring`. What there is to know is at `/metrics` of the administration's listener.
+/// The service `Monitoring`. All metrics are at `/metrics` of the administration's listener.
 pub(crate) struct MonitoringService(pub(crate) Arc<Endpoint>);
 
 #[tonic::async_trait]

@@ -1,41 +1,41 @@
-//! Which streams are whose: a module's, the system's, or anybody's.
+//! Owners of streams: a module, the system, or none.
 
 use std::collections::HashMap;
 
 use kernel::event::StreamName;
 
-/// Before the name of a stream: the stream of its metadata.
+/// The prefix of the stream that holds another stream's metadata.
 const METADATA_PREFIX: &str = "$$";
 const SYSTEM_PREFIX: char = '$';
 
-/// Which categories of streams belong to which module.
+/// Maps categories of streams to the modules that own them.
 #[derive(Debug, Clone, Default)]
 pub struct Ownership {
     /// The module by category.
     modules: HashMap<String, String>,
 }
 
-/// Whose a stream is.
+/// The owner of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner<'a> {
-    /// A module's: only it writes there, and nothing is ever removed.
+    /// A module: only it writes the stream, and no event of it is ever removed.
     Module(&'a str),
-    /// The system's.
+    /// The system.
     System,
-    /// Anybody's who may append.
+    /// No owner: every account with the right `append` writes it.
     Free,
-    /// It holds the metadata of another stream.
+    /// The stream holds the metadata of another stream.
     Metadata(StreamName),
 }
 
 impl Ownership {
-    /// Of categories, each with the name of its module.
+    /// Returns the ownership of categories, each with the name of its module.
     pub fn new<'a>(categories: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let owned = |(category, module): (&str, &str)| (category.to_owned(), module.to_owned());
         Self { modules: categories.into_iter().map(owned).collect() }
     }
 
-    /// Whose a stream is.
+    /// Returns the owner of a stream.
     pub fn of(&self, stream: &StreamName) -> Owner<'_> {
         let name = stream.as_str();
         if let Some(Ok(described)) = name.strip_prefix(METADATA_PREFIX).map(StreamName::new) {
@@ -50,19 +50,19 @@ impl Ownership {
         }
     }
 
-    /// The module whose events are named so: `<module>.…`.
+    /// Returns the module whose events have this type: `<module>.…`.
     pub fn module_of_event(&self, event_type: &str) -> Option<&str> {
         let (module, _) = event_type.split_once('.')?;
         self.modules.values().find(|known| *known == module).map(String::as_str)
     }
 
-    /// Whether there is a module of this name.
+    /// Returns whether a module has this name.
     pub fn knows_module(&self, name: &str) -> bool {
         self.modules.values().any(|module| module == name)
     }
 }
 
-/// The stream of another one's metadata; `None` when its name would be too long.
+/// Returns the name of the stream that holds a stream's metadata; `None` if it would be too long.
 pub(crate) fn metadata_stream(stream: &StreamName) -> Option<StreamName> {
     StreamName::new(format!("{METADATA_PREFIX}{stream}")).ok()
 }

@@ -1,5 +1,5 @@
-//! How much is read at a time: as many events as a page of the store has room for, judged by the last
-//! page. The store gives no more than a page, but would look at what it does not give.
+//! Sizes of pages: as many events as fit into a page of the store, estimated from the last page. The
+//! store returns no more than a page, but would read events that it does not return.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use kernel::store::PAGE_BYTES;
 const FIRST_EVENTS: usize = 64;
 const MOST_EVENTS: usize = 500;
 
-/// How many events the next page may have.
+/// The size of the next page.
 #[derive(Debug)]
 pub(crate) struct PageLimit(usize);
 
@@ -22,17 +22,17 @@ impl PageLimit {
         self.0
     }
 
-    /// No more than are wanted.
+    /// Limits the page to the events that are still wanted.
     pub(crate) fn at_most(&self, wanted: u64) -> usize {
         usize::try_from(wanted).unwrap_or(usize::MAX).min(self.0)
     }
 
-    /// So many were more than a page.
+    /// Halves the size: this many events did not fit into a page.
     pub(crate) fn halve(&mut self, events: usize) {
         self.0 = self.0.min(events / 2).max(1);
     }
 
-    /// Learns from a page how large the next one may be.
+    /// Adjusts the size of the next page to a page that was read.
     pub(crate) fn fit(&mut self, page: &[Arc<RecordedEvent>]) {
         let bytes: usize = page.iter().map(|event| event.size()).sum();
         if let Some(average) = bytes.checked_div(page.len()) {

@@ -1,4 +1,4 @@
-//! Events as clients are given them.
+//! The form in which clients receive events.
 
 use chrono::{DateTime, Utc};
 use kernel::codec::{Codec, CodecError};
@@ -19,15 +19,15 @@ use crate::protocol::streams::read_resp::{
 };
 use crate::refusal::Refusal;
 
-/// How one reader is given events.
+/// How one reader receives events.
 #[derive(Clone)]
 pub(crate) struct Presentation {
     uuids: UuidForm,
-    /// Opens personal data, for a reader who may see it.
+    /// Decrypts personal data, if the reader may read it.
     opening: Option<Codec>,
 }
 
-/// What the events of modules carry as their metadata.
+/// The metadata of modules' events.
 #[derive(Serialize)]
 struct Described<'a> {
     #[serde(flatten)]
@@ -36,12 +36,12 @@ struct Described<'a> {
 }
 
 impl Presentation {
-    /// For a caller.
+    /// Returns the presentation for a caller.
     pub(crate) fn new(uuids: UuidForm, caller: &Caller, codec: &Codec) -> Self {
         Self { uuids, opening: caller.reads_open().then(|| codec.clone()) }
     }
 
-    /// An event.
+    /// Returns the response with an event.
     pub(crate) async fn event(&self, event: &RecordedEvent) -> Result<ReadResp, Refusal> {
         let uuids = self.uuids;
         let message = match (&event.foreign, &self.opening) {
@@ -71,9 +71,9 @@ impl Presentation {
     }
 }
 
-/// What an event of a module says, with the personal data that can still be opened. `None` where
-/// that is not what the codec writes: it is given out as it is stored, so that one such event, which
-/// nobody can remove, does not keep its readers from all that follows.
+/// Returns the data of a module's event, with the personal data that can still be decrypted. Returns
+/// `None` if the codec did not write the data: the event is then returned as it is stored, so that one
+/// such event, which no client can remove, does not block its readers.
 async fn opened(event: &RecordedEvent, codec: &Codec) -> Result<Option<String>, Refusal> {
     match codec.opened_data(event).await {
         Ok(data) => Ok(Some(data.to_string())),
@@ -83,7 +83,7 @@ async fn opened(event: &RecordedEvent, codec: &Codec) -> Result<Option<String>, 
                 position = event.position,
                 event_type = %event.event_type,
                 error = &error as &dyn std::error::Error,
-                "an event is given out as it is stored, because it cannot be opened"
+                "cannot decrypt an event; returning it as it is stored"
             );
             Ok(None)
         }
@@ -103,28 +103,28 @@ fn response(content: Content) -> ReadResp {
     ReadResp { content: Some(content) }
 }
 
-/// There is no such stream.
+/// Returns the response for an absent stream.
 pub(crate) fn stream_not_found(stream: &StreamName) -> ReadResp {
     let stream_identifier = Some(stream_identifier(stream));
     response(Content::StreamNotFound(StreamNotFound { stream_identifier }))
 }
 
-/// A subscription has begun.
+/// Returns the response that begins a subscription.
 pub(crate) fn confirmation(subscription_id: String) -> ReadResp {
     response(Content::Confirmation(SubscriptionConfirmation { subscription_id }))
 }
 
-/// The oldest event of a stream is there.
+/// Returns the first revision of a stream.
 pub(crate) fn first_stream_position(revision: Revision) -> ReadResp {
     response(Content::FirstStreamPosition(revision))
 }
 
-/// The stream ended there.
+/// Returns the last revision of a stream.
 pub(crate) fn last_stream_position(revision: Revision) -> ReadResp {
     response(Content::LastStreamPosition(revision))
 }
 
-/// The log ended there.
+/// Returns the last position of the log.
 pub(crate) fn last_all_stream_position(position: Position) -> ReadResp {
     response(Content::LastAllStreamPosition(AllStreamPosition {
         commit_position: position,
@@ -132,7 +132,7 @@ pub(crate) fn last_all_stream_position(position: Position) -> ReadResp {
     }))
 }
 
-/// Everything up to here was looked at.
+/// Returns a checkpoint: every event up to the position was examined.
 pub(crate) fn checkpoint(position: Position, now: DateTime<Utc>) -> ReadResp {
     response(Content::Checkpoint(Checkpoint {
         commit_position: position,
@@ -141,16 +141,16 @@ pub(crate) fn checkpoint(position: Position, now: DateTime<Utc>) -> ReadResp {
     }))
 }
 
-/// How far a subscription is.
+/// The progress of a subscription.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reached {
-    /// In its stream, if that has events.
+    /// The revision in its stream; `None` if the stream has no events.
     Stream(Option<Revision>),
-    /// In the log, 0 if that has no events.
+    /// The position in the log; 0 if the log has no events.
     Log(Position),
 }
 
-/// What follows is live.
+/// Returns the response that separates existing events from live ones.
 pub(crate) fn caught_up(reached: Reached, now: DateTime<Utc>) -> ReadResp {
     let (stream_revision, position) = match reached {
         Reached::Stream(revision) => {

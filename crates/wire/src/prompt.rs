@@ -1,9 +1,9 @@
-//! Connections that acknowledge what they receive at once.
+//! Connections that acknowledge received data at once.
 //!
 //! A client that does not set `TCP_NODELAY` sends the second part of a request only when the first is
-//! acknowledged (RFC 9293 §3.7.4, Nagle), and the system puts acknowledgements off by 40 ms in the hope
-//! of sending them with an answer (RFC 9293 §3.8.6.3), which cannot come before the second part. The
-//! official client in Rust is such a one: every append of it would take 44 ms.
+//! acknowledged (RFC 9293 §3.7.4, Nagle). The operating system delays acknowledgements by 40 ms to send
+//! them with a response (RFC 9293 §3.8.6.3), which cannot come before the second part. The official
+//! client in Rust is one of these: every append of it would take 44 ms.
 
 use std::io;
 use std::pin::Pin;
@@ -12,15 +12,15 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection of a client.
+/// A client's connection.
 pub(crate) struct Prompt(pub(crate) TcpStream);
 
 impl Prompt {
     #[cfg(target_os = "linux")]
     fn acknowledge(&self) {
         if let Err(error) = rustix::net::sockopt::set_tcp_quickack(&self.0, true) {
-            // It only saves time: requests are answered all the same.
-            tracing::trace!(%error, "what was received is not acknowledged at once");
+            // This only saves time: requests are answered without it.
+            tracing::trace!(%error, "cannot set TCP_QUICKACK; acknowledgements may be delayed");
         }
     }
 

@@ -21,13 +21,13 @@ use crate::protocol::shared;
 use crate::protocol::streams::{append_req, batch_append_req};
 use crate::refusal::Refusal;
 
-/// Where events from outside say they come from.
+/// The origin recorded with events from outside.
 pub(crate) const ORIGIN: &str = "wire";
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const BINARY: &str = "application/octet-stream";
 
-/// An event as a client sent it. It shares no memory with the message that it came in: what is
-/// counted is what is kept.
+/// An event as a client sent it. It shares no memory with the message in which it came, so that the
+/// counted bytes are the bytes that stay in memory.
 #[derive(Debug)]
 pub(crate) struct Proposed {
     id: Uuid,
@@ -56,7 +56,7 @@ impl TryFrom<batch_append_req::ProposedMessage> for Proposed {
 }
 
 impl Proposed {
-    /// Of `system` only the two members that are known are kept.
+    /// Keeps only the two known members of `system`.
     fn new(
         id: Option<shared::Uuid>,
         system: &HashMap<String, String>,
@@ -67,7 +67,7 @@ impl Proposed {
         let event_type = system
             .get("type")
             .filter(|name| !name.is_empty())
-            .ok_or_else(|| Refusal::Invalid(format!("event {id} needs a type")))?;
+            .ok_or_else(|| Refusal::Invalid(format!("event {id} has no type")))?;
         must_be_plain(id, event_type)?;
         let content_type = match system.get("content-type").map(String::as_str) {
             Some(JSON) => ContentType::Json,
@@ -82,7 +82,7 @@ impl Proposed {
     }
 }
 
-/// The events of one append, gathered until they are all there.
+/// The events of one append, collected until all have arrived.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     events: Vec<Proposed>,
@@ -90,7 +90,7 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Takes one more event; refuses what is more than one append may have.
+    /// Adds an event; refuses more than one append may have.
     pub(crate) fn add(&mut self, event: Proposed) -> Result<(), Refusal> {
         let size = event.size();
         if size > MAX_EVENT_BYTES {
@@ -99,12 +99,12 @@ impl Gathered {
         }
         self.bytes += size;
         if self.bytes > MOST_APPENDED_BYTES {
-            let what = "the append has more bytes than one may have".to_owned();
+            let what = "the append is too large".to_owned();
             return Err(Refusal::TooLarge { what, limit: MOST_APPENDED_BYTES });
         }
         if self.events.len() == MOST_APPENDED_EVENTS {
             return Err(Refusal::Invalid(format!(
-                "an append has at most {MOST_APPENDED_EVENTS} events: append the others after it"
+                "an append has at most {MOST_APPENDED_EVENTS} events: send the others in a later append"
             )));
         }
         self.events.push(event);
@@ -115,7 +115,7 @@ impl Gathered {
         self.bytes
     }
 
-    /// The events as a caller writes them to a stream.
+    /// Returns the events as a caller writes them to a stream.
     pub(crate) fn into_events(
         self,
         endpoint: &Endpoint,
@@ -133,12 +133,12 @@ impl Gathered {
     }
 }
 
-/// Who writes which stream when.
+/// The writer of a stream, with the time.
 struct Writer<'a> {
     endpoint: &'a Endpoint,
-    /// The module whose stream it is.
+    /// The module that owns the stream.
     module: Option<&'a str>,
-    /// Whether the stream holds another one's metadata.
+    /// Whether the stream holds the metadata of another one.
     is_metadata: bool,
     caller: &'a Caller,
     now: DateTime<Utc>,
@@ -149,21 +149,21 @@ impl Writer<'_> {
         let Proposed { id, event_type, content_type, metadata, data } = proposed;
         let module_of_event = self.endpoint.ownership.module_of_event(&event_type);
         if let Some(module) = module_of_event.filter(|module| self.module != Some(*module)) {
-            // Modules trust the events of others by their type.
+            // Modules trust the events of other modules by their type.
             return Err(Refusal::Forbidden(format!(
-                "{event_type} is an event of the module {module}, which writes it to streams of its own only"
+                "{event_type} is an event of the module {module}: only that module may write it, to its own streams"
             )));
         }
         if !self.is_metadata && [METADATA, TOMBSTONE].contains(&&*event_type) {
             return Err(Refusal::Invalid(format!(
-                "{event_type} has a meaning of its own: set metadata on $$<stream>, and end a stream with Tombstone"
+                "{event_type} is reserved: write metadata to $$<stream>, and use the call Tombstone to end a stream"
             )));
         }
         let told = Told::of(&metadata);
         if self.module.is_some() {
             if content_type != ContentType::Json || module_of_event.is_none() {
                 return Err(Refusal::Invalid(format!(
-                    "event {id} of a module's stream must be an event of that module, in JSON"
+                    "event {id} cannot be written to a module's stream: only JSON events of that module can"
                 )));
             }
             must_be_readable(id, &event_type, &data)?;
@@ -183,7 +183,7 @@ impl Writer<'_> {
         Ok(NewEvent { id, event_type, data, metadata: described, foreign })
     }
 
-    /// A module elsewhere tells what it knows; the rest is as it is for others.
+    /// Takes the metadata that a remote module sends; other fields are those of any other writer.
     fn metadata_of_module(&self, id: Uuid, told: &Told<'_>) -> Metadata {
         let occurred_at = text(told.occurred_at).and_then(|time| time.parse().ok());
         Metadata {
@@ -197,25 +197,25 @@ impl Writer<'_> {
     }
 }
 
-/// Refuses a name that not every database can hold, or no terminal should show.
+/// Refuses a name that not every database can store, or that a terminal should not print.
 pub(crate) fn must_be_plain(event_id: Uuid, text: &str) -> Result<(), Refusal> {
     if text.chars().any(char::is_control) {
-        let problem = format!("the names in event {event_id} must have no control characters");
+        let problem = format!("the names in event {event_id} must not contain control characters");
         return Err(Refusal::Invalid(problem));
     }
     Ok(())
 }
 
-/// Refuses an event of a module that its readers could not read.
+/// Refuses a module's event that its readers could not read.
 pub(crate) fn must_be_readable(id: Uuid, event_type: &str, data: &[u8]) -> Result<(), Refusal> {
     codec::must_be_readable(event_type, data).map_err(|_| {
         Refusal::Invalid(format!(
-            "the data of event {id} must be an object in JSON, nested less than 128 deep, its sealed values as they were sealed"
+            "the data of event {id} must be a JSON object, nested less than 128 levels deep, with its sealed values unchanged"
         ))
     })
 }
 
-/// [`must_be_plain`] for the names in what travels with an event of a module.
+/// [`must_be_plain`] for the names in the metadata of a module's event.
 pub(crate) fn must_be_plain_metadata(event_id: Uuid, metadata: &Metadata) -> Result<(), Refusal> {
     let traceparent = metadata.traceparent.as_deref().unwrap_or_default();
     [&*metadata.actor, &*metadata.origin_system, traceparent]
@@ -231,10 +231,10 @@ fn uuid(value: Member<'_>) -> Option<Uuid> {
     serde_json::from_str(value?.get()).ok()
 }
 
-/// A member as it stands there: it is not ours to read unless it is a text, and then of one kind.
+/// A raw member: it is read only if it is a string, and then only of one form.
 type Member<'a> = Option<&'a RawValue>;
 
-/// What the metadata of an event may tell, by EventStoreDB's names and ours.
+/// The metadata of an event that this server understands, by EventStoreDB's names and ours.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Told<'a> {
@@ -253,7 +253,7 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// Metadata may be any bytes: what is no JSON object tells nothing.
+    /// Reads metadata, which may be any bytes; other data than a JSON object yields no members.
     fn of(metadata: &'a [u8]) -> Self {
         serde_json::from_slice(metadata).unwrap_or_default()
     }

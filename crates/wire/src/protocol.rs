@@ -5,7 +5,7 @@
     unreachable_pub,
     clippy::all,
     clippy::unwrap_used,
-    reason = "what it means stands in the .proto files"
+    reason = "documented in the .proto files"
 )]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/protocol.rs"));

@@ -1,6 +1,6 @@
-//! Reads of what is there: a stream or the log, forwards or backwards. What comes later is not read.
+//! Reads of a stream or the log as it is, forwards or backwards. Events appended later are not read.
 //!
-//! Every answer is made as the client takes it: a page is read when the one before is gone.
+//! Responses are produced on demand: a page is read when the client has taken the one before.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::presentation::{
 use crate::protocol::streams::ReadResp;
 use crate::refusal::Refusal;
 
-/// Where to begin.
+/// The start of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum From {
     Start,
     End,
-    /// Of a stream a revision, of the log a position.
+    /// A revision of a stream, or a position of the log.
     At(u64),
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct StreamRead {
     pub(crate) from: From,
     pub(crate) direction: Direction,
     pub(crate) count: u64,
-    /// Whether the client understands where the stream begins and ends.
+    /// Whether the client understands messages with the first and last revision.
     pub(crate) with_bounds: bool,
 }
 
@@ -51,12 +51,12 @@ pub(crate) struct LogRead {
     pub(crate) direction: Direction,
     pub(crate) count: u64,
     pub(crate) filter: Option<Filter>,
-    /// Whether the client understands where the log ends.
+    /// Whether the client understands messages with the last position.
     pub(crate) with_bounds: bool,
 }
 
 impl Endpoint {
-    /// What can be read of a stream now, `None` when there is no such stream.
+    /// Returns the readable part of a stream, `None` if the stream is absent.
     pub(crate) async fn visible(&self, stream: &StreamName) -> Result<Option<Visible>, Refusal> {
         let lifecycle = Lifecycle::of(stream, &self.ownership, self.store.as_ref()).await?;
         lifecycle.must_be_alive(stream)?;
@@ -67,13 +67,13 @@ impl Endpoint {
         Ok(lifecycle.visible(last, self.clock.now()))
     }
 
-    /// Ends what goes on while the server stops.
+    /// Returns an error if the server is stopping, to end reads.
     pub(crate) fn goes_on(&self) -> Result<(), Refusal> {
         if self.stopping.is_cancelled() { Err(Refusal::Stopping) } else { Ok(()) }
     }
 }
 
-/// The events of a stream.
+/// Returns the events of a stream.
 pub(crate) fn stream(
     endpoint: Arc<Endpoint>,
     read: StreamRead,
@@ -131,7 +131,7 @@ pub(crate) fn stream(
                         .map_err(Refusal::from)?;
                     limit.fit(&page);
                     if size > 1 && page.last().is_some_and(|last| last.revision + 1 < end) {
-                        // More than a page: its end is what is wanted.
+                        // More than a page: the last events are wanted.
                         limit.halve(size);
                         continue;
                     }
@@ -140,8 +140,8 @@ pub(crate) fn stream(
                         count -= 1;
                         yield present.event(event).await?;
                     }
-                    // What was removed or is too old is the beginning of the stream: there is
-                    // nothing before it.
+                    // The first event left after removal or expiry is the beginning of the stream:
+                    // nothing precedes it.
                     let goes_on = page.len() == size
                         && page.first().is_some_and(|oldest| visible.shows(oldest));
                     if !goes_on {
@@ -165,8 +165,8 @@ fn shown<'a>(
     page.iter().filter(within)
 }
 
-/// The events of the log. Forwards the one at a position is among them; backwards it is not, as the
-/// protocol has it.
+/// Returns the events of the log. As the protocol defines, a forward read includes the event at the
+/// given position; a backward read does not.
 pub(crate) fn log(
     endpoint: Arc<Endpoint>,
     read: LogRead,
@@ -205,7 +205,7 @@ pub(crate) fn log(
                 }
             }
             Direction::Backwards => {
-                // The last position to be read.
+                // The last position to read.
                 let mut last = match from {
                     From::Start => 0,
                     From::End => head,
@@ -216,7 +216,7 @@ pub(crate) fn log(
                     endpoint.goes_on()?;
                     let (events, begin) = before(&endpoint, last, window, limit.events()).await?;
                     limit.fit(&events);
-                    // Where much was removed, a longer piece of the log has as many events.
+                    // Where many events were removed, a longer window has as many events.
                     window = match events.len() as u64 * 2 < last - begin {
                         true => (window * 2).min(MOST_POSITIONS),
                         false => limit.events() as u64,
@@ -234,11 +234,11 @@ pub(crate) fn log(
     }
 }
 
-/// Longest piece of the log that is looked at at once, backwards, where most of it was removed.
+/// Maximum window of the log that is read at once, backwards, where most events were removed.
 const MOST_POSITIONS: u64 = 1 << 20;
 
-/// The events of the last `window` positions up to one, and the position before that piece of the
-/// log: a shorter one where it holds more than is read at once.
+/// Returns the events of the last `window` positions up to one, and the position before that window: a
+/// shorter one if it has more events than are read at once.
 async fn before(
     endpoint: &Endpoint,
     last: Position,

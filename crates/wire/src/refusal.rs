@@ -1,7 +1,7 @@
-//! Why a request is not carried out, and how clients are told.
+//! Refusals of requests, and their form for clients.
 //!
-//! UNAVAILABLE, INTERNAL, UNKNOWN and DATA_LOSS make the clients look for another node. So they stand
-//! only for what another node may do better.
+//! UNAVAILABLE, INTERNAL, UNKNOWN and DATA_LOSS make clients look for another node. So they are used
+//! only for failures that another node may not have.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::protocol::{rpc, shared};
 
-/// Why a request is not carried out.
+/// Why a request is refused or fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("{0}")]
@@ -26,10 +26,10 @@ pub(crate) enum Refusal {
     Forbidden(String),
     #[error("{0}")]
     Invalid(String),
-    // The Python client looks for these words.
+    // The Python client matches these words.
     #[error("stream `{0}` is deleted")]
     StreamDeleted(StreamName),
-    // So written because the Python client takes the numbers from here.
+    // The Python client parses the numbers in this text.
     #[error(
         "refused due to WrongExpectedVersion. Stream: {stream}, Expected version: {}, Actual version: {}",
         number_of(*.expected),
@@ -38,7 +38,7 @@ pub(crate) enum Refusal {
     WrongExpected {
         stream: StreamName,
         expected: ExpectedRevision,
-        /// `None` when there is no stream.
+        /// `None` if the stream is absent.
         actual: Option<Revision>,
     },
     #[error("event id {event_id} was already used for another append to stream {stream}")]
@@ -47,24 +47,24 @@ pub(crate) enum Refusal {
     TooLarge { what: String, limit: usize },
     #[error("the event store is overloaded; try again later")]
     Overloaded,
-    /// As much is under way as may be.
+    /// The limit of concurrent work is reached.
     #[error("{0}")]
     Busy(&'static str),
-    #[error("the request did not come whole within {} s", .0.as_secs())]
+    #[error("the request did not arrive completely within {} s", .0.as_secs())]
     TooSlow(Duration),
     #[error(
-        "the deadline passed; the events may or may not be there: append the same event ids again"
+        "the deadline passed; the events may or may not be appended: append again with the same event ids"
     )]
     DeadlineExceeded,
     #[error("this event store does not support {0}")]
     Unsupported(&'static str),
-    #[error("the outcome is unknown; append the same event ids again")]
+    #[error("the outcome is unknown; append again with the same event ids")]
     OutcomeUnknown(#[source] BoxError),
-    /// The request did not come whole: what the transport says of it.
+    /// The request did not arrive completely; holds the transport's error.
     #[error("{}", .0.message())]
     Transport(Box<Status>),
     #[error(
-        "the event store went back to an earlier state, as after a failover: what was read of it before may be gone. Begin again from an event that is still there"
+        "the event store was reset to an earlier state, as after a failover: events read before may be gone. Restart from an event that still exists"
     )]
     WentBack,
     #[error("the server is stopping")]
@@ -87,7 +87,7 @@ const ANY: &str = "-2";
 const NO_STREAM: &str = "-1";
 const EXISTS: &str = "-4";
 
-/// An expectation as the number that EventStoreDB's clients know it by.
+/// Returns an expectation as the number that EventStoreDB's clients use for it.
 fn number_of(expected: ExpectedRevision) -> String {
     match expected {
         ExpectedRevision::Any => ANY.to_owned(),
@@ -103,8 +103,8 @@ impl Refusal {
             Self::Unauthenticated(_) => Code::Unauthenticated,
             Self::Forbidden(_) => Code::PermissionDenied,
             Self::Invalid(_) | Self::TooLarge { .. } => Code::InvalidArgument,
-            // Were it one of those that make clients look for another node, they would go on from
-            // where they were, as if nothing had happened.
+            // With a code that makes clients look for another node, they would continue from their last
+            // position as if nothing had happened.
             Self::StreamDeleted(_)
             | Self::WrongExpected { .. }
             | Self::Damaged { .. }
@@ -119,7 +119,7 @@ impl Refusal {
         }
     }
 
-    /// What metrics call it.
+    /// Returns the metric label.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Unauthenticated(_) => "unauthenticated",
@@ -137,7 +137,7 @@ impl Refusal {
         }
     }
 
-    /// What the clients look for in the trailers of a failed call.
+    /// Returns the trailers by which clients recognise the error of a failed call.
     fn trailers(&self) -> MetadataMap {
         let mut trailers = MetadataMap::new();
         let mut add = |name: &'static str, value: &str| {
@@ -167,7 +167,7 @@ impl Refusal {
         trailers
     }
 
-    /// How a BatchAppend tells it, for one append among others.
+    /// Returns the error of one append of a BatchAppend.
     pub(crate) fn to_rpc(&self) -> rpc::Status {
         let details = match self {
             Self::WrongExpected { expected, actual, .. } => {
@@ -181,13 +181,13 @@ impl Refusal {
             Self::TooLarge { limit, .. } => detail(&shared::MaximumAppendSizeExceeded {
                 max_append_size: u32::try_from(*limit).unwrap_or(u32::MAX),
             }),
-            // The clients want a detail of a kind they know, whatever the reason.
+            // The clients require a detail of a type they know, whatever the reason.
             _ => detail(&shared::BadRequest { message: self.to_string() }),
         };
         rpc::Status { code: self.code() as i32, message: self.to_string(), details: Some(details) }
     }
 
-    /// Tells whoever looks after the server, where it is the server that failed.
+    /// Logs failures of the server itself.
     fn report(&self) {
         if matches!(self, Self::OutcomeUnknown(_) | Self::Unavailable { .. } | Self::Damaged { .. })
         {
@@ -198,8 +198,8 @@ impl Refusal {
 
 static FAILING: Outage = Outage::new("requests of the wire protocol fail");
 
-/// A text that a header can have: what is not printable ASCII is percent-encoded, as gRPC does with
-/// messages.
+/// Returns a string that is valid in a header: all but printable ASCII is percent-encoded, as gRPC does
+/// with messages.
 fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for byte in text.bytes() {

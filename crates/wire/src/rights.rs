@@ -1,29 +1,29 @@
-//! What an account may do.
+//! The rights of accounts.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that an account may do.
+/// One right of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Right {
-    /// Read every stream and the log; personal data as it is stored, sealed.
+    /// Read every stream and the log; personal data stays encrypted.
     Read,
-    /// Write streams that are neither a module's nor the system's.
+    /// Write streams that belong neither to a module nor to the system.
     Append,
-    /// Write the streams of this module, and seal what they say of persons.
+    /// Write the streams of this module, and encrypt personal data in them.
     Module(String),
     /// Read personal data.
     PersonalData,
-    /// Destroy the keys of people who are erased.
+    /// Destroy the keys of erased people.
     Erase,
     /// Write streams whose name begins with `$`.
     System,
 }
 
-/// A text that names no right.
+/// The text is not the name of a right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a right: expected read, append, module:<name>, pii:read, pii:erase or system"

@@ -1,4 +1,4 @@
-//! Removes for good what the metadata of streams hides: in small steps, beside the requests.
+//! Removal of the events that the metadata of streams hides: in small steps, concurrent with requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,21 +13,21 @@ use tokio_util::sync::CancellationToken;
 use crate::lifecycle::{Lifecycle, Visible};
 use crate::ownership::{Owner, Ownership};
 
-/// Events that are removed, or looked at, at a time.
+/// Number of events removed or examined per step.
 const STEP: usize = 256;
-/// Streams that may wait. One more is offered again when it is next read or written.
+/// Maximum number of queued streams. A stream beyond it is offered again with its next read or append.
 const WAITING: usize = 1024;
-/// For how long a stream that is read again and again is left alone.
+/// The minimum time between two scavenges of a stream that is read repeatedly.
 const PAUSE: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: u64 = 10_000;
 
-/// Takes streams that may have something to be removed.
+/// Queues streams that may have events to remove.
 pub(crate) struct Scavenger {
     offers: mpsc::Sender<StreamName>,
     recent: Cache<StreamName, ()>,
 }
 
-/// The other end: what removes it.
+/// The worker that removes the events.
 pub(crate) struct Scavenging {
     offered: mpsc::Receiver<StreamName>,
     store: Arc<dyn EventStore>,
@@ -54,16 +54,16 @@ impl Scavenger {
         (Self { offers, recent }, Scavenging { offered, store, ownership, clock })
     }
 
-    /// A stream was seen that hides something.
+    /// Offers a stream that hides events and was read.
     pub(crate) fn seen(&self, stream: &StreamName) {
         if self.recent.get(stream).is_none() {
             self.changed(stream);
         }
     }
 
-    /// What a stream hides has just changed.
+    /// Offers a stream whose hidden events have just changed.
     pub(crate) fn changed(&self, stream: &StreamName) {
-        // When too many wait it is offered again the next time it is seen.
+        // If the queue is full, the stream is offered again with its next use.
         if self.offers.try_send(stream.clone()).is_ok() {
             self.recent.insert(stream.clone(), ());
         }
@@ -71,7 +71,7 @@ impl Scavenger {
 }
 
 impl Scavenging {
-    /// Removes what is offered until told to stop.
+    /// Scavenges the queued streams until told to stop.
     pub(crate) async fn run(mut self, stopping: CancellationToken) {
         loop {
             let stream = tokio::select! {
@@ -83,13 +83,13 @@ impl Scavenging {
             };
             match self.scavenge(&stream, &stopping).await {
                 Ok(()) => {}
-                // What is hidden stays hidden.
+                // The store cannot remove events; they stay hidden.
                 Err(Failure::Remove(AppendError::Unsupported(_))) => return,
                 Err(failure) => {
                     let error = &failure as &dyn std::error::Error;
                     tracing::warn!(
                         error,
-                        "hidden events were not removed; that is tried again when their stream is next used"
+                        "cannot remove the hidden events of a stream; retrying when the stream is next used"
                     );
                 }
             }
@@ -115,7 +115,7 @@ impl Scavenging {
         Ok(())
     }
 
-    /// The revision below which nothing of a stream can be read any more.
+    /// Returns the revision below which no event of a stream is readable.
     async fn hidden_below(&self, stream: &StreamName) -> Result<Revision, Failure> {
         let lifecycle = Lifecycle::of(stream, &self.ownership, self.store.as_ref()).await?;
         let Some(last) = self.store.read_last(stream).await? else { return Ok(0) };
@@ -128,7 +128,7 @@ impl Scavenging {
         }
     }
 
-    /// Passes over what is too old.
+    /// Skips events that are too old.
     async fn first_shown(
         &self,
         stream: &StreamName,

@@ -1,4 +1,4 @@
-//! The listener: starts, serves, stops.
+//! The listener of the wire protocol: start, serve, stop.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,49 +28,51 @@ use crate::scavenging::Scavenger;
 use crate::settings::{TlsSettings, WireSettings};
 use crate::streams::StreamsService;
 
-/// A client that says nothing for so long is asked whether it is still there.
+/// The idle time after which the server pings a client.
 const KEEPALIVE: Duration = Duration::from_secs(20);
-/// And is given up when it does not answer for so long.
+/// The time within which a client must answer a ping before its connection is closed.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Calls of one connection at a time, as EventStoreDB has it.
+/// Maximum number of concurrent calls per connection, as in EventStoreDB.
 const MOST_CALLS: u32 = 100;
-/// Calls of one connection that may have been reset before they were looked at, or for a mistake,
+/// Maximum number of calls of one connection that are reset before they are handled, or for an error,
 /// before the connection is closed.
 const MOST_RESETS: usize = 20;
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long calls under way may take to end.
+/// Maximum time for calls in progress to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Why the endpoint cannot be started.
+/// Why the endpoint cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No address to listen on.
-    #[error("set `listen` under [wire]")]
+    /// No listening address is configured.
+    #[error("the wire protocol has no listening address: set `listen` under [wire]")]
     NowhereToListen,
     /// The accounts cannot be used.
     #[error(transparent)]
     Accounts(#[from] AccountsError),
-    /// The address is taken, or not this machine's.
-    #[error("cannot listen on {address}; is another server running? Choose with --wire-listen")]
+    /// The address is in use, or does not belong to this machine.
+    #[error(
+        "cannot listen on {address} for the wire protocol: stop the other server, or choose another address with --wire-listen"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
     /// A file of `[wire.tls]` cannot be read.
-    #[error("the file {} of [wire.tls] cannot be read", path.display())]
+    #[error("cannot read the file {} of [wire.tls]", path.display())]
     TlsFile {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// The certificate and the key do not do.
+    /// The certificate and the key cannot be used.
     #[error(
-        "the certificate {} and the key {} cannot be used for TLS: both must be PEM files, and the key that of the certificate",
+        "the certificate {} and the key {} cannot be used for TLS: both must be PEM files, and the key must belong to the certificate",
         certificate.display(),
         key.display()
     )]
@@ -79,13 +81,13 @@ pub enum StartError {
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The TLS library's error.
         #[source]
         source: tonic::transport::Error,
     },
 }
 
-/// A started endpoint.
+/// A running endpoint.
 pub struct WireServer {
     address: SocketAddr,
     stopping: CancellationToken,
@@ -94,7 +96,7 @@ pub struct WireServer {
 }
 
 impl WireServer {
-    /// Listens and serves, until [`Self::stop`].
+    /// Listens and serves until [`Self::stop`].
     pub async fn start(settings: &WireSettings, served: Served) -> Result<Self, StartError> {
         Self::start_within(settings, served, Bounds::default()).await
     }
@@ -161,13 +163,13 @@ impl WireServer {
         Ok(Self { address, stopping, serving, scavenging })
     }
 
-    /// Where it listens.
+    /// Returns the address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more connections, ends subscriptions so that their clients go elsewhere, and lets
-    /// the other calls end.
+    /// Accepts no more connections, ends subscriptions so that their clients reconnect elsewhere, and
+    /// lets the other calls end.
     pub async fn stop(self) {
         let Self { stopping, mut serving, scavenging, .. } = self;
         stopping.cancel();
@@ -175,16 +177,20 @@ impl WireServer {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the wire protocol's listener ended badly");
+                tracing::warn!(error, "the listener of the wire protocol failed");
             }
-            Ok(Err(error)) => tracing::error!(%error, "the wire protocol's listener failed"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the listener of the wire protocol ended unexpectedly")
+            }
             Err(_) => {
-                tracing::warn!("some calls of the wire protocol did not end in time");
+                tracing::warn!(
+                    "some calls of the wire protocol did not end in time; closing their connections"
+                );
                 serving.abort();
             }
         }
         if let Err(error) = scavenging.await {
-            tracing::error!(%error, "scavenging failed");
+            tracing::error!(%error, "the scavenging of the wire protocol ended unexpectedly");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How the endpoint is configured: `[wire]`.
+//! Configuration of the endpoint: `[wire]`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::rights::Right;
 
-/// What can be set for the endpoint.
+/// The settings of the endpoint.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WireSettings {
-    /// Where it listens, such as `127.0.0.1:2113`; nowhere when it is not set.
+    /// The listening address, such as `127.0.0.1:2113`; the endpoint is off if it is not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub listen: Option<SocketAddr>,
-    /// What it proves itself with. Without it connections are in the clear.
+    /// The server's certificate and key. Without them connections are not encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
-    /// Who may connect, by name. When there are none, and only this machine can connect, everybody
-    /// may read, and write streams that are not a module's.
+    /// The accounts, by name. Without any, on a loopback address only, everyone may read, and write
+    /// streams that do not belong to a module.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub accounts: BTreeMap<String, AccountSettings>,
 }
 
-/// PEM files, read when the endpoint starts.
+/// TLS files in PEM format, read when the endpoint starts.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSettings {
-    /// The certificate, followed by those that vouch for it.
+    /// The certificate, followed by its intermediate certificates.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -39,12 +39,12 @@ pub struct TlsSettings {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AccountSettings {
-    /// Its password as Argon2 makes of it, a PHC string: `$argon2id$v=19$m=…,t=…,p=…$…$…`.
+    /// The Argon2 hash of its password, a PHC string: `$argon2id$v=19$m=…,t=…,p=…$…$…`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<Secret>,
-    /// Its password itself, for development: taken only where nobody but this machine can connect.
+    /// Its password in plain text, for development: accepted on loopback addresses only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
-    /// What it may do.
+    /// Its rights.
     pub rights: Vec<Right>,
 }

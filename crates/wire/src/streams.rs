@@ -76,7 +76,7 @@ impl Streams for StreamsService {
         };
         let result = match self.0.carry_out(&calls::APPEND, &extensions, append).await {
             Ok(outcome) => AppendResult::Success(success(outcome)),
-            // In the response, where the other calls have it in the trailers.
+            // In the response, where the other calls have the error in the trailers.
             Err(Refusal::WrongExpected { expected, actual, .. }) => {
                 AppendResult::WrongExpectedVersion(conflict(expected, actual))
             }
@@ -135,15 +135,18 @@ impl Streams for StreamsService {
 }
 
 impl StreamsService {
-    /// An Append: where it goes, and its events, which are not taken from who may not write there.
+    /// Collects an Append: its stream, and its events, unless the caller may not write the stream.
     async fn gather(
         &self,
         caller: &Caller,
         messages: &mut Streaming<AppendReq>,
     ) -> Result<(StreamName, ExpectedRevision, Gathered), Refusal> {
         use append_req::Content::{Options, ProposedMessage};
-        let out_of_order =
-            || Refusal::Invalid("an append is its options, once, and then its events".to_owned());
+        let out_of_order = || {
+            Refusal::Invalid(
+                "an append must be its options, once, followed by its events".to_owned(),
+            )
+        };
         let first = messages.message().await?.and_then(|message| message.content);
         let Some(Options(options)) = first else { return Err(out_of_order()) };
         let stream = read_stream(options.stream_identifier)?;
@@ -157,7 +160,7 @@ impl StreamsService {
         Ok((stream, expected, gathered))
     }
 
-    /// What a caller asks to read.
+    /// Returns the events that a caller asks to read.
     fn events(&self, caller: &Caller, request: ReadReq) -> Result<Events, Refusal> {
         let options = request.options.unwrap_or_default();
         let direction = match options.read_direction() {
@@ -183,7 +186,7 @@ impl StreamsService {
             Some(CountOption::Count(count)) => count,
             Some(CountOption::Subscription(_)) => {
                 if direction == Direction::Backwards {
-                    let problem = "a subscription goes forwards: read backwards instead";
+                    let problem = "a subscription must go forwards: use a read to go backwards";
                     return Err(Refusal::Invalid(problem.to_owned()));
                 }
                 return Ok(match source {
@@ -197,7 +200,7 @@ impl StreamsService {
                 });
             }
             None => {
-                let problem = "say how many events to read, or that it is a subscription";
+                let problem = "the number of events is missing: send a count, or subscribe";
                 return Err(Refusal::Invalid(problem.to_owned()));
             }
         };
@@ -216,10 +219,10 @@ impl StreamsService {
 }
 
 fn no_filter() -> Refusal {
-    Refusal::Invalid("a filter is for $all: it does not go with a stream".to_owned())
+    Refusal::Invalid("a filter can only be used with $all, not with a stream".to_owned())
 }
 
-/// What is read, and from where on.
+/// The source of the events, and the start.
 enum Source {
     Stream(StreamName, From),
     Log(From),
@@ -240,7 +243,7 @@ fn source(option: Option<StreamOption>) -> Result<Source, Refusal> {
             Some(AllOption::End(_)) => From::End,
             Some(AllOption::Start(_)) | None => From::Start,
         })),
-        None => Err(Refusal::Invalid("say what to read: a stream, or all".to_owned())),
+        None => Err(Refusal::Invalid("the source is missing: send a stream, or all".to_owned())),
     }
 }
 

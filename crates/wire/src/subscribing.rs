@@ -1,5 +1,5 @@
-//! Subscriptions: what is there, then `CaughtUp`, then what comes. Nothing is missed, nothing comes
-//! twice, and nothing is read before the client has taken what came before.
+//! Subscriptions: existing events, then `CaughtUp`, then live events. No event is missed or sent twice,
+//! and none is read before the client has taken the events before it.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::protocol::streams::ReadResp;
 use crate::reading::{From, wanted};
 use crate::refusal::Refusal;
 
-/// A subscription that is open, as long as this is kept.
+/// Counts an open subscription until dropped.
 struct Open;
 
 impl Open {
@@ -35,7 +35,7 @@ impl Drop for Open {
     }
 }
 
-/// Reads what comes, as it comes.
+/// Reads live events.
 struct Live {
     endpoint: Arc<Endpoint>,
     reader: LogReader,
@@ -48,7 +48,7 @@ impl Live {
         Self { endpoint: Arc::clone(endpoint), reader, limit: PageLimit::new() }
     }
 
-    /// The next piece of the log, which may be empty at its end.
+    /// Returns the next page of the log, which may be empty at the head.
     async fn page(&mut self) -> Result<LogPage, Refusal> {
         self.endpoint.goes_on()?;
         let page = self.reader.page(self.limit.events()).await?;
@@ -56,7 +56,7 @@ impl Live {
         Ok(page)
     }
 
-    /// Waits until there is more.
+    /// Waits until the log has more events.
     async fn wait(&mut self) -> Result<(), Refusal> {
         tokio::select! {
             () = self.endpoint.stopping.cancelled() => Err(Refusal::Stopping),
@@ -65,7 +65,7 @@ impl Live {
     }
 }
 
-/// Refuses what follows the end of a stream.
+/// Returns an error if the event ends the stream.
 fn must_go_on(event: &RecordedEvent) -> Result<(), Refusal> {
     if event.event_type == TOMBSTONE {
         return Err(Refusal::StreamDeleted(event.stream.clone()));
@@ -77,7 +77,7 @@ fn unread(error: ReadError) -> Refusal {
     error.into()
 }
 
-/// The events of a stream after a revision.
+/// Returns the events of a stream after a revision.
 pub(crate) fn stream(
     endpoint: Arc<Endpoint>,
     stream: StreamName,
@@ -86,7 +86,7 @@ pub(crate) fn stream(
 ) -> impl Stream<Item = Result<ReadResp, Refusal>> + Send {
     try_stream! {
         let _open = Open::new();
-        // Taken before the stream is looked at: what the look misses comes after it in the log.
+        // Read before the stream: events that the read misses come after this position in the log.
         let head = endpoint.store.head().await.map_err(unread)?;
         let mut live = Live::after(&endpoint, head);
         let lifecycle =
@@ -139,7 +139,7 @@ pub(crate) fn stream(
     }
 }
 
-/// The wanted events of the log after a position.
+/// Returns the events of the log after a position that pass the filter.
 pub(crate) fn log(
     endpoint: Arc<Endpoint>,
     from: From,
@@ -157,7 +157,7 @@ pub(crate) fn log(
 
         let mut live = Live::after(&endpoint, after);
         let mut is_live = false;
-        // Events that were looked at since the client was told how far that is.
+        // Number of events examined since the last message to the client.
         let mut silent = 0_u64;
         loop {
             let page = live.page().await?;

@@ -82,7 +82,7 @@ async fn a_nul_character_is_refused_with_its_field_before_anything_is_recorded(
     let listed =
         data.run_ok(&["quarantine", "list", "--source", "mini", "--aggregate", "customer"]);
     assert!(listed.contains("mini customer 2"), "{listed}");
-    assert!(listed.contains("holds a NUL character"), "{listed}");
+    assert!(listed.contains("contains a NUL character"), "{listed}");
     assert!(listed.contains("`name`") || listed.contains("`number`"), "{listed}");
     assert_eq!(names(&data).await, pairs(&[("1", "ok"), ("3", "ok3")]));
     assert!(data.run_ok(&["parked", "list"]).contains("no event is parked"));
@@ -118,7 +118,7 @@ async fn a_nul_character_where_no_text_may_have_one_is_an_error_or_set_aside(
     let output = import(&data, &mapping, &data.path("key.jsonl"), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = text(&output.stderr);
-    assert!(told.contains("line 1") && told.contains("the key holds a NUL"), "{told}");
+    assert!(told.contains("line 1") && told.contains("the key contains a NUL"), "{told}");
 }
 
 #[test]

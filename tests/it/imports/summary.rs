@@ -84,7 +84,7 @@ fn files_that_hold_nothing_or_cannot_be_read_twice_are_told() {
     assert!(told.contains("blank.jsonl is empty") && !told.contains("imported before"), "{told}");
     let output = import(&data, &mapping, &PathBuf::from("-"), &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output.stderr).contains("write what it gives to a file first"), "{output:?}");
+    assert!(text(&output.stderr).contains("write its output to a file first"), "{output:?}");
     let output = import(&data, &mapping, &in_data("shapes/key-none.jsonl"), &[]);
     assert!(text(&output.stderr).contains("message.key.columns"), "{output:?}");
     let output = import(&data, &mapping, &in_data("shapes/surrogate.jsonl"), &[]);

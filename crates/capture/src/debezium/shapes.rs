@@ -1,12 +1,12 @@
-//! Records as other tools, transforms and connectors write them: which one it is, and what to set
-//! so that it comes as it can be imported. No value is ever quoted.
+//! Recognises records in the formats of other tools, transforms and connectors, and names the setting
+//! that produces the supported format. Never quotes a value.
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::CONNECTOR;
 
-/// How lines are to be written from Kafka.
+/// How to export lines from Kafka.
 const WRITE_LINES: &str = "write one object {\"topic\", \"key\", \"value\"} a line, such as with \
     `kcat -C -e -Z -t TOPIC -f '{\"topic\":\"%t\",\"key\":%k,\"value\":%s}\\n' | sed \
     's/\"value\":NULL}$/\"value\":null}/'`";
@@ -16,7 +16,7 @@ const WRAPPED: &str = "it carries its schema: set `key.converter.schemas.enable=
     `value.converter.schemas.enable=false` (Debezium Server: \
     `debezium.format.schemas.enable=false`)";
 
-/// What a line of JSON is that lacks what a record has.
+/// Returns the format of a JSON line that lacks members of a record.
 pub(super) fn of(line: &str) -> Option<String> {
     let value: Value = serde_json::from_str(line).ok()?;
     let Value::Object(outer) = value else {
@@ -70,7 +70,7 @@ pub(super) fn of(line: &str) -> Option<String> {
     None
 }
 
-/// Names the format of a line that is not JSON.
+/// Returns the format of a line that is not JSON.
 pub(super) fn not_json(line: &str) -> Option<String> {
     if line.ends_with("\"value\":}") || line.ends_with("\"value\":NULL}") {
         return Some(format!(
@@ -128,7 +128,7 @@ fn is_object(text: &str) -> bool {
     serde_json::from_str::<Map<String, Value>>(text).is_ok()
 }
 
-/// The first of the fields by which records are put in order that is no whole number.
+/// Returns the first of the fields that define the order of records whose value is not a whole number.
 pub(super) fn misread_number(value: &str) -> Option<String> {
     let value: Value = serde_json::from_str(value).ok()?;
     let source = value.get("source")?;
@@ -139,16 +139,16 @@ pub(super) fn misread_number(value: &str) -> Option<String> {
     Some(format!("`source.{name}` is not a whole number"))
 }
 
-/// The records of a connector that cannot be imported.
+/// Returns the error of records of a connector that is not supported.
 pub(super) fn of_connector(connector: &str) -> String {
     let known: String = connector.chars().filter(char::is_ascii_alphanumeric).take(30).collect();
     format!(
-        "it is of the connector `{known}`; only records of the connector `{CONNECTOR}` can be \
+        "it comes from the connector `{known}`; only records of the connector `{CONNECTOR}` can be \
          imported"
     )
 }
 
-/// What to do about records without a key.
+/// Returns what to do about records without a key.
 pub(super) fn no_key() -> &'static str {
     "the table has no primary key: set `message.key.columns` in the connector, or give it one"
 }
@@ -157,7 +157,7 @@ fn is_wrapped(members: &Map<String, Value>) -> bool {
     members.contains_key("schema") && members.contains_key("payload")
 }
 
-/// Whether fields are as `{"long": 5}`.
+/// Returns whether fields are encoded as `{"long": 5}`.
 fn is_avro(source: &Map<String, Value>) -> bool {
     let typed = |value: &Value| {
         let members = value.as_object().filter(|members| members.len() == 1);

@@ -1,4 +1,4 @@
-//! A mirror that is begun anew, for a mapping that is being drafted or a legacy that was moved.
+//! A new start of a mirror, for a mapping that is being drafted or a legacy that was moved.
 
 use database::{Database, Statement};
 use uuid::Uuid;
@@ -25,20 +25,20 @@ database::statements! {
     const FORGET_DIGESTS: Statement =
         Statement::Same("UPDATE delivered SET digest = '' WHERE source = $1");
     const FORGET_QUARANTINE: Statement = Statement::Same("DELETE FROM quarantine WHERE source = $1");
-    /// The source as it is before its first import. It keeps a mapping: what an erasure empties is found
-    /// by it, and people's keys are compared with it should this be interrupted.
+    /// Resets the source to its state before the first import. It keeps the mapping: erasures use it to
+    /// find the rows to empty, and the keys of persons are compared with it if this is interrupted.
     const BEGIN_ANEW: Statement = Statement::Same(
         "UPDATE capture_source SET run = $2, mirror_fingerprint = $3, mapping = $4, \
          open_transaction = NULL, in_snapshot = FALSE, snapshot_end = NULL, spilled = FALSE, \
          last_mark = 0 WHERE source = $1",
     );
-    /// What was told to be deleted is not missing.
+    /// Aggregates that were sent as deleted are not missing.
     const FORGET_DELETED: Statement =
         Statement::Same("DELETE FROM delivered WHERE source = $1 AND digest = $2");
 }
 
-/// Everything of a source but what stands for erased people, and which aggregates modules have: how
-/// they stand there is not known any more.
+/// Everything of a source but the digests of erased persons and the list of imported aggregates, whose
+/// states are now unknown.
 const FORGET: [&Statement; 9] = [
     &FORGET_FINGERPRINTS,
     &FORGET_FILES,
@@ -51,8 +51,8 @@ const FORGET: [&Statement; 9] = [
     &FORGET_QUARANTINE,
 ];
 
-/// Forgets what the mirror has of a source. Who was erased stays erased. `deleted` is the digest of
-/// an aggregate that was told to be deleted.
+/// Deletes the mirror of a source. Erased persons stay erased. `deleted` is the digest of an aggregate
+/// that was sent as deleted.
 pub(super) async fn forget(
     database: &Database,
     mapping: &Mapping,
@@ -69,7 +69,7 @@ pub(super) async fn forget(
             return Err(ImportError::ErasedByOtherKeys { table });
         }
     }
-    // First, so that an import under way cannot write any more.
+    // First, so that a running import can no longer write.
     let begin = transaction.query(&BEGIN_ANEW).bind(source).bind(Uuid::nil());
     begin.bind(&mapping.mirror_fingerprint).bind(&mapping.text).execute().await?;
     transaction.query(&FORGET_DELETED).bind(source).bind(deleted).execute().await?;
@@ -79,8 +79,8 @@ pub(super) async fn forget(
     Ok(transaction.commit().await?)
 }
 
-/// A table of people whose keys or ids the two mappings make in different ways: what stands for
-/// those who were erased would not be found any more.
+/// Returns a table of persons whose keys or ids the two mappings derive differently: the digests of
+/// erased persons would no longer match.
 fn other_people<'m>(before: &Mapping, now: &'m Mapping) -> Option<&'m Table> {
     let people =
         |mapping: &'m Mapping| mapping.aggregates.iter().filter(|one| one.command == PERSON);

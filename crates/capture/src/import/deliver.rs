@@ -1,4 +1,4 @@
-//! Sends `Sync…` commands: many at once, so that the store can commit them as a group, but never
+//! Sends `Sync…` commands: many concurrently, so that the store can commit them as a group, but never
 //! two of one aggregate.
 
 use std::collections::HashMap;
@@ -14,25 +14,25 @@ use uuid::Uuid;
 use crate::mapping::AggregateId;
 use crate::mirror::Root;
 
-/// Commands on their way at the same time.
+/// Maximum number of commands in flight.
 const AT_ONCE: usize = 256;
-/// How often a command is tried.
+/// Maximum number of attempts per command.
 const TRIES: usize = 6;
 
-/// What a command says.
+/// The content of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stated {
-    /// The state, as JSON. It is read from this text whenever the command is sent, so that it is
-    /// the same each time.
+    /// The state, as JSON. It is parsed from this text whenever the command is sent, so that it is the
+    /// same each time.
     Present(String),
-    /// The aggregate is absent, and why.
+    /// The aggregate is absent, with the reason.
     Absent(String),
 }
 
-/// A command to send, as the outbox keeps it.
+/// A command to send, as stored in the outbox.
 #[derive(Debug)]
 pub(super) struct Command {
-    /// Its place in the outbox.
+    /// Its sequence number in the outbox.
     pub(super) seq: i64,
     pub(super) root: Root,
     pub(super) mark: i64,
@@ -43,15 +43,15 @@ pub(super) struct Command {
     pub(super) stated: Stated,
 }
 
-/// A command that was answered.
+/// A command with an answer.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) command: Command,
-    /// What the module says, or why it can never take it.
+    /// The module's answer, or why it can never accept the command.
     pub(super) outcome: Result<SyncOutcome, String>,
 }
 
-/// A command that could not be carried out.
+/// A command that failed.
 #[derive(Debug)]
 pub(super) struct NotDelivered {
     pub(super) aggregate: AggregateId,
@@ -61,11 +61,11 @@ pub(super) struct NotDelivered {
 /// The targets, per aggregate.
 pub(super) type Targets = Arc<Vec<Arc<dyn SyncTarget>>>;
 
-/// Cuts commands into rounds: of each aggregate its first command, then its second one and so on.
+/// Splits commands into rounds: the first command of each aggregate, then the second ones and so on.
 ///
-/// A round is sent when the answers to the one before are durable. A command that is repeated
-/// after a crash therefore never follows a later one of its aggregate: where it was carried out
-/// before, it changes nothing.
+/// A round is sent when the answers to the previous one are durable. So a command that is repeated
+/// after a crash never follows a later one of its aggregate: if it was executed before, it changes
+/// nothing.
 pub(super) fn rounds(commands: Vec<Command>) -> Vec<Vec<Command>> {
     let mut rounds: Vec<Vec<Command>> = Vec::new();
     let mut before: HashMap<Root, usize> = HashMap::new();
@@ -80,7 +80,7 @@ pub(super) fn rounds(commands: Vec<Command>) -> Vec<Vec<Command>> {
     rounds
 }
 
-/// Sends a round. Commands begin in the order given.
+/// Sends a round. Commands start in the given order.
 pub(super) async fn deliver(
     targets: Targets,
     round: Vec<(Command, SyncRequest)>,
@@ -95,7 +95,7 @@ pub(super) async fn deliver(
         .await
 }
 
-static FAILING: Outage = Outage::new("commands of the import fail and are tried again");
+static FAILING: Outage = Outage::new("commands of the import fail and are retried");
 
 async fn send(
     target: &dyn SyncTarget,

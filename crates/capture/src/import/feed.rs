@@ -1,4 +1,4 @@
-//! The changes of several files, read and masked on a thread of their own, cut into the source's
+//! The changes of several files, read and masked on a thread of their own, split into the source's
 //! transactions.
 
 use std::collections::VecDeque;
@@ -14,14 +14,14 @@ use crate::files::{Lines, Place, ReadError};
 use crate::mask::{Change, Masker};
 use crate::mirror::UNPLACED;
 
-/// Changes handed over at once.
+/// Maximum number of changes per chunk.
 const CHUNK: usize = 256;
-/// Bytes of records after which a chunk is handed over, however few changes it has.
+/// Bytes of records after which a chunk is sent, even with few changes.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Chunks read ahead.
+/// Number of chunks read ahead.
 const AHEAD: usize = 8;
 
-/// A change and where reading goes on after it.
+/// A change, and the place in its file after it.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) change: Change,
@@ -29,11 +29,11 @@ pub(super) struct Item {
     pub(super) place: Place,
 }
 
-/// Part of a source transaction, or all of it.
+/// A source transaction, or a part of one.
 #[derive(Debug, Default)]
 pub(super) struct Segment {
     pub(super) changes: Vec<Change>,
-    /// Whether the transaction ended with it.
+    /// Whether the transaction ends with it.
     pub(super) ended: bool,
     /// How far each file is read with it.
     pub(super) read_to: Vec<(usize, Place)>,
@@ -42,34 +42,34 @@ pub(super) struct Segment {
     pub(super) bytes: usize,
 }
 
-/// Which transaction is being read. It outlives a run.
+/// The transaction that is being read. It outlives a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Cursor {
     pub(super) transaction: Option<i64>,
     pub(super) in_snapshot: bool,
-    /// Where the last record of the last snapshot stands, once it was seen: rows of that snapshot
-    /// may come after it, such as from a file per topic.
+    /// The position of the last record of the last snapshot, once seen: rows of that snapshot may
+    /// follow, for example from a file per topic.
     pub(super) snapshot_end: Option<i64>,
 }
 
 impl Cursor {
-    /// Where reading is when what is open has ended.
+    /// Returns the cursor after the open transaction and snapshot have ended.
     pub(super) fn ended(self) -> Self {
         Self { snapshot_end: self.snapshot_end, ..Self::default() }
     }
 
-    /// Whether rows of a snapshot are missing.
+    /// Returns whether rows of a snapshot are missing.
     pub(super) fn lacks_rows(self) -> bool {
         self.in_snapshot && self.snapshot_end.is_none()
     }
 
-    /// Whether a change begins another transaction than the one being read.
+    /// Returns whether a change begins another transaction than the one being read.
     ///
-    /// A snapshot is one transaction, whatever its records say, and goes on until streaming begins
-    /// or until the end of the input, if its last record was seen.
+    /// A snapshot is one transaction, whatever its records say, and lasts until streaming begins, or
+    /// until the end of the input if its last record was seen.
     fn ends_before(&self, change: &Change) -> bool {
-        // A tombstone follows its deletion; what is no change, or has no place in the log, goes
-        // with what is before it.
+        // A tombstone follows its deletion; a record that is not a change, or has no position in the
+        // log, belongs to the record before it.
         if !change.is_placed() {
             return false;
         }
@@ -81,14 +81,14 @@ impl Cursor {
         self.transaction.is_some_and(|open| Some(open) != change.transaction)
     }
 
-    /// Takes a change in.
+    /// Updates the cursor with a change.
     fn take(&mut self, change: &Change) {
         if !change.is_placed() {
             return;
         }
         match change.snapshot {
             SnapshotMark::Last => self.snapshot_end = Some(change.position),
-            // Of a snapshot whose last record was seen before, or of a new one.
+            // Part of a snapshot whose last record was seen before, or of a new one.
             SnapshotMark::First if self.snapshot_end.is_some_and(|end| end < change.position) => {
                 self.snapshot_end = None;
             }
@@ -99,7 +99,7 @@ impl Cursor {
     }
 }
 
-/// Files being read.
+/// The files being read.
 pub(super) struct Feed {
     receiver: mpsc::Receiver<Result<Vec<Item>, ReadError>>,
     waiting: VecDeque<Item>,
@@ -110,14 +110,14 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Begins to read files, each from its place.
+    /// Starts to read files, each from its place.
     pub(super) fn start(files: Vec<(PathBuf, Option<Place>)>, masker: Masker) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let bytes = Arc::new(AtomicU64::new(0));
         let count = bytes.clone();
         tokio::task::spawn_blocking(move || {
             if let Err(error) = read_all(&files, &masker, &count, &sender) {
-                // Nobody listens any more when the import was given up.
+                // The receiver is dropped when the import was aborted.
                 let _ = sender.blocking_send(Err(error));
             }
         });
@@ -142,13 +142,13 @@ impl Feed {
         self.waiting.front()
     }
 
-    /// Why reading stopped before the end, once everything before that was handed out.
+    /// Returns why reading stopped before the end, once everything before that was returned.
     pub(super) fn failure(&mut self) -> Option<ReadError> {
         self.failure.take()
     }
 
-    /// The next segments, of about as many changes or bytes as are worked on at least, ending with
-    /// a transaction; a single one is cut at the most. Empty at the end.
+    /// Returns the next segments, of about the minimum number of changes or bytes, ending with a
+    /// transaction; a single one is split at the maximum. Empty at the end.
     pub(super) async fn next(&mut self, cursor: &mut Cursor, sizes: Sizes) -> Vec<Segment> {
         let Sizes { least, most, bytes: most_bytes, .. } = sizes;
         let mut segments = Vec::new();
@@ -156,8 +156,8 @@ impl Feed {
         let (mut total, mut bytes) = (0, 0);
         loop {
             let Some(item) = self.peek().await else {
-                // At the end of the input the transaction has ended; a snapshot that lacks its
-                // last record has not, and after a broken line we cannot know.
+                // At the end of the input the transaction has ended; a snapshot without its last record
+                // has not, and after a broken line it is unknown.
                 let begun = cursor.in_snapshot || cursor.transaction.is_some();
                 let open = cursor.lacks_rows() || self.failure.is_some();
                 if !open && (begun || !segment.changes.is_empty()) {
@@ -333,14 +333,14 @@ mod tests {
         assert_eq!(cut(cut_off, 1, 100).await, vec![(2, false)]);
         let again = of(&[(1, No), (1, Within), (1, Last)]);
         assert_eq!(cut(again, 1, 100).await, vec![(1, true), (2, true)]);
-        // One file per topic, in whatever order.
+        // One file per topic, in any order.
         let after_the_last = of(&[(1, First), (1, Last), (1, Within), (1, Within)]);
         assert_eq!(cut(after_the_last, 1, 100).await, vec![(4, true)]);
         let first_after_the_last = of(&[(1, Within), (1, Last), (1, First), (2, No)]);
         assert_eq!(cut(first_after_the_last, 1, 100).await, vec![(3, true), (1, true)]);
         let streamed_between = of(&[(1, Last), (3, No), (1, First), (1, Within)]);
         assert_eq!(cut(streamed_between, 1, 100).await, vec![(1, true), (1, true), (2, true)]);
-        // Another snapshot, later, without its last record.
+        // A later snapshot, without its last record.
         let mut another = of(&[(1, Last), (3, No), (1, First), (1, Within)]);
         another[2].position = 7;
         assert_eq!(cut(another, 1, 100).await, vec![(1, true), (1, true), (2, false)]);

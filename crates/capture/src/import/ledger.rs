@@ -1,6 +1,6 @@
-//! What the import knows beside the mirror: how far it is, what is dirty, what is to be sent, what
-//! was delivered and what is in quarantine. All in the mirror's database, so that it moves in one
-//! transaction with the rows.
+//! The import's bookkeeping beside the mirror: progress, dirty aggregates, outbox, delivered states and
+//! quarantine. All of it is in the mirror's database, so that it changes in one transaction with the
+//! rows.
 
 pub(super) mod statements;
 
@@ -23,7 +23,7 @@ use statements as sql;
 
 type Result<T> = std::result::Result<T, DatabaseError>;
 
-/// How far an import is, beside the files.
+/// The progress of an import, apart from the files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct State {
     pub(super) cursor: Cursor,
@@ -40,7 +40,7 @@ pub(super) struct Mark {
     pub(super) occurred_ms: i64,
 }
 
-/// A file read before.
+/// A file that was read before.
 #[derive(Debug)]
 pub(super) struct KnownFile {
     pub(super) id: i64,
@@ -69,7 +69,7 @@ impl KnownFile {
     }
 }
 
-/// A command of the outbox with the name of its aggregate, whose id is to be filled in.
+/// Reads a command of the outbox with the name of its aggregate, whose id is still to be set.
 fn posted(row: &Row) -> Result<(Command, String)> {
     let command = Command {
         seq: row.get("seq")?,
@@ -90,13 +90,13 @@ fn posted(row: &Row) -> Result<(Command, String)> {
 #[derive(Debug, Clone)]
 pub(super) struct Ledger {
     pub(super) source: String,
-    /// Names this run, so that two runs cannot both write.
+    /// Identifies this run, so that two runs cannot both write.
     pub(super) run: Uuid,
 }
 
 impl Ledger {
-    /// Takes the source over from earlier runs. Also says whether the mirror holds what it would
-    /// hold by this mapping.
+    /// Takes the source over from earlier runs. Also returns whether the mirror's content matches this
+    /// mapping.
     pub(super) async fn begin(
         &self,
         transaction: &mut Transaction,
@@ -115,7 +115,7 @@ impl Ledger {
         let (spilled, last_mark) = (row.get("spilled")?, row.get("last_mark")?);
         let mut is_same = row.get::<String>("mirror_fingerprint")? == mapping.mirror_fingerprint;
         if !is_same && !mapping.has_typed_keys() {
-            // An earlier release counted more into the fingerprint than the mirror depends on.
+            // An earlier release included more in the fingerprint than the mirror depends on.
             let before = before.and_then(|text| Mapping::stored(&text).ok());
             is_same = before
                 .is_some_and(|before| before.mirror_fingerprint == mapping.mirror_fingerprint);
@@ -127,21 +127,21 @@ impl Ledger {
         Ok((State { cursor, spilled, last_mark }, is_same))
     }
 
-    /// What stands for the rows that are about erased people.
+    /// Returns the digests of the rows that belong to erased people.
     pub(super) async fn suppressed(&self, transaction: &mut Transaction) -> Result<Vec<Digest>> {
         let digests = transaction.query(&SUPPRESSED).bind(&self.source).scalars::<String>().await?;
         let digest = |text: String| {
             let mut digest = Digest::default();
             hex::decode_to_slice(text, &mut digest).map_err(|_| DatabaseError::Damaged {
                 column: "digest".to_owned(),
-                reason: "it holds no digest".to_owned(),
+                reason: "it is not a digest".to_owned(),
             })?;
             Ok(digest)
         };
         digests.into_iter().map(digest).collect()
     }
 
-    /// Remembers further rows that are about erased people.
+    /// Stores the digests of further rows that belong to erased people.
     pub(super) async fn suppress(
         &self,
         transaction: &mut Transaction,
@@ -151,8 +151,8 @@ impl Ledger {
         self.list(transaction, &SUPPRESS, &digests).await
     }
 
-    /// Stores how far the import is; `false` when another run took over. Until the transaction
-    /// ends none can.
+    /// Stores the progress; returns `false` if another run took over. Until the transaction ends no run
+    /// can take over.
     pub(super) async fn advance(
         &self,
         transaction: &mut Transaction,
@@ -170,7 +170,8 @@ impl Ledger {
         Ok(advance.execute().await? == 1)
     }
 
-    /// Whether an aggregate's documents or program changed since the last run; remembers them.
+    /// Returns whether the documents or program of an aggregate changed since the last run; stores
+    /// them.
     pub(super) async fn is_new(
         &self,
         transaction: &mut Transaction,
@@ -203,12 +204,12 @@ impl Ledger {
         rows.iter().map(KnownFile::read).collect()
     }
 
-    /// Begins to remember a file that was not read before.
+    /// Registers a file that was not read before.
     pub(super) async fn new_file(&self, transaction: &mut Transaction, name: &str) -> Result<i64> {
         transaction.query(&sql::NEW_FILE).bind(&self.source).bind(name).scalar().await
     }
 
-    /// Remembers how far a file was read, and how it begins.
+    /// Stores how far a file was read, and its identity.
     pub(super) async fn read_to(
         &self,
         transaction: &mut Transaction,
@@ -230,7 +231,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Runs one of the statements that take a list.
+    /// Executes one of the statements that take a list.
     async fn list<T: Serialize>(
         &self,
         transaction: &mut Transaction,
@@ -263,7 +264,7 @@ impl Ledger {
         self.list(transaction, &sql::UNMARK, &marks.collect::<Vec<_>>()).await
     }
 
-    /// Puts commands, each with the name of its aggregate, into the outbox.
+    /// Adds commands to the outbox, each with the name of its aggregate.
     pub(super) async fn post(
         &self,
         transaction: &mut Transaction,
@@ -281,8 +282,8 @@ impl Ledger {
         self.list(transaction, &sql::POST, &entries.collect::<Vec<_>>()).await
     }
 
-    /// A page of the outbox after a place in it: commands with the names of their aggregates,
-    /// whose ids are to be filled in.
+    /// Returns a page of the outbox after a sequence number: commands with the names of their
+    /// aggregates, whose ids are still to be set.
     pub(super) async fn posted<'c>(
         &self,
         of: impl Executor<'c>,
@@ -293,12 +294,12 @@ impl Ledger {
         page.fetch_all().await?.iter().map(posted).collect()
     }
 
-    /// The last place in the outbox that is taken.
+    /// Returns the last used sequence number of the outbox.
     pub(super) async fn last_seq(&self, transaction: &mut Transaction) -> Result<i64> {
         transaction.query(&sql::LAST_SEQ).bind(&self.source).scalar().await
     }
 
-    /// Takes commands out of the outbox.
+    /// Removes commands from the outbox.
     pub(super) async fn answered(
         &self,
         transaction: &mut Transaction,
@@ -307,7 +308,7 @@ impl Ledger {
         self.list(transaction, &sql::ANSWERED, &commands.collect::<Vec<_>>()).await
     }
 
-    /// A page of dirty roots of one kind, after a key.
+    /// Returns a page of dirty roots of one kind, after a key.
     pub(super) async fn dirty<'c>(
         &self,
         of: impl Executor<'c>,
@@ -328,12 +329,12 @@ impl Ledger {
         self.count(of, &sql::DIRTY_COUNT).await
     }
 
-    /// Commands in the outbox.
+    /// Returns the number of commands in the outbox.
     pub(super) async fn waiting<'c>(&self, of: impl Executor<'c>) -> Result<u64> {
         self.count(of, &sql::WAITING).await
     }
 
-    /// How many aggregates of a kind modules have and the mirror does not, since it was begun anew.
+    /// Returns the number of aggregates of a kind that modules have and the restarted mirror does not.
     pub(super) async fn missing<'c>(
         &self,
         of: impl Executor<'c>,
@@ -344,24 +345,24 @@ impl Ledger {
         Ok(missing.scalar::<i64>().await?.cast_unsigned())
     }
 
-    /// Whether modules have an aggregate that was not sent since the mirror was begun anew.
+    /// Returns whether modules have an aggregate that was not sent since the mirror was restarted.
     pub(super) async fn has_unsent<'c>(&self, of: impl Executor<'c>) -> Result<bool> {
         Ok(self.count(of, &sql::ANY_UNSENT).await? > 0)
     }
 
-    /// Ends the time in which what was not sent is looked for.
+    /// Ends the search for aggregates that were not sent.
     pub(super) async fn keep_missing(&self, transaction: &mut Transaction) -> Result<()> {
         transaction.query(&sql::KEEP_MISSING).bind(&self.source).execute().await?;
         Ok(())
     }
 
-    /// Whether the mirror has any row of a table.
+    /// Returns whether the mirror has any row of a table.
     pub(super) async fn has_rows_of<'c>(&self, of: impl Executor<'c>, table: &str) -> Result<bool> {
         let any = of.query(&sql::ANY_ROW_OF).bind(&self.source).bind(table);
         Ok(any.scalar::<i64>().await? > 0)
     }
 
-    /// Takes the rows of those for deleted, and marks them dirty.
+    /// Treats the rows of missing aggregates as deleted, and marks the aggregates dirty.
     pub(super) async fn bury_missing(
         &self,
         transaction: &mut Transaction,
@@ -378,8 +379,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Forgets what is dirty or in quarantine of aggregates that the mapping no longer has. Should it
-    /// have them again, all of them are assembled.
+    /// Deletes the dirty marks and quarantine entries of aggregates that the mapping no longer has. If
+    /// it has them again, all of them are assembled.
     pub(super) async fn keep_only(
         &self,
         transaction: &mut Transaction,
@@ -392,7 +393,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether the mirror has any row of this source.
+    /// Returns whether the mirror has any row of this source.
     pub(super) async fn has_rows<'c>(&self, of: impl Executor<'c>) -> Result<bool> {
         Ok(self.count(of, &sql::ANY_ROW).await? > 0)
     }
@@ -402,7 +403,7 @@ impl Ledger {
         Ok(count.cast_unsigned())
     }
 
-    /// Digests of the states last delivered.
+    /// Returns the digests of the last delivered states.
     pub(super) async fn digests<'c>(
         &self,
         of: impl Executor<'c>,
@@ -441,7 +442,7 @@ impl Ledger {
         entries: impl Iterator<Item = (&str, &str, i64, &str)>,
         since: DateTime<Utc>,
     ) -> Result<()> {
-        // No database text can hold a NUL character, and a program may put one into its error.
+        // Databases cannot store a NUL character in text, and a program may put one into its error.
         let entries = entries.map(|(aggregate, key, mark, why)| {
             (aggregate, key, mark, why.replace('\0', "\u{fffd}"))
         });
@@ -465,7 +466,7 @@ impl Ledger {
         self.count(of, &sql::QUARANTINED).await
     }
 
-    /// Marks what is in quarantine dirty again: one aggregate or all.
+    /// Marks quarantined aggregates dirty again: one or all.
     pub(super) async fn replay(
         &self,
         transaction: &mut Transaction,

@@ -1,10 +1,10 @@
-//! The import: reads changes, keeps the mirror, assembles what they touched and sends it to the
-//! modules.
+//! The import: reads changes, maintains the mirror, assembles the changed aggregates and sends them to
+//! the modules.
 //!
-//! Rows, the commands they lead to and progress move in one transaction, *before* those commands
-//! are sent; a command leaves the outbox when it is acknowledged, and the next one of its aggregate
-//! is sent only then. So whatever moment the process is killed at, the next run repeats work and
-//! loses none, and the modules are told what they would have been told without it.
+//! Rows, the commands that result from them and the progress are stored in one transaction, *before*
+//! the commands are sent; a command leaves the outbox when it is acknowledged, and only then the next
+//! one of its aggregate is sent. So if the process is killed at any time, the next run repeats work and
+//! loses none, and the modules receive the same states as without the interruption.
 
 pub(crate) mod anew;
 mod deliver;
@@ -41,30 +41,30 @@ pub(crate) static MIGRATIONS: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/capture"),
 };
 
-/// How long a statement may run on PostgreSQL: a new mapping marks all rows of a mirror with one.
+/// Maximum duration of a statement on PostgreSQL: a new mapping marks all rows of a mirror with one.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How the mirror's database is used.
+/// Returns the options of the mirror's database.
 pub(crate) fn database_options() -> DatabaseOptions {
     DatabaseOptions { statement_timeout: STATEMENT_TIMEOUT, ..DatabaseOptions::default() }
 }
 
-/// How much is done at once.
+/// Sizes of the units of work.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
-    /// Changes per transaction of the mirror, at least, if there are so many.
+    /// Minimum number of changes per transaction of the mirror, if there are so many.
     least: usize,
-    /// Changes after which a single source transaction is cut.
+    /// Number of changes after which a single source transaction is split.
     most: usize,
-    /// Dirty aggregates worked on at once.
+    /// Number of dirty aggregates per page.
     page: usize,
-    /// Bytes of records worked on at once, about: in memory they take several times as much.
+    /// Approximate bytes of records per unit of work: in memory they take several times as much.
     bytes: usize,
 }
 
 impl Sizes {
-    /// Bytes that the rows of the documents worked on at once take in memory, about. The documents,
-    /// the states that come of them and their texts take several times as much together.
+    /// Returns the approximate bytes that the rows of a page of documents may take in memory. The
+    /// documents, their states and the texts of these take several times as much together.
     fn of_documents(&self) -> usize {
         2 * self.bytes
     }
@@ -76,19 +76,19 @@ impl Default for Sizes {
     }
 }
 
-/// Why an import stopped. What was done until then stays done; the next run goes on from there.
+/// Why an import stopped. Its work until then is kept; the next run continues from there.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// A file cannot be read on. Everything before the place is taken over.
+    /// A file cannot be read any further. Everything before the line was imported.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Positions in the source's log went back.
+    /// Positions in the source's log are lower than before.
     #[error(
-        "{file}, line {line}: the change of `{table}` happened later than what the mirror holds of \
+        "{file}, line {line}: the change of `{table}` is later than the mirror's state of \
          the row, but its position in the log is lower: the legacy was moved to another server or \
-         restored, where positions begin anew. Everything before it is taken over. Take a new \
-         snapshot and import that with --fresh (what was imported stays; the same states record \
-         nothing); if only a clock was turned back, say --allow-older"
+         restored, and its positions start again. Everything before it was imported. Take a new \
+         snapshot and import it with --fresh (imported aggregates stay; unchanged states record no \
+         events); if only a clock was set back, use --allow-older"
     )]
     WentBack {
         /// The file.
@@ -98,93 +98,93 @@ pub enum ImportError {
         /// The table.
         table: String,
     },
-    /// No record was about a table of the mapping.
+    /// No record belongs to a table of the mapping.
     #[error(
-        "none of the {read} records is about a table of the mapping, whose topics are \
+        "none of the {read} records belongs to a table of the mapping, whose topics are \
          `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables], and import \
          again with --from-start"
     )]
     NothingMapped {
         /// Records read.
         read: u64,
-        /// What precedes a table's name.
+        /// The prefix of the topics.
         tables_from: String,
         /// The tables' names.
         tables: String,
     },
     /// The mirror's database failed.
-    #[error("the mirror cannot be read or written")]
+    #[error("cannot read or write the mirror's database")]
     Database(#[from] DatabaseError),
     /// A command of the mapping has no module.
-    #[error("no module takes the command `{0}`")]
+    #[error("no module has the command `{0}`: correct `command` in the mapping")]
     NoTarget(String),
-    /// The mapping stores other columns, or joins by others, than the mirror was filled with.
+    /// The mapping stores other columns, or joins by others, than the mirror contains.
     #[error(
         "the mapping's tables or joins of source `{source_name}` changed since its mirror was \
-         filled: import all files again with --fresh, from the first one (what was imported \
-         stays; the same states record nothing)"
+         filled: import all files again with --fresh, from the first one (imported aggregates \
+         stay; unchanged states record no events)"
     )]
     MirrorOutdated {
         /// The legacy system's name.
         source_name: String,
     },
-    /// People were erased whose keys another mapping made in another way.
+    /// Persons were erased whose keys an earlier mapping derived in another way.
     #[error(
-        "people of `{table}` were erased, and with this mapping the keys or ids of its rows are made \
-         in another way: those who were erased would come back. Leave `key`, `compare`, `ids` and \
+        "people of `{table}` were erased, and this mapping derives the keys or ids of its rows \
+         differently, so that erased people would be imported again. Keep `key`, `compare`, `ids` and \
          the `types` of its key columns as they were"
     )]
     ErasedByOtherKeys {
         /// The table.
         table: String,
     },
-    /// The store did not take a command, several times.
-    #[error("a {aggregate} could not be delivered; run the import again when the cause is gone")]
+    /// A command failed several times.
+    #[error("cannot deliver a {aggregate}; resolve the cause and run the import again")]
     NotDelivered {
         /// The kind of aggregate in the mapping.
         aggregate: String,
-        /// What the module said.
+        /// The module's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Another import of the same source began, or somebody was erased meanwhile.
+    /// Another import of the same source began, or a person was erased meanwhile.
     #[error(
-        "another import of source `{source_name}` has begun, or a person it is about was erased: \
-         this one stops; run it again"
+        "another import of source `{source_name}` has begun, or a person in it was erased: \
+         this import was stopped; run it again"
     )]
     Superseded {
         /// The legacy system's name.
         source_name: String,
     },
-    /// A program called a built-in that does not come back.
-    #[error("a mapping program does not end and cannot be interrupted: correct the mapping")]
+    /// A program called a built-in that does not return.
+    #[error("a mapping program does not terminate and cannot be interrupted: correct the mapping")]
     ProgramStuck,
-    /// No threads for programs.
-    #[error("the threads that run mapping programs cannot be started")]
+    /// The threads for programs cannot be started.
+    #[error("cannot start the threads that run mapping programs")]
     Threads(#[source] std::io::Error),
     /// A task ended unexpectedly.
-    #[error("a module failed unexpectedly while it took a command")]
+    #[error("a module panicked while it handled a command")]
     Panicked,
 }
 
-/// How to import.
+/// Options of an import.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Read the files from their beginning, even if they were read before. What is not newer
-    /// than the mirror is ignored all the same.
+    /// Read the files from their beginning, even if they were read before. Changes that are not newer
+    /// than the mirror are ignored all the same.
     pub from_start: bool,
-    /// Take a snapshot for whole at the end of the files, though its last record was not seen.
+    /// Treat a snapshot as complete at the end of the files, even if its last record is missing.
     pub snapshot_complete: bool,
-    /// Take a change whose position is lower for older, though it happened later.
+    /// Treat a change with a lower position as older, even if its time is later.
     pub allow_older: bool,
-    /// Tell what the aggregates are at the end of the files, not what they were on the way there.
+    /// Send only the states of aggregates at the end of the files, not those in between.
     pub only_latest: bool,
-    /// With `only_latest`, and files that hold a whole snapshot: aggregates that were imported before
-    /// and have no row in them are deleted.
+    /// With `only_latest`, and files that contain a whole snapshot: delete aggregates that were
+    /// imported before and have no row in the files.
     pub delete_missing: bool,
 }
 
-/// Imports files of changes of one legacy system.
+/// Imports files with changes of one legacy system.
 pub struct Import {
     mapping: Arc<Mapping>,
     database: Database,
@@ -196,23 +196,23 @@ pub struct Import {
 }
 
 impl Import {
-    /// Opens the mirror's database, making it if need be.
+    /// Opens the mirror's database, creating it if needed.
     pub async fn open_database(url: &str) -> Result<Database, DatabaseError> {
         Database::open_with(url, NAME, &MIGRATIONS, database_options()).await
     }
 
-    /// Whether files can be read: to be asked before anything is made.
+    /// Returns an error if a file cannot be read: called before anything is created.
     pub fn check_files(files: &[PathBuf]) -> Result<(), ReadError> {
         files.iter().try_for_each(|file| crate::files::readable(file))
     }
 
-    /// Whether a file holds no record, such as one of blank lines.
+    /// Returns whether a file contains no record, such as one of blank lines.
     pub fn holds_nothing(file: &std::path::Path) -> Result<bool, ReadError> {
         crate::files::holds_nothing(file)
     }
 
-    /// An import by a mapping into modules. `key` digests what the mapping hashes; it must stay
-    /// the same from run to run. `targets` are by command name.
+    /// Returns an import by a mapping into modules. `key` digests the values that the mapping hashes;
+    /// it must stay the same from run to run. `targets` are found by command name.
     pub fn new(
         mapping: Arc<Mapping>,
         database: Database,
@@ -225,28 +225,27 @@ impl Import {
         };
         let targets = mapping.aggregates().map(|(_, command)| target(command));
         let targets = Arc::new(targets.collect::<Result<Vec<_>, _>>()?);
-        // A run ends by its own limit; this is for a built-in that never comes back. Runs queue
-        // behind each other, so it must be much longer than one.
+        // A run ends by its own limit; this is for a built-in that never returns. Runs queue behind
+        // each other, so it must be much longer than one.
         let patience = Limits::default().time * 12 + Duration::from_secs(60);
         let runner = Runner::start(patience).map_err(ImportError::Threads)?;
         let clock = Arc::new(SystemClock);
         Ok(Self { mapping, database, key, targets, runner, clock, sizes: Sizes::default() })
     }
 
-    /// Forgets what the mirror has of the source, so that the next run begins with nothing. What was
-    /// imported stays: the same states record nothing. Commands that were not delivered are lost
-    /// with it; the files lead to them again.
+    /// Deletes the source's mirror, so that the next run begins from nothing. Imported aggregates stay:
+    /// unchanged states record no events. Commands that were not delivered are lost with it; reading
+    /// the files again makes them again.
     pub async fn start_anew(&self) -> Result<(), ImportError> {
         let deleted = LegacyState::Absent { reason: session::DELETED.to_owned() };
         let deleted = session::digest(&self.key, &deleted);
         anew::forget(&self.database, &self.mapping, &deleted).await
     }
 
-    /// Imports files, in the order given, from where an earlier run stopped.
+    /// Imports files, in the given order, from where an earlier run stopped.
     ///
-    /// Cancelling ends the run when the modules have answered what they were told, with a
-    /// [`Summary`] that says so. Mapping programs are not waited for; their work is repeated by
-    /// the next run.
+    /// Cancelling ends the run when the modules have answered the commands sent, with a [`Summary`]
+    /// that says so. It does not wait for mapping programs; the next run repeats their work.
     pub async fn run(
         &self,
         files: &[PathBuf],
@@ -257,9 +256,8 @@ impl Import {
         Session::begin(self, progress, cancel).await?.run(files, options).await
     }
 
-    /// Assembles what is in quarantine afresh from the mirror and sends it: one aggregate, by its
-    /// kind and key, or all. What still cannot be understood stays. An import of this source that
-    /// runs meanwhile is stopped.
+    /// Assembles the quarantined aggregates again from the mirror and sends them: one aggregate, by its
+    /// kind and key, or all. Those that still fail stay. A running import of this source is stopped.
     pub async fn replay_quarantine(
         &self,
         one: Option<&QuarantineId>,
@@ -269,7 +267,7 @@ impl Import {
         Session::begin(self, progress, cancel).await?.replay(one).await
     }
 
-    /// The first entries of the quarantine of this source, at most `limit`.
+    /// Returns the first entries of the quarantine of this source, at most `limit`.
     pub async fn quarantine(&self, limit: usize) -> Result<Vec<Quarantined>, ImportError> {
         let (source, first) = (&self.mapping.source, QuarantineId::default());
         Ok(Self::quarantined(&self.database, Some(source), None, &first, limit).await?)

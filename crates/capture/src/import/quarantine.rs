@@ -1,4 +1,4 @@
-//! What could not be understood or delivered: looked at, tried again, given up.
+//! The quarantine: aggregates that could not be understood or delivered, to inspect, replay or discard.
 
 use chrono::{DateTime, Utc};
 use database::{Database, DatabaseError, Executor, Row};
@@ -15,32 +15,32 @@ use crate::mapping::Mapping;
 use crate::mapping::roots::PERSON;
 use crate::mirror::Mirror;
 
-/// Values of a document that are shown at most.
+/// Maximum number of values shown of a document.
 const SHOWN: u64 = 1_000_000;
 
-/// Names an aggregate in quarantine: the source, the kind and the legacy's key.
+/// The id of an aggregate in quarantine: source, kind and legacy key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QuarantineId {
     /// The legacy system's name.
     pub source: String,
     /// The kind of aggregate in the mapping.
     pub aggregate: String,
-    /// Key of its root row in the legacy.
+    /// The key of its root row in the legacy.
     pub key: String,
 }
 
-/// An aggregate that could not be understood, or that its module can never take.
+/// An aggregate that the mapping could not convert, or that its module can never accept.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Quarantined {
     /// The legacy system's name.
     pub source: String,
     /// The kind of aggregate in the mapping.
     pub aggregate: String,
-    /// Key of its root row in the legacy.
+    /// The key of its root row in the legacy.
     pub key: String,
-    /// Why, without data.
+    /// The reason, without data.
     pub reason: String,
-    /// Since when.
+    /// When it entered the quarantine.
     pub since: DateTime<Utc>,
 }
 
@@ -55,27 +55,27 @@ impl Quarantined {
         })
     }
 
-    /// What names it.
+    /// Returns its id.
     pub fn id(&self) -> QuarantineId {
         let Self { source, aggregate, key, .. } = self;
         QuarantineId { source: source.clone(), aggregate: aggregate.clone(), key: key.clone() }
     }
 }
 
-/// What the mirror has of an aggregate in quarantine.
+/// The mirror's state of an aggregate in quarantine.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Held {
-    /// The document that the mapping's program reads.
+    /// The document that is the input of the mapping's program.
     Document(Value),
     /// Its root row was deleted.
     Deleted,
-    /// Something is missing, as the text says.
+    /// A row or value is missing; the text names it.
     Waiting(String),
 }
 
 impl Import {
-    /// A page of what is in quarantine in a mirror, of one source and kind or of all, in the order
-    /// of source, kind and key, after an entry.
+    /// Returns a page of the quarantine of a mirror, of one source and kind or of all, ordered by
+    /// source, kind and key, after an entry.
     pub async fn quarantined<'c>(
         mirror: impl Executor<'c>,
         source: Option<&str>,
@@ -88,7 +88,7 @@ impl Import {
         page.bind(limit as i64).fetch_all().await?.iter().map(Quarantined::read).collect()
     }
 
-    /// One entry of the quarantine.
+    /// Returns one entry of the quarantine.
     pub async fn quarantined_one<'c>(
         mirror: impl Executor<'c>,
         id: &QuarantineId,
@@ -98,8 +98,8 @@ impl Import {
         row.as_ref().map(Quarantined::read).transpose()
     }
 
-    /// Takes an entry out of the quarantine without sending anything; `false` if there is none.
-    /// The next change of its rows makes it an aggregate like any other.
+    /// Removes an entry from the quarantine without sending anything; returns `false` if it does not
+    /// exist. The next change of its rows makes it an aggregate like any other.
     pub async fn discard_quarantined(
         mirror: &Database,
         id: &QuarantineId,
@@ -111,12 +111,12 @@ impl Import {
         Ok(discarded == 1)
     }
 
-    /// The legacy systems that a mirror has rows of.
+    /// Returns the legacy systems that have rows in a mirror.
     pub async fn sources<'c>(mirror: impl Executor<'c>) -> Result<Vec<String>, DatabaseError> {
         mirror.query(&sql::SOURCES).scalars().await
     }
 
-    /// The mapping that a source was last imported by.
+    /// Returns the mapping with which a source was last imported.
     pub async fn mapping_of<'c>(
         mirror: impl Executor<'c>,
         source: &str,
@@ -130,15 +130,15 @@ impl Import {
         text.map(|text| Mapping::stored(&text).map_err(damaged)).transpose()
     }
 
-    /// What the mirror has of an aggregate, as the mapping puts it together. Its values may be
+    /// Returns the mirror's state of an aggregate, assembled as the mapping defines. Its values may be
     /// personal.
     pub async fn held(&self, id: &QuarantineId) -> Result<Option<Held>, ImportError> {
         held(&self.database, self.mapping.clone(), id).await
     }
 
-    /// Takes a person out of the mirror whom no module has yet, such as one in quarantine: from now on
-    /// nothing about them is taken. `false` if the mapping makes no person of this aggregate. An import
-    /// that runs is interrupted and has to be run again.
+    /// Removes a person whom no module has yet, such as one in quarantine, from the mirror: from now on
+    /// no data about them is imported. Returns `false` if the aggregate is not a person in the mapping.
+    /// A running import is interrupted and must be run again.
     pub async fn erase_held(&self, id: &QuarantineId) -> Result<bool, ImportError> {
         let mut aggregates = self.mapping.aggregates.iter();
         let person = aggregates.find(|one| one.name == id.aggregate && one.command == PERSON);
@@ -148,7 +148,7 @@ impl Import {
         Ok(true)
     }
 
-    /// Where an aggregate of this mapping is to be found in its module.
+    /// Returns the id of an aggregate of this mapping in its module.
     pub fn id_of(&self, id: &QuarantineId) -> Option<Uuid> {
         let mapping = &self.mapping;
         let aggregate = mapping.aggregates.iter().position(|one| one.name == id.aggregate)?;

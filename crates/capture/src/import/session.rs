@@ -1,16 +1,16 @@
 //! One run of an import.
 //!
-//! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of
-//! the turn before are on their way; their answers are recorded in it. Preparing it only reads, and
-//! the transaction begins when everything it writes is known: nothing is locked while programs run
-//! or modules are waited for. Whether the source is still this run's is checked as it begins.
+//! A *turn* is one transaction of the mirror's database. While it is prepared, the commands of the
+//! previous turn are in flight; their answers are recorded in it. Preparing only reads, and the
+//! transaction begins when all its writes are known: nothing is locked while programs run or modules
+//! answer. The transaction first checks that the source still belongs to this run.
 //!
-//! A turn takes changes into the mirror together with the commands they lead to: those wait in the
-//! *outbox* until they are answered. The next run sends what it finds there before it looks at
-//! anything else. So the modules are told the same states in the same order wherever an import was
-//! cut, also states that are over by then (a customer who came and went), which the mirror's
-//! latest rows could not say any more. What is *dirty* are only aggregates without a command yet:
-//! those of a transaction too large for the memory, and those that wait for a row.
+//! A turn writes changes to the mirror together with the commands that result from them, which wait in
+//! the *outbox* until they are answered. The next run sends what it finds there before anything else.
+//! So the modules receive the same states in the same order wherever an import was interrupted,
+//! including outdated states (a customer who was created and deleted), which cannot be derived from the
+//! latest rows of the mirror. Only aggregates without a command are *dirty*: those of a transaction too
+//! large for the memory, and those that wait for a row.
 
 mod answers;
 mod decide;
@@ -41,7 +41,7 @@ use crate::mask::Masker;
 use crate::mirror::{Applied, ChangeCounts, Mirror, Root};
 use crate::suppression::{Digest, Suppression};
 
-/// An aggregate to send, as it is at one moment.
+/// An aggregate to send, with its state at one time.
 struct Work {
     root: Root,
     mark: i64,
@@ -49,29 +49,29 @@ struct Work {
     assembled: Assembled,
 }
 
-/// What one transaction of the mirror's database is to hold.
+/// The content of one transaction of the mirror's database.
 #[derive(Default)]
 struct Turn {
     work: Vec<Work>,
     /// Marks to write.
     dirty: HashMap<Root, Mark>,
-    /// Aggregates that were decided on, and at which mark at the latest: older marks go.
+    /// Aggregates that were decided, with the latest mark: older marks are deleted.
     done: HashMap<Root, i64>,
-    /// Since which mark, and why.
+    /// The mark since which an aggregate is in quarantine, and the reason.
     quarantined: HashMap<Root, (i64, String)>,
     released: Vec<(Root, i64)>,
     commands: Vec<Command>,
     read_to: Vec<(usize, Place)>,
-    /// What stands for rows that turned out to be about an erased person.
+    /// The digests of rows that turned out to belong to an erased person.
     suppressed: Vec<Digest>,
-    /// Whether commands of one mark come from one source transaction and share a correlation.
+    /// Whether commands with the same mark come from one source transaction and share a correlation.
     one_cause: bool,
-    /// Whether what is missing will not come any more.
+    /// Whether missing rows can no longer arrive.
     last: bool,
 }
 
 impl Turn {
-    /// Marks an aggregate dirty, unless it is so for something newer.
+    /// Marks an aggregate dirty, unless it has a newer mark.
     fn wait(&mut self, root: Root, mark: i64, occurred_ms: i64) {
         if self.dirty.get(&root).is_none_or(|known| known.mark < mark) {
             let mark = Mark { key: root.1.clone(), mark, occurred_ms };
@@ -79,7 +79,7 @@ impl Turn {
         }
     }
 
-    /// An aggregate was decided on as it was at a mark: only newer marks stay.
+    /// Records that an aggregate was decided at a mark: only newer marks stay.
     fn decided(&mut self, root: &Root, mark: i64) {
         if self.dirty.get(root).is_some_and(|known| known.mark <= mark) {
             self.dirty.remove(root);
@@ -89,10 +89,10 @@ impl Turn {
     }
 }
 
-/// A round of commands on their way.
+/// A round of commands in flight.
 struct Flight(AbortOnDropHandle<Result<Vec<Answered>, NotDelivered>>);
 
-/// What the last turn that was committed led to.
+/// The results of the last committed turn.
 #[derive(Debug, Clone)]
 struct Committed {
     state: State,
@@ -106,26 +106,26 @@ pub(super) struct Session<'i> {
     cancel: &'i CancellationToken,
     ledger: Ledger,
     suppression: Suppression,
-    /// Whether rows lost what they said after they had been written.
+    /// Whether rows were blanked after they had been written.
     blanked_late: bool,
     mirror: Mirror,
     pub(super) state: State,
     committed: Committed,
     flight: Option<Flight>,
-    /// Commands to send when those on their way are answered.
+    /// Commands to send after those in flight are answered.
     rounds: VecDeque<Vec<Command>>,
-    /// Digests of the last state of each aggregate that is on its way or in a round.
+    /// Digests of the last state of each aggregate that is in flight or queued in a round.
     pending: HashMap<Root, String>,
-    /// The next free place in the outbox.
+    /// The next free sequence number of the outbox.
     next_seq: i64,
-    /// The files' ids in the ledger, and how they begin.
+    /// The files' ids in the ledger, and their identities.
     files: Vec<(i64, Beginning)>,
     paths: Vec<PathBuf>,
-    /// Whether commands are sent at the end of the files only.
+    /// Whether commands are sent only at the end of the files.
     only_latest: bool,
     /// Whether rows of a whole snapshot were read.
     has_snapshot: bool,
-    /// Why nothing more is taken in.
+    /// Why the run stops.
     stopped: Option<ImportError>,
     summary: Summary,
     snapshot: Snapshot,
@@ -148,7 +148,7 @@ impl<'i> Session<'i> {
         }
         state.last_mark += 1;
         for aggregate in &mapping.aggregates {
-            // Another program may say something else of every aggregate.
+            // Another program may return another state for every aggregate.
             if ledger.is_new(&mut transaction, &aggregate.name, &aggregate.fingerprint).await? {
                 let table = &mapping.tables[aggregate.root].name;
                 let now = import.clock.now().timestamp_millis();
@@ -197,7 +197,7 @@ impl<'i> Session<'i> {
         options: Options,
     ) -> Result<Summary, ImportError> {
         self.mirror = self.mirror.allowing_older(options.allow_older);
-        // What was begun anew and interrupted goes on as it began.
+        // An interrupted restart continues in the mode in which it began.
         self.only_latest = options.only_latest
             || self.state.spilled && self.ledger.has_unsent(&self.import.database).await?;
         self.paths = files.to_vec();
@@ -205,12 +205,12 @@ impl<'i> Session<'i> {
         let places = self.recognise(files, options).await?;
         self.redeliver().await?;
         if !self.state.spilled {
-            // Left over from a run that was killed, or marked because the mapping changed.
+            // Left by a run that was killed, or marked because the mapping changed.
             self.drain(false).await?;
         }
         let masker = Masker::new(self.import.mapping.clone(), self.import.key.clone());
         let mut feed = Feed::start(places, masker);
-        // Where reading is; `state` is what the mirror has.
+        // The cursor of reading; `state` describes the mirror.
         let mut cursor = self.state.cursor;
         let sizes = self.import.sizes;
         while !self.cancel.is_cancelled() && self.stopped.is_none() {
@@ -298,8 +298,8 @@ impl<'i> Session<'i> {
         Ok(places)
     }
 
-    /// Takes segments into the mirror in one turn, up to the end of a transaction too large to be
-    /// worked on in memory.
+    /// Writes segments to the mirror in one turn, up to the end of a transaction too large to be
+    /// processed in memory.
     async fn fold(
         &mut self,
         segments: &mut VecDeque<Segment>,
@@ -385,8 +385,8 @@ impl<'i> Session<'i> {
         }
     }
 
-    /// Runs the programs of a turn, commits it together with the answers to the commands before,
-    /// and sends its own. When cancelled meanwhile, it is as if the turn had never begun.
+    /// Runs the programs of a turn, commits it together with the answers to the previous commands, and
+    /// sends its own. If cancelled meanwhile, the turn has no effect.
     async fn close(&mut self, mut reading: Transaction, mut turn: Turn) -> Result<(), ImportError> {
         let delivered = self.delivered(&mut reading, &turn.work).await?;
         reading.rollback().await?;
@@ -398,7 +398,7 @@ impl<'i> Session<'i> {
         }
         let answers = self.answers().await?;
         let mut transaction = self.open(&self.state).await?;
-        // First, because what the turn says is newer.
+        // First, because the content of the turn is newer.
         self.record(&mut transaction, &answers).await?;
         self.mirror.flush(&mut transaction).await?;
         self.ledger.suppress(&mut transaction, &turn.suppressed).await?;
@@ -433,8 +433,8 @@ impl<'i> Session<'i> {
         self.dispatch(turn.commands)
     }
 
-    /// Begins to write, with how far the import will be. That row is locked by it, so that another
-    /// run can take the source over before or after this transaction, not within.
+    /// Begins to write, with the new progress. This locks the source's row, so that another run can
+    /// take the source over before or after this transaction, but not within.
     pub(super) async fn open(&self, state: &State) -> Result<Transaction, ImportError> {
         let mut transaction = self.import.database.begin().await?;
         if self.ledger.advance(&mut transaction, state).await? {
@@ -454,7 +454,7 @@ impl<'i> Session<'i> {
         self.summary.dirty = ledger.dirty_count(database).await?;
         self.summary.waiting = ledger.waiting(database).await?;
         let changes = &self.summary.changes;
-        // Heartbeats and tombstones alone say nothing of which tables there are.
+        // Heartbeats and tombstones do not show which tables exist.
         if changes.read > changes.no_change + changes.tombstones
             && changes.read == changes.unmapped
             && !self.cancel.is_cancelled()

@@ -1,10 +1,10 @@
-//! What an import did, for people and for `--json`.
+//! The summary of an import, for people and for `--json`.
 
 use serde::Serialize;
 
 use crate::mirror::ChangeCounts;
 
-/// What became of commands.
+/// Numbers of commands, by outcome.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CommandCounts {
     /// Commands sent.
@@ -13,17 +13,17 @@ pub struct CommandCounts {
     pub imported: u64,
     /// Aggregates that changed.
     pub revised: u64,
-    /// Commands that said nothing new to the module.
+    /// Commands that changed nothing in the module.
     pub unchanged: u64,
-    /// Commands about what is absent there and was never seen here.
+    /// Commands about aggregates that are absent in the legacy and were never imported.
     pub ignored: u64,
     /// Commands about aggregates that bascule owns.
     pub conflicts: u64,
-    /// Commands about people who were erased: nothing of them was taken.
+    /// Commands about erased people: nothing of them was stored.
     pub suppressed: u64,
-    /// States not sent, because they were delivered before.
+    /// States not sent, because they were already delivered.
     pub skipped: u64,
-    /// Commands whose state the module could not understand.
+    /// Commands whose state the module could not read.
     pub not_understood: u64,
 }
 
@@ -32,13 +32,13 @@ pub struct CommandCounts {
 pub struct Ignored {
     /// The kind of aggregate in the mapping.
     pub aggregate: String,
-    /// Why it is none, as the mapping's program says.
+    /// The reason, as returned by the mapping's program.
     pub reason: String,
-    /// How many.
+    /// The number of rows.
     pub roots: u64,
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Summary {
     /// The legacy system's name in the mapping.
@@ -49,56 +49,56 @@ pub struct Summary {
     pub transactions: u64,
     /// Commands sent in this run.
     pub commands: CommandCounts,
-    /// Rows that are no aggregates, over all runs.
+    /// Rows that are not aggregates, over all runs.
     pub ignored: Vec<Ignored>,
     /// Aggregates in quarantine, over all runs.
     pub quarantined: u64,
-    /// Aggregates still to be sent: after an interruption, or when a snapshot lacks its end.
+    /// Aggregates still to be sent: after an interruption, or if the end of a snapshot is missing.
     pub dirty: u64,
-    /// Commands made, but not answered yet: after an interruption, or because the mapping no longer
-    /// has their aggregate.
+    /// Commands without an answer so far: after an interruption, or because the mapping no longer has
+    /// their aggregate.
     pub waiting: u64,
-    /// Aggregates that were imported before the mirror was begun anew and have no row in a new
+    /// Aggregates that were imported before the mirror was restarted and have no row in the new
     /// snapshot: they stay as they are.
     pub missing: u64,
-    /// The mirror was empty and no record is of a snapshot: rows that did not change since the
+    /// The mirror was empty and no record belongs to a snapshot: rows that did not change since the
     /// first of these records are missing, and aggregates were assembled without them.
     pub no_snapshot: bool,
     /// The input ended within a snapshot: import the rest of it.
     pub unfinished_snapshot: bool,
     /// The run was interrupted.
     pub cancelled: bool,
-    /// Time it took, in seconds.
+    /// Duration, in seconds.
     pub elapsed_seconds: f64,
     /// Changes read per second.
     pub changes_per_second: f64,
 }
 
-/// How far a running import is.
+/// The progress of a running import.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Snapshot {
-    /// Bytes read from the files, as they are on the disk.
+    /// Bytes read from the files, as stored on the disk.
     pub bytes_read: u64,
-    /// Bytes of all files that will be read.
+    /// Bytes of all files to read.
     pub bytes_total: u64,
     /// Changes read.
     pub changes: u64,
     /// Commands sent.
     pub commands: u64,
-    /// While many aggregates are assembled and told, such as those of a snapshot: how many are done,
-    /// of how many.
+    /// While many aggregates are assembled and sent, such as those of a snapshot: the number done, and
+    /// the total.
     pub aggregates: Option<(u64, u64)>,
-    /// Seconds since the import began.
+    /// Seconds since the start of the import.
     pub elapsed_seconds: f64,
 }
 
-/// Is told how far an import is, several times a second.
+/// Receives the progress of an import, several times a second.
 pub trait Progress: Send + Sync {
-    /// The import got this far.
+    /// Reports the current progress.
     fn update(&self, snapshot: &Snapshot);
 }
 
-/// Tells nobody.
+/// Ignores the progress.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoProgress;
 

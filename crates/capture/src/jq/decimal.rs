@@ -14,15 +14,15 @@ use super::natives::{complaint, text_of, whole_of};
 use crate::numbers::plain;
 
 const NO_DECIMAL: &str = "a decimal must be text or a number";
-const UNREADABLE: &str = "not a decimal of at most 28 digits";
-const NO_ARRAY: &str = "dec_sum takes an array";
+const UNREADABLE: &str = "the value is not a decimal of at most 28 digits";
+const NO_ARRAY: &str = "the input of dec_sum must be an array";
 const TOO_LARGE: &str = "a decimal result has more than 28 digits";
-const NO_SCALE: &str = "the decimals of a result are a whole number from 0 to 28";
+const NO_SCALE: &str = "the number of decimals must be a whole number from 0 to 28";
 const NO_MODE: &str =
-    "the mode of rounding is none of half_up, half_down, half_even, up, down, ceiling, floor";
-const BY_ZERO: &str = "a division by zero";
+    "the rounding mode must be one of half_up, half_down, half_even, up, down, ceiling, floor";
+const BY_ZERO: &str = "division by zero";
 
-/// What these filters complain of.
+/// The error messages of these filters.
 pub(super) const MESSAGES: &[&str] =
     &[NO_DECIMAL, UNREADABLE, NO_ARRAY, TOO_LARGE, NO_SCALE, NO_MODE, BY_ZERO];
 
@@ -43,12 +43,12 @@ fn text(value: Decimal) -> Val {
     Val::utf8_str(value.to_string())
 }
 
-/// `decimal`: a number or a text as decimal text, with the decimals it has.
+/// `decimal`: a number or a text as decimal text, with its own number of decimals.
 pub(super) fn decimal(value: &Val) -> Result<Val, Error> {
     Ok(of(value)?.map_or(Val::Null, text))
 }
 
-/// `dec_neg`: the opposite.
+/// `dec_neg`: the negated value.
 pub(super) fn negate(value: &Val) -> Result<Val, Error> {
     Ok(of(value)?.map_or(Val::Null, |value| text(if value.is_zero() { value } else { -value })))
 }
@@ -58,12 +58,12 @@ pub(super) fn normal(value: &Val) -> Result<Val, Error> {
     Ok(of(value)?.map_or(Val::Null, |value| text(value.normalize())))
 }
 
-/// `dec_scale`: how many decimals it needs, trailing zeros aside.
+/// `dec_scale`: the number of decimals, without trailing zeros.
 pub(super) fn scale(value: &Val) -> Result<Val, Error> {
     Ok(of(value)?.map_or(Val::Null, |value| Val::from(value.normalize().scale() as usize)))
 }
 
-/// `dec_sum`: the sum of an array; nulls in it count nothing, the empty sum is "0".
+/// `dec_sum`: the sum of an array; nulls are ignored, the empty sum is "0".
 pub(super) fn sum(value: &Val) -> Result<Val, Error> {
     let values = match value {
         Val::Null => return Ok(Val::Null),
@@ -99,12 +99,12 @@ pub(super) fn add(left: &Val, right: &Val) -> Result<Val, Error> {
     binary(left, right, exact::sum)
 }
 
-/// `dec_sub($x)`: the input less `$x`.
+/// `dec_sub($x)`: the input minus `$x`.
 pub(super) fn subtract(left: &Val, right: &Val) -> Result<Val, Error> {
     binary(left, right, exact::difference)
 }
 
-/// `dec_mul($x)`: the exact product, an error when it does not fit.
+/// `dec_mul($x)`: the exact product; an error if it does not fit.
 pub(super) fn multiply(left: &Val, right: &Val) -> Result<Val, Error> {
     binary(left, right, exact::product)
 }
@@ -117,7 +117,7 @@ pub(super) fn compare(left: &Val, right: &Val) -> Result<Val, Error> {
     }
 }
 
-/// How a result is rounded, by the names that Java's `RoundingMode` has.
+/// The rounding modes, named as in Java's `RoundingMode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     HalfUp,
@@ -143,8 +143,8 @@ impl Mode {
         })
     }
 
-    /// Whether a quotient cut off at its last digit goes one further from zero. `half` compares
-    /// what was cut off with half a digit.
+    /// Returns whether a quotient that was cut off at its last digit is rounded away from zero. `half`
+    /// compares the cut-off part with half a digit.
     fn grows(self, negative: bool, odd: bool, half: Ordering) -> bool {
         match self {
             Self::HalfUp => half != Ordering::Less,
@@ -158,12 +158,12 @@ impl Mode {
     }
 }
 
-/// Whether a mode of rounding has this name.
+/// Returns whether a rounding mode has this name.
 pub(super) fn is_mode(name: &str) -> bool {
     Mode::named(name).is_some()
 }
 
-/// The quotient with exactly so many decimals. Rounded once, from the exact quotient.
+/// Returns the quotient with exactly this number of decimals. Rounded once, from the exact quotient.
 fn quotient(left: Decimal, right: Decimal, scale: u32, mode: Mode) -> Result<Decimal, Error> {
     let ten = |power: u32| BigInt::from(10).pow(power);
     let divisor = BigInt::from(right.mantissa()) * ten(left.scale());
@@ -190,7 +190,7 @@ fn scale_and_mode(scale: &Val, mode: &Val) -> Result<(u32, Mode), Error> {
     Ok((scale.ok_or_else(|| complaint(NO_SCALE))?, mode.ok_or_else(|| complaint(NO_MODE))?))
 }
 
-/// `dec_div($x; $scale; $mode)`: divided by `$x`, with exactly so many decimals.
+/// `dec_div($x; $scale; $mode)`: divided by `$x`, with exactly `$scale` decimals.
 pub(super) fn divide(left: &Val, right: &Val, scale: &Val, mode: &Val) -> Result<Val, Error> {
     let (scale, mode) = scale_and_mode(scale, mode)?;
     match (of(left)?, of(right)?) {
@@ -199,7 +199,7 @@ pub(super) fn divide(left: &Val, right: &Val, scale: &Val, mode: &Val) -> Result
     }
 }
 
-/// `dec_round($scale; $mode)`: with exactly so many decimals.
+/// `dec_round($scale; $mode)`: with exactly `$scale` decimals.
 pub(super) fn round(value: &Val, scale: &Val, mode: &Val) -> Result<Val, Error> {
     let (scale, mode) = scale_and_mode(scale, mode)?;
     match of(value)? {
@@ -251,7 +251,7 @@ mod tests {
             ("-1", "8", 2, "floor", "-0.13"),
             ("1", "3000", 2, "up", "0.01"),
             ("1", "3000", 2, "down", "0.00"),
-            // Rounded to 28 digits first it would be exactly a half.
+            // Rounded to 28 digits first, it would be exactly a half.
             ("1.0000000000000000000000000001", "200", 2, "half_down", "0.01"),
             ("79228162514264337593543950335", "7", 0, "down", "11318308930609191084791992905"),
         ] {

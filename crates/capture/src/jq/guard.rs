@@ -1,10 +1,10 @@
-//! Puts a counter into jq programs, so that none of them runs for ever.
+//! Adds a step counter to jq programs, so that none of them runs for ever.
 //!
-//! jq's iterators only come back to us between two outputs, and `[range(1e12)]` has but one. So
+//! jq's iterators return control only between two outputs, and `[range(1e12)]` has a single one. So
 //! every program, jq's own library included, is rewritten before it is compiled: a filter named
-//! [`TICK`] stands at the head of each definition, after each pipe, in each loop and behind each
-//! `.[]`. It passes its input on and fails when the run has used up its steps, its time or its
-//! stack, or when the value has grown out of proportion.
+//! [`TICK`] is inserted at the head of each definition, after each pipe, in each loop and after each
+//! `.[]`. It returns its input, and fails when the run exceeds its steps, its time or its stack, or
+//! when the value has grown too large.
 
 use std::collections::HashSet;
 
@@ -18,12 +18,13 @@ pub(super) const TICK: &str = "!tick";
 /// Multiplication that refuses to repeat a string beyond bounds.
 pub(super) const MULTIPLY: &str = "!multiply";
 const FACTOR: &str = "$!factor";
-/// Fails where the text of a value would be too large.
+/// Fails if the text of a value would be too large.
 pub(super) const WEIGH: &str = "!weigh";
-/// Counts what is put into an array.
+/// Counts the values collected into an array.
 pub(super) const COLLECT: &str = "!collect";
-/// Built-ins that write a value as text, as `"\(.)"` does. Where its parts are shared, as in `[., .] | [., .]`, the text
-/// grows without bounds while the value does not, and nothing stops them on the way.
+/// Built-ins that convert a value to text, as `"\(.)"` does. If the value has shared parts, as in `[.,
+/// .] | [., .]`, the text grows without bounds while the value does not, and they cannot be
+/// interrupted.
 const WRITING: [&str; 2] = ["tojson", "tobytes"];
 
 type T<'s> = Term<&'s str>;
@@ -161,7 +162,7 @@ pub(super) fn counted(term: &mut T<'_>) {
     });
 }
 
-/// Rewrites a definition so that each call of it counts.
+/// Rewrites a definition so that each call of it counts as a step.
 pub(super) fn counted_definition(definition: &mut Def<&str>) {
     counted(&mut definition.body);
     ticked(&mut definition.body);
@@ -186,16 +187,16 @@ pub(super) fn calls<'s>(term: &mut T<'s>, own: &[&'s str]) -> Vec<(&'s str, usiz
     called
 }
 
-/// What a term mentions.
+/// The names and constants in a term.
 #[derive(Debug, Default)]
 pub(super) struct Mentions<'s> {
     /// Variables, with their `$`.
     pub(super) variables: Vec<&'s str>,
-    /// Constant texts.
+    /// Constant strings.
     pub(super) texts: Vec<&'s str>,
-    /// Tables whose ids it makes: the constant first arguments of `uid`.
+    /// Tables whose ids it derives: the constant first arguments of `uid`.
     pub(super) tables: Vec<&'s str>,
-    /// What it calls, with the arguments that are constant texts.
+    /// The filters it calls, with the arguments that are constant strings.
     pub(super) calls: Vec<(&'s str, Vec<Option<&'s str>>)>,
 }
 
@@ -209,7 +210,7 @@ fn constant<'s>(term: &T<'s>) -> Option<&'s str> {
     Some(text)
 }
 
-/// What a term mentions.
+/// Collects the names and constants in a term.
 pub(super) fn mentions<'s>(term: &mut T<'s>, found: &mut Mentions<'s>) {
     each(term, &mut |term| match term {
         Term::Var(name) => found.variables.push(*name),
@@ -224,8 +225,8 @@ pub(super) fn mentions<'s>(term: &mut T<'s>, found: &mut Mentions<'s>) {
     });
 }
 
-/// Of a library, the definitions that can work with the given native filters: the others need
-/// what is not offered here.
+/// Returns the definitions of a library that work with the given native filters: the others need
+/// filters that are not available here.
 pub(super) fn usable<'s>(
     mut library: Vec<Def<&'s str>>,
     natives: &HashSet<(&'s str, usize)>,

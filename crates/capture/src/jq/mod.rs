@@ -1,10 +1,10 @@
-//! jq programs for mappings, run by jaq in a closed room: no environment, no clock, no input but
-//! the document, no output but the result, and a bound on steps, time, stack and size.
+//! jq programs for mappings, run by jaq in a sandbox: no environment, no clock, no input but the
+//! document, no output but the result, and limits on steps, time, stack and size.
 //!
-//! What the bounds cannot reach is a single built-in applied to one value (say a comparison of two
-//! structures that share their parts a million times): it is not interrupted from within. The
-//! caller then stops waiting ([`Runner`]) and the import ends with an error, while the thread is
-//! left behind until the process ends.
+//! The limits do not apply within a single built-in called on one value (such as a comparison of two
+//! structures that share their parts a million times), which cannot be interrupted. The caller then
+//! stops waiting ([`Runner`]) and the import ends with an error, while the thread remains until the
+//! process ends.
 
 mod decimal;
 mod guard;
@@ -33,21 +33,21 @@ pub(crate) use runner::{Job, Runner};
 pub(crate) use shape::{Misreading, Place, Programmed, Wrong, findings};
 pub(crate) use values::{from_json, object, to_json, to_plain};
 
-/// What the shared definitions are called in messages.
+/// The name of the shared definitions in messages.
 pub(crate) const DEFS: &str = "jq.defs";
-/// What a program is called in messages.
+/// The name of a program in messages.
 pub(crate) const PROGRAM: &str = "program";
 
 type Error = jaq_core::Error<Val>;
 
-/// What a program may use up before it is stopped.
+/// The limits of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Calls, loops and pipes.
+    /// Maximum number of calls, loops and pipes.
     pub steps: u64,
-    /// Time.
+    /// Maximum duration.
     pub time: Duration,
-    /// Bytes of a text, or elements of an array or object, that a step may meet.
+    /// Maximum bytes of a text, or elements of an array or object, in any step.
     pub size: usize,
 }
 
@@ -57,15 +57,15 @@ impl Default for Limits {
     }
 }
 
-/// Why a program cannot be used, and where that stands.
+/// Why a program cannot be compiled, and the place of the error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}, line {line}: {problem}")]
 pub struct CompileError {
-    /// The text that it stands in: `program` or `jq.defs`.
+    /// The text with the error: `program` or `jq.defs`.
     pub place: &'static str,
-    /// The line there.
+    /// The line in that text.
     pub line: usize,
-    /// Where it stands there, in bytes.
+    /// The offset in that text, in bytes.
     pub at: usize,
     /// What is wrong.
     pub problem: String,
@@ -78,30 +78,30 @@ impl CompileError {
     }
 }
 
-/// Why a run gave no state. The text never holds data: values are blotted out.
+/// Why a run returned no state. Never contains data: values are replaced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     /// The program failed.
     #[error("the program failed: {0}")]
     Failed(String),
-    /// The program went beyond a limit.
+    /// The program exceeded a limit.
     #[error("the program was stopped: {0}")]
     Stopped(&'static str),
-    /// Not exactly one output.
-    #[error("the program gave {0} outputs, it must give exactly one")]
+    /// The program returned no output, or several.
+    #[error("the program returned {0} outputs; it must return exactly one")]
     Outputs(&'static str),
-    /// The output is no JSON value of a sensible size.
+    /// The output is not a JSON value, or is too large.
     #[error("the program's output {0}")]
     Output(&'static str),
 }
 
-/// What a run gave.
+/// The result of a run.
 pub(crate) type Answer = Result<serde_json::Value, RunError>;
 
 /// A compiled program. Cheap to share between threads.
 pub struct Program {
     filter: Filter<Kind>,
-    /// String constants of the program: an error that is one of them holds no data.
+    /// String constants of the program: an error that equals one of them contains no data.
     texts: HashSet<String>,
     tables: BTreeSet<String>,
     limits: Limits,
@@ -115,14 +115,13 @@ impl std::fmt::Debug for Program {
 }
 
 const TIMES: &str = "use `unix_time`, `date`, `date_time`, `utc` and `local_date`";
-const INEXACT: &str =
-    "it works on binary floating point; amounts go through `dec_mul` and `dec_div`";
+const INEXACT: &str = "it uses binary floating point; use `dec_mul` and `dec_div` for amounts";
 
-/// What jq has and a mapping must not: it would make the result depend on more than the document,
-/// end the process or leak data. And what is left out, with what does the same.
+/// Features of jq that mappings cannot use, because the result would depend on more than the document,
+/// or because they end the process or leak data; and omitted features, with their replacement.
 const FORBIDDEN: &[(&str, &str)] = &[
-    ("env", "the environment is not for mappings"),
-    ("$ENV", "the environment is not for mappings"),
+    ("env", "mappings cannot read the environment"),
+    ("$ENV", "mappings cannot read the environment"),
     ("now", "a state must not depend on the time of the import"),
     ("localtime", "a state must not depend on the machine's time zone"),
     ("strflocaltime", "a state must not depend on the machine's time zone"),
@@ -136,8 +135,8 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("stderr_empty", "it would print personal data"),
     ("halt", "it would end the whole import; use error(\"why\")"),
     ("halt_error", "it would end the whole import; use error(\"why\")"),
-    ("get_search_list", "there are no modules"),
-    ("$__prog_args", "there are no arguments"),
+    ("get_search_list", "modules are not supported"),
+    ("$__prog_args", "a program has no arguments"),
     ("mktime", TIMES),
     ("gmtime", TIMES),
     ("todate", TIMES),
@@ -165,7 +164,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
 impl Program {
     /// Compiles a program together with definitions shared by all programs of a mapping.
     ///
-    /// `names` is what `uid` makes ids of.
+    /// `names` are the names for which `uid` derives ids.
     pub(crate) fn compile(
         definitions: &str,
         program: &str,
@@ -226,11 +225,11 @@ impl Program {
         let arena = Arena::default();
         let modules = Loader::new(prelude)
             .load(&arena, File { code: "main", path: () })
-            .map_err(|_| at("", "the program cannot be loaded".to_owned()))?;
+            .map_err(|_| at("", "cannot load the program".to_owned()))?;
         let filter = Compiler::default().with_funs(natives).compile(modules).map_err(|errors| {
             let undefined = errors.into_iter().flat_map(|(_, errors)| errors).next();
             let Some((name, undefined)) = undefined else {
-                return at("", "the program cannot be compiled".to_owned());
+                return at("", "cannot compile the program".to_owned());
             };
             let (arity, meant) = match undefined {
                 Undefined::Filter(arity) => (format!("/{arity}"), meant_filter(name, &filters)),
@@ -242,23 +241,23 @@ impl Program {
         Ok(Self { filter, texts, tables, limits, names })
     }
 
-    /// The tables whose ids the program makes with `uid("…")`.
+    /// Returns the tables whose ids the program derives with `uid("…")`.
     pub fn tables(&self) -> &BTreeSet<String> {
         &self.tables
     }
 
-    /// Whether a text, such as the name of a column, stands in the program.
+    /// Returns whether a text, such as the name of a column, occurs in the program.
     pub(crate) fn mentions(&self, text: &str) -> bool {
         self.texts.contains(text)
     }
 
-    /// Runs the program on the thread it is called on, which should have the stack of a
-    /// [`Runner`]'s.
+    /// Runs the program on the calling thread, which should have a stack as large as that of a
+    /// [`Runner`].
     pub(crate) fn run(&self, input: Val, stack: usize) -> Answer {
         self.run_in(&self.room(stack), input)
     }
 
-    /// The same, and the rows whose ids the program made.
+    /// The same; also returns the rows whose ids the program derived.
     pub(crate) fn run_noting(&self, input: Val, stack: usize) -> (Answer, Vec<NamedRow>) {
         let room = self.room(stack).noting();
         (self.run_in(&room, input), room.named())
@@ -281,14 +280,14 @@ impl Program {
             },
             Some(Err(exception)) => Err(match exception.get_err() {
                 Ok(error) => RunError::Failed(self.without_data(error)),
-                Err(_) => RunError::Failed("it left by a `break`".to_owned()),
+                Err(_) => RunError::Failed("a `break` left the program".to_owned()),
             }),
         };
-        // A `try` may have caught the stop and gone on with a wrong answer.
+        // A `try` may have caught the stop and continued with a wrong result.
         room.stopped().map_or(result, |why| Err(RunError::Stopped(why)))
     }
 
-    /// An error's text without the values in it: it goes to the quarantine and to logs.
+    /// Returns an error's text without the values in it: it is stored in the quarantine and logged.
     fn without_data(&self, error: Error) -> String {
         let text = beginning(&error);
         let constant = serde_json::from_str::<String>(&text)
@@ -298,7 +297,7 @@ impl Program {
     }
 }
 
-/// What kind of value stands at the beginning of a text, in words.
+/// Returns the type of the value at the beginning of a text, in words.
 fn kind_of(value: &str) -> &'static str {
     match value.as_bytes().first() {
         Some(b'"') => "a text",
@@ -310,7 +309,7 @@ fn kind_of(value: &str) -> &'static str {
     }
 }
 
-/// The beginning of an error's text, which may hold whole values.
+/// Returns the beginning of an error's text, which may contain whole values.
 fn beginning(error: &Error) -> String {
     struct Beginning(String);
     impl std::fmt::Write for Beginning {
@@ -324,15 +323,15 @@ fn beginning(error: &Error) -> String {
         }
     }
     let mut beginning = Beginning(String::new());
-    // It fails when there is enough of it.
+    // It fails as soon as there is enough text.
     let _ = std::fmt::Write::write_fmt(&mut beginning, format_args!("{error}"));
     beginning.0
 }
 
-/// Replaces what stands in quotes and all digits.
+/// Replaces quoted texts and all digits.
 fn blotted(text: &str) -> String {
     const MOST: usize = 160;
-    // jaq's own filters: the kind of the value is what one needs to know.
+    // Errors of jaq's own filters: the type of the value is what the author needs.
     let misused = text.strip_prefix("cannot use ").and_then(|text| text.rsplit_once(" as "));
     if let Some((value, wanted)) = misused {
         return format!("cannot use {} as {wanted}", kind_of(value));
@@ -366,8 +365,8 @@ fn blotted(text: &str) -> String {
     clean
 }
 
-/// What may be meant by a filter that is not there: one of the same name that takes more or less, or
-/// the nearest.
+/// Returns a suggestion for an unknown filter: one of the same name with other arguments, or the
+/// nearest name.
 fn meant_filter(name: &str, filters: &BTreeSet<(String, usize)>) -> String {
     let same = filters.iter().filter(|(known, _)| known == name);
     let same: Vec<String> = same.map(|(name, arity)| format!("`{name}/{arity}`")).collect();
@@ -407,7 +406,7 @@ fn parse<'s, R: Default>(
     })
 }
 
-/// The beginning of a piece of a program: a token may be all that is in parentheses.
+/// Returns the beginning of a token, which may be everything in parentheses.
 fn shortened(token: &str) -> String {
     const MOST: usize = 20;
     let line = token.lines().next().unwrap_or_default();
@@ -415,7 +414,7 @@ fn shortened(token: &str) -> String {
     if short.len() < token.len() { format!("{short}…") } else { short }
 }
 
-/// The mistake that a part of one of several texts is.
+/// Returns the error for a part of one of several texts.
 fn found_at<const N: usize>(
     part: &str,
     places: [&'static str; N],

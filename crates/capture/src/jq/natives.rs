@@ -1,4 +1,4 @@
-//! The filters a program can call that are not written in jq.
+//! The filters for programs that are not written in jq.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -18,65 +18,65 @@ use crate::ids::aggregate_id;
 use crate::mapping::Names;
 use crate::numbers::plain;
 
-const NO_KEY: &str = "uid takes a key: a number, a text or a boolean, or an array of them";
+const NO_KEY: &str = "the key of uid must be a number, a text or a boolean, or an array of them";
 const OTHER_KEY: &str = "uid takes as many values as the table's key has columns, in an array in the \
                          order of `key`";
-const NO_TABLE: &str = "uid takes the name of a table";
-const REPEATED: &str = "a text would be repeated too often";
+const NO_TABLE: &str = "the first argument of uid must be the name of a table";
+const REPEATED: &str = "the repeated text would be too long";
 
-/// Whether an error's text is one of our own filters: they are constants, so they may be shown.
+/// Returns whether an error is one of our own filters: these are constants and may be shown.
 pub(super) fn is_ours(message: &str) -> bool {
     let here: &[&str] = &[NO_KEY, OTHER_KEY, NO_TABLE, REPEATED];
     let all = [here, decimal::MESSAGES, pattern::MESSAGES, text::MESSAGES, time::MESSAGES];
     all.into_iter().flatten().any(|known| *known == message)
 }
 
-/// An error of our own filters. Its text must be one that [`is_ours`] knows.
+/// Returns an error of our own filters. Its text must be one that [`is_ours`] knows.
 pub(super) fn complaint(message: &'static str) -> Error {
     debug_assert!(is_ours(message), "not among the messages: {message}");
     Error::new(Val::utf8_str(message.to_owned()))
 }
 
-/// A text; bytes that are no UTF-8 become U+FFFD.
+/// Returns a text; bytes that are not UTF-8 become U+FFFD.
 pub(super) fn text_of(value: &Val) -> Option<String> {
     let bytes = matches!(value, Val::TStr(_)).then(|| value.as_bytes()).flatten()?;
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
-/// A whole number, also written as `7.0`.
+/// Returns a whole number, also if written as `7.0`.
 pub(super) fn whole_of(value: &Val) -> Option<i64> {
     let Val::Num(number) = value else { return None };
     plain(&number.to_string())?.parse().ok()
 }
 
-/// A row whose id was made.
+/// A row whose id was derived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NamedRow {
     /// The id.
     pub(crate) id: String,
-    /// What `uid` was given: the table, or the `ids` of an aggregate.
+    /// The first argument of `uid`: the table, or the `ids` of an aggregate.
     pub(crate) name: String,
     /// The row's key.
     pub(crate) key: String,
 }
 
-const TOO_DEEP: &str = "too deep a recursion";
-const TOO_LARGE: &str = "too large a value";
-/// All arrays of a run together may take so many times what one value may.
+const TOO_DEEP: &str = "the recursion is too deep";
+const TOO_LARGE: &str = "a value is too large";
+/// All arrays of a run together may be this many times as large as one value.
 const COLLECTED: usize = 16;
 
-/// What one run has at its disposal.
+/// The resources and state of one run.
 pub(super) struct Room<'r> {
     limits: Limits,
     names: &'r Names,
-    /// The ids that were made, where somebody wants to know.
+    /// The derived ids, if the caller wants them.
     named: Option<RefCell<Vec<NamedRow>>>,
     steps: Cell<u64>,
-    /// Bytes of new values that were put into arrays.
+    /// Bytes of new values that were collected into arrays.
     collected: Cell<usize>,
     stopped: Cell<Option<&'static str>>,
     deadline: Instant,
-    /// An address near the bottom of the stack, and how far from it a run may go.
+    /// An address near the bottom of the stack, and the distance from it that a run may use.
     base: usize,
     stack: usize,
 }
@@ -92,12 +92,12 @@ impl<'r> Room<'r> {
             stopped: Cell::new(None),
             deadline,
             base: here(),
-            // Half is left to what runs between two checks, such as dropping a deep value.
+            // The other half is for code that runs between two checks, such as dropping a deep value.
             stack: stack / 2,
         }
     }
 
-    /// The same, noting the ids that are made.
+    /// The same, collecting the derived ids.
     pub(super) fn noting(self) -> Self {
         Self { named: Some(RefCell::default()), ..self }
     }
@@ -108,12 +108,12 @@ impl<'r> Room<'r> {
         }
     }
 
-    /// The ids that were made.
+    /// Returns the derived ids.
     pub(super) fn named(self) -> Vec<NamedRow> {
         self.named.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// Why the run was stopped, if it was.
+    /// Returns why the run was stopped, if it was.
     pub(super) fn stopped(&self) -> Option<&'static str> {
         self.stopped.get()
     }
@@ -152,7 +152,7 @@ impl<'r> Room<'r> {
         self.go_on()
     }
 
-    /// Fails where a value's text would be larger than a text may be, or nested too deeply to be
+    /// Returns an error if a value's text would be larger than the limit, or is nested too deeply to be
     /// written.
     fn weigh(&self, value: &Val) -> Result<(), Error> {
         match self.weight(value, &mut { self.limits.size }) {
@@ -165,7 +165,7 @@ impl<'r> Room<'r> {
         if self.base.abs_diff(here()) > self.stack {
             return Err(TOO_DEEP);
         }
-        // Each value is at least a digit and what separates it from the next.
+        // Each value takes at least a digit and a separator.
         let own = 2 + if matches!(value, Val::Arr(_) | Val::Obj(_)) { 0 } else { size(value) };
         *left = left.checked_sub(own).ok_or(TOO_LARGE)?;
         match value {
@@ -178,8 +178,8 @@ impl<'r> Room<'r> {
         }
     }
 
-    /// Counts a value that is put into an array, unless it is there already: what is taken from the
-    /// document takes nothing more.
+    /// Counts a value that is collected into an array, unless it is shared: values of the document take
+    /// no additional memory.
     fn collect(&self, value: &Val) -> Result<(), Error> {
         let is_new = match value {
             Val::Arr(values) => Arc::strong_count(values) == 1,
@@ -210,14 +210,14 @@ fn size(value: &Val) -> usize {
     }
 }
 
-/// What native filters can reach during a run.
+/// The data of a run that native filters can access.
 #[derive(Clone, Copy)]
 pub(super) struct Data<'a> {
     pub(super) lut: &'a Lut<Kind>,
     pub(super) room: &'a Room<'a>,
 }
 
-/// The kind of data our programs work on.
+/// The data types of our programs.
 pub(super) struct Kind;
 
 impl DataT for Kind {
@@ -231,7 +231,7 @@ impl<'a> jaq_core::data::HasLut<'a, Kind> for Data<'a> {
     }
 }
 
-/// All native filters, those of jaq that are harmless and ours.
+/// Returns all native filters: the harmless ones of jaq, and ours.
 pub(super) fn all() -> impl Iterator<Item = Fun<Kind>> {
     let replaced = ["halt", "range"];
     jaq_core::funs::<Kind>()
@@ -317,19 +317,19 @@ fn ours() -> impl Iterator<Item = Fun<Kind>> {
     filters.into_iter().map(|filter| run::<Kind>(filter)).chain(own)
 }
 
-/// What ours are called, those aside that only jq's own definitions call.
+/// The names of our filters, except those that only jq's own definitions call.
 #[cfg(test)]
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let inner = [MULTIPLY, TICK, WEIGH, COLLECT, "range", "matches", "split_", "split_matches"];
     ours().map(|(name, ..)| name).filter(move |name| !inner.contains(name))
 }
 
-/// Counts a step, and fails when there are none left.
+/// Counts a step, and returns an error if none are left.
 pub(super) fn check(context: &jaq_core::Ctx<'_, Kind>, value: &Val) -> Result<(), Error> {
     context.data().room.check(value)
 }
 
-/// `l * r`, but for a text that would grow out of proportion.
+/// `l * r`, except for a text that would become too long.
 fn multiply(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
     let right = cv.0.pop_var();
     let left = cv.0.pop_var();
@@ -372,8 +372,8 @@ fn range(mut cv: Cv<'_, Kind>) -> ValXs<'_, Val> {
     }))
 }
 
-/// `uid("table")`, `uid("table"; $key)`: the id of the aggregate whose root row has this key. A key
-/// of several columns is an array of their values.
+/// `uid("table")`, `uid("table"; $key)`: the id of the aggregate whose root row has this key. A key of
+/// several columns is an array of their values.
 fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val, Error> {
     let part = |value: &Val| match value {
         Val::Num(number) => {
@@ -388,7 +388,7 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
     let given = match key {
         Val::Null => return Ok(Val::Null),
         Val::Arr(values) => values.len(),
-        // The array may be written down already, as in `legacy.id`.
+        // The key may be encoded already, as in `legacy.id`.
         key => text_of(key)
             .and_then(|text| serde_json::from_str::<Vec<String>>(&text).ok())
             .map_or(1, |parts| parts.len()),
@@ -398,7 +398,7 @@ fn uid(context: &jaq_core::Ctx<'_, Kind>, table: &Val, key: &Val) -> Result<Val,
         return Err(complaint(OTHER_KEY));
     }
     let parts = match key {
-        // What is not there names nothing.
+        // A key with a null refers to no row.
         Val::Arr(values) if values.contains(&Val::Null) => return Ok(Val::Null),
         Val::Arr(values) if !values.is_empty() => values.iter().map(part).collect(),
         value => part(value).map(|part| vec![part]),
@@ -414,7 +414,7 @@ fn is_array(value: &Val) -> bool {
     matches!(value, Val::Arr(_))
 }
 
-/// Whether all arguments of a filter are values, computed of its input.
+/// Returns whether all arguments of a filter are values, computed from its input.
 pub(super) fn takes_values(filter: &str, arguments: usize) -> bool {
     all().any(|(name, binds, _)| {
         name == filter
@@ -423,7 +423,7 @@ pub(super) fn takes_values(filter: &str, arguments: usize) -> bool {
     })
 }
 
-/// What is wrong with the constant arguments of a call, where it can be seen before it runs.
+/// Returns the error in the constant arguments of a call, if it can be found before the run.
 pub(super) fn mistake(filter: &str, arguments: &[Option<&str>]) -> Option<String> {
     let at = |index: usize| arguments.get(index).copied().flatten();
     let unless = |argument: Option<&str>, is: fn(&str) -> bool, what: &str| {

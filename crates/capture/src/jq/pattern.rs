@@ -1,6 +1,6 @@
-//! Regular expressions for mapping programs: what jq's own `test`, `match`, `capture`, `scan`,
-//! `split`, `sub` and `gsub` are defined with, by a matcher whose time grows only linearly with the
-//! text (crate `regex`: no look-around, no back-references).
+//! Regular expressions for mapping programs: the base of jq's own `test`, `match`, `capture`, `scan`,
+//! `split`, `sub` and `gsub`, with a matcher whose time is linear in the length of the text (crate
+//! `regex`: no look-around, no back-references).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,27 +15,27 @@ use super::Error;
 use super::natives::{Kind, check, complaint, text_of};
 use super::values::object;
 
-const NO_PATTERN: &str = "the regular expression is not understood, or too large";
-const NO_FLAGS: &str = "there are other flags than g, i, l, m, n, p, s, x";
-const NOT_TEXT: &str = "only a text can be matched";
+const NO_PATTERN: &str = "the regular expression is not valid, or too large";
+const NO_FLAGS: &str = "unknown flag; the flags are g, i, l, m, n, p, s, x";
+const NOT_TEXT: &str = "only text can be matched";
 const TOO_LONG: &str = "the text is too long for a regular expression: more than 65536 bytes";
 
-/// What these filters complain of.
+/// The error messages of these filters.
 pub(super) const MESSAGES: &[&str] = &[NO_PATTERN, NO_FLAGS, NOT_TEXT, TOO_LONG];
 
-/// Bytes of the compiled form.
+/// Maximum bytes of the compiled form.
 const COMPILED: usize = 256 << 10;
-/// Bytes of the text that is searched. The search of all matches may take time that grows with its
-/// square.
+/// Maximum bytes of the searched text. The time to search all matches may grow with the square of its
+/// length.
 const LONGEST: usize = 64 << 10;
-/// Expressions kept compiled per thread.
+/// Number of compiled expressions cached per thread.
 const KEPT: usize = 64;
 
 thread_local! {
     static COMPILED_BEFORE: RefCell<HashMap<(String, String), Rc<Regex>>> = RefCell::default();
 }
 
-/// Compiles an expression, the same for the whole run of an import as a rule.
+/// Compiles an expression, which is usually the same for a whole import.
 fn compiled(pattern: &str, flags: &str) -> Result<Rc<Regex>, Error> {
     let key = (pattern.to_owned(), flags.to_owned());
     if let Some(known) = COMPILED_BEFORE.with_borrow(|known| known.get(&key).cloned()) {
@@ -65,12 +65,12 @@ fn build(pattern: &str, flags: &str) -> Result<Regex, regex::Error> {
         .build()
 }
 
-/// Whether flags are known.
+/// Returns whether all flags are known.
 fn are_flags(flags: &str) -> bool {
     flags.chars().all(|flag| "gilmnpsx".contains(flag))
 }
 
-/// What is wrong with an expression and flags that stand in a program.
+/// Returns the error in a constant expression and its flags.
 pub(super) fn mistake(pattern: &str, flags: &str) -> Option<String> {
     if !are_flags(flags) {
         return Some(NO_FLAGS.to_owned());
@@ -78,25 +78,25 @@ pub(super) fn mistake(pattern: &str, flags: &str) -> Option<String> {
     build(pattern, flags).err().map(|error| match error {
         regex::Error::Syntax(text) => {
             let reason = text.lines().last().unwrap_or_default();
-            format!("the regular expression is not understood: {reason}")
+            format!("the regular expression is not valid: {reason}")
         }
         _ => NO_PATTERN.to_owned(),
     })
 }
 
-/// What is given of a text.
+/// The parts of a text that a search returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Given {
     /// The matches.
     Matches,
-    /// What is between them.
+    /// The texts between the matches.
     Between,
-    /// Both, in turn.
+    /// Both, alternating.
     Both,
 }
 
-/// `matches($re; $flags)` and its kin: an array of what is between the matches, as texts, and of
-/// the matches, each an array of the whole and its groups.
+/// `matches($re; $flags)` and its variants: an array of the texts between the matches, and of the
+/// matches, each an array of the whole match and its groups.
 pub(super) fn search(mut cv: Cv<'_, Kind>, given: Given) -> ValXs<'_, Val> {
     let flags = cv.0.pop_var();
     let pattern = cv.0.pop_var();
@@ -114,7 +114,7 @@ fn found(cv: &Cv<'_, Kind>, pattern: &Val, flags: &Val, given: Given) -> Result<
     let flags = text_of(flags).filter(|flags| are_flags(flags));
     let flags = flags.ok_or_else(|| complaint(NO_FLAGS))?;
     let pattern = text_of(pattern).ok_or_else(|| complaint(NO_PATTERN))?;
-    // Which matches are given is not the expression's.
+    // These flags select matches and are not part of the expression.
     let own: String = flags.chars().filter(|flag| !"gn".contains(*flag)).collect();
     let expression = compiled(&pattern, &own)?;
     let mut parts = Vec::new();
@@ -142,8 +142,8 @@ fn found(cv: &Cv<'_, Kind>, pattern: &Val, flags: &Val, given: Given) -> Result<
     Ok(parts.into_iter().collect())
 }
 
-/// The whole match and its groups as jq's manual describes them: places in characters; a group that
-/// took no part is at -1 and null.
+/// Returns the whole match and its groups in the form of jq's manual: offsets in characters; a group
+/// that did not participate has offset -1 and null.
 fn groups(text: &str, expression: &Regex, captures: &Captures<'_>) -> Val {
     let names = expression.capture_names();
     let group = |(group, name): (Option<regex::Match<'_>>, Option<&str>)| {

@@ -1,5 +1,5 @@
-//! Threads that run programs, with a stack of their own: a recursion that goes too deep is
-//! stopped before it would end the process.
+//! Threads that run programs, with a stack of their own: a recursion that is too deep is stopped before
+//! it overflows the stack and aborts the process.
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio::sync::oneshot;
 
 use super::{Answer, NamedRow, Program};
 
-/// Address space, of which only what is used takes memory.
+/// Reserved address space; only the used part takes memory.
 const STACK: usize = 256 << 20;
 
 /// One run of a program.
 pub(crate) struct Job {
-    /// What to run.
+    /// The program.
     pub(crate) program: Arc<Program>,
     /// The document.
     pub(crate) input: Val,
@@ -22,7 +22,7 @@ pub(crate) struct Job {
 
 type Task = Box<dyn FnOnce() + Send>;
 
-/// A few threads that run programs.
+/// A pool of threads that run programs.
 pub(crate) struct Runner {
     tasks: mpsc::Sender<Task>,
     patience: Duration,
@@ -35,18 +35,17 @@ impl std::fmt::Debug for Runner {
     }
 }
 
-/// A run that did not come back: a built-in filter cannot be interrupted.
+/// A run that did not return: a built-in filter cannot be interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stuck;
 
 impl Runner {
-    /// Starts the threads. `patience` is how long to wait for a run that its own limits did not
-    /// stop.
+    /// Starts the threads. `patience` is how long to wait for a run that its own limits did not stop.
     pub(crate) fn start(patience: Duration) -> std::io::Result<Self> {
         Self::observed(patience, || ())
     }
 
-    /// As [`Self::start`]; `begins` is called on a program's thread right before it runs.
+    /// Like [`Self::start`]; `begins` is called on a program's thread right before it runs.
     pub(crate) fn observed(
         patience: Duration,
         begins: impl Fn() + Send + Sync + 'static,
@@ -64,12 +63,12 @@ impl Runner {
         Ok(Self { tasks, patience, begins: Arc::new(begins) })
     }
 
-    /// Runs jobs in parallel; answers in the order of the jobs.
+    /// Runs jobs in parallel; returns the results in the order of the jobs.
     pub(crate) async fn run(&self, jobs: Vec<Job>) -> Result<Vec<Answer>, Stuck> {
         self.each(jobs, |Job { program, input }| program.run(input, STACK)).await
     }
 
-    /// The same, and the rows whose ids each program made.
+    /// The same; also returns the rows whose ids each program derived.
     pub(crate) async fn run_noting(
         &self,
         jobs: Vec<Job>,
@@ -87,7 +86,7 @@ impl Runner {
             let (sender, receiver) = oneshot::channel();
             let begins = self.begins.clone();
             let task: Task = Box::new(move || {
-                // The import may be gone or cancelled: then nobody waits for the answer.
+                // If the import was cancelled, no caller waits for the result.
                 if !sender.is_closed() {
                     begins();
                     let _ = sender.send(run(job));

@@ -1,5 +1,5 @@
-//! Texts and bytes for mapping programs: base64, hexadecimal, and texts that were read in the wrong
-//! character set on their way.
+//! Texts and bytes for mapping programs: base64, hexadecimal, and texts that were decoded with the
+//! wrong character set.
 
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
@@ -10,23 +10,23 @@ use jaq_json::Val;
 use super::Error;
 use super::natives::{complaint, text_of};
 
-const NOT_TEXT: &str = "only a text can be decoded, encoded or repaired";
-const NO_BASE64: &str = "the text is no base64";
+const NOT_TEXT: &str = "only text can be decoded, encoded or repaired";
+const NO_BASE64: &str = "the text is not base64";
 const NO_HEX: &str = "the text is not hexadecimal";
-const NO_CHARSET: &str = "there is no character set of this name: utf-8, cp1252, latin1";
-const NOT_UTF8: &str = "the bytes are no UTF-8";
+const NO_CHARSET: &str = "unknown character set; the character sets are utf-8, cp1252, latin1";
+const NOT_UTF8: &str = "the bytes are not UTF-8";
 
-/// What these filters complain of.
+/// The error messages of these filters.
 pub(super) const MESSAGES: &[&str] = &[NOT_TEXT, NO_BASE64, NO_HEX, NO_CHARSET, NOT_UTF8];
 
-/// Padding may be missing, as some systems leave it out.
+/// Padding may be missing, because some systems omit it.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// What Windows-1252 has from 0x80 to 0x9F; the five that it leaves out are the control characters
-/// of Latin-1 (WHATWG Encoding Standard, "index windows-1252").
+/// The characters of Windows-1252 from 0x80 to 0x9F; its five gaps are the control characters of
+/// Latin-1 (WHATWG Encoding Standard, "index windows-1252").
 const CP1252: [char; 32] = [
     '\u{20ac}', '\u{81}', '\u{201a}', '\u{192}', '\u{201e}', '\u{2026}', '\u{2020}', '\u{2021}',
     '\u{2c6}', '\u{2030}', '\u{160}', '\u{2039}', '\u{152}', '\u{8d}', '\u{17d}', '\u{8f}',
@@ -34,7 +34,7 @@ const CP1252: [char; 32] = [
     '\u{2dc}', '\u{2122}', '\u{161}', '\u{203a}', '\u{153}', '\u{9d}', '\u{17e}', '\u{178}',
 ];
 
-/// A character set that bytes are in.
+/// A character set of bytes.
 #[derive(Debug, Clone, Copy)]
 enum Charset {
     Utf8,
@@ -62,7 +62,7 @@ impl Charset {
     }
 }
 
-/// Whether there is a character set of this name.
+/// Returns whether a character set has this name.
 pub(super) fn is_charset(name: &str) -> bool {
     Charset::named(name).is_some()
 }
@@ -74,13 +74,13 @@ fn of_cp1252(byte: u8) -> char {
     }
 }
 
-/// The byte that was read as a character, in Windows-1252 or in Latin-1.
+/// Returns the byte that was decoded as a character, with Windows-1252 or Latin-1.
 fn byte_of(character: char) -> Option<u8> {
     let known = CP1252.iter().position(|known| *known == character);
     known.map(|index| index as u8 + 0x80).or_else(|| u8::try_from(u32::from(character)).ok())
 }
 
-/// Decodes bytes written as text, in a character set.
+/// Decodes bytes that are encoded as text, with a character set.
 fn decode(
     value: &Val,
     charset: &Val,
@@ -97,12 +97,12 @@ fn decode(
 
 /// `base64_decode($charset)`.
 pub(super) fn base64_decode(value: &Val, charset: &Val) -> Result<Val, Error> {
-    // Lines of 76 characters, as MIME has them.
+    // Lines of 76 characters, as in MIME.
     let joined = |text: &str| text.split_ascii_whitespace().collect::<String>();
     decode(value, charset, |text| LENIENT.decode(joined(text)).map_err(|_| complaint(NO_BASE64)))
 }
 
-/// `hex_decode($charset)`. The `\x` or `0x` that databases write in front may be there.
+/// `hex_decode($charset)`. The prefixes `\x` and `0x` of databases are accepted.
 pub(super) fn hex_decode(value: &Val, charset: &Val) -> Result<Val, Error> {
     let digits = |text: &str| {
         let prefixes = ["\\x", "0x", "0X"];
@@ -130,12 +130,12 @@ pub(super) fn hex_encode(value: &Val) -> Result<Val, Error> {
     encode(value, |text| hex::encode(text))
 }
 
-/// `repair_utf8`: a text whose UTF-8 was read as Windows-1252 or Latin-1.
+/// `repair_utf8`: a text whose UTF-8 was decoded as Windows-1252 or Latin-1.
 pub(super) fn repair_utf8(value: &Val) -> Result<Val, Error> {
     encode(value, without_mojibake)
 }
 
-/// `repair_cp1252`: a text whose Windows-1252 was read as Latin-1.
+/// `repair_cp1252`: a text whose Windows-1252 was decoded as Latin-1.
 pub(super) fn repair_cp1252(value: &Val) -> Result<Val, Error> {
     let character = |character| match character {
         '\u{80}'..='\u{9f}' => CP1252[character as usize - 0x80],
@@ -144,9 +144,9 @@ pub(super) fn repair_cp1252(value: &Val) -> Result<Val, Error> {
     encode(value, |text| text.chars().map(character).collect())
 }
 
-/// Joins again what was one character: two that begin with `Â`, `Ã`, `Ä` or `Å`, three that begin
-/// with `â`. Western European texts have no others, and other letters stand before such characters
-/// in healthy texts too (`CLICHÉ»`).
+/// Joins sequences that were one character: two that begin with `Â`, `Ã`, `Ä` or `Å`, three that begin
+/// with `â`. Western European texts have no others, and in correct texts other letters precede such
+/// characters too (`CLICHÉ»`).
 fn without_mojibake(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut repaired = String::with_capacity(text.len());
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    /// UTF-8 read in another character set.
+    /// Returns UTF-8 decoded with another character set.
     fn misread(text: &str, character: fn(u8) -> char) -> String {
         text.bytes().map(character).collect()
     }

@@ -1,7 +1,7 @@
-//! Days and times for mapping programs: how legacies write them, and time zones.
+//! Days and times for mapping programs: formats of legacies, and time zones.
 //!
-//! A day is text as `2008-07-14` (ISO 8601), a local time as `2008-07-14T13:45:00`, an instant as
-//! `2008-07-14T11:45:00Z` (RFC 3339). Nothing depends on the clock or the zone of the machine.
+//! A day is a text such as `2008-07-14` (ISO 8601), a local time `2008-07-14T13:45:00`, an instant
+//! `2008-07-14T11:45:00Z` (RFC 3339). Nothing depends on the clock or the time zone of the machine.
 
 use std::str::FromStr as _;
 
@@ -19,23 +19,24 @@ use super::natives::{complaint, text_of, whole_of};
 use crate::numbers::plain;
 
 const NOT_TEXT: &str = "a date must be text or a number";
-const NOT_OF_FORM: &str = "the text does not have the form of the date";
-const NO_SUCH_DAY: &str = "there is no such day in the calendar";
-const NO_SUCH_TIME: &str = "there is no such time of day";
+const NOT_OF_FORM: &str = "the text does not match the date format";
+const NO_SUCH_DAY: &str = "this day does not exist in the calendar";
+const NO_SUCH_TIME: &str = "this time of day does not exist";
 const NO_DAY_NUMBER: &str = "a day's number must be a whole number";
-const OUT_OF_RANGE: &str = "the day is before the year 1000 or after 9999: most likely misread";
-const NO_FORM: &str = "the form of a date is not understood";
-const NO_ZONE: &str = "there is no time zone of this name";
+const OUT_OF_RANGE: &str =
+    "the day is before the year 1000 or after 9999: most likely the format is wrong";
+const NO_FORM: &str = "the date format is not valid";
+const NO_ZONE: &str = "unknown time zone";
 const NO_CHOICE: &str =
-    "the choice for ambiguous times is none of compatible, earlier, later, reject";
-const NO_LOCAL_TIME: &str = "not a local time such as 2008-07-14T13:45:00";
-const NO_INSTANT: &str = "not an instant such as 2008-07-14T11:45:00Z";
-const NO_SECONDS: &str = "the text is no number of seconds";
-const NO_UNIT: &str = "the unit of a time is none of s, ms, us";
-const SKIPPED: &str = "the clocks of the zone skipped this time";
-const TWICE: &str = "the clocks of the zone showed this time twice";
+    "the choice for ambiguous times must be one of compatible, earlier, later, reject";
+const NO_LOCAL_TIME: &str = "the value is not a local time such as 2008-07-14T13:45:00";
+const NO_INSTANT: &str = "the value is not an instant such as 2008-07-14T11:45:00Z";
+const NO_SECONDS: &str = "the text is not a number of seconds";
+const NO_UNIT: &str = "the unit of a time must be one of s, ms, us";
+const SKIPPED: &str = "this local time was skipped in the time zone";
+const TWICE: &str = "this local time occurred twice in the time zone";
 
-/// What these filters complain of.
+/// The error messages of these filters.
 pub(super) const MESSAGES: &[&str] = &[
     NOT_TEXT,
     NOT_OF_FORM,
@@ -54,13 +55,13 @@ pub(super) const MESSAGES: &[&str] = &[
     NO_UNIT,
 ];
 
-/// The Julian day number of 1970-01-01 (of its noon).
+/// The Julian day number of 1970-01-01 (at noon).
 const JULIAN_1970: i64 = 2_440_588;
 
-/// A part of a date's form.
+/// A part of a date format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Hundreds of years since 1900, as IBM i and JD Edwards write them.
+    /// Hundreds of years since 1900, as in IBM i and JD Edwards.
     Century,
     Year(usize),
     Month(usize),
@@ -74,7 +75,7 @@ enum Part {
 }
 
 impl Part {
-    /// Fewest and most digits.
+    /// Returns the minimum and maximum number of digits.
     fn digits(self) -> (usize, usize) {
         match self {
             Self::Century => (1, 1),
@@ -88,7 +89,7 @@ impl Part {
     }
 }
 
-/// The parts of a form such as `DD/MM/YYYY`; `None` where it is none.
+/// Returns the parts of a format such as `DD/MM/YYYY`; `None` if it is not valid.
 fn parts(form: &str) -> Option<Vec<Part>> {
     let mut parts = Vec::new();
     let mut rest = form.chars().peekable();
@@ -123,7 +124,7 @@ fn parts(form: &str) -> Option<Vec<Part>> {
     (whole && (century == 0 || (century == 1 && two_digits))).then_some(parts)
 }
 
-/// What a text of some form says.
+/// The values in a text of some format.
 #[derive(Debug, Default)]
 struct Fields {
     century: Option<i32>,
@@ -139,7 +140,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// Reads a text; `None` where it does not have the form.
+    /// Parses a text; returns `None` if it does not match the format.
     fn read(text: &str, parts: &[Part]) -> Option<Self> {
         let mut fields = Self::default();
         let mut rest = text;
@@ -178,7 +179,7 @@ impl Fields {
         match (self.year_digits, self.century) {
             (4, _) => self.year,
             (_, Some(century)) => 1900 + 100 * century + self.year,
-            // As POSIX reads `%y`: 69 to 99 are of the twentieth century.
+            // As POSIX defines `%y`: 69 to 99 are in the twentieth century.
             _ if self.year >= 69 => 1900 + self.year,
             _ => 2000 + self.year,
         }
@@ -198,7 +199,7 @@ fn within(day: NaiveDate) -> Result<NaiveDate, Error> {
     if (1000..=9999).contains(&day.year()) { Ok(day) } else { Err(complaint(OUT_OF_RANGE)) }
 }
 
-/// Reads a value by a form; `None` for null, blanks and dates of zeros.
+/// Parses a value with a format; returns `None` for null, blanks and dates of zeros.
 fn read(value: &Val, form: &Val) -> Result<Option<Fields>, Error> {
     if *value == Val::Null {
         return Ok(None);
@@ -211,7 +212,7 @@ fn read(value: &Val, form: &Val) -> Result<Option<Fields>, Error> {
     if letters.all(|character| character == '0') {
         return Ok(None);
     }
-    // A number has lost its first zeros: 80714 is 080714.
+    // A number has lost its leading zeros: 80714 is 080714.
     let digits = parts.iter().map(|part| part.digits());
     let fixed = digits.clone().all(|(least, most)| least == most && least > 0);
     if fixed && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -246,7 +247,7 @@ pub(super) fn date_time(value: &Val, form: &Val) -> Result<Val, Error> {
     Ok(local_text(fields.day()?.and_time(time)))
 }
 
-/// Whether a form of a date can be used.
+/// Returns whether a date format is valid.
 pub(super) fn is_form(form: &str) -> bool {
     parts(form).is_some()
 }
@@ -259,7 +260,7 @@ fn after(epoch: NaiveDate, days: i64) -> Result<Val, Error> {
     within(day.ok_or_else(|| complaint(OUT_OF_RANGE))?).map(day_text)
 }
 
-/// A whole number, also as text; `None` for null and blanks.
+/// Returns a whole number, also from text; `None` for null and blanks.
 fn number(value: &Val) -> Result<Option<i64>, Error> {
     if *value == Val::Null {
         return Ok(None);
@@ -272,7 +273,7 @@ fn number(value: &Val) -> Result<Option<i64>, Error> {
     }
 }
 
-/// `julian_day`: the day of a Julian day number; null for 0.
+/// `julian_day`: the day with a Julian day number; null for 0.
 pub(super) fn julian_day(value: &Val) -> Result<Val, Error> {
     match number(value)? {
         None | Some(0) => Ok(Val::Null),
@@ -280,22 +281,22 @@ pub(super) fn julian_day(value: &Val) -> Result<Val, Error> {
     }
 }
 
-/// `days_since($day)`: the day so many days after another.
+/// `days_since($day)`: the day that is a number of days after another.
 pub(super) fn days_since(value: &Val, epoch: &Val) -> Result<Val, Error> {
     let epoch = text_of(epoch).and_then(|epoch| NaiveDate::from_str(&epoch).ok());
     let epoch = epoch.ok_or_else(|| complaint(NO_SUCH_DAY))?;
     number(value)?.map_or(Ok(Val::Null), |days| after(epoch, days))
 }
 
-/// Powers of ten of what `unix_time` can count.
+/// The powers of ten of the units of `unix_time`.
 const UNITS: [(&str, u32); 3] = [("s", 0), ("ms", 3), ("us", 6)];
 
-/// Whether `unix_time` can count in a unit.
+/// Returns whether `unix_time` supports a unit.
 pub(super) fn is_unit(unit: &str) -> bool {
     UNITS.iter().any(|(known, _)| *known == unit)
 }
 
-/// `unix_time($unit)`: the instant so many seconds, or parts of one, after 1970 began in UTC.
+/// `unix_time($unit)`: the instant that is a number of seconds, or fractions, after 1970-01-01 UTC.
 pub(super) fn unix_time(value: &Val, unit: &Val) -> Result<Val, Error> {
     let unit = text_of(unit).and_then(|unit| UNITS.iter().find(|(known, _)| *known == unit));
     let (_, power) = unit.ok_or_else(|| complaint(NO_UNIT))?;
@@ -321,12 +322,12 @@ fn zone(name: &Val) -> Result<Tz, Error> {
     Tz::from_str(&name).map_err(|_| complaint(NO_ZONE))
 }
 
-/// Whether there is a time zone of this name.
+/// Returns whether a time zone has this name.
 pub(super) fn is_zone(name: &str) -> bool {
     Tz::from_str(name).is_ok()
 }
 
-/// A local time as text: `2008-07-14T13:45:00`, with a blank for the `T`, or a day for its
+/// Parses a local time: `2008-07-14T13:45:00`, with a blank instead of the `T`, or a day for its
 /// midnight.
 fn local(text: &str) -> Option<NaiveDateTime> {
     let text = text.trim();
@@ -338,19 +339,19 @@ fn local(text: &str) -> Option<NaiveDateTime> {
     forms.into_iter().find_map(read)
 }
 
-/// The choices for a local time that is not exactly one instant, as ECMAScript's Temporal has
-/// them (TC39, "disambiguation").
+/// The choices for a local time that is not exactly one instant, as in ECMAScript's Temporal (TC39,
+/// "disambiguation").
 const CHOICES: [&str; 4] = ["compatible", "earlier", "later", "reject"];
 
-/// Whether there is such a choice.
+/// Returns whether a choice is valid.
 pub(super) fn is_choice(name: &str) -> bool {
     CHOICES.contains(&name)
 }
 
 /// `utc($zone; $choice)`: the instant of a local time.
 ///
-/// Of a time that came twice, `compatible` takes the first; a time that was skipped is read with
-/// the offset before the gap, so that it moves on by its length (RFC 5545, section 3.3.5).
+/// For a time that occurred twice, `compatible` is the first one; a skipped time is read with the
+/// offset before the gap, and so is later by the length of the gap (RFC 5545, section 3.3.5).
 pub(super) fn utc(value: &Val, zone_name: &Val, choice: &Val) -> Result<Val, Error> {
     if *value == Val::Null {
         return Ok(Val::Null);
@@ -372,7 +373,8 @@ pub(super) fn utc(value: &Val, zone_name: &Val, choice: &Val) -> Result<Val, Err
             (one.min(other), one.max(other), TWICE)
         }
         chrono::LocalResult::None => {
-            // No zone is further from UTC than 14 hours: these are surely before and after.
+            // No time zone is more than 14 hours from UTC: these instants are certainly before and
+            // after.
             let near = |hours| {
                 let near = time.checked_add_signed(TimeDelta::hours(hours)).unwrap_or(time);
                 let offset = zone.offset_from_utc_datetime(&near).fix();
@@ -392,7 +394,7 @@ fn instant_text(time: NaiveDateTime) -> Val {
     Val::utf8_str(time.and_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
 }
 
-/// An instant, `None` for null and blanks.
+/// Returns an instant, `None` for null and blanks.
 fn instant(value: &Val) -> Result<Option<DateTime<chrono::FixedOffset>>, Error> {
     if *value == Val::Null {
         return Ok(None);
@@ -405,19 +407,19 @@ fn instant(value: &Val) -> Result<Option<DateTime<chrono::FixedOffset>>, Error> 
     DateTime::parse_from_rfc3339(text).map(Some).map_err(|_| complaint(NO_INSTANT))
 }
 
-/// `local_time($zone)`: what the clocks of the zone showed at an instant.
+/// `local_time($zone)`: the local time in the time zone at an instant.
 pub(super) fn local_time(value: &Val, zone_name: &Val) -> Result<Val, Error> {
     let Some(instant) = instant(value)? else { return Ok(Val::Null) };
     Ok(local_text(instant.with_timezone(&zone(zone_name)?).naive_local()))
 }
 
-/// `local_date($zone)`: the day in the zone at an instant.
+/// `local_date($zone)`: the day in the time zone at an instant.
 pub(super) fn local_date(value: &Val, zone_name: &Val) -> Result<Val, Error> {
     let Some(instant) = instant(value)? else { return Ok(Val::Null) };
     Ok(day_text(instant.with_timezone(&zone(zone_name)?).date_naive()))
 }
 
-/// `without_zone`: the local time that an instant is written with.
+/// `without_zone`: the local time part of an instant.
 pub(super) fn without_zone(value: &Val) -> Result<Val, Error> {
     Ok(instant(value)?.map_or(Val::Null, |instant| local_text(instant.naive_local())))
 }

@@ -1,4 +1,4 @@
-//! Between serde's JSON and jaq's.
+//! Conversion between serde's JSON and jaq's.
 
 use jaq_core::ValT as _;
 use jaq_json::{Map, Val};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::numbers::is_a_double;
 
-/// A JSON value for jaq.
+/// Returns a JSON value for jaq.
 pub(crate) fn from_json(value: &Value) -> Val {
     match value {
         Value::Null => Val::Null,
@@ -24,24 +24,24 @@ pub(crate) fn from_json(value: &Value) -> Val {
     }
 }
 
-/// An object for jaq; of two members of one name the later one stays.
+/// Returns an object for jaq; of two members with the same name the later one stays.
 pub(crate) fn object<'n>(members: impl IntoIterator<Item = (&'n str, Val)>) -> Val {
     let members = members.into_iter().map(|(name, value)| (Val::utf8_str(name.to_owned()), value));
     Val::obj(members.collect::<Map>())
 }
 
-/// A program's output as JSON, of at most so many values; long texts count for several.
+/// Returns a program's output as JSON, with a maximum number of values; long texts count for several.
 pub(crate) fn to_json(value: &Val, most: u64) -> Result<Value, &'static str> {
     const DEEPEST: usize = 100;
     convert(value, &mut { most }, DEEPEST)
 }
 
-/// A document as JSON; `None` where it is beyond all measure.
+/// Returns a document as JSON; `None` if it is far too large.
 pub(crate) fn to_plain(value: &Val) -> Option<Value> {
     to_json(value, u64::MAX).ok()
 }
 
-/// So many bytes of text count as a value.
+/// Number of bytes of text that count as one value.
 const COUNTED: u64 = 32;
 
 fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static str> {
@@ -59,13 +59,15 @@ fn convert(value: &Val, left: &mut u64, depth: usize) -> Result<Value, &'static 
                     return Ok(Value::from(whole));
                 }
                 if !is_a_double(&text, read) {
-                    return Err("holds a number that no double holds: make a text of it");
+                    return Err(
+                        "contains a number that does not fit into a double: convert it to text",
+                    );
                 }
                 Value::from(read)
             }
         },
         Val::TStr(bytes) => {
-            // The same text may stand in many places.
+            // The same text may occur in many places.
             *left = left.checked_sub(bytes.len() as u64 / COUNTED).ok_or("is too large")?;
             Value::String(text(value)?)
         }

@@ -1,4 +1,4 @@
-//! Checks a mapping file and makes a [`Mapping`] of it.
+//! Checks a mapping file and converts it into a [`Mapping`].
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{
 use crate::jq::{Limits, Program};
 use crate::unavailable::Placeholder;
 
-/// Documents nest no deeper than this many rows.
+/// Maximum nesting of rows in a document.
 const DEEPEST: usize = 8;
 
 pub(super) struct Check<'c> {
@@ -41,7 +41,7 @@ impl<'c> Check<'c> {
 
     pub(super) fn mapping(&self, file: &MappingFile) -> Checked<Mapping> {
         if *file.version.get_ref() != 1 {
-            let problem = format!("there is no version {}, write 1", file.version.get_ref());
+            let problem = format!("version {} is not supported: write 1", file.version.get_ref());
             return self.fail(file.version.span().start, "version", problem);
         }
         let source = file.source.get_ref();
@@ -79,14 +79,14 @@ impl<'c> Check<'c> {
             return self.fail(
                 0,
                 "aggregates",
-                "there is none, so nothing would be sent".to_owned(),
+                "there is no aggregate, so nothing would be sent: add one".to_owned(),
             );
         }
         let aggregates = file.aggregates_in_order();
         let files = aggregates.iter().map(|(_, aggregate)| aggregate.get_ref());
         keys::find_numbers(&mut mapping.tables, &mapping.table_ids, files);
         let mut names = mapping.names();
-        // Ids that are made of a name of their own have the root's keys.
+        // Ids with a name of their own use the root's keys.
         for file in aggregates.iter().map(|(_, aggregate)| aggregate.get_ref()) {
             let Some(ids) = file.ids.as_ref().map(|ids| ids.get_ref()) else { continue };
             if let Some(form) = names.forms.get(&file.root).cloned() {
@@ -114,9 +114,9 @@ impl<'c> Check<'c> {
             let table = &mapping.tables[mapping.table_ids[name]];
             if let Some(column) = table.personal.intersection(&table.joining).next() {
                 let problem = format!(
-                    "`{column}` joins rows and cannot be in `personal`: an erasure would take the rows \
-                     apart. Join by another column that says the same, or leave `{column}` out of \
-                     `personal` if it says nothing of a person"
+                    "`{column}` joins rows and cannot be in `personal`: an erasure would separate the rows. \
+                     Join by another column with the same meaning, or leave `{column}` out of \
+                     `personal` if it is not about a person"
                 );
                 return self.fail(
                     spanned.span().start,
@@ -276,8 +276,7 @@ impl<'c> Check<'c> {
         let (file, at) = (spanned.get_ref(), spanned.span().start);
         let (parent_path, field) = path.rsplit_once('.').unwrap_or(("", path));
         let Some(parent) = nodes.iter().position(|node| node.path == parent_path) else {
-            let problem =
-                format!("there are no rows at `{parent_path}`: say first what stands there");
+            let problem = format!("there are no rows at `{parent_path}`: define that place first");
             return self.fail(at, place, problem);
         };
         if field.is_empty() || path.split('.').count() > DEEPEST {
@@ -302,7 +301,8 @@ impl<'c> Check<'c> {
             return self.fail(at, place, problem);
         };
         if direction == Direction::Many && file.required {
-            let problem = "`required` goes with `one` only: there may be no rows".to_owned();
+            let problem =
+                "`required` can only be used with `one`: a `many` may have no rows".to_owned();
             return self.fail(at, place, problem);
         }
         let (names, named) = match direction {
@@ -333,18 +333,19 @@ impl<'c> Check<'c> {
     ) -> Checked<LinkId> {
         let (name, target) = (&mapping.tables[table].name, &mapping.tables[named]);
         if target.key.len() != columns.len() {
-            let problem = format!("{}: name as many here, in that order", target.key_in_words());
+            let problem =
+                format!("{}: name as many columns here, in that order", target.key_in_words());
             return self.fail(at, place, problem);
         }
         if file.prefix.is_some() && columns.len() > 1 {
-            let problem = "`prefix` goes with one column only".to_owned();
+            let problem = "`prefix` can only be used with a single column".to_owned();
             return self.fail(at, place, problem);
         }
         for (column, key) in columns.iter().zip(&target.key) {
             let Some(found) = mapping.tables[table].columns.get(column) else {
                 let kept = mapping.tables[table].columns.keys();
                 let problem = format!(
-                    "table `{name}` does not keep a column `{column}`: add it to tables.{}.keep{}",
+                    "table `{name}` has no column `{column}` in `keep`: add it to tables.{}.keep{}",
                     quoted(name),
                     meant(column, kept.map(String::as_str))
                 );
@@ -352,7 +353,7 @@ impl<'c> Check<'c> {
             };
             if found.mask == Mask::Hash {
                 let problem = format!(
-                    "`{column}` of `{name}` is hashed, so it names no row: keep it instead"
+                    "`{column}` of `{name}` is in `hash`, so it cannot refer to a row: put it in `keep` instead"
                 );
                 return self.fail(at, place, problem);
             }
@@ -375,7 +376,7 @@ impl<'c> Check<'c> {
         }))
     }
 
-    /// Every `uid("table")` must make the id of an aggregate.
+    /// Checks that every `uid("table")` derives the id of an aggregate.
     fn references(
         &self,
         mapping: &Mapping,
@@ -387,7 +388,7 @@ impl<'c> Check<'c> {
             let tables = aggregate.program.tables();
             if let Some(table) = tables.iter().find(|table| !roots.contains(table.as_str())) {
                 let problem = format!(
-                    "uid(\"{table}\") makes the id of no aggregate; roots are {}",
+                    "uid(\"{table}\") is not the id of an aggregate; the roots are {}",
                     roots.iter().copied().collect::<Vec<_>>().join(", ")
                 );
                 let at = file.get_ref().jq.program.span().start;
@@ -398,7 +399,7 @@ impl<'c> Check<'c> {
     }
 }
 
-/// A name as it is written in a TOML path.
+/// Returns a name as written in a TOML path.
 pub(super) fn quoted(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.bytes().all(bare) { name.to_owned() } else { format!("\"{name}\"") }
@@ -413,8 +414,8 @@ fn fingerprint(parts: &[&str]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// What the mirror holds would be different if this were. Which columns may be missing is no part of
-/// it: a column that is missing is stored as null in either case.
+/// Returns the fingerprint of everything on which the mirror's content depends. Which columns may be
+/// missing is not part of it: a missing column is stored as null in either case.
 fn mirror_fingerprint(mapping: &Mapping) -> String {
     let tables: Vec<String> = mapping.tables.iter().map(table_fingerprint).collect();
     let mut links: Vec<_> = (0..mapping.links.len()).map(|link| mapping.link_name(link)).collect();
@@ -428,6 +429,6 @@ fn table_fingerprint(table: &Table) -> String {
     let columns: Vec<_> = columns.collect();
     let Table { name, key, form, .. } = table;
     let fingerprint = format!("{:?}", (name, key, columns, form.compare));
-    // Mirrors whose keys are no decimal numbers were always filled as they are now.
+    // Mirrors without decimal numbers in their keys have always had this content.
     if form.has_numbers() { format!("{fingerprint}{:?}", form.numeric) } else { fingerprint }
 }

@@ -1,4 +1,4 @@
-//! The mapping file as it is written. What it means is in the parent module.
+//! The structure of the mapping file. The parent module defines its meaning.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::MappingError;
 
-/// A whole file.
+/// The file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MappingFile {
@@ -25,15 +25,14 @@ pub(super) struct MappingFile {
     pub(super) aggregates: BTreeMap<String, Spanned<AggregateFile>>,
 }
 
-/// Reads a file's text.
+/// Parses a file's text.
 pub(super) fn read(text: &str) -> Result<MappingFile, MappingError> {
     toml::from_str(text)
         .map_err(|error| MappingError::Malformed(error.to_string().trim_end().to_owned()))
 }
 
 impl MappingFile {
-    /// The aggregates in the order of the file, which is the order in which their commands are
-    /// sent.
+    /// Returns the aggregates in the order of the file, in which their commands are sent.
     pub(super) fn aggregates_in_order(&self) -> Vec<(&String, &Spanned<AggregateFile>)> {
         let mut aggregates: Vec<_> = self.aggregates.iter().collect();
         aggregates.sort_by_key(|(_, aggregate)| aggregate.span().start);
@@ -73,28 +72,28 @@ pub(super) struct TableFile {
     pub(super) compare: CompareFile,
 }
 
-/// How the values of a key are compared: in one way or in several at once.
+/// How the values of a key are compared: by one rule or several.
 #[derive(Debug, Default, Deserialize)]
 #[serde(untagged, expecting = "write \"trimmed\", \"nocase\", or both in a list")]
 pub(super) enum CompareFile {
     /// Character by character.
     #[default]
     Exactly,
-    /// In one way.
+    /// One rule.
     One(CompareBy),
-    /// In several ways.
+    /// Several rules.
     All(Vec<CompareBy>),
 }
 
-/// What makes no difference between two keys.
+/// A rule that ignores differences between keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum CompareBy {
-    /// Nothing: every character counts.
+    /// Ignores nothing: every character counts.
     Exact,
-    /// Blanks at the end.
+    /// Ignores trailing blanks.
     Trimmed,
-    /// Capital and small letters.
+    /// Ignores case.
     Nocase,
 }
 
@@ -112,7 +111,7 @@ fn id() -> Vec<String> {
     vec!["id".to_owned()]
 }
 
-/// What a column's bare JSON value means.
+/// The meaning of a column's bare JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ColumnType {
@@ -124,13 +123,13 @@ pub(crate) enum ColumnType {
     TimestampMs,
     /// A number or a text, read as exact decimal text.
     Decimal,
-    /// The bytes of an unscaled number in base64, as `decimal.handling.mode=precise` writes them,
-    /// with so many decimals; read as exact decimal text.
+    /// The bytes of an unscaled number in base64, as `decimal.handling.mode=precise` writes them, with
+    /// this number of decimals; read as exact decimal text.
     Precise(u32),
 }
 
 impl ColumnType {
-    /// Whether it is read as a date or a time.
+    /// Returns whether it is read as a date or a time.
     pub(super) fn is_time(self) -> bool {
         matches!(self, Self::Date | Self::Timestamp | Self::TimestampMs)
     }
@@ -142,7 +141,7 @@ impl ColumnType {
 pub(super) struct AggregateFile {
     pub(super) root: String,
     pub(super) command: String,
-    /// What stands in the place of the root's name in ids.
+    /// Replaces the root's name in ids.
     pub(super) ids: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) rows: BTreeMap<String, Spanned<EdgeFile>>,
@@ -156,7 +155,7 @@ pub(super) struct ProgramFile {
     pub(super) program: Spanned<String>,
 }
 
-/// Which rows stand at a place of the document.
+/// The rows at a place of the document.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EdgeFile {
@@ -172,7 +171,7 @@ pub(super) struct EdgeFile {
     pub(super) required: bool,
 }
 
-/// One column, or several in the order of the key that they name.
+/// One column, or several in the order of the key columns to which they refer.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum ColumnsFile {
@@ -189,7 +188,7 @@ impl ColumnsFile {
     }
 }
 
-/// One column as if it could only be one: what is made of it tells whether documents changed.
+/// Formats a single column like a name, because fingerprints of documents derive from this format.
 impl fmt::Debug for ColumnsFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.all() {

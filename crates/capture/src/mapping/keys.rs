@@ -1,4 +1,4 @@
-//! Keys as text: equal keys are equal texts, whichever column they stand in.
+//! Keys as text: equal keys are equal texts, in whatever column.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -9,33 +9,33 @@ use super::file::{AggregateFile, ColumnType, EdgeFile};
 use super::{Table, TableId};
 use crate::numbers::{normal, plain};
 
-/// What makes no difference between two keys.
+/// The differences that comparing two keys ignores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Compare {
-    /// Blanks at the end.
+    /// Trailing blanks.
     pub(crate) trimmed: bool,
-    /// Capital and small letters.
+    /// Case.
     pub(crate) nocase: bool,
 }
 
 impl Compare {
-    /// The form that is the same for all texts between which there is no difference.
+    /// Returns the normal form, which is the same for all texts that compare as equal.
     pub(crate) fn of(self, text: &str) -> Cow<'_, str> {
         let trimmed = if self.trimmed { text.trim_end_matches(' ') } else { text };
         if self.nocase { trimmed.to_lowercase().into() } else { trimmed.into() }
     }
 }
 
-/// The form in which the keys of a table are known.
+/// The normal form of a table's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct KeyForm {
     pub(crate) compare: Compare,
-    /// Per column of the key: whether it is a decimal number, of which `7`, `7.00` and `007` are one.
+    /// Per key column: whether it is a decimal number, for which `7`, `7.00` and `007` are equal.
     pub(crate) numeric: Vec<bool>,
 }
 
 impl KeyForm {
-    /// A column's part of a key.
+    /// Returns the normal form of a column's part of a key.
     pub(crate) fn part(&self, column: usize, text: String) -> String {
         let numeric = self.numeric.get(column).copied().unwrap_or_default();
         let text = if numeric { normal(text) } else { text };
@@ -49,14 +49,14 @@ impl KeyForm {
         self.numeric.contains(&true)
     }
 
-    /// Whether keys are known as they are written.
+    /// Returns whether keys are used as written.
     pub(crate) fn is_exact(&self) -> bool {
         self.compare == Compare::default() && !self.has_numbers()
     }
 }
 
-/// A part of a key as text: of a value that can be one. Whatever its type, a number is written as
-/// a decimal is: `7.0` is `7`.
+/// Returns a part of a key as text, if the value can be one. Numbers are written as decimals, whatever
+/// their type: `7.0` is `7`.
 pub(crate) fn key_part(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
@@ -70,7 +70,7 @@ pub(crate) fn key_part(value: &Value) -> Option<String> {
     }
 }
 
-/// A key as text: the plain value, or a JSON array of texts where it has several parts.
+/// Returns a key as text: the plain value, or a JSON array of texts if it has several parts.
 pub(crate) fn key_of(parts: Vec<String>) -> String {
     match <[String; 1]>::try_from(parts) {
         Ok([single]) => single,
@@ -78,13 +78,13 @@ pub(crate) fn key_of(parts: Vec<String>) -> String {
     }
 }
 
-/// What the ids of a legacy's aggregates are made of.
+/// The data from which the ids of a legacy's aggregates are derived.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     pub(crate) source: String,
-    /// Tables whose keys are not known as they are written.
+    /// Tables whose keys have another normal form than the written one.
     pub(crate) forms: HashMap<String, KeyForm>,
-    /// How many columns the keys of tables have.
+    /// The number of key columns per table.
     pub(crate) key_columns: HashMap<String, usize>,
 }
 
@@ -95,11 +95,11 @@ impl From<&str> for Names {
 }
 
 impl Names {
-    /// A key of a table in the form in which it is known.
+    /// Returns the normal form of a table's key.
     pub(crate) fn key(&self, table: &str, parts: Vec<String>) -> String {
         let Some(form) = self.forms.get(table) else { return key_of(parts) };
         let several = match &*parts {
-            // A key of several columns may be given as the text that it is.
+            // A key of several columns may be given in its text form.
             [text] if form.numeric.len() > 1 => serde_json::from_str(text).ok(),
             _ => None,
         };
@@ -112,8 +112,8 @@ fn is_decimal(kind: Option<ColumnType>) -> bool {
     matches!(kind, Some(ColumnType::Decimal | ColumnType::Precise(_)))
 }
 
-/// Finds the columns of keys that are decimal numbers: those with such a type, and those that a
-/// column with such a type names.
+/// Finds the key columns that are decimal numbers: those with such a type, and those to which a column
+/// with such a type refers.
 pub(super) fn find_numbers<'f>(
     tables: &mut [Table],
     ids: &HashMap<String, TableId>,

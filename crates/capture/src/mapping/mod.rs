@@ -1,5 +1,5 @@
 //! The mapping: which columns of a legacy system are stored and how, which rows make up which
-//! aggregate, and the programs that turn them into the states of `Sync…` commands.
+//! aggregate, and the programs that convert them into the states of `Sync…` commands.
 //!
 //! The format is described in `docs/mapping.md`.
 
@@ -30,22 +30,22 @@ use crate::jq::Program;
 use crate::mask::{Image, LONGEST_KEY};
 use crate::unavailable::Placeholder;
 
-/// Why a mapping cannot be used: where in the file, and what to do about it.
+/// Why a mapping cannot be used, with the place in the file and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingError {
     /// The file cannot be read.
-    #[error("the mapping {file} cannot be read")]
+    #[error("cannot read the mapping {file}")]
     Unreadable {
         /// The file.
         file: String,
-        /// What the system said.
+        /// The operating system's error.
         #[source]
         source: std::io::Error,
     },
-    /// It is not TOML, or not of the mapping's shape.
+    /// The file is not TOML, or does not have the structure of a mapping.
     #[error("the mapping is not valid: {0}")]
     Malformed(String),
-    /// It does not make sense.
+    /// A value is not valid.
     #[error("the mapping is not valid: line {line}, {place}: {problem}")]
     Invalid {
         /// The line in the file.
@@ -55,22 +55,22 @@ pub enum MappingError {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// Programs read names that nothing has, or make ids of keys that no row has: all of them.
+    /// All places where programs read unknown names, or derive ids from keys with the wrong columns.
     #[error("the mapping is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Misread(Vec<Misread>),
 }
 
-/// What is wrong at one place of a program.
+/// A mistake at one place of a program.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}, column {column}, {place}: {problem}")]
 pub struct Misread {
     /// The line in the file.
     pub line: usize,
-    /// The column in it, in characters.
+    /// The column in the line, in characters.
     pub column: usize,
-    /// The place in the file, as `aggregates.order.jq`.
+    /// The place in the file, such as `aggregates.order.jq`.
     pub place: String,
-    /// What is wrong and what may be meant.
+    /// What is wrong, and a suggestion.
     pub problem: String,
 }
 
@@ -81,20 +81,20 @@ pub struct Mapping {
     pub(crate) tables_from: String,
     pub(crate) unavailable: String,
     pub(crate) unavailable_forms: Placeholder,
-    /// Tables not to be taken for mapped ones written in another case.
+    /// Tables that differ from mapped ones in case only and are not mapped.
     pub(crate) ignore: BTreeSet<String>,
     pub(crate) tables: Vec<Table>,
     pub(crate) table_ids: HashMap<String, TableId>,
-    /// The tables by their topics in small letters.
+    /// The tables by their topics in lower case.
     pub(crate) topics_in_small: HashMap<String, TableId>,
     pub(crate) links: Vec<Link>,
     pub(crate) aggregates: Vec<Aggregate>,
-    /// Changes when what the mirror holds would be different.
+    /// Changes if the content of the mirror would be different.
     pub(crate) mirror_fingerprint: String,
-    /// The file as it was read.
+    /// The file's text.
     pub(crate) text: String,
-    /// For each aggregate, the columns that the fields of its state are made of. Empty in a mapping
-    /// that was stored.
+    /// For each aggregate, the columns from which the fields of its state are computed. Empty in a
+    /// stored mapping.
     pub(crate) made_of: Vec<names::Fields>,
 }
 
@@ -114,26 +114,26 @@ pub(crate) struct Table {
     /// The line of the mapping file.
     pub(crate) line: usize,
     pub(crate) key: Vec<String>,
-    /// How its keys are compared with each other and with the columns that name them.
+    /// How its keys are compared with each other and with columns that refer to them.
     pub(crate) form: KeyForm,
     pub(crate) columns: BTreeMap<String, Column>,
-    /// Columns that may speak of the person whose aggregate a row belongs to.
+    /// Columns with data about the person to whose aggregate a row belongs.
     pub(crate) personal: BTreeSet<String>,
     /// The links whose column is in this table.
     pub(crate) links: Vec<LinkId>,
     /// The columns of those links.
     pub(crate) joining: BTreeSet<String>,
-    /// Where rows of this table stand in documents.
+    /// The places of this table's rows in documents.
     pub(crate) uses: Vec<(AggregateId, NodeId)>,
 }
 
 impl Table {
-    /// Whether its rows are roots of aggregates.
+    /// Returns whether its rows are roots of aggregates.
     pub(crate) fn is_root(&self) -> bool {
         self.uses.iter().any(|(_, node)| *node == 0)
     }
 
-    /// The columns of its key, for messages.
+    /// Returns the columns of its key, for messages.
     pub(crate) fn key_in_words(&self) -> String {
         let columns = match self.key.len() {
             1 => "one column".to_owned(),
@@ -142,7 +142,7 @@ impl Table {
         format!("the key of `{}` has {columns} (`{}`)", self.name, self.key.join("`, `"))
     }
 
-    /// Whether a column joins rows of this table to others.
+    /// Returns whether a column joins rows of this table to others.
     pub(crate) fn joins(&self, column: &str) -> bool {
         self.joining.contains(column)
     }
@@ -153,33 +153,33 @@ impl Table {
 pub(crate) struct Column {
     pub(crate) mask: Mask,
     pub(crate) kind: Option<ColumnType>,
-    /// May be missing in a record; it is null then.
+    /// Whether it may be missing in a record; it is null then.
     pub(crate) optional: bool,
 }
 
 /// How a column is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mask {
-    /// As it is.
+    /// Unchanged.
     Keep,
-    /// As an HMAC.
+    /// As an HMAC digest.
     Hash,
 }
 
-/// The columns that name rows of another table. One index over them serves both directions: from a
-/// row to the rows that name it, and (by the row itself) to the row it names.
+/// The columns that refer to rows of another table. One index over them serves both directions: from a
+/// row to the rows that refer to it, and (by the row itself) to the row to which it refers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Link {
     pub(crate) table: TableId,
-    /// In the order of the key that they name.
+    /// In the order of the key columns to which they refer.
     pub(crate) columns: Vec<String>,
     pub(crate) prefix: Option<String>,
-    /// How the keys that they name are compared.
+    /// How these keys are compared.
     pub(crate) form: KeyForm,
 }
 
 impl Link {
-    /// The key that a row names.
+    /// Returns the key to which a row refers.
     pub(crate) fn target(&self, image: &Image) -> Option<String> {
         let part = |(place, column): (usize, &String)| {
             let text = key_part(image.get(column)?)?;
@@ -190,7 +190,7 @@ impl Link {
             Some(self.form.part(place, text))
         };
         let key = key_of(self.columns.iter().enumerate().map(part).collect::<Option<_>>()?);
-        // There is no row with a longer one.
+        // No row has a longer key.
         (key.len() <= LONGEST_KEY).then_some(key)
     }
 }
@@ -201,18 +201,19 @@ pub(crate) struct Aggregate {
     pub(crate) name: String,
     pub(crate) command: String,
     pub(crate) root: TableId,
-    /// What ids are made with in the place of the root's name, where the mapping says so.
+    /// Replaces the root's name in ids, if the mapping has it.
     pub(crate) ids: Option<String>,
     /// The root, then every place of the document, parents first.
     pub(crate) nodes: Vec<Node>,
     pub(crate) program: Arc<Program>,
-    /// Changes when documents or states would be different.
+    /// Changes if documents or states would be different.
     pub(crate) fingerprint: String,
 }
 
 impl Aggregate {
-    /// What the legacy's key is called outside: modules know of an aggregate by its command and this
-    /// alone. Keys of different roots, and of several aggregates of one root, must not meet there.
+    /// Returns the legacy key as modules see it: they identify an aggregate by its command and this
+    /// reference alone. Keys of different roots, and of several aggregates of one root, must not
+    /// collide there.
     pub(crate) fn reference(&self, key: &str) -> String {
         match &self.ids {
             Some(ids) => format!("{ids}/{key}"),
@@ -224,12 +225,12 @@ impl Aggregate {
 /// A place in a document.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// As written: `lines.product`; empty for the root.
+    /// The path as written: `lines.product`; empty for the root.
     pub(crate) path: String,
     /// The last part of the path.
     pub(crate) field: String,
     pub(crate) table: TableId,
-    /// How its rows are found from those of the parent; the root has none.
+    /// How its rows are joined to those of the parent; `None` for the root.
     pub(crate) edge: Option<Edge>,
     pub(crate) follow: bool,
     pub(crate) required: bool,
@@ -237,12 +238,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Whether its row is one that the root row names.
+    /// Returns whether the root row refers to its row.
     pub(crate) fn is_named_by_root(&self) -> bool {
         self.edge.is_some_and(|edge| edge.parent == 0 && edge.direction == Direction::One)
     }
 
-    /// Whether its rows name those of the parent place as their owner.
+    /// Returns whether its rows refer to those of the parent place as their owner.
     pub(crate) fn is_owned(&self) -> bool {
         self.edge.is_some_and(|edge| edge.direction == Direction::Many)
     }
@@ -256,22 +257,22 @@ pub(crate) struct Edge {
     pub(crate) direction: Direction,
 }
 
-/// Which side names the other.
+/// Which side has the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// The rows name the parent: any number of them.
+    /// The rows refer to the parent: any number of them.
     Many,
-    /// The parent names the row: one or none.
+    /// The parent refers to the row: one or none.
     One,
 }
 
 impl Mapping {
-    /// Reads and checks a mapping file. `commands` are the `Sync…` commands there are.
+    /// Reads and checks a mapping file. `commands` are the existing `Sync…` commands.
     pub fn load(path: &Path, commands: &BTreeSet<String>) -> Result<Self, MappingError> {
         Self::parse(&read(path)?, commands)
     }
 
-    /// Checks a mapping file without knowing which commands there are: everything but those.
+    /// Checks a mapping file without the existing commands: everything else.
     pub fn check(path: &Path) -> Result<(), MappingError> {
         Self::parse_with(&read(path)?, None).map(drop)
     }
@@ -281,8 +282,8 @@ impl Mapping {
         Self::parse_with(text, Some(commands))
     }
 
-    /// Reads a mapping that was checked before, maybe by an earlier release: what that took is
-    /// taken again.
+    /// Parses a mapping that was checked before, perhaps by an earlier release: it is accepted again if
+    /// that release accepted it.
     pub(crate) fn stored(text: &str) -> Result<Self, MappingError> {
         let file = file::read(text)?;
         check::Check::new(text, None).mapping(&file)
@@ -298,7 +299,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// The same without its aggregates: rows are stored, and nothing comes of them.
+    /// Returns the mapping without its aggregates: rows are stored, and no commands result.
     pub(crate) fn rows_only(&self) -> Self {
         let mut tables = self.tables.clone();
         tables.iter_mut().for_each(|table| table.uses.clear());
@@ -319,36 +320,36 @@ impl Mapping {
         }
     }
 
-    /// The legacy system's name.
+    /// Returns the legacy system's name.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Names and commands of the aggregates, in the order their commands are sent.
+    /// Returns the names and commands of the aggregates, in the order in which their commands are sent.
     pub fn aggregates(&self) -> impl Iterator<Item = (&str, &str)> {
         self.aggregates
             .iter()
             .map(|aggregate| (aggregate.name.as_str(), aggregate.command.as_str()))
     }
 
-    /// What to say where it has no aggregate of a name.
+    /// Returns the message for an unknown aggregate.
     pub fn no_aggregate(&self, name: &str) -> String {
         let known: Vec<&str> = self.aggregates().map(|(name, _)| name).collect();
         let meant = names::meant(name, known.iter().copied());
         format!("the mapping has no aggregate `{name}`; there are {}{meant}", known.join(", "))
     }
 
-    /// The id of the aggregate whose root row has this key.
+    /// Returns the id of the aggregate whose root row has this key.
     pub(crate) fn uid(&self, aggregate: AggregateId, key: &str) -> Uuid {
         aggregate_id(&self.source, self.id_name(&self.aggregates[aggregate]), key)
     }
 
-    /// What stands before the key in ids.
+    /// Returns the name that precedes the key in ids.
     pub(crate) fn id_name<'m>(&'m self, aggregate: &'m Aggregate) -> &'m str {
         aggregate.ids.as_deref().unwrap_or(&self.tables[aggregate.root].name)
     }
 
-    /// The aggregate, and the key of its root row, that a command and a reference stand for.
+    /// Returns the aggregate, and the key of its root row, of a command and a reference.
     pub(crate) fn referenced<'r>(
         &self,
         command: &str,
@@ -362,13 +363,13 @@ impl Mapping {
         named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
     }
 
-    /// The aggregates of a root table.
+    /// Returns the aggregates of a root table.
     pub(crate) fn rooted_in(&self, table: TableId) -> impl Iterator<Item = AggregateId> {
         let aggregates = self.aggregates.iter().enumerate();
         aggregates.filter(move |(_, one)| one.root == table).map(|(id, _)| id)
     }
 
-    /// How a link is named in the mirror.
+    /// Returns a link's name in the mirror.
     pub(crate) fn link_name(&self, link: LinkId) -> String {
         let Link { table, columns, prefix, form } = &self.links[link];
         let prefix = prefix.as_deref().map(|prefix| format!("|{prefix}")).unwrap_or_default();
@@ -379,7 +380,7 @@ impl Mapping {
         format!("{}.{columns}{prefix}{trimmed}{nocase}{numeric}", self.tables[*table].name)
     }
 
-    /// Whether the mapping says of a key's column, or of one that names it, what its values mean.
+    /// Returns whether the mapping has a type for a key's column, or for one that refers to it.
     pub(crate) fn has_typed_keys(&self) -> bool {
         let kind = |table: &Table, column: &String| {
             table.columns.get(column).is_some_and(|column| column.kind.is_some())
@@ -388,7 +389,7 @@ impl Mapping {
         self.tables.iter().any(|table| table.form.has_numbers() || typed(table))
     }
 
-    /// How a table's keys are made, for programs that make ids of keys.
+    /// Returns the names and key forms for programs that derive ids.
     pub(crate) fn names(&self) -> Names {
         let formed = self.tables.iter().filter(|table| !table.form.is_exact());
         let formed = formed.map(|table| (table.name.clone(), table.form.clone()));

@@ -1,5 +1,5 @@
-//! What programs read and name against what the mapping has: names without such a column or place,
-//! ids of keys with other columns, and which columns the fields of a state are made of.
+//! Checks the names in programs against the mapping: unknown columns or places, ids of keys with other
+//! columns; and finds the columns from which the fields of a state are computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::file::AggregateFile;
 use super::{Direction, Mapping, MappingError, Misread, NodeId, TableId};
 use crate::jq::{self, CompileError, Misreading, Place, Programmed, Wrong, findings};
 
-/// The columns that each field of a state is made of, by the field's path.
+/// The columns from which each field of a state is computed, by the field's path.
 pub(crate) type Fields = BTreeMap<String, BTreeSet<(TableId, String)>>;
 
-/// Fails with all that programs misread. Gives what the states are made of.
+/// Returns an error with all mistakes of the programs, or the columns of the states.
 pub(super) fn check(
     text: &str,
     mapping: &Mapping,
@@ -45,7 +45,7 @@ pub(super) fn check(
         let columns = mapping.tables[aggregate.root].key.len();
         (mapping.id_name(aggregate).to_owned(), columns)
     });
-    // The programs were compiled before: whatever cannot be read was said then.
+    // The programs were compiled before: syntax errors were reported then.
     let Ok(found) = findings(definitions, &programs, &keys.collect()) else {
         return Ok(Vec::new());
     };
@@ -70,7 +70,7 @@ pub(super) fn check(
     Err(MappingError::Misread(misread.collect()))
 }
 
-/// The mistake of a program, or of the shared definitions, that cannot be compiled.
+/// Returns the error of a program, or of the shared definitions, that cannot be compiled.
 pub(super) fn uncompiled(
     text: &str,
     name: &str,
@@ -82,7 +82,7 @@ pub(super) fn uncompiled(
     MappingError::Misread(vec![misread(text, program, definitions, error.at, error.problem)])
 }
 
-/// A mistake at a byte of a program, or of the shared definitions, with where that is in the file.
+/// Returns a mistake at a byte of a program, or of the shared definitions, with its place in the file.
 fn misread(
     text: &str,
     program: Option<(&str, &Spanned<String>)>,
@@ -97,7 +97,7 @@ fn misread(
             (place, program.get_ref().as_str(), program.span().start)
         }
     };
-    // A text with escapes does not stand in the file as it is: then only where it begins is known.
+    // A text with escapes is written differently in the file: then only its beginning is known.
     let begins = text.get(from..).and_then(|rest| rest.find(written));
     let at = begins.map_or(from, |begins| from + begins + at);
     let (line, column) = position(text, at);
@@ -110,17 +110,17 @@ fn problem(misreading: &Misreading, mapping: &Mapping) -> String {
         Wrong::Key { table, given } => return miscounted(table, *given, mapping),
     };
     if tables.is_empty() {
-        return format!("`{name}` is read of a list of rows: put `[]` before it");
+        return format!("`{name}` is read from a list of rows: put `[]` before it");
     }
     let meant = meant(name, known.iter().map(String::as_str));
     let tables: Vec<String> = tables.iter().map(|table| format!("`{table}`")).collect();
     format!(
-        "`{name}` is no column that is kept of {} and no place in `rows`{meant}",
+        "`{name}` is neither a column in `keep` of {} nor a place in `rows`{meant}",
         tables.join(" or ")
     )
 }
 
-/// What is wrong with an id of a key of so many values.
+/// Returns the message for an id with this number of key values.
 fn miscounted(name: &str, given: usize, mapping: &Mapping) -> String {
     let root = mapping.aggregates.iter().find(|one| mapping.id_name(one) == name);
     let has = root.map(|one| mapping.tables[one.root].key_in_words()).unwrap_or_default();
@@ -129,26 +129,25 @@ fn miscounted(name: &str, given: usize, mapping: &Mapping) -> String {
         several => format!("{several} values"),
     };
     format!(
-        "uid(\"{name}\") is given {given}, but {has}: give as many, in that order, as in \
+        "uid(\"{name}\") gets {given}, but {has}: pass as many, in that order, as in \
          `uid(\"{name}\"; [.A, .B])`"
     )
 }
 
-/// Line and column, both from 1, the column in characters.
+/// Returns line and column, both from 1, the column in characters.
 pub(super) fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();
     (1 + before.matches('\n').count(), 1 + line.chars().count())
 }
 
-/// The end of a message about a name that is not there: what may be meant, if anything.
+/// Returns the end of a message about an unknown name: a suggestion, if any.
 pub(super) fn meant<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     let meant = nearest(name, known).map(|meant| format!("; did you mean `{meant}`?"));
     meant.unwrap_or_default()
 }
 
-/// The name that is most like another, if any is at all: case and a third of the letters may
-/// differ.
+/// Returns the most similar name, if any is similar enough: case and a third of the letters may differ.
 pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let folded = name.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&folded, &other.to_lowercase());

@@ -1,4 +1,4 @@
-//! Which columns may be about a person, whose they are, and which of them an erasure would leave
+//! Columns with personal data: to which person they belong, and which of them an erasure would leave
 //! behind.
 
 use std::collections::{BTreeSet, HashMap};
@@ -10,7 +10,7 @@ use super::check::quoted;
 use super::{Aggregate, AggregateId, Mapping, MappingError, Mask, Node, NodeId, TableId, roots};
 use crate::suppression::{Extent, extent_of_root};
 
-/// A column that becomes a field about a person and would be left by an erasure.
+/// A column that becomes a personal field and would be left behind by an erasure.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Revealed {
     /// The line of the table in the mapping.
@@ -21,24 +21,24 @@ pub struct Revealed {
     pub column: String,
     /// The aggregate.
     pub aggregate: String,
-    /// The field, as `address.city`.
+    /// The field, such as `address.city`.
     pub field: String,
 }
 
 impl Mapping {
-    /// Whether every table with `personal` columns is tied to a person, whose aggregate has this
+    /// Checks that every table with `personal` columns is joined to a person, whose aggregate has this
     /// command: otherwise an erasure could never reach them.
     pub fn check_ties(&self, person: &str) -> Result<(), MappingError> {
         let people = || self.aggregates.iter().filter(|one| one.command == person);
         let Some(Aggregate { root, name, .. }) = people().next() else { return Ok(()) };
         let is_person = |table| people().any(|one| one.root == table);
-        // Aggregates that are made of a person's row are tied to it as well.
+        // Aggregates made from a person's row are joined to it as well.
         let names_person = |aggregate: &Aggregate| {
             let mut places = aggregate.nodes.iter();
             is_person(aggregate.root)
                 || places.any(|place| is_person(place.table) && place.is_named_by_root())
         };
-        // Aggregates that are listed in one that is tied are tied, too.
+        // Aggregates that are listed in a joined one are joined, too.
         let mut tied: Vec<bool> = self.aggregates.iter().map(names_person).collect();
         loop {
             let before = tied.clone();
@@ -56,7 +56,7 @@ impl Mapping {
             }
         }
         let untied = self.tables.iter().find(|table| {
-            // What a row names is about itself where it is the root of an aggregate.
+            // A referenced row that is the root of an aggregate is about itself.
             let reached = |&(id, node): &(AggregateId, NodeId)| {
                 let place = &self.aggregates[id].nodes[node];
                 tied[id] && (node == 0 || place.is_owned() || !table.is_root())
@@ -68,8 +68,8 @@ impl Mapping {
             line: table.line,
             place: format!("tables.{}", table.name),
             problem: format!(
-                "`personal` columns are emptied when the person is erased, but nothing says whose these \
-                 rows are: give the aggregate that has them in its root row a place such as \
+                "`personal` columns are emptied when the person is erased, but the mapping does not join these \
+                 rows to a person: give the aggregate that has them in its root row a place such as \
                  `\"{name}\" = {{ one = \"{person}\", ref = {columns}, follow = false }}`, or list \
                  them by `many` in `{name}`",
                 person = self.tables[*root].name,
@@ -81,9 +81,9 @@ impl Mapping {
         })
     }
 
-    /// The columns that may be about a person, as an erasure takes them for: those in `personal`,
-    /// and of the rows that make up a person's own aggregate all that neither identifies nor joins.
-    /// By table; `people` is the command that a person is told by.
+    /// Returns the personal columns that an erasure empties: those in `personal`, and in the rows of a
+    /// person's own aggregate all that neither identify nor join rows. By table; `people` is the
+    /// command that imports a person.
     pub fn personal_columns(&self, people: &str) -> HashMap<String, BTreeSet<String>> {
         let mut personal: HashMap<String, BTreeSet<String>> = HashMap::new();
         for table in &self.tables {
@@ -92,7 +92,7 @@ impl Mapping {
         let alone = |root| extent_of_root(self, root) == Extent::Row;
         let people = self.aggregates.iter().filter(|one| one.command == people);
         for aggregate in people.filter(|one| alone(one.root)) {
-            // Rows that are the root of an aggregate of their own go on as that.
+            // Rows that are the root of an aggregate of their own remain as such.
             let mut whole = vec![true; aggregate.nodes.len()];
             for (index, node) in aggregate.nodes.iter().enumerate() {
                 if let Some(edge) = node.edge {
@@ -125,16 +125,15 @@ impl Mapping {
         }
     }
 
-    /// The columns that become fields about a person, and that an erasure would leave as they are.
-    /// `is_personal` says of a command's field, by its path, whether it is. Nothing is said of
-    /// columns that cannot be in `personal`, of those that are hashed, and of rows that are shared
-    /// (`follow = false`).
+    /// Returns the columns that become personal fields, and that an erasure would not empty.
+    /// `is_personal` returns whether a command's field, given by its path, is personal. Columns that
+    /// cannot be in `personal`, hashed columns, and shared rows (`follow = false`) are not reported.
     pub fn revealed(
         &self,
         people: &str,
         is_personal: &dyn Fn(&str, &str) -> bool,
     ) -> Vec<Revealed> {
-        // Nobody can be erased.
+        // There are no people to erase.
         if !self.aggregates.iter().any(|aggregate| aggregate.command == people) {
             return Vec::new();
         }
@@ -171,14 +170,15 @@ impl Mapping {
         !hashed && !table.key.contains(column) && !table.joins(column)
     }
 
-    /// Whether a table's rows stand in an aggregate only where they are shared by many.
+    /// Returns whether a table's rows are in an aggregate only where many share them.
     fn is_shared(&self, aggregate: &Aggregate, table: TableId) -> bool {
         let mut places = aggregate.nodes.iter().filter(|place| place.table == table);
         places.all(|place| !place.follow && !place.is_owned())
     }
 
-    /// A person whose root row is another aggregate's, too, keeps what the rows that it names say,
-    /// but for their `personal` columns. Finds a column of them that nobody else reads.
+    /// A person whose root row is also that of another aggregate keeps the content of the rows to which
+    /// it refers, except their `personal` columns. Finds a column of them that no other aggregate
+    /// reads.
     pub(super) fn check_named_rows(
         &self,
         line: impl Fn(AggregateId) -> usize,
@@ -191,7 +191,7 @@ impl Mapping {
                 continue;
             }
             let named = person.nodes.iter().skip(1);
-            // Those that are the root of an aggregate are about themselves.
+            // Rows that are the root of an aggregate are about themselves.
             let named = named.filter(|place| {
                 let is_root = self.rooted_in(place.table).next().is_some();
                 !place.is_owned() && place.follow && !is_root
@@ -204,9 +204,9 @@ impl Mapping {
                 line: line(id),
                 place: format!("aggregates.{}", quoted(&person.name)),
                 problem: format!(
-                    "the root is that of `{}`, too, so an erasure empties only the `personal` columns \
-                     of `{table}`, whose row stands at `{}`: add `{column}` to tables.{}.personal, or \
-                     say `follow = false` if many people share that row, as that of a country",
+                    "the root is also that of `{}`, so an erasure empties only the `personal` columns \
+                     of `{table}`, whose row is at `{}`: add `{column}` to tables.{}.personal, or \
+                     set `follow = false` if many people share that row, such as a country",
                     self.aggregates[other].name,
                     place.path,
                     quoted(table)
@@ -216,7 +216,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// A column at a place that is not emptied and that only this aggregate's program reads.
+    /// Returns a column at a place that is not emptied and that only this aggregate's program reads.
     fn only_read_by(&self, id: AggregateId, place: &Node) -> Option<&String> {
         let table = &self.tables[place.table];
         let others = self.aggregates.iter().enumerate().filter(|(other, one)| {

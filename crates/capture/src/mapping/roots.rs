@@ -1,13 +1,13 @@
-//! Several aggregates of one root, and several roots of one command: what keeps their ids, their
-//! references and their erasure apart.
+//! Several aggregates of one root, and several roots of one command: keeps their ids, their references
+//! and their erasure separate.
 
 use super::file::AggregateFile;
 use super::{AggregateId, Mapping, TableId};
 
-/// The command that imports a person. Only persons that were imported by it can be erased.
+/// The command that imports a person. Only people imported by it can be erased.
 pub(crate) const PERSON: &str = "customers.SyncCustomer";
 
-/// What is wrong with the ids of an aggregate, next to those before it.
+/// Returns the mistake in the ids of an aggregate, compared with those before it.
 pub(super) fn mistake(file: &AggregateFile, root: TableId, mapping: &Mapping) -> Option<String> {
     let others = || mapping.aggregates.iter();
     let Some(ids) = file.ids.as_ref().map(|ids| ids.get_ref()) else {
@@ -23,20 +23,20 @@ pub(super) fn mistake(file: &AggregateFile, root: TableId, mapping: &Mapping) ->
             }
             (None, None) => return None,
         };
-        return Some(format!("{shared} already: give one of the two `ids` of its own"));
+        return Some(format!("{shared} already: set `ids` in one of the two"));
     };
     if ids.is_empty() || ids.contains('/') {
-        return Some("`ids` is a name without `/`: it is part of every id".to_owned());
+        return Some("`ids` must be a name without `/`: it is part of every id".to_owned());
     }
     if mapping.table_ids.contains_key(ids) {
         return Some(format!("`ids` is `{ids}`, which is the name of a table: take another name"));
     }
     let other = others().find(|other| other.ids.as_deref() == Some(ids.as_str()))?;
-    Some(format!("`ids` is `{ids}`, as in aggregate `{}`: ids would meet", other.name))
+    Some(format!("`ids` is `{ids}`, as in aggregate `{}`: their ids would collide", other.name))
 }
 
-/// A person whose root row is another aggregate's, too, loses its `personal` columns only, so that
-/// the other goes on. Finds one of whom an erasure would leave something.
+/// A person whose root row is also that of another aggregate loses its `personal` columns only, so that
+/// the other remains. Finds a person of whom an erasure would leave data.
 pub(super) fn unerasable(mapping: &Mapping) -> Option<(AggregateId, String)> {
     for (id, person) in mapping.aggregates.iter().enumerate() {
         let others = mapping.rooted_in(person.root).filter(|other| *other != id);
@@ -45,8 +45,8 @@ pub(super) fn unerasable(mapping: &Mapping) -> Option<(AggregateId, String)> {
         let table = &mapping.tables[person.root];
         if let Some(owned) = person.nodes.iter().find(|node| node.is_owned()) {
             let problem = format!(
-                "the root is that of `{}`, too, so the rows at `{}` would be taken for the person's \
-                 and emptied by an erasure: leave them out, or take a table with one row per person for \
+                "the root is also that of `{}`, so the rows at `{}` would be treated as the person's \
+                 and emptied by an erasure: leave them out, or use a table with one row per person as \
                  the root",
                 other.name, owned.path
             );
@@ -66,7 +66,7 @@ pub(super) fn unerasable(mapping: &Mapping) -> Option<(AggregateId, String)> {
         });
         if let Some(column) = left {
             let problem = format!(
-                "the root is that of `{}`, too, so an erasure empties the `personal` columns only: \
+                "the root is also that of `{}`, so an erasure empties the `personal` columns only: \
                  add `{column}` to tables.{}.personal",
                 other.name,
                 super::check::quoted(&table.name)

@@ -1,4 +1,4 @@
-//! A mapping against a feed: which of its names the feed has, and what of the feed nobody reads.
+//! Compares a mapping with a feed: names missing in the feed, and data of the feed that is not used.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -18,22 +18,22 @@ use crate::mask::check_columns;
 pub struct Unknown {
     /// The line in the mapping.
     pub line: usize,
-    /// The column in it, in characters.
+    /// The column in the line, in characters.
     pub column: usize,
-    /// What is wrong and what may be meant.
+    /// What is wrong, and a suggestion.
     pub problem: String,
 }
 
 /// A table of the feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SurveyedTable {
-    /// Its records.
+    /// The number of its records.
     pub records: u64,
     /// The columns that its records have.
     pub columns: BTreeSet<String>,
 }
 
-/// What a feed holds, next to what a mapping makes of it.
+/// The content of a feed compared with a mapping.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Survey {
     /// Names in the mapping that the feed does not have, in their order.
@@ -42,31 +42,31 @@ pub struct Survey {
     pub unmapped: BTreeMap<String, SurveyedTable>,
     /// Columns of the feed that the mapping does not keep, by table.
     pub unread: BTreeMap<String, BTreeSet<String>>,
-    /// Columns that the mapping keeps, and no program and no join names, by table.
+    /// Columns that the mapping keeps but no program and no join uses, by table.
     pub unused: BTreeMap<String, BTreeSet<String>>,
-    /// Tables of the mapping of which the feed has no record.
+    /// Tables of the mapping without a record in the feed.
     pub absent: BTreeSet<String>,
-    /// What can be meant, but hardly is, with its place in the mapping.
+    /// Doubtful settings, with their place in the mapping.
     pub doubtful: Vec<Unknown>,
 }
 
-/// Rows from which on times that all lie in the first month of 1970 are doubted.
+/// The number of rows from which times within the first month of 1970 are reported as doubtful.
 const DOUBTED: u64 = 3;
 /// Microseconds of January 1970.
 const JANUARY: i64 = 31 * 86_400 * 1_000_000;
 
-/// The values of a column with times.
+/// The values of a time column.
 #[derive(Debug, Default)]
 struct Times {
     seen: u64,
     in_january_1970: u64,
 }
 
-/// What was read of a feed.
+/// The collected data of a feed.
 #[derive(Debug, Default)]
 struct Found {
     tables: BTreeMap<String, SurveyedTable>,
-    /// Names of which the topic begins with `tables_from`.
+    /// Names whose topic begins with `tables_from`.
     prefixed: BTreeSet<String>,
     /// By table and column.
     times: BTreeMap<(TableId, String), Times>,
@@ -81,7 +81,7 @@ impl Found {
 }
 
 impl Mapping {
-    /// Columns that are kept, but named by no program and no join, and are no key. A program may
+    /// Returns the kept columns that no program and no join names and that are not keys. A program may
     /// read them without naming them.
     pub fn unused_columns(&self) -> BTreeMap<String, BTreeSet<String>> {
         let mut unused: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Mapping {
         unused
     }
 
-    /// Reads files and compares them with the mapping. Nothing of what the columns hold is kept.
+    /// Reads files and compares them with the mapping. Keeps none of the columns' values.
     pub fn survey(&self, files: &[PathBuf]) -> Result<Survey, ReadError> {
         let mut found = Found::default();
         for path in files {
@@ -121,7 +121,7 @@ impl Mapping {
         found: &mut Found,
     ) -> Result<(), LineError> {
         let line = Line::read(line, terminated)?;
-        // A table that has another prefix is one that the mapping cannot name.
+        // A table with another prefix is one that the mapping cannot name.
         let table = line.topic.strip_prefix(&self.tables_from).unwrap_or(&line.topic);
         let record = match self.table_ids.get(table) {
             Some(&id) => {
@@ -169,7 +169,7 @@ impl Mapping {
                 survey.absent.insert(table.name.clone());
                 continue;
             };
-            // Only deletions: what the rows are made of is not known.
+            // Only deletions: the columns of the rows are unknown.
             if surveyed.columns.is_empty() {
                 continue;
             }
@@ -217,14 +217,14 @@ impl Mapping {
         survey
     }
 
-    /// What to say where no record is of a table of the mapping.
+    /// Returns the message if no record belongs to a table of the mapping.
     fn nothing_mapped(
         &self,
         survey: &Survey,
         prefixed: &BTreeSet<String>,
         places: &Places<'_>,
     ) -> Unknown {
-        // What precedes a table's name in the most topics.
+        // The prefix of the most topics.
         let mut prefixes: BTreeMap<String, usize> = BTreeMap::new();
         for topic in survey.unmapped.keys() {
             let names = self.tables.iter().filter_map(|table| topic.strip_suffix(&table.name));
@@ -237,7 +237,7 @@ impl Mapping {
         let meant = meant.map(|(prefix, _)| format!("; did you mean `{prefix}`?"));
         let (line, column) = places.tables_from();
         let problem = format!(
-            "no record of the feed is of a table of the mapping: no topic is `{}` and the name of one{}",
+            "no record of the feed belongs to a table of the mapping: no topic is `{}` followed by the name of one{}",
             self.tables_from,
             meant.unwrap_or_default()
         );
@@ -245,10 +245,10 @@ impl Mapping {
     }
 }
 
-/// Where names stand in the file.
+/// Places of names in the file.
 struct Places<'t> {
     text: &'t str,
-    /// Where what is said of a table begins and ends.
+    /// The begin and end of each table's section.
     tables: BTreeMap<String, std::ops::Range<usize>>,
 }
 

@@ -85,7 +85,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "one = \"line\", fk",
             "write either `many` with `fk` or `one` with `ref`",
         ),
-        ("fk = \"sale\"", "fk = \"sale\", required = true", "`required` goes with `one` only"),
+        ("fk = \"sale\"", "fk = \"sale\", required = true", "`required` can only be used with `one`"),
         (
             "\"lines.product\"",
             "\"rows.product\"",
@@ -194,7 +194,7 @@ fn a_name_that_nothing_has_is_named_with_its_place_and_the_nearest() {
             "def one: .parti;",
             "line 11, column 19, jq.defs: `parti` is no column that is kept of `sale`",
         ),
-        ("status: .state", "status: .quite_another", "no place in `rows`"),
+        ("status: .state", "status: .quite_another", "nor a place in `rows`"),
     ] {
         assert!(GOOD.contains(what), "{what}");
         let error = Mapping::parse(&GOOD.replacen(what, replacement, 1), &commands()).unwrap_err();
@@ -217,7 +217,7 @@ fn aggregates_that_share_a_root_or_a_command_need_ids_of_their_own() {
     for (root, command, ids, problem) in [
         ("sale", "billing.SyncInvoice", "", "`sale` is the root of aggregate `order` already"),
         ("line", "orders.SyncOrder", "", "`orders.SyncOrder` is the command of aggregate `order`"),
-        ("line", "orders.SyncOrder", "ids = \"a/b\"", "`ids` is a name without `/`"),
+        ("line", "orders.SyncOrder", "ids = \"a/b\"", "`ids` must be a name without `/`"),
         ("line", "orders.SyncOrder", "ids = \"sale\"", "which is the name of a table"),
     ] {
         let text = second(root, command, ids).unwrap_err();

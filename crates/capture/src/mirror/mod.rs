@@ -1,8 +1,8 @@
-//! The mirror: the latest masked image of every row, with its place in the source's log, and
-//! which rows name which.
+//! The mirror: the latest masked image of every row, with its position in the source's log, and the
+//! references between rows.
 //!
-//! Rows and links are read from the database as they are needed, kept for a while, and written
-//! together by [`Mirror::flush`] in the caller's transaction.
+//! Rows and links are read from the database when needed, cached for a while, and written together by
+//! [`Mirror::flush`] in the caller's transaction.
 
 pub(crate) mod row;
 pub(crate) mod tables;
@@ -22,45 +22,45 @@ use row::{Merged, Row, merge};
 
 /// A row's table and key.
 pub(crate) type RowId = (TableId, String);
-/// A link and the key it names.
+/// A link and the key to which it refers.
 pub(crate) type Named = (LinkId, String);
 /// An aggregate and the key of its root row.
 pub(crate) type Root = (AggregateId, String);
 
-/// How many bytes of rows stay in memory between transactions.
+/// Bytes of rows cached between transactions.
 const KEPT_ROWS: usize = 24 << 20;
-/// How many bytes of links do.
+/// Bytes of links cached between transactions.
 const KEPT_LINKS: usize = 8 << 20;
-/// What a link to one key takes beside the keys of the rows that name it, and what each of those
-/// takes.
+/// Bytes of a link to one key, apart from the keys of the rows that refer to it, and bytes per such
+/// row.
 const LINK: (usize, usize) = (320, 64);
 
-/// What was done with changes.
+/// Numbers of changes, by result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ChangeCounts {
-    /// All records read.
+    /// All records.
     pub read: u64,
     /// Rows of a snapshot.
     pub snapshot: u64,
-    /// Rows made.
+    /// Rows inserted.
     pub created: u64,
-    /// Rows changed.
+    /// Rows updated.
     pub updated: u64,
     /// Rows deleted.
     pub deleted: u64,
-    /// Tombstones: they say nothing that the deletion before did not say.
+    /// Tombstones: they repeat the deletion before them.
     pub tombstones: u64,
-    /// Of the above, those of tables that the mapping does not name.
+    /// Of the above, those of tables that are not mapped.
     pub unmapped: u64,
-    /// Of these, those that are no change of a row, such as heartbeats.
+    /// Of these, those that are not changes of rows, such as heartbeats.
     pub no_change: u64,
-    /// Of the above, those not newer than what the mirror holds.
+    /// Of the above, those not newer than the mirror.
     pub not_newer: u64,
-    /// Of these, rows of a snapshot that say something else than the mirror, though they were read
-    /// later than what it holds: changes that make up for it may follow.
+    /// Of these, snapshot rows that differ from the mirror though they were read later than its state:
+    /// changes that explain the difference may follow.
     pub behind: u64,
-    /// Of the above, those that were taken though their position is below that of the snapshot's row
-    /// that they follow, because they were committed later.
+    /// Of the above, those that were applied though their position is below that of the preceding
+    /// snapshot row, because they were committed later.
     pub below_snapshot: u64,
     /// Of the above, those that changed no stored column.
     pub equal: u64,
@@ -87,19 +87,19 @@ pub(crate) struct Mirror {
     rows: HashMap<RowId, Option<Arc<Row>>>,
     links: HashMap<Named, BTreeSet<String>>,
     changed_rows: HashSet<RowId>,
-    /// Per link and named key: rows that name it now, or no longer.
+    /// Per link and key: the rows that refer to it now, or no longer.
     changed_links: HashMap<Named, HashMap<String, bool>>,
-    /// Whether what is older by its position is so, whenever it happened.
+    /// Whether a lower position means older, whatever the time.
     allow_older: bool,
 }
 
-/// What came of changes.
+/// The result of applying changes.
 #[derive(Debug)]
 pub(crate) enum Applied {
-    /// They are in the mirror, and touch these aggregates.
+    /// They are in the mirror, and affect these aggregates.
     Touching(BTreeSet<Root>),
-    /// This one is older by its position, but happened later, than what the mirror holds: nothing
-    /// is applied.
+    /// This change has a lower position but a later time than the mirror's state: no change was
+    /// applied.
     WentBack(usize),
 }
 
@@ -115,34 +115,34 @@ impl Mirror {
         }
     }
 
-    /// The same, taking what is older by its position for older whenever it happened.
+    /// The same, with lower positions treated as older, whatever the time.
     pub(crate) fn allowing_older(self, allow_older: bool) -> Self {
         Self { allow_older, ..self }
     }
 
-    /// Has everything read again when it is needed. What changed was written before.
+    /// Drops the cache; everything is read again when needed. Changes were written before.
     pub(crate) fn forget(&mut self) {
         self.rows.clear();
         self.links.clear();
     }
 
-    /// A row that was loaded before.
+    /// Returns a row that was loaded before.
     pub(crate) fn row(&self, id: &RowId) -> Option<&Arc<Row>> {
         self.rows.get(id).and_then(Option::as_ref)
     }
 
-    /// The rows that name a key, loaded before.
+    /// Returns the rows that refer to a key, loaded before.
     pub(crate) fn naming(&self, named: &Named) -> impl Iterator<Item = &String> {
         self.links.get(named).into_iter().flatten()
     }
 
-    /// Applies changes of one source transaction. Gives the aggregates they touch: those the rows
-    /// belonged to before it and those they belong to after it.
+    /// Applies changes of one source transaction. Returns the aggregates that they affect: those to
+    /// which the rows belonged before it and those to which they belong after it.
     ///
-    /// States in between do not matter: an aggregate differs before and after the transaction
-    /// only if a row changed that belongs to it before or after.
+    /// Intermediate states do not matter: an aggregate differs before and after the transaction only if
+    /// a row changed that belongs to it before or after.
     ///
-    /// What is not in memory is read, nothing is written.
+    /// Reads what is not cached, and writes nothing.
     pub(crate) async fn apply(
         &mut self,
         reading: &mut Transaction,
@@ -164,7 +164,7 @@ impl Mirror {
         Ok(Applied::Touching(roots))
     }
 
-    /// Takes values out of a row that was loaded before. Nobody is told that it changed.
+    /// Removes values from a row that was loaded before, without marking its aggregates as affected.
     pub(crate) fn blank(&mut self, id: &RowId, blank: impl FnOnce(&mut Row)) {
         let Some(row) = self.row(id) else { return };
         let mut row = Row::clone(row);
@@ -173,8 +173,8 @@ impl Mirror {
         self.changed_rows.insert(id.clone());
     }
 
-    /// Merges changes with what is known. Rows that only got a newer position are kept at once,
-    /// the others are given back; or which change is of another log, and nothing is kept.
+    /// Merges changes with the known rows. Rows that only got a newer position are stored at once, the
+    /// others are returned; or the change that belongs to another log, and nothing is stored.
     fn merge_all(
         &mut self,
         changes: &[Change],
@@ -202,7 +202,7 @@ impl Mirror {
                 continue;
             }
             let known = merged.get(id).or_else(|| self.row(id).map(AsRef::as_ref));
-            // An update of a key is a deletion and a row, which does not repeat what did not change.
+            // A change of a key is a deletion and a row, which does not repeat unchanged values.
             let moved = gone.take().filter(|(gone, _)| change.is_the_rest_of(gone));
             if let (Operation::Delete, Some(known)) = (change.operation, known) {
                 gone = Some((change, known.clone()));
@@ -250,7 +250,7 @@ impl Mirror {
         Ok(touched)
     }
 
-    /// Notes which keys a row names now and no longer names.
+    /// Records the keys to which a row refers now and no longer refers.
     fn relink(&mut self, touched: &Touched) {
         let mapping = self.mapping.clone();
         let (table, key) = &touched.id;

@@ -1,4 +1,4 @@
-//! The mirror's rows and links in the database. Lists travel as one JSON parameter, so that a
+//! The mirror's rows and links in the database. Lists are passed as one JSON parameter, so that a
 //! statement is one round trip whatever their length.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -13,9 +13,9 @@ use super::{KEPT_LINKS, KEPT_ROWS, LINK, Mirror, Named, RowId, row};
 use crate::mapping::{LinkId, TableId};
 use crate::mask::Image;
 
-// What is read in a list is looked up entry by entry on PostgreSQL: `OFFSET 0` keeps the planner from
-// turning the look-up into a join. It would plan that once, while the table is small, and then read
-// all rows of the source each time until statistics are next gathered.
+// Lists are looked up entry by entry on PostgreSQL: `OFFSET 0` keeps the planner from turning the
+// look-up into a join. It would plan that once, while the table is small, and then read all rows of the
+// source each time until statistics are gathered again.
 
 database::statements! {
     /// Every statement of this file.
@@ -59,7 +59,7 @@ database::statements! {
 const CHUNK: usize = 2_000;
 
 impl Mirror {
-    /// Makes sure that rows are in memory.
+    /// Loads rows into the cache.
     pub(crate) async fn load_rows(
         &mut self,
         reading: &mut Transaction,
@@ -102,7 +102,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Makes sure that it is in memory which rows name these keys.
+    /// Loads the rows that refer to these keys into the cache.
     pub(crate) async fn load_links(
         &mut self,
         reading: &mut Transaction,
@@ -142,7 +142,7 @@ impl Mirror {
         Ok(())
     }
 
-    /// Writes what changed. Memory is right only if the transaction is then committed.
+    /// Writes the changes. The cache is valid only if the transaction is then committed.
     pub(crate) async fn flush(
         &mut self,
         transaction: &mut Transaction,
@@ -195,7 +195,7 @@ async fn write<T: Serialize>(
     Ok(())
 }
 
-/// Part of an entry that becomes a column of JSON: it is text within the list.
+/// A part of an entry that becomes a JSON column: it is text within the list.
 struct Document<'v, T>(&'v T);
 
 impl<T: Serialize> Serialize for Document<'_, T> {

@@ -1,4 +1,4 @@
-//! From a row that changed to the aggregates it belongs to.
+//! Finds the aggregates to which a changed row belongs.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::mapping::{AggregateId, Direction, Node, NodeId};
 type At = (AggregateId, NodeId, String);
 
 impl Mirror {
-    /// Adds the aggregates that touched rows belong to, by the side of each that `side` gives
-    /// and by the other rows as they are in the mirror now.
+    /// Adds the aggregates to which changed rows belong, by the side of each row that `side` selects
+    /// and by the current state of the other rows in the mirror.
     pub(super) async fn owners(
         &mut self,
         reading: &mut Transaction,
@@ -43,7 +43,7 @@ impl Mirror {
             for parent in parents {
                 let (aggregate, node, key) = &parent;
                 let table = mapping.aggregates[*aggregate].nodes[*node].table;
-                // A parent that is not there (yet) will mark its aggregates when it arrives.
+                // A missing parent will mark its aggregates when it arrives.
                 let Some(row) = self.row(&(table, key.clone())).cloned() else {
                     continue;
                 };
@@ -60,8 +60,8 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether a change of a row at a place matters to those it belongs to. Where the mapping
-    /// says `follow = false`, only its coming and going does: were its arrival ignored too, the
+    /// Returns whether a change of a row at a place affects the aggregates that contain it. With
+    /// `follow = false` only its insertion and deletion do: if its insertion were ignored too, the
     /// result would depend on the order of arrival.
     fn counts(&self, place: &Node, touched: &Touched) -> bool {
         let before = touched.before.as_ref().and_then(image);
@@ -78,7 +78,7 @@ impl Mirror {
         link.target(before) != link.target(after)
     }
 
-    /// The rows one step nearer to the root, loaded.
+    /// Returns the rows one step nearer to the root, loaded.
     async fn parents(
         &mut self,
         reading: &mut Transaction,

@@ -1,5 +1,5 @@
-//! Trying a mapping out: one aggregate, or all, from the rows of a feed to the state that a module
-//! would be told. What reads, masks, joins and runs is the import's own.
+//! A trial of a mapping: one aggregate, or all, from the rows of a feed to the state that would be sent
+//! to a module. Reading, masking, joining and running programs is the import's own code.
 
 mod pages;
 
@@ -38,7 +38,7 @@ database::statements! {
     );
 }
 
-/// How many keys are looked through for one that may be meant.
+/// Maximum number of keys searched for a similar one.
 const LOOKED_THROUGH: i64 = 100_000;
 
 /// A row at a place of a document.
@@ -48,39 +48,39 @@ pub struct JoinedRow {
     pub place: String,
     /// The table.
     pub table: String,
-    /// Its columns; null where the place has no row.
+    /// Its columns; null if there is no row at the place.
     pub columns: Option<Map<String, Value>>,
 }
 
-/// What became of one aggregate.
+/// The result for one aggregate.
 #[derive(Debug, Clone, Serialize)]
 pub struct Look {
-    /// The id that it has, or would have.
+    /// The id of the aggregate, if it is or were imported.
     pub id: Uuid,
-    /// What its key is called outside: `legacy.id`.
+    /// The key as modules see it: `legacy.id`.
     pub reference: String,
-    /// The rows that were joined, in the order of the document.
+    /// The joined rows, in the order of the document.
     pub rows: Vec<JoinedRow>,
-    /// The document that the program read; none where something is missing.
+    /// The input of the program; `None` if a row or value is missing.
     pub document: Option<Value>,
-    /// What the program gave, or why nothing.
+    /// The program's output, or why there is none.
     pub result: Result<Stated, String>,
-    /// What the state refers to and the feed does not have.
+    /// Rows to which the state refers and which the feed does not have.
     pub no_such_rows: Vec<NoSuchRow>,
 }
 
-/// What a program gave.
+/// The output of a program.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stated {
     /// A state.
     Present(Value),
-    /// This is no such aggregate, and why.
+    /// This row is not such an aggregate, with the reason.
     Absent(String),
 }
 
 impl Stated {
-    /// The same for a module.
+    /// Returns the state for a module.
     pub fn state(&self) -> LegacyState {
         match self {
             Self::Present(state) => LegacyState::Present(state.clone()),
@@ -89,10 +89,10 @@ impl Stated {
     }
 }
 
-/// Why an aggregate cannot be looked at.
+/// Why an aggregate cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum TrialError {
-    /// There is no such aggregate in the mapping.
+    /// The mapping has no such aggregate.
     #[error("{0}")]
     NoAggregate(String),
     /// The root table has no such row.
@@ -100,9 +100,9 @@ pub enum TrialError {
     NoRow {
         /// The root table.
         table: String,
-        /// The key as it was asked for.
+        /// The given key.
         key: String,
-        /// What may be meant.
+        /// A suggestion.
         hint: String,
     },
     /// The feed cannot be read or assembled.
@@ -116,18 +116,18 @@ impl From<DatabaseError> for TrialError {
     }
 }
 
-/// A mirror of a feed, of which aggregates can be looked at.
+/// A mirror filled from a feed, whose aggregates can be inspected.
 #[derive(Debug)]
 pub struct Trial {
     mapping: Arc<Mapping>,
     database: Database,
     runner: Runner,
-    /// What was read.
+    /// The summary of reading the feed.
     pub summary: Summary,
 }
 
 impl Trial {
-    /// Fills a mirror from files. No document is assembled and no command is sent.
+    /// Fills a mirror from files. Assembles no document and sends no command.
     pub async fn fill(
         mapping: Arc<Mapping>,
         database: Database,
@@ -144,7 +144,7 @@ impl Trial {
         Ok(Self { mapping, database, runner, summary })
     }
 
-    /// Puts one aggregate together and runs its program.
+    /// Assembles one aggregate and runs its program.
     pub async fn look(&self, aggregate: &str, key: &str) -> Result<Look, TrialError> {
         let mapping = &self.mapping;
         let id = self.aggregate(aggregate)?;
@@ -171,7 +171,7 @@ impl Trial {
         found.ok_or_else(|| TrialError::NoAggregate(self.mapping.no_aggregate(name)))
     }
 
-    /// Keys of the rows of a table, in their order.
+    /// Returns keys of the rows of a table, in order.
     async fn keys(
         &self,
         table: &Table,
@@ -189,11 +189,11 @@ impl Trial {
         Ok(keys)
     }
 
-    /// What may be meant by a key that is not there.
+    /// Returns a suggestion for an unknown key.
     async fn hint(&self, table: &Table, key: &str) -> Result<String, DatabaseError> {
         let keys = self.keys(table, None, LOOKED_THROUGH).await?;
         if keys.is_empty() {
-            return Ok(": the feed has no row of it".to_owned());
+            return Ok(": the feed has no rows of this table".to_owned());
         }
         let alike = |other: &&String| other.trim().eq_ignore_ascii_case(key.trim());
         let meant = keys.iter().find(alike).map(String::as_str);
@@ -207,7 +207,7 @@ impl Trial {
     }
 }
 
-/// The rows of a document, as they stand in it.
+/// Returns the rows of a document, in its order.
 fn joined(
     mapping: &Mapping,
     aggregate: &Aggregate,

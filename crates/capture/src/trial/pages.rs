@@ -1,4 +1,4 @@
-//! Puts the aggregates of a kind together page by page, and runs their programs.
+//! Assembles the aggregates of a kind page by page, and runs their programs.
 
 use jaq_json::Val;
 use serde::Serialize;
@@ -13,36 +13,36 @@ use crate::mapping::AggregateId;
 use crate::mirror::{Mirror, RowId};
 use kernel::sync::LegacyState;
 
-/// Aggregates put together at once.
+/// Number of aggregates assembled at once.
 const PAGE: i64 = 500;
-/// Bytes of rows that are put together at once, unless one aggregate has more.
+/// Bytes of rows assembled at once, unless one aggregate has more.
 const BYTES: usize = 32 << 20;
 
-/// A row that a state refers to by its id, and that the feed does not have.
+/// A row to which a state refers by its id, and which the feed does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NoSuchRow {
-    /// What `uid` was given.
+    /// The first argument of `uid`.
     pub uid: String,
     /// The key.
     pub key: String,
 }
 
-/// What became of one aggregate among many.
+/// The result for one aggregate among many.
 #[derive(Debug, Clone)]
 pub struct Tried {
     /// The key of its root row.
     pub key: String,
     /// Its id.
     pub id: Uuid,
-    /// What its key is called outside.
+    /// The key as modules see it.
     pub reference: String,
-    /// What the program gave, or why nothing.
+    /// The program's output, or why there is none.
     pub result: Result<Stated, String>,
-    /// What its state refers to and the feed does not have.
+    /// Rows to which its state refers and which the feed does not have.
     pub no_such_rows: Vec<NoSuchRow>,
 }
 
-/// What became of one aggregate, with the document if it was asked for.
+/// The result for one aggregate, with the document if requested.
 pub(super) struct Ran {
     pub(super) is_there: bool,
     pub(super) document: Option<Value>,
@@ -51,8 +51,8 @@ pub(super) struct Ran {
 }
 
 impl Trial {
-    /// The aggregates of a kind after a key, in the order of their keys: none after the last. Holds
-    /// no more than a page of them.
+    /// Returns the aggregates of a kind after a key, ordered by key: none after the last. Keeps no more
+    /// than a page of them in memory.
     pub async fn page(
         &self,
         aggregate: &str,
@@ -72,8 +72,8 @@ impl Trial {
         Ok(tried.collect())
     }
 
-    /// Puts aggregates together and runs their programs, in the order of the keys: at least one, and
-    /// no more than fit into memory.
+    /// Assembles aggregates and runs their programs, in the order of the keys: at least one, and no
+    /// more than fit into memory.
     pub(super) async fn ran(
         &self,
         id: AggregateId,
@@ -126,7 +126,7 @@ impl Trial {
         Job { program: self.mapping.aggregates[id].program.clone(), input }
     }
 
-    /// Notes which of the rows that states refer to are not there.
+    /// Records which of the rows to which states refer do not exist.
     async fn look_up(
         &self,
         named: Vec<(usize, NamedRow)>,
@@ -154,7 +154,7 @@ impl Trial {
     }
 }
 
-/// Whether a text stands in a value.
+/// Returns whether a text occurs in a value.
 fn mentions(value: &Value, text: &str) -> bool {
     match value {
         Value::String(found) => found == text,

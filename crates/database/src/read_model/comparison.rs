@@ -1,4 +1,4 @@
-//! Served rows against freshly folded ones, table by table, in one pass.
+//! Comparison of served rows with newly folded ones, table by table, in one pass.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,29 +8,29 @@ use serde::Serialize;
 
 use crate::tables::TableRow;
 
-/// How many differences are told one by one.
-const TOLD: usize = 20;
+/// Maximum number of differences reported individually.
+const MOST_REPORTED: usize = 20;
 
-/// How a row of a read model differs from what the log says.
+/// A difference between a row of a read model and the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// The table.
     pub table: &'static str,
-    /// The row's primary key. The other values may be personal and are not told.
+    /// The row's primary key. Its other values may be personal and are not reported.
     pub key: String,
-    /// In which way.
+    /// The kind of difference.
     pub kind: DifferenceKind,
 }
 
-/// In which way a row differs.
+/// The kind of difference of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
-    /// The log says that there is one.
+    /// The row is missing.
     Missing,
-    /// The log knows nothing of it.
+    /// The row should not exist.
     Superfluous,
-    /// Its values are others.
+    /// The row has other values.
     Different,
 }
 
@@ -44,30 +44,30 @@ impl fmt::Display for DifferenceKind {
     }
 }
 
-/// What the comparison of a read model with a fresh fold gave.
+/// The result of comparing a read model with a new fold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// The subscription.
     pub subscription: String,
-    /// Both sides were as of this position.
+    /// The position of both sides.
     pub position: Position,
-    /// How many rows were compared.
+    /// The number of compared rows.
     pub rows: u64,
-    /// How many of them differ.
+    /// The number of differing rows.
     pub different: u64,
-    /// The first of those.
+    /// The first of the differences.
     pub differences: Vec<Difference>,
 }
 
 impl Verification {
-    /// Whether the served rows are what the log says.
+    /// Returns whether the served rows match the log.
     pub fn is_right(&self) -> bool {
         self.different == 0
     }
 }
 
-/// A comparison under way. Both sides come in the order of the primary key, so that a row without
-/// its counterpart is kept only until the other side gets there.
+/// A comparison in progress. Both sides come in the order of the primary key, so that a row without a
+/// counterpart is kept only until the other side has passed it.
 pub(super) struct Comparison {
     result: Verification,
     table: &'static str,
@@ -86,7 +86,7 @@ impl Comparison {
         self.table = table;
     }
 
-    /// Takes in the next row of either side.
+    /// Adds the next row of either side.
     pub(super) fn add(&mut self, served: Option<TableRow>, fresh: Option<TableRow>) {
         if let Some(TableRow { key, values }) = served {
             self.result.rows += 1;
@@ -109,7 +109,7 @@ impl Comparison {
         }
     }
 
-    /// The table is over: what has no counterpart by now has none.
+    /// Ends the table: rows without a counterpart so far have none.
     pub(super) fn end(&mut self) {
         for key in std::mem::take(&mut self.served).into_keys() {
             self.tell(key, DifferenceKind::Superfluous);
@@ -122,7 +122,7 @@ impl Comparison {
 
     fn tell(&mut self, key: String, kind: DifferenceKind) {
         self.result.different += 1;
-        if self.result.differences.len() < TOLD {
+        if self.result.differences.len() < MOST_REPORTED {
             self.result.differences.push(Difference { table: self.table, key, kind });
         }
     }
@@ -152,15 +152,15 @@ mod tests {
         comparison.add(None, None);
         comparison.end();
         let result = comparison.finished();
-        let mut told: Vec<_> =
+        let mut found: Vec<_> =
             result.differences.iter().map(|one| (one.key.as_str(), one.kind)).collect();
-        told.sort_unstable_by_key(|(key, _)| *key);
+        found.sort_unstable_by_key(|(key, _)| *key);
         let expected = [
             ("1", DifferenceKind::Superfluous),
             ("3", DifferenceKind::Different),
             ("4", DifferenceKind::Missing),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(found, expected);
         assert_eq!((result.rows, result.different), (4, 3));
         assert!(!result.is_right());
     }

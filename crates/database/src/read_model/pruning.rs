@@ -1,4 +1,4 @@
-//! Taking away what nothing serves any more.
+//! Removal of tables and checkpoints that no replica uses any more.
 
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::seams::{Clock as _, SystemClock};
@@ -8,30 +8,30 @@ use super::workplace::{IN_USE, SCRATCH, is_new};
 use super::{ReadModel, ReadModelError};
 use crate::{Database, subscriptions};
 
-/// What was taken away, and what was not.
+/// The result of pruning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
-    /// Subscriptions of retired versions.
+    /// The removed subscriptions of retired versions.
     pub subscriptions: Vec<String>,
-    /// Their tables.
+    /// Their removed tables.
     pub tables: Vec<String>,
-    /// Places of fresh folds that did not come to their end.
+    /// The removed places of folds that did not finish.
     pub scratches: Vec<String>,
-    /// What is still in use and was left alone.
+    /// Subscriptions and places that are still in use and were kept.
     pub kept: Vec<Kept>,
 }
 
-/// Something that is still in use.
+/// A subscription or place that is still in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kept {
-    /// A subscription, or the place of a fresh fold.
+    /// The name of the subscription, or of the place of a fold.
     pub name: String,
-    /// Who uses it.
+    /// The process that uses it.
     pub owner: String,
 }
 
 impl Pruned {
-    /// Adds what was pruned elsewhere.
+    /// Adds another result.
     pub fn add(&mut self, other: Self) {
         self.subscriptions.extend(other.subscriptions);
         self.tables.extend(other.tables);
@@ -41,7 +41,7 @@ impl Pruned {
 }
 
 impl ReadModel {
-    /// Takes away the tables and the checkpoint of retired versions that no replica runs any more.
+    /// Removes the tables and the checkpoints of retired versions that no replica runs any more.
     pub async fn prune(&self) -> Result<Pruned, ReadModelError> {
         let mut pruned = Pruned::default();
         for retired in self.retired {
@@ -71,12 +71,12 @@ impl ReadModel {
     }
 }
 
-/// Takes away the places of fresh folds that nobody works on any more.
+/// Removes the places of folds that no process works on any more.
 pub async fn prune_scratches(database: &Database) -> Result<Pruned, ReadModelError> {
     let mut pruned = Pruned::default();
     for suffix in database.places_beside(SCRATCH).await? {
         if is_new(&suffix, SystemClock.now()) {
-            let owner = "somebody who has just begun".to_owned();
+            let owner = "a fold that has just begun".to_owned();
             pruned.kept.push(Kept { name: suffix, owner });
             continue;
         }

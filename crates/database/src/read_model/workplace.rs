@@ -1,4 +1,4 @@
-//! The place of one fresh fold, and the sign on it that somebody is at work there.
+//! The place of one fold, with a lease that shows that a process is working there.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use kernel::subscription::SubscriptionKind;
 use super::ReadModelError;
 use crate::{Database, Scratch};
 
-/// How the places of fresh folds begin.
+/// The prefix of the names of these places.
 pub(super) const SCRATCH: &str = "scratch_";
-/// What the lease is kept under that says whether somebody is at work.
+/// The subscription name of the lease that shows that a process is working there.
 pub(super) const IN_USE: &str = "scratch";
 
-/// Of the time in the name of a place: milliseconds since 1970-01-01 UTC (RFC 9562 §5.7).
+/// Digits of the time in the name of a place: milliseconds since 1970-01-01 UTC (RFC 9562 §5.7).
 const TIME_DIGITS: usize = 12;
-/// With its random part.
+/// Digits of the name, including its random part.
 const NAME_DIGITS: usize = TIME_DIGITS + 12;
-/// By then a place that was made has its sign.
+/// The time within which a new place gets its lease.
 const SIGNED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// Whether a place was made so lately that its sign may not be there yet.
+/// Returns whether a place is so new that it may not have its lease yet.
 pub(super) fn is_new(suffix: &str, now: DateTime<Utc>) -> bool {
     let name = suffix.strip_prefix(SCRATCH).filter(|name| name.len() == NAME_DIGITS);
     let made = name.and_then(|name| i64::from_str_radix(&name[..TIME_DIGITS], 16).ok());
@@ -32,7 +32,7 @@ pub(super) fn is_new(suffix: &str, now: DateTime<Utc>) -> bool {
     made.is_some_and(|made| (now - made).abs() < SIGNED_WITHIN)
 }
 
-/// The same tables at another place, for one fold: two at once never meet.
+/// The same tables at another place, for one fold: two concurrent folds never share a place.
 pub(super) struct Workplace {
     pub(super) scratch: Scratch,
     lease: Lease,
@@ -45,7 +45,7 @@ impl Workplace {
         owner: &str,
     ) -> Result<Self, ReadModelError> {
         let run = new_id().simple().to_string();
-        // The time and some of the random part of a UUIDv7: schemas' names are short.
+        // The time and some of the random part of a UUIDv7: names of schemas are short.
         let suffix = format!("{SCRATCH}{}{}", &run[..TIME_DIGITS], &run[20..]);
         let scratch = database.beside(&suffix).await?;
         match sign(&scratch, environment, owner).await {
@@ -57,23 +57,23 @@ impl Workplace {
         }
     }
 
-    /// Shows that the work goes on, for as long as it is waited for.
+    /// Renews the lease for as long as the future is polled.
     pub(super) async fn keep(&self) -> ReadModelError {
         loop {
             tokio::time::sleep(self.lease.ttl / 3).await;
             match self.scratch.renew(&self.lease).await {
                 Ok(()) => {}
                 Err(error @ CheckpointError::LeaseLost { .. }) => return error.into(),
-                // While its rows are taken over nobody can write there.
+                // While its rows are being copied, no process can write there.
                 Err(error) => tracing::debug!(
                     error = &error as &dyn std::error::Error,
-                    "the lease of a fresh fold could not be renewed"
+                    "cannot renew the lease of a fold; retrying"
                 ),
             }
         }
     }
 
-    /// Takes it away. What is left behind goes with [`super::prune_scratches`].
+    /// Removes the place. [`super::prune_scratches`] removes what is left behind.
     pub(super) async fn remove(self) {
         remove(self.scratch).await;
     }
@@ -98,7 +98,7 @@ async fn remove(scratch: Scratch) {
     if let Err(error) = scratch.remove().await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            "the tables of a fresh fold could not be removed: `bascule projections prune` does it"
+            "cannot remove the scratch tables of a fold; run `bascule projections prune`"
         );
     }
 }

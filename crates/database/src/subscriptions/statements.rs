@@ -3,8 +3,8 @@
 use crate::Statement;
 
 /// A statement in whose text `now`, and `now + $n` seconds, stand for the clock that decides when a
-/// lease expires: the server's on PostgreSQL, so that replicas need not agree on the time, and the
-/// machine's on SQLite, where all of them are.
+/// lease expires: the server's on PostgreSQL, so that the clocks of replicas need not agree, and the
+/// machine's on SQLite, where all replicas run.
 macro_rules! timed {
     (@sqlite now) => { "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')" };
     (@sqlite (now + $seconds:literal)) => {
@@ -52,12 +52,12 @@ crate::statements! {
          CASE WHEN $2 IN ('policy', 'reactor') THEN (SELECT elsewhere FROM module_charge) END) \
          ON CONFLICT (subscription) DO NOTHING"
     );
-    /// Takes the row until the transaction ends. On SQLite the transaction has the whole database.
+    /// Locks the row until the transaction ends. On SQLite the transaction locks the whole database.
     pub(super) const LOCK: Statement = Statement::PerEngine {
         sqlite: "SELECT families FROM checkpoint WHERE subscription = $1",
         postgres: "SELECT families FROM checkpoint WHERE subscription = $1 FOR UPDATE",
     };
-    /// A lease that somebody has keeps its owner and gets another token.
+    /// A held lease keeps its owner and gets a new token.
     pub(super) const WIDEN: Statement = Statement::Same(
         "UPDATE checkpoint SET families = $2, \
          token = CASE WHEN token IS NULL THEN token ELSE $3 END WHERE subscription = $1",
@@ -65,11 +65,11 @@ crate::statements! {
     pub(super) const TAKE_LOG: Statement =
         Statement::Same("UPDATE checkpoint SET log_id = $2 WHERE subscription = $1 AND position = 0");
 
-    /// No lease lasts longer than ten minutes ([`kernel::lease::LONGEST`]): one that ends later was taken
-    /// by a clock that was set back since, and whoever has it by this clock may wait for very long.
+    /// No lease lasts longer than ten minutes ([`kernel::lease::LONGEST`]): one that ends later was
+    /// taken before the clock was set back, and could otherwise be held for very long by this clock.
     ///
-    /// The row is passed over while a transaction of its owner is open: that one has the lease as long
-    /// as it lasts, whatever the clock says.
+    /// A row is skipped while a transaction of its holder is open: the holder keeps the lease until the
+    /// transaction ends, whatever the clock says.
     pub(super) const ACQUIRE: Statement = Statement::PerEngine {
         sqlite: "UPDATE checkpoint SET owner = $2, token = $3, \
                  expires_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now', $4 || ' seconds') \
@@ -85,7 +85,7 @@ crate::statements! {
                    OR expires_at > clock_timestamp() + interval '600 seconds') FOR UPDATE SKIP LOCKED) \
                    RETURNING log_id, position, event_id, families",
     };
-    /// Waits for a transaction of the owner that is open.
+    /// Waits for an open transaction of the holder.
     pub(super) const SEIZE: Statement = timed!(
         "UPDATE checkpoint SET owner = $2, token = $3, expires_at = " (now + "$4") " \
          WHERE subscription = $1 RETURNING log_id, position, event_id, families"
@@ -137,7 +137,7 @@ crate::statements! {
          (subscription, position, event_id, key, error, attempts, parked_at, replay_requested) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (subscription, position) DO NOTHING",
     );
-    /// A derived transaction that parks something waits for the disk after all: its error text is
+    /// A derived transaction that parks an event waits for the disk after all: the error text is stored
     /// nowhere else.
     pub(super) const DURABLE: Statement = Statement::PerEngine {
         sqlite: "SELECT 'on'",
@@ -164,8 +164,8 @@ crate::statements! {
          FROM parked_event WHERE subscription = $1 AND position > $2 AND key = $4 \
          ORDER BY position LIMIT $3",
     );
-    /// Keys of which an event was asked for, and those whose first event never failed: what it waited
-    /// for is gone.
+    /// Keys with an event whose replay was requested, and keys whose first event never failed: the
+    /// events before it, for which it waited, are gone.
     pub(super) const KEYS_TO_REPLAY: Statement = Statement::Same(
         "SELECT parked_event.key FROM (SELECT min(position) AS position, \
          max(CASE WHEN replay_requested THEN 1 ELSE 0 END) AS requested \
@@ -178,6 +178,6 @@ crate::statements! {
         "UPDATE parked_event SET replay_requested = TRUE WHERE subscription = $1 AND position = $2",
     );
 
-    /// What requests with an `Idempotency-Key` were answered with.
+    /// The stored answers to requests with an `Idempotency-Key`.
     pub(crate) const FORGET_ANSWERS: Statement = Statement::Same("DELETE FROM idempotency");
 }

@@ -347,7 +347,7 @@ async fn scratches_are_pruned_unless_somebody_works_there(
     let pruned = prune_scratches(&world.database).await.unwrap();
     assert_eq!(pruned.scratches, ["scratch_0123456789ab"]);
     let kept: Vec<&str> = pruned.kept.iter().map(|kept| kept.owner.as_str()).collect();
-    assert_eq!(kept, ["a verification", "somebody who has just begun"]);
+    assert_eq!(kept, ["a verification", "a fold that has just begun"]);
     drop(held);
     assert!(verifying.await.unwrap().unwrap().is_right());
     assert_eq!(world.scratches().await, ["scratch_0123456789ac"]);

@@ -1,4 +1,4 @@
-//! The statements that write a batch, and how the events of a batch become their arguments.
+//! The statements that write a batch, and the conversion of a batch's events into their arguments.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ database::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [&str];
 
-    /// Writes a batch in one statement that believes what it was told of the streams, and fails as a
-    /// whole where that is wrong.
+    /// Writes a batch in one statement that relies on the assumed heads of its streams, and fails as a
+    /// whole if an assumption is wrong.
     ///
-    /// The lock comes first, since all that is written joins it. That the statement's snapshot is older
-    /// does no harm: a stream that was at a revision has reached it for ever, and streams, revisions and
-    /// events that are there by now violate their unique keys.
+    /// The lock comes first, because all writes join it. An older snapshot of the statement does no
+    /// harm: a stream that was at a revision has reached it for ever, and streams, revisions and events
+    /// that exist by now violate their unique keys.
     pub(super) const WRITE: &str = "\
 WITH locked AS MATERIALIZED (
     SELECT lock_log() AS base
@@ -56,7 +56,7 @@ SELECT base, require_fit(cardinality($3::bigint[]) = (
     JOIN event ON event.stream_id = known.stream AND event.revision = known.revision
 )) FROM locked";
 
-    /// Writes what fits, see the migration.
+    /// Writes the appends that fit; see the migration.
     pub(super) const WRITE_WHAT_FITS: &str = "\
 SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
@@ -65,7 +65,7 @@ SELECT part, stream_id, last_revision, last_position FROM append_what_fits(
 /// An append of a batch.
 pub(super) struct PlannedAppend<'a> {
     pub(super) requests: &'a [AppendRequest],
-    /// Where its requests end up; positions count from the base of the batch.
+    /// The positions and revisions of its requests; positions count from the base of the batch.
     pub(super) places: Vec<Appended>,
 }
 
@@ -77,10 +77,10 @@ pub(super) struct Batch<'a> {
     pub(super) recorded_at: DateTime<Utc>,
 }
 
-/// Where the requests of an append ended up; `None` when it did not fit.
+/// The positions and revisions of an append's requests; `None` if it did not fit.
 pub(super) type Fitted = Option<Vec<Appended>>;
 
-/// The columns of events that are to be written.
+/// The columns of the events to write.
 #[derive(Default)]
 struct Columns<'a> {
     ids: Vec<Uuid>,
@@ -98,15 +98,15 @@ struct Columns<'a> {
 
 /// A stream that a batch writes to.
 struct Touched {
-    /// Its head as assumed, `None` when it is new.
+    /// Its assumed head, `None` if it is new.
     before: Option<StreamHead>,
-    /// Place in the batch of its first event there, from 1.
+    /// The place of its first event in the batch, from 1.
     first: i64,
-    /// Of its last event.
+    /// The revision of its last event.
     after: Revision,
 }
 
-/// A part of an append that was written, see the migration.
+/// A written part of an append; see the migration.
 #[derive(FromRow)]
 struct WrittenPart {
     part: i32,
@@ -116,7 +116,7 @@ struct WrittenPart {
 }
 
 impl<'a> Batch<'a> {
-    /// Writes all of it on top of what is assumed of its streams, or fails.
+    /// Writes the whole batch on top of the assumed heads of its streams, or fails.
     pub(super) async fn write(
         &self,
         connection: &mut PgConnection,
@@ -184,8 +184,8 @@ impl<'a> Batch<'a> {
             .collect())
     }
 
-    /// Writes those appends that fit the log as it is found under the lock. They follow one another
-    /// there in their order.
+    /// Writes the appends that fit the log as it is under the lock. They follow each other in the log
+    /// in their order.
     pub(super) async fn write_what_fits(
         &self,
         connection: &mut PgConnection,
@@ -273,7 +273,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// How the function in the migration is told what must be there.
+/// Returns the expectation as the number that the function in the migration takes.
 fn expectation(expected: ExpectedRevision) -> i64 {
     match expected {
         ExpectedRevision::Revision(revision) => revision.cast_signed(),

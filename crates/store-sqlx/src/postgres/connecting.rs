@@ -1,4 +1,4 @@
-//! How connections to the event store's schema are opened.
+//! Connections to the schema of the event store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::StoreOptions;
 
 pub(super) const SCHEMA: &str = "event_store";
 
-/// How long a connection may take to open, and a reader waits for one that is free.
+/// Maximum time to open a connection, and to wait for a free one to read.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -28,8 +28,8 @@ database::statements! {
     pub(super) const END_BACKEND: &str = "SELECT pg_terminate_backend(pid, 1000) \
          FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2";
 
-    /// What a server has of the log: whether it is a standby, which log, its last event, and the event
-    /// where one is remembered. One statement, and so one snapshot.
+    /// Queries a server's state of the log: whether it is a standby, the log's id, its last event, and
+    /// the event at the remembered position. One statement, and so one snapshot.
     pub(super) const LOOK: &str = "\
 SELECT pg_is_in_recovery(), (SELECT log_id FROM log), head.position, head.id, coalesce(
     (SELECT id FROM event WHERE position = $1), (SELECT id FROM scavenged WHERE position = $1)
@@ -40,15 +40,15 @@ LEFT JOIN LATERAL (SELECT position, id FROM event ORDER BY position DESC LIMIT 1
 
 type LookRow = (bool, Option<Uuid>, Option<i64>, Option<Uuid>, Option<Uuid>);
 
-/// The log as a server has it.
+/// A server's state of the log.
 pub(super) struct Looked {
     /// Its last event.
     pub(super) head: Mark,
     pub(super) incarnation: u64,
 }
 
-/// Compares what a server has with what is remembered of the log. A standby is refused: it lacks the
-/// end of the log for the moment, which is no loss.
+/// Compares a server's state with the remembered one. Refuses a standby: it lacks the end of the log
+/// temporarily, which is not a loss.
 pub(super) async fn look(
     connection: &mut PgConnection,
     tail: &Tail,
@@ -66,16 +66,18 @@ async fn ask(connection: &mut PgConnection, asked: Remembered) -> Result<Found, 
     let (is_standby, log_id, position, event_id, there): LookRow =
         sqlx::query_as(LOOK).bind(asked.last.position.cast_signed()).fetch_one(connection).await?;
     if is_standby {
-        return Err(sqlx::Error::Protocol("the database server is a standby".to_owned()));
+        return Err(sqlx::Error::Protocol(
+            "the database server is a standby: connect to the primary".to_owned(),
+        ));
     }
     if asked.log_id.is_some() && log_id != asked.log_id {
-        return Err(sqlx::Error::Protocol("the database has another event log".to_owned()));
+        return Err(sqlx::Error::Protocol("the database contains another event log".to_owned()));
     }
     let position = position.map_or(0, i64::cast_unsigned);
     Ok(Found { head: Mark { position, event_id }, there })
 }
 
-/// How every connection of the store is opened.
+/// Returns the options of every connection of the store.
 pub(super) fn connect_options(
     url: &str,
     options: &StoreOptions,
@@ -85,10 +87,10 @@ pub(super) fn connect_options(
         ("statement_timeout", timeout.as_str()),
         ("idle_in_transaction_session_timeout", "10s"),
         ("idle_session_timeout", "0"),
-        // Whoever waited for the log's lock sees what was committed before.
+        // A process that waited for the log's lock sees everything committed before.
         ("default_transaction_isolation", "read committed"),
-        // Every statement goes by an index. A plan made while a table was small would go through
-        // the whole of it, and be kept.
+        // Every statement uses an index. A plan made while a table was small would scan the whole
+        // table, and would be cached.
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),
@@ -97,18 +99,18 @@ pub(super) fn connect_options(
     ]))
 }
 
-/// The same for what must be on the disk when it is committed, whatever the server's default.
+/// Returns the options of connections whose commits are durable, whatever the server's default.
 pub(super) fn durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "on")])
 }
 
-/// The same for connections that read, notify and keep snapshots: that needs no disk.
+/// Returns the options of connections that read, notify and store snapshots, which need not be durable.
 pub(super) fn not_durable(connect: &PgConnectOptions) -> PgConnectOptions {
     connect.clone().options([("synchronous_commit", "off")])
 }
 
-/// Options of a pool of up to so many connections. What is remembered of the log is compared with every
-/// one of them before it is used.
+/// Returns the options of a pool of at most so many connections. Each of them is compared with the
+/// remembered state of the log before it is used.
 pub(super) fn pool(most: u32, lifetime: Duration, tail: &Arc<Tail>) -> PoolOptions<Postgres> {
     let (opened, used) = (Arc::clone(tail), Arc::clone(tail));
     postgres_pool_options_if(move |seen| !used.is_of_earlier_incarnation(seen.age))
@@ -122,7 +124,7 @@ pub(super) fn pool(most: u32, lifetime: Duration, tail: &Arc<Tail>) -> PoolOptio
         .max_lifetime(lifetime)
 }
 
-/// A server process: its number alone may be given to another one later.
+/// A server process: its process id alone may be reused later.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backend {
     pid: i32,
@@ -130,7 +132,7 @@ pub(super) struct Backend {
 }
 
 impl Backend {
-    /// Makes sure that it does no more: what it was doing is then committed or rolled back. Fails
+    /// Makes sure that it has ended: its transaction is then committed or rolled back. Returns an error
     /// if it does not end.
     pub(super) async fn end(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let ended: Option<bool> = sqlx::query_scalar(END_BACKEND)
@@ -139,8 +141,10 @@ impl Backend {
             .fetch_optional(connection)
             .await?;
         match ended {
-            Some(false) => Err(sqlx::Error::Protocol("a lost session does not end".into())),
-            // Ended now, or before.
+            Some(false) => {
+                Err(sqlx::Error::Protocol("a lost database session does not end".into()))
+            }
+            // It has ended now, or before.
             Some(true) | None => Ok(()),
         }
     }
@@ -150,7 +154,7 @@ impl Backend {
 pub(super) struct Session {
     pub(super) connection: PgConnection,
     pub(super) backend: Backend,
-    /// The incarnation of the log that it writes to.
+    /// The incarnation of the log to which it writes.
     pub(super) incarnation: u64,
 }
 
@@ -166,7 +170,7 @@ impl Session {
     }
 }
 
-/// Gives up on a server that says nothing at all.
+/// Cancels a statement if the server does not respond at all.
 pub(super) async fn within<T>(
     timeout: Duration,
     work: impl Future<Output = Result<T, sqlx::Error>>,
@@ -174,7 +178,7 @@ pub(super) async fn within<T>(
     tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
         Err(sqlx::Error::Io(std::io::Error::new(
             std::io::ErrorKind::TimedOut,
-            "the database server does not answer",
+            "the database server does not respond",
         )))
     })
 }

@@ -1,4 +1,4 @@
-//! What a group of appends is planned on: what is assumed of its streams, or was looked up.
+//! The state of streams on which a group of appends is planned: assumed, or looked up.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ database::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [&str];
 
-    /// What is there of the streams and events of some appends, in one snapshot: a row per event whose
-    /// stream exists.
+    /// Queries the streams and events of some appends, in one snapshot: a row per event whose stream
+    /// exists.
     pub(super) const LOOK_UP: &str = "\
 SELECT given.ordinal, stream.id, last.revision, event.revision, event.position
 FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS given (name, id, ordinal)
@@ -29,18 +29,18 @@ LEFT JOIN event ON event.stream_id = stream.id AND event.id = given.id";
 
 type Row = (i64, i64, i64, Option<i64>, Option<i64>);
 
-/// What is believed or known of streams.
+/// The assumed or known state of streams.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    /// `None` for a stream that is not there.
+    /// `None` for a stream that does not exist.
     pub(super) heads: HashMap<StreamName, Option<StreamHead>>,
-    /// Which of the events are there already, as far as that was looked up.
+    /// The events that exist already, as far as they were looked up.
     pub(super) events: KnownEvents,
     looked_up: HashSet<StreamName>,
 }
 
 impl Facts {
-    /// Beliefs about the streams of some appends; what nothing is believed of is looked up.
+    /// Returns the assumed heads of the streams of some appends; unknown streams are looked up.
     pub(super) async fn guess(
         appends: &[Pending],
         streams: &Streams,
@@ -71,7 +71,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What is there now. No lock is taken: it was so at one moment, and may have changed.
+    /// Looks up the current state. No lock is taken: it may have changed since.
     pub(super) async fn look_up(
         appends: &[Pending],
         streams: &Streams,
@@ -119,7 +119,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// The last revision of every stream, as planning wants it.
+    /// Returns the last revision of every stream, as planning needs it.
     pub(super) fn revisions(&self) -> HashMap<StreamName, Option<Revision>> {
         self.heads
             .iter()
@@ -127,8 +127,8 @@ impl Facts {
             .collect()
     }
 
-    /// Whether all that concerns these requests was looked up, so that what follows from it is an
-    /// answer, not a guess.
+    /// Returns whether everything about these requests was looked up, so that a result derived from it
+    /// is an answer and not a guess.
     pub(super) fn are_certain_of(&self, requests: &[AppendRequest]) -> bool {
         !self.looked_up.is_empty()
             && requests.iter().all(|request| self.looked_up.contains(&request.stream))

@@ -1,4 +1,4 @@
-//! How statements fail, and what is certain then.
+//! Failures of statements, and what is certain after them.
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -6,21 +6,21 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 const DOES_NOT_FIT: &str = "ZB001";
 const UNIQUE_VIOLATION: &str = "23505";
 
-/// How a statement that writes has failed.
+/// How a writing statement failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Nothing was written: the log is not as was assumed.
+    /// Nothing was written: the log is not as assumed.
     Unfit(sqlx::Error),
-    /// Nothing was written: the database cannot be written to now.
+    /// Nothing was written: the database is temporarily not writable.
     Unavailable(sqlx::Error),
-    /// Nothing was written: the statement itself is refused, and would be again.
+    /// Nothing was written: the statement itself is refused, and would be refused again.
     Refused(sqlx::Error),
-    /// The connection was lost before an answer came: it may have been written.
+    /// The connection was lost before the response: the events may have been written.
     Unknown(sqlx::Error),
 }
 
 impl Failure {
-    /// What the failure of a statement that was sent means.
+    /// Returns what the failure of a sent statement means.
     pub(super) fn of(error: sqlx::Error) -> Self {
         let Some(answer) = postgres_error(&error) else {
             return match error {
@@ -30,7 +30,7 @@ impl Failure {
             };
         };
         if answer.severity() != PgSeverity::Error {
-            // The session was ended, perhaps between commit and answer.
+            // The session was ended, perhaps between commit and response.
             return Self::Unknown(error);
         }
         match answer.code() {
@@ -40,8 +40,8 @@ impl Failure {
         }
     }
 
-    /// The same for a statement that checks before it writes: there a violated key is no conflict
-    /// but a log that contradicts itself.
+    /// The same for a statement that checks before it writes: a violated key is then no conflict but an
+    /// inconsistent log.
     pub(super) fn of_checked(error: sqlx::Error) -> Self {
         match Self::of(error) {
             Self::Unfit(error) => Self::Refused(error),
@@ -54,14 +54,14 @@ fn postgres_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }
 
-/// Whether values of the statement are to blame: data exceptions (class 22) and what is over a limit
-/// of the database (class 54).
+/// Returns whether values of the statement caused the error: data exceptions (class 22) and exceeded
+/// limits of the database (class 54).
 pub(super) fn blames_values(error: &sqlx::Error) -> bool {
     postgres_error(error)
         .is_some_and(|answer| answer.code().starts_with("22") || answer.code().starts_with("54"))
 }
 
-/// Whether the connection is gone, so that the same statement may succeed on another one.
+/// Returns whether the connection is lost, so that the statement may succeed on another one.
 pub(super) fn lost_connection(error: &sqlx::Error) -> bool {
     match postgres_error(error) {
         // Admin shutdown, crash shutdown, starting up.

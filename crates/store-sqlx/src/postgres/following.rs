@@ -1,5 +1,5 @@
-//! Following what other processes write: their notifications wake this one, and it looks by itself
-//! every now and then, because notifications can be lost with their connection.
+//! Following the events of other processes: their notifications wake this process, and it polls at an
+//! interval, because notifications can be lost with their connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,17 +22,17 @@ database::statements! {
     pub(super) const NOTIFY: &str = "SELECT pg_notify('event_store', $1)";
 }
 
-/// Notifications are at least this far apart: under load one stands for many batches.
+/// Minimum time between notifications: under load one stands for many batches.
 const BETWEEN_NOTIFICATIONS: Duration = Duration::from_millis(10);
 /// Pauses between attempts to listen again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 const PAGE: usize = 1000;
-/// So far behind, what is missing would not stay in memory anyway.
+/// Beyond this lag, the missing events would not fit into memory anyway.
 const TOO_FAR: Position = 4096;
 
-/// Brings what others wrote into memory, once for all subscribers of this process.
+/// Reads the events of other processes into memory, once for all subscribers of this process.
 pub(super) struct Follower {
     pub(super) tail: Arc<Tail>,
     pub(super) readers: Readers,
@@ -52,11 +52,11 @@ impl Follower {
             };
             match followed {
                 Ok(()) => reads = true,
-                // Said once: it is looked for every time again.
+                // Logged once; every tick retries.
                 Err(error) if reads => {
                     reads = false;
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "what others write cannot be followed");
+                    tracing::warn!(error, "cannot read the events of other processes; retrying");
                 }
                 Err(_) => {}
             }

@@ -15,15 +15,15 @@ database::statements! {
 
     pub(super) const FIND: &str =
         "SELECT id, wrapped FROM subject_key WHERE subject = $1 AND purpose = $2";
-    /// Of one subject, keys are made and destroyed one after the other. In order, so that two never wait
-    /// for each other.
+    /// Serialises creating and destroying the keys of one subject. In a fixed order, so that two
+    /// transactions never deadlock.
     pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended(subject::text, 0)) \
          FROM (SELECT unnest($1::uuid[]) AS subject ORDER BY 1) AS sorted";
     pub(super) const CREATE: &str = "INSERT INTO subject_key (id, subject, purpose, wrapped, created_at) \
          SELECT $1, $2, $3, $4, $5 WHERE NOT EXISTS (SELECT 1 FROM erased_subject \
          WHERE subject = $2 AND $3 <> ALL (retained)) ON CONFLICT (subject, purpose) DO NOTHING";
     pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
-    /// What was not retained before is not retained now.
+    /// A purpose that was not retained before is not retained now.
     pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) \
          SELECT DISTINCT subject, $2::text[] FROM unnest($1::uuid[]) AS subject ON CONFLICT (subject) DO UPDATE SET retained = \
          ARRAY(SELECT unnest(erased_subject.retained) INTERSECT SELECT unnest(excluded.retained))";
@@ -35,7 +35,7 @@ database::statements! {
 }
 
 pub(super) struct PostgresKeys {
-    /// Commits on the disk.
+    /// Connections with durable commits.
     pub(super) writers: Transactions<Postgres>,
     pub(super) readers: PgPool,
 }
@@ -57,7 +57,7 @@ impl KeyTable for PostgresKeys {
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
         let mut transaction = self.writers.begin("BEGIN").await?;
-        // In a statement of its own: the next one sees what whoever held the lock did.
+        // In a statement of its own: the next one sees what the previous holder of the lock did.
         sqlx::query(LOCK).bind([holder.subject]).execute(&mut *transaction).await?;
         sqlx::query(CREATE)
             .bind(id)
@@ -85,7 +85,7 @@ impl KeyTable for PostgresKeys {
         sqlx::query(REMEMBER).bind(subjects).bind(retained).execute(&mut *transaction).await?;
         sqlx::query(DESTROY).bind(subjects).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        // The deleted rows are in the table until it is vacuumed, which takes what it takes.
+        // The deleted rows stay in the table until it is vacuumed, however long that takes.
         let mut connection = self.writers.detach().await?;
         sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
         sqlx::query("VACUUM subject_key").execute(&mut connection).await?;

@@ -42,7 +42,7 @@ database::statements! {
 
     pub(super) const ID_AT: &str = "SELECT id FROM event WHERE position = $1 \
          UNION ALL SELECT id FROM scavenged WHERE position = $1";
-    /// Whoever reads a stream is likely to append to it: its id comes along.
+    /// The stream's id comes along, because a reader of a stream is likely to append to it.
     pub(super) const STREAM: &str =
         select_events!(", s.id", "WHERE s.name = $1 AND e.revision >= $2 ORDER BY e.revision LIMIT $3");
     pub(super) const LAST: &str =
@@ -63,9 +63,9 @@ database::statements! {
 
 /// Columns of an event; behind them there may be the id of the one stream that is read.
 const EVENT_COLUMNS: usize = 15;
-/// How much of the log one page looks at when few of its events are wanted.
+/// The part of the log that one page examines if few of its events match.
 const SCAN: Position = 20_000;
-/// How long a read is tried on other connections when those it got were lost.
+/// How long a read is retried on other connections after those it used were lost.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 type Events = Vec<Arc<RecordedEvent>>;
@@ -74,7 +74,7 @@ type Events = Vec<Arc<RecordedEvent>>;
 #[derive(Clone)]
 pub(super) struct Readers {
     pub(super) pool: PgPool,
-    /// How long an answer is waited for.
+    /// The timeout of a statement.
     pub(super) timeout: Duration,
     pub(super) tail: Arc<Tail>,
 }
@@ -84,8 +84,7 @@ fn unavailable(error: sqlx::Error) -> ReadError {
 }
 
 impl Readers {
-    /// Reads, on another connection if need be: after a restart of the server all that are open are
-    /// lost.
+    /// Reads, on another connection if needed: a restart of the server closes all open ones.
     async fn read<T, F>(&self, read: impl Fn() -> F) -> Result<T, ReadError>
     where
         F: Future<Output = Result<T, sqlx::Error>>,
@@ -95,7 +94,7 @@ impl Readers {
         loop {
             match within(self.timeout, read()).await {
                 Err(error) if lost_connection(&error) && Instant::now() < deadline => {
-                    tracing::debug!(%error, "reading again on another connection");
+                    tracing::debug!(%error, "a read lost its connection; retrying on another one");
                     tokio::time::sleep(pauses.next().unwrap_or(PATIENCE)).await;
                 }
                 result => return result.map_err(unavailable),
@@ -103,7 +102,7 @@ impl Readers {
         }
     }
 
-    /// The events that one of the statements above selects.
+    /// Returns the events that one of the statements above selects.
     async fn events<'q>(
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
@@ -111,7 +110,7 @@ impl Readers {
         self.page(query, usize::MAX).await.map(|(events, _)| events)
     }
 
-    /// The same up to so many bytes, and whether there are more.
+    /// Returns the events up to a number of bytes, and whether there are more.
     async fn page<'q>(
         &self,
         query: impl Fn() -> Query<'q, Postgres, PgArguments>,
@@ -125,7 +124,7 @@ impl Readers {
         .await?
     }
 
-    /// The last event of the log, having compared what is remembered of it.
+    /// Returns the last event of the log, after comparing the remembered state with it.
     pub(super) async fn look(&self) -> Result<Mark, ReadError> {
         let looked =
             self.read(|| async { look(&mut *self.pool.acquire().await?, &self.tail).await });
@@ -144,7 +143,7 @@ impl Readers {
         self.read(|| async { id_at(position, &mut *self.pool.acquire().await?).await }).await
     }
 
-    /// Up to `limit` events, and no more once they have `most` bytes.
+    /// Returns up to `limit` events, and no more once they exceed `most` bytes.
     pub(super) async fn stream(
         &self,
         stream: &StreamName,
@@ -181,7 +180,7 @@ impl Readers {
         }))
     }
 
-    /// Everything up to `head` is known to be written, and so is visible.
+    /// Reads the log up to `head`: everything up to there is written and visible.
     pub(super) async fn log(
         &self,
         after: Position,
@@ -216,7 +215,7 @@ impl Readers {
             let is_full = has_more || events.len() == limit;
             let (scanned_to, scanned_id) = match last.filter(|(at, _)| is_full || *at == to) {
                 Some(last) => last,
-                // On the same connection: the server that has no event there may lack more.
+                // On the same connection: a server without this event may lack more.
                 None => (to, Some(id_at(to, &mut connection).await?.ok_or_else(|| lacks(to))?)),
             };
             Ok(Ok(LogPage { events, scanned_to, scanned_id }))
@@ -224,7 +223,7 @@ impl Readers {
         .await?
     }
 
-    /// The next events of the log, whatever is known of its head, and whether there are more.
+    /// Returns the next events of the log, whatever the known head, and whether there are more.
     pub(super) async fn after(
         &self,
         after: Position,
@@ -249,7 +248,7 @@ impl Readers {
     }
 }
 
-/// The events that a query selects, up to so many bytes, and whether there are more.
+/// Returns the events that a query selects, up to a number of bytes, and whether there are more.
 async fn collect(
     query: Query<'_, Postgres, PgArguments>,
     most: usize,
@@ -281,8 +280,8 @@ async fn collect(
         events.push(Arc::new(event));
     }
     if let (Some(id), Some(last)) = (stream_id, events.last()) {
-        // The last one of a page need not be the last one of its stream; then the next append
-        // finds out.
+        // The last event of a page need not be the last one of its stream; then the next append finds
+        // out.
         streams.seen(&last.stream, StreamHead { id, revision: last.revision });
     }
     Ok(Ok((events, has_more)))
@@ -296,7 +295,7 @@ async fn id_at(
     sqlx::query_scalar(ID_AT).bind(position).fetch_optional(connection).await
 }
 
-/// The server has not got what this process knows to be in the log.
+/// The error of a server without an event that this process knows to be in the log.
 fn lacks(position: Position) -> sqlx::Error {
     sqlx::Error::Protocol(format!("the database has no event at position {position} of the log"))
 }
@@ -305,7 +304,7 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// The event in a row. Neighbours are often of the same stream: they share its name.
+/// Decodes a row into an event. Consecutive events often have the same stream and share its name.
 fn recorded(
     row: &PgRow,
     neighbour: Option<&StreamName>,

@@ -7,7 +7,8 @@ database::statements! {
     /// Every statement of this file.
     pub(crate) const STATEMENTS: [&str];
 
-    /// Two that remove the same events at once wait for each other, and the second finds none.
+    /// Two processes that remove the same events at once wait for each other, and the second finds
+    /// none.
     pub(super) const SCAVENGE: &str = "\
 WITH removable AS (
     SELECT event.position
@@ -23,7 +24,8 @@ WITH removable AS (
 INSERT INTO scavenged (position, id) SELECT position, id FROM removed";
 }
 
-/// Removes up to `limit` events of a stream below a revision, but never its last one. How many.
+/// Removes up to `limit` events of a stream below a revision, but never its last one. Returns the
+/// number.
 pub(super) async fn scavenge(
     pool: &PgPool,
     stream: &StreamName,

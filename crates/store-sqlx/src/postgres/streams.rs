@@ -1,23 +1,23 @@
-//! What this process believes of streams, so that most appends need no look-up. A belief may be
-//! wrong at any time, because others write too: the database checks it with every append.
+//! The assumed heads of streams, so that most appends need no query. An assumption may be wrong at any
+//! time, because other processes write too: the database checks it with every append.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hashlink::LruCache;
 use kernel::event::{Revision, StreamName};
 
-/// Streams that are remembered: about 20 MB.
+/// Maximum number of remembered streams: about 20 MB.
 const MOST: usize = 100_000;
 
-/// A stream as it stands in the log.
+/// The head of a stream in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StreamHead {
     pub(super) id: i64,
-    /// Of the last event.
+    /// The revision of its last event.
     pub(super) revision: Revision,
 }
 
-/// The heads of the streams that were touched lately, in one incarnation of the log. Cheap to clone.
+/// The heads of recently used streams, in one incarnation of the log. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     beliefs: Arc<Mutex<Beliefs>>,
@@ -36,8 +36,8 @@ impl Streams {
         Self { beliefs: Arc::new(Mutex::new(beliefs)), incarnation: 0 }
     }
 
-    /// The same for whatever is read and written in an incarnation. Once there is a later one, nothing
-    /// is believed here and nothing kept: the id of a stream that was lost is soon another's.
+    /// Returns a handle for reads and writes of one incarnation. After a later one begins, it returns
+    /// and stores nothing: the id of a lost stream is soon reused.
     pub(super) fn of(&self, incarnation: u64) -> Self {
         Self { beliefs: Arc::clone(&self.beliefs), incarnation }
     }
@@ -53,7 +53,7 @@ impl Streams {
         self.beliefs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the beliefs, if they are of this incarnation.
+    /// Calls a function with the heads, if they belong to this incarnation.
     fn with<T>(&self, act: impl FnOnce(&mut LruCache<StreamName, StreamHead>) -> T) -> Option<T> {
         let mut beliefs = self.lock();
         (beliefs.incarnation == self.incarnation).then(|| act(&mut beliefs.heads))
@@ -63,7 +63,7 @@ impl Streams {
         self.with(|heads| heads.get(stream).copied()).flatten()
     }
 
-    /// What was just written or looked up.
+    /// Records heads that were just written or looked up.
     pub(super) fn put(&self, written: impl IntoIterator<Item = (StreamName, StreamHead)>) {
         self.with(|heads| {
             for (stream, head) in written {
@@ -72,7 +72,7 @@ impl Streams {
         });
     }
 
-    /// A stream was read; what is known may be newer.
+    /// Records the head of a stream that was read, unless a later one is known.
     pub(super) fn seen(&self, stream: &StreamName, head: StreamHead) {
         self.with(|heads| {
             let is_news = heads.get(stream).is_none_or(|known| known.revision < head.revision);
@@ -82,7 +82,7 @@ impl Streams {
         });
     }
 
-    /// A stream has grown to this revision; of no interest unless it is known.
+    /// Records that a stream has reached this revision, if the stream is known.
     pub(super) fn grown(&self, stream: &StreamName, revision: Revision) {
         self.with(|heads| {
             if let Some(head) = heads.get_mut(stream)
@@ -116,7 +116,7 @@ mod tests {
         before.begin(1);
         let after = before.of(1);
         assert_eq!(after.get(&stream(1)), None);
-        // A read that was under way meanwhile.
+        // A read that was in progress meanwhile.
         before.seen(&stream(1), head);
         before.put([(stream(2), head)]);
         assert_eq!((after.get(&stream(1)), after.get(&stream(2))), (None, None));

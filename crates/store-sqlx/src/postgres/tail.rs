@@ -1,10 +1,10 @@
-//! The end of the log as this process knows it, and what it remembers of the log at all.
+//! The end of the log as this process knows it, and its remembered state of the log.
 //!
-//! A log can go back: an asynchronous standby that lacks its end is promoted. So every connection, when
-//! it is made, and every look at the end of the log compares the last event that is remembered here
-//! with the database. Where it is not there any more, everything is forgotten at once, and a new
-//! *incarnation* of the log begins. What was read or written before that, and arrives after it, is
-//! told by the incarnation in which it began, and not taken.
+//! A log can be reset to an earlier state: when an asynchronous standby that lacks its end is promoted.
+//! So every new connection, and every query of the head, compares the last event that is remembered
+//! here with the database. If it is gone, everything remembered is dropped at once, and a new
+//! *incarnation* of the log begins. Results of reads and writes that began in an earlier incarnation
+//! are recognised by its number and not used.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,25 +19,25 @@ use super::streams::Streams;
 use crate::raise;
 use crate::recent::Recent;
 
-/// What the writer, the readers and the follower share.
+/// State shared by the writer, the readers and the follower.
 pub(super) struct Tail {
     /// The last events, for subscribers that are up to date.
     pub(super) recent: Recent,
-    /// What is believed of streams.
+    /// The assumed heads of streams.
     streams: Streams,
-    /// What subscribers wait for. Raised once what is below it is in `recent`.
+    /// The head that subscribers wait for. Raised once the events below it are in `recent`.
     head: watch::Sender<Position>,
-    /// What was acknowledged before it was in `recent`, because that took too long.
+    /// The last position acknowledged before it was in `recent`, because that took too long.
     acknowledged: AtomicU64,
-    /// Others have written, or may have.
+    /// Notified when other processes have written, or may have.
     pub(super) behind: Notify,
-    /// This process has written.
+    /// Notified when this process has written.
     pub(super) wrote: Notify,
-    /// Held while anything above changes.
+    /// Locked while anything above changes.
     remembered: Mutex<Remembered>,
-    /// Whether the database was refused when it was last asked.
+    /// Whether the database was refused at the last comparison.
     refusing: AtomicBool,
-    /// Sent when all of it has been forgotten.
+    /// Sent after everything was dropped.
     incarnation: watch::Sender<u64>,
 }
 
@@ -49,29 +49,29 @@ pub(super) struct Mark {
     pub(super) event_id: Option<Uuid>,
 }
 
-/// What a database is compared with.
+/// The state with which a database is compared.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Remembered {
     pub(super) incarnation: u64,
-    /// Which log it is, once that is known.
+    /// The log's id, once known.
     pub(super) log_id: Option<Uuid>,
-    /// The last event that was written here or read.
+    /// The last event that was written or read here.
     pub(super) last: Mark,
-    /// When this incarnation began, unless it is the first.
+    /// When this incarnation began, except the first.
     since: Option<Instant>,
 }
 
-/// What a database has.
+/// The state of a database.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    /// The last event.
+    /// Its last event.
     pub(super) head: Mark,
-    /// Id of the event where one is remembered.
+    /// The id of its event at the remembered position.
     pub(super) there: Option<Uuid>,
 }
 
 impl Tail {
-    /// Of a log of which nothing is known.
+    /// Returns the state before anything of the log is known.
     pub(super) fn new() -> Self {
         Self {
             recent: Recent::starting_at(0),
@@ -90,13 +90,13 @@ impl Tail {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To compare a database with. Taken before that is asked: meanwhile it only grows.
+    /// Returns the state to compare a database with. Taken before the query: meanwhile it only grows.
     pub(super) fn remembered(&self) -> Remembered {
         *self.lock()
     }
 
-    /// The incarnation of the log. Whatever is read or written counts for the one that was current
-    /// before its connection was taken.
+    /// Returns the incarnation of the log. A read or write counts for the one that was current before
+    /// its connection was acquired.
     pub(super) fn incarnation(&self) -> u64 {
         self.lock().incarnation
     }
@@ -105,18 +105,18 @@ impl Tail {
         self.incarnation.subscribe()
     }
 
-    /// Whether a connection of this age was opened before the log went back: it may lead to where
-    /// what was lost still is.
+    /// Returns whether a connection of this age was opened before the log was reset: it may lead to a
+    /// server that still has the lost events.
     pub(super) fn is_of_earlier_incarnation(&self, age: Duration) -> bool {
         self.lock().since.is_some_and(|since| age > since.elapsed())
     }
 
-    /// What is believed of streams in an incarnation.
+    /// Returns the assumed heads of streams in an incarnation.
     pub(super) fn streams(&self, incarnation: u64) -> Streams {
         self.streams.of(incarnation)
     }
 
-    /// Which log this is. It ends here.
+    /// Sets the log's id and its head.
     pub(super) fn open(&self, log_id: Uuid, head: Mark) {
         let mut remembered = self.lock();
         (remembered.log_id, remembered.last) = (Some(log_id), head);
@@ -124,9 +124,9 @@ impl Tail {
         raise(&self.head, head.position);
     }
 
-    /// Takes in what a database has, which was asked for with what was remembered before. Where the
-    /// log went back, all that is remembered of it is forgotten. The incarnation that the database
-    /// has; `None` when another began meanwhile, and it has to be asked again.
+    /// Compares the state of a database with the remembered state at the time of the query. If the log
+    /// was reset, everything remembered is dropped. Returns the incarnation that the database has;
+    /// `None` if another one began meanwhile, and the database must be queried again.
     #[must_use]
     pub(super) fn compare(&self, asked: Remembered, found: Found) -> Option<u64> {
         self.refusing.store(false, Ordering::Relaxed);
@@ -142,7 +142,7 @@ impl Tail {
         tracing::error!(
             remembered = remembered.last.position,
             head = found.head.position,
-            "the event store went back to an earlier state: it does not have the last event that this process remembers, and events that were acknowledged may be lost (a failover to a standby that lagged, or a backup that was restored). Subscriptions stop; `bascule projections rebuild --all` makes them go on"
+            "the event store was reset to an earlier state: it lacks the last event that this process remembers, and acknowledged events may be lost (after a failover to a lagging standby, or a restored backup). Subscriptions stop; run `bascule projections rebuild --all` to resume them"
         );
         metrics::counter!("event_store_went_back_total").increment(1);
         self.acknowledged.store(0, Ordering::Release);
@@ -152,21 +152,21 @@ impl Tail {
         remembered.last = found.head;
         remembered.since = Some(Instant::now());
         self.head.send_replace(found.head.position);
-        // Last: who sees it finds nothing of before.
+        // Last: a reader of it finds nothing of the earlier incarnation.
         self.incarnation.send_replace(incarnation);
         Some(incarnation)
     }
 
-    /// A connection is not used. Told once: others are tried, and most who wait for one hear only that
-    /// there was none in time.
+    /// Records that a connection was refused. Logged once: others are tried, and most callers that wait
+    /// for one only get a timeout.
     pub(super) fn refused(&self, error: &sqlx::Error) {
         if !self.refusing.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "a connection to the event store cannot be used");
+            tracing::warn!(%error, "cannot use a connection to the event store; trying another one");
         }
     }
 
-    /// The wanted events after a position that are in memory; where those are not all that this
-    /// process knows of, how far the database has to be read.
+    /// Returns the requested events after a position that are in memory; if these are not all known
+    /// events, how far the database must be read.
     pub(super) fn page(
         &self,
         after: Position,
@@ -182,7 +182,7 @@ impl Tail {
         page.ok_or(end.max(acknowledged))
     }
 
-    /// What this process has written up to here, in an incarnation, is acknowledged.
+    /// Records that the events of this process up to a position, in an incarnation, are acknowledged.
     pub(super) fn acknowledged(&self, incarnation: u64, position: Position) {
         if self.lock().incarnation == incarnation {
             self.acknowledged.fetch_max(position, Ordering::AcqRel);
@@ -193,8 +193,8 @@ impl Tail {
         self.head.subscribe()
     }
 
-    /// This process has committed these events, which follow one another. `false` if what others
-    /// wrote before them is not here yet: then the follower brings all of it.
+    /// Records consecutive events that this process committed. Returns `false` if events of other
+    /// processes before them are still missing: then the follower reads all of them.
     pub(super) fn written_here(&self, incarnation: u64, events: &[Arc<RecordedEvent>]) -> bool {
         self.wrote.notify_one();
         let before = events.first().map_or(0, |first| first.position - 1);
@@ -205,8 +205,8 @@ impl Tail {
         follows
     }
 
-    /// Adds what the log has after a position, unless others are missing before it, or the log went
-    /// back since it was read.
+    /// Adds the events of the log after a position, unless events before them are missing, or the log
+    /// was reset since they were read.
     pub(super) fn add(
         &self,
         incarnation: u64,
@@ -227,15 +227,15 @@ impl Tail {
         follows
     }
 
-    /// The log was seen to reach this far.
+    /// Records that the log has reached this position.
     pub(super) fn seen(&self, position: Position) {
         if position > self.recent.end() {
             self.behind.notify_one();
         }
     }
 
-    /// Gives up on having everything in memory: what is before this position is read from the
-    /// database by whoever wants it.
+    /// Skips to a position without having the events before it in memory: readers that need them query
+    /// the database.
     pub(super) fn skip_to(&self, incarnation: u64, position: Position) {
         let remembered = self.lock();
         if remembered.incarnation == incarnation {
@@ -284,7 +284,7 @@ mod tests {
         Mark { position: event.position, event_id: Some(event.id) }
     }
 
-    /// What a database with these events answers to somebody who remembers this.
+    /// Returns what a database with these events answers to a process with this remembered state.
     fn found(events: &[Arc<RecordedEvent>], asked: Remembered) -> Found {
         let there = events.iter().find(|event| event.position == asked.last.position);
         Found {
@@ -305,7 +305,7 @@ mod tests {
         let events: Vec<_> = (1..=5).map(event).collect();
         let tail = tail_with(&events[..3]);
         let asked = tail.remembered();
-        // Written after the question was made, and seen by the answer or not.
+        // Written after the query was sent; the response may include them or not.
         assert!(tail.written_here(0, &events[3..4]));
         assert_eq!(tail.compare(asked, found(&events[..3], asked)), Some(0));
         assert_eq!(tail.compare(asked, found(&events, asked)), Some(0));
@@ -322,7 +322,7 @@ mod tests {
         tail.streams(0).put([(stream.clone(), StreamHead { id: 4, revision: 1 })]);
         let mut incarnation = tail.watch_incarnation();
         assert_eq!(tail.compare(asked, found(&events[..3], asked)), Some(1));
-        // Another connection asked the same.
+        // Another connection made the same comparison.
         assert_eq!(tail.compare(asked, found(&events[..3], asked)), None);
         assert_eq!(*incarnation.borrow_and_update(), 1);
         assert_eq!((*tail.subscribe().borrow(), tail.recent.end()), (3, 3));
@@ -332,7 +332,7 @@ mod tests {
         tail.skip_to(0, 5);
         let page = tail.page(3, &EventFilter::all(), 10).unwrap();
         assert_eq!((page.scanned_to, tail.recent.end()), (3, 3));
-        // It grows again, and is found to have lost its end once more.
+        // The log grows again, and then loses its end once more.
         let others: Vec<_> = (4..=9).map(event).collect();
         assert!(tail.written_here(1, &others));
         let asked = tail.remembered();

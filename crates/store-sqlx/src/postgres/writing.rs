@@ -1,13 +1,13 @@
-//! Writing groups of appends.
+//! Writing of groups of appends.
 //!
-//! A group is written in rounds. The first one plans it on what this process believes of the
-//! streams and writes it with one optimistic statement: usually that is all. What does not fit, or
-//! would be refused because of a mere belief, is looked up: conflicts and repetitions are answered
-//! from that, for it was so at one moment between question and answer. What is left goes through a
-//! function that checks it under the log's lock and writes what fits; an append that is passed over
-//! there had another one written in its way.
+//! A group is written in rounds. The first round plans it on the assumed heads of its streams and
+//! writes it with one optimistic statement: usually that is all. Appends that do not fit, or would be
+//! refused because of an assumption, are looked up: conflicts and repetitions are answered from that,
+//! because it was the state at some time between request and response. The rest is passed to a function
+//! that checks it under the log's lock and writes what fits; if an append is left out there, another
+//! process wrote to its stream meanwhile.
 //!
-//! The lock is never held while this process is waited for.
+//! The lock is never held while the database waits for this process.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,26 +44,26 @@ database::statements! {
 /// Pauses between attempts to reach the database again.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// How long an answer waits for the follower.
+/// How long a response waits for the follower.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(1);
-/// Rounds that nothing comes of: more than any contention explains.
+/// Maximum number of rounds without any result: more than contention explains.
 const MOST_FRUITLESS: u32 = 100;
 
-/// Writes groups on a connection of its own, opened again after a failure.
+/// Writes groups on a connection of its own, reopened after a failure.
 pub(super) struct PostgresWriter {
     connect: PgConnectOptions,
     session: Option<Session>,
     clock: SharedClock,
     tail: Arc<Tail>,
     options: StoreOptions,
-    /// Whether the last group met a database that could not be used: the next one fails at once
-    /// if that is still so, rather than be patient in its turn.
+    /// Whether the database was unavailable for the last group: the next one fails at once if that is
+    /// still so, instead of waiting again.
     failing: bool,
-    /// Answers that wait for the follower.
+    /// Responses that wait for the follower.
     late: JoinSet<()>,
 }
 
-static RETRIED: Outage = Outage::new("groups of appends are tried again");
+static RETRIED: Outage = Outage::new("appends to the event store are retried");
 
 impl GroupWriter for PostgresWriter {
     async fn write(&mut self, group: Vec<Job>) {
@@ -75,11 +75,11 @@ impl GroupWriter for PostgresWriter {
         while !group.is_done() {
             match self.round(&mut group).await {
                 Ok(()) if group.fruitless == MOST_FRUITLESS => {
-                    group.give_up("others always write to the same streams first");
+                    group.give_up("other processes always write to the same streams first");
                 }
                 Ok(()) => self.failing = false,
                 Err(Failure::Unfit(error)) => {
-                    tracing::debug!(%error, "a group of appends is looked up and checked");
+                    tracing::debug!(%error, "a group of appends did not fit the assumed state; looking it up");
                 }
                 Err(Failure::Refused(error)) => group.refuse(error),
                 Err(Failure::Unavailable(error) | Failure::Unknown(error)) => {
@@ -118,7 +118,7 @@ impl GroupWriter for PostgresWriter {
         if let Some(session) = self.session
             && let Err(error) = session.connection.close().await
         {
-            tracing::warn!(%error, "the connection that writes could not be closed in order");
+            tracing::warn!(%error, "cannot close the writing connection properly");
         }
     }
 }
@@ -134,13 +134,13 @@ impl PostgresWriter {
         Self { connect, session, clock, tail, options, failing, late }
     }
 
-    /// How long an answer is waited for: a server that is alive has given up before.
+    /// Returns the timeout of a statement: a live server has given up before.
     fn answer_timeout(&self) -> Duration {
         self.options.statement_timeout + Duration::from_secs(1)
     }
 
-    /// The open connection, or a new one; by then a server process that was lost before has ended,
-    /// so that what it was doing is decided.
+    /// Returns the open connection, or a new one; by then a lost server process has ended, so that the
+    /// outcome of its transaction is certain.
     async fn connection(
         &mut self,
         lost: &mut Option<Backend>,
@@ -158,7 +158,7 @@ impl PostgresWriter {
         Ok(session)
     }
 
-    /// Answers what can be answered now, and writes what can be written.
+    /// Answers what can be answered, and writes what can be written.
     async fn round(&mut self, group: &mut Group) -> Result<(), Failure> {
         let timeout = self.answer_timeout();
         let (tail, recorded_at) = (Arc::clone(&self.tail), self.clock.now());
@@ -190,9 +190,9 @@ impl PostgresWriter {
             within(timeout, write).await.map_err(Failure::of_checked)
         };
         let written = match written {
-            // Whether it is in the log as that is now is not known.
+            // Whether the log in its current state contains it is unknown.
             Ok(fitted) if !fitted.is_empty() && tail.incarnation() != incarnation => {
-                let went_back = "the log went back while it was written to";
+                let went_back = "the log was reset while it was written to";
                 Err(Failure::Unknown(sqlx::Error::Protocol(went_back.to_owned())))
             }
             written => written,
@@ -209,7 +209,7 @@ impl PostgresWriter {
         result
     }
 
-    /// Tells the callers what became of their appends, once this process's readers find the events.
+    /// Sends the callers their results, once readers of this process find the events.
     fn answer(
         &mut self,
         incarnation: u64,
@@ -227,7 +227,7 @@ impl PostgresWriter {
             let mut head = tail.subscribe();
             let reached = head.wait_for(|head| *head >= last);
             if tokio::time::timeout(FOLLOWED_WITHIN, reached).await.is_err() {
-                // The follower is in trouble; callers need not be.
+                // The follower is late; callers do not wait for it any longer.
                 tail.acknowledged(incarnation, last);
             }
             answer();
@@ -235,13 +235,13 @@ impl PostgresWriter {
     }
 }
 
-/// What a plan says of one append.
+/// The plan for one append.
 enum Verdict {
-    /// It is part of the batch.
+    /// It is written with the batch.
     Write,
-    /// This is certain.
+    /// The result is certain.
     Answer(Answer),
-    /// It depends on what is only believed, or not written yet.
+    /// It depends on an assumption, or on events that are not written yet.
     Later,
 }
 
@@ -270,11 +270,11 @@ fn judge<'a>(
     (verdicts.collect(), planned)
 }
 
-/// A group on its way.
+/// A group in progress.
 struct Group {
     pending: Vec<Pending>,
     rounds: u32,
-    /// Rounds since one of the group was answered.
+    /// Rounds since the last answer to an append of the group.
     fruitless: u32,
     /// Whether its appends are written one at a time, because one of them is refused.
     one_by_one: bool,
@@ -282,10 +282,10 @@ struct Group {
     lost: Option<Backend>,
 }
 
-/// An append that was not answered yet.
+/// An append without an answer so far.
 pub(super) struct Pending {
     pub(super) job: Job,
-    /// Whether it was in a batch of which nobody knows what has become.
+    /// Whether it was in a batch with an unknown outcome.
     sent: bool,
 }
 
@@ -299,8 +299,9 @@ impl Group {
         self.pending.is_empty()
     }
 
-    /// Answers those that were meant for another incarnation of the log: they were decided, and their
-    /// personal values sealed, on what may be gone. One that was sent may be in the log all the same.
+    /// Refuses the appends that were decided in another incarnation of the log: they, and their sealed
+    /// personal values, rest on events that may be gone. One that was sent may be in the log all the
+    /// same.
     fn refuse_others_than(&mut self, incarnation: u64) {
         let outdated = |pending: &mut Pending| pending.job.incarnation != incarnation;
         for Pending { job, sent } in self.pending.extract_if(.., outdated) {
@@ -312,20 +313,21 @@ impl Group {
         }
     }
 
-    /// Whether it is the first one: nothing of the group was tried yet.
+    /// Starts a round; returns whether it is the first: nothing of the group was tried yet.
     fn start_round(&mut self) -> bool {
         self.rounds += 1;
         self.fruitless += 1;
         self.rounds == 1
     }
 
-    /// What the next round is about.
+    /// Returns the appends of the next round.
     fn considered(&self) -> &[Pending] {
         if self.one_by_one { &self.pending[..1] } else { &self.pending }
     }
 
-    /// Takes out what a round has decided, with the events that were written. `fitted` has the appends that were to be written, in their
-    /// order; none at all if the batch was not, or not certainly, written.
+    /// Removes the appends that a round has decided, and returns their answers with the written events.
+    /// `fitted` has the results of the appends to write, in their order; it is empty if the batch was
+    /// not, or not certainly, written.
     fn settle(
         &mut self,
         verdicts: Vec<Verdict>,
@@ -361,14 +363,14 @@ impl Group {
         (answers, events)
     }
 
-    /// The database refuses something of what was to be written.
+    /// Handles an error of the database that values of the batch caused.
     fn refuse(&mut self, error: sqlx::Error) {
         if !self.one_by_one && self.pending.len() > 1 {
             self.one_by_one = true;
             return;
         }
         let answer = if blames_values(&error) {
-            AppendError::Invalid(format!("the database refuses it: {error}"))
+            AppendError::Invalid(format!("the database refuses the append: {error}"))
         } else {
             AppendError::Unavailable(Box::new(error))
         };
@@ -390,7 +392,7 @@ impl Group {
     }
 }
 
-/// The events of an append as they now stand in the log. Those of one request follow one another.
+/// Returns the events of an append as written to the log. Those of one request are consecutive.
 fn recorded(
     requests: Vec<AppendRequest>,
     written: &[Appended],

@@ -1,6 +1,6 @@
-//! Connections to the file for the events. They are rusqlite's: a page of a thousand events, or a
-//! group of appends, is one piece of work on a blocking thread, where sqlx would send every row and
-//! every statement to a thread of its own and back.
+//! Connections to the file for the events. They use rusqlite: a page of a thousand events, or a group
+//! of appends, is one unit of work on a blocking thread, where sqlx would send every row and every
+//! statement to a thread of its own and back.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,14 +13,14 @@ use tokio::sync::Semaphore;
 use crate::interning::Interner;
 
 const READERS: u32 = 4;
-/// How long a connection waits for another process's write.
+/// How long a connection waits for a write of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of 4 KiB that the write-ahead log gathers before the writer moves them into the file. At
-/// SQLite's default of 1 000 one group in fifty would wait for that; a page that changes often is
-/// moved less often, too.
+/// Number of pages of 4 KiB in the write-ahead log before the writer copies them into the file. At
+/// SQLite's default of 1 000 one group in fifty would wait for that; a page that changes often is also
+/// copied less often.
 const CHECKPOINT_PAGES: i64 = 4000;
 
-/// The connection that writes. A commit is on the disk before it returns.
+/// Opens the connection that writes. A commit is durable when it returns.
 pub(super) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -62,7 +62,7 @@ impl Readers {
         }
     }
 
-    /// Reads on a blocking thread, once a connection is free.
+    /// Reads on a blocking thread, as soon as a connection is free.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Reader) -> Result<T, ReadError> + Send + 'static,
@@ -72,7 +72,7 @@ impl Readers {
             place.map_err(|_| ReadError::Unavailable("the event store is closed".into()))?;
         let readers = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
-            // The caller may be gone by now: the place is taken until the read ends all the same.
+            // The caller may be gone by now: the connection is taken until the read ends all the same.
             let _place = place;
             let idle = readers.idle().pop();
             let mut reader = match idle {
@@ -92,9 +92,9 @@ impl Readers {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the reads under way and closes every connection; later reads fail.
+    /// Waits for reads in progress and closes every connection; later reads fail.
     pub(super) async fn close(&self) {
-        // Nobody else closes it, and without that there is nothing to fail.
+        // Acquiring only fails if the semaphore is closed, which happens only here.
         drop(self.places.acquire_many(READERS).await);
         self.places.close();
         self.idle().clear();

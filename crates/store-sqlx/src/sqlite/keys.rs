@@ -19,7 +19,7 @@ database::statements! {
          AND $3 NOT IN (SELECT value FROM json_each(retained))) \
          ON CONFLICT (subject, purpose) DO NOTHING";
     pub(super) const OPEN: &str = "SELECT wrapped FROM subject_key WHERE id = $1";
-    /// What was not retained before is not retained now.
+    /// A purpose that was not retained before is not retained now.
     pub(super) const REMEMBER: &str = "INSERT INTO erased_subject (subject, retained) VALUES ($1, $2) \
          ON CONFLICT (subject) DO UPDATE SET retained = \
          (SELECT json_group_array(value) FROM json_each(erased_subject.retained) \
@@ -29,16 +29,16 @@ database::statements! {
     pub(super) const IS_DESTROYED: &str = "SELECT EXISTS (SELECT 1 FROM erased_subject \
          WHERE subject = $1 AND $2 NOT IN (SELECT value FROM json_each(retained)))";
 }
-/// Even under `secure_delete` SQLite leaves old copies of rows between those of a page, from when
-/// rows moved to another one. A page that is freed as a whole is overwritten as a whole: so the
-/// table, which is small beside the log, is emptied and filled again.
+/// Even with `secure_delete` SQLite leaves old copies of rows between those of a page, from the time
+/// when rows moved to another page. A page that is freed as a whole is overwritten as a whole: so the
+/// table, which is small compared with the log, is emptied and filled again.
 const REWRITE: [&str; 4] = [
     "CREATE TEMP TABLE kept_key AS SELECT * FROM subject_key",
     "DELETE FROM subject_key",
     "INSERT INTO subject_key SELECT * FROM kept_key",
     "DROP TABLE kept_key",
 ];
-/// Moves what is in the write-ahead log into the file, and empties it.
+/// Copies the content of the write-ahead log into the file, and empties the log.
 const EMPTY_WAL: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 pub(super) struct SqliteKeys {
@@ -98,7 +98,9 @@ impl KeyTable for SqliteKeys {
         let (busy, _, _): (bool, i64, i64) =
             sqlx::query_as(EMPTY_WAL).fetch_one(self.writer.statements()).await?;
         if busy {
-            return Err(sqlx::Error::Protocol("the write-ahead log is in use".into()));
+            return Err(sqlx::Error::Protocol(
+                "the write-ahead log is in use; try again later".into(),
+            ));
         }
         Ok(())
     }

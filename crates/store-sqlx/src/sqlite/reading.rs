@@ -46,11 +46,11 @@ database::statements! {
         select_events!("WHERE e.correlation_id = ?1 AND e.position > ?2 ORDER BY e.position LIMIT ?3");
 }
 
-/// How much of the log one page looks at when few of its events are wanted.
+/// The part of the log that one page examines if few of its events match.
 const SCAN: Position = 20_000;
 
 impl Reader {
-    /// The events that one of the statements above selects.
+    /// Returns the events that one of the statements above selects.
     fn events(
         &mut self,
         statement: &str,
@@ -59,7 +59,7 @@ impl Reader {
         self.page(statement, parameters, usize::MAX).map(|(events, _)| events)
     }
 
-    /// The same up to so many bytes, and whether there are more.
+    /// Returns the events up to a number of bytes, and whether there are more.
     fn page(
         &mut self,
         statement: &str,
@@ -85,7 +85,7 @@ impl Reader {
     }
 }
 
-/// The event in a row. Neighbours are often of the same stream: they share its name.
+/// Decodes a row into an event. Consecutive events often have the same stream and share its name.
 fn recorded(
     position: Position,
     row: &Row<'_>,
@@ -120,8 +120,8 @@ fn moment(microseconds: i64) -> Result<DateTime<Utc>, BoxError> {
     DateTime::from_timestamp_micros(microseconds).ok_or_else(|| "a time out of range".into())
 }
 
-/// A position or revision asked for. No event stands beyond the largest that SQL knows; as a signed
-/// number it would be before the first.
+/// Returns a requested position or revision as SQL's signed number. A larger one than SQL supports
+/// matches no event; converted, it would be before the first.
 fn place_asked(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
 }
@@ -141,7 +141,7 @@ pub(super) fn head_within(connection: &Connection) -> rusqlite::Result<Position>
     connection.prepare_cached(HEAD)?.query_row([], |row| row.get(0)).map(i64::cast_unsigned)
 }
 
-/// The first row of a result, if there is one.
+/// Returns the first row of a result, if any.
 fn first<T>(
     connection: &Connection,
     statement: &str,
@@ -165,7 +165,7 @@ impl Readers {
             .await
     }
 
-    /// Up to `limit` events, and no more once they have `most` bytes.
+    /// Returns up to `limit` events, and no more once they exceed `most` bytes.
     pub(super) async fn stream(
         &self,
         stream: &StreamName,
@@ -201,7 +201,7 @@ impl Readers {
         .await
     }
 
-    /// `head` is a position known to be written: everything up to it is visible.
+    /// Reads the log up to `head`, a position known to be written: everything up to it is visible.
     pub(super) async fn log(
         &self,
         after: Position,

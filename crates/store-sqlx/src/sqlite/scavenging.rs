@@ -27,7 +27,8 @@ database::statements! {
         removable!("DELETE FROM event WHERE position IN (", "e.position", ")");
 }
 
-/// Removes up to `limit` events of a stream below a revision, but never its last one. How many.
+/// Removes up to `limit` events of a stream below a revision, but never its last one. Returns the
+/// number.
 pub(super) async fn scavenge(
     writer: &Transactions<Sqlite>,
     stream: &StreamName,

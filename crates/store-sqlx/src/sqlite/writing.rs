@@ -36,13 +36,13 @@ database::statements! {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 }
 
-/// Writes groups on a connection of its own, opened again after a failure.
+/// Writes groups on a connection of its own, reopened after a failure.
 pub(super) struct SqliteWriter {
     writing: Arc<Writing>,
     connection: Option<Connection>,
 }
 
-/// What a group is written with.
+/// The state needed to write a group.
 struct Writing {
     path: PathBuf,
     clock: SharedClock,
@@ -50,7 +50,7 @@ struct Writing {
     head: Arc<watch::Sender<Position>>,
 }
 
-/// How a group failed: whether its events may have been written all the same.
+/// How a group failed: whether its events may be written all the same.
 enum Failure {
     Before(BoxError),
     AtCommit(BoxError),
@@ -62,7 +62,7 @@ impl<E: Into<BoxError>> From<E> for Failure {
     }
 }
 
-/// What became of each job of a group.
+/// The results of the jobs of a group.
 type Answers = Vec<Answer>;
 
 impl SqliteWriter {
@@ -80,12 +80,12 @@ impl GroupWriter for SqliteWriter {
     async fn write(&mut self, group: Vec<Job>) {
         let writing = Arc::clone(&self.writing);
         let connection = self.connection.take();
-        // The callers are answered over there: one thread less to wake before they go on.
+        // The callers are answered on that thread: one thread less to wake before they continue.
         let work = tokio::task::spawn_blocking(move || writing.write(connection, group));
         match work.await {
             Ok(connection) => self.connection = connection,
-            // Its callers were told that the outcome is unknown.
-            Err(error) => tracing::error!(%error, "writing a group of appends ended badly"),
+            // Its callers receive "outcome unknown".
+            Err(error) => tracing::error!(%error, "writing a group of appends ended unexpectedly"),
         }
     }
 
@@ -105,14 +105,13 @@ impl GroupWriter for SqliteWriter {
         if let Some(connection) = self.connection
             && let Err((_, error)) = connection.close()
         {
-            tracing::warn!(%error, "the connection that writes could not be closed in order");
+            tracing::warn!(%error, "cannot close the writing connection properly");
         }
     }
 }
 
 impl Writing {
-    /// Writes a group and answers every job of it. Gives the connection back if it can be used
-    /// again.
+    /// Writes a group and answers every job of it. Returns the connection if it can be used again.
     fn write(&self, connection: Option<Connection>, group: Vec<Job>) -> Option<Connection> {
         let connection = match connection {
             Some(connection) => Ok(connection),
@@ -157,13 +156,13 @@ impl Writing {
     }
 }
 
-/// Tells every caller of a group why nothing came of it.
+/// Sends every caller of a group its error.
 fn fail(group: Vec<Job>, failure: Failure) {
     let (error, at_commit) = match failure {
         Failure::Before(error) => (error, false),
         Failure::AtCommit(error) => (error, true),
     };
-    // Of every caller: `appender` says when it begins and ends.
+    // For every group: `appender` logs when an outage begins and ends.
     tracing::debug!(
         error = &*error as &dyn std::error::Error,
         at_commit,
@@ -183,8 +182,8 @@ fn fail(group: Vec<Job>, failure: Failure) {
 /// The ids of the streams that exist. A stream's id is the position of its first event.
 type StreamIds = HashMap<StreamName, i64>;
 
-/// Looks up what the streams and event ids of a group are now. They stay so: nobody else can write
-/// until the transaction ends.
+/// Looks up the streams and event ids of a group. They do not change until the transaction ends,
+/// because no other process can write.
 fn plan<'a>(
     transaction: &Transaction<'_>,
     group: &[Job],
@@ -212,7 +211,7 @@ fn plan<'a>(
     Ok((Plan::new(reading::head_within(transaction)?, revisions, known), stream_ids))
 }
 
-/// Writes how far the streams of the new events reach, and adds the ids of the new ones.
+/// Writes the heads of the streams with new events, and adds the ids of new streams.
 fn write_streams(
     transaction: &Transaction<'_>,
     plan: &Plan<'_>,

@@ -139,7 +139,7 @@ async fn an_overloaded_store_is_no_reason_to_look_for_another_node() {
     match client.append_to_stream("s", &any, numbered(0)).await {
         Err(Error::Grpc { code, message }) => {
             assert_eq!(format!("{code:?}"), "Aborted");
-            assert!(message.contains("append the same event ids again"), "{message}");
+            assert!(message.contains("append again with the same event ids"), "{message}");
         }
         other => panic!("{other:?}"),
     }

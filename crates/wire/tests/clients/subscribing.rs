@@ -110,7 +110,7 @@ async fn a_log_that_goes_back_ends_what_follows_it() {
     for mut subscription in [followed, all] {
         let ended = soon(subscription.next_subscription_event()).await.unwrap_err();
         let ended = format!("{ended:?}");
-        assert!(ended.contains("went back to an earlier state"), "{ended}");
+        assert!(ended.contains("was reset to an earlier state"), "{ended}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The ledger's statements. Lists travel as one JSON parameter.
+//! The ledger's statements. Lists are passed as one JSON parameter.
 
 use database::Statement;
 
@@ -85,7 +85,7 @@ database::statements! {
          ON CONFLICT (source, aggregate, key) DO UPDATE SET \
          mark = excluded.mark, occurred_ms = excluded.occurred_ms",
     );
-    /// A mark goes unless it is newer than what was worked on.
+    /// Deletes a mark unless it is newer than the processed state.
     pub(super) const UNMARK: Statement = Statement::PerEngine {
         sqlite: "DELETE FROM dirty WHERE (source, aggregate, key) IN \
                  (SELECT dirty.source, dirty.aggregate, dirty.key \
@@ -106,18 +106,18 @@ database::statements! {
     );
 
     pub(super) const MISSING: Statement = Statement::Same(missing!("SELECT count(*)"));
-    /// Whether modules have an aggregate that was not sent since the mirror was begun anew.
+    /// Whether modules have an aggregate that was not sent since the mirror was restarted.
     pub(super) const ANY_UNSENT: Statement = Statement::Same(
         "SELECT count(*) FROM (SELECT 1 FROM delivered WHERE source = $1 AND digest = '' LIMIT 1) AS one",
     );
-    /// No digest is this one.
+    /// Sets a value that equals no digest.
     pub(super) const KEEP_MISSING: Statement =
         Statement::Same("UPDATE delivered SET digest = 'missing' WHERE source = $1 AND digest = ''");
     pub(super) const ANY_ROW_OF: Statement = Statement::Same(
         "SELECT count(*) FROM (SELECT 1 FROM mirror_row WHERE source = $1 AND tbl = $2 \
          AND image IS NOT NULL LIMIT 1) AS one",
     );
-    /// A row that was deleted before whatever is streamed of it.
+    /// Inserts a deleted row, older than any streamed change of it.
     pub(super) const BURY_MISSING: Statement = Statement::Same(concat!(
         missing!(
             "INSERT INTO mirror_row (source, tbl, key, position) \
@@ -132,15 +132,15 @@ database::statements! {
         ),
         " ON CONFLICT (source, aggregate, key) DO UPDATE SET mark = excluded.mark"
     ));
-    /// Forgets the marks of aggregates that the mapping does not have.
+    /// Deletes the marks of aggregates that the mapping does not have.
     pub(super) const KEEP_DIRTY: Statement = Statement::Same(
         "DELETE FROM dirty WHERE source = $1 AND aggregate NOT IN (SELECT atom FROM json_each($2))",
     );
-    /// Forgets the quarantine of aggregates that the mapping does not have.
+    /// Deletes the quarantine entries of aggregates that the mapping does not have.
     pub(super) const KEEP_QUARANTINE: Statement = Statement::Same(
         "DELETE FROM quarantine WHERE source = $1 AND aggregate NOT IN (SELECT atom FROM json_each($2))",
     );
-    /// Forgets the fingerprints of aggregates that the mapping does not have.
+    /// Deletes the fingerprints of aggregates that the mapping does not have.
     pub(super) const KEEP_FINGERPRINTS: Statement = Statement::Same(
         "DELETE FROM capture_aggregate WHERE source = $1 \
          AND aggregate NOT IN (SELECT atom FROM json_each($2))",
@@ -181,7 +181,7 @@ database::statements! {
          GROUP BY aggregate, ignored ORDER BY aggregate, ignored",
     );
 
-    /// What is newer stays, whenever an answer comes.
+    /// A newer entry stays, whenever an answer arrives.
     pub(super) const QUARANTINE: Statement = Statement::Same(
         "INSERT INTO quarantine (source, aggregate, key, mark, reason, since) \
          SELECT $1, value ->> 0, value ->> 1, CAST(value ->> 2 AS bigint), value ->> 3, $3 \
@@ -200,7 +200,7 @@ database::statements! {
     };
     pub(super) const QUARANTINED: Statement =
         Statement::Same("SELECT count(*) FROM quarantine WHERE source = $1");
-    /// A page, of one source and kind or of all, after an entry.
+    /// A page after an entry, of one source and kind or of all.
     pub(in crate::import) const QUARANTINE_LIST: Statement = Statement::Same(
         "SELECT source, aggregate, key, reason, since FROM quarantine \
          WHERE (source = $1 OR $1 IS NULL) AND (aggregate = $2 OR $2 IS NULL) \

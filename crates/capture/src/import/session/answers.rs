@@ -1,5 +1,5 @@
-//! What goes to the modules and what they answer: commands leave the outbox, digests are
-//! remembered, quarantine is entered and left.
+//! Sends commands to the modules and records their answers: commands leave the outbox, digests are
+//! stored, aggregates enter and leave the quarantine.
 
 use chrono::DateTime;
 use database::{DatabaseError, Transaction};
@@ -12,7 +12,7 @@ use super::super::deliver::{Answered, Command, Stated, deliver, rounds};
 use super::{Flight, Session};
 
 impl Session<'_> {
-    /// Sends what an earlier run left in the outbox, before anything newer is looked at.
+    /// Sends what an earlier run left in the outbox, before anything newer is read.
     pub(super) async fn redeliver(&mut self) -> Result<(), ImportError> {
         let mut after = i64::MIN;
         while !self.cancel.is_cancelled() {
@@ -20,7 +20,7 @@ impl Session<'_> {
             let posted = self.ledger.posted(database, after, page).await?;
             let Some((last, _)) = posted.last() else { break };
             after = last.seq;
-            // What the mapping no longer has stays until it has it again.
+            // Commands of aggregates that the mapping no longer has stay until it has them again.
             let aggregates = &self.import.mapping.aggregates;
             let known = posted.into_iter().filter_map(|(mut command, name)| {
                 command.root.0 = aggregates.iter().position(|one| one.name == name)?;
@@ -34,7 +34,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sends commands that are in the outbox. Nothing else may be on its way.
+    /// Sends commands that are in the outbox. No other command may be in flight.
     pub(super) fn dispatch(&mut self, commands: Vec<Command>) -> Result<(), ImportError> {
         let state = |command: &Command| (command.root.clone(), command.digest.clone());
         self.pending = commands.iter().map(state).collect();
@@ -42,7 +42,7 @@ impl Session<'_> {
         self.send_round()
     }
 
-    /// Sends the next round, if there is one. After a cancellation it stays in the outbox.
+    /// Sends the next round, if any. After a cancellation it stays in the outbox.
     fn send_round(&mut self) -> Result<(), ImportError> {
         if self.cancel.is_cancelled() {
             return Ok(());
@@ -89,9 +89,9 @@ impl Session<'_> {
         })
     }
 
-    /// Waits for the commands on their way, round by round. The answers to the last round are
-    /// given back, to be recorded with what comes next; those to the others are recorded at once,
-    /// because only then the next round may be sent.
+    /// Waits for the commands in flight, round by round. Returns the answers to the last round, to be
+    /// recorded with the next turn; those to the others are recorded at once, because only then the
+    /// next round may be sent.
     pub(super) async fn answers(&mut self) -> Result<Vec<Answered>, ImportError> {
         let mut answers = Vec::new();
         while let Some(flight) = self.flight.take() {
@@ -137,7 +137,7 @@ impl Session<'_> {
         Ok(answers)
     }
 
-    /// Records answers: their commands leave the outbox, what they say of the aggregates is kept.
+    /// Records answers: their commands leave the outbox, and the states of the aggregates are stored.
     pub(super) async fn record(
         &self,
         transaction: &mut Transaction,
@@ -147,7 +147,7 @@ impl Session<'_> {
         let name = |command: &Command| mapping.aggregates[command.root.0].name.as_str();
         self.ledger.answered(transaction, answers.iter().map(|one| one.command.seq)).await?;
         let understood = || answers.iter().filter(|one| one.outcome.is_ok());
-        // Of an erased person not even a digest is kept.
+        // Not even a digest of an erased person is stored.
         let taken = understood().filter(|one| one.outcome != Ok(SyncOutcome::Suppressed));
         let states = taken.map(|Answered { command, outcome }| {
             let ignored = *outcome == Ok(SyncOutcome::Ignored);
@@ -170,7 +170,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Waits for the commands on their way and records their answers in a turn of their own.
+    /// Waits for the commands in flight and records their answers in a turn of their own.
     pub(super) async fn settle(&mut self) -> Result<(), ImportError> {
         if self.flight.is_none() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! From assembled documents to the commands that say something new.
+//! Converts assembled documents into commands with new states.
 
 use std::collections::HashMap;
 
@@ -18,12 +18,12 @@ use crate::mirror::Root;
 
 /// Purpose of the digests of delivered states.
 const PURPOSE: &str = "capture.delivered";
-/// Why an aggregate is absent whose root row is.
+/// The reason for the absence of an aggregate whose root row was deleted.
 pub(in crate::import) const DELETED: &str = "deleted";
 
 impl Session<'_> {
-    /// Turns documents into states and those that say something new into commands, given the
-    /// digests of the states last delivered; `false` when the import was cancelled meanwhile.
+    /// Converts documents into states, and new states into commands, given the digests of the last
+    /// delivered states; returns `false` if the import was cancelled meanwhile.
     pub(super) async fn decide(
         &self,
         delivered: &HashMap<Root, String>,
@@ -44,7 +44,7 @@ impl Session<'_> {
             () = self.cancel.cancelled() => return Ok(false),
         };
         let mut results = results.map_err(|_| ImportError::ProgramStuck)?.into_iter();
-        // What was last decided of each aggregate in this turn: a state, or that it has none.
+        // The last decision on each aggregate in this turn: a state, or none.
         let mut latest: HashMap<Root, Option<String>> = HashMap::new();
         let mut causes: HashMap<i64, Uuid> = HashMap::new();
         for Work { root, mark, occurred_ms, assembled } in work {
@@ -63,7 +63,7 @@ impl Session<'_> {
             };
             turn.decided(&root, mark);
             if self.suppression.holds_root(mapping, root.0, &root.1) {
-                // An erased person: nobody is told anything, whatever the document says.
+                // An erased person: no command is sent, whatever the document contains.
                 turn.released.push((root, mark));
                 continue;
             }
@@ -78,7 +78,7 @@ impl Session<'_> {
             let digest = digest(&self.import.key, &state);
             let sent = latest.get(&root).map(Option::as_ref);
             match sent.or_else(|| self.pending.get(&root).map(Some)) {
-                // Its answer decides on this one too.
+                // The answer to it decides on this one too.
                 Some(sent) if sent == Some(&digest) => continue,
                 Some(_) => {}
                 None if delivered.get(&root) == Some(&digest) => {
@@ -108,7 +108,7 @@ impl Session<'_> {
         Ok(true)
     }
 
-    /// Digests of the states last delivered of what is worked on.
+    /// Returns the digests of the last delivered states of the aggregates in work.
     pub(super) async fn delivered(
         &self,
         reading: &mut Transaction,
@@ -128,7 +128,7 @@ impl Session<'_> {
     }
 }
 
-/// Stands for a state that was told.
+/// Returns the digest of a sent state.
 pub(in crate::import) fn digest(key: &SecretKey, state: &LegacyState) -> String {
     let text = match state {
         LegacyState::Present(value) => format!("present {}", canonical(value)),
@@ -137,10 +137,10 @@ pub(in crate::import) fn digest(key: &SecretKey, state: &LegacyState) -> String 
     hex::encode(key.digest(PURPOSE, &text))
 }
 
-/// It is stored with every row, counted and shown whole.
+/// Stored with every row, counted, and shown in full.
 const LONGEST_REASON: usize = 1_000;
 
-/// What a program's result says.
+/// Returns the state in a program's output.
 pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
     let Value::Object(members) = &value else {
         return Err("the program's output is not an object".to_owned());
@@ -148,7 +148,7 @@ pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
     match members.get("absent") {
         None => Ok(LegacyState::Present(value)),
         Some(Value::String(reason)) if reason.contains('\0') => {
-            Err("the reason in `absent` holds a NUL character".to_owned())
+            Err("the reason in `absent` contains a NUL character".to_owned())
         }
         Some(Value::String(reason)) if reason.len() > LONGEST_REASON => {
             Err("the reason in `absent` is longer than 1,000 bytes".to_owned())
@@ -156,11 +156,11 @@ pub(crate) fn state_of(value: Value) -> Result<LegacyState, String> {
         Some(Value::String(reason)) if members.len() == 1 => {
             Ok(LegacyState::Absent { reason: reason.clone() })
         }
-        Some(_) => Err("the program's output has `absent` beside other fields".to_owned()),
+        Some(_) => Err("the program's output has `absent` together with other fields".to_owned()),
     }
 }
 
-/// A value as text, the same whatever the order of members.
+/// Returns a value as text, equal whatever the order of members.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(members) => {

@@ -1,11 +1,12 @@
-//! What is dirty: assembled page by page, such as after a snapshot.
+//! Processing of dirty aggregates, page by page, such as after a snapshot.
 
 use super::super::ImportError;
 use super::{Session, Turn, Work};
 use crate::assembly::assemble_within;
 
 impl Session<'_> {
-    /// Works on everything dirty, page by page. `last` says that what is missing will not come.
+    /// Processes all dirty aggregates, page by page. `last` is whether missing rows can no longer
+    /// arrive.
     pub(super) async fn drain(&mut self, last: bool) -> Result<(), ImportError> {
         self.settle().await?;
         let mapping = self.import.mapping.clone();
@@ -40,8 +41,8 @@ impl Session<'_> {
         self.settle().await
     }
 
-    /// Counts the aggregates that modules have and a whole new snapshot does not, or deletes them.
-    /// A table of which there is no row at all was most likely forgotten: what was made of it stays.
+    /// Counts, or deletes, the aggregates that modules have and a whole new snapshot does not. A table
+    /// without any row was most likely forgotten: its aggregates stay.
     pub(super) async fn look_for_missing(&mut self, delete: bool) -> Result<(), ImportError> {
         let mapping = self.import.mapping.clone();
         let roots = || {
@@ -60,7 +61,7 @@ impl Session<'_> {
             }
             transaction.commit().await?;
             self.committed.state = self.state.clone();
-            // What is in memory says that these rows never came.
+            // The cache contains that these rows do not exist.
             self.mirror.forget();
             self.drain(true).await?;
         }

@@ -127,7 +127,7 @@ async fn what_is_required_is_waited_for_and_missed_only_at_the_end(
     assert_eq!((summary.quarantined, summary.dirty, summary.commands.sent), (1, 0, 0));
     let entry = &world.import().await.quarantine(100).await.unwrap()[0];
     assert_eq!((entry.aggregate.as_str(), entry.key.as_str()), ("order", "1"));
-    assert_eq!(entry.reason, "`party`: the row it needs in `party` never came");
+    assert_eq!(entry.reason, "`party`: the feed has no row for it in `party`");
 
     let summary = world.run(&[&second]).await;
     assert_eq!((summary.quarantined, summary.commands.imported), (0, 2));
@@ -229,7 +229,7 @@ async fn a_value_that_is_unavailable_stays_and_one_never_seen_is_waited_for(
     let entry = &world.import().await.quarantine(100).await.unwrap()[0];
     assert_eq!(
         entry.reason,
-        "the value of `sale.note` never came: update the row, or take an incremental snapshot of it"
+        "the feed has no value of `sale.note`: update the row, or take an incremental snapshot of it"
     );
 }
 
@@ -300,7 +300,7 @@ fn files_that_cannot_be_read_are_told_before_anything_is_made() {
     Import::check_files(std::slice::from_ref(&good)).unwrap();
     for bad in [missing, folder.path().to_owned()] {
         let error = Import::check_files(&[good.clone(), bad.clone()]).unwrap_err();
-        assert_eq!(error.to_string(), format!("{} cannot be read", bad.display()));
+        assert_eq!(error.to_string(), format!("cannot read {}", bad.display()));
     }
 }
 

@@ -1,14 +1,14 @@
-//! How many values a term gives, where that is certain.
+//! The number of outputs of a term, if it is certain.
 
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::path::{Opt, Part, Path};
 
 use super::scope::{Env, Means, T, bound, extended};
 
-/// Definitions looked into, one within the other.
+/// Maximum nesting of inspected definitions.
 const DEEPEST: usize = 16;
 
-/// How many outputs a term has, if that is the same for all inputs.
+/// Returns the number of outputs of a term, if it is the same for all inputs.
 pub(super) fn outputs<'t, 's>(term: &'t T<'s>, env: &Env<'t, 's>, depth: usize) -> Option<usize> {
     match term {
         Term::BinOp(left, BinaryOp::Comma, right) => {
@@ -82,7 +82,7 @@ fn called<'t, 's>(name: &str, arguments: &'t [T<'s>], env: &Env<'t, 's>, depth: 
     is_plain(name) && arguments.all(|argument| is_single(argument, env, depth))
 }
 
-/// Whether a native filter gives one text or number, made of its input and arguments.
+/// Returns whether a native filter returns one text or number, computed from its input and arguments.
 pub(super) fn is_plain(name: &str) -> bool {
     matches!(
         name,

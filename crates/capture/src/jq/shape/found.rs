@@ -1,55 +1,55 @@
-//! What is said of programs: names that nothing has, ids of keys with other columns, and what the
-//! fields of a state are made of.
+//! Findings in programs: unknown names, ids of keys with a wrong number of columns, and the columns
+//! from which the fields of a state are computed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::value::Columns;
 
-/// A place of a program that cannot be meant as it stands.
+/// A place of a program that is most likely a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Misreading {
     /// The program; `None` for the shared definitions.
     pub(crate) program: Option<usize>,
-    /// Where it stands there, in bytes.
+    /// The offset in that text, in bytes.
     pub(crate) at: usize,
-    /// What it is.
+    /// The mistake.
     pub(crate) what: Wrong,
 }
 
-/// What is wrong there.
+/// The kind of mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// A name that is on none of the rows that it is read of.
+    /// A name that none of the rows has from which it is read.
     Name {
         /// The name.
         name: String,
-        /// The tables of the rows; none where it is read of a list of rows.
+        /// The tables of the rows; empty if it is read from a list of rows.
         tables: BTreeSet<String>,
-        /// The names there are.
+        /// The existing names.
         known: BTreeSet<String>,
     },
-    /// An id of a key with another number of columns.
+    /// A key for `uid` with a wrong number of columns.
     Key {
-        /// What the id is made with.
+        /// The first argument of `uid`.
         table: String,
-        /// How many values are given for the key.
+        /// The number of values given for the key.
         given: usize,
     },
 }
 
-/// What was found in all programs.
+/// The findings in all programs.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// What is wrong, in the order of the text.
+    /// The mistakes, in the order of the text.
     pub(crate) wrong: Vec<Misreading>,
-    /// For each program, the columns that the fields of its state are made of.
+    /// For each program, the columns from which the fields of its state are computed.
     pub(crate) states: Vec<BTreeMap<String, Columns>>,
 }
 
-/// Where a name stands: in which text, and where there.
+/// The place of a name: the text, and the offset in it.
 pub(super) type Spot = (Option<usize>, usize);
 
-/// What was said of a name's readings so far.
+/// The results of a name's readings so far.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) name: String,
@@ -58,11 +58,11 @@ pub(super) struct Read {
     pub(super) known: BTreeSet<String>,
 }
 
-/// What was said of a call of `uid` so far: the table and how many values do not fit its key, unless
-/// they did, or may have done, somewhere.
+/// The result of a call of `uid` so far: the table and the number of values that do not match its key,
+/// unless they matched, or may have matched, in some call.
 type Named = Option<(String, usize)>;
 
-/// What was seen in the texts. Something is wrong only if it is, wherever it is come to.
+/// The findings so far. A name is a mistake only if it is one in every reading.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     reads: BTreeMap<Spot, Read>,
@@ -78,7 +78,7 @@ impl Seen {
         known.known.extend(read.known);
     }
 
-    /// Takes a name for found.
+    /// Treats a name as known.
     pub(super) fn forgive(&mut self, spot: Spot) {
         self.reads.entry(spot).or_default().found = true;
     }

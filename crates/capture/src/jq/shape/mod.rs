@@ -1,11 +1,11 @@
-//! Goes through programs without running them, with what is known of each value: a row of some
-//! place, a list of them, an object of the program's own, or the columns it is made of.
+//! Analyses programs without running them, from the known shape of each value: a row of some place, a
+//! list of rows, an object of the program's own, or the columns from which it is computed.
 //!
-//! jq gives null for what an object lacks, so a misspelt name is a field that stays empty in every
-//! aggregate. Which rows stand where is known from the mapping. Whatever a program changes, or takes
-//! out of a column, is not known, and nothing is said of it. A name is reported only if it is on none
-//! of the rows that it is read of, wherever its place in the text is come to: a definition may serve
-//! several kinds of rows, of which some lack it. The same holds for the keys that `uid` is given.
+//! jq returns null for a missing member, so that a misspelt name is a field that is empty in every
+//! aggregate. The mapping defines which rows are at which place. Values that a program changes, or
+//! parses from a column, are unknown and not checked. A name is reported only if none of the rows has
+//! it from which it is read, over all calls: a definition may be used for several kinds of rows, and
+//! some may lack the name. The same applies to the keys that `uid` receives.
 
 mod count;
 mod found;
@@ -26,19 +26,19 @@ use found::{Read, Seen, Spot};
 use scope::{Env, Means, T, bound, extended, variable};
 use value::{Shape, joined};
 
-/// How often one definition may be under way within itself, as in `map(map(f))`.
+/// Maximum number of nested calls of one definition, as in `map(map(f))`.
 const NESTED: usize = 4;
-/// Terms gone through at most. Beyond, nothing is reported.
+/// Maximum number of analysed terms. Beyond it, nothing is reported.
 const BUDGET: usize = 200_000;
 
-/// What is at a place of a document.
+/// A place of a document.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place {
     /// The table of its rows.
     pub(crate) table: String,
     /// The columns of a row.
     pub(crate) columns: BTreeSet<String>,
-    /// The places below: which, and whether there are several rows.
+    /// The child places: the index, and whether there are several rows.
     pub(crate) below: BTreeMap<String, (usize, bool)>,
 }
 
@@ -49,8 +49,8 @@ pub(crate) struct Programmed<'s> {
     pub(crate) places: Vec<Place>,
 }
 
-/// Goes through all programs of a mapping. `keys` has how many columns the keys of each root have,
-/// by what `uid` calls them.
+/// Analyses all programs of a mapping. `keys` has the number of key columns of each root, by the name
+/// that `uid` uses for it.
 pub(crate) fn findings(
     definitions: &str,
     programs: &[Programmed<'_>],
@@ -87,9 +87,9 @@ struct Walk<'w> {
     keys: &'w BTreeMap<String, usize>,
     texts: [(Option<usize>, &'w str); 2],
     seen: Seen,
-    /// The definitions being gone through, by address.
+    /// The definitions being analysed, by address.
     under_way: Vec<usize>,
-    /// How many `try` are around: what is read there need not be there.
+    /// The number of enclosing `try`: a name that is read there may be missing.
     tolerant: usize,
     budget: usize,
 }
@@ -103,7 +103,7 @@ impl Walk<'_> {
         })
     }
 
-    /// Reads a name of a value.
+    /// Reads a member of a value.
     fn read(&mut self, name: &str, of: &Shape, optional: bool) -> Shape {
         let mut shape = Shape::Never;
         let found = optional || self.tolerant > 0;
@@ -146,7 +146,7 @@ impl Walk<'_> {
         shape
     }
 
-    /// Goes through a term without knowing its input.
+    /// Analyses a term with an unknown input.
     fn blindly<'t, 's>(&mut self, term: &'t T<'s>, env: &Env<'t, 's>) -> Shape {
         self.term(term, &Shape::unknown(), env)
     }
@@ -314,7 +314,7 @@ impl Walk<'_> {
                 self.term(right, input, env);
                 Shape::plain()
             }
-            // What is written need not be there before.
+            // The assigned member need not exist before.
             BinaryOp::Assign | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt => {
                 self.blindly(left, env);
                 let written = self.term(right, input, env);
@@ -328,7 +328,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The scope in which a pattern's variables have the parts of a value.
+    /// Returns the scope in which a pattern's variables have the parts of a value.
     fn destructured<'t, 's>(
         &mut self,
         pattern: &'t Pattern<&'s str>,
@@ -407,7 +407,7 @@ impl Walk<'_> {
     ) -> Shape {
         let address = std::ptr::from_ref(definition).addr();
         if self.under_way.iter().filter(|other| **other == address).count() >= NESTED {
-            // It calls itself: with what, is not followed.
+            // A recursive call: its arguments are not followed.
             arguments.iter().for_each(|argument| drop(self.blindly(argument, env)));
             self.forgive(definition);
             return Shape::unknown();
@@ -428,7 +428,7 @@ impl Walk<'_> {
         shape
     }
 
-    /// Takes all names of a definition for found.
+    /// Treats all names of a definition as known.
     fn forgive(&mut self, definition: &Def<&str>) {
         let mut body = definition.body.clone();
         let mut mentions = guard::Mentions::default();
@@ -477,7 +477,7 @@ impl Walk<'_> {
                 }
                 given.push(input.clone());
                 match name {
-                    // What they say of a value is not the value.
+                    // The result describes the value but does not contain it.
                     "length" | "utf8bytelength" | "has" | "contains" | "startswith"
                     | "endswith" | "indices" | "keys_unsorted" => Shape::plain(),
                     name if count::is_plain(name) => Shape::Plain(joined(&given)),
@@ -487,7 +487,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a key has as many columns as the rows of a table have in theirs.
+    /// Checks whether a key has as many columns as the keys of a table.
     fn names(&mut self, call: &str, table: Option<&str>, key: &Shape) {
         let Some((table, columns)) = table.and_then(|table| Some((table, *self.keys.get(table)?)))
         else {
@@ -505,7 +505,7 @@ impl Walk<'_> {
     }
 }
 
-/// A value of which something is written anew: of rows, and lists of them, nothing is known then.
+/// Returns the shape of a value after an assignment: rows, and lists of rows, become unknown.
 fn changed(value: &Shape, written: &Shape) -> Shape {
     match value {
         Shape::Object(members, rest) => {

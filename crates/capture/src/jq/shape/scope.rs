@@ -1,4 +1,4 @@
-//! What names mean where they stand.
+//! Names in scope.
 
 use std::rc::Rc;
 

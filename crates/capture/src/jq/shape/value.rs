@@ -1,24 +1,24 @@
-//! What is known of a value without running the program.
+//! The known shape of a value, without running the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Columns, each with the index of the place whose rows have it.
 pub(crate) type Columns = BTreeSet<(usize, String)>;
 
-/// What is known of a value.
+/// The known shape of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Shape {
-    /// There is none, or it is null: nothing is said of it.
+    /// No value, or null: nothing is reported about it.
     Never,
     /// A row at one of these places, or null.
     Rows(BTreeSet<usize>),
-    /// A list of values, and how many, where that is certain.
+    /// A list of values, and its length if it is certain.
     List(Box<Shape>, Option<usize>),
-    /// An object that the program makes: its members, and what else may be in it.
+    /// An object that the program builds: its members, and the columns of unknown members.
     Object(BTreeMap<String, Shape>, Columns),
-    /// A single text, number or boolean, and the columns it is made of.
+    /// A single text, number or boolean, and the columns from which it is computed.
     Plain(Columns),
-    /// Anything, and the columns it is made of as far as they are known.
+    /// Any value, and the columns from which it is computed, as far as they are known.
     Unknown(Columns),
 }
 
@@ -27,12 +27,12 @@ impl Shape {
         Self::Unknown(Columns::new())
     }
 
-    /// A text, number or boolean that says nothing of a column's value.
+    /// Returns a text, number or boolean without the value of a column.
     pub(super) fn plain() -> Self {
         Self::Plain(Columns::new())
     }
 
-    /// What is known of a value that is one or the other.
+    /// Returns the shape of a value that has one of two shapes.
     pub(super) fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Never, shape) | (shape, Self::Never) => shape,
@@ -60,7 +60,7 @@ impl Shape {
         }
     }
 
-    /// What `+` makes of two values.
+    /// Returns the shape of the sum of two values.
     pub(super) fn plus(self, other: Self) -> Self {
         match (self, other) {
             (Self::List(one, length), Self::List(other, more)) => {
@@ -72,7 +72,7 @@ impl Shape {
                 rest.extend(more);
                 Self::Object(one, rest)
             }
-            // Which members the other has is not known: those that are known stay.
+            // The members of the other object are unknown: the known ones stay.
             (Self::Object(members, mut rest), other) | (other, Self::Object(members, mut rest)) => {
                 rest.extend(other.columns());
                 Self::Object(members, rest)
@@ -81,7 +81,7 @@ impl Shape {
         }
     }
 
-    /// An element of a list, or a member whose name is not known.
+    /// Returns the shape of an element of a list, or of a member whose name is unknown.
     pub(super) fn element(&self) -> Self {
         match self {
             Self::Never => Self::Never,
@@ -94,7 +94,8 @@ impl Shape {
         }
     }
 
-    /// The columns that the value is made of. Of rows, none: which of their columns is not said.
+    /// Returns the columns from which the value is computed. For rows none: it is unknown which of
+    /// their columns.
     pub(super) fn columns(&self) -> Columns {
         match self {
             Self::Never | Self::Rows(_) => Columns::new(),
@@ -107,7 +108,7 @@ impl Shape {
         }
     }
 
-    /// The columns of every member of an object, by path: `address.city`, `lines[].sku`.
+    /// Returns the columns of every member of an object, by path: `address.city`, `lines[].sku`.
     pub(super) fn fields(&self) -> BTreeMap<String, Columns> {
         let mut fields = BTreeMap::new();
         self.collect("", &mut fields);
@@ -128,7 +129,7 @@ impl Shape {
     }
 }
 
-/// The columns of all of them.
+/// Returns the columns of all shapes.
 pub(super) fn joined<'s>(shapes: impl IntoIterator<Item = &'s Shape>) -> Columns {
     shapes.into_iter().flat_map(Shape::columns).collect()
 }

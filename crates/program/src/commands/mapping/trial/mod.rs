@@ -78,7 +78,7 @@ pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCod
     let trial = Trial::fill(filled, database.clone(), key, feed, &NoProgress, interruption.token());
     let trial = match trial.await {
         Err(ImportError::NothingMapped { read, tables_from, tables }) => anyhow::bail!(
-            "none of the {read} records is about a table of the mapping, whose topics are \
+            "none of the {read} records belongs to a table of the mapping, whose topics are \
              `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables]"
         ),
         trial => trial.context("the feed cannot be read")?,
