@@ -1,7 +1,7 @@
-//! What a module is, told from its types. No store and no database need be there.
+//! The description of a module, derived from its types without a store or a database.
 //!
-//! The description of the events for other programs, the pages about the modules and the check of
-//! contracts are made from it.
+//! The AsyncAPI description, the pages about the modules and the check of contracts are generated from
+//! it.
 
 use event_contract::PublishedEvent;
 use kernel::codec::EventSet;
@@ -13,41 +13,41 @@ use serde_json::Value;
 use crate::lists::{DeciderList, ImportList, ProjectionList, ReactionList};
 use crate::{Module, Routes};
 
-/// What a bounded context publishes, keeps and listens to.
+/// The description of a module: its events, streams, subscriptions, tables and routes.
 #[derive(Debug, Clone)]
 pub struct ModuleDescription {
     /// The module's name: the first part of its event types and of its routes.
     pub name: &'static str,
-    /// What the module is for, in a sentence.
+    /// The purpose of the module, in one sentence.
     pub purpose: &'static str,
-    /// Every version of every event that it publishes.
+    /// Every version of every event that the module publishes.
     pub published: &'static [PublishedEvent],
-    /// The streams that it alone writes to.
+    /// The streams that only the module writes to.
     pub categories: Vec<StreamCategory>,
-    /// The commands that take in the state of a legacy system's aggregates.
+    /// The commands that import the state of aggregates of a legacy system.
     pub imports: Vec<StatedCommand>,
-    /// Its projections, policies, reactors and upkeep.
+    /// The module's projections, policies, reactors and upkeep.
     pub subscriptions: Vec<Identity>,
-    /// The tables of its database in the order of their names, without those that every module's
-    /// database has.
+    /// The tables of the module's database, sorted by name, without those that every module's database
+    /// has.
     pub tables: Vec<&'static str>,
-    /// What it serves to clients. `None` for what is no bounded context.
+    /// The routes of the public API. `None` for a module that is not a bounded context.
     pub routes: Option<Routes>,
 }
 
 /// The streams of one kind of aggregate, `<name>-<id>`.
 #[derive(Debug, Clone)]
 pub struct StreamCategory {
-    /// The first part of their names.
+    /// The category: the first part of the streams' names.
     pub name: &'static str,
-    /// The event types that this release writes there.
+    /// The event types that this release writes to these streams.
     pub written: Vec<&'static str>,
-    /// The event types that this release reads there: those it writes, and every older version.
+    /// The event types that this release reads from these streams: those it writes, and all older versions.
     pub readable: Vec<&'static str>,
     rewrite: Rewrite,
 }
 
-/// An event read and written again: the type that it is written as, and its data.
+/// The type and the data of an event that was read and written again.
 type Rewritten = (&'static str, Value);
 type Rewrite = fn(&str, Value) -> Result<Option<Rewritten>, serde_json::Error>;
 
@@ -56,7 +56,7 @@ impl StreamCategory {
         Self::of_events::<D::Event>(D::CATEGORY)
     }
 
-    /// The streams of a category to which the events of a set are written.
+    /// Returns the streams of a category that contain the events of a set.
     pub fn of_events<E: EventSet>(name: &'static str) -> Self {
         Self {
             name,
@@ -69,8 +69,8 @@ impl StreamCategory {
         }
     }
 
-    /// Reads the data of an event as the decider does, and writes it as this release would. Returns the
-    /// type and the data that are written; `None` when no event of this type is read.
+    /// Reads the data of an event as the decider does, and writes it as this release does. Returns the
+    /// type and the data as written, or `None` if the category has no event of this type.
     pub fn rewrite(
         &self,
         event_type: &str,

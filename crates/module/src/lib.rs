@@ -1,9 +1,8 @@
-//! What a module is: one value that implements [`Module`].
+//! The interface of modules. A module is a value that implements [`Module`].
 //!
-//! The types of its tuples are its description: which aggregates it decides on, which read models it
-//! keeps, which events it reacts to. The values of the same tuples are what runs. The compiler compares
-//! the two, so a module cannot describe something that it does not run, or run something that it does
-//! not describe.
+//! The types of its tuples are its description: the aggregates that it decides on, its read models, and
+//! the events that it reacts to. The values of the same tuples run. The compiler compares the two, so a
+//! module cannot describe anything that it does not run, or run anything that it does not describe.
 //!
 //! ```
 //! # use async_trait::async_trait;
@@ -56,7 +55,7 @@
 //! }
 //! ```
 //!
-//! The program that runs modules sees them as [`AnyModule`], which every [`Module`] is.
+//! The program uses modules as [`AnyModule`], which is implemented for every [`Module`].
 
 mod any;
 mod capabilities;
@@ -78,7 +77,7 @@ pub use self::description::{ModuleDescription, StreamCategory};
 pub use self::lists::{DeciderList, ImportList, Projecting, ProjectionList, ReactionList};
 pub use self::opening::{Alone, OpenError, Opened, Opening, Surroundings};
 
-/// Adds the routes of a module to the application, without what their handlers need at run time.
+/// Adds the routes of a module to the application, without the data that their handlers need at run time.
 pub type Routes = fn(&mut ServiceConfig<'_>);
 
 /// A bounded context.
@@ -87,22 +86,22 @@ pub trait Module: Sized + Send + Sync + 'static {
     /// of its section in the configuration and of its schema in PostgreSQL.
     const NAME: &'static str;
 
-    /// What the module is for, in a sentence.
+    /// The purpose of the module, in one sentence.
     const ABOUT: &'static str;
 
     /// Every version of every event that the module publishes.
     const EVENTS: &'static [PublishedEvent];
 
-    /// The tables that belong to no read model, such as those of an import. Most modules have none.
+    /// Tables that belong to no read model, such as those of an import. Most modules have none.
     const OTHER_TABLES: &'static [&'static str] = &[];
 
     /// The module's own section of the configuration, or [`NoSettings`].
     type Settings: Serialize + DeserializeOwned + Default + Send + Sync;
 
-    /// The deciders of the aggregates whose streams the module alone writes.
+    /// The deciders of the aggregates whose streams only the module writes.
     type Deciders: DeciderList;
 
-    /// The aggregates that a legacy system may have: those deciders that take `Sync…` commands.
+    /// The aggregates that can be imported from a legacy system: the deciders with `Sync…` commands.
     type Imports: ImportList;
 
     /// The read models.
@@ -111,26 +110,26 @@ pub trait Module: Sized + Send + Sync + 'static {
     /// The policies, reactors and upkeep.
     type Reactions: ReactionList;
 
-    /// What the module serves to clients under `/api/v1/<name>`. `None` for what runs like a module and
-    /// is no bounded context: it belongs to the store, and runs wherever the store is.
+    /// The routes of the public API under `/api/v1/<name>`. `None` for a module that is not a bounded
+    /// context: it belongs to the store, and runs in the store's process.
     const ROUTES: Option<Routes>;
 
-    /// Returns the migrations that make the module's tables.
+    /// Returns the migrations that create the module's tables.
     fn migrations(&self) -> &'static Migrations;
 
-    /// Returns how the connections to the module's database are used.
+    /// Returns the options of the connections to the module's database.
     fn database_options(&self) -> DatabaseOptions {
         DatabaseOptions::default()
     }
 
-    /// Builds what runs, on a database whose tables are up to date.
+    /// Builds the projections and reactions, on a database whose tables are up to date.
     fn open(
         &self,
         on: Opening<'_, Self>,
     ) -> impl Future<Output = Result<Opened<Self>, OpenError>> + Send;
 }
 
-/// The settings of a module that has none.
+/// The settings of a module without settings.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoSettings {}

@@ -1,4 +1,4 @@
-//! What a module is opened with, and what it hands back.
+//! The input and the result of opening a module.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use crate::any::{Configure, SettingsError};
 use crate::capabilities::{ErasesCustomers, FirstSteps, RetainsDocuments, Upkeep};
 use crate::lists::{Projecting, ProjectionList};
 
-/// What a module is opened with.
+/// The parts with which a module is opened.
 pub struct Opening<'o, M: Module> {
-    /// The event store, and what commands and subscriptions work with.
+    /// The event store and the services that commands and subscriptions use.
     pub environment: Environment,
     /// The module's database, with its tables up to date.
     pub database: Database,
     /// The module's own section of the configuration.
     pub settings: M::Settings,
-    /// The entrances for imported aggregates of the modules that were opened before this one.
+    /// The entry points for imported aggregates of the modules that were opened before this one.
     pub sync_targets: &'o [Arc<dyn SyncTarget>],
     /// The program around the module.
     pub surroundings: &'o dyn Surroundings,
@@ -43,19 +43,19 @@ impl<M: Module> Opening<'_, M> {
     }
 }
 
-/// The program around a module, as far as a module needs it while it opens.
+/// The services of the program that a module may use while it opens.
 #[async_trait]
 pub trait Surroundings: Send + Sync {
-    /// Returns the URL of a further database beside the event store, on its engine; `None` where the
+    /// Returns the URL of another database beside the event store, on the same engine, or `None` if the
     /// store is reached over the network.
     fn beside_the_store(&self, name: &str) -> Result<Option<String>, OpenError>;
 
-    /// Returns a key of the module's own: the same at every start and on every replica, derived from
-    /// the master key.
+    /// Returns a key of the module, derived from the master key: the same at every start and on every
+    /// replica.
     async fn derived_key(&self, name: &str) -> Result<SecretKey, OpenError>;
 }
 
-/// No program: a module that is opened alone, as in its tests.
+/// Surroundings of a module that is opened without the program, as in its tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Alone;
 
@@ -70,28 +70,28 @@ impl Surroundings for Alone {
     }
 }
 
-/// Why a module cannot be opened.
+/// Error: a module cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its database cannot be opened or migrated.
+    /// The module's database cannot be opened or migrated.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// Its section of the configuration cannot be read.
+    /// The module's section of the configuration is invalid.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// Something else that it needs is not there.
+    /// Another requirement of the module is missing.
     #[error("{0}")]
     Unusable(#[source] BoxError),
 }
 
 impl OpenError {
-    /// Something that the module needs is not there, and what to do about it.
+    /// Returns an error for a missing requirement. `reason` says what is missing and what to do.
     pub fn unusable(reason: impl Into<BoxError>) -> Self {
         Self::Unusable(reason.into())
     }
 }
 
-/// An open module: what runs, what handlers need, and what only some modules can do.
+/// An open module: its projections and reactions, the data of its handlers, and optional capabilities.
 pub struct Opened<M: Module> {
     pub(crate) projections: <M::Projections as ProjectionList>::Ready,
     pub(crate) reactions: M::Reactions,
@@ -111,7 +111,7 @@ pub(crate) struct More {
 }
 
 impl<M: Module> Opened<M> {
-    /// A module that runs these.
+    /// Returns a module that runs these projections and reactions.
     pub fn new(
         projections: <M::Projections as ProjectionList>::Ready,
         reactions: M::Reactions,
@@ -119,7 +119,7 @@ impl<M: Module> Opened<M> {
         Self { projections, reactions, more: More::default() }
     }
 
-    /// Hands a value to the handlers of the routes, which take it as [`Data<T>`].
+    /// Passes a value to the handlers of the routes, which receive it as [`Data<T>`].
     #[must_use]
     pub fn with_data<T: Send + Sync + 'static>(mut self, data: T) -> Self {
         let data = Data::new(data);
@@ -129,28 +129,28 @@ impl<M: Module> Opened<M> {
         self
     }
 
-    /// Names the reaction that does what the erasure of a customer asks of this module.
+    /// Names the reaction that carries out this module's part of a customer's erasure.
     #[must_use]
     pub fn erasing_by<R: Reaction>(mut self) -> Self {
         self.more.erasure = Some(R::NAME);
         self
     }
 
-    /// The module decides that customers are erased.
+    /// Adds the capability to decide the erasure of customers.
     #[must_use]
     pub fn deciding_erasure(mut self, erases: impl ErasesCustomers + 'static) -> Self {
         self.more.erases = Some(Arc::new(erases));
         self
     }
 
-    /// The module keeps documents of erased customers.
+    /// Adds the capability to retain documents of erased customers.
     #[must_use]
     pub fn retaining(mut self, retains: impl RetainsDocuments + 'static) -> Self {
         self.more.retains = Some(Arc::new(retains));
         self
     }
 
-    /// Work beside the subscriptions. It must end when the token is cancelled.
+    /// Adds background work beside the subscriptions. It must end when the token is cancelled.
     #[must_use]
     pub fn with_upkeep<F>(
         mut self,
@@ -163,14 +163,14 @@ impl<M: Module> Opened<M> {
         self
     }
 
-    /// What people may try first.
+    /// Adds the first steps that the welcome message proposes.
     #[must_use]
     pub fn with_first_steps(mut self, first_steps: FirstSteps) -> Self {
         self.more.first_steps = Some(first_steps);
         self
     }
 
-    /// Offers a value of the module's own to commands of the program that know its type.
+    /// Offers a value of the module to commands of the program that know its type.
     #[must_use]
     pub fn offering<T: Send + Sync + 'static>(mut self, offered: T) -> Self {
         self.more.offered.push(Arc::new(offered));

@@ -1,4 +1,4 @@
-//! `bascule mapping`: what authors of mappings need before anything is imported.
+//! `bascule mapping`: tools for the authors of mappings, without a store.
 
 mod check;
 mod fields;
@@ -15,7 +15,7 @@ use crate::values::failure::Misused;
 use crate::values::output;
 pub(crate) use trial::document as mask_document;
 
-/// What can be done with mappings.
+/// Options of `bascule mapping`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -24,35 +24,35 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum MappingCommand {
-    /// Check a mapping, and compare its names with a feed
+    /// Check a mapping and, with --feed, compare its names with captured changes
     Check(check::Check),
-    /// Put one aggregate of a feed together, or all, run the program, and ask the module, without a
-    /// store
+    /// Assemble one aggregate of a feed, or all, run the mapping's program and show the module's answer;
+    /// needs no store
     Try(trial::Try),
-    /// Tell which commands a mapping can give, and what each field of their states means
+    /// List the commands that a mapping can send, and the fields of their states
     Fields(Fields),
-    /// Write the same as a page, and as a JSON Schema for each command
+    /// Write the list of fields as a page, and a JSON Schema per command
     Export {
-        /// The folder of the schemas
+        /// Folder of the schemas
         #[arg(long, value_name = "FOLDER", default_value = "openapi/sync")]
         folder: PathBuf,
-        /// The page
+        /// File of the page
         #[arg(long, value_name = "FILE", default_value = "docs/modules/import-fields.md")]
         page: PathBuf,
     },
 }
 
-/// What to tell of the fields.
+/// Options of `mapping fields`.
 #[derive(Debug, Args)]
 struct Fields {
-    /// The command, such as orders.SyncOrder; all unless given
+    /// Command, such as orders.SyncOrder (default: all)
     command: Option<String>,
-    /// Print JSON Schema, for machines
+    /// Print as JSON Schema
     #[arg(long)]
     json: bool,
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(commands: &Commands, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         MappingCommand::Check(asked) => {
@@ -67,16 +67,16 @@ pub async fn run(commands: &Commands, arguments: &Arguments) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is wrong as JSON, too, where that was asked for.
-fn for_machines(json: bool, told: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
-    if let (true, Err(error)) = (json, &told) {
+/// With `--json`, also prints an error as JSON.
+fn for_machines(json: bool, outcome: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    if let (true, Err(error)) = (json, &outcome) {
         output::line(serde_json::json!({ "error": format!("{error:#}") }))?;
     }
-    told
+    outcome
 }
 
-/// The mapping and the feed. What follows `--feed` is taken for files of it, so the mapping may be
-/// the last of them.
+/// Returns the mapping and the files of the feed. The parser counts everything after `--feed` as files
+/// of the feed, so the last of them may be the mapping.
 fn files<'f>(
     mapping: Option<&'f Path>,
     feed: &'f [PathBuf],
@@ -86,15 +86,15 @@ fn files<'f>(
         (None, [feed @ .., last]) if last.extension().is_some_and(|end| end == "toml") => {
             Ok((last, feed))
         }
-        _ => Err(Misused("name the mapping, a .toml file, before --feed".to_owned())),
+        _ => Err(Misused("name the mapping (a .toml file) before --feed".to_owned())),
     }
 }
 
-/// The commands that a mapping can give.
+/// The commands that a mapping can send.
 pub struct Commands(Vec<StatedCommand>);
 
 impl Commands {
-    /// The commands that these modules take.
+    /// Returns the commands that these modules accept.
     pub fn of(Descriptions(modules): &Descriptions) -> Self {
         Self(modules.iter().flat_map(|module| module.imports.iter().copied()).collect())
     }
@@ -105,7 +105,10 @@ impl Commands {
         let unknown = || {
             let meant = capture::nearest(name, known.iter().copied());
             let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-            Misused(format!("there is no command `{name}`; there are {}{meant}", known.join(", ")))
+            Misused(format!(
+                "unknown command `{name}`; known commands: {}{meant}",
+                known.join(", ")
+            ))
         };
         Ok(self.0.iter().copied().find(|command| command.name == name).ok_or_else(unknown)?)
     }

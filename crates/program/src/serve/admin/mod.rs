@@ -1,4 +1,4 @@
-//! `/admin/…` on the second listener: what operators do to a running system.
+//! `/admin/…` on the second listener: operations on a running system.
 
 mod access;
 pub mod charge;
@@ -26,16 +26,16 @@ use crate::describe::canvas::{Canvas, canvases};
 use crate::system::opening::System;
 use crate::system::subscriptions::Catalogue;
 
-/// How each subscription is on this replica, by name.
+/// The state of each subscription on this replica, by name.
 pub type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
 
-/// What the routes work with, once the system is open.
+/// Shared state of the routes.
 pub struct Admin {
     access: Access,
     running: OnceCell<Running>,
 }
 
-/// The open system, as far as the routes need it.
+/// The parts of the open system that the routes use.
 pub struct Running {
     environment: Environment,
     /// The names of the bounded contexts that the binary was built with.
@@ -49,7 +49,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// A system whose subscriptions are started.
+    /// Returns the parts of a system whose subscriptions are started.
     pub fn new(
         modules: &Descriptions,
         system: &System,
@@ -67,17 +67,17 @@ impl Running {
 }
 
 impl Admin {
-    /// Routes of a system that is being opened.
+    /// Returns the state of the routes while the system is starting.
     pub fn new(access: Access) -> Self {
         Self { access, running: OnceCell::new() }
     }
 
-    /// The system is open.
+    /// Makes the routes available: the system is open.
     pub fn started(&self, running: Running) -> anyhow::Result<()> {
         self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
     }
 
-    /// Cancels what is under way, and waits until it has ended.
+    /// Cancels running jobs and waits until they have ended.
     pub async fn stop(&self) {
         if let Some(running) = self.running.get() {
             running.jobs.stop().await;
