@@ -1,5 +1,5 @@
 // Checks an AsyncAPI description and the schemas it refers to, with the parser behind AsyncAPI's own
-// tools. Needs no network and tells nobody.
+// tools. Needs no network and sends no telemetry.
 //   node scripts/check-asyncapi.mjs FILE
 import { readFile } from 'node:fs/promises';
 import { Parser } from '@asyncapi/parser';
@@ -10,18 +10,18 @@ if (!file) {
   process.exit(2);
 }
 
-// Findings of the parser: 0 is an error, 1 a warning; what follows are hints.
+// Severities of the parser: 0 is an error, 1 a warning; higher values are hints.
 const WARNING = 1;
 
 const text = await readFile(file, 'utf8');
-// What it refers to is looked for beside it.
+// References are resolved relative to the file.
 const { document, diagnostics } = await new Parser().parse(text, { source: file });
 const findings = diagnostics.filter((finding) => finding.severity <= WARNING);
 for (const { message, path, source } of findings) {
   console.error(`${source ?? file}: ${path.join('.') || 'the document'}: ${message}`);
 }
 if (!document || findings.length > 0) {
-  console.error(`${file} is no valid AsyncAPI description`);
+  console.error(`${file} is not a valid AsyncAPI description`);
   process.exit(1);
 }
 const channels = document.channels().all().length;

@@ -10,8 +10,8 @@ complaint=$(cargo metadata --locked --format-version 1 --filter-platform "$host"
 printf '%s\n' "$complaint" >&2
 case $complaint in
     *"--locked was passed"*)
-        fail "Cargo.lock does not know a new crate or dependency" \
-            "Run: cargo check    once, and commit Cargo.lock."
+        fail "Cargo.lock lacks a new crate or dependency" \
+            "Run once: cargo check    and commit Cargo.lock."
         ;;
     *) fail "cargo cannot read the workspace" ;;
 esac

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs the commands of the README, or of the page in README=, against a real server, so that none goes stale.
+# Runs the commands of the README, or of the page in README=, against a real server to keep them up to date.
 #
 # A block of shell commands (```sh, ```bash, ```shell, ```console) says in an HTML comment on the line
 # before it what runs it:
-#   <!-- ci: run -->               this script does. All such blocks are one script, in order: a
+#   <!-- ci: run -->               this script runs it. All such blocks are one script, in order: a
 #                                  variable set in one is there in the next.
-#   <!-- ci: covered by WHAT -->   something else does, say `make test` in CI.
-# A block without either is an error. Any block may show what the commands print:
-#   <!-- ci: output -->            each line of it is in the output of the commands, except one of `…`.
+#   <!-- ci: covered by WHAT -->   something else runs it, such as `make test` in CI.
+# A block without either is an error. Any block may show the output of the commands:
+#   <!-- ci: output -->            the output of the commands contains each of its lines, except `…`.
 #
 # The commands meet a server on its default addresses in the README and on free ports here, its
 # store in a temporary folder, and `bascule` or `target/release/bascule` is BIN.
@@ -20,13 +20,13 @@ readme=${README:-README.md}
 say "Running the commands of $readme"
 new_workspace
 
-# Keeps the blocks to run, each after a line that shows where it comes from.
+# Extracts the blocks to run, each after a command that prints its location.
 awk -v file="$readme" '
     /^<!-- ci: run -->$/               { marker = "run"; next }
     /^<!-- ci: covered by .+ -->$/     { marker = "covered"; next }
     !inside && /^```(sh|bash|shell|console)[[:space:]]*$/ {
         if (marker == "") {
-            printf "%s:%d: a block of commands without a marker\n", file, NR > "/dev/stderr"
+            printf "%s:%d: block of commands without a marker\n", file, NR > "/dev/stderr"
             bad = 1
         }
         inside = 1
@@ -40,11 +40,11 @@ awk -v file="$readme" '
     running             { print }
     !inside && NF       { marker = "" }
     END {
-        if (inside) { printf "%s: a block is not closed\n", file > "/dev/stderr"; bad = 1 }
+        if (inside) { printf "%s: unclosed block\n", file > "/dev/stderr"; bad = 1 }
         exit bad
     }
 ' "$readme" >"$workspace/commands.sh" ||
-    fail "$readme has commands that nothing runs" \
+    fail "$readme has commands that no test runs" \
         "Put <!-- ci: run --> or <!-- ci: covered by … --> on the line before each such block."
 [ -s "$workspace/commands.sh" ] || fail "$readme has no block marked <!-- ci: run -->"
 
@@ -70,7 +70,7 @@ PATH=$workspace/bin:$PATH timeout 300 bash -euo pipefail "$workspace/commands.sh
     fail "a command of $readme failed; its output so far:" "$(cat "$workspace/commands.out")"
 while IFS= read -r line; do
     grep -qF -- "$line" "$workspace/commands.out" ||
-        fail "$readme shows what its commands do not print: $line" "$(cat "$workspace/commands.out")"
+        fail "$readme shows output that its commands do not print: $line" "$(cat "$workspace/commands.out")"
 done <"$workspace/shown.txt"
 grep -o "    $readme:[0-9]*" "$workspace/commands.out"
 stop_server

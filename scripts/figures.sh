@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Measures the release binary on this machine: import rate, cold start, memory after the import,
-# and how long POST /orders takes at 50 requests/s. Prints; asserts nothing.
+# and the latency of POST /orders at 50 requests/s. Prints figures; asserts nothing.
 #
 #   RATE     50   requests per second
-#   SECONDS_ 20   how long
+#   SECONDS_ 20   duration in seconds
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 . scripts/lib/server.sh
 
 BIN=${RELEASE_BIN:-target/release/bascule}
-[ -x "$BIN" ] || fail "there is no $BIN" "Build it first: cargo build --release"
+[ -x "$BIN" ] || fail "$BIN does not exist" "Build it first: cargo build --release"
 say "Figures of $BIN ($(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg))"
 
 new_workspace

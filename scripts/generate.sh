@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes what is made from the code: the descriptions of the API and of the events, the schemas of new
+# Generates files from the code: the descriptions of the API and of the events, the schemas of new
 # events and of imported states, the pages about the modules and about those states, and the table of
 # calls in the page about the wire protocol.
 #   scripts/generate.sh [FOLDER-OF-DESCRIPTIONS [FOLDER-OF-PAGES [PAGE-ABOUT-THE-WIRE-PROTOCOL]]]
@@ -11,19 +11,19 @@ pages=${2:-docs/modules}
 wire_page=${3:-docs/wire.md}
 bascule=${BIN:-target/debug/bascule}
 
-# Written aside and moved: a command that fails leaves what there was.
+# Written to a temporary file and renamed: a failing command leaves the old file.
 print_into() {
     "$bascule" "$2" >"$1.new"
     mv "$1.new" "$1"
 }
 
-# Puts what a command prints between the two marks of a page.
+# Inserts the output of a command between the two marks of a page.
 print_between_marks() {
     local page=$1 part
     shift
     part=$("$bascule" "$@")
     grep -q '^<!-- Written by `make generate`' "$page" && grep -q '^<!-- end -->$' "$page" || {
-        printf '%s has no marks for what is generated\n' "$page" >&2
+        printf '%s has no marks for generated content\n' "$page" >&2
         return 1
     }
     part=$part awk '

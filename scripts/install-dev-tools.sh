@@ -15,6 +15,6 @@ for tool in "$@"; do
     case $tool in
         nextest) install_cargo_tool nextest cargo-nextest 0.9.151 ;;
         deny) install_cargo_tool deny cargo-deny 0.20.2 ;;
-        *) fail "unknown tool: $tool" "Known are: nextest, deny." ;;
+        *) fail "unknown tool: $tool" "Known tools: nextest, deny." ;;
     esac
 done

@@ -5,17 +5,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 
-say "Format (mend it with: make fmt)"
+say "Format (fix it with: make fmt)"
 cargo fmt --all --check
 
 say "Lints"
 cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
-say "The program without what a service of one module leaves out"
+say "Lints of the program without the features that a single-module service lacks"
 cargo clippy --locked --package program --all-targets -- -D warnings
 
 say "Licences, bans and sources of the dependencies"
-# The several versions of one crate are warned of: read them with `cargo deny check bans`.
+# Duplicate versions of a crate are warnings: list them with `cargo deny check bans`.
 cargo deny --all-features --log-level error check bans licenses sources
 
 say "Documentation"
@@ -26,13 +26,13 @@ cargo build --locked --workspace --all-targets --all-features
 generated=$(mktemp -d)
 trap 'rm -rf "$generated"' EXIT
 mkdir "$generated/openapi" "$generated/modules"
-# Of published events only what is new is written: the rest is the record, not the code's to change.
+# Only schemas of new or extended events are written: the others are the record of what was published.
 cp -r openapi/events "$generated/openapi/events"
 cp docs/wire.md "$generated/wire.md"
 scripts/generate.sh "$generated/openapi" "$generated/modules" "$generated/wire.md"
 for kept in openapi docs/modules docs/wire.md; do
     if ! diff -ruN "$kept" "$generated/$(basename "$kept")" | head -n 60; then
-        fail "$kept is not what the code says" "Run: make generate    and commit what it writes."
+        fail "$kept does not match the code" "Run: make generate    and commit the result."
     fi
 done
 
@@ -40,14 +40,14 @@ scripts/make-example-feeds.py "$generated/examples"
 for example in gescom boutique; do
     for file in feed.jsonl expected.json; do
         diff -u "docs/examples/$example/$file" "$generated/examples/$example/$file" | head -n 20 ||
-            fail "docs/examples/$example/$file is not what its facts say" \
-                "Run: scripts/make-example-feeds.py    and commit what it writes."
+            fail "docs/examples/$example/$file does not match scripts/make-example-feeds.py" \
+                "Run: scripts/make-example-feeds.py    and commit the result."
     done
 done
 
-say "Contracts keep what was published"
-# Against where this branch left main, or else what is checked out: the record as it was there, and
-# at every commit before, back to its beginning. A shallow clone has fewer commits.
+say "Contracts are compatible with the published events"
+# Compares with the merge base of this branch and main, or else with the checked-out commit: with the
+# record there and at every commit before it, back to its beginning. A shallow clone has fewer commits.
 beginning=$(git log -1 --format=%H -- openapi/events/BEGINNING.md)
 for main in origin/main main HEAD; do
     base=$(git merge-base HEAD "$main" 2>/dev/null) || continue
@@ -57,7 +57,7 @@ for main in origin/main main HEAD; do
 done
 "${BIN:-target/debug/bascule}" contracts check
 
-# Where .venv brings its own Node.js, that one.
+# Uses the Node.js of .venv, if there is one.
 PATH=$PWD/.venv/bin:$PATH
 
 say "The OpenAPI description is valid"

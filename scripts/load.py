@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Places orders at a constant rate and prints how long the answers took.
+"""Places orders at a constant rate and prints the latency of the answers.
 
-The rate is held whatever the answers take (open loop): each request has its moment, and its time
-counts from that moment, so that a slow answer is not hidden by asking less.
+The rate does not depend on the answers (open loop): each request has a scheduled time, and its
+latency counts from that time, so that slow answers do not reduce the load.
 """
 import argparse
 import http.client

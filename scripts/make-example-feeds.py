@@ -2,10 +2,10 @@
 """Writes the feeds of docs/examples/gescom and docs/examples/boutique, and what bascule should make of
 them: feed.jsonl and expected.json.
 
-Both are made from the same facts and know nothing of the mapping: the feed writes a fact the way the
-legacy does (padded, in centimes, in the wrong character set), expected.json the way it is meant.
+Both are generated from the same facts, independently of the mapping: the feed has a fact in the form of
+the legacy system (padded, in centimes, in the wrong character set), expected.json in its meaning.
 
-  scripts/make-example-feeds.py [FOLDER]      docs/examples unless given
+  scripts/make-example-feeds.py [FOLDER]      default: docs/examples
 """
 
 import json

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds bascule, imports the example feed of a real ERP and serves it. What `make run` does.
+# Implements `make run`: builds bascule, imports the example feed of a real ERP and starts the server.
 #
-#   STORE         sqlite:./data/bascule.db   where events and read models are kept; or postgres://…
+#   STORE         sqlite:./data/bascule.db   URL of the store of events and read models; or postgres://…
 #                                            (its master key is then in ./data/bascule.key)
-#   LISTEN        127.0.0.1:8080             the API and its documentation
-#   ADMIN_LISTEN  127.0.0.1:9090             probes and metrics
+#   LISTEN        127.0.0.1:8080             address of the API and its documentation
+#   ADMIN_LISTEN  127.0.0.1:9090             address of probes and metrics
 #   BIN           (built)                    a binary to use instead of building one
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ mapping=docs/examples/tryton/mapping.toml
 if [ -z "${BIN:-}" ]; then
     command -v cargo >/dev/null || fail "cargo is not on the PATH" \
         "Install Rust from https://rustup.rs, open a new shell, and run this again."
-    command -v cc >/dev/null || fail "there is no C compiler, which SQLite is built with" \
+    command -v cc >/dev/null || fail "no C compiler found; it is needed to build SQLite" \
         "On Debian or Ubuntu: apt-get install gcc libc6-dev"
     say "Building the release binary (some minutes the first time, seconds afterwards)"
     cargo build --locked --release
@@ -32,9 +32,9 @@ esac
 
 # Without a password.
 shown=$(sed -E 's#(//[^:/@]+):[^@]*@#\1:***@#' <<<"$STORE")
-say "Importing $feed into $shown (imported again, it changes nothing)"
+say "Importing $feed into $shown (importing it again changes nothing)"
 "$BIN" import --store "$STORE" --mapping "$mapping" --format debezium "$feed"
 
-say "Serving $shown (Ctrl-C ends it)"
-# The server itself prints where everything is.
+say "Starting the server on $shown (Ctrl-C stops it)"
+# The server prints its addresses.
 exec "$BIN" serve --store "$STORE" --listen "$LISTEN" --admin-listen "$ADMIN_LISTEN"

@@ -8,14 +8,14 @@ cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 . scripts/lib/server.sh
 
-[ -x "$BIN" ] || fail "there is no $BIN" "Build it first: cargo build"
+[ -x "$BIN" ] || fail "$BIN does not exist" "Build it first: cargo build"
 new_workspace
 store=${STORE:-sqlite:$workspace/data/bascule.db}
 say "Smoke test of make run with $BIN on ${store%%:*}"
 start_server env BIN="$BIN" STORE="$store" BASCULE_MASTER_KEY_FILE="$workspace/master.key" \
     LISTEN=127.0.0.1:0 ADMIN_LISTEN=127.0.0.1:0 bash scripts/run.sh
 
-note "the imported orders are there"
+note "the API shows the imported orders"
 get '/api/v1/orders?limit=1' | jq -e '.items | length == 1' >/dev/null ||
     fail "GET /api/v1/orders shows no order after the import"
 

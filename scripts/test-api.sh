@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the real server against its own OpenAPI description with schemathesis: no 5xx, no answer
-# outside the schema, bad input refused. The same requests every time; two minutes or so.
+# outside the schema, invalid input refused. The same requests every time; about two minutes.
 #
 #   MAX_EXAMPLES  100  generated cases per operation and phase
 #   SEED          1    of the generator
@@ -25,13 +25,13 @@ sed -e "s/\${CUSTOMER_ID}/$customer_id/" -e "s/\${ORDER_ID}/$order_id/" \
     scripts/schemathesis.toml >"$workspace/schemathesis.toml"
 
 mkdir -p target
-# The wall clock is a safety net: what bounds the run is the number of cases.
+# The timeout is a safety net: the number of cases limits the run.
 timeout 600 .venv/bin/schemathesis --config-file "$workspace/schemathesis.toml" --no-color \
     run "$http/openapi.json" --url "$http" \
     --seed "${SEED:-1}" --max-examples "${MAX_EXAMPLES:-100}" \
     --report junit --report-junit-path target/schemathesis.xml
 
-# A server that has lost its health to the tests is a finding too.
+# A server that is not ready after the tests is a finding, too.
 get "/api/v1/orders/$order_id" >/dev/null
 curl --silent --show-error --fail --max-time 5 --output /dev/null "$admin/readyz" ||
     fail "the server is no longer ready after the tests"

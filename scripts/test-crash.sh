@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Proves at length what `make test` proves in a few rounds: servers and PostgreSQL are killed, paused
+# Runs the proofs of `make test` with many rounds: servers and PostgreSQL are killed, paused
 # and stopped at random moments under load, and clients race on few streams. Writes the results into
 # docs/proof.md.
 #
@@ -15,7 +15,7 @@ page=docs/proof.md
 output=$(mktemp)
 trap 'rm -f "$output" "$page.new"' EXIT
 
-say "Histories of racing clients, over and over"
+say "Histories of racing clients, repeatedly"
 scripts/with-postgres.sh cargo nextest run --locked --workspace --all-features --profile crash \
     --stress-count "$((ROUNDS / 10 + 1))" -E 'package(testkit) and binary(histories)'
 
@@ -23,9 +23,9 @@ say "Killing, pausing and stopping, $ROUNDS rounds"
 scripts/with-postgres.sh cargo nextest run --locked --workspace --all-features --profile crash \
     --no-capture -E 'binary(it) and test(proofs::)' | tee "$output"
 
-# What the tests printed, as the rows of a table.
+# The results that the tests printed, as rows of a table.
 rows=$(sed -n 's/^RESULT //p' "$output")
-[ -n "$rows" ] || fail "no proof printed a result"
+[ -n "$rows" ] || fail "no test printed a result"
 commit=$(git rev-parse --short HEAD)
 machine=$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)
 summary="$(date -u +%F), commit $commit, $(nproc) cores (${machine:-unknown}), debug build:"
@@ -41,5 +41,5 @@ ROWS="$rows" SUMMARY="$summary" awk '
     !skipping { print }
 ' "$page" >"$page.new"
 mv "$page.new" "$page"
-say "The results are in $page"
+say "Results are written to $page"
 printf '%s\n' "$rows"

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 
-say "The saga under load, in short"
+say "Short benchmark of the saga under load"
 export CARGO_TARGET_DIR=$PWD/target/load-driver
 cargo build --quiet --locked --manifest-path benchmarks/Cargo.toml -p http-load
 RELEASE_BIN=${BIN:-target/debug/bascule} HTTP_LOAD=$CARGO_TARGET_DIR/debug/http-load \

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 system=$PWD
 bascule=${BIN:-target/debug/bascule}
-[ -x "$bascule" ] || fail "there is no $bascule" "Build it first: cargo build"
+[ -x "$bascule" ] || fail "$bascule does not exist" "Build it first: cargo build"
 # The same place in every run: what did not change is not compiled again.
 service=$system/target/scaffold/payments
 programs=$system/target/scaffold/built
@@ -21,14 +21,14 @@ in_service() {
     (cd "$service" && CARGO_TARGET_DIR=$programs CARGO_BUILD_BUILD_DIR=$system/target "$@")
 }
 
-say "The workspace of a service"
+say "Generating the workspace of a service"
 "$bascule" extract payments --scaffold "$service"
 in_service cargo fmt --all --check
 in_service sed --in-place '0,/^version = "[^"]*/s//&+service/' Cargo.toml
 in_service cargo update --workspace --offline --quiet
-grep -q '^version = ".*+service"' "$service/Cargo.lock" || fail "the service has no version of its own"
+grep -q '^version = ".*+service"' "$service/Cargo.lock" || fail "the service has the same version as the system"
 
-say "The tests of its module, and of its contracts"
+say "Running the tests of its module and contracts"
 # One choice of packages: with another cargo would choose other features, and compile again.
 packages=(--package bascule --package payments --package '*-contract')
 in_service cargo build --locked --offline --all-features "${packages[@]}" --all-targets
@@ -36,7 +36,7 @@ in_service "$system/scripts/with-postgres.sh" cargo nextest run --locked --offli
     "${packages[@]}" --config-file "$system/.config/nextest.toml"
 in_service "$programs/debug/bascule" contracts check
 
-say "The system hands over to it under load, and takes back"
+say "Handing the module over under load, and back"
 BASCULE_TEST_SERVICE=$programs/debug/bascule scripts/with-postgres.sh cargo nextest run --locked \
     --workspace --all-features --run-ignored only \
     -E 'binary(it) & test(payments_leave_for_a_scaffolded_service)'

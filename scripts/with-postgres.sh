@@ -13,16 +13,16 @@ here=$(dirname "$0")
 . "$here/lib/say.sh"
 . "$here/lib/postgres.sh"
 
-[ $# -gt 0 ] || fail "there is no command to run" "Usage: ${0##*/} COMMAND [ARGUMENT…]"
+[ $# -gt 0 ] || fail "no command given" "Usage: ${0##*/} COMMAND [ARGUMENT…]"
 
-bin=$(postgres_bin) || fail "there is no PostgreSQL 15 or newer on this machine" \
+bin=$(postgres_bin) || fail "PostgreSQL 15 or newer is not installed on this machine" \
     "Run scripts/install-test-tools.sh, which installs it."
 export BASCULE_TEST_POSTGRES_BIN=$bin
 [ -z "${BASCULE_TEST_POSTGRES:-}" ] || exec "$@"
 
 prefix=${TMPDIR:-/tmp}/bascule-postgres
 
-# What an invocation left that was killed: its server ended with it, see `start_server`.
+# Removes the remains of killed invocations: their servers ended with them, see `start_server`.
 for stale in "$prefix".*; do
     owner=$(cat "$stale/owner" 2>/dev/null) || continue
     [ -d "/proc/$owner" ] || rm -rf "$stale" 2>/dev/null || true
@@ -39,7 +39,7 @@ command=
 clean_up() {
     local status=$?
     trap - EXIT
-    # Its data is worth nothing: no reason to be gentle.
+    # The data is disposable: stop at once.
     [ -z "$server" ] || { kill -QUIT "$server" && wait "$server"; } 2>/dev/null || true
     rm -rf "$folder"
     exit "$status"
@@ -97,7 +97,7 @@ for attempt in 1 2 3 4 5; do
     port=$((20000 + RANDOM % 12000))
     start_server "$port" && break
 done
-[ -n "$server" ] || fail "PostgreSQL does not start: $(tail -n 5 "$folder/server.log")"
+[ -n "$server" ] || fail "cannot start PostgreSQL: $(tail -n 5 "$folder/server.log")"
 [ -z "$interrupted" ] || exit "$interrupted"
 export BASCULE_TEST_POSTGRES=postgres://postgres:$password@127.0.0.1:$port/postgres
 

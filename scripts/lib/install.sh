@@ -15,7 +15,7 @@ install_debian_packages() {
     fi
     say "Installing Debian packages: $*"
     "${as_root[@]}" apt-get update -qq ||
-        note "apt-get update failed; trying with the package lists that are here"
+        note "apt-get update failed; using the existing package lists"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@"
 }

@@ -1,13 +1,13 @@
 # shellcheck shell=bash
-# Sourced by the other scripts: how they talk.
+# Sourced by the other scripts: functions for their messages.
 
-# What is about to be done.
+# Prints the heading of a step.
 say() { printf '\n==> %s\n' "$*"; }
 
-# A detail of it.
+# Prints a detail of the step.
 note() { printf '    %s\n' "$*"; }
 
-# What went wrong and what to do about it; ends the script.
+# Prints an error and its remedy, and ends the script.
 fail() {
     printf '\nerror: %s\n' "$1" >&2
     shift

@@ -21,20 +21,20 @@ clean_up() {
     trap - EXIT
     if [ -n "$server_pid" ]; then
         kill -TERM "$server_pid" 2>/dev/null || true
-        # A server that does not end must not keep the script.
+        # A server that does not stop must not block the script.
         wait_until 10 server_has_ended || kill -KILL "$server_pid" 2>/dev/null || true
         wait "$server_pid" 2>/dev/null || true
     fi
     if [ "$status" -ne 0 ] && [ -s "$server_log" ]; then
-        printf '\n--- the last lines of the server ---\n' >&2
+        printf '\n--- last lines of the server log ---\n' >&2
         tail -n 40 "$server_log" >&2
-        printf -- '--- end of the server ---\n' >&2
+        printf -- '--- end of the server log ---\n' >&2
     fi
     rm -rf "$workspace"
     exit "$status"
 }
 
-# Repeats a command until it succeeds. Arguments: at most how many seconds, command.
+# Repeats a command until it succeeds. Arguments: timeout in seconds, command.
 wait_until() {
     local deadline=$((SECONDS + $1))
     shift
@@ -48,10 +48,10 @@ server_has_ended() { ! kill -0 "$server_pid" 2>/dev/null; }
 
 server_is_ready_or_gone() { [ -s "$BASCULE_ADDRESS_FILE" ] || server_has_ended; }
 
-# Runs a command that becomes the server, in the background, on addresses it chooses itself.
+# Runs a command as the server in the background, on addresses that it selects itself.
 # Sets server_pid, http (its address) and admin. Arguments: the command.
 start_server() {
-    # The server writes this file, whole, once it is ready:
+    # The server writes this file atomically when it is ready:
     # {"http":"http://127.0.0.1:40001","admin":"http://127.0.0.1:40002"}
     export BASCULE_ADDRESS_FILE=$workspace/addresses.json
     rm -f "$BASCULE_ADDRESS_FILE"
@@ -71,20 +71,20 @@ start_server() {
 
 # `start_server` with the usual arguments, on an empty store.
 start_empty_server() {
-    [ -x "$BIN" ] || fail "there is no $BIN" "Build it first: cargo build"
+    [ -x "$BIN" ] || fail "$BIN does not exist" "Build it first: cargo build"
     start_server "$BIN" serve --store "sqlite:$workspace/bascule.db" \
         --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
 }
 
-# Asks the server to end and insists that it does, with exit code 0.
+# Stops the server. Fails unless it ends with exit code 0.
 stop_server() {
     kill -TERM "$server_pid" 2>/dev/null || true
-    wait_until 30 server_has_ended || fail "the server did not end within 30 seconds of SIGTERM"
+    wait_until 30 server_has_ended || fail "the server did not stop within 30 seconds after SIGTERM"
     local status=0
     wait "$server_pid" || status=$?
     server_pid=
     [ "$status" -eq 0 ] || fail "the server ended with code $status after SIGTERM, expected 0"
-    note "the server ended cleanly"
+    note "the server stopped cleanly"
 }
 
 # Sends JSON and prints the answer; any status but 2xx ends the script, showing it.

@@ -100,7 +100,7 @@ async fn a_store_without_its_master_key_is_refused() {
     let output = data.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("put the key back"), "{told}");
+    assert!(told.contains("restore the key file"), "{told}");
     std::fs::write(&key, "00".repeat(32)).unwrap();
     let output = data.run(&["serve"]);
     assert_eq!(output.status.code(), Some(1));

@@ -166,9 +166,15 @@ fn nothing_is_written_where_something_is_or_nothing_can_be_made() {
         ("payments", &full, root, &[][..], "is not empty"),
         ("stock", &new, root, &[], "no module `stock`"),
         ("kernel", &new, root, &[], "its modules are billing, customers, orders, payments"),
-        ("payments", &new, here, &[], "is in no Cargo workspace"),
-        ("payments", &new, root, &["--source", elsewhere], "is not the system's"),
-        ("payments", &new, root, &["--source", "nowhere"], "there is no folder nowhere"),
+        ("payments", &new, here, &[], "is not in a readable Cargo workspace"),
+        (
+            "payments",
+            &new,
+            root,
+            &["--source", elsewhere],
+            "is not the workspace of a bascule system",
+        ),
+        ("payments", &new, root, &["--source", "nowhere"], "the folder nowhere does not exist"),
         ("payments", &new, root, &["--to", "http://127.0.0.1:1"], "cannot be used with"),
     ] {
         let output = scaffold(module, target, stand, more);

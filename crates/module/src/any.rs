@@ -1,4 +1,4 @@
-//! Modules without their types, as the program that runs them sees them.
+//! Type-erased modules, as the program uses them.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use crate::routes::Configure;
 use crate::settings::SettingsError;
 use crate::surroundings::{OpenError, Surroundings};
 
-/// A module, whichever it is.
+/// A module without its type.
 #[async_trait]
 pub trait AnyModule: Send + Sync {
     /// Returns the module's name.
     fn name(&self) -> &'static str;
 
-    /// Returns what the module publishes, keeps, listens to and serves.
+    /// Returns the description of the module: its events, tables, subscriptions and routes.
     fn description(&self) -> ModuleDescription;
 
-    /// Reads the module's section of the configuration. Returns it with every default filled in, without
-    /// what is secret.
+    /// Reads the module's section of the configuration. Returns it with every default filled in and
+    /// without secrets.
     fn shown_settings(&self, section: Value) -> Result<Value, SettingsError>;
 
-    /// Opens the module on its database, making that if need be.
+    /// Opens the module on its database, which is created if it does not exist.
     async fn open(
         &self,
         environment: Environment,
@@ -48,27 +48,27 @@ pub trait AnyModule: Send + Sync {
 pub struct OpenModule {
     /// The module's name.
     pub name: &'static str,
-    /// Adds its routes and their data.
+    /// Adds the module's routes and their data.
     pub configure: Configure,
-    /// Its projections, policies, reactors and upkeep.
+    /// The module's projections, policies, reactors and upkeep.
     pub subscriptions: Vec<Box<dyn Subscription>>,
-    /// Its entrances for imported aggregates.
+    /// The module's entry points for imported aggregates.
     pub sync_targets: Vec<Arc<dyn SyncTarget>>,
-    /// How far each of its projections is, by name.
+    /// The progress of each projection, by name.
     pub projections: Vec<(String, Progress)>,
-    /// Its read models, for those who operate them.
+    /// The module's read models, for operations on them.
     pub read_models: Vec<ReadModel>,
-    /// Its database.
+    /// The module's database.
     pub database: Database,
-    /// The subscription that does what the erasure of a customer asks of the module.
+    /// The subscription that carries out the module's part of a customer's erasure.
     pub erasure: Option<&'static str>,
-    /// Decides that customers are erased, in the one module that does.
+    /// Decides the erasure of customers; only one module has it.
     pub erases: Option<Arc<dyn ErasesCustomers>>,
-    /// Tells what is kept of erased customers.
+    /// Reports what the module retains of erased customers.
     pub retains: Option<Arc<dyn RetainsDocuments>>,
-    /// Work beside the subscriptions.
+    /// Background work beside the subscriptions.
     pub upkeep: Vec<Upkeep>,
-    /// What people may try first.
+    /// First steps that the welcome message proposes.
     pub first_steps: Option<FirstSteps>,
     offered: Vec<Arc<dyn Any + Send + Sync>>,
 }
@@ -112,7 +112,7 @@ impl<M: Module> AnyModule for M {
     }
 }
 
-/// Opens a module alone, as its tests do.
+/// Opens a single module, as its tests do.
 pub async fn open<M: Module>(
     module: &M,
     environment: Environment,
@@ -176,7 +176,7 @@ async fn open_with<M: Module>(
     })
 }
 
-/// Reads a section; what it leaves out has its default.
+/// Reads a section; settings that it leaves out have their default.
 fn read_settings<M: Module>(section: Value) -> Result<M::Settings, SettingsError> {
     if section.is_null() {
         return Ok(M::Settings::default());

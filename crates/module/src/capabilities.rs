@@ -1,4 +1,4 @@
-//! What only some modules can do. A module hands each as a value to [`Opened`](crate::Opened).
+//! Optional capabilities of modules. A module passes each as a value to [`Opened`](crate::Opened).
 
 use std::pin::Pin;
 
@@ -10,35 +10,35 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use web_api::Problem;
 
-/// Decides that a customer is erased. One module does.
+/// Decides the erasure of a customer. Only one module implements it.
 #[async_trait]
 pub trait ErasesCustomers: Send + Sync {
-    /// Erases a customer; erasing one twice changes nothing.
+    /// Erases a customer. Idempotent.
     async fn erase(&self, customer_id: Uuid, cause: &Cause) -> Result<(), Problem>;
 }
 
-/// Keeps documents of an erased customer for as long as the law asks for.
+/// Retains documents of an erased customer for the period that the law requires.
 #[async_trait]
 pub trait RetainsDocuments: Send + Sync {
-    /// Returns what is kept of an erased customer.
+    /// Returns what the module retains of an erased customer.
     async fn retained(&self, customer_id: Uuid) -> Result<Retained, Problem>;
 }
 
-/// What a module keeps of an erased customer.
+/// The documents that a module retains of an erased customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retained {
-    /// The last day on which the law has the customer's documents kept; `None` when none are.
+    /// Last day of the legal retention of the customer's documents; `None` if none are retained.
     pub documents_until: Option<NaiveDate>,
     /// The position of the event that ended the retention, if it has ended.
     pub ended_at: Option<Position>,
 }
 
-/// Work beside the subscriptions, for as long as the process serves. It ends when the token is
-/// cancelled, and runs on every replica.
+/// Background work beside the subscriptions. It runs on every replica while the process serves, and ends
+/// when the token is cancelled.
 pub type Upkeep =
     Box<dyn FnOnce(CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 
-/// What the welcome on the terminal proposes to try first.
+/// First steps that the welcome message on the terminal proposes.
 #[derive(Debug, Clone, Copy)]
 pub struct FirstSteps {
     /// The modules that must run in this process.

@@ -68,15 +68,15 @@ pub trait Module: Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Opened<Self>, OpenError>> + Send;
 }
 
-/// What a module is opened with.
+/// The parts with which a module is opened.
 pub struct Opening<'o, M: Module> {
-    /// The event store, and what commands and subscriptions work with.
+    /// The event store and the services that commands and subscriptions use.
     pub environment: Environment,
     /// The module's database, with its tables up to date.
     pub database: Database,
     /// The module's own section of the configuration.
     pub settings: M::Settings,
-    /// The entrances for imported aggregates of the modules that were opened before this one.
+    /// The entry points for imported aggregates of the modules that were opened before this one.
     pub sync_targets: &'o [Arc<dyn SyncTarget>],
     /// The program around the module.
     pub surroundings: &'o dyn Surroundings,
@@ -112,7 +112,7 @@ pub(crate) struct More {
 }
 
 impl<M: Module> Opened<M> {
-    /// A module that runs these.
+    /// Returns a module that runs these projections and reactions.
     pub fn new(
         projections: <M::Projections as ProjectionList>::Ready,
         reactions: M::Reactions,
@@ -120,7 +120,7 @@ impl<M: Module> Opened<M> {
         Self { projections, reactions, more: More::default() }
     }
 
-    /// Hands a value to the handlers of the routes, which take it as [`Data<T>`].
+    /// Passes a value to the handlers of the routes, which receive it as [`Data<T>`].
     #[must_use]
     pub fn with_data<T: Send + Sync + 'static>(mut self, data: T) -> Self {
         let data = Data::new(data);
@@ -130,28 +130,28 @@ impl<M: Module> Opened<M> {
         self
     }
 
-    /// Names the reaction that does what the erasure of a customer asks of this module.
+    /// Names the reaction that carries out this module's part of a customer's erasure.
     #[must_use]
     pub fn erasing_by<R: Reaction>(mut self) -> Self {
         self.more.erasure = Some(R::NAME);
         self
     }
 
-    /// The module decides that customers are erased.
+    /// Adds the capability to decide the erasure of customers.
     #[must_use]
     pub fn deciding_erasure(mut self, erases: impl ErasesCustomers + 'static) -> Self {
         self.more.erases = Some(Arc::new(erases));
         self
     }
 
-    /// The module keeps documents of erased customers.
+    /// Adds the capability to retain documents of erased customers.
     #[must_use]
     pub fn retaining(mut self, retains: impl RetainsDocuments + 'static) -> Self {
         self.more.retains = Some(Arc::new(retains));
         self
     }
 
-    /// Work beside the subscriptions. It must end when the token is cancelled.
+    /// Adds background work beside the subscriptions. It must end when the token is cancelled.
     #[must_use]
     pub fn with_upkeep<F>(
         mut self,
@@ -164,14 +164,14 @@ impl<M: Module> Opened<M> {
         self
     }
 
-    /// What people may try first.
+    /// Adds the first steps that the welcome message proposes.
     #[must_use]
     pub fn with_first_steps(mut self, first_steps: FirstSteps) -> Self {
         self.more.first_steps = Some(first_steps);
         self
     }
 
-    /// Offers a value of the module's own to commands of the program that know its type.
+    /// Offers a value of the module to commands of the program that know its type.
     #[must_use]
     pub fn offering<T: Send + Sync + 'static>(mut self, offered: T) -> Self {
         self.more.offered.push(Arc::new(offered));

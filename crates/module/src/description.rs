@@ -1,7 +1,7 @@
-//! What a module is, told from its types. No store and no database need be there.
+//! The description of a module, derived from its types without a store or a database.
 //!
-//! The description of the events for other programs, the pages about the modules and the check of
-//! contracts are made from it.
+//! The AsyncAPI description, the pages about the modules and the check of contracts are generated from
+//! it.
 
 use event_contract::PublishedEvent;
 use kernel::subscription::Identity;
@@ -12,25 +12,25 @@ use crate::lists::{DeciderList, ImportList, ProjectionList, ReactionList};
 use crate::routes::Routes;
 use crate::streams::StreamCategory;
 
-/// What a bounded context publishes, keeps and listens to.
+/// The description of a module: its events, streams, subscriptions, tables and routes.
 #[derive(Debug, Clone)]
 pub struct ModuleDescription {
     /// The module's name: the first part of its event types and of its routes.
     pub name: &'static str,
-    /// What the module is for, in a sentence.
+    /// The purpose of the module, in one sentence.
     pub purpose: &'static str,
-    /// Every version of every event that it publishes.
+    /// Every version of every event that the module publishes.
     pub published: &'static [PublishedEvent],
-    /// The streams that it alone writes to.
+    /// The streams that only the module writes to.
     pub categories: Vec<StreamCategory>,
-    /// The commands that take in the state of a legacy system's aggregates.
+    /// The commands that import the state of aggregates of a legacy system.
     pub imports: Vec<StatedCommand>,
-    /// Its projections, policies, reactors and upkeep.
+    /// The module's projections, policies, reactors and upkeep.
     pub subscriptions: Vec<Identity>,
-    /// The tables of its database in the order of their names, without those that every module's
-    /// database has.
+    /// The tables of the module's database, sorted by name, without those that every module's database
+    /// has.
     pub tables: Vec<&'static str>,
-    /// What it serves to clients. `None` for what is no bounded context.
+    /// The routes of the public API. `None` for a module that is not a bounded context.
     pub routes: Option<Routes>,
 }
 

@@ -1,9 +1,8 @@
-//! What a module is: one value that implements [`Module`].
+//! The interface of modules. A module is a value that implements [`Module`].
 //!
-//! The types of its tuples are its description: which aggregates it decides on, which read models it
-//! keeps, which events it reacts to. The values of the same tuples are what runs. The compiler compares
-//! the two, so a module cannot describe something that it does not run, or run something that it does
-//! not describe.
+//! The types of its tuples are its description: the aggregates that it decides on, its read models, and
+//! the events that it reacts to. The values of the same tuples run. The compiler compares the two, so a
+//! module cannot describe anything that it does not run, or run anything that it does not describe.
 //!
 //! ```
 //! # use database::{Database, Migrations, Transaction};
@@ -54,7 +53,7 @@
 //! }
 //! ```
 //!
-//! The program that runs modules sees them as [`AnyModule`], which every [`Module`] is.
+//! The program uses modules as [`AnyModule`], which is implemented for every [`Module`].
 
 mod any;
 mod capabilities;

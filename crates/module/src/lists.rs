@@ -1,4 +1,5 @@
-//! Tuples of deciders, imports, projections and reactions: as types a description, as values what runs.
+//! Tuples of deciders, imports, projections and reactions. Their types describe a module, and their
+//! values run it.
 
 use database::Database;
 use database::read_model::ReadModel;
@@ -13,13 +14,13 @@ use crate::streams::StreamCategory;
 
 /// A tuple of types that implement [`Decider`].
 pub trait DeciderList: Send + Sync + 'static {
-    /// Returns the categories of the streams that they write.
+    /// Returns the categories of the streams that the deciders write.
     fn categories() -> Vec<StreamCategory>;
 }
 
 /// A tuple of types that implement [`LegacyAggregate`].
 pub trait ImportList: Send + Sync + 'static {
-    /// Returns their `Sync…` commands.
+    /// Returns the `Sync…` commands of the aggregates.
     fn commands() -> Vec<StatedCommand>;
 }
 
@@ -28,22 +29,22 @@ pub trait ProjectionList: Send + Sync + 'static {
     /// The same tuple with each projection ready to run.
     type Ready: Send;
 
-    /// Returns what each is.
+    /// Returns the identity of each.
     fn identities() -> Vec<Identity>;
 
-    /// Returns the tables of all of them.
+    /// Returns the tables of all projections.
     fn tables() -> Vec<&'static str>;
 
-    /// Returns each without its type.
+    /// Returns the projections without their types.
     fn erased(ready: Self::Ready) -> Vec<AnyProjecting>;
 }
 
 /// A tuple of types that implement [`Reaction`].
 pub trait ReactionList: Send + Sync + 'static {
-    /// Returns what each is.
+    /// Returns the identity of each.
     fn identities() -> Vec<Identity>;
 
-    /// Returns a runner of each.
+    /// Returns a runner for each reaction.
     fn runners(self, environment: &Environment, database: &Database) -> Vec<Box<dyn Subscription>>;
 }
 
@@ -64,7 +65,7 @@ impl<P: Projection<Store = Database> + Clone> Projecting<P> {
 }
 
 impl<P: Projection> Projecting<P> {
-    /// Returns how far the read model is.
+    /// Returns the progress of the read model.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }

@@ -1,12 +1,12 @@
-//! The program: command line, configuration, telemetry, and which module meets which store. A binary
-//! hands it the list of its modules.
+//! The program: command line, configuration, telemetry, and the connection of modules to stores. A
+//! binary passes the list of its modules.
 //!
-//! The files stand in groups, and a group uses only those before it:
+//! The files form groups, and a group uses only groups before it:
 //!
-//! - `values`: what is printed, how failures end the process, progress, interruption.
-//! - `configuration`: what can be configured.
-//! - `system`: opening the event store and the modules; their subscriptions as operators see them.
-//! - `describe`: OpenAPI, AsyncAPI, contracts and the pages about the modules, made from the code.
+//! - `values`: output, exit codes, progress, interruption.
+//! - `configuration`: the configuration and its sources.
+//! - `system`: opens the event store and the modules; their subscriptions, as operators see them.
+//! - `describe`: OpenAPI, AsyncAPI, contracts and the pages about the modules, generated from the code.
 //! - `serve`: the listeners: API, second listener, wire protocol.
 //! - `commands`: the command line.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -31,13 +31,13 @@ use crate::values::output;
 
 const SHUTDOWN: Duration = Duration::from_secs(2);
 
-/// Runs the command that the command line names, with these modules. They are opened in this order.
+/// Runs the command of the command line with these modules, which are opened in this order.
 pub fn main(modules: &[&dyn AnyModule]) -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::complain(&anyhow::anyhow!("the runtime cannot be started: {error}"));
+            output::complain(&anyhow::anyhow!("cannot start the runtime: {error}"));
             return ExitCode::from(failure::FAILED);
         }
     };
@@ -45,8 +45,8 @@ pub fn main(modules: &[&dyn AnyModule]) -> ExitCode {
         output::complain(&error);
         failure::exit_code(&error)
     });
-    // Everything was closed in order by now, or the command failed: what still runs in the background
-    // must not keep the process.
+    // Everything is closed in order by now, or the command failed: remaining background work must not
+    // keep the process alive.
     runtime.shutdown_timeout(SHUTDOWN);
     code
 }

@@ -162,9 +162,9 @@ fn a_person_whom_no_module_has_can_be_erased_and_stays_away() {
         data.run(&all)
     };
     for (arguments, said) in [
-        (&["customer", "1"][..], "say --yes"),
-        (&["customer", "2", "--yes"], "/erase takes out what modules and the mirror have"),
-        (&["order", "1", "--yes"], "no aggregate of the mapping"),
+        (&["customer", "1"][..], "confirm with --yes"),
+        (&["customer", "2", "--yes"], "/erase erases what the modules and the mirror hold"),
+        (&["order", "1", "--yes"], "the mapping has no aggregate"),
     ] {
         let output = erase(arguments);
         assert_eq!(output.status.code(), Some(2), "{output:?}");

@@ -13,7 +13,7 @@ fn what_waits_for_the_rest_of_a_snapshot_fails_and_is_counted() {
     let file = data.path("feed.jsonl");
     std::fs::write(&file, without_last.join("\n")).unwrap();
     let mapping = in_data("mini.toml");
-    for said in ["Imported 4 changes of mini", "Nothing new of mini in these files"] {
+    for said in ["Imported 4 changes of mini", "No new changes of mini in these files"] {
         let output = import(&data, &mapping, &file, &[]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let told = text(&output.stdout);
@@ -26,7 +26,7 @@ fn what_waits_for_the_rest_of_a_snapshot_fails_and_is_counted() {
     let whole = summary(&import(&data, &mapping, &file, &["--json", "--snapshot-complete"]), 0);
     assert_eq!((&whole["dirty"], &whole["commands"]["imported"]), (&json!(0), &json!(3)));
     let output = import(&data, &mapping, &file, &[]);
-    assert!(text(&output.stdout).contains("it was imported before"), "{output:?}");
+    assert!(text(&output.stdout).contains("the files were imported before"), "{output:?}");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn every_count_is_told() {
     let output = import(&data, &mapping, &in_data("heartbeat.jsonl"), &[]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let told = text(&output.stdout);
-    assert!(told.contains("records of tables that the mapping does not name: 1"), "{told}");
+    assert!(told.contains("records of tables without a mapping: 1"), "{told}");
     assert!(told.contains("such as heartbeats: 1"), "{told}");
     let again = import(&data, &mapping, &in_data("heartbeat.jsonl"), &["--from-start"]);
     assert!(text(&again.stdout).contains("changes not newer than the mirror: 2"), "{again:?}");
@@ -56,7 +56,7 @@ fn changes_without_a_snapshot_are_told() {
     let mut feed = Feed::default();
     feed.put("client", 1, json!({ "nom": "first" }));
     let file = feed.write(&data, "feed.jsonl");
-    let said = "no record is of a snapshot";
+    let said = "no snapshot record in these files";
     let output = import(&data, &mapping, &file, &[]);
     assert!(text(&output.stdout).contains(said), "{output:?}");
     // The mirror has rows by now.

@@ -312,7 +312,7 @@ async fn an_extraction_that_was_cut_off_is_given_again() {
         &service.admin,
     ]);
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(complaint.contains("give the command again with --undo"), "{complaint}");
+    assert!(complaint.contains("run the command again with --undo"), "{complaint}");
     extract(&data, &system, &service, &["--undo"]);
     take(&system, &back).await;
     extract(&data, &system, &service, &["--undo"]);

@@ -85,7 +85,11 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
             "one = \"line\", fk",
             "write either `many` with `fk` or `one` with `ref`",
         ),
-        ("fk = \"sale\"", "fk = \"sale\", required = true", "`required` can only be used with `one`"),
+        (
+            "fk = \"sale\"",
+            "fk = \"sale\", required = true",
+            "`required` can only be used with `one`",
+        ),
         (
             "\"lines.product\"",
             "\"rows.product\"",

@@ -1,17 +1,17 @@
-//! `bascule wire`: what the endpoint for clients of EventStoreDB answers.
+//! `bascule wire`: the calls that the endpoint for EventStoreDB clients supports.
 
 use clap::Subcommand;
 
 use crate::values::output;
 
-/// What is told of the endpoint.
+/// Subcommands of `bascule wire`.
 #[derive(Debug, Subcommand)]
 pub enum WireCommand {
-    /// List the calls, with the right that each needs, as Markdown
+    /// Print the supported calls, and the right that each requires, as a Markdown table
     Calls,
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(command: &WireCommand) -> anyhow::Result<()> {
     let WireCommand::Calls = command;
     output::line(wire::table_of_calls().trim_end())

@@ -1,4 +1,4 @@
-//! The commands, and what each is given.
+//! The command line parser and the dispatch to the commands.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,17 +37,17 @@ pub struct Cli {
 
 #[derive(Debug, Args)]
 struct Common {
-    /// Configuration file; `bascule.toml` in the current folder if it is there
+    /// Configuration file (default: `bascule.toml` in the current folder, if it exists)
     #[arg(long, global = true, value_name = "FILE", env = "BASCULE_CONFIG")]
     config: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
 }
 
-/// Options that stand above the configuration file and the environment.
+/// Options that override the configuration file and the environment.
 #[derive(Debug, Args, Serialize)]
 struct Overrides {
-    /// Where the events are, such as sqlite:./data/bascule.db
+    /// URL of the event store, such as sqlite:./data/bascule.db
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<String>,
@@ -67,13 +67,13 @@ struct Overrides {
     wire: WireOverrides,
 }
 
-/// Where a module's tables are.
+/// The database of a module's tables.
 #[derive(Debug, Clone, Serialize)]
 struct Place {
     database: String,
 }
 
-/// What the command line says of the wire protocol.
+/// Options of the command line for the wire protocol.
 #[derive(Debug, Default, Serialize)]
 struct WireOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,66 +84,66 @@ struct WireOverrides {
 enum Command {
     /// Run the system and serve its API
     Serve {
-        /// Where the public API listens, such as 127.0.0.1:8080; port 0 takes a free one
+        /// Address of the public API, such as 127.0.0.1:8080; port 0 selects a free port
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
-        /// Where probes and metrics are served
+        /// Address of the second listener, which serves probes, metrics and /admin
         #[arg(long, value_name = "ADDR")]
         admin_listen: Option<SocketAddr>,
-        /// Where clients of EventStoreDB find the store, such as 127.0.0.1:2113; nowhere unless given
+        /// Address of the endpoint for EventStoreDB clients, such as 127.0.0.1:2113 (default: disabled)
         #[arg(long, value_name = "ADDR")]
         wire_listen: Option<SocketAddr>,
-        /// The modules to run, separated by commas; all unless given
+        /// Modules to run, separated by commas (default: all)
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         modules: Option<Vec<String>>,
-        /// Where the tables of the one module are that runs; beside the store unless given
+        /// Database for the tables of the single module that runs (default: beside the event store)
         #[arg(long, value_name = "URL", requires = "modules")]
         database: Option<String>,
         /// Print the configuration in force and exit
         #[arg(long)]
         dump_config: bool,
     },
-    /// Import what was captured from a legacy database
+    /// Import changes captured from a legacy database
     #[cfg(feature = "import")]
     Import(import::Arguments),
-    /// Look after mappings: check one, try it on a feed, tell which fields there are
+    /// Check a mapping, try it on a feed, list the fields it can fill
     #[cfg(feature = "import")]
     Mapping(mapping::Arguments),
-    /// Look at the events of the store
+    /// Print events of the store
     Events {
         #[command(subcommand)]
         command: EventsCommand,
     },
-    /// Look after the read models, policies and reactors
+    /// Inspect, build, verify and rebuild read models; restart policies and reactors
     Projections {
         #[command(subcommand)]
         command: ProjectionsCommand,
     },
-    /// Look after the events that could not be handled
+    /// Inspect, replay and discard events that a subscription failed to handle
     Parked {
         #[command(subcommand)]
         command: ParkedCommand,
     },
-    /// Look after the imported aggregates that could not be understood or taken
+    /// Inspect, replay, discard and erase imported aggregates that a mapping or a module rejected
     #[cfg(feature = "import")]
     Quarantine(quarantine::Arguments),
-    /// Hand a module over to a service of its own, or back; write the service's workspace
+    /// Hand a module over to its own service, or back; or generate the workspace of that service
     Extract(extract::Arguments),
     /// Print the OpenAPI description of the public API
     Openapi,
-    /// Print the AsyncAPI description of the events, who publishes them and who listens
+    /// Print the AsyncAPI description of the events, their publishers and subscribers
     Asyncapi,
-    /// Tell what the modules are
+    /// Generate documentation of the modules
     Modules {
         #[command(subcommand)]
         command: ModulesCommand,
     },
-    /// Tell what the endpoint for clients of EventStoreDB answers
+    /// Describe the endpoint for EventStoreDB clients
     Wire {
         #[command(subcommand)]
         command: WireCommand,
     },
-    /// Look after the schemas of the events that the modules publish
+    /// Check and export the JSON Schemas of the events that the modules publish
     Contracts {
         #[command(subcommand)]
         command: ContractsCommand,
@@ -151,7 +151,7 @@ enum Command {
 }
 
 impl Command {
-    /// Returns what `bascule serve` sets above the configuration file and the environment.
+    /// Sets the overrides that the options of `bascule serve` ask for.
     fn serving_overrides(&self, overrides: &mut Overrides) -> Result<(), Misused> {
         let Self::Serve { listen, admin_listen, wire_listen, modules, database, .. } = self else {
             return Ok(());
@@ -166,7 +166,7 @@ impl Command {
                 Some(BTreeMap::from([(module.clone(), Place { database: database.clone() })]))
             }
             (_, Some(_)) => {
-                let problem = "--database is that of one module: name one with --modules, or set \
+                let problem = "--database needs exactly one module: name it with --modules, or set \
                                [modules.<name>] database for each in the configuration file";
                 return Err(Misused(problem.to_owned()));
             }
@@ -175,12 +175,12 @@ impl Command {
     }
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(cli: Cli, modules: Modules<'_>) -> anyhow::Result<ExitCode> {
     modules.expect_distinct()?;
     let Common { config, mut overrides } = cli.common;
     cli.command.serving_overrides(&mut overrides)?;
-    // What follows from the code alone wants no configuration.
+    // These commands depend on the code alone and need no configuration.
     let descriptions = Descriptions::from(modules);
     match &cli.command {
         Command::Openapi => {
@@ -206,7 +206,7 @@ pub async fn run(cli: Cli, modules: Modules<'_>) -> anyhow::Result<ExitCode> {
     if !matches!(cli.command, Command::Serve { .. })
         && std::env::var_os("BASCULE_LOG__FILTER").is_none()
     {
-        // Of the commands for people only what goes wrong is told beside the result.
+        // Interactive commands log only warnings and errors beside their result.
         configuration.log.filter = "warn".to_owned();
     }
     telemetry::start_logging(&configuration.log)?;

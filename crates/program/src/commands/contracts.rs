@@ -1,9 +1,9 @@
-//! `bascule contracts`: the JSON Schemas of what the modules publish, and whether the contract types
-//! still are what was published.
+//! `bascule contracts`: exports the JSON Schemas of the published events, and checks that the contract
+//! types are still compatible with them.
 //!
-//! The files of `openapi/events` are the record of what was published. A change of a contract type
-//! is measured against them, as they are or as they were at a commit: what readers or stored events
-//! would not survive is refused, and never written over the record.
+//! The files of `openapi/events` are the record of what was published. Contract types are compared with
+//! that record, as it is in the working tree or as it was at a commit. A change that breaks readers or
+//! stored events is refused and never overwrites the record.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,33 +18,33 @@ use crate::describe::contracts::record::{self, Record, file_of};
 use crate::values::failure::FAILED;
 use crate::values::output;
 
-/// What can be done with contracts.
+/// Subcommands of `bascule contracts`.
 #[derive(Debug, Subcommand)]
 pub enum ContractsCommand {
-    /// Fail where stored events, or readers elsewhere, would not survive how the contracts changed
+    /// Fail if a change of the contracts breaks stored events or external readers
     Check(Against),
-    /// Write the schemas of new versions and of compatible changes
+    /// Write the schemas of new event versions and of compatible changes
     Export(Folder),
 }
 
-/// What to compare with.
+/// Options of `contracts check`.
 #[derive(Debug, Args)]
 pub struct Against {
-    /// A folder of schemas, or a commit of this git repository: then as openapi/events was there,
-    /// and at every commit before
+    /// Folder of schemas, or a commit of this git repository: the check then compares with
+    /// openapi/events at that commit and at every earlier one
     #[arg(long, value_name = "FOLDER|GIT-REF", default_value = record::FOLDER)]
     against: String,
 }
 
-/// Where the schemas are.
+/// Options of `contracts export`.
 #[derive(Debug, Args)]
 pub struct Folder {
-    /// The folder of the schemas, one file per event version
+    /// Folder of the schemas, one file per event version
     #[arg(long, value_name = "FOLDER", default_value = record::FOLDER)]
     folder: PathBuf,
 }
 
-/// Carries out the command: exit code 1 when a contract is not what was published.
+/// Runs the command. Returns exit code 1 if a contract is incompatible with what was published.
 pub fn run(modules: &Descriptions, command: &ContractsCommand) -> anyhow::Result<ExitCode> {
     let verdict = match command {
         ContractsCommand::Check(Against { against }) => {
@@ -53,12 +53,14 @@ pub fn run(modules: &Descriptions, command: &ContractsCommand) -> anyhow::Result
             tell(modules, &verdict)?;
             for event_type in verdict.new.iter().chain(&verdict.extended) {
                 let how = if verdict.new.contains(event_type) { "new" } else { "extended" };
-                output::line(format_args!("{event_type} is {how}, which everybody survives."))?;
+                output::line(format_args!(
+                    "{event_type} is {how}: compatible with stored events and readers."
+                ))?;
             }
             if verdict.is_sound() {
                 let versions = modules.catalogue().len();
                 output::line(format_args!(
-                    "{versions} event versions agree with {}.",
+                    "{versions} event versions are compatible with {}.",
                     record.what
                 ))?;
             }
@@ -81,14 +83,15 @@ fn tell(modules: &Descriptions, verdict: &Verdict) -> anyhow::Result<()> {
     }
     if !verdict.is_sound() {
         output::line(
-            "Events are stored for ever and read by others: within a version only optional fields \
-             may come. CONTRIBUTING.md, \"Changing an event\", says how to publish a new version.",
+            "Events are stored for ever and read by other services: within a version only optional \
+             fields may be added. To publish a new version, see \"Changing an event\" in \
+             CONTRIBUTING.md.",
         )?;
     }
     Ok(())
 }
 
-/// Writes what is new. What is no longer what was published is not touched.
+/// Writes new and extended schemas. Never overwrites a schema that a contract became incompatible with.
 fn export(modules: &Descriptions, folder: &Path, verdict: &Verdict) -> anyhow::Result<()> {
     for event in modules.catalogue() {
         if verdict.new.contains(&event.event_type) || verdict.extended.contains(&event.event_type) {
@@ -101,7 +104,7 @@ fn export(modules: &Descriptions, folder: &Path, verdict: &Verdict) -> anyhow::R
 }
 
 fn write(file: &Path, schema: &Value) -> anyhow::Result<()> {
-    let context = || format!("{} cannot be written", file.display());
+    let context = || format!("cannot write {}", file.display());
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).with_context(context)?;
     }

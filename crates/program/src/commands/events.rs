@@ -1,4 +1,4 @@
-//! `bascule events`: looking at the log.
+//! `bascule events`: prints events of the log.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ use crate::system::shown_event::{described, hidden_data};
 use crate::system::{opening, stores};
 use crate::values::output;
 
-/// What can be looked at.
+/// Subcommands of `bascule events`.
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
-    /// Print the last events and, with --follow, those to come
+    /// Print the last events and, with --follow, new ones as they are recorded
     Tail {
-        /// How many of the last events
+        /// Number of past events to print
         #[arg(long, short = 'n', default_value_t = 20)]
         lines: u64,
-        /// Go on with the events to come, until interrupted
+        /// Keep printing new events until interrupted
         #[arg(long, short)]
         follow: bool,
         #[command(flatten)]
@@ -31,21 +31,21 @@ pub enum EventsCommand {
     },
     /// Print the events of one stream, such as order-UUID
     Show {
-        /// The stream's name
+        /// Stream name
         stream: String,
         #[command(flatten)]
         form: Form,
     },
-    /// Print every event, of whatever module, that one request caused
+    /// Print every event that one request caused, across all modules
     Correlation {
-        /// The correlation id
+        /// Correlation id
         id: Uuid,
         #[command(flatten)]
         form: Form,
     },
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(configuration: &Configuration, command: EventsCommand) -> anyhow::Result<()> {
     match command {
         EventsCommand::Tail { lines, follow, form } => {
@@ -56,34 +56,34 @@ pub async fn run(configuration: &Configuration, command: EventsCommand) -> anyho
     }
 }
 
-/// How events are printed.
+/// Options for the output format of events.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Form {
-    /// One JSON object a line, for machines
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
-    /// Open personal data instead of hiding it
+    /// Decrypt and show personal data, which is hidden by default
     #[arg(long)]
     personal: bool,
 }
 
 const PAGE: usize = 500;
 
-/// Prints events in a form.
+/// Prints events in the requested format.
 pub struct Printer {
     codec: Codec,
     form: Form,
 }
 
 impl Form {
-    /// One JSON object a line, for machines.
+    /// Returns whether the output is one JSON object per line.
     pub fn is_json(self) -> bool {
         self.json
     }
 }
 
 impl Printer {
-    /// A printer of events that `codec` can open.
+    /// Returns a printer that decrypts personal data with `codec`.
     pub fn new(codec: Codec, form: Form) -> Self {
         Self { codec, form }
     }
@@ -95,7 +95,7 @@ impl Printer {
         hidden_data(event)
     }
 
-    /// An event for machines.
+    /// Returns an event as JSON.
     pub async fn json(&self, event: &RecordedEvent) -> anyhow::Result<Value> {
         Ok(described(event, self.data(event).await?))
     }
@@ -129,7 +129,7 @@ async fn open(
     Ok((Arc::clone(&opened.store), opened, printer))
 }
 
-/// Prints the last events and, if wanted, those to come.
+/// Prints the last events and, with `follow`, new ones as they are recorded.
 async fn tail(
     configuration: &Configuration,
     lines: u64,
@@ -174,11 +174,11 @@ async fn show(configuration: &Configuration, stream: &str, form: Form) -> anyhow
     }
     drop(store);
     opened.close().await;
-    anyhow::ensure!(from > 0, "there is no stream {stream}");
+    anyhow::ensure!(from > 0, "stream {stream} does not exist");
     Ok(())
 }
 
-/// Prints everything that one request caused.
+/// Prints the events of one correlation id.
 async fn correlation(configuration: &Configuration, id: Uuid, form: Form) -> anyhow::Result<()> {
     let (store, opened, printer) = open(configuration, form).await?;
     let mut after = 0;

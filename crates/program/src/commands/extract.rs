@@ -1,14 +1,14 @@
 //! `bascule extract`: hands a module over to a service of its own while both run, or back; and writes
 //! the workspace that such a service is built from ([`scaffold`]).
 //!
-//! 1. The service has folded its own read models from the log.
-//! 2. The one in charge durably gives the module's policies and reactors away.
-//! 3. The other takes them where they were left, with what is parked.
-//! 4. The requests that carried an `Idempotency-Key` go along.
-//! 5. The system routes requests to whoever is in charge; what was kept until then goes along, too.
+//! 1. The service builds its own read models from the log.
+//! 2. The side in charge durably gives up the module's policies and reactors.
+//! 3. The other side takes them over at their checkpoints, with their parked events.
+//! 4. The stored requests that carried an `Idempotency-Key` are copied.
+//! 5. The system routes requests to the side in charge; requests stored until then are copied, too.
 //!
-//! Every step says so on the disk of the side that takes it, and taking it again changes nothing:
-//! whatever was killed, the command is given again.
+//! The side that takes a step records it durably, and every step is idempotent: after a crash of
+//! either side or of the command, run the command again.
 
 mod scaffold;
 
@@ -30,59 +30,60 @@ use crate::serve::admin::charge::Standing;
 use crate::values::output;
 use crate::values::progress::{EVENTS, Meter};
 
-/// How long one answer is waited for. Giving away waits for what is being written at that moment.
+/// Timeout of one request. A hand-over waits for the writes in progress.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// How often it is asked how far the read models are.
+/// Interval between queries for the progress of the read models.
 const ASK_EVERY: Duration = Duration::from_millis(200);
-/// Kept requests in one message.
+/// Number of stored requests per message.
 const PAGE: usize = 100;
-/// Until every replica has seen where requests go: twice as long as they take to look.
+/// Time after which every replica knows the new route: twice the interval at which replicas look it up.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
 
-/// Which module goes from where to where.
+/// Options of `bascule extract`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The module, such as payments
+    /// Name of the module, such as payments
     module: String,
-    /// The second listener of the system that the module leaves (its admin_listen)
+    /// URL of the second listener (admin_listen) of the system that the module leaves
     #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
     from_admin: Option<String>,
-    /// The service that it goes to, as the system reaches it
+    /// URL of the service that takes the module, as the system reaches it
     #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
     to: Option<String>,
-    /// The second listener of that service
+    /// URL of the second listener of that service
     #[arg(long, value_name = "URL", required_unless_present = "scaffold")]
     to_admin: Option<String>,
     /// Take the module back into the system
     #[arg(long)]
     undo: bool,
-    /// With --undo: the service is lost. What it did stands in the log and is recognised; give the
-    /// command again without this should it come back
+    /// With --undo: take the module back without the service, because it is lost. The log has what the
+    /// service did, and the system recognises it. If the service comes back, run the command again
+    /// without this option
     #[arg(long, requires = "undo")]
     without_the_service: bool,
-    /// Hand nothing over: write a workspace of its own for the service, into a folder that is empty or
-    /// not there yet
+    /// Instead of a hand-over: write a Cargo workspace for the service, into a folder that is empty or
+    /// does not exist
     #[arg(long, value_name = "DIR", conflicts_with_all = ["from_admin", "to", "to_admin", "undo"])]
     scaffold: Option<PathBuf>,
-    /// The checkout of the system that it is made from, with --scaffold; the workspace that the current
-    /// folder is in unless given
+    /// With --scaffold: checkout of the system to copy from (default: the workspace of the current
+    /// folder)
     #[arg(long, value_name = "DIR", requires = "scaffold")]
     source: Option<PathBuf>,
 }
 
-/// The admin routes of one module at one side.
+/// A client of the admin routes of one module on one side of the hand-over.
 struct Side {
-    /// What people call it.
+    /// Name of the side in messages.
     name: String,
     client: reqwest::Client,
-    /// Of the module's routes.
+    /// URL of the module's routes.
     base: String,
     token: Option<String>,
 }
 
-/// A problem document, as far as it is told.
+/// The parts of a problem document that are shown.
 #[derive(Deserialize)]
-struct Told {
+struct Problem {
     detail: Option<String>,
     title: Option<String>,
 }
@@ -124,17 +125,17 @@ impl Side {
         if status.is_success() {
             let text = if text.is_empty() { "null" } else { &text };
             return serde_json::from_str(text)
-                .with_context(|| format!("{name} gave an answer that cannot be understood"));
+                .with_context(|| format!("{name} sent an answer that is not understood"));
         }
-        let told: Option<Told> = serde_json::from_str(&text).ok();
-        let told = told.and_then(|told| told.detail.or(told.title)).unwrap_or_default();
+        let problem: Option<Problem> = serde_json::from_str(&text).ok();
+        let problem = problem.and_then(|one| one.detail.or(one.title)).unwrap_or_default();
         let hint = match status {
             StatusCode::UNAUTHORIZED => {
-                " (BASCULE_ADMIN_TOKEN; the service's, where it is another, BASCULE_TO_ADMIN_TOKEN)"
+                " (set BASCULE_ADMIN_TOKEN and, if the service has another token, BASCULE_TO_ADMIN_TOKEN)"
             }
             _ => "",
         };
-        bail!("{name} refuses ({status}): {told}{hint}")
+        bail!("{name} refuses ({status}): {problem}{hint}")
     }
 
     async fn standing(&self) -> anyhow::Result<Standing> {
@@ -154,24 +155,31 @@ impl Side {
         self.ask(Method::POST, "reach", Some(json!({ "to": to.as_str() }))).await
     }
 
-    /// Unless somebody made a later hand-over meanwhile.
+    /// Sets the route of the module, unless a later hand-over has set another.
     async fn route(&self, to: Option<&Url>, epoch: u64) -> anyhow::Result<()> {
         let body = json!({ "to": to.map(Url::as_str), "epoch": epoch });
         self.ask(Method::PUT, "route", Some(body)).await
     }
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let module = arguments.module.as_str();
-    // A name of a module, not a piece of a path.
+    // The name becomes part of a URL: it must not contain other path segments.
     let is_name = module.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    ensure!(is_name && !module.is_empty(), "`{module}` is no name of a module");
+    ensure!(
+        is_name && !module.is_empty(),
+        "`{module}` is not a module name: use lower-case letters and underscores"
+    );
     if let Some(folder) = &arguments.scaffold {
         scaffold::write(module, folder, arguments.source.as_deref())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let given = |option: &Option<String>| option.clone().context("the command line lacks a URL");
+    let given = |option: &Option<String>| {
+        option
+            .clone()
+            .context("the command line lacks a URL: --from-admin, --to and --to-admin are required")
+    };
     let (from_admin, to_admin) = (given(&arguments.from_admin)?, given(&arguments.to_admin)?);
     let to = service(&given(&arguments.to)?)?;
     let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).no_proxy().build()?;
@@ -194,29 +202,29 @@ async fn extract(system: &Side, service: &Side, module: &str, to: &Url) -> anyho
     let (here, there) = (system.standing().await?, service.standing().await?);
     ensure_alike(&here, &there)?;
     if here.charge.epoch < there.charge.epoch && here.charge.elsewhere.is_some() {
-        bail!("{module} is on its way back: give the command again with --undo");
+        bail!("the return of {module} is not finished: run the command again with --undo");
     }
     if there.charge.elsewhere.is_none() && system.standing().await?.charge.elsewhere.is_none() {
         bail!(
-            "the system and the service both run {module}: start the service with awaits_charge, on a database that is empty. After `--undo --without-the-service` give `--undo` once more, first"
+            "the system and the service both run {module}: start the service with awaits_charge and an empty database. After `--undo --without-the-service`, run `--undo` first"
         );
     }
     system.reach(to).await?;
     wait_for_read_models(service, module).await?;
     let handed = system.hand_over(to.as_str()).await?;
-    say(&format!("the system gave {module} away (hand-over {})", handed.epoch))?;
+    say(&format!("the system gave up {module} (hand-over {})", handed.epoch))?;
     tell_places(&handed)?;
     service.take_over(&handed).await?;
     say(&format!("the service is in charge of {module}"))?;
     let copied = copy_requests(system, service).await?;
     system.route(Some(to), handed.epoch).await?;
     say(&format!("requests to /api/v1/{module} go to {to}"))?;
-    // Replicas that had not seen it yet have kept some more.
+    // Replicas that did not know the route yet have stored more requests.
     tokio::time::sleep(SEEN_WITHIN).await;
     let copied = copied.max(copy_requests(system, service).await?);
-    say(&format!("{copied} requests that carried a key went along"))?;
+    say(&format!("copied {copied} requests with an Idempotency-Key"))?;
     say(&format!(
-        "done. To make it last, set [modules.{module}] remote = \"{to}\" at the system; until then `--undo` takes it back at once"
+        "done. To make this permanent, set [modules.{module}] remote = \"{to}\" in the configuration of the system; until then `--undo` takes the module back at once"
     ))
 }
 
@@ -238,9 +246,9 @@ async fn take_back(
     if let Some(to) = &here.charge.elsewhere
         && there.charge.epoch < here.charge.epoch
     {
-        // Given away, and never taken: nobody is in charge until the service is.
+        // The system gave the module up and the service never took it: finish that hand-over first.
         service.take_over(&system.hand_over(to).await?).await?;
-        say(&format!("the hand-over of {module} that was cut off is finished"))?;
+        say(&format!("finished the interrupted hand-over of {module}"))?;
     }
     let is_back = here.charge.elsewhere.is_none() && there.charge.elsewhere.is_some();
     let epoch = if is_back {
@@ -249,7 +257,7 @@ async fn take_back(
         let handed = service.hand_over(from_admin).await?;
         say(&format!("the service gave {module} back (hand-over {})", handed.epoch))?;
         tell_places(&handed)?;
-        // After `--without-the-service` the system took it before it was given.
+        // After `--without-the-service` the system is in charge already.
         if here.charge.elsewhere.is_some() || handed.epoch > here.charge.epoch {
             system.take_over(&handed).await?;
         }
@@ -258,15 +266,15 @@ async fn take_back(
     say(&format!("the system is in charge of {module}"))?;
     let copied = copy_requests(service, system).await?;
     system.route(None, epoch).await?;
-    say(&format!("requests to /api/v1/{module} are answered by the system"))?;
+    say(&format!("the system answers requests to /api/v1/{module}"))?;
     tokio::time::sleep(SEEN_WITHIN).await;
     let copied = copied.max(copy_requests(service, system).await?);
-    say(&format!("{copied} requests that carried a key came along"))?;
+    say(&format!("copied {copied} requests with an Idempotency-Key"))?;
     say("done. The service may be stopped")
 }
 
-/// Takes a module back from a service that does not answer any more. Its policies and reactors go on
-/// from where they were given away: what was done since stands in the log.
+/// Takes a module back from a service that no longer answers. Its policies and reactors continue from
+/// the checkpoints at which they were given up: the log has what was done since.
 async fn take_back_alone(system: &Side, module: &str) -> anyhow::Result<()> {
     let here = system.standing().await?;
     let never_left = here.charge.epoch == 0 && here.charge.elsewhere.is_none();
@@ -278,26 +286,23 @@ async fn take_back_alone(system: &Side, module: &str) -> anyhow::Result<()> {
     }
     system.route(None, epoch).await?;
     say(&format!(
-        "the system is in charge of {module} again. Do not let the service come back but to be undone: should it run again, give the command again without --without-the-service"
+        "the system is in charge of {module} again. Start the service again only to complete this: then run the command again without --without-the-service"
     ))
 }
 
-/// Both sides must read the same log, and recognise the same requests.
+/// Fails unless both sides read the same log and recognise the same requests.
 fn ensure_alike(here: &Standing, there: &Standing) -> anyhow::Result<()> {
-    ensure!(
-        here.log_id == there.log_id,
-        "the system and the service work on different event stores"
-    );
+    ensure!(here.log_id == there.log_id, "the system and the service use different event stores");
     ensure!(
         here.lookup == there.lookup,
-        "the system and the service have different master keys: they would not recognise each other's requests"
+        "the system and the service have different master keys, so they would not recognise each other's requests: configure the same master key"
     );
     Ok(())
 }
 
 async fn wait_for_read_models(side: &Side, module: &str) -> anyhow::Result<()> {
     let meter = Meter::new(format!("{}'s read models of {module}", side.name), EVENTS);
-    // The log goes on growing; who has reached this end of it keeps up.
+    // The log keeps growing; read models that have reached this position keep up.
     let end = side.standing().await?.head;
     loop {
         let standing = side.standing().await?;
@@ -310,7 +315,7 @@ async fn wait_for_read_models(side: &Side, module: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Lets the other side recognise what this one was asked. How many requests that were.
+/// Copies the stored requests, so that the other side recognises them. Returns their number.
 async fn copy_requests(from: &Side, to: &Side) -> anyhow::Result<usize> {
     let mut after = String::new();
     let mut copied = 0;

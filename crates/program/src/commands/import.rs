@@ -1,4 +1,4 @@
-//! `bascule import`: what was captured from a legacy database becomes imported aggregates.
+//! `bascule import`: turns changes captured from a legacy database into imported aggregates.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -18,62 +18,62 @@ use crate::values::interruption::Interruption;
 use crate::values::output;
 use crate::values::progress::{Meter, Unit};
 
-/// Bytes of files; the message tells what they hold.
+/// Bytes of the files; the message of the bar counts the changes in them.
 const BYTES: Unit = Unit {
     template: "{prefix} {bar:30} {binary_bytes}/{binary_total_bytes}  {msg}  {eta} left",
-    told: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
+    text: |bar, done, total| format!("{} %, {}", 100 * done / total.max(1), bar.message()),
 };
 
-/// Aggregates that are assembled and told.
+/// Aggregates that are assembled and sent to their modules.
 const AGGREGATES: Unit = Unit {
     template: "{prefix} {bar:30} {human_pos}/{human_len} aggregates  {per_sec}  {eta} left",
-    told: |bar, done, total| format!("{done} of {total} aggregates, {:.0}/s", bar.per_sec()),
+    text: |bar, done, total| format!("{done} of {total} aggregates, {:.0}/s", bar.per_sec()),
 };
 
-/// How much of the quarantine is told after an import.
-const TOLD: usize = 20;
+/// Maximum number of quarantined aggregates listed after an import.
+const LISTED: usize = 20;
 
-/// The formats that can be imported.
+/// Formats that can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Debezium's change events, one JSON object {"topic", "key", "value"} a line
+    /// Debezium change events, one JSON object {"topic", "key", "value"} per line
     Debezium,
 }
 
 /// Options of `bascule import`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The mapping from the legacy's tables to our aggregates
+    /// Mapping from the tables of the legacy system to aggregates
     #[arg(long, value_name = "FILE")]
     mapping: PathBuf,
-    /// What the files hold
+    /// Format of the files
     #[arg(long, value_enum)]
     format: Format,
-    /// Exit with 0 though something could not be understood
+    /// Exit with code 0 even if aggregates are in quarantine
     #[arg(long)]
     allow_quarantine: bool,
-    /// Read files from their beginning though an earlier import got further
+    /// Read files from their beginning even if an earlier import read further
     #[arg(long)]
     from_start: bool,
-    /// Take a snapshot for whole at the end of the files, though its last record is in none of them
+    /// Treat a snapshot as complete at the end of the files, even if its last record is in none of them
     #[arg(long)]
     snapshot_complete: bool,
-    /// Take a change whose position in the log is lower for older, though it happened later
+    /// Treat a change with a lower log position as older, even if it was committed later
     #[arg(long)]
     allow_older: bool,
-    /// Forget the mirror of this source and begin anew, as for a mapping that is being drafted; all
-    /// files are needed again, what was imported stays, and aggregates are told as they are at the
-    /// end of the files
+    /// Delete the mirror of this source and start again, for example while drafting a mapping. All
+    /// files are needed again; imported aggregates stay; only the state of each aggregate at the end
+    /// of the files is sent
     #[arg(long, conflicts_with = "from_start")]
     fresh: bool,
-    /// Delete what was imported before and is in none of the files, which hold a new snapshot of
-    /// every table
+    /// Delete aggregates that were imported before and are in none of the files; the files must hold
+    /// a new snapshot of every table
     #[arg(long, requires = "fresh")]
     delete_missing: bool,
-    /// Print the summary as one JSON object, for machines
+    /// Print the summary as one JSON object
     #[arg(long)]
     json: bool,
-    /// Files of captured changes, plain or .gz, in their order
+    /// Files of captured changes, plain or .gz, in order
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
@@ -81,8 +81,8 @@ pub struct Arguments {
 /// Imports, prints a summary, and fails if anything is in quarantine.
 pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let Format::Debezium = arguments.format;
-    let unusable = || format!("the mapping {} cannot be used", arguments.mapping.display());
-    // Before the store, its folder and its key are made for an import that cannot begin.
+    let unusable = || format!("cannot use the mapping {}", arguments.mapping.display());
+    // An import that cannot start must not create a store, its folder and its key.
     Mapping::check(&arguments.mapping).with_context(unusable)?;
     Import::check_files(&arguments.files)?;
     let mut system = opening::open(program).await?;
@@ -90,7 +90,7 @@ pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Res
     let commands: BTreeSet<String> = mirror.commands().map(str::to_owned).collect();
     let mapping = Mapping::load(&arguments.mapping, &commands).with_context(unusable)?;
     mapping.check_ties(PERSONS).with_context(unusable)?;
-    // Nobody who was erased comes back, also not into a mirror that was made anew.
+    // The import must not bring back erased people, not even into a new mirror.
     let erasing = CancellationToken::new();
     let taking_out = take_out_the_erased(&mut system, &mirror, &erasing).await?;
     let import = mirror.import(mapping)?;
@@ -101,7 +101,7 @@ pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Res
         from_start: arguments.from_start,
         snapshot_complete: arguments.snapshot_complete,
         allow_older: arguments.allow_older,
-        // What a state was on the way was told by the import before.
+        // An earlier import already sent the intermediate states.
         only_latest: arguments.fresh,
         delete_missing: arguments.delete_missing,
     };
@@ -111,15 +111,15 @@ pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Res
     let outcome = import.run(&arguments.files, options, &progress, interruption.token()).await;
     progress.finish();
     let quarantine = match &outcome {
-        Ok(summary) if summary.quarantined > 0 => import.quarantine(TOLD).await?,
+        Ok(summary) if summary.quarantined > 0 => import.quarantine(LISTED).await?,
         _ => Vec::new(),
     };
     drop((import, mirror));
     erasing.cancel();
-    // It gives its lease back before the connections are gone.
+    // The subscription releases its lease before the connections are closed.
     taking_out.join_all().await;
     system.close().await;
-    let summary = outcome.context("the import stopped; what was done until then stays done")?;
+    let summary = outcome.context("the import stopped; its progress is kept")?;
 
     if arguments.json {
         output::line(serde_json::to_string(&summary)?)?;
@@ -128,8 +128,8 @@ pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Res
         for one in &quarantine {
             output::line(format_args!("  {} {}: {}", one.aggregate, one.key, one.reason))?;
         }
-        if summary.quarantined > TOLD as u64 {
-            output::line("  … `bascule quarantine list` shows all of them")?;
+        if summary.quarantined > LISTED as u64 {
+            output::line("  … run `bascule quarantine list` for the complete list")?;
         }
     }
     let failed = summary.cancelled
@@ -143,11 +143,11 @@ pub async fn import(program: &Program<'_>, arguments: &Arguments) -> anyhow::Res
 /// Returns the mirror of an open system.
 pub fn mirror_of(system: &System) -> anyhow::Result<Arc<Mirror>> {
     system.offered::<Mirror>().context(
-        "there is no mirror here: it is where the event store is, and belongs to the system that has it",
+        "this process has no mirror: the mirror is beside the event store; run the command on the system that has that store",
     )
 }
 
-/// Begins to take people who are erased out of the mirror, and waits until those who are by now are.
+/// Starts the subscription that removes erased people from the mirror, and waits until it has caught up.
 pub async fn take_out_the_erased(
     system: &mut System,
     mirror: &Mirror,
@@ -181,15 +181,15 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
                 Summary { dirty: 0, unfinished_snapshot: false, commands, .. }
                     if commands.sent == 0 =>
                 {
-                    ": it was imported before"
+                    ": the files were imported before"
                 }
                 Summary { dirty: 0, unfinished_snapshot: false, .. } => {
-                    " in these files; something else was said of aggregates known before, because \
-                     the mapping changed or a command had waited"
+                    " in these files; states of known aggregates were sent again, because the \
+                     mapping changed or a command was waiting"
                 }
                 _ => " in these files",
             };
-            output::line(format_args!("Nothing new of {source}{why}"))?;
+            output::line(format_args!("No new changes of {source}{why}"))?;
         }
     } else {
         output::line(format_args!(
@@ -208,11 +208,11 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     }
     for (count, what) in [
         (changes.not_newer, "changes not newer than the mirror"),
-        (changes.equal, "changes of no stored column"),
-        (changes.unmapped, "records of tables that the mapping does not name"),
-        (changes.no_change, "of these no change of a row, such as heartbeats"),
-        (commands.skipped, "states not sent, because they were delivered before"),
-        (commands.suppressed, "suppressed, because erased here"),
+        (changes.equal, "changes to columns that are not stored"),
+        (changes.unmapped, "records of tables without a mapping"),
+        (changes.no_change, "of these not a row change, such as heartbeats"),
+        (commands.skipped, "states not sent, because already delivered"),
+        (commands.suppressed, "suppressed, because the person was erased"),
     ] {
         if count > 0 {
             output::line(format_args!("  {what}: {count}"))?;
@@ -226,51 +226,51 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     }
     if summary.no_snapshot {
         output::line(
-            "  no record is of a snapshot: rows that were there before these changes are missing",
+            "  no snapshot record in these files: rows from before these changes are missing",
         )?;
     }
     if changes.below_snapshot > 0 {
         output::line(format_args!(
-            "  changes taken though their position in the log is below that of the snapshot, because \
-             they were committed later: {}. That is right for transactions that were open when the \
-             snapshot was taken. If the legacy was moved to another server instead, import a new \
-             snapshot with --fresh",
+            "  changes accepted although their log position is below that of the snapshot, because \
+             they were committed later: {}. This is correct for transactions that were open when the \
+             snapshot was taken. If the legacy system was moved to another server instead, import a \
+             new snapshot with --fresh",
             changes.below_snapshot
         ))?;
     }
     if changes.behind > 0 {
         output::line(format_args!(
-            "  rows of a snapshot that differ from the mirror, though their position in the log is \
-             lower: {}. If the changes since do not follow, the legacy was moved to another server: \
-             import the snapshot again with --fresh",
+            "  snapshot rows that differ from the mirror although their log position is lower: {}. If \
+             the later changes do not follow, the legacy system was moved to another server: import \
+             the snapshot again with --fresh",
             changes.behind
         ))?;
     }
     if summary.unfinished_snapshot {
         output::line(format_args!(
             "  {} aggregates wait for the rest of the snapshot: its last record (snapshot `last`) \
-             is in none of the files. Import the files that are missing, or say --snapshot-complete \
-             if there are none",
+             is in none of the files. Import the missing files, or use --snapshot-complete if there \
+             are none",
             summary.dirty
         ))?;
     } else if summary.dirty > 0 {
         output::line(format_args!(
-            "  {} aggregates are still to be sent: run the import again",
+            "  {} aggregates are not sent yet: run the import again",
             summary.dirty
         ))?;
     }
     if summary.missing > 0 {
         output::line(format_args!(
-            "  {} aggregates were imported before and have no row in the new snapshot: they stay as \
-             they are. If the legacy has deleted them, say --fresh --delete-missing with the same files; \
-             what was made of a table of which they have no row stays even then",
+            "  {} aggregates were imported before and have no row in the new snapshot: they are kept. \
+             If the legacy system deleted them, use --fresh --delete-missing with the same files; \
+             aggregates of a table that has no row in the files are kept even then",
             summary.missing
         ))?;
     }
     if summary.waiting > 0 {
         output::line(format_args!(
-            "  {} commands wait to be delivered: run the import again, with a mapping that has \
-             their aggregates",
+            "  {} commands are not delivered yet: run the import again with a mapping that has their \
+             aggregates",
             summary.waiting
         ))?;
     }
@@ -280,7 +280,7 @@ fn print_summary(summary: &Summary, files: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows how far an import is: of the files, or of the aggregates when those take longer.
+/// Progress of an import: first the bytes of the files, then the aggregates that are assembled.
 struct Bar(Mutex<(bool, Meter)>);
 
 impl Bar {

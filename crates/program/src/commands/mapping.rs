@@ -1,4 +1,4 @@
-//! `bascule mapping`: what authors of mappings need before anything is imported.
+//! `bascule mapping`: tools for the authors of mappings, without a store.
 
 mod asked;
 mod check;
@@ -15,7 +15,7 @@ use self::asked::Fields;
 use crate::values::output;
 pub(crate) use trial::document as mask_document;
 
-/// What can be done with mappings.
+/// Options of `bascule mapping`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -24,19 +24,19 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum MappingCommand {
-    /// Check a mapping, and compare its names with a feed
+    /// Check a mapping and, with --feed, compare its names with captured changes
     Check(check::Check),
-    /// Put one aggregate of a feed together, or all, run the program, and ask the module, without a
-    /// store
+    /// Assemble one aggregate of a feed, or all, run the mapping's program and show the module's answer;
+    /// needs no store
     Try(trial::Try),
-    /// Tell which commands a mapping can give, and what each field of their states means
+    /// List the commands that a mapping can send, and the fields of their states
     Fields(Fields),
-    /// Write the same as a page, and as a JSON Schema for each command
+    /// Write the list of fields as a page, and a JSON Schema per command
     Export {
-        /// The folder of the schemas
+        /// Folder of the schemas
         #[arg(long, value_name = "FOLDER", default_value = "openapi/sync")]
         folder: PathBuf,
-        /// The page
+        /// File of the page
         #[arg(long, value_name = "FILE", default_value = "docs/modules/import-fields.md")]
         page: PathBuf,
     },
@@ -57,10 +57,10 @@ pub async fn run(commands: &Commands, arguments: &Arguments) -> anyhow::Result<E
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what is wrong as JSON, too, where that was asked for.
-fn for_machines(json: bool, told: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
-    if let (true, Err(error)) = (json, &told) {
+/// With `--json`, also prints an error as JSON.
+fn for_machines(json: bool, outcome: anyhow::Result<ExitCode>) -> anyhow::Result<ExitCode> {
+    if let (true, Err(error)) = (json, &outcome) {
         output::line(serde_json::json!({ "error": format!("{error:#}") }))?;
     }
-    told
+    outcome
 }

@@ -1,4 +1,4 @@
-//! `bascule modules`: the pages about the modules.
+//! `bascule modules`: generates the documentation pages of the modules.
 
 use std::path::{Path, PathBuf};
 
@@ -9,22 +9,22 @@ use crate::describe::canvas::canvases;
 use crate::describe::{Descriptions, page};
 use crate::values::output;
 
-/// What can be told of modules.
+/// Subcommands of `bascule modules`.
 #[derive(Debug, Subcommand)]
 pub enum ModulesCommand {
-    /// Write a page about each module, and one with all of them
+    /// Write one Markdown page per module, and an overview
     Export {
-        /// The folder of the pages
+        /// Folder of the pages
         #[arg(long, value_name = "FOLDER", default_value = "docs/modules")]
         folder: PathBuf,
     },
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub fn run(modules: &Descriptions, command: &ModulesCommand) -> anyhow::Result<()> {
     let ModulesCommand::Export { folder } = command;
     let canvases = canvases(modules);
-    let context = || format!("{} cannot be written", folder.display());
+    let context = || format!("cannot write {}", folder.display());
     std::fs::create_dir_all(folder).with_context(context)?;
     write(folder, "README", &page::overview(&canvases))?;
     for canvas in &canvases {
@@ -35,6 +35,6 @@ pub fn run(modules: &Descriptions, command: &ModulesCommand) -> anyhow::Result<(
 
 fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let file = folder.join(format!("{name}.md"));
-    std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
+    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     output::line(format_args!("wrote {}", file.display()))
 }

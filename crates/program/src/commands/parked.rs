@@ -1,4 +1,4 @@
-//! `bascule parked`: events that could not be handled, and those that wait behind them.
+//! `bascule parked`: events that a subscription failed to handle, and later events of the same key.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -18,73 +18,74 @@ use crate::values::failure::{FAILED, Misused};
 use crate::values::interruption::Interruption;
 use crate::values::output;
 
-/// What can be done with them.
+/// Subcommands of `bascule parked`.
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
     /// List parked events
     List {
-        /// Of one subscription only
+        /// Only events of this subscription
         #[arg(long, value_name = "NAME")]
         subscription: Option<String>,
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Show one parked event, why it is parked, and what waits behind it
+    /// Show one parked event, its error, and the events that wait behind it
     Show {
-        /// The subscription
+        /// Name of the subscription
         subscription: String,
-        /// Where the event stands in the log
+        /// Position of the event in the log
         position: Position,
         #[command(flatten)]
         form: Form,
     },
-    /// Have events tried again by whoever runs the subscription, and wait for what comes of it
+    /// Ask the replica that runs the subscription to retry events, and wait for the result
     Replay {
-        /// The subscription
+        /// Name of the subscription
         subscription: String,
-        /// Where the event stands in the log; later ones of its key follow it
+        /// Position of the event in the log; later events of its key are replayed after it
         #[arg(conflicts_with = "all")]
         position: Option<Position>,
-        /// All that are parked
+        /// Replay all parked events of the subscription
         #[arg(long)]
         all: bool,
-        /// Do not wait
+        /// Do not wait for the result
         #[arg(long)]
         no_wait: bool,
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Give an event up for good: the subscription never handles it
+    /// Discard an event for good: the subscription never handles it
     Discard {
-        /// The subscription
+        /// Name of the subscription
         subscription: String,
-        /// Where the event stands in the log
+        /// Position of the event in the log
         position: Position,
-        /// It cannot be undone
+        /// Confirm; this cannot be undone
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// How many are listed at once.
+/// Maximum number of parked events per page.
 const PAGE: usize = 500;
-/// How many of those that wait are told.
+/// Maximum number of waiting events shown.
 const WAITING: usize = 20;
-/// How long whoever runs the subscription has.
+/// Maximum time to wait for the replica that runs the subscription.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often is looked whether it is done.
+/// Interval between checks of the result.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(program: &Program<'_>, command: ParkedCommand) -> anyhow::Result<ExitCode> {
     if let ParkedCommand::Discard { yes: false, .. } = command {
-        let hint = "a discarded event is never handled: say --yes if that is what you want";
+        let hint = "a discarded event is never handled: confirm with --yes";
         return Err(Misused(hint.to_owned()).into());
     }
     if let ParkedCommand::Replay { position: None, all: false, .. } = command {
-        let hint = "say which event by its position, as `bascule parked list` shows it, or --all";
+        let hint =
+            "name the event by its position, as `bascule parked list` shows it, or use --all";
         return Err(Misused(hint.to_owned()).into());
     }
     let interruption = Interruption::listen();
@@ -124,7 +125,7 @@ async fn carry_out(
                 return Err(not_parked(&located, position));
             }
             let name = &located.subscription;
-            output::line(format_args!("{name}: the event at position {position} is given up"))?;
+            output::line(format_args!("{name}: discarded the event at position {position}"))?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -135,7 +136,7 @@ async fn locate(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
     located.ok_or_else(|| Misused(catalogue.unknown(name).to_string()).into())
 }
 
-/// One about whose parked events is decided here.
+/// Locates a subscription whose parked events this system decides on.
 async fn locate_here(catalogue: &Catalogue, name: &str) -> anyhow::Result<Located> {
     let located = locate(catalogue, name).await?;
     match located.gone().await? {
@@ -197,7 +198,9 @@ async fn show(desk: &Desk, of: &Located, position: Position, form: Form) -> anyh
     }
     match &event {
         Some(event) => printer.print(event).await?,
-        None => output::line("the log has no such event any more: it was replaced or restored")?,
+        None => {
+            output::line("this event is no longer in the log: the log was replaced or restored")?
+        }
     }
     let Parked { subscription, key, error, attempts, replay_requested, .. } = &parked;
     let at = parked.parked_at.format("%Y-%m-%d %H:%M:%S");
@@ -206,16 +209,15 @@ async fn show(desk: &Desk, of: &Located, position: Position, form: Form) -> anyh
     output::line(format_args!("attempts     {attempts}"))?;
     output::line(format_args!("key          {key}"))?;
     if *replay_requested {
-        output::line("             it is to be tried again")?;
+        output::line("             a replay is requested")?;
     }
     let more = if waiting.len() > WAITING { " …" } else { "" };
-    let told: Vec<_> = waiting.iter().take(WAITING).map(ToString::to_string).collect();
-    let told = if told.is_empty() { "nothing".to_owned() } else { told.join(" ") };
-    output::line(format_args!("behind it    {told}{more}"))
+    let positions: Vec<_> = waiting.iter().take(WAITING).map(ToString::to_string).collect();
+    let positions = if positions.is_empty() { "nothing".to_owned() } else { positions.join(" ") };
+    output::line(format_args!("behind it    {positions}{more}"))
 }
 
-/// Asks for events to be tried again. Waits for what comes of it, unless it is cancelled or not to
-/// wait at all.
+/// Requests a replay of the events. With `wait`, waits for the results until it is cancelled.
 async fn replay(
     of: &Located,
     positions: &[Position],
@@ -235,7 +237,7 @@ async fn replay(
     let owner = of.owner().await?;
     if owner.is_none() {
         output::notice(format_args!(
-            "nobody runs {name} now: they are tried again when somebody does"
+            "no process runs {name} now: the events are retried when one starts"
         ));
     }
     if let Some(cancel) = wait.filter(|_| owner.is_some()) {
@@ -259,13 +261,13 @@ async fn replay(
             Replayed::Failed { error, attempts } => {
                 format!("{name} {position}: failed again, attempts: {attempts}: {error}")
             }
-            Replayed::Outstanding => format!("{name} {position}: to be tried again"),
+            Replayed::Outstanding => format!("{name} {position}: replay pending"),
         })?;
     }
     Ok(code)
 }
 
-/// Waits until none is outstanding, for a while.
+/// Waits until no replay is outstanding, for at most [`PATIENCE`].
 async fn until_replayed(
     of: &Located,
     positions: &[Position],

@@ -1,4 +1,4 @@
-//! `bascule projections`: looking after read models, policies and reactors.
+//! `bascule projections`: operates read models, policies and reactors.
 
 use std::fs::File;
 use std::process::ExitCode;
@@ -19,62 +19,62 @@ use crate::values::interruption::Interruption;
 use crate::values::output;
 use crate::values::progress::{EVENTS, Meter};
 
-/// What can be done with them.
+/// Subcommands of `bascule projections`.
 #[derive(Debug, Subcommand)]
 pub enum ProjectionsCommand {
-    /// Show how far each one is, who runs it, and what went wrong
+    /// List subscriptions with state, position, lag, owner and last error
     List {
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Fold the log into read models up to its end, before a rollout for example
+    /// Build read models up to the end of the log, for example before a rollout
     Build {
-        /// The projections; all unless given
+        /// Projections to build (default: all)
         #[arg(value_name = "NAME")]
         names: Vec<String>,
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Fold read models afresh and replace their rows while they are served; let policies and
-    /// reactors begin again, who recognise what they did
+    /// Rebuild read models from the log while they are served, then replace their rows; restart
+    /// policies and reactors from the start of the log, where they recognise what they already did
     Rebuild(Which),
-    /// Fold read models afresh and compare the rows; fail if any differs
+    /// Rebuild read models in scratch tables and compare the rows; fail if any row differs
     Verify(Which),
-    /// Remove the tables of retired versions, and what was left of interrupted rebuilds
+    /// Remove the tables of retired versions and the remains of interrupted rebuilds
     Prune {
-        /// One JSON object, for machines
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
 }
 
-/// Which ones.
+/// The subscriptions that a command works on.
 #[derive(Debug, Args)]
 pub struct Which {
-    /// Their names, with or without the version, unless --all
+    /// Subscription names, with or without the version; not with --all
     #[arg(value_name = "NAME", conflicts_with = "all")]
     names: Vec<String>,
-    /// Every projection and, for a rebuild, the policies and reactors that stopped
+    /// Select every projection and, for rebuild, every stopped policy and reactor
     #[arg(long)]
     all: bool,
-    /// One JSON object a line, for machines
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
 
-/// Everything a command about subscriptions works with.
+/// The open system and its subscriptions, for commands that operate on subscriptions.
 pub struct Desk {
     /// The open system.
     pub system: System,
-    /// What there is to look after.
+    /// The subscriptions of the system.
     pub catalogue: Catalogue,
     _presence: Option<File>,
 }
 
 impl Desk {
-    /// Opens a store that is there.
+    /// Opens an existing store.
     pub async fn open(program: &Program<'_>) -> anyhow::Result<Self> {
         opening::expect_store(&program.configuration).await?;
         let system = opening::open(program).await?;
@@ -84,7 +84,7 @@ impl Desk {
         Ok(Self { system, catalogue, _presence })
     }
 
-    /// Closes it.
+    /// Closes the system.
     pub async fn close(self) {
         let Self { system, catalogue, _presence } = self;
         drop(catalogue);
@@ -92,13 +92,13 @@ impl Desk {
     }
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(program: &Program<'_>, command: ProjectionsCommand) -> anyhow::Result<ExitCode> {
     if let ProjectionsCommand::Rebuild(which) | ProjectionsCommand::Verify(which) = &command
         && which.names.is_empty()
         && !which.all
     {
-        return Err(Misused("name the subscriptions, or say --all".to_owned()).into());
+        return Err(Misused("name at least one subscription, or use --all".to_owned()).into());
     }
     let interruption = Interruption::listen();
     let desk = Desk::open(program).await?;
@@ -182,7 +182,7 @@ fn tell(subscription: &str, outcome: &Outcome) -> anyhow::Result<()> {
             ))
         }
         Outcome::Restarted => output::line(format_args!(
-            "{subscription}: begins again at the start of the log; what it did already is recognised"
+            "{subscription}: restarts at the beginning of the log; it recognises what it already did"
         )),
         Outcome::Verified(verification) => tell_verification(verification),
     }
@@ -192,11 +192,11 @@ fn tell_verification(verification: &Verification) -> anyhow::Result<()> {
     let Verification { subscription, position, rows, different, differences } = verification;
     if verification.is_right() {
         return output::line(format_args!(
-            "{subscription}: right as of position {position}, rows: {rows}"
+            "{subscription}: correct as of position {position}, rows: {rows}"
         ));
     }
     output::line(format_args!(
-        "{subscription}: WRONG as of position {position}, rows: {rows}, of which differ: {different}"
+        "{subscription}: WRONG as of position {position}, rows: {rows}, different: {different}"
     ))?;
     for difference in differences {
         let (table, key, kind) = (difference.table, &difference.key, difference.kind);
@@ -205,7 +205,7 @@ fn tell_verification(verification: &Verification) -> anyhow::Result<()> {
     if *different > differences.len() as u64 {
         output::line("  …")?;
     }
-    output::line(format_args!("  `bascule projections rebuild {subscription}` makes them anew"))
+    output::line(format_args!("  run `bascule projections rebuild {subscription}` to correct them"))
 }
 
 fn list(overviews: &[Overview], as_json: bool) -> anyhow::Result<()> {
@@ -250,16 +250,16 @@ fn prune(pruned: &Pruned, as_json: bool) -> anyhow::Result<ExitCode> {
         return Ok(code);
     }
     for subscription in subscriptions {
-        output::line(format_args!("{subscription}: retired, removed"))?;
+        output::line(format_args!("{subscription}: removed (retired)"))?;
     }
     for table in tables {
         output::line(format_args!("table {table}: removed"))?;
     }
     for scratch in scratches {
-        output::line(format_args!("{scratch}: left over, removed"))?;
+        output::line(format_args!("{scratch}: removed (left over)"))?;
     }
     for one in kept {
-        output::line(format_args!("{}: still in use by {}, left alone", one.name, one.owner))?;
+        output::line(format_args!("{}: still in use by {}, kept", one.name, one.owner))?;
     }
     if [subscriptions, tables, scratches].iter().all(|list| list.is_empty()) && kept.is_empty() {
         output::line("nothing to remove")?;

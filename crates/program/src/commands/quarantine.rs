@@ -1,5 +1,4 @@
-//! `bascule quarantine`: imported aggregates that could not be understood, or that no module can
-//! take.
+//! `bascule quarantine`: imported aggregates that the mapping could not translate or a module rejected.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -28,100 +27,100 @@ pub struct Arguments {
     command: QuarantineCommand,
 }
 
-/// What can be done with it.
+/// Subcommands of `bascule quarantine`.
 #[derive(Debug, Subcommand)]
 enum QuarantineCommand {
-    /// List what is in quarantine
+    /// List the aggregates in quarantine
     List {
-        /// Of one legacy system only, by its name in the mapping
+        /// Only this legacy system, by its name in the mapping
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
-        /// Of one kind of aggregate only, by its name in the mapping
+        /// Only this kind of aggregate, by its name in the mapping
         #[arg(long, value_name = "NAME")]
         aggregate: Option<String>,
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Show one aggregate, why it is in quarantine, and the document that the mapping's program reads
+    /// Show one aggregate, the reason for its quarantine, and the document that the mapping's program reads
     Show {
         #[command(flatten)]
         which: Which,
-        /// One JSON object, for machines
+        /// Print one JSON object
         #[arg(long)]
         json: bool,
-        /// Show the values that may be about a person, too
+        /// Also show values that may be personal data
         #[arg(long)]
         personal: bool,
     },
-    /// Assemble aggregates afresh from the mirror and send them. An import of the same legacy system
-    /// that runs meanwhile is stopped
+    /// Assemble aggregates again from the mirror and send them. A concurrent import of the same legacy
+    /// system is stopped
     Replay {
-        /// The kind of aggregate, by its name in the mapping
+        /// Kind of aggregate, by its name in the mapping
         #[arg(requires = "key", conflicts_with = "all")]
         aggregate: Option<String>,
-        /// Its key in the legacy
+        /// Key of the aggregate in the legacy system
         key: Option<String>,
-        /// The legacy system, by its name in the mapping, where there are several
+        /// Legacy system, by its name in the mapping; required if there are several
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
-        /// Everything in quarantine
+        /// Replay every aggregate in quarantine
         #[arg(long)]
         all: bool,
-        /// One JSON object a line, for machines
+        /// Print one JSON object per line
         #[arg(long)]
         json: bool,
     },
-    /// Take a person out of the mirror for good whom no module has yet: nothing about them is taken
-    /// any more. Customers who were imported are erased by the API
+    /// Erase a person from the mirror who is in no module yet: no later change about them is accepted.
+    /// Erase imported customers through the API
     Erase {
         #[command(flatten)]
         which: Which,
-        /// It cannot be undone
+        /// Confirm; this cannot be undone
         #[arg(long)]
         yes: bool,
     },
-    /// Give an aggregate up as it is: nothing is sent until its rows change again
+    /// Discard an aggregate in its current state: nothing is sent until its rows change again
     Discard {
         #[command(flatten)]
         which: Which,
-        /// It cannot be undone
+        /// Confirm; this cannot be undone
         #[arg(long)]
         yes: bool,
     },
 }
 
-/// Names one aggregate.
+/// Options that name one aggregate.
 #[derive(Debug, Args)]
 struct Which {
-    /// The kind of aggregate, by its name in the mapping
+    /// Kind of aggregate, by its name in the mapping
     aggregate: String,
-    /// Its key in the legacy
+    /// Key of the aggregate in the legacy system
     key: String,
-    /// The legacy system, by its name in the mapping, where there are several
+    /// Legacy system, by its name in the mapping; required if there are several
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
 }
 
-/// How many are read at once.
+/// Maximum number of aggregates per page.
 const PAGE: usize = 500;
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(
     program: &Program<'_>,
     Arguments { command }: Arguments,
 ) -> anyhow::Result<ExitCode> {
     if let QuarantineCommand::Discard { yes: false, .. } = command {
-        let hint = "a discarded aggregate is sent only when its rows change again: say --yes if \
-                    that is what you want";
+        let hint = "a discarded aggregate is sent only when its rows change again: confirm with \
+                    --yes";
         return Err(Misused(hint.to_owned()).into());
     }
     if let QuarantineCommand::Erase { yes: false, .. } = command {
-        let hint = "what is erased cannot be had back: say --yes if that is what you want";
+        let hint = "erased data cannot be recovered: confirm with --yes";
         return Err(Misused(hint.to_owned()).into());
     }
     if let QuarantineCommand::Replay { aggregate: None, all: false, .. } = command {
-        let hint = "name an aggregate and its key, as `bascule quarantine list` shows them, or say \
+        let hint = "name an aggregate and its key, as `bascule quarantine list` shows them, or use \
                     --all";
         return Err(Misused(hint.to_owned()).into());
     }
@@ -157,7 +156,7 @@ async fn carry_out(system: &mut System, command: QuarantineCommand) -> anyhow::R
             let import = importer(&importing, &id.source).await?;
             erase(system, &import, &id).await?;
             let QuarantineId { source, aggregate, key } = &id;
-            output::line(format_args!("nothing of {aggregate} {key} of {source} is kept"))?;
+            output::line(format_args!("erased all data of {aggregate} {key} of {source}"))?;
             Ok(ExitCode::SUCCESS)
         }
         QuarantineCommand::Discard { which, yes: _ } => {
@@ -166,7 +165,7 @@ async fn carry_out(system: &mut System, command: QuarantineCommand) -> anyhow::R
                 return Err(not_there(&id));
             }
             let QuarantineId { source, aggregate, key } = &id;
-            output::line(format_args!("{aggregate} {key} of {source} is given up"))?;
+            output::line(format_args!("discarded {aggregate} {key} of {source}"))?;
             Ok(ExitCode::SUCCESS)
         }
         QuarantineCommand::Replay { aggregate, key, source, all: _, json } => {
@@ -181,18 +180,24 @@ async fn carry_out(system: &mut System, command: QuarantineCommand) -> anyhow::R
     }
 }
 
-/// The legacy system that is meant: the one that is named, or the only one there is.
+/// Returns the named legacy system, or the only one that was imported here.
 async fn source_of(mirror: &Database, named: Option<String>) -> anyhow::Result<String> {
     let known = Import::sources(mirror).await?;
     let problem = match (named, &known[..]) {
         (Some(named), _) if known.contains(&named) => return Ok(named),
-        (Some(named), []) => format!("nothing of `{named}` was imported here"),
+        (Some(named), []) => format!("no import of `{named}` was found in this store"),
         (Some(named), _) => {
-            format!("nothing of `{named}` was imported here; there is {}", known.join(", "))
+            format!(
+                "no import of `{named}` was found in this store; known are {}",
+                known.join(", ")
+            )
         }
         (None, [only]) => return Ok(only.clone()),
-        (None, []) => "nothing was imported here".to_owned(),
-        (None, _) => format!("name the legacy system with --source: {}", known.join(", ")),
+        (None, []) => "no import was found in this store".to_owned(),
+        (None, _) => format!(
+            "several legacy systems were imported: name one with --source: {}",
+            known.join(", ")
+        ),
     };
     Err(Misused(problem).into())
 }
@@ -207,10 +212,11 @@ fn not_there(id: &QuarantineId) -> anyhow::Error {
     anyhow::anyhow!("no {aggregate} {key} of {source} is in quarantine")
 }
 
-/// Returns an import by the mapping that the source was last imported by.
+/// Returns an import that uses the mapping of the source's last import.
 async fn importer(mirror: &Mirror, source: &str) -> anyhow::Result<Import> {
     let mapping = Import::mapping_of(&mirror.database, source).await?;
-    let mapping = mapping.with_context(|| format!("nothing of `{source}` was imported here"))?;
+    let mapping =
+        mapping.with_context(|| format!("no import of `{source}` was found in this store"))?;
     Ok(mirror.import(mapping)?)
 }
 
@@ -255,21 +261,21 @@ async fn erase(system: &System, import: &Import, id: &QuarantineId) -> anyhow::R
         let stream = StreamName::of(CUSTOMER, known);
         if system.environment.store.read_last(&stream).await?.is_some() {
             let hint = format!(
-                "this customer was imported: POST /api/v1/customers/{known}/erase takes out what \
-                 modules and the mirror have"
+                "this customer was imported: POST /api/v1/customers/{known}/erase erases what \
+                 the modules and the mirror hold"
             );
             return Err(Misused(hint).into());
         }
     }
     if !import.erase_held(id).await? {
         let (aggregate, command) = (&id.aggregate, PERSONS);
-        let hint = format!("`{aggregate}` is no aggregate of the mapping that becomes a {command}");
+        let hint = format!("the mapping has no aggregate `{aggregate}` with the command {command}");
         return Err(Misused(hint).into());
     }
     Ok(())
 }
 
-/// Fails if no mapping that was imported by has an aggregate of this name.
+/// Fails if no mapping of an earlier import has an aggregate of this name.
 async fn expect_aggregate(
     mirror: &Database,
     source: Option<&str>,
@@ -288,7 +294,8 @@ async fn expect_aggregate(
         return Ok(());
     }
     let known = Vec::from_iter(known).join(", ");
-    Err(Misused(format!("no mapping has an aggregate `{aggregate}`; there are {known}")).into())
+    Err(Misused(format!("no mapping has an aggregate `{aggregate}`; known aggregates: {known}"))
+        .into())
 }
 
 async fn show(
@@ -310,7 +317,7 @@ async fn show(
         }
         Some(Held::Deleted) => (Value::Null, "was deleted in the legacy".to_owned()),
         Some(Held::Waiting(why)) => (Value::Null, why),
-        None => (Value::Null, "the mapping has no such aggregate any more".to_owned()),
+        None => (Value::Null, "the mapping no longer has this aggregate".to_owned()),
     };
     if as_json {
         let mut shown = json!(entry);
@@ -333,7 +340,7 @@ async fn show(
     Ok(())
 }
 
-/// A document with `"…"` in the place of every value.
+/// Returns the document with every value replaced by `"…"`.
 fn hidden(value: Value) -> Value {
     match value {
         Value::Null => Value::Null,
@@ -358,7 +365,7 @@ async fn replay(
             return Err(not_there(&id));
         }
     }
-    // Nobody who was erased comes back.
+    // The replay must not bring back erased people.
     let erasing = CancellationToken::new();
     let mirror = &importing.database;
     let taking_out = import::take_out_the_erased(system, importing, &erasing).await?;
@@ -398,8 +405,8 @@ async fn replay(
         }
         if summary.unfinished_snapshot || summary.dirty > 0 {
             output::notice(format_args!(
-                "{source}: {} aggregates wait for the rest of a snapshot or of a transaction: \
-                 import it first",
+                "{source}: {} aggregates wait for the rest of a snapshot or transaction: \
+                 import the missing files first",
                 summary.dirty
             ));
             failed = true;

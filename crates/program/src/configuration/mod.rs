@@ -23,83 +23,83 @@ use wire::WireSettings;
 pub use self::sources::Section;
 use self::sources::{Sources, section, without_null};
 
-/// Returns whether a store is another process's, reached over the network.
+/// Returns whether a store belongs to another process and is reached over the network.
 pub fn is_far(store_url: &str) -> bool {
     store_url.starts_with("esdb://")
 }
 
-/// Everything that can be configured.
+/// The configuration of the program.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Configuration {
-    /// Where the events are: `sqlite:<path>`, or `postgres://…`. The modules' tables are beside them
-    /// unless [`Self::modules`] says otherwise.
+    /// URL of the event store: `sqlite:<path>`, `postgres://…` or `esdb://…`. The modules' tables are
+    /// beside it unless [`Self::modules`] sets another database.
     pub store: ConnectionUrl,
-    /// Where the public API listens.
+    /// Address of the public API.
     pub listen: SocketAddr,
-    /// Where probes and metrics are served.
+    /// Address of the second listener, which serves probes, metrics and `/admin`.
     pub admin_listen: SocketAddr,
-    /// Host names under which the listeners are reached besides `localhost` and their addresses, and
-    /// whose pages may send requests: such as `shop.example` behind a proxy. A listener that others
-    /// can connect to answers to any name when there are none.
+    /// Host names under which clients reach the listeners, besides `localhost` and their addresses, and
+    /// whose pages may send requests, such as `shop.example` behind a proxy. If empty, a listener that
+    /// other machines can reach accepts any host name.
     pub allowed_hosts: Vec<HostName>,
-    /// What opens `/admin/…` there. Without one nothing does, unless only this machine can connect.
+    /// Token for `/admin/…`. Without one, `/admin/…` is available only on a loopback address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<Secret>,
-    /// The modules to run; all when empty.
+    /// The modules to run; all if empty.
     pub run: Vec<String>,
-    /// What is set for single modules, by name.
+    /// Settings of single modules, by name.
     pub modules: BTreeMap<String, ModuleSettings>,
     /// The master key that wraps the keys of personal data, as 64 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key: Option<Secret>,
-    /// The file the master key is in, made at the first start. By default beside an embedded store,
-    /// `./data/bascule.key` otherwise: replicas must be given the same.
+    /// File with the master key, created at the first start. Default: beside an embedded store,
+    /// otherwise `./data/bascule.key`. All replicas need the same key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master_key_file: Option<PathBuf>,
-    /// How the program logs.
+    /// Settings of logging.
     pub log: Log,
-    /// What is kept in memory: under `aggregates`, how many recently used ones. 0 turns it off.
+    /// In-memory cache: `aggregates` is the maximum number of recently used aggregates; 0 disables it.
     pub cache: CacheOptions,
-    /// When nothing new is begun.
+    /// When new work is refused.
     pub admission: AdmissionSettings,
-    /// This process among others on the same store.
+    /// Settings of this process as one of several replicas on the same store.
     pub replica: Replica,
-    /// The store for clients of EventStoreDB.
+    /// The endpoint for EventStoreDB clients.
     pub wire: WireSettings,
-    /// The sections of the modules, by name. In the file they stand beside the fields above:
+    /// The sections of the modules, by name. In the file they are at the top level, such as
     /// `[billing]`.
     #[serde(skip)]
     pub sections: BTreeMap<String, Section>,
 }
 
-/// What can be set for one module.
+/// Settings of one module.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModuleSettings {
-    /// Where its own tables are, when not beside the event store.
+    /// Database of the module's tables; beside the event store if not set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<ConnectionUrl>,
-    /// The service that it runs in, such as `http://payments:8080`. It does not run here then, and
-    /// requests to it are forwarded there.
+    /// URL of the service that runs the module, such as `http://payments:8080`. If set, the module does
+    /// not run in this process, and its requests are forwarded to the service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<ConnectionUrl>,
-    /// Whether it waits to be handed over before it runs policies and reactors: for a service that
-    /// begins beside the system that runs the module. Unless set it does on a store that is reached
-    /// over the network: whoever has that store runs the module.
+    /// Whether the module waits for a hand-over before it runs policies and reactors: for a service
+    /// that starts while a system still runs the module. Default: true if the store is reached over the
+    /// network, because the process that owns the store runs the module.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub awaits_charge: Option<bool>,
 }
 
-/// This process among others on the same store.
+/// Settings of this process as one of several replicas on the same store.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Replica {
-    /// What people know it by; the machine's name when it is not set.
+    /// Name of the replica; default: the host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// After how many milliseconds of its silence another takes its subscriptions over: 100 at least,
-    /// 600 000 at most.
+    /// Lifetime of the leases of its subscriptions, in milliseconds (100–600 000): if the replica is
+    /// silent for longer, another replica takes its subscriptions over.
     pub lease_ms: u32,
 }
 
@@ -110,23 +110,23 @@ impl Default for Replica {
 }
 
 impl Replica {
-    /// How this process runs its subscriptions.
+    /// Returns the options with which this process runs its subscriptions.
     pub fn runtime(&self) -> RuntimeOptions {
         let machine = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let name = self.name.clone().or_else(machine).unwrap_or_default();
         let replica = format!("{}:{}", name.trim(), std::process::id());
-        // Shorter ones would expire between two renewals of a busy machine.
+        // Shorter leases would expire between two renewals on a busy machine.
         let lease_ttl = Duration::from_millis(self.lease_ms.max(100).into()).min(LONGEST);
         RuntimeOptions { replica, lease_ttl }
     }
 }
 
-/// When nothing new is begun: while what was begun waits too long for its turn.
+/// Admission control: refuses new work while started work waits too long.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdmissionSettings {
-    /// How many milliseconds an event may wait until a policy turns to it. While one waits longer, orders
-    /// are refused with 503. 0: everything is admitted.
+    /// Maximum time in milliseconds that an event may wait for a policy. While an event waits longer,
+    /// new orders are refused with 503. 0 disables the limit.
     pub max_lag_ms: u32,
 }
 
@@ -137,31 +137,31 @@ impl Default for AdmissionSettings {
 }
 
 impl AdmissionSettings {
-    /// The gate of this process.
+    /// Returns the admission control of this process.
     pub fn gate(self) -> Admission {
         Admission::new(Duration::from_millis(self.max_lag_ms.into()))
     }
 }
 
-/// How the program logs.
+/// Settings of logging.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// What is logged, as a `tracing` filter such as `info,kernel=debug`.
+    /// Filter of the log, in `tracing` syntax, such as `info,kernel=debug`.
     pub filter: String,
-    /// Pretty for people, JSON for machines; `auto` is pretty on a terminal.
+    /// Format of the log lines.
     pub format: LogFormat,
 }
 
-/// Form of the log lines.
+/// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// Pretty on a terminal, JSON otherwise.
+    /// Human-readable on a terminal, JSON otherwise.
     Auto,
-    /// For people.
+    /// Human-readable.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -190,10 +190,10 @@ impl Default for Configuration {
     }
 }
 
-const UNREADABLE: &str = "the configuration cannot be understood";
+const UNREADABLE: &str = "the configuration is invalid";
 
 impl Configuration {
-    /// Reads the configuration of a program with these modules. `overrides` are the options of the
+    /// Loads the configuration of a program with these modules. `overrides` are the options of the
     /// command line.
     pub fn load(
         file: Option<&Path>,
@@ -210,50 +210,50 @@ impl Configuration {
             let section = section(&sections, *module).context(UNREADABLE)?;
             configuration.sections.insert(module.name().to_owned(), section);
         }
-        // As text: a key of digits alone would be taken for a number, and shown in the error.
+        // Read as a string: figment would parse a key of digits alone as a number and show it in the error.
         if let Ok(key) = std::env::var("BASCULE_MASTER_KEY") {
             configuration.master_key = Some(Secret::new(key));
         }
         if let Ok(token) = std::env::var("BASCULE_ADMIN_TOKEN") {
             configuration.admin_token = Some(Secret::new(token));
         }
-        // An unset variable of an orchestrator is an empty one.
+        // Some orchestrators set an unset variable to the empty string.
         configuration.admin_token =
             configuration.admin_token.filter(|token| !token.reveal().is_empty());
         Ok(configuration)
     }
 
-    /// Returns whether the event store is another process's, reached over the network: it keeps events
-    /// and keys, and no tables of modules.
+    /// Returns whether the event store belongs to another process and is reached over the network. Such
+    /// a store keeps events and keys, but no tables of modules.
     pub fn is_store_far(&self) -> bool {
         is_far(self.store.reveal())
     }
 
-    /// Whether a module runs here.
+    /// Returns whether a module runs in this process.
     pub fn runs(&self, module: &str) -> anyhow::Result<bool> {
         let is_named = self.run.iter().any(|one| one == module);
         let is_remote = self.modules.get(module).is_some_and(|module| module.remote.is_some());
         anyhow::ensure!(
             !(is_named && is_remote),
-            "{module} is to run here (`run`, --modules) and elsewhere ([modules.{module}] remote): leave one of them out"
+            "{module} is configured to run in this process (`run`, --modules) and in another ([modules.{module}] remote): remove one of the two"
         );
         Ok(!is_remote && (self.run.is_empty() || is_named))
     }
 
-    /// Where a module keeps its tables.
+    /// Returns the URL of the database with a module's tables.
     pub fn database_url(&self, module: &str) -> anyhow::Result<String> {
         let set = self.modules.get(module).and_then(|settings| settings.database.clone());
         let set = set.map(|url| url.reveal().to_owned());
         let url = set.map_or_else(|| self.beside_the_store(module), |url| Ok(Some(url)))?;
         url.with_context(|| {
             format!(
-                "the tables of {module} cannot be beside a store that is reached over the network: \
-                 say where they are, with --database or [modules.{module}] database"
+                "a store that is reached over the network cannot hold the tables of {module}: \
+                 set their database with --database or [modules.{module}] database"
             )
         })
     }
 
-    /// Where tables are beside the store; `None` where it is reached over the network.
+    /// Returns the URL for tables beside the store, or `None` if the store is reached over the network.
     pub fn beside_the_store(&self, name: &str) -> anyhow::Result<Option<String>> {
         if self.is_store_far() {
             return Ok(None);
@@ -261,15 +261,15 @@ impl Configuration {
         Ok(Some(database::module_url(self.store.reveal(), name)?))
     }
 
-    /// Whether a module waits to be handed over before it runs policies and reactors.
+    /// Returns whether a module waits for a hand-over before it runs policies and reactors.
     pub fn awaits_charge(&self, module: &str) -> bool {
         let set = self.modules.get(module).and_then(|settings| settings.awaits_charge);
         set.unwrap_or_else(|| self.is_store_far())
     }
 
-    /// Returns the configuration as TOML. Its types leave out what is secret.
+    /// Returns the configuration as TOML. Its types do not serialize secrets.
     pub fn dump(&self) -> anyhow::Result<String> {
-        let unshown = "the configuration cannot be shown";
+        let unshown = "cannot print the configuration";
         let mut dumped = toml::Table::try_from(self).context(unshown)?;
         for (name, section) in &self.sections {
             let section = toml::Table::try_from(without_null(&section.shown)).context(unshown)?;

@@ -1,4 +1,4 @@
-//! Where the configuration comes from, and the modules' sections of it.
+//! The sources of the configuration, and the modules' sections in them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,10 @@ use figment::{Error, Figment, Metadata, Profile, Provider};
 use module::AnyModule;
 use serde_json::Value;
 
-/// Read from the current folder when no other is named.
+/// Default configuration file, in the current folder.
 const CONFIGURATION_FILE: &str = "bascule.toml";
 
-/// Environment variables of ours that are no configuration, or are read apart from it.
+/// Environment variables with our prefix that are not configuration, or are read separately.
 const READ_APART: &[&str] = &[
     "address_file",
     "admin_token",
@@ -23,17 +23,21 @@ const READ_APART: &[&str] = &[
     "to_admin_token",
 ];
 
-/// The file and the environment.
+/// The sources of the configuration: the file and the environment.
 pub struct Sources {
     file: Option<PathBuf>,
 }
 
 impl Sources {
-    /// The named file, or the one in the current folder if there is one.
+    /// Returns the sources with the named file, or with the default file if it exists.
     pub fn of(file: Option<&Path>) -> anyhow::Result<Self> {
         let file = match file {
             Some(file) => {
-                anyhow::ensure!(file.is_file(), "the file {} cannot be found", file.display());
+                anyhow::ensure!(
+                    file.is_file(),
+                    "the configuration file {} does not exist",
+                    file.display()
+                );
                 Some(file.to_owned())
             }
             None => Some(PathBuf::from(CONFIGURATION_FILE)).filter(|file| file.is_file()),
@@ -41,7 +45,7 @@ impl Sources {
         Ok(Self { file })
     }
 
-    /// Merges everything but the sections of these names over `figment`.
+    /// Returns `figment` overridden by everything except the sections of these names.
     pub fn own_part(&self, figment: Figment, sections: &[&str]) -> Figment {
         let figment = match &self.file {
             Some(file) => figment.merge(Without(Toml::file_exact(file), sections)),
@@ -50,7 +54,7 @@ impl Sources {
         figment.merge(Without(environment(), sections))
     }
 
-    /// Merges everything.
+    /// Returns everything, merged.
     pub fn whole(&self) -> Figment {
         let figment = match &self.file {
             Some(file) => Figment::from(Toml::file_exact(file)),
@@ -88,13 +92,13 @@ impl<P: Provider> Provider for Without<'_, P> {
 /// A module's section of the configuration.
 #[derive(Debug, Clone)]
 pub struct Section {
-    /// What is configured, secrets included; null where nothing is.
+    /// The configured values, including secrets; null if there are none.
     pub given: Value,
-    /// The same with every default filled in, without what is secret.
+    /// The same with defaults filled in and without secrets.
     pub(super) shown: Value,
 }
 
-/// Reads a module's section. An error says where the value comes from.
+/// Reads a module's section. An error names the source of the invalid value.
 pub fn section(figment: &Figment, module: &dyn AnyModule) -> anyhow::Result<Section> {
     let name = module.name();
     let given = match figment.extract_inner::<Value>(name) {
@@ -107,19 +111,19 @@ pub fn section(figment: &Figment, module: &dyn AnyModule) -> anyhow::Result<Sect
             "" => name.to_owned(),
             path => format!("{name}.{path}"),
         };
-        // The setting itself, or the section that lacks it.
+        // The source of the setting itself or, if it is missing, of the section.
         let source = figment.find_metadata(&path).or_else(|| figment.find_metadata(name));
         let source = source.map(|metadata| match &metadata.source {
             Some(source) => format!(" in {source} {}", metadata.name),
             None => format!(" in {}", metadata.name),
         });
-        let told = format!("{} for key \"{path}\"{}", error.reason, source.unwrap_or_default());
-        anyhow::anyhow!(told)
+        let problem = format!("{} for key \"{path}\"{}", error.reason, source.unwrap_or_default());
+        anyhow::anyhow!(problem)
     })?;
     Ok(Section { given, shown })
 }
 
-/// Returns a section as TOML can say it, which knows no null.
+/// Returns a section without null values, which TOML cannot express.
 pub fn without_null(section: &Value) -> Value {
     match section {
         Value::Object(members) => members

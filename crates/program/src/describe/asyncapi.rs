@@ -1,6 +1,6 @@
-//! The AsyncAPI description of the events: which streams there are, what is written to them, who
-//! publishes and who listens. Made from what the modules are; the schemas are those of
-//! `openapi/events`, beside which the description belongs.
+//! The AsyncAPI description of the events: the streams, their messages, publishers and subscribers.
+//! Generated from the modules' descriptions; it refers to the schemas in `openapi/events`, next to which
+//! it is stored.
 
 use event_contract::PublishedEvent;
 use kernel::subscription::Identity;
@@ -13,7 +13,7 @@ use crate::describe::contracts::record::file_of;
 const METADATA: &str = "#/components/schemas/Metadata";
 const CORRELATION: &str = "#/components/correlationIds/Correlation";
 
-/// The whole description.
+/// Returns the whole description.
 pub fn document(Descriptions(modules): &Descriptions) -> Value {
     let tags: Vec<Value> = modules
         .iter()
@@ -59,10 +59,9 @@ pub fn document(Descriptions(modules): &Descriptions) -> Value {
         "info": {
             "title": "bascule",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The events that the modules publish, and who listens to them. A channel \
-                is every stream of one category; a message is one version of one event, which is \
-                stored for ever. What a subscription receives in an older version it reads as the \
-                newest.",
+            "description": "The events that the modules publish, and their subscribers. A channel \
+                stands for all streams of one category; a message is one version of one event, which \
+                is stored for ever. A subscription reads older versions as the newest version.",
             "license": { "name": "MIT OR Apache-2.0" },
             "tags": tags,
         },
@@ -74,7 +73,7 @@ pub fn document(Descriptions(modules): &Descriptions) -> Value {
             "schemas": { "Metadata": metadata() },
             "correlationIds": {
                 "Correlation": {
-                    "description": "The same on everything that followed from one request or import.",
+                    "description": "Identical on all events that one request or import caused.",
                     "location": "$message.header#/$correlationId",
                 },
             },
@@ -82,7 +81,7 @@ pub fn document(Descriptions(modules): &Descriptions) -> Value {
     })
 }
 
-/// The published events of a category. What else is written there no other module may rely on.
+/// Returns the published events of a category. Other modules must not rely on the other events in it.
 fn published_in(category: &StreamCategory, module: &ModuleDescription) -> Vec<&'static str> {
     let types = module.published.iter().map(|event| event.event_type);
     types.filter(|event_type| category.readable.contains(event_type)).collect()
@@ -99,15 +98,15 @@ fn channel(category: &str, module: &ModuleDescription, events: &[&str]) -> Value
         "address": format!("{category}-{{id}}"),
         "title": format!("Streams of category {category}"),
         "description": format!(
-            "One stream for each {category}, written to by the module {} alone.", module.name
+            "One stream per {category}. Only the module {} writes to it.", module.name
         ),
-        "parameters": { "id": { "description": format!("Identifies the {category}: a UUID.") } },
+        "parameters": { "id": { "description": format!("Id of the {category}, a UUID.") } },
         "messages": messages,
         "tags": [{ "name": module.name }],
     })
 }
 
-/// What a module does with the events of a channel.
+/// The operation of a module on a channel.
 enum Action<'i> {
     Send,
     Receive(&'i Identity),
@@ -156,42 +155,42 @@ fn message(event: &PublishedEvent, module: &ModuleDescription) -> Value {
         module.categories.iter().any(|category| category.written.contains(&event_type));
     if !is_written {
         message["description"] =
-            "Written by other releases only. What is stored of it is read as the newest version."
+            "Written only by other releases. Stored events of this version are read as the newest version."
                 .into();
     }
     message
 }
 
-/// What travels with every event.
+/// Returns the schema of the metadata of every event.
 fn metadata() -> Value {
     json!({
         "type": "object",
-        "description": "What travels with every event.",
+        "description": "Metadata of every event.",
         "properties": {
             "$correlationId": {
                 "type": "string",
                 "format": "uuid",
-                "description": "What the whole chain of events began with.",
+                "description": "Id of the request or import that started the chain of events.",
             },
             "$causationId": {
                 "type": "string",
                 "format": "uuid",
-                "description": "The event that this one reacts to.",
+                "description": "Id of the event that caused this one.",
             },
             "traceparent": {
                 "type": "string",
-                "description": "W3C trace context of the request that began it.",
+                "description": "W3C trace context of the request that started the chain of events.",
             },
-            "actor": { "type": "string", "description": "Who asked for it." },
+            "actor": { "type": "string", "description": "The actor that requested the change." },
             "origin_system": {
                 "type": "string",
                 "description":
-                    "The system in which it happened: `bascule`, or the name of a legacy system.",
+                    "System in which the event happened: `bascule`, or the name of a legacy system.",
             },
             "occurred_at": {
                 "type": "string",
                 "format": "date-time",
-                "description": "When it happened there.",
+                "description": "Time of the event in that system.",
             },
         },
         "required": ["$correlationId", "actor", "origin_system", "occurred_at"],

@@ -1,4 +1,4 @@
-//! What one module is to those around it, on one sheet.
+//! The canvas of a module: its interfaces to other modules and to clients, on one page.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,29 +10,29 @@ use utoipa::openapi::path::{Operation, PathItem};
 
 use super::{Descriptions, openapi, publisher_of};
 
-/// What a module publishes, listens to, keeps and serves.
+/// The events, subscriptions, tables and routes of a module.
 #[derive(Debug, Clone, Serialize)]
 pub struct Canvas<S = Listener> {
-    /// Its name.
+    /// Name of the module.
     pub name: &'static str,
-    /// What it is for.
+    /// Purpose of the module.
     pub purpose: &'static str,
-    /// The events it publishes.
+    /// The events that the module publishes.
     pub publishes: Vec<PublishedFamily>,
-    /// The events of other modules it listens to.
+    /// The events of other modules that the module reads.
     pub consumes: Vec<Consumed>,
-    /// The streams that it alone writes to.
+    /// The streams that only the module writes to.
     pub streams: Vec<Stream>,
-    /// The tables of its database.
+    /// The tables of the module's database.
     pub tables: Vec<&'static str>,
-    /// What it serves to clients.
+    /// The operations of the public API.
     pub routes: Vec<Route>,
-    /// Its projections, policies and reactors.
+    /// The module's projections, policies and reactors.
     pub subscriptions: Vec<S>,
 }
 
 impl Canvas {
-    /// The same, with more said of each subscription.
+    /// Returns the canvas with more information on each subscription.
     pub fn with<S>(self, more: impl FnMut(Listener) -> S) -> Canvas<S> {
         let Self { name, purpose, publishes, consumes, streams, tables, routes, .. } = self;
         let subscriptions = self.subscriptions.into_iter().map(more).collect();
@@ -40,66 +40,66 @@ impl Canvas {
     }
 }
 
-/// An event in all its versions.
+/// A published event with all its versions.
 #[derive(Debug, Clone, Serialize)]
 pub struct PublishedFamily {
-    /// `orders.OrderPlaced`.
+    /// Name of the event, such as `orders.OrderPlaced`.
     pub event: String,
-    /// The types it is or was written as, oldest first.
+    /// Event types of the versions, oldest first.
     pub versions: Vec<&'static str>,
-    /// The one that is written now.
+    /// Event type that this release writes.
     pub written: Option<&'static str>,
-    /// The category of the streams it is written to.
+    /// Category of the streams that contain the event.
     pub stream: Option<&'static str>,
-    /// The other modules that listen to it.
+    /// The other modules that read the event.
     pub consumers: Vec<&'static str>,
 }
 
 /// An event of another module.
 #[derive(Debug, Clone, Serialize)]
 pub struct Consumed {
-    /// `orders.OrderPlaced`.
+    /// Name of the event, such as `orders.OrderPlaced`.
     pub event: String,
-    /// Whose it is.
+    /// The module that publishes the event.
     pub from: String,
-    /// The subscriptions that read it.
+    /// The subscriptions that read the event.
     pub by: Vec<String>,
 }
 
 /// Streams of one category.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stream {
-    /// The first part of their names.
+    /// The category: the first part of the streams' names.
     pub category: &'static str,
-    /// The events written there that are published.
+    /// The published events in these streams.
     pub published: Vec<String>,
-    /// The events written there that no other module may rely on.
+    /// The internal events in these streams, on which other modules must not rely.
     pub internal: Vec<String>,
 }
 
 /// An operation of the public API.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Route {
-    /// The path.
+    /// Path of the operation.
     pub path: String,
-    /// `GET`.
+    /// HTTP method, such as `GET`.
     pub method: &'static str,
-    /// What it does.
+    /// Summary of the operation.
     pub summary: String,
 }
 
 /// A subscription.
 #[derive(Debug, Clone, Serialize)]
 pub struct Listener {
-    /// Its name; of a projection with the version.
+    /// Name of the subscription, with the version for a projection.
     pub name: String,
     /// `projection`, `policy` or `reactor`.
     pub kind: &'static str,
-    /// The events it reads.
+    /// The events that the subscription reads.
     pub events: Vec<String>,
 }
 
-/// The canvases of all modules.
+/// Returns the canvases of all modules.
 pub fn canvases(modules: &Descriptions) -> Vec<Canvas> {
     let routes = routes(modules);
     let Descriptions(all) = modules;
@@ -187,7 +187,7 @@ fn streams(module: &ModuleDescription) -> Vec<Stream> {
     streams.collect()
 }
 
-/// What the API's description says, by tag: the name of a module.
+/// Returns the operations of the OpenAPI description by tag, which is the name of a module.
 fn routes(modules: &Descriptions) -> BTreeMap<String, BTreeSet<Route>> {
     let mut routes: BTreeMap<String, BTreeSet<Route>> = BTreeMap::new();
     for (path, item) in openapi::document(modules).paths.paths {

@@ -1,4 +1,4 @@
-//! What is made from the code alone, without a store.
+//! Descriptions generated from the code alone, without a store.
 
 pub mod asyncapi;
 pub mod canvas;
@@ -11,7 +11,7 @@ use module::ModuleDescription;
 
 use crate::system::modules::Modules;
 
-/// What all modules are, in the order of the binary's list.
+/// The descriptions of all modules, in the order of the binary's list.
 pub struct Descriptions(pub Vec<ModuleDescription>);
 
 impl From<Modules<'_>> for Descriptions {
@@ -21,7 +21,7 @@ impl From<Modules<'_>> for Descriptions {
 }
 
 impl Descriptions {
-    /// Returns the bounded contexts: those that serve something to clients.
+    /// Returns the bounded contexts, which are the modules with routes.
     pub fn served(&self) -> impl Iterator<Item = &ModuleDescription> {
         self.0.iter().filter(|module| module.routes.is_some())
     }
@@ -31,7 +31,7 @@ impl Descriptions {
         self.0.iter().flat_map(|module| module.published).collect()
     }
 
-    /// Returns the names of the modules that read events of a type, without the one that publishes
+    /// Returns the names of the modules that read events of a type, without the module that publishes
     /// them.
     pub fn consumers_of(&self, event_type: &str) -> Vec<&'static str> {
         let reads = |module: &&ModuleDescription| module.readers_of(event_type).next().is_some();
@@ -40,7 +40,7 @@ impl Descriptions {
     }
 }
 
-/// Returns the module whose event it is: the first part of its type.
+/// Returns the module that publishes an event type, which is the first part of the type.
 fn publisher_of(event_type: &str) -> &str {
     event_type.split('.').next().unwrap_or(event_type)
 }

@@ -6,7 +6,7 @@ use utoipa_actix_web::AppExt as _;
 
 use crate::describe::Descriptions;
 
-/// What is said of the API as a whole. Modules add their paths and schemas.
+/// The general part of the description. Modules add their paths and schemas.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -28,7 +28,7 @@ fn base(modules: &Descriptions) -> utoipa::openapi::OpenApi {
         enumerated(&modules.served().map(|module| module.name).collect::<Vec<_>>())
     ));
     let modules = modules.served().map(|module| tag(module.name, module.purpose));
-    let of_all = tag("correlations", "What one request caused, in every module");
+    let of_all = tag("correlations", "Everything that one request caused, across all modules");
     document.tags = Some(modules.chain([of_all]).collect());
     document
 }
@@ -37,7 +37,7 @@ fn tag(name: &str, about: &str) -> Tag {
     TagBuilder::new().name(name).description(Some(about)).build()
 }
 
-/// The names as people enumerate them, at the beginning of a sentence.
+/// Returns the names as an enumeration at the beginning of a sentence.
 fn enumerated(names: &[&str]) -> String {
     let text = match names {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),

@@ -1,4 +1,4 @@
-//! The pages about the modules, in Markdown.
+//! The documentation pages of the modules, in Markdown.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::contracts::record::file_of;
 
 const GENERATED: &str = "<!-- Written by `make generate` from the code. Do not edit. -->";
 
-/// The page with all modules.
+/// Returns the overview page with all modules.
 pub fn overview(canvases: &[Canvas]) -> String {
     let rows = canvases.iter().map(|canvas| {
         let published = match canvas.publishes.len() {
@@ -21,18 +21,18 @@ pub fn overview(canvases: &[Canvas]) -> String {
     let parts = [
         GENERATED.to_owned(),
         "# Modules".to_owned(),
-        "What each module publishes, listens to, keeps and serves, as the code says. Modules know \
-         each other by their events only. The same of a running system, with how far every \
-         subscription is: `GET /admin/modules`. For programs: \
-         [openapi/asyncapi.json](../../openapi/asyncapi.json)."
+        "The events, subscriptions, tables and routes of each module, generated from the code. \
+         Modules depend on each other only through their events. `GET /admin/modules` returns the \
+         same for a running system, with the position of every subscription. \
+         [openapi/asyncapi.json](../../openapi/asyncapi.json) is the machine-readable form."
             .to_owned(),
         graph(canvases),
-        table(&["module", "what it is for", "publishes", "listens to"], rows),
+        table(&["module", "purpose", "publishes", "subscribes to"], rows),
     ];
     joined(&parts)
 }
 
-/// The page about one module.
+/// Returns the page about one module.
 pub fn of(canvas: &Canvas) -> String {
     let Canvas { publishes, consumes, streams, tables, routes, subscriptions, .. } = canvas;
     let columns = ["event", "versions", "stream", "consumers"];
@@ -41,11 +41,11 @@ pub fn of(canvas: &Canvas) -> String {
         format!("# {}", canvas.name),
         canvas.purpose.to_owned(),
         section("Publishes", &columns, publishes, published),
-        section("Listens to", &["event", "of", "in"], consumes, consumed),
+        section("Subscribes to", &["event", "published by", "read by"], consumes, consumed),
         section("Subscriptions", &["name", "kind", "events"], subscriptions, subscription),
-        section("Streams", &["name", "published events", "events of its own"], streams, stream),
+        section("Streams", &["name", "published events", "internal events"], streams, stream),
         section("Tables", &["name"], tables, |table| [code(table)]),
-        section("Routes", &["method", "path", "what it does"], routes, route),
+        section("Routes", &["method", "path", "summary"], routes, route),
     ];
     joined(&parts)
 }
@@ -73,7 +73,7 @@ fn table<const N: usize>(columns: &[&str; N], rows: impl Iterator<Item = [String
     std::iter::once(header).chain(rows).collect::<Vec<_>>().join("\n")
 }
 
-/// Who listens to whom.
+/// Returns the graph of the events between modules.
 fn graph(canvases: &[Canvas]) -> String {
     let nodes = canvases.iter().map(|canvas| format!("    {}", canvas.name));
     let edges = canvases.iter().flat_map(|canvas| {
@@ -86,7 +86,7 @@ fn graph(canvases: &[Canvas]) -> String {
     format!("```mermaid\nflowchart LR\n{}\n```", lines.join("\n"))
 }
 
-/// The modules that a module listens to, each with the names of the events.
+/// Returns the modules whose events a module reads, each with the names of these events.
 fn sources(canvas: &Canvas) -> BTreeMap<&str, Vec<&str>> {
     let mut sources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for consumed in &canvas.consumes {

@@ -1,4 +1,4 @@
-//! What runs beside the listeners: subscriptions, and the upkeep of modules.
+//! Background tasks beside the listeners: subscriptions, and the upkeep of modules.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::admin::States;
 use crate::system::erasure;
 use crate::system::opening::System;
 
-/// How long subscriptions may take to save their checkpoints.
+/// Maximum time for subscriptions to save their checkpoints at shutdown.
 const WIND_DOWN: Duration = Duration::from_secs(10);
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// Returns how each subscription is on this replica.
+/// Returns the state of each subscription on this replica.
 pub fn subscription_states(system: &System) -> States {
     let subscriptions = system.modules.iter().flat_map(|module| &module.subscriptions);
     subscriptions.map(|subscription| (subscription.name(), subscription.state())).collect()
 }
 
-/// Starts everything that runs beside the listeners.
+/// Starts all background tasks.
 pub fn start(system: &mut System, shutdown: &CancellationToken) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let of_all = system.modules.iter().flat_map(|module| &module.subscriptions);
@@ -30,7 +30,7 @@ pub fn start(system: &mut System, shutdown: &CancellationToken) -> JoinSet<()> {
     let watching = admission.clone().watch(backlogs, clock.clone());
     let until = shutdown.clone();
     tasks.spawn(async move {
-        // Ends at the shutdown only.
+        // Ends only at shutdown.
         until.run_until_cancelled(watching).await;
     });
     for module in &mut system.modules {
@@ -61,23 +61,23 @@ async fn prune_idempotency(database: Database, clock: SharedClock, shutdown: Can
         if let Err(error) = web_api::idempotency::prune(&database, older_than).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "old idempotency keys could not be removed; trying again in an hour"
+                "cannot remove expired idempotency keys; retrying in an hour"
             );
         }
     }
 }
 
-/// Waits until everything has ended, for a while.
+/// Waits until all tasks have ended, for at most [`WIND_DOWN`].
 pub async fn wind_down(mut subscriptions: JoinSet<()>) {
     let all = async {
         while let Some(ended) = subscriptions.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a subscription ended badly");
+                tracing::error!(%error, "a background task failed");
             }
         }
     };
     if tokio::time::timeout(WIND_DOWN, all).await.is_err() {
-        // Nothing is lost: they go on from their checkpoints.
+        // Nothing is lost: the subscriptions continue from their checkpoints.
         tracing::warn!("some subscriptions did not end in time");
     }
 }

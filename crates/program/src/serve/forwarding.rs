@@ -1,5 +1,5 @@
-//! Which modules are answered for by another service: those that are configured so, and those that
-//! were handed over while the system runs.
+//! The modules whose requests are forwarded to another service: by configuration, or after a hand-over
+//! at run time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use web_api::forwarding::{Route, service};
 use crate::configuration::Configuration;
 use crate::system::opening::System;
 
-/// How often it is looked where a module is answered for. Until a replica knows, it answers itself:
-/// that does no harm, because what it writes goes into the same log.
+/// Interval between reads of the modules' routes. Until a replica knows a new route, it answers requests
+/// itself; this is harmless, because it writes to the same log.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where each module's requests go, and what follows the changes of it.
+/// The routes of the modules' requests, and the tasks that follow changes of them.
 pub struct Routes {
-    /// For the server.
+    /// The routes as the server uses them.
     pub forwarding: Forwarding,
     following: Vec<Following>,
 }
 
-/// The route of one module that runs here, too.
+/// The route of one module that also runs in this process.
 struct Following {
     module: &'static str,
     database: Database,
@@ -32,7 +32,7 @@ struct Following {
 }
 
 impl Routes {
-    /// The routes as they are now.
+    /// Reads the current routes.
     pub async fn of(configuration: &Configuration, system: &System) -> anyhow::Result<Self> {
         let mut routes: BTreeMap<String, Route> = BTreeMap::new();
         for (module, settings) in &configuration.modules {
@@ -55,7 +55,7 @@ impl Routes {
         Ok(Self { forwarding: Forwarding::new(routes)?, following })
     }
 
-    /// Follows the changes until it is told to stop, though a database does not answer.
+    /// Follows changes until the shutdown, even if a database is unavailable.
     pub async fn follow(self, shutdown: CancellationToken) {
         shutdown.run_until_cancelled(self.follow_on()).await;
     }
@@ -68,7 +68,7 @@ impl Routes {
             for followed in &self.following {
                 if let Err(error) = followed.look().await {
                     let module = followed.module;
-                    tracing::debug!(module, %error, "it is not known where it is answered for");
+                    tracing::debug!(module, %error, "cannot read the route of the module");
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Following {
             let changes = *known != route;
             if changes {
                 let to = route.as_ref().map(ToString::to_string);
-                tracing::info!(module = self.module, to, "requests to the module are routed");
+                tracing::info!(module = self.module, to, "the route of the module changed");
                 known.clone_from(&route);
             }
             changes

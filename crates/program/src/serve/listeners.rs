@@ -1,4 +1,4 @@
-//! The listeners of the API, of operators, and of clients of EventStoreDB.
+//! The listeners of the public API, of operators, and of EventStoreDB clients.
 
 use std::net::SocketAddr;
 
@@ -18,18 +18,18 @@ use super::probes::{self, Probes};
 use crate::configuration::Configuration;
 use crate::system::opening::System;
 
-/// How long requests under way may take to end.
+/// Maximum time in seconds for requests in progress to end at shutdown.
 const GRACE_SECONDS: u64 = 10;
-/// Most bytes of a body on the second listener: what is parked goes along with a module.
+/// Maximum size in bytes of a request body on the second listener: a hand-over carries parked events.
 const ADMIN_BODY_LIMIT: usize = 64 * 1024 * 1024;
 
-/// Returns the second listener, and where it listens.
+/// Returns the second listener and its address.
 pub fn admin_server(
     configuration: &Configuration,
     probes: web::Data<Probes>,
     operations: web::Data<Admin>,
 ) -> anyhow::Result<(Server, SocketAddr)> {
-    // Its routes are described in docs/operations.md.
+    // docs/operations.md describes the routes of this listener.
     let description = OpenApi::default();
     let hosts = Hosts::of(configuration.admin_listen, &configuration.allowed_hosts);
     let server = HttpServer::new(move || {
@@ -53,7 +53,7 @@ pub fn admin_server(
     Ok((server.run(), address))
 }
 
-/// Returns the listener of the public API, and where it listens.
+/// Returns the listener of the public API and its address.
 pub fn api_server(
     configuration: &Configuration,
     description: OpenApi,
@@ -89,7 +89,7 @@ pub fn api_server(
     Ok((server.run(), address))
 }
 
-/// Starts the wire protocol where it is configured.
+/// Starts the wire protocol if it is configured.
 pub async fn start_wire(
     configuration: &Configuration,
     system: &System,
@@ -98,20 +98,22 @@ pub async fn start_wire(
         return Ok(None);
     }
     if configuration.wire.tls.is_some() {
-        // Where several kinds of cryptography are linked, rustls takes none by itself. Fails when one
-        // is chosen already: EventStoreDB's client does, and is not used where somebody else did.
+        // rustls selects no provider by itself if several are linked. This fails if a provider is
+        // installed already, which is fine: the EventStoreDB client installs one unless there is one.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
     let started = WireServer::start(&configuration.wire, system.served()).await;
-    Ok(Some(started.context("the store cannot be served to clients of EventStoreDB")?))
+    Ok(Some(started.context("cannot start the endpoint for EventStoreDB clients")?))
 }
 
 fn cannot_listen(address: SocketAddr, option: &str) -> String {
-    format!("cannot listen on {address}; is another server running? Choose with {option}")
+    format!(
+        "cannot listen on {address}; is another server running? Choose another address with {option}"
+    )
 }
 
 fn first(addresses: &[SocketAddr]) -> anyhow::Result<SocketAddr> {
-    addresses.first().copied().context("the server listens nowhere")
+    addresses.first().copied().context("the server has no listening address")
 }
 
 async fn serve_description(description: web::Data<String>) -> HttpResponse {

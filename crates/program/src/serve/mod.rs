@@ -1,4 +1,4 @@
-//! `bascule serve`: the system at work, from the first listener to the last commit.
+//! `bascule serve`: starts, runs and stops the system.
 
 pub mod admin;
 mod background;
@@ -28,17 +28,17 @@ use crate::system::subscriptions::Catalogue;
 use crate::system::{Program, opening, telemetry};
 use crate::values::interruption::asked_to_stop;
 
-/// How long connections to databases may take to close.
+/// Maximum time for the connections to databases to close.
 const CLOSE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs until it is asked to stop.
+/// Runs until the process is asked to stop.
 pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     let begun = Instant::now();
     let configuration = &program.configuration;
     let modules = Descriptions::from(program.modules);
     let metrics = telemetry::start_metrics()?;
     let probes = web::Data::new(Probes::new(metrics));
-    // Probes first: an orchestrator sees "starting" rather than nothing.
+    // Probes start first, so that an orchestrator sees "starting" rather than a refused connection.
     let access = Access::at(configuration.admin_listen, configuration.admin_token.clone());
     let operations = web::Data::new(Admin::new(access));
     let (admin, admin_address) = admin_server(configuration, probes.clone(), operations.clone())?;
@@ -49,7 +49,7 @@ pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     let _presence = show_presence(&system, configuration.store.reveal()).await?;
     let (catalogue, states) = (Catalogue::of(&system), subscription_states(&system));
     let shutdown = CancellationToken::new();
-    // What is running from here on is stopped in order.
+    // From here on, a signal stops the tasks in order.
     let asked_to_stop = asked_to_stop();
     let subscriptions = start(&mut system, &shutdown);
     let head = system.environment.store.head().await?;
@@ -63,7 +63,7 @@ pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     if !address.ip().is_loopback() {
         tracing::warn!(
             %address,
-            "the API can be reached from outside and asks nobody who they are: put a proxy that authenticates before it"
+            "the API is reachable from other machines and does not authenticate requests: put an authenticating proxy in front of it"
         );
     }
     let wire = start_wire(configuration, &system).await?;
@@ -86,14 +86,14 @@ pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     };
     let ended = tokio::select! {
         () = asked_to_stop => Ok(()),
-        ended = &mut api_task => Err(anyhow::anyhow!("the server ended by itself: {ended:?}")),
+        ended = &mut api_task => Err(anyhow::anyhow!("the server stopped unexpectedly: {ended:?}")),
         failed = announcing => failed,
     };
     tracing::info!("stopping");
     probes.stopping();
-    // No new connections; then the leases, so that another replica goes on at once. Only then the
-    // requests that are left: connections to a database that were opened on the threads of the
-    // server end with it.
+    // First refuse new connections; then release the leases, so that another replica continues at
+    // once; then finish the remaining requests: database connections that were opened on the server's
+    // threads end with the server.
     api_handle.pause().await;
     operations.stop().await;
     shutdown.cancel();
@@ -105,8 +105,10 @@ pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     });
     stop(&api_handle).await;
     if tokio::time::timeout(CLOSE_WITHIN, system.close()).await.is_err() {
-        // What was acknowledged is stored: only the connections are left.
-        tracing::warn!("the database does not answer: its connections are not closed in order");
+        // Acknowledged writes are stored: only the connections are left.
+        tracing::warn!(
+            "the database does not answer: its connections are dropped without a regular close"
+        );
     }
     stop(&admin_handle).await;
     admin_task.await??;

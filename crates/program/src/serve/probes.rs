@@ -15,7 +15,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 use tokio::sync::{OnceCell, watch};
 
-/// What the probes look at.
+/// State that the probes report.
 pub struct Probes {
     metrics: PrometheusHandle,
     running: OnceCell<Running>,
@@ -24,19 +24,19 @@ pub struct Probes {
 
 struct Running {
     store: Arc<dyn EventStore>,
-    /// Read models must have come this far once before requests are welcome.
+    /// Position that all read models must reach once before the replica is ready.
     head_at_start: Position,
     projections: Vec<(String, Progress)>,
     subscriptions: Vec<(String, watch::Receiver<SubscriptionState>)>,
 }
 
 impl Probes {
-    /// Probes of a system that is being opened.
+    /// Returns the probes of a system that is starting.
     pub fn new(metrics: PrometheusHandle) -> Self {
         Self { metrics, running: OnceCell::new(), stopping: AtomicBool::new(false) }
     }
 
-    /// The system is open.
+    /// Reports that the system is open.
     pub fn started(
         &self,
         store: Arc<dyn EventStore>,
@@ -48,7 +48,7 @@ impl Probes {
         self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
     }
 
-    /// The system is about to stop: no new requests, please.
+    /// Reports that the system is stopping and accepts no new requests.
     pub fn stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -82,14 +82,14 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     if probes.stopping.load(Ordering::Relaxed) {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "stopping" }));
     }
-    // Before the end of the log, which grows meanwhile.
+    // Read before the head, because the log grows meanwhile.
     let positions = running.positions();
     let head = match running.store.head().await {
         Ok(head) => head,
         Err(error) => return not_ready("store unavailable", error.into()),
     };
     if let Err(error) = running.store.check_writable().await {
-        return not_ready("store cannot be written to", error.into());
+        return not_ready("store not writable", error.into());
     }
     NOT_READY.ends("/readyz");
     let readiness = running.readiness(&positions, head);
@@ -100,13 +100,13 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     }
 }
 
-/// Whether requests are welcome.
+/// Whether the replica is ready for requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Readiness {
     Ready,
     CatchingUp,
     InTrouble,
-    /// Subscriptions have seen more than the log has, or another log.
+    /// Subscriptions have read beyond the end of the log, or another log.
     WentBack,
 }
 
@@ -121,22 +121,22 @@ impl Readiness {
     }
 }
 
-/// Why subscriptions stop.
+/// Reason for which subscriptions are stopped.
 const WENT_BACK: &str = "the event store was restored to an earlier state or replaced, or a failover lost \
                          its end: the subscriptions that had read further have stopped";
-/// What makes them go on.
+/// Command that restarts them.
 const MENDED_BY: &str = "bascule projections rebuild --all";
 
 impl Running {
-    /// How far each projection is. One that stopped before it read anything is not told: its checkpoint is
-    /// of a log that is gone.
+    /// Returns the position of each projection. Omits projections that stopped before they read an event:
+    /// their checkpoint belongs to a log that is gone.
     fn positions(&self) -> Vec<(&str, Position)> {
         let positions =
             self.projections.iter().map(|(name, progress)| (name.as_str(), progress.position()));
         positions.filter(|(name, position)| *position > 0 || !self.has_stopped(name)).collect()
     }
 
-    /// Whether a projection's subscription has stopped, whose name has the version as well.
+    /// Returns whether a projection's subscription (its name with the version) is stopped.
     fn has_stopped(&self, projection: &str) -> bool {
         self.subscriptions.iter().any(|(name, state)| {
             let version = name.strip_prefix(projection);
@@ -146,17 +146,17 @@ impl Running {
 
     fn readiness(&self, positions: &[(&str, Position)], head: Position) -> Readiness {
         let mut states = self.subscriptions.iter().map(|(_, state)| state.borrow());
-        // A projection that has more than the log is about to be told so.
+        // A projection beyond the end of the log is about to stop.
         let went_back = positions.iter().any(|(_, position)| *position > head)
             || self.subscriptions.iter().any(|(_, state)| is_stopped(state));
-        // A log that went back may end before where it ended at the start.
+        // A log that went back may end before the position it had at the start.
         let wanted = self.head_at_start.min(head);
         if went_back {
             Readiness::WentBack
         } else if positions.iter().any(|(_, position)| *position < wanted) {
             Readiness::CatchingUp
         } else if states.any(|state| matches!(*state, SubscriptionState::Interrupted(_))) {
-            // One that another replica runs is none of this one's trouble.
+            // Subscriptions that another replica runs do not affect the readiness of this one.
             Readiness::InTrouble
         } else {
             Readiness::Ready
@@ -180,7 +180,7 @@ impl Running {
         let subscriptions: Map<_, _> = states
             .map(|(name, state)| {
                 let described = match &*state.borrow() {
-                    // Why, and what mends it, is told once for all.
+                    // The reason and the remedy are the same for all and reported once.
                     SubscriptionState::Stopped(_) => json!({ "state": "stopped" }),
                     other => described(other),
                 };
@@ -201,10 +201,10 @@ impl Running {
     }
 }
 
-/// Probes that find the store out of order. (What is wrong with subscriptions they tell themselves.)
+/// Readiness probes that fail because of the store. (Subscriptions log their own errors.)
 static NOT_READY: Outage = Outage::new("this replica is not ready");
 
-/// Says what is wrong, with the causes behind it: only operators see this listener.
+/// Returns the answer with the error and its causes: only operators see this listener.
 fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {
     let hint = outage::no_descriptor_is_left().map(|hint| format!(" ({hint})"));
     let why = format!("{error:#}{}", hint.unwrap_or_default());
@@ -216,7 +216,7 @@ fn is_stopped(state: &watch::Receiver<SubscriptionState>) -> bool {
     matches!(*state.borrow(), SubscriptionState::Stopped(_))
 }
 
-/// A subscription's state as clients see it.
+/// Returns a subscription's state as JSON for clients.
 pub fn described(state: &SubscriptionState) -> Value {
     match state {
         SubscriptionState::Starting => json!({ "state": "starting" }),
@@ -239,7 +239,7 @@ async fn render_metrics(probes: web::Data<Probes>) -> HttpResponse {
     HttpResponse::Ok().content_type(ContentType::plaintext()).body(probes.metrics.render())
 }
 
-/// Resident memory of this process in bytes, where the system tells.
+/// Returns the resident memory of this process in bytes, if the operating system reports it.
 pub fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

@@ -1,4 +1,4 @@
-//! Where everything is, for people and for other programs.
+//! Announces the addresses of the listeners, to people and to other programs.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,14 +12,14 @@ use super::probes;
 use crate::configuration::Configuration;
 use crate::values::output;
 
-/// Where the listeners are.
+/// Addresses of the listeners.
 pub struct Addresses {
     pub api: SocketAddr,
     pub admin: SocketAddr,
     pub wire: Option<SocketAddr>,
 }
 
-/// Returns what people may try first with these modules.
+/// Returns the first steps to try with these modules.
 pub fn first_steps(modules: &[OpenModule], api: SocketAddr) -> String {
     let runs = |name: &&str| modules.iter().any(|module| module.name == *name);
     let steps = modules.iter().filter_map(|module| module.first_steps);
@@ -27,7 +27,7 @@ pub fn first_steps(modules: &[OpenModule], api: SocketAddr) -> String {
     possible.map(|steps| (steps.text)(&format!("http://{api}"))).collect()
 }
 
-/// Says where everything is: to people on standard output, to other programs in a file.
+/// Prints the addresses to standard output and writes them to a file for other programs.
 pub fn announce(
     configuration: &Configuration,
     addresses: &Addresses,
@@ -51,22 +51,22 @@ pub fn announce(
         caught_up,
         "serving"
     );
-    let state = if caught_up { "ready" } else { "serving, its read models still catching up" };
+    let state = if caught_up { "ready" } else { "serving; its read models are still catching up" };
     output::line(format_args!("\nbascule is {state}, after {milliseconds} ms, in {memory} MiB."))?;
     output::line(welcome(&api, &admin, wire.as_deref(), first_steps))?;
     if let Some(file) = std::env::var_os("BASCULE_ADDRESS_FILE") {
         let file = Path::new(&file);
         let text = serde_json::json!({ "http": api, "admin": admin, "wire": wire }).to_string();
-        // Written aside and moved: a reader sees all of it or nothing.
+        // Written to a temporary file and renamed, so that a reader never sees a partial file.
         let aside = file.with_extension("new");
         std::fs::write(&aside, text)
             .and_then(|()| std::fs::rename(&aside, file))
-            .with_context(|| format!("the addresses cannot be written to {}", file.display()))?;
+            .with_context(|| format!("cannot write the addresses to {}", file.display()))?;
     }
     Ok(())
 }
 
-/// Where everything is, and what people may try first.
+/// Returns the welcome text: addresses and first steps.
 fn welcome(api: &str, admin: &str, wire: Option<&str>, first_steps: &str) -> String {
     let wire = wire.map(|wire| format!("\n  wire     {wire}")).unwrap_or_default();
     format!(

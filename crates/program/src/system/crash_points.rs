@@ -1,8 +1,8 @@
-//! Lets a test end the process at a chosen step, as `kill -9` would: without a word and without
-//! writing anything out. Compiled only with the feature `crash-points`.
+//! Lets a test end the process at a chosen step, as `kill -9` would: without a message and without
+//! flushing anything. Compiled only with the feature `crash-points`.
 //!
-//! `BASCULE_CRASH_AT=before:<event type>` ends it when such an event is about to be appended,
-//! `after:<event type>` when it has just been.
+//! `BASCULE_CRASH_AT=before:<event type>` ends the process immediately before an event of this type is
+//! appended, `after:<event type>` immediately after.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct CrashingStore {
     event_type: String,
 }
 
-/// The store itself, or one that ends the process where the environment says.
+/// Returns the store itself, or a store that ends the process at the step that the environment names.
 pub fn armed(inner: Arc<dyn EventStore>) -> anyhow::Result<Arc<dyn EventStore>> {
     let Ok(place) = std::env::var("BASCULE_CRASH_AT") else { return Ok(inner) };
     let (moment, event_type) = match place.split_once(':') {

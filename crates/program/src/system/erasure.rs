@@ -1,5 +1,5 @@
-//! What an erasure needs of the whole system, beside what every module does about it: every process
-//! forgets what it has in memory, and whoever asks is told how far it is.
+//! The part of an erasure that concerns the whole system, besides the steps of the modules: every
+//! process clears its memory, and the progress of the erasure can be queried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use tokio_util::sync::CancellationToken;
 use crate::system::participants::{CUSTOMER, RETENTION_ENDED};
 
 kernel::event_set! {
-    /// Who was erased.
+    /// The event that erases a customer.
     pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// Where in the log a customer's erasure stands: nothing is recorded of the customer after it.
+/// Returns the position of a customer's erasure. No event is recorded for the customer after it.
 pub async fn erased_at(
     environment: &Environment,
     customer_id: CustomerId,
@@ -36,18 +36,18 @@ pub async fn erased_at(
     Ok(erased.map(|event| event.position))
 }
 
-/// How often it is looked whether something is done that another process may do.
+/// Interval between checks for work that another process may do.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// For how long it is waited that keys are destroyed. By then nothing is in memory any more that was
-/// there at the time of the event.
+/// Maximum time to wait for the destruction of keys. After that time the memory no longer holds anything
+/// that it held at the time of the event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static UNHEARD: Outage = Outage::new("erasure events cannot be read");
-static UNTOLD: Outage = Outage::new("it cannot be read whether a key is destroyed");
+static EVENTS_UNREADABLE: Outage = Outage::new("cannot read erasure events");
+static KEYS_UNREADABLE: Outage = Outage::new("cannot read whether a key is destroyed");
 
-/// Forgets what this process has in memory whenever keys were destroyed, whichever process did it.
-/// Every process does this for itself, from the present end of the log on.
+/// Clears the memory of this process whenever a process destroys keys. Every process does this for
+/// itself, from the current end of the log on.
 pub async fn forget_what_is_erased(environment: Environment, shutdown: CancellationToken) {
     tokio::select! {
         () = shutdown.cancelled() => {}
@@ -65,14 +65,14 @@ async fn follow(environment: &Environment) {
     let mut pauses = kernel::backoff::endless(BETWEEN_LOOKS, Duration::from_secs(10));
     loop {
         match reader.next().await {
-            Ok(Delivery::CaughtUp(_)) => UNHEARD.ends("erasures"),
+            Ok(Delivery::CaughtUp(_)) => EVENTS_UNREADABLE.ends("erasures"),
             Ok(Delivery::Event(event)) => {
-                UNHEARD.ends("erasures");
+                EVENTS_UNREADABLE.ends("erasures");
                 environment.forget_memory();
                 if let Some(holder) = holder(&event)
                     && tokio::time::timeout(PATIENCE, destroyed(environment, &holder)).await.is_ok()
                 {
-                    // What was read between the event and the destruction.
+                    // Clears what was read between the event and the destruction.
                     environment.forget_memory();
                 }
             }
@@ -81,19 +81,19 @@ async fn follow(environment: &Environment) {
                 reader = from_now();
             }
             Err(error) => {
-                UNHEARD.occurs("erasures", &error);
+                EVENTS_UNREADABLE.occurs("erasures", &error);
                 tokio::time::sleep(pauses.next().unwrap_or(PATIENCE)).await;
             }
         }
     }
 }
 
-/// The events after which keys are destroyed.
+/// Returns the filter of the events after which keys are destroyed.
 fn endings() -> EventFilter {
     EventFilter::families_of([CustomerErased::TYPE, RETENTION_ENDED])
 }
 
-/// A key that goes with an event: of several the one of the module whose event it is.
+/// Returns the key that an event destroys: if there are several, that of the event's module.
 fn holder(event: &RecordedEvent) -> Option<KeyHolder> {
     let purpose = event.event_type.as_str().split('.').next()?.to_owned();
     Some(KeyHolder { subject: event.stream.id()?, purpose })
@@ -101,29 +101,29 @@ fn holder(event: &RecordedEvent) -> Option<KeyHolder> {
 
 async fn destroyed(environment: &Environment, holder: &KeyHolder) {
     let mut looks = tokio::time::interval(BETWEEN_LOOKS);
-    let mut untold = UNTOLD.met_by(format!("{} {}", holder.purpose, holder.subject));
+    let mut outage = KEYS_UNREADABLE.met_by(format!("{} {}", holder.purpose, holder.subject));
     loop {
         looks.tick().await;
         match environment.codec.is_key_destroyed(holder).await {
             Ok(true) => return,
             Ok(false) => {}
-            Err(error) => untold.occurs(&error),
+            Err(error) => outage.occurs(&error),
         }
     }
 }
 
-/// A step that follows from an event, and where its checkpoint is.
+/// A step that a subscription takes after an event, and the location of its checkpoint.
 #[derive(Clone, Copy)]
 pub struct Step<'s> {
-    /// The subscription that takes it.
+    /// The subscription that takes the step.
     pub subscription: &'static str,
-    /// The database with its checkpoint.
+    /// The database with the subscription's checkpoint.
     pub database: &'s Database,
-    /// Where the event stands.
+    /// Position of the event.
     pub position: Position,
 }
 
-/// Why it cannot be told whether a step was taken.
+/// Error of a query for the progress of a step.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The log does not answer.
@@ -134,8 +134,9 @@ pub enum StepError {
     Checkpoint(#[from] CheckpointError),
 }
 
-/// Waits until steps are taken, for a while; those that are not. A checkpoint of another log, or of
-/// a later state of this one, says nothing of the event that stands there now.
+/// Waits until the steps are taken or the deadline passes. Returns the subscriptions that have not taken
+/// theirs. A checkpoint of another log, or of a later state of this log, does not count: it does not
+/// refer to the event that is at the position now.
 pub async fn not_taken(
     log: &dyn EventStore,
     steps: Vec<Step<'_>>,
@@ -164,7 +165,7 @@ pub async fn not_taken(
     }
 }
 
-/// The subscriptions of a database that have set the event at a position aside.
+/// Returns the subscriptions of a database that have parked the event at a position.
 pub async fn parked_by(
     database: &Database,
     position: Position,

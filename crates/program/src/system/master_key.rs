@@ -1,4 +1,4 @@
-//! The master key, which wraps the keys of personal data.
+//! The master key, which encrypts the keys of personal data.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use kernel::keys::SecretKey;
 use crate::configuration::Configuration;
 use crate::system::existing_store;
 
-/// Returns the master key: configured, or from its file, which is made when neither it nor the store
-/// is there yet.
+/// Returns the master key from the configuration or from its file. Creates the file if neither the file
+/// nor the store exists.
 pub async fn of(configuration: &Configuration) -> anyhow::Result<SecretKey> {
     if let Some(text) = &configuration.master_key {
         return Ok(SecretKey::from_hex(text.reveal())?);
@@ -26,19 +26,19 @@ pub async fn of(configuration: &Configuration) -> anyhow::Result<SecretKey> {
             let store = &configuration.store;
             let is_there = existing_store::exists(store.reveal()).await;
             anyhow::ensure!(
-                !is_there.with_context(|| format!("the store {store} cannot be reached"))?,
-                "the store {store} exists, but its master key {} does not: put the key back, or name it with BASCULE_MASTER_KEY_FILE. Without it personal data cannot be read",
+                !is_there.with_context(|| format!("cannot reach the store {store}"))?,
+                "the store {store} exists, but its master key {} does not: restore the key file, or name it with BASCULE_MASTER_KEY_FILE. Personal data cannot be read without it",
                 file.display()
             );
             create_master_key(&file)
         }
         Err(error) => {
-            Err(error).with_context(|| format!("the master key {} cannot be read", file.display()))
+            Err(error).with_context(|| format!("cannot read the master key {}", file.display()))
         }
     }
 }
 
-/// Beside an embedded store; in `./data` when the store is on a server.
+/// Returns the default path: beside an embedded store, in `./data` if the store is on a server.
 fn usual_key_file(configuration: &Configuration) -> Result<PathBuf, DatabaseError> {
     Ok(match Engine::of(configuration.store.reveal())? {
         Engine::Sqlite => {
@@ -48,17 +48,17 @@ fn usual_key_file(configuration: &Configuration) -> Result<PathBuf, DatabaseErro
     })
 }
 
-/// Makes a key and its file, readable by its owner only. Of two processes that start at once, one
-/// makes it and the other reads it.
+/// Creates a key and its file, readable only by its owner. If two processes start at the same time, one
+/// creates the file and the other reads it.
 fn create_master_key(file: &Path) -> anyhow::Result<SecretKey> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
-    let context = || format!("the master key {} cannot be written", file.display());
+    let context = || format!("cannot write the master key {}", file.display());
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder).with_context(context)?;
     }
     let key = SecretKey::generate()?;
-    // Written aside and linked into place: nobody ever reads half a key.
+    // Written to a temporary file and linked: no process can read a partial key.
     let aside = file.with_extension(format!("key.{}", std::process::id()));
     let mut writer = std::fs::OpenOptions::new()
         .write(true)
@@ -73,7 +73,7 @@ fn create_master_key(file: &Path) -> anyhow::Result<SecretKey> {
     std::fs::remove_file(&aside).with_context(context)?;
     match linked {
         Ok(()) => {
-            tracing::info!(file = %file.display(), "made a master key; keep a copy of it apart from the data");
+            tracing::info!(file = %file.display(), "created a master key; keep a copy of it separate from the data");
             Ok(key)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -1,4 +1,4 @@
-//! The event store and the modules, open; and their subscriptions as operators see and handle them.
+//! The open event store and modules, and their subscriptions as operators see and handle them.
 
 #[cfg(feature = "crash-points")]
 mod crash_points;
@@ -17,7 +17,7 @@ pub mod telemetry;
 use crate::configuration::Configuration;
 use crate::system::modules::Modules;
 
-/// What every command that opens something starts from.
+/// The modules and the configuration, from which commands open the system.
 pub struct Program<'m> {
     /// The modules that the binary was built with.
     pub modules: Modules<'m>,

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use module::{AnyModule, ModuleDescription};
 
-/// The list that the binary handed over, in its order.
+/// The list of modules, in the order of the binary.
 #[derive(Clone, Copy)]
 pub struct Modules<'m>(&'m [&'m dyn AnyModule]);
 
 impl<'m> Modules<'m> {
-    /// These modules.
+    /// Returns the list of these modules.
     pub fn of(modules: &'m [&'m dyn AnyModule]) -> Self {
         Self(modules)
     }
@@ -24,7 +24,7 @@ impl<'m> Modules<'m> {
         self.0.iter().copied()
     }
 
-    /// Returns what every module is.
+    /// Returns the description of every module.
     pub fn descriptions(self) -> Vec<ModuleDescription> {
         self.iter().map(AnyModule::description).collect()
     }
@@ -35,7 +35,7 @@ impl<'m> Modules<'m> {
         descriptions.filter(|one| one.routes.is_some()).map(|one| one.name).collect()
     }
 
-    /// Fails where two modules have the same name.
+    /// Fails if two modules have the same name.
     pub fn expect_distinct(self) -> anyhow::Result<()> {
         let mut names = BTreeSet::new();
         for module in self.iter() {

@@ -1,4 +1,4 @@
-//! Which module meets which store.
+//! Opens the event store and the modules, each on its database.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::configuration::Configuration;
 use crate::system::stores::{self, Opened};
 use crate::system::{Program, existing_store, master_key};
 
-/// The name of the process that runs a module until it is handed over to this one.
+/// Name of the process that runs a module until the hand-over to this process.
 const FORMER_HOME: &str = "the system it is handed over from";
 
-/// Everything that is open.
+/// The open event store and modules.
 pub struct System {
-    /// The event store, and what modules work with on it.
+    /// The event store and the services that modules use with it.
     pub environment: Environment,
     /// The modules that run in this process, in the order of the binary's list.
     pub modules: Vec<OpenModule>,
@@ -30,7 +30,7 @@ pub struct System {
     opened: Opened,
 }
 
-/// Fails where there is no event store yet, for commands that look at one.
+/// Fails if the event store does not exist, for commands that must not create one.
 pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     anyhow::ensure!(
         existing_store::exists(configuration.store.reveal()).await?,
@@ -40,14 +40,14 @@ pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the event store alone.
+/// Opens the event store without modules.
 pub async fn open_store(configuration: &Configuration) -> anyhow::Result<Opened> {
     stores::open(configuration)
         .await
-        .with_context(|| format!("the event store {} cannot be opened", configuration.store))
+        .with_context(|| format!("cannot open the event store {}", configuration.store))
 }
 
-/// Opens the event store, and what modules work with on it.
+/// Opens the event store and the services that modules use with it.
 async fn environment(configuration: &Configuration) -> anyhow::Result<(Environment, Opened)> {
     let opened = open_store(configuration).await?;
     #[cfg(feature = "crash-points")]
@@ -55,7 +55,8 @@ async fn environment(configuration: &Configuration) -> anyhow::Result<(Environme
     #[cfg(not(feature = "crash-points"))]
     let store = Arc::clone(&opened.store);
     let codec = Codec::new(Arc::clone(&opened.vault));
-    let lookup_key = opened.vault.lookup_key().await.context("the event store's key of lookups")?;
+    let lookup_key =
+        opened.vault.lookup_key().await.context("cannot read the event store's lookup key")?;
     let environment = Environment::new(store, codec, Arc::new(SystemClock), lookup_key)
         .with_runtime(configuration.replica.runtime())
         .with_admission(configuration.admission.gate())
@@ -110,7 +111,7 @@ async fn open_module(
 ) -> anyhow::Result<Option<OpenModule>> {
     let name = one.name();
     let is_far = configuration.is_store_far();
-    // What is no bounded context belongs to the store, and runs where that is.
+    // Modules that are not a bounded context belong to the store and run in the store's process.
     let runs = if is_context { configuration.runs(name)? } else { !is_far };
     if !runs {
         expect_elsewhere(name, configuration).await?;
@@ -123,7 +124,7 @@ async fn open_module(
     let section =
         configuration.sections.get(name).map_or(Value::Null, |section| section.given.clone());
     let module = one.open(environment.clone(), &url, section, sync_targets, configuration).await;
-    let module = module.with_context(|| format!("the module {name} cannot be opened"))?;
+    let module = module.with_context(|| format!("cannot open the module {name}"))?;
     if is_context && configuration.awaits_charge(name) {
         module.database.await_charge(FORMER_HOME).await?;
     }
@@ -142,8 +143,8 @@ impl Surroundings for Configuration {
     }
 }
 
-/// Fails where a module is configured to run elsewhere and the tables here were never handed over:
-/// no process would do its work.
+/// Fails if a module is configured to run in another process but was never handed over: no process would
+/// do its work.
 async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
     let settings = configuration.modules.get(name);
     let Some(settings) = settings.filter(|settings| settings.remote.is_some()) else {
@@ -155,21 +156,21 @@ async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::
     };
     let Some(url) = url else { return Ok(()) };
     let is_in_charge = database::is_in_charge(&url, name).await.with_context(|| {
-        format!("whether {name} was handed over is not known: its tables cannot be looked at")
+        format!("cannot read the tables of {name} to check whether it was handed over")
     })?;
     anyhow::ensure!(
         !is_in_charge,
-        "{name} is said to be elsewhere ([modules.{name}] remote), but its tables here are in charge of it: start without that line and hand it over first, with `bascule extract {name}`"
+        "{name} is configured to run in another process ([modules.{name}] remote), but was never handed over: start without that line and run `bascule extract {name}` first"
     );
     Ok(())
 }
 
-/// Fails where a module's account at another's store does not let it do its work. Otherwise it would be
-/// handed over to where every command fails.
+/// Fails if the module's account at a remote store lacks the rights that the module needs. Otherwise the
+/// module could be handed over to a process in which every command fails.
 async fn expect_rights(name: &str, opened: &Opened) -> anyhow::Result<()> {
     let needs = |right: &str| {
         format!(
-            "{name} needs the right {right} at the store, for its account: [wire.accounts] there"
+            "{name} needs the right {right} at the store: add it to its account in [wire.accounts] of the store's configuration"
         )
     };
     let nobody = KeyHolder { subject: new_id(), purpose: name.to_owned() };
@@ -186,7 +187,7 @@ impl System {
         self.modules.iter().find_map(OpenModule::offered)
     }
 
-    /// Returns what clients of EventStoreDB are served.
+    /// Returns the parts that the endpoint for EventStoreDB clients serves.
     pub fn served(&self) -> Served {
         Served {
             store: Arc::clone(&self.environment.store),
@@ -197,7 +198,7 @@ impl System {
         }
     }
 
-    /// Writes what is open and closes everything.
+    /// Finishes pending writes and closes everything.
     pub async fn close(self) {
         let Self { environment, modules, opened, .. } = self;
         for module in modules {

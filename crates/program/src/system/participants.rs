@@ -1,11 +1,11 @@
-//! The modules that this program names although they may run in another process: the only place that
-//! does. A test of the whole system compares it with what the modules say of themselves.
+//! Names of modules that may run in another process. Only this file names them; a test of the whole
+//! system compares it with the modules' descriptions.
 
-/// The modules that do something when a customer is erased.
+/// The modules with a step after the erasure of a customer.
 pub const ERASING: [&str; 5] = ["customers", "orders", "payments", "capture", "billing"];
 
-/// The category of customers' streams.
+/// The category of the customers' streams.
 pub const CUSTOMER: &str = "customer";
 
-/// The event after which the law no longer has billing retain a customer's documents.
+/// The event that ends the legal retention of a customer's documents in billing.
 pub const RETENTION_ENDED: &str = "billing.RetentionEnded.v1";

@@ -6,12 +6,12 @@ use base64::prelude::BASE64_STANDARD;
 use kernel::event::RecordedEvent;
 use serde_json::{Value, json};
 
-/// Returns an event without anything personal.
+/// Returns an event as JSON without personal data.
 pub fn without_personal_data(event: &RecordedEvent) -> anyhow::Result<Value> {
     Ok(described(event, hidden_data(event)?))
 }
 
-/// Returns the data of an event with `"…"` in the place of everything personal.
+/// Returns the data of an event with personal data replaced by `"…"`.
 pub fn hidden_data(event: &RecordedEvent) -> anyhow::Result<Value> {
     if event.foreign.is_some() {
         return Ok(text_or_base64(&event.data));
@@ -19,13 +19,13 @@ pub fn hidden_data(event: &RecordedEvent) -> anyhow::Result<Value> {
     Ok(hidden(serde_json::from_slice(&event.data).context("an event's data is damaged")?))
 }
 
-/// What came from outside: JSON as it is, other bytes in base64.
+/// Returns the data of an external client: JSON unchanged, other bytes in base64.
 fn text_or_base64(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes)
         .unwrap_or_else(|_| json!({ "$base64": BASE64_STANDARD.encode(bytes) }))
 }
 
-/// Returns an event with this data, as machines read it.
+/// Returns an event with this data as JSON.
 pub fn described(event: &RecordedEvent, data: Value) -> Value {
     let mut described = json!({
         "position": event.position,
@@ -43,7 +43,7 @@ pub fn described(event: &RecordedEvent, data: Value) -> Value {
     described
 }
 
-/// The data with `"…"` in the place of everything personal.
+/// Returns the data with personal data replaced by `"…"`.
 fn hidden(data: Value) -> Value {
     match data {
         Value::Object(object) if object.contains_key(event_contract::SEALED_MEMBER) => {

@@ -1,4 +1,4 @@
-//! Event stores by their URL: `sqlite:…` and `postgres://…` here, `esdb://…` over the network.
+//! Event stores by URL: `sqlite:…` and `postgres://…` opened directly, `esdb://…` over the network.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::system::master_key;
 
 /// An open event store.
 pub struct Opened {
-    /// The events.
+    /// The event store.
     pub store: Arc<dyn EventStore>,
-    /// The keys of personal data.
+    /// The key vault of personal data.
     pub vault: Arc<dyn KeyVault>,
-    /// States of aggregates whose streams are long, where the store keeps them.
+    /// Snapshots of aggregates with long streams; `None` if the store has none.
     pub snapshots: Option<Arc<dyn SnapshotStore>>,
     closing: Closing,
 }
@@ -44,7 +44,7 @@ pub async fn open(configuration: &Configuration) -> anyhow::Result<Opened> {
     })
 }
 
-/// It keeps the keys, too: this process needs no master key.
+/// Opens a remote store. It also keeps the keys: this process needs no master key.
 async fn open_far(url: &str) -> anyhow::Result<Opened> {
     let opened = store_eventstoredb::open(url).await?;
     Ok(Opened {
@@ -56,7 +56,7 @@ async fn open_far(url: &str) -> anyhow::Result<Opened> {
 }
 
 impl Opened {
-    /// Finishes what is queued and closes every connection.
+    /// Finishes queued work and closes every connection.
     pub async fn close(self) {
         match self.closing {
             Closing::Near(opened) => opened.close().await,

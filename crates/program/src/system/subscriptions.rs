@@ -1,5 +1,5 @@
-//! The subscriptions of all modules as their operators see and handle them, on the command line and
-//! under `/admin/…` alike.
+//! The subscriptions of all modules as operators see and handle them, for the command line and for
+//! `/admin/…`.
 
 pub mod overview;
 pub mod parked;
@@ -12,32 +12,32 @@ use kernel::execution::Environment;
 
 use crate::system::opening::System;
 
-/// What there is to look after.
+/// The subscriptions of all modules.
 pub struct Catalogue {
     environment: Environment,
     modules: Vec<Entry>,
 }
 
-/// The part of it that one module brings.
+/// The subscriptions of one module.
 struct Entry {
     name: &'static str,
     database: Database,
     read_models: Vec<ReadModel>,
-    /// The names of its policies and reactors.
+    /// Names of the policies and reactors.
     reactions: Vec<String>,
 }
 
-/// A subscription to be worked on.
+/// A subscription to build, rebuild or verify.
 #[derive(Clone)]
 pub enum Target {
     /// A projection with its rows.
     ReadModel(Box<ReadModel>),
-    /// A policy or reactor: a checkpoint, and nothing else of its own.
+    /// A policy or reactor, which has only a checkpoint.
     Reaction(Located),
 }
 
 impl Target {
-    /// The name its checkpoint is kept under.
+    /// Returns the name of the subscription, under which its checkpoint is stored.
     pub fn subscription(&self) -> String {
         match self {
             Self::ReadModel(read_model) => read_model.subscription(),
@@ -46,25 +46,25 @@ impl Target {
     }
 }
 
-/// A subscription and the database it is kept in.
+/// A subscription and its database.
 #[derive(Clone)]
 pub struct Located {
-    /// Its name.
+    /// Name of the subscription.
     pub subscription: String,
-    /// Its module's database.
+    /// Database of its module.
     pub database: Database,
 }
 
-/// A name that no subscription has.
+/// Error: no subscription has this name.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no subscription `{name}`; there are {}", .known.join(", "))]
+#[error("there is no subscription `{name}`; the subscriptions are {}", .known.join(", "))]
 pub struct UnknownSubscription {
     name: String,
     known: Vec<String>,
 }
 
 impl Catalogue {
-    /// The catalogue of a system whose subscriptions have not been started.
+    /// Returns the catalogue of a system whose subscriptions are not started yet.
     pub fn of(system: &System) -> Self {
         let modules = system.modules.iter().map(|module| {
             let read_models = module.read_models.clone();
@@ -76,23 +76,23 @@ impl Catalogue {
         Self { environment: system.environment.clone(), modules: modules.collect() }
     }
 
-    /// The database of a module, if it runs here.
+    /// Returns the database of a module, if the module runs in this process.
     pub fn database(&self, module: &str) -> Option<&Database> {
         let mut modules = self.modules.iter();
         modules.find(|entry| entry.name == module).map(|entry| &entry.database)
     }
 
-    /// The databases of the modules that run here.
+    /// Returns the databases of the modules that run in this process.
     pub fn databases(&self) -> impl Iterator<Item = &Database> {
         self.modules.iter().map(|entry| &entry.database)
     }
 
-    /// Every projection.
+    /// Returns every projection.
     pub fn read_models(&self) -> impl Iterator<Item = &ReadModel> {
         self.modules.iter().flat_map(|module| &module.read_models)
     }
 
-    /// Every policy and reactor.
+    /// Returns every policy and reactor.
     fn reactions(&self) -> impl Iterator<Item = Located> {
         self.modules.iter().flat_map(|module| {
             module.reactions.iter().map(|name| Located {
@@ -102,7 +102,7 @@ impl Catalogue {
         })
     }
 
-    /// The subscription of a name, which may lack the version.
+    /// Returns the subscription with this name. The version may be omitted.
     pub fn target(&self, name: &str) -> Result<Target, UnknownSubscription> {
         let mut read_models = self.read_models();
         let named = |one: &&ReadModel| one.name() == name || one.subscription() == name;
@@ -113,7 +113,7 @@ impl Catalogue {
         reaction.map(Target::Reaction).ok_or_else(|| self.unknown(name))
     }
 
-    /// Where the subscription of a name is kept: also one that this release does not run any more.
+    /// Locates the subscription with this name, including one that this release no longer runs.
     pub async fn locate(&self, name: &str) -> Result<Option<Located>, CheckpointError> {
         let known = self.target(name).map(|target| target.subscription());
         let subscription = known.unwrap_or_else(|_| name.to_owned());
@@ -125,7 +125,7 @@ impl Catalogue {
         Ok(None)
     }
 
-    /// The complaint about a name.
+    /// Returns the error for an unknown name.
     pub fn unknown(&self, name: &str) -> UnknownSubscription {
         let mut known: Vec<_> = self.read_models().map(ReadModel::subscription).collect();
         known.extend(self.reactions().map(|reaction| reaction.subscription));
@@ -133,8 +133,8 @@ impl Catalogue {
         UnknownSubscription { name: name.to_owned(), known }
     }
 
-    /// Takes away the tables and checkpoints of retired versions, and what was left of fresh folds
-    /// that did not come to their end.
+    /// Removes the tables and checkpoints of retired versions, and the scratch tables of interrupted
+    /// rebuilds.
     pub async fn prune(&self) -> Result<Pruned, ReadModelError> {
         let mut pruned = Pruned::default();
         for read_model in self.read_models() {

@@ -1,31 +1,31 @@
-//! File descriptors: a server needs one for every connection and several for every database, and
-//! what fails for lack of one says many things, but seldom that.
+//! The limit of file descriptors. A server needs one per connection and several per database; errors
+//! caused by a lack of them seldom name that cause.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Fewest descriptors with which a command that opens the store begins. Idle on SQLite a server has
-/// about a hundred open; requests, and connections to databases, come on top.
+/// Minimum number of descriptors for a command that opens the store. An idle server on SQLite has about
+/// a hundred open; requests and database connections add to that.
 pub const NEEDED: u64 = 256;
 
-/// Raises the limit of this process as far as it may itself. The limit then; `None` when there is
-/// none.
+/// Raises the soft limit of this process to its hard limit. Returns the new limit, or `None` if it is
+/// unlimited.
 pub fn raise_limit() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return current;
     }
-    // Refused where the system's own bound is lower; then it stays as it is.
+    // Some systems refuse this because their own bound is lower; the limit then stays unchanged.
     match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         Ok(()) => maximum,
         Err(_) => current,
     }
 }
 
-/// Fails where there are too few descriptors to work with.
+/// Fails if the limit is below [`NEEDED`].
 pub fn expect_enough(limit: Option<u64>) -> anyhow::Result<()> {
     let Some(limit) = limit.filter(|limit| *limit < NEEDED) else { return Ok(()) };
     anyhow::bail!(
-        "this process may open {limit} files and connections at once, and needs {NEEDED} at least: \
+        "this process may open only {limit} files and connections, and needs at least {NEEDED}: \
          raise the hard limit (`ulimit -Hn`, `LimitNOFILE=` of systemd, `--ulimit nofile=` of Docker)"
     )
 }

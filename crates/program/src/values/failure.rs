@@ -1,13 +1,13 @@
-//! Exit codes: 0 done, 1 the work failed, 2 usage.
+//! Exit codes: 0 success, 1 failure, 2 wrong usage.
 
 use std::process::ExitCode;
 
-/// The work failed.
+/// Exit code of a failed command.
 pub const FAILED: u8 = 1;
-/// The command cannot be understood.
+/// Exit code of a command that is used wrongly.
 const USAGE: u8 = 2;
 
-/// A command that is well-formed and names something that is not there.
+/// Error of a well-formed command that is used wrongly, for example with an unknown name.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Misused(pub String);

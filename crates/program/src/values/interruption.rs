@@ -1,11 +1,11 @@
-//! Asked to stop: by Ctrl-C on a terminal, by SIGTERM from an orchestrator.
+//! Requests to stop the process: Ctrl-C on a terminal, SIGTERM from an orchestrator.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Listens for SIGTERM and SIGINT from now on, and waits for one of them: what comes before it is polled
-/// is not lost, and does not end the process.
+/// Installs handlers for SIGTERM and SIGINT at once, and returns a future that waits for one of them. A
+/// signal that arrives before the first poll is not lost and does not end the process.
 pub fn asked_to_stop() -> impl Future<Output = ()> {
     let (terminated, interrupted) =
         (listen(SignalKind::terminate(), "SIGTERM"), listen(SignalKind::interrupt(), "SIGINT"));
@@ -19,7 +19,7 @@ pub fn asked_to_stop() -> impl Future<Output = ()> {
 
 fn listen(kind: SignalKind, name: &str) -> Option<Signal> {
     let listening = signal(kind);
-    listening.inspect_err(|error| tracing::warn!(%error, "{name} cannot be listened for")).ok()
+    listening.inspect_err(|error| tracing::warn!(%error, "cannot listen for {name}")).ok()
 }
 
 async fn comes(signal: Option<Signal>) {
@@ -31,14 +31,14 @@ async fn comes(signal: Option<Signal>) {
     }
 }
 
-/// Cancels a command's work when it is asked to stop, for as long as this value is kept.
+/// Cancels the work of a command when the process is asked to stop, until this value is dropped.
 pub struct Interruption {
     cancel: CancellationToken,
     _listening: AbortOnDropHandle<()>,
 }
 
 impl Interruption {
-    /// Begins to listen.
+    /// Starts to listen for signals.
     pub fn listen() -> Self {
         let cancel = CancellationToken::new();
         let asked = cancel.clone();
@@ -50,7 +50,7 @@ impl Interruption {
         Self { cancel, _listening: AbortOnDropHandle::new(listening) }
     }
 
-    /// Cancelled when the process is asked to stop.
+    /// Returns the token that is cancelled when the process is asked to stop.
     pub fn token(&self) -> &CancellationToken {
         &self.cancel
     }

@@ -1,4 +1,4 @@
-//! What every command uses, and what uses nothing of the program.
+//! Basic parts that every command uses and that depend on nothing else in the program.
 
 pub mod descriptors;
 pub mod failure;

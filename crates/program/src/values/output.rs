@@ -1,4 +1,4 @@
-//! Results for people go to standard output, complaints to standard error.
+//! Output of the commands: results go to standard output, notices and errors to standard error.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,18 +7,18 @@
 
 use std::io::Write as _;
 
-/// Prints one line of a result. A reader that went away (`… | head`) ends the program quietly.
+/// Prints one line of a result. A closed pipe (`… | head`) ends the program without an error message.
 pub fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}")?;
     Ok(())
 }
 
-/// Tells people something beside the result.
+/// Prints a notice to standard error.
 pub fn notice(text: impl std::fmt::Display) {
     eprintln!("{text}");
 }
 
-/// Tells what went wrong, the causes behind it included.
+/// Prints an error and its causes to standard error.
 pub fn complain(error: &anyhow::Error) {
     let broken_pipe = error
         .downcast_ref::<std::io::Error>()

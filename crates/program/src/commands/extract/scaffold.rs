@@ -1,9 +1,9 @@
-//! `bascule extract <module> --scaffold DIR`: a Cargo workspace for the service of one module, made
-//! from a checkout of the system.
+//! `bascule extract <module> --scaffold DIR`: writes a Cargo workspace for the service of one module,
+//! copied from a checkout of the system.
 //!
-//! The service's binary hands the same program a list of one module. Its workspace has every crate that
-//! this reaches ([`checkout`]), a root package of its own ([`manifests`], [`sources`]), and the versions
-//! of dependencies that the system has locked.
+//! The service's binary passes a list of one module to the same program. Its workspace has every crate
+//! that this binary depends on ([`checkout`]), a root package of its own ([`manifests`], [`sources`]),
+//! and the locked dependency versions of the system.
 
 mod checkout;
 mod files;
@@ -22,7 +22,7 @@ use self::checkout::Checkout;
 use crate::values::failure::Misused;
 use crate::values::output;
 
-/// Files of the workspace as a whole that a service's has, too, where the system has them.
+/// Workspace-wide files that are copied to the service's workspace if the system has them.
 const CARRIED: &[&str] = &[
     ".cargo/config.toml",
     ".dockerignore",
@@ -40,45 +40,47 @@ const CARRIED: &[&str] = &[
     "scripts/with-postgres.sh",
 ];
 
-/// Writes the workspace: all of it, or nothing.
+/// Writes the workspace, completely or not at all.
 pub fn write(module: &str, target: &Path, source: Option<&Path>) -> anyhow::Result<()> {
     let target = free(target)?;
     let checkout = Checkout::find(source, module)?;
     let parent = target.parent().context("a folder has a parent")?;
     std::fs::create_dir_all(parent)
-        .with_context(|| format!("{} cannot be made", parent.display()))?;
-    // Beside it, so that it can be moved: a command that is killed leaves nothing half done there.
+        .with_context(|| format!("cannot create {}", parent.display()))?;
+    // A sibling of the target can be renamed to it: a killed command leaves no partial target.
     let workspace = tempfile::Builder::new()
         .prefix(".scaffold-")
         .tempdir_in(parent)
-        .with_context(|| format!("nothing can be written to {}", parent.display()))?;
+        .with_context(|| format!("cannot write to {}", parent.display()))?;
     let crates = fill(&checkout, workspace.path())?;
     files::open_to_others(workspace.path())?;
-    // Fails where it is not empty any more.
+    // Fails if the target is no longer empty.
     std::fs::rename(workspace.path(), &target)
-        .with_context(|| format!("{} cannot be put in place", target.display()))?;
-    // Nothing is there any more to be removed.
+        .with_context(|| format!("cannot move the workspace to {}", target.display()))?;
+    // The temporary folder was renamed: nothing is left to remove.
     let _: PathBuf = workspace.keep();
     let shown = target.display();
     output::line(format_args!(
         "wrote {shown}: the service of {module}, with {}",
         crates.join(", ")
     ))?;
-    output::line(format_args!("README.md there says how to build it and how to hand over"))
+    output::line(format_args!(
+        "its README.md describes how to build it and how to hand the module over"
+    ))
 }
 
-/// The folder's full path, if it is not there or empty.
+/// Returns the absolute path of the folder. Fails unless it is empty or does not exist.
 fn free(target: &Path) -> anyhow::Result<PathBuf> {
     let shown = target.display();
-    let path = std::path::absolute(target).with_context(|| format!("{shown} is no folder"))?;
+    let path = std::path::absolute(target).with_context(|| format!("{shown} is not a folder"))?;
     match std::fs::read_dir(&path) {
         Ok(mut entries) => {
             let problem =
-                format!("{shown} is not empty: name a folder that is, or that is not there");
+                format!("{shown} is not empty: name a folder that is empty or does not exist");
             ensure!(entries.next().is_none(), Misused(problem));
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be used")),
+        Err(error) => return Err(error).with_context(|| format!("cannot use {shown}")),
     }
     Ok(path)
 }
@@ -123,14 +125,14 @@ fn fill(checkout: &Checkout, workspace: &Path) -> anyhow::Result<Vec<String>> {
     Ok(crates.into_iter().map(|one| one.name).collect())
 }
 
-/// Locks the versions that the system has locked: cargo drops what is not used any more.
+/// Locks the same versions as the system: cargo removes packages that are no longer used.
 fn lock(root: &Path, workspace: &Path) -> anyhow::Result<()> {
     files::copy(root, &root.join("Cargo.lock"), workspace)?;
-    // The network is asked only where this machine has not built the system yet.
+    // Uses the network only if this machine has not built the system yet.
     let update = |offline: &[&str]| {
         let mut cargo = Command::new(checkout::cargo());
         cargo.current_dir(workspace).args(["update", "--workspace", "--quiet"]).args(offline);
-        cargo.output().context("cargo cannot be run")
+        cargo.output().context("cannot run cargo")
     };
     let mut updated = update(&["--offline"])?;
     if !updated.status.success() {
@@ -143,13 +145,13 @@ fn lock(root: &Path, workspace: &Path) -> anyhow::Result<()> {
     let other: Vec<&str> = after.difference(&before).map(String::as_str).collect();
     ensure!(
         other.is_empty(),
-        "Cargo.lock does not fit the manifests: cargo would take {}. Run `cargo check` in the system and give the command again",
+        "Cargo.lock does not match the manifests: cargo would use {}. Run `cargo check` in the system's workspace, then run the command again",
         other.join(", ")
     );
     Ok(())
 }
 
-/// The packages of a lock file with their versions.
+/// Returns the packages of a lock file with their versions.
 fn locked(file: &Path) -> anyhow::Result<BTreeSet<String>> {
     let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     let lock: toml::Table = toml::from_str(&text).with_context(|| file.display().to_string())?;

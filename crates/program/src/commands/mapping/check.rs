@@ -1,4 +1,4 @@
-//! `bascule mapping check`: what is wrong with a mapping, and how it goes with a feed.
+//! `bascule mapping check`: validates a mapping, and compares it with a feed.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -12,21 +12,21 @@ use super::asked::{self, Commands};
 use crate::values::failure::FAILED;
 use crate::values::output;
 
-/// What to check.
+/// Options of `mapping check`.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// The mapping
+    /// Mapping file
     #[arg(value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Files of captured changes to compare the mapping's names with
+    /// Files of captured changes, with which the names in the mapping are compared
     #[arg(long, value_name = "FILE", num_args = 1..)]
     feed: Vec<PathBuf>,
-    /// Print what was found as one JSON object, for machines
+    /// Print the findings as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
 
-/// Checks: exit code 1 where the mapping names what the feed does not have.
+/// Checks a mapping. Returns exit code 1 if it names tables or columns that the feed does not have.
 pub(super) fn check(commands: &Commands, asked: &Check) -> anyhow::Result<ExitCode> {
     let (file, feed) = asked::files(asked.mapping.as_deref(), &asked.feed)?;
     let json = asked.json;
@@ -34,7 +34,7 @@ pub(super) fn check(commands: &Commands, asked: &Check) -> anyhow::Result<ExitCo
     Import::check_files(feed)?;
     let survey = match feed {
         [] => None,
-        feed => Some(mapping.survey(feed).context("the feed cannot be read")?),
+        feed => Some(mapping.survey(feed).context("cannot read the feed")?),
     };
     let revealed = revealed(commands, &mapping);
     if json {
@@ -48,8 +48,8 @@ pub(super) fn check(commands: &Commands, asked: &Check) -> anyhow::Result<ExitCo
         tell(file, &mapping, survey.as_ref())?;
         for one in revealed {
             output::line(format_args!(
-                "  warning: line {}: `{}.{}` becomes `{}` of {}, which is personal: add it to \
-                 `personal`, or an erasure leaves it in the mirror",
+                "  warning: line {}: `{}.{}` becomes `{}` of {}, which is personal: add the column to \
+                 `personal`, otherwise an erasure leaves it in the mirror",
                 one.line, one.table, one.column, one.field, one.aggregate
             ))?;
         }
@@ -58,17 +58,17 @@ pub(super) fn check(commands: &Commands, asked: &Check) -> anyhow::Result<ExitCo
     Ok(if wrong { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
-/// Reads a mapping and checks it.
+/// Reads and validates a mapping.
 pub(super) fn read(commands: &Commands, file: &std::path::Path) -> anyhow::Result<Mapping> {
     let names: BTreeSet<String> =
         commands.0.iter().map(|command| command.name.to_owned()).collect();
-    let unusable = || format!("the mapping {} cannot be used", file.display());
+    let unusable = || format!("cannot use the mapping {}", file.display());
     let mapping = Mapping::load(file, &names).with_context(unusable)?;
     mapping.check_ties(PERSONS).with_context(unusable)?;
     Ok(mapping)
 }
 
-/// Columns that become fields about a person, and that an erasure would leave.
+/// Returns the columns that become personal fields and that an erasure would leave in the mirror.
 fn revealed(commands: &Commands, mapping: &Mapping) -> Vec<Revealed> {
     let mut personal: HashSet<(&str, String)> = HashSet::new();
     for command in &commands.0 {
@@ -76,7 +76,7 @@ fn revealed(commands: &Commands, mapping: &Mapping) -> Vec<Revealed> {
         personal.extend(fields.map(|field| (command.name, field.path)));
     }
     let is_personal = |command: &str, field: &str| {
-        // What is within a personal field is personal; elements of a list are the field's.
+        // Everything inside a personal field is personal, and so are the elements of a personal list.
         personal.iter().any(|(of, path)| {
             let below = field.strip_prefix(path.as_str());
             *of == command && below.is_some_and(|below| below.is_empty() || below == "[]")
@@ -91,7 +91,7 @@ fn tell(file: &std::path::Path, mapping: &Mapping, survey: Option<&Survey>) -> a
         output::line(format_args!("  {name}: {command}"))?;
     }
     let Some(survey) = survey else {
-        return columns("kept, and read by no program", &mapping.unused_columns());
+        return columns("stored, but not read by any program", &mapping.unused_columns());
     };
     for unknown in &survey.unknown {
         output::line(format_args!(
@@ -112,8 +112,8 @@ fn tell(file: &std::path::Path, mapping: &Mapping, survey: Option<&Survey>) -> a
             all(&surveyed.columns)
         ))?;
     }
-    columns("in the feed, and not kept", &survey.unread)?;
-    columns("kept, and read by no program", &survey.unused)?;
+    columns("in the feed, but not stored", &survey.unread)?;
+    columns("stored, but not read by any program", &survey.unused)?;
     if !survey.absent.is_empty() {
         output::line(format_args!("  no record in the feed: {}", all(&survey.absent)))?;
     }

@@ -1,4 +1,4 @@
-//! The fields of the states of `Sync…` commands, told from the schemas of the types that read them.
+//! The fields of the states of `Sync…` commands, derived from the schemas of the types that read them.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use crate::values::output;
 
 const GENERATED: &str = "<!-- Written by `make generate` from the code. Do not edit. -->";
 
-const INTRODUCTION: &str = "The states that the programs of a [mapping](../mapping.md) give, field by field. The same on a \
-terminal: `bascule mapping fields`; for programs: the JSON Schemas in \
-[`openapi/sync`](../../openapi/sync).
+const INTRODUCTION: &str = "The fields of the states that the programs of a [mapping](../mapping.md) return. \
+`bascule mapping fields` prints the same list on a terminal; [`openapi/sync`](../../openapi/sync) has it as \
+JSON Schemas.
 
-A field that is left out leaves what bascule has, null clears it. What is *required* must be said in the \
-first state of an aggregate; later it may be left out, but is never null. Other names than these are \
-refused. Decimals are texts such as `\"119.60\"` or numbers, ids come from `uid(…)`. What is *personal* \
-is sealed with a key of the person, and shown by `bascule mapping try` only when asked for.";
+A field that is left out keeps its value in bascule; null clears it. A *required* field must be present in \
+the first state of an aggregate; later it may be left out, but is never null. Unknown fields are refused. \
+Decimals are strings such as `\"119.60\"` or numbers; ids come from `uid(…)`. A *personal* field is encrypted \
+with the key of the person, and `bascule mapping try` shows it only with `--personal`.";
 
-/// Prints the fields of one command or of all.
+/// Prints the fields of one command or of all commands.
 pub(super) fn tell(commands: &Commands, asked: &Fields) -> anyhow::Result<()> {
     let commands = match &asked.command {
         Some(name) => vec![commands.named(name)?],
@@ -61,10 +61,9 @@ pub(super) fn export(
     page: &Path,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("{} cannot be written", folder.display()))?;
+        .with_context(|| format!("cannot write {}", folder.display()))?;
     let write = |file: &Path, text: String| {
-        std::fs::write(file, text)
-            .with_context(|| format!("{} cannot be written", file.display()))?;
+        std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         output::line(format_args!("wrote {}", file.display()))
     };
     for command in commands {
@@ -83,7 +82,7 @@ fn text_of_page(commands: &[StatedCommand]) -> anyhow::Result<String> {
     for command in commands {
         parts.push(format!("## {}", command.name));
         let rows = command.fields().into_iter().map(|field| {
-            let said = match (field.required, field.nullable) {
+            let presence = match (field.required, field.nullable) {
                 (true, _) => "required",
                 (false, true) => "",
                 (false, false) => "never null",
@@ -93,14 +92,14 @@ fn text_of_page(commands: &[StatedCommand]) -> anyhow::Result<String> {
                 false => field.meaning,
             };
             format!(
-                "| `{}` | {} | {said} | {meaning} | `{}` |",
+                "| `{}` | {} | {presence} | {meaning} | `{}` |",
                 field.path, field.kind, field.example
             )
         });
         let head = "| field | type | | meaning | such as |\n|---|---|---|---|---|".to_owned();
         parts.push(std::iter::once(head).chain(rows).collect::<Vec<_>>().join("\n"));
         let example = serde_json::to_string_pretty(&command.example())?;
-        parts.push(format!("All of it:\n\n```json\n{example}\n```"));
+        parts.push(format!("Complete example:\n\n```json\n{example}\n```"));
     }
     Ok(format!("{}\n", parts.join("\n\n")))
 }

@@ -1,8 +1,8 @@
-//! What may change in an event's schema within a version: texts for people, and new optional fields.
-//! Whatever else changes is a breach.
+//! Compatibility of event schemas within a version. Descriptive texts may change and optional fields may
+//! be added; every other change is a breach.
 //!
-//! Both directions count. Events stored long ago must be readable by the type of today, and events
-//! written today by readers of the release before and by services elsewhere.
+//! Both directions count. Today's type must read events stored long ago; readers of the previous release
+//! and other services must read events written today.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,10 +10,10 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-/// Keywords for people.
+/// Keywords that only document a schema.
 const TEXTS: &[&str] = &["$comment", "$schema", "description", "examples", "title"];
 
-/// A change that somebody would not survive.
+/// An incompatible change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breach {
     /// The field, as a path such as `state.lines[].sku`; empty for the event itself.
@@ -33,7 +33,7 @@ enum What {
 }
 
 impl Breach {
-    /// Whether nobody would mind if the field were optional.
+    /// Returns whether the change would be compatible if the field were optional.
     pub fn could_be_optional(&self) -> bool {
         self.what == What::AddedAsRequired
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Breach {
     }
 }
 
-/// What of a published schema the present one breaks.
+/// Returns the incompatible changes between a published schema and the present one.
 pub fn breaches(published: &Value, present: &Value) -> Vec<Breach> {
     let mut comparison = Comparison { breaches: Vec::new() };
     comparison.schemas("", published, present);
@@ -123,7 +123,7 @@ impl Comparison {
         }
     }
 
-    /// Alternatives are matched by what tells them apart, or else by their place.
+    /// Matches alternatives by their label (see [`label`]), or else by their position.
     fn choices(&mut self, path: &str, before: &[Value], after: &[Value]) {
         let label = |(place, choice): (usize, &Value)| {
             label(choice).unwrap_or_else(|| format!("alternative {}", place + 1))
@@ -162,22 +162,22 @@ impl Comparison {
         after: Option<&Value>,
     ) {
         if before != after {
-            let told = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
-            let (before, after) = (told(before), told(after));
+            let shown = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
+            let (before, after) = (shown(before), shown(after));
             let keyword = keyword.to_owned();
             self.breach(path, What::Otherwise { keyword, before, after });
         }
     }
 }
 
-/// That something may be null is said in two ways, as an alternative and as a type. This is the
-/// second, where the first says no more.
+/// Normalizes a nullable schema: an alternative of a type and null becomes a list of types, if both are
+/// equivalent.
 fn in_one_form(schema: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
     let alternatives = schema.get("anyOf").and_then(Value::as_array);
     let Some([Value::Object(other), null]) = alternatives.map(Vec::as_slice) else {
         return Cow::Borrowed(schema);
     };
-    // What these say of a value, they would say of null as well.
+    // These keywords would then constrain null as well.
     let says_more = ["$ref", "allOf", "anyOf", "const", "enum", "not", "oneOf"];
     let has_own_keywords = schema.keys().any(|one| one != "anyOf" && !TEXTS.contains(&&**one));
     match other.get("type") {
@@ -203,7 +203,7 @@ fn requires(schema: &Map<String, Value>, field: &str) -> bool {
     required.is_some_and(|required| required.iter().any(|name| name == field))
 }
 
-/// What tells an alternative apart: the value it stands for, or that of its tag.
+/// Returns the label of an alternative: its constant value, or that of its tag.
 fn label(choice: &Value) -> Option<String> {
     if let Some(value) = choice.get("const") {
         return Some(value.to_string());

@@ -1,39 +1,39 @@
-//! What git knows of the files below the current folder. Nothing is changed.
+//! Reads the git history of files below the current folder, without changing anything.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
 use anyhow::Context as _;
 
-/// How much of a commit's id is shown to people.
+/// Number of digits of an abbreviated commit id.
 const SHORT: usize = 10;
 
-/// The repository that the current folder is in.
+/// The git repository of the current folder.
 pub struct Repository(());
 
-/// A file as a commit left it.
+/// The version of a file that a commit introduced.
 pub struct Change {
-    /// The commit, in short.
+    /// Abbreviated id of the commit.
     pub commit: String,
-    /// The file, from the current folder on.
+    /// Path of the file, relative to the current folder.
     pub path: String,
-    /// What is in it.
+    /// Id of the blob with the content.
     pub blob: String,
 }
 
 impl Repository {
-    /// Fails where there is no git, or no repository.
+    /// Opens the repository of the current folder. Fails if git is not installed or finds no repository.
     pub fn here() -> anyhow::Result<Self> {
         let output = git(&["rev-parse", "--is-inside-work-tree"])?;
         anyhow::ensure!(
             output.status.success(),
-            "git finds no repository here: {}",
+            "git finds no repository in the current folder: {}",
             complaint(&output)
         );
         Ok(Self(()))
     }
 
-    /// The id of a commit, by any name that git knows it by.
+    /// Returns the id of a commit, given any name that git accepts for it.
     pub fn commit(&self, reference: &str) -> anyhow::Result<Option<String>> {
         if reference.starts_with('-') {
             return Ok(None);
@@ -44,9 +44,9 @@ impl Repository {
         Ok(output.status.success().then_some(id))
     }
 
-    /// The files of a folder at a commit, each with the id of what is in it.
+    /// Returns the files of a folder at a commit, with the ids of their blobs.
     pub fn files(&self, commit: &str, folder: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let listed = told(&["ls-tree", "-r", commit, "--", folder])?;
+        let listed = stdout_of(&["ls-tree", "-r", commit, "--", folder])?;
         // <mode> blob <id>\t<path>
         let entry = |line: &str| {
             let (entry, path) = line.split_once('\t')?;
@@ -55,15 +55,16 @@ impl Repository {
         Ok(listed.lines().filter_map(entry).collect())
     }
 
-    /// The last commit, up to this one, that changed a file which is there.
+    /// Returns the last commit, up to the given one, that changed an existing file.
     pub fn last_change(&self, commit: &str, file: &str) -> anyhow::Result<String> {
-        let listed = told(&["log", "-1", "--format=%H", commit, "--", file])?;
+        let listed = stdout_of(&["log", "-1", "--format=%H", commit, "--", file])?;
         Ok(listed.trim().to_owned())
     }
 
-    /// How the files of a folder came to be as they are at a commit, the last change first; merges
-    /// compared with each of their parents. With `after`, only what followed that commit: a branch
-    /// that left before it does not count until it is merged. What a shallow clone lacks is not there.
+    /// Returns the changes of the files of a folder up to a commit, newest first. Merges are compared
+    /// with each of their parents. With `after`, returns only changes that follow that commit: a branch
+    /// that forked before it does not count until it is merged. A shallow clone returns only the
+    /// changes that it has.
     pub fn changes(
         &self,
         commit: &str,
@@ -74,7 +75,7 @@ impl Repository {
             ["log", "--raw", "--no-abbrev", "--no-renames", "-m", "--relative", "--format=%H"];
         let range = after.map_or_else(|| commit.to_owned(), |after| format!("{after}..{commit}"));
         let path = if after.is_some() { &["--ancestry-path"][..] } else { &[] };
-        let listed = told(&[&log[..], path, &[&range, "--", folder]].concat())?;
+        let listed = stdout_of(&[&log[..], path, &[&range, "--", folder]].concat())?;
         let (mut changes, mut commit) = (Vec::new(), "");
         for line in listed.lines().filter(|line| !line.is_empty()) {
             // :<mode> <mode> <id before> <id> <status>\t<path>
@@ -95,19 +96,19 @@ impl Repository {
         Ok(changes)
     }
 
-    /// What is in a file.
+    /// Returns the content of a blob.
     pub fn blob(&self, id: &str) -> anyhow::Result<Vec<u8>> {
         Ok(answered(&["cat-file", "blob", id])?.stdout)
     }
 }
 
-/// A commit's id as people are shown it.
+/// Returns the abbreviated id of a commit.
 pub fn short(commit: &str) -> String {
     commit.chars().take(SHORT).collect()
 }
 
-fn told(arguments: &[&str]) -> anyhow::Result<String> {
-    String::from_utf8(answered(arguments)?.stdout).context("git names a file that is not UTF-8")
+fn stdout_of(arguments: &[&str]) -> anyhow::Result<String> {
+    String::from_utf8(answered(arguments)?.stdout).context("the output of git is not UTF-8")
 }
 
 fn answered(arguments: &[&str]) -> anyhow::Result<Output> {
@@ -119,9 +120,9 @@ fn answered(arguments: &[&str]) -> anyhow::Result<Output> {
 
 fn git(arguments: &[&str]) -> anyhow::Result<Output> {
     let mut git = Command::new("git");
-    // Names as they are, and complaints in one language.
+    // File names unescaped, and messages in English.
     git.args(["-c", "core.quotePath=false"]).args(arguments).env("LC_ALL", "C");
-    git.output().context("git cannot be run; without it, name a folder of schemas")
+    git.output().context("cannot run git; to compare without git, name a folder of schemas")
 }
 
 fn complaint(output: &Output) -> String {

@@ -1,4 +1,4 @@
-//! Whether the contracts of today keep what was published, told in words for whoever changed one.
+//! Compares the contracts with what was published, and explains problems to the developer.
 
 use std::collections::BTreeSet;
 
@@ -8,41 +8,41 @@ use super::compatibility::{self, Breach};
 use super::record::Record;
 use crate::describe::Descriptions;
 
-/// What was found.
+/// Result of the comparison.
 #[derive(Default)]
 pub struct Verdict {
-    /// What somebody would not survive.
+    /// Incompatible changes.
     pub problems: Vec<Problem>,
-    /// The versions that were not published yet.
+    /// Event versions that are not published yet.
     pub new: Vec<&'static str>,
-    /// The versions that changed in a way that everybody survives.
+    /// Event versions with compatible changes.
     pub extended: Vec<&'static str>,
 }
 
 impl Verdict {
-    /// Whether everybody survives it.
+    /// Returns whether there are no problems.
     pub fn is_sound(&self) -> bool {
         self.problems.is_empty()
     }
 }
 
-/// A promise that is not kept.
+/// An event version that is incompatible with what was published.
 pub struct Problem {
     event_type: String,
     what: What,
 }
 
 enum What {
-    /// A version is no longer what it was, as of a commit where it is not the last state.
+    /// A version changed incompatibly, compared with its last state or with that of a former commit.
     Broken { breach: Breach, former: Option<String>, next: String },
-    /// No contract has the version any more.
+    /// No contract has the version any longer.
     GivenUp,
-    /// A version cannot be read from the one before it.
+    /// A version has no upcaster from the previous one.
     NoUpcaster { before: String },
 }
 
 impl Problem {
-    /// Says what is wrong, which modules suffer from it, and what to do.
+    /// Returns the problem, the affected modules and the remedy.
     pub fn explain(&self, modules: &Descriptions) -> String {
         let event_type = &self.event_type;
         let consumers = consumers(modules, event_type);
@@ -59,19 +59,18 @@ impl Problem {
                 )
             }
             What::GivenUp => format!(
-                "{event_type} was published, but no contract has it any more; {consumers}. Events \
-                 of it are stored for ever: put its type back and read it through an upcaster."
+                "{event_type} was published, but no contract has it any longer; {consumers}. Its \
+                 events are stored for ever: restore its type and read it through an upcaster."
             ),
             What::NoUpcaster { before } => format!(
-                "{event_type} has no upcaster from {before}: what is stored of that could no longer be \
-                 read; {consumers}. Write the conversion from one to the other and name it in \
-                 `UPCASTER`."
+                "{event_type} has no upcaster from {before}: stored events of that version could not \
+                 be read any longer; {consumers}. Write the conversion and name it in `UPCASTER`."
             ),
         }
     }
 }
 
-/// `consumers: billing, payments`.
+/// Returns the list of consumers, such as `consumers: billing, payments`.
 fn consumers(modules: &Descriptions, event_type: &str) -> String {
     let names = modules.consumers_of(event_type);
     if names.is_empty() {
@@ -80,7 +79,7 @@ fn consumers(modules: &Descriptions, event_type: &str) -> String {
     format!("consumers: {}", names.join(", "))
 }
 
-/// Measures contracts against what was published.
+/// Compares contracts with what was published.
 pub fn judge(contracts: &[&'static PublishedEvent], record: &Record) -> Verdict {
     let mut verdict = Verdict::default();
     for event in contracts {
@@ -115,7 +114,7 @@ pub fn judge(contracts: &[&'static PublishedEvent], record: &Record) -> Verdict 
     verdict
 }
 
-/// A version after the first that does not read the one before it.
+/// Returns a problem if a version after the first cannot read the previous one.
 fn without_upcaster(event: &PublishedEvent) -> Option<Problem> {
     let (family, version) = numbered(event.event_type)?;
     let before = format!("{family}.v{}", version.checked_sub(1).filter(|before| *before > 0)?);
@@ -124,7 +123,7 @@ fn without_upcaster(event: &PublishedEvent) -> Option<Problem> {
     (!reads_it).then_some(Problem { event_type, what: What::NoUpcaster { before } })
 }
 
-/// The version to publish in the place of a change: `v3`, where there are two.
+/// Returns the next version to publish, such as `v3` if there are two.
 fn next_version(event_type: &str, contracts: &[&PublishedEvent]) -> String {
     let Some((family, _)) = numbered(event_type) else { return "a new version".to_owned() };
     let versions = contracts.iter().filter_map(|event| numbered(event.event_type));
@@ -132,7 +131,7 @@ fn next_version(event_type: &str, contracts: &[&PublishedEvent]) -> String {
     format!("v{}", last.unwrap_or_default() + 1)
 }
 
-/// `orders.OrderPlaced.v2` is version 2 of `orders.OrderPlaced`.
+/// Splits `orders.OrderPlaced.v2` into the name `orders.OrderPlaced` and version 2.
 fn numbered(event_type: &str) -> Option<(&str, u32)> {
     let (family, version) = event_type.rsplit_once(".v")?;
     Some((family, version.parse().ok()?))

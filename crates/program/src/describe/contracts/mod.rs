@@ -1,4 +1,4 @@
-//! Whether the contract types still are what was published.
+//! Checks whether the contract types are compatible with what was published.
 
 pub mod compatibility;
 pub mod git;

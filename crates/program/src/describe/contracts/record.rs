@@ -1,5 +1,5 @@
-//! The record of what was published: the schemas of every event version, as a folder has them or as
-//! they were at a commit and at every commit before it, back to the beginning of the record.
+//! The record of what was published: the schemas of every event version, from a folder, or from a commit
+//! and every commit before it back to the beginning of the record.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,44 +10,44 @@ use serde_json::Value;
 use super::git::{self, Repository};
 use crate::values::failure::Misused;
 
-/// Where the record is kept, below the current folder.
+/// Folder of the record, relative to the current folder.
 pub const FOLDER: &str = "openapi/events";
 
-/// In that folder: the last commit that changed it is the first that counts.
+/// Marker file in that folder: the last commit that changed it is the first one that counts.
 const BEGINNING: &str = "openapi/events/BEGINNING.md";
 
 const SUFFIX: &str = ".schema.json";
 
-/// What was published.
+/// The schemas that were published.
 pub struct Record {
-    /// What it was read from, for people.
+    /// Description of the source, for messages.
     pub what: String,
-    /// Every state of the schema of each event version, the last one first.
+    /// Every state of the schema of each event version, newest first.
     pub states: BTreeMap<String, Vec<State>>,
 }
 
-/// The schema of an event version as it once was.
+/// A state of the schema of an event version.
 pub struct State {
     /// The schema.
     pub schema: Value,
-    /// The commit that made it so, where it is not the last state.
+    /// The commit that introduced it, if it is not the newest state.
     pub former: Option<String>,
 }
 
 impl Record {
-    /// The record in a folder or, where there is no such folder, at a commit.
+    /// Reads the record from a folder or, if no such folder exists, from a commit.
     pub fn of(against: &str) -> anyhow::Result<Self> {
         if Path::new(against).is_dir() {
             return Self::of_folder(Path::new(against));
         }
         let repository = Repository::here().with_context(|| no_folder(against))?;
         let commit = repository.commit(against)?.ok_or_else(|| {
-            Misused(format!("{}, and git knows no commit of that name", no_folder(against)))
+            Misused(format!("{}, and git has no commit of that name", no_folder(against)))
         })?;
         Self::at(&repository, against, &commit)
     }
 
-    /// The record in a folder; nothing, where it is not there yet.
+    /// Reads the record from a folder; empty if the folder does not exist yet.
     pub fn of_folder(folder: &Path) -> anyhow::Result<Self> {
         let mut states = BTreeMap::new();
         for module in entries(folder)? {
@@ -75,8 +75,8 @@ impl Record {
         let files = repository.files(commit, FOLDER)?;
         if files.is_empty() {
             return Err(Misused(format!(
-                "{reference} has no schemas in {FOLDER}: run this where that folder is, or name \
-                 another commit"
+                "{reference} has no schemas in {FOLDER}: run this in the folder that contains it, or \
+                 name another commit"
             ))
             .into());
         }
@@ -102,26 +102,26 @@ impl Record {
 }
 
 fn no_folder(against: &str) -> String {
-    format!("there is no folder {against} here")
+    format!("there is no folder {against}")
 }
 
 fn parse(text: &[u8]) -> anyhow::Result<Value> {
-    serde_json::from_slice(text).context("this is no JSON Schema")
+    serde_json::from_slice(text).context("not a JSON Schema")
 }
 
-/// `orders.OrderPlaced.v1` is described in `orders/OrderPlaced.v1.schema.json`.
+/// Returns the file of an event type: `orders/OrderPlaced.v1.schema.json` for `orders.OrderPlaced.v1`.
 pub fn file_of(event_type: &str) -> String {
     let (module, event) = event_type.split_once('.').unwrap_or(("", event_type));
     format!("{module}/{event}{SUFFIX}")
 }
 
-/// The other way round; `None` of whatever else is there.
+/// Returns the event type of a schema file, or `None` for any other file.
 fn event_type_of(folder: &Path, file: &Path) -> Option<String> {
     let (module, file) = file.strip_prefix(folder).ok()?.to_str()?.split_once('/')?;
     Some(format!("{module}.{}", file.strip_suffix(SUFFIX)?))
 }
 
-/// What is in a folder: nothing, where there is no such folder.
+/// Returns the entries of a folder; none if the folder does not exist.
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());

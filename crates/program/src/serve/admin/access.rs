@@ -1,5 +1,5 @@
-//! Who may use `/admin/…`: whoever is on the machine, and whoever has the token. That no page of
-//! another site acts in their place is looked at for the whole listener: `web_api::hosts`.
+//! Access to `/admin/…`: from the same machine, or with the token. `web_api::hosts` protects the whole
+//! listener against requests from pages of other sites.
 
 use std::net::SocketAddr;
 
@@ -10,16 +10,16 @@ use web_api::{Problem, ProblemKind};
 
 /// Who is let in.
 pub enum Access {
-    /// Everybody: only this machine can connect.
+    /// Every request is allowed: only this machine can connect.
     Local,
-    /// Whoever has the token.
+    /// Requests with the token are allowed.
     Token(Secret),
-    /// Nobody: others can connect, and there is no token.
+    /// No request is allowed: other machines can connect and no token is configured.
     Closed,
 }
 
 impl Access {
-    /// Who is let in at a listener. A token that is configured is asked for everywhere.
+    /// Returns the policy of a listener. A configured token is required on every address.
     pub fn at(listener: SocketAddr, token: Option<Secret>) -> Self {
         match token {
             Some(token) => Self::Token(token),
@@ -44,19 +44,19 @@ impl Access {
             }
             Self::Closed => Err(Problem::new(
                 ProblemKind::Forbidden,
-                "This listener can be reached from outside: set admin_token in the configuration \
+                "Other machines can reach this listener: set admin_token in the configuration \
                  or BASCULE_ADMIN_TOKEN, or let it listen on a loopback address.",
             )),
         }
     }
 }
 
-/// Compares without telling by the time it takes how much of a guess is right.
+/// Compares in constant time, so that the duration reveals nothing about the token.
 fn is(token: &Secret, given: &[u8]) -> bool {
     token.reveal().as_bytes().ct_eq(given).into()
 }
 
-/// The token of an `Authorization` header (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
+/// Returns the token of an `Authorization` header (RFC 6750 §2.1; the scheme in any case, RFC 9110 §11.1).
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token.trim_ascii())

@@ -1,5 +1,5 @@
-//! `/admin/modules/{module}/…`: handing a module over to another service, step by step. `bascule
-//! extract` takes the steps; each can be repeated.
+//! `/admin/modules/{module}/…`: the steps of a hand-over of a module to another service. `bascule
+//! extract` takes the steps; each is idempotent.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -14,7 +14,7 @@ use web_api::{FieldError, Limit, Line, Page, Paging, Problem, ValidJson, ValidPa
 
 use super::{Admin, Running};
 
-/// What digests of lookups are compared with.
+/// Text whose digest shows whether two services have the same lookup key.
 const KNOWN_TEXT: &str = "bascule";
 
 /// Adds the routes.
@@ -29,21 +29,21 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/modules/{module}/route", web::put().to(route));
 }
 
-/// Who is in charge of a module, and whether it could be handed over to or from here.
+/// The state of a module in this process, as far as a hand-over depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
-    /// The module.
+    /// Name of the module.
     pub module: String,
-    /// The log that it reads and writes.
+    /// Id of the log that the module reads and writes.
     pub log_id: Uuid,
-    /// A digest of a known text under the key that keys of requests are digested with: two services
-    /// that have different ones do not recognise each other's.
+    /// Digest of a known text under the key for digests of idempotency keys. Services with different
+    /// digests do not recognise each other's requests.
     pub lookup: String,
-    /// Where the log ends.
+    /// Position of the end of the log.
     pub head: u64,
-    /// How far its read models are here: the one that is furthest behind.
+    /// Position of the module's slowest read model in this process.
     pub projected: u64,
-    /// Who is in charge.
+    /// The process in charge of the module.
     pub charge: Charge,
 }
 
@@ -64,7 +64,7 @@ async fn show(admin: Data<Admin>, module: ValidPath<String>) -> Result<HttpRespo
     }))
 }
 
-/// To whom a module is given.
+/// The receiver of a module.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Recipient {
@@ -83,7 +83,7 @@ async fn hand_over(
     Ok(HttpResponse::Ok().json(handed))
 }
 
-/// What is taken over: a [`HandOver`].
+/// The body of a take-over: a [`HandOver`].
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Handed {
@@ -103,8 +103,8 @@ async fn take_over(
     for one in &handed.subscriptions {
         if !one.checkpoint.is_of(&*running.environment.store).await? {
             let detail = format!(
-                "The checkpoint of {} is of another log, or of a later state of this one: both \
-                 services must work on the same event store.",
+                "The checkpoint of {} belongs to another log, or to a later state of this log: both \
+                 services must use the same event store.",
                 one.subscription
             );
             return Err(Problem::refused("another-log", detail));
@@ -115,13 +115,13 @@ async fn take_over(
     Ok(HttpResponse::Ok().json(json!({ "taken": taken })))
 }
 
-/// Which kept requests are wanted.
+/// Selects stored requests.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct RequestsQuery {
-    /// The key that the last answer ended with.
+    /// Key of the last item of the previous page.
     after: Option<String>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
 }
 
@@ -140,7 +140,7 @@ async fn requests(
     Ok(HttpResponse::Ok().json(Page { items }))
 }
 
-/// Kept requests.
+/// Stored requests.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Requests {
@@ -162,15 +162,15 @@ async fn take_requests(
     }
 }
 
-/// A service that requests may go to.
+/// A service that could receive the module's requests.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Candidate {
-    /// Scheme, host and port.
+    /// URL of the service: scheme, host and port.
     to: String,
 }
 
-/// Whether an API answers there, as seen from here.
+/// Checks that this process can reach the API of the service.
 async fn reach(
     admin: Data<Admin>,
     module: ValidPath<String>,
@@ -184,13 +184,13 @@ async fn reach(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Where requests go.
+/// The route of a module's requests.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Target {
-    /// Scheme, host and port of a service; null to answer here.
+    /// URL of a service (scheme, host and port); null if this process answers.
     to: Option<String>,
-    /// The hand-over that wants it so.
+    /// Number of the hand-over that sets the route.
     epoch: u64,
 }
 
@@ -214,8 +214,8 @@ fn database<'r>(running: &'r Running, module: &str) -> Result<&'r Database, Prob
         let modules = &running.modules;
         Problem::not_found(if modules.contains(&module) {
             format!(
-                "The module {module} does not run here: --modules leaves it out, or [modules.{module}] \
-                 remote, which has to be taken out of the configuration first."
+                "The module {module} does not run in this process: --modules excludes it, or \
+                 [modules.{module}] remote is set and must be removed from the configuration first."
             )
         } else {
             format!("There is no module {module}; the modules are {}.", modules.join(", "))

@@ -1,4 +1,4 @@
-//! `POST /admin/customers/{id}/erase`
+//! `POST /admin/customers/{id}/erase`: erases a customer and reports the progress.
 
 use std::time::Duration;
 
@@ -17,27 +17,26 @@ use super::subscriptions::checkpoint_problem;
 use crate::system::erasure::{self, StepError};
 use crate::system::participants::ERASING;
 
-/// How long the answer waits for everything that follows.
+/// Maximum time that the answer waits for the modules' steps.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What became of an erasure.
+/// Progress of an erasure.
 #[derive(Debug, Serialize)]
 struct Erasure {
     customer_id: Uuid,
-    /// Where the decision stands in the log.
+    /// Position of the erasure event in the log.
     position: Position,
-    /// Whether everything that follows from it is done.
+    /// Whether all steps are done.
     complete: bool,
-    /// What is not done yet: the subscriptions that will do it.
+    /// Subscriptions with outstanding steps.
     pending: Vec<&'static str>,
-    /// What will not be done by itself: the subscriptions that have set the erasure aside as an event
-    /// they cannot handle.
+    /// Subscriptions that parked the erasure because they failed to handle it: they need a replay.
     parked: Vec<String>,
-    /// The modules that do not run here, of which it is not known whether they are done: ask where they
-    /// run.
+    /// Modules that do not run in this process, whose progress is unknown here: send the request to the
+    /// processes that run them.
     not_run_here: Vec<&'static str>,
-    /// The last day on which the law has the customer's documents kept, with the name and the address
-    /// on them; null when nothing is kept. Absent where billing does not run.
+    /// Last day of the legal retention of the customer's documents, with the name and the address on
+    /// them; null if nothing is retained. Absent if billing does not run in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     documents_retained_until: Option<Option<NaiveDate>>,
 }
@@ -60,7 +59,7 @@ pub async fn erase(
     let position = position.ok_or_else(|| match erasing.decides {
         Some(_) => Problem::unavailable("The store was replaced."),
         None => Problem::not_found(
-            "The customer is not erased: ask where customers run, and then here how far it is.",
+            "The customer is not erased: first send this request to the process that runs the module customers, then repeat it here for the progress.",
         ),
     })?;
     let deadline = Instant::now() + PATIENCE;
@@ -78,7 +77,7 @@ pub async fn erase(
         let Some(retains) = &follows.retains else { continue };
         let retained = retains.retained(customer_id).await?;
         documents_retained_until = Some(retained.documents_until);
-        // Nothing is retained, or no longer: that is an event of its own, and has its own step.
+        // The end of the retention is an event with its own step.
         let Some(position) = retained.ended_at else { continue };
         if let Some(step) = erasing.step(follows.module, position) {
             let waited = erasure::not_taken(log, vec![step], deadline).await;
@@ -88,7 +87,7 @@ pub async fn erase(
         }
     }
     pending.dedup();
-    // A module that was handed over has tables elsewhere, too.
+    // A module that was handed over has tables in another service, too.
     let mut not_run_here = Vec::new();
     for module in ERASING {
         let is_here = match running.catalogue.database(module) {

@@ -1,4 +1,4 @@
-//! Work that outlives the request that began it: one piece per subscription at a time.
+//! Jobs: work that continues after the request that started it. One job per subscription at a time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,49 +16,49 @@ use uuid::Uuid;
 use crate::system::subscriptions::work::{Outcome, Work};
 use crate::system::subscriptions::{Catalogue, Target};
 
-/// How many jobs are remembered.
+/// Maximum number of jobs kept in memory.
 const REMEMBERED: usize = 100;
-/// How long jobs have to remove what they made when the process stops.
+/// Maximum time for jobs to remove their scratch tables at shutdown.
 const WIND_DOWN: Duration = Duration::from_secs(10);
 
 /// A job as clients see it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Job {
-    /// Its id.
+    /// Id of the job.
     pub id: Uuid,
-    /// What is done.
+    /// Kind of work.
     pub work: Work,
-    /// With which subscription.
+    /// Subscription that the job works on.
     pub subscription: String,
-    /// Whether it goes on.
+    /// State of the job.
     pub state: JobState,
-    /// How far it is.
+    /// Current position in the log.
     pub position: Position,
-    /// How far it has to go, as far as is known.
+    /// Position to reach, as far as known.
     pub target: Position,
     /// Events per second so far.
     pub rate: f64,
-    /// When it began.
+    /// Time of the start.
     pub started_at: DateTime<Utc>,
-    /// When it ended.
+    /// Time of the end.
     pub ended_at: Option<DateTime<Utc>>,
-    /// What came of it, when it is done.
+    /// Result of a job that is done.
     pub result: Option<Outcome>,
-    /// Why it failed.
+    /// Error of a job that failed.
     pub error: Option<String>,
 }
 
-/// Whether a job goes on.
+/// State of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// It goes on.
+    /// The job is running.
     Running,
-    /// It has its result.
+    /// The job ended with a result.
     Done,
-    /// It has none.
+    /// The job ended with an error.
     Failed,
-    /// The process stopped.
+    /// The job was cancelled because the process stopped.
     Cancelled,
 }
 
@@ -68,12 +68,12 @@ pub struct Jobs {
     remembered: Arc<Mutex<VecDeque<Job>>>,
     cancel: CancellationToken,
     tasks: TaskTracker,
-    /// Where the work is done: not on the one thread that answers.
+    /// Runtime of the work, which must not block the single thread that answers requests.
     runtime: Handle,
 }
 
 impl Jobs {
-    /// No jobs yet. They will run on the runtime that calls this.
+    /// Returns an empty list of jobs. They will run on the runtime of the caller.
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self {
             catalogue,
@@ -84,7 +84,7 @@ impl Jobs {
         }
     }
 
-    /// Begins a job. Fails with the one that works on the same subscription already.
+    /// Starts a job. Fails with the running job if one works on the same subscription already.
     pub fn start(&self, work: Work, target: Target) -> Result<Job, Box<Job>> {
         let subscription = target.subscription();
         let mut remembered = lock(&self.remembered);
@@ -122,22 +122,24 @@ impl Jobs {
         Ok(job)
     }
 
-    /// The job of an id, if it is remembered.
+    /// Returns the job with this id, if it is still in memory.
     pub fn find(&self, id: Uuid) -> Option<Job> {
         lock(&self.remembered).iter().find(|job| job.id == id).cloned()
     }
 
-    /// All that are remembered, newest first.
+    /// Returns all jobs in memory, newest first.
     pub fn all(&self) -> Vec<Job> {
         lock(&self.remembered).iter().rev().cloned().collect()
     }
 
-    /// Cancels what is under way, and waits until it has ended.
+    /// Cancels running jobs and waits until they have ended.
     pub async fn stop(&self) {
         self.cancel.cancel();
         self.tasks.close();
         if tokio::time::timeout(WIND_DOWN, self.tasks.wait()).await.is_err() {
-            tracing::warn!("some jobs did not end in time; `bascule projections prune` cleans up");
+            tracing::warn!(
+                "some jobs did not end in time; run `bascule projections prune` to remove their scratch tables"
+            );
         }
     }
 
@@ -180,7 +182,7 @@ impl Jobs {
 }
 
 fn lock(jobs: &Mutex<VecDeque<Job>>) -> MutexGuard<'_, VecDeque<Job>> {
-    // What a panic left is as good as any: every change is one assignment.
+    // A panic leaves valid data: every change is one assignment.
     jobs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! `/admin/…` on the second listener: what operators do to a running system.
+//! `/admin/…` on the second listener: operations on a running system.
 
 mod access;
 pub mod charge;

@@ -1,5 +1,5 @@
-//! `/admin/modules`: what each module publishes, listens to, keeps and serves, and how its
-//! subscriptions are.
+//! `/admin/modules`: the events, subscriptions, tables and routes of each module, and the status of its
+//! subscriptions.
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
@@ -15,16 +15,16 @@ pub fn routes(config: &mut ServiceConfig) {
     config.route("/modules", web::get().to(list));
 }
 
-/// A module, and whether it runs.
+/// A module and whether it runs in this process.
 #[derive(Serialize)]
 struct Observed {
     #[serde(flatten)]
     canvas: Canvas<Subscribed>,
-    /// Whether it runs in this process.
+    /// Whether the module runs in this process.
     runs_here: bool,
 }
 
-/// A subscription, and how it is where its module runs here.
+/// A subscription, with its status if its module runs in this process.
 #[derive(Serialize)]
 struct Subscribed {
     #[serde(flatten)]

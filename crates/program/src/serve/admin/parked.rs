@@ -1,4 +1,4 @@
-//! `/admin/parked`.
+//! `/admin/parked`: lists, shows, replays and discards parked events.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::LINK;
@@ -16,7 +16,7 @@ use crate::system::shown_event::without_personal_data;
 use crate::system::subscriptions::Located;
 use crate::system::subscriptions::parked::Parked;
 
-/// How many of those that wait behind an event are told.
+/// Maximum number of waiting events shown.
 const WAITING: usize = 100;
 
 /// Adds the routes.
@@ -28,15 +28,15 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/parked/{subscription}/{position}/replay", web::post().to(replay));
 }
 
-/// Which parked events are wanted.
+/// Selects parked events.
 #[derive(Debug, Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct ParkedQuery {
-    /// Of one subscription only.
+    /// Only events of this subscription.
     subscription: Option<String>,
-    /// Where the last answer ended, as its `Link` says: `<subscription>:<position>`.
+    /// End of the previous page, `<subscription>:<position>`, as in its `Link` header.
     after: Option<String>,
-    /// Most items in one answer.
+    /// Maximum number of items per page.
     limit: Option<Limit>,
 }
 
@@ -47,7 +47,7 @@ async fn list(admin: Data<Admin>, query: ValidQuery<ParkedQuery>) -> Result<Http
         None => None,
     };
     let after = query.after.as_deref().map(place).transpose()?;
-    // One more than is shown.
+    // One more than the page shows.
     let rows = usize::try_from(Paging::of(query.limit, None).rows()).unwrap_or(usize::MAX);
     let found = running.catalogue.parked(of.as_deref(), after, rows).await;
     let mut items = found.map_err(checkpoint_problem)?;
@@ -86,7 +86,7 @@ async fn show(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(shown))
 }
 
-/// Whoever runs the subscription takes it up: asking again tells what came of it.
+/// Requests a replay by the replica that runs the subscription. A later `GET` shows the outcome.
 async fn replay(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem> {
     let (located, parked) = find(admin.running()?, &path).await?;
     in_charge(&located).await?;
@@ -108,7 +108,7 @@ async fn discard(admin: Data<Admin>, path: Path) -> Result<HttpResponse, Problem
     if !discarded.map_err(checkpoint_problem)? {
         return Err(not_parked());
     }
-    tracing::info!(subscription = name, position = parked.position, "a parked event was discarded");
+    tracing::info!(subscription = name, position = parked.position, "discarded a parked event");
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -119,7 +119,7 @@ async fn find(running: &Running, path: &Path) -> Result<(Located, Parked), Probl
     Ok((located, parked.ok_or_else(not_parked)?))
 }
 
-/// What was parked when a module was handed over went along: what becomes of it is decided there.
+/// Fails if the module was handed over: its parked events belong to the other service.
 async fn in_charge(located: &Located) -> Result<(), Problem> {
     match located.gone().await? {
         None => Ok(()),
@@ -133,5 +133,5 @@ async fn locate(running: &Running, name: &str) -> Result<Located, Problem> {
 }
 
 fn not_parked() -> Problem {
-    Problem::not_found("No such event is parked.")
+    Problem::not_found("No event is parked at this position for this subscription.")
 }

@@ -28,7 +28,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/jobs/{id}", web::get().to(job));
 }
 
-/// A subscription, and how it is on the replica that answers.
+/// A subscription, with its state on the replica that answers.
 #[derive(Serialize)]
 pub struct Described {
     #[serde(flatten)]
@@ -40,7 +40,7 @@ async fn list(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(Page { items: described(admin.running()?).await? }))
 }
 
-/// How every subscription is, in the whole system and on this replica.
+/// Returns the status of every subscription in the whole system and on this replica.
 pub async fn described(running: &Running) -> Result<Vec<Described>, Problem> {
     let overviews = running.catalogue.overviews().await.map_err(overview_problem)?;
     let described = overviews.into_iter().map(|overview| {
@@ -77,7 +77,7 @@ fn start(admin: &Admin, work: Work, name: &str) -> Result<HttpResponse, Problem>
         }
         Err(job) => {
             let (name, work, path) = (&job.subscription, job.work.as_str(), path_of(job.id));
-            let detail = format!("{name} is worked on already: {work}, see {path}.");
+            let detail = format!("A job for {name} is already running: {work}, see {path}.");
             let problem = Problem::new(ProblemKind::Busy, detail).with("job", json!(job.id));
             Err(match HeaderValue::from_str(&path) {
                 Ok(path) => problem.with_header(LOCATION, path),
@@ -97,7 +97,11 @@ async fn jobs(admin: Data<Admin>) -> Result<HttpResponse, Problem> {
 
 async fn job(admin: Data<Admin>, id: ValidPath<Uuid>) -> Result<HttpResponse, Problem> {
     let job = admin.running()?.jobs.find(*id);
-    let job = job.ok_or_else(|| Problem::not_found("There is no such job, or not any more."))?;
+    let job = job.ok_or_else(|| {
+        Problem::not_found(
+            "There is no job with this id. Only recent jobs of this process are kept.",
+        )
+    })?;
     Ok(HttpResponse::Ok().json(job))
 }
 
@@ -123,7 +127,7 @@ fn read_model_problem(error: ReadModelError) -> Problem {
     }
 }
 
-/// How trouble with the bookkeeping of subscriptions is answered.
+/// Returns the problem document for an error of the subscriptions' checkpoints.
 pub fn checkpoint_problem(error: CheckpointError) -> Problem {
     match error {
         CheckpointError::Unavailable(_) => Problem::unavailable(error),

@@ -1,4 +1,5 @@
-//! How every subscription is, told from what is kept of it: the same from every process.
+//! The status of every subscription, derived from its stored checkpoint, lease and errors: every process
+//! reports the same.
 
 use chrono::{DateTime, Utc};
 use kernel::checkpoint::{CheckpointError, SubscriptionStatus, SubscriptionStore as _};
@@ -9,65 +10,65 @@ use serde::Serialize;
 
 use super::Catalogue;
 
-/// How a subscription is.
+/// The status of a subscription.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Overview {
-    /// Its module.
+    /// Name of the module.
     pub module: &'static str,
-    /// Its name; of a projection with the version.
+    /// Name of the subscription, with the version for a projection.
     pub subscription: String,
-    /// `projection`, `policy` or `reactor`; unknown while it has never run.
+    /// `projection`, `policy` or `reactor`; `None` if it has never run.
     pub kind: Option<&'static str>,
-    /// The version, of a projection.
+    /// Version of a projection.
     pub version: Option<u32>,
-    /// Whether it works.
+    /// State of the subscription.
     pub state: State,
-    /// Everything up to here is done.
+    /// Position of the checkpoint: every event up to here is handled.
     pub position: Position,
-    /// Where the log ends.
+    /// Position of the end of the log.
     pub head: Position,
-    /// How many positions of the log that is; negative when the log ends before `position`.
+    /// Number of positions between `position` and `head`; negative if the log ends before `position`.
     pub lag_events: i64,
-    /// Age of the oldest wanted event that is not done; 0 when all are.
+    /// Age in seconds of the oldest selected event that is not handled yet; 0 if there is none.
     pub lag_seconds: f64,
-    /// Who runs it.
+    /// The replica that runs it.
     pub owner: Option<String>,
-    /// When the checkpoint moved last.
+    /// Time of the last change of the checkpoint.
     pub updated_at: Option<DateTime<Utc>>,
-    /// What went wrong last.
+    /// The last error.
     pub last_error: Option<String>,
-    /// When that was.
+    /// Time of the last error.
     pub failed_at: Option<DateTime<Utc>>,
-    /// How many of its events are parked.
+    /// Number of parked events.
     pub parked: u64,
 }
 
-/// Whether a subscription works.
+/// State of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// A process has the lease.
+    /// A process holds the lease.
     Running,
-    /// Its module was handed over: how it gets on is known there.
+    /// Its module was handed over to another service, which knows its progress.
     HandedOver,
     /// No process runs it.
     Unowned,
     /// It has never run.
     NotBuilt,
-    /// Its checkpoint is of another log, or of a later state of this one; or the log went back under
-    /// it, and it was not rebuilt since.
+    /// Its checkpoint belongs to another log or to a later state of this log, or the log went back
+    /// while it ran; it was not rebuilt since.
     Stopped,
-    /// This release does not run it any more.
+    /// This release no longer runs it.
     Retired,
 }
 
 impl State {
-    /// As people read it.
+    /// Returns the name of the state for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::HandedOver => "handed over",
-            Self::Unowned => "nobody runs it",
+            Self::Unowned => "no owner",
             Self::NotBuilt => "not built",
             Self::Stopped => "stopped",
             Self::Retired => "retired",
@@ -75,19 +76,19 @@ impl State {
     }
 }
 
-/// Why it cannot be told how the subscriptions are.
+/// Error of a query for the status of the subscriptions.
 #[derive(Debug, thiserror::Error)]
 pub enum OverviewError {
-    /// The log does not answer.
+    /// The log is unavailable.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A module's database does not answer.
+    /// A module's database is unavailable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
 
 impl Catalogue {
-    /// How every subscription is, module by module, by name.
+    /// Returns the status of every subscription, ordered by module and name.
     pub async fn overviews(&self) -> Result<Vec<Overview>, OverviewError> {
         let head = self.environment.store.head().await?;
         let mut overviews = Vec::new();
@@ -101,14 +102,14 @@ impl Catalogue {
                 let version = versions.iter().find(|(one, _)| one == name).map(|(_, one)| *one);
                 let known = statuses.iter().position(|status| status.subscription == *name);
                 let mut overview = match known.map(|index| statuses.swap_remove(index)) {
-                    Some(status) => self.told(module.name, status, head).await?,
+                    Some(status) => self.overview_of(module.name, status, head).await?,
                     None => never_ran(module.name, name.clone(), head),
                 };
                 overview.version = version;
                 of_module.push(overview);
             }
             for status in statuses {
-                let overview = self.told(module.name, status, head).await?;
+                let overview = self.overview_of(module.name, status, head).await?;
                 of_module.push(Overview { state: State::Retired, ..overview });
             }
             of_module.sort_by(|one, other| one.subscription.cmp(&other.subscription));
@@ -117,7 +118,7 @@ impl Catalogue {
         Ok(overviews)
     }
 
-    async fn told(
+    async fn overview_of(
         &self,
         module: &'static str,
         status: SubscriptionStatus,
@@ -155,12 +156,12 @@ impl Catalogue {
         })
     }
 
-    /// Whether a subscription belongs to the log as that is now, as far as is known.
+    /// Returns whether a subscription's checkpoint belongs to the current state of the log.
     pub async fn is_of_this_log(&self, status: &SubscriptionStatus) -> Result<bool, ReadError> {
         Ok(!status.stopped && status.checkpoint.is_of(&*self.environment.store).await?)
     }
 
-    /// When the oldest wanted event that is not done was recorded.
+    /// Returns the time of recording of the oldest selected event that is not handled yet.
     async fn oldest_outstanding(
         &self,
         status: &SubscriptionStatus,

@@ -1,4 +1,4 @@
-//! Parked events: which there are, and what is to become of them.
+//! Parked events: listing, replay and discarding.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,27 +14,27 @@ use uuid::Uuid;
 
 use super::{Catalogue, Located};
 
-/// How many are read at once.
+/// Maximum number of events per read.
 const PAGE: usize = 500;
 
 /// A parked event of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Parked {
-    /// The subscription.
+    /// Name of the subscription.
     pub subscription: String,
-    /// Where the event stands in the log.
+    /// Position of the event in the log.
     pub position: Position,
-    /// Its id.
+    /// Id of the event.
     pub event_id: Uuid,
-    /// What later events wait behind it: those of the same key.
+    /// Ordering key: later events with the same key wait behind this one.
     pub key: String,
-    /// Why it could not be handled, the last time.
+    /// Error of the last attempt.
     pub error: String,
-    /// How often it was tried; 0 when it only waits behind another.
+    /// Number of attempts; 0 if it only waits behind another event.
     pub attempts: u32,
-    /// When it was parked.
+    /// Time of parking.
     pub parked_at: DateTime<Utc>,
-    /// Whether somebody asked for it to be tried again, and it was not yet.
+    /// Whether a replay is requested and still outstanding.
     pub replay_requested: bool,
 }
 
@@ -53,26 +53,26 @@ impl Parked {
     }
 }
 
-/// What became of a parked event that was to be tried again.
+/// Outcome of the replay of a parked event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Replayed {
-    /// It was handled, or discarded: it is parked no longer.
+    /// The event was handled or discarded and is no longer parked.
     Handled,
-    /// It was tried again and failed again.
+    /// The replay failed.
     Failed {
-        /// Why, this time.
+        /// Error of the replay.
         error: String,
-        /// How often it was tried by now.
+        /// Number of attempts so far.
         attempts: u32,
     },
-    /// Whoever runs the subscription has not got to it yet.
+    /// The replica that runs the subscription has not replayed it yet.
     Outstanding,
 }
 
 impl Catalogue {
-    /// Up to `limit` parked events of all subscriptions or of one, by name and position; those after
-    /// a certain one, if it is given.
+    /// Returns up to `limit` parked events of all subscriptions or of one, ordered by name and position,
+    /// starting after the given one.
     pub async fn parked(
         &self,
         of: Option<&str>,
@@ -82,7 +82,7 @@ impl Catalogue {
         let mut parking = Vec::new();
         for module in &self.modules {
             let statuses = module.database.statuses().await?;
-            // What was handed over is parked where it went.
+            // Parked events of a module that was handed over belong to the other service.
             let is_here = |lease: &LeaseStatus| !lease.handed_over;
             let statuses = statuses
                 .into_iter()
@@ -107,7 +107,7 @@ impl Catalogue {
         Ok(found)
     }
 
-    /// Every parked event of one subscription.
+    /// Returns every parked event of one subscription.
     pub async fn all_parked(&self, of: &Located) -> Result<Vec<Parked>, CheckpointError> {
         let mut all: Vec<Parked> = Vec::new();
         loop {
@@ -120,7 +120,7 @@ impl Catalogue {
         }
     }
 
-    /// The log's event that is parked, if it still stands there.
+    /// Returns the parked event from the log, if the log still has it at its position.
     pub async fn event_of(&self, parked: &Parked) -> Result<Option<Arc<RecordedEvent>>, ReadError> {
         let (log, after) = (&self.environment.store, parked.position.saturating_sub(1));
         let page = log.read_log(after, &EventFilter::all(), 1).await?;
@@ -129,14 +129,15 @@ impl Catalogue {
 }
 
 impl Located {
-    /// Why nothing is decided here about what is parked: its module was handed over, and what was
-    /// parked went along.
+    /// Returns the reason why this process cannot decide on the parked events, if there is one: the
+    /// module was handed over together with its parked events.
     pub async fn gone(&self) -> Result<Option<String>, DatabaseError> {
         let elsewhere = self.database.charge().await?.elsewhere;
-        Ok(elsewhere.map(|to| format!("{} was handed over to {to}: ask there", self.subscription)))
+        Ok(elsewhere
+            .map(|to| format!("{} was handed over to {to}: run this there", self.subscription)))
     }
 
-    /// The parked event at a position.
+    /// Returns the parked event at a position.
     pub async fn parked_at(&self, position: Position) -> Result<Option<Parked>, CheckpointError> {
         let after = position.saturating_sub(1);
         let events = self.database.parked_events(&self.subscription, None, after, 1).await?;
@@ -144,7 +145,7 @@ impl Located {
         Ok(event.map(|event| Parked::of(&self.subscription, event)))
     }
 
-    /// The first of the positions that wait behind a parked event.
+    /// Returns the first positions that wait behind a parked event.
     pub async fn waiting_behind(
         &self,
         parked: &Parked,
@@ -155,14 +156,14 @@ impl Located {
         Ok(events.into_iter().map(|event| event.position).collect())
     }
 
-    /// Who runs the subscription now.
+    /// Returns the replica that runs the subscription now.
     pub async fn owner(&self) -> Result<Option<String>, CheckpointError> {
         let status = self.database.status(&self.subscription).await?;
         let lease = status.and_then(|status| status.lease).filter(|lease| !lease.expired);
         Ok(lease.map(|lease| lease.owner))
     }
 
-    /// What became of a parked event that was to be tried again.
+    /// Outcome of the replay of a parked event.
     pub async fn replayed(&self, position: Position) -> Result<Replayed, CheckpointError> {
         Ok(match self.parked_at(position).await? {
             None => Replayed::Handled,
@@ -172,7 +173,7 @@ impl Located {
     }
 }
 
-/// The first parked event of each key: the others are tried after it.
+/// Returns the position of the first parked event of each key: the others are replayed after it.
 pub fn first_of_each_key(parked: &[Parked]) -> Vec<Position> {
     let mut keys = BTreeSet::new();
     parked.iter().filter(|event| keys.insert(&event.key)).map(|event| event.position).collect()

@@ -1,4 +1,4 @@
-//! The work that takes its time: build, rebuild, verify.
+//! Long-running work on subscriptions: build, rebuild, verify.
 
 use database::read_model::{ReadModelError, Rebuilt, Report, Verification};
 use kernel::checkpoint::{CheckpointError, SubscriptionStore as _};
@@ -7,20 +7,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Catalogue, Target, UnknownSubscription};
 
-/// What is to be done with a subscription.
+/// A kind of work on a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
-    /// Fold the log to its end.
+    /// Project the log up to its end.
     Build,
-    /// Fold it afresh and replace the rows; of a policy or reactor: begin again.
+    /// Project the log again from its start and replace the rows; restart a policy or reactor.
     Rebuild,
-    /// Fold it afresh and compare the rows.
+    /// Project the log again from its start and compare the rows.
     Verify,
 }
 
 impl Work {
-    /// Its name, as in the command and in the route.
+    /// Returns the name of the work, as in the command and in the route.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Build => "build",
@@ -30,41 +30,41 @@ impl Work {
     }
 }
 
-/// What came of it.
+/// Result of the work.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
-    /// The rows show everything up to here.
+    /// The rows are up to date.
     Built {
-        /// The position.
+        /// Position up to which they are.
         position: u64,
     },
-    /// The rows were made anew.
+    /// The rows were rebuilt.
     Rebuilt(Rebuilt),
-    /// A policy or reactor begins again at the start of the log. What it did already is recognised.
+    /// A policy or reactor restarts at the beginning of the log. It recognises what it already did.
     Restarted,
     /// The rows were compared.
     Verified(Verification),
 }
 
-/// Why something cannot be worked on.
+/// Error: the work is not possible for this name.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// There is none of this name.
+    /// No subscription has this name.
     #[error(transparent)]
     Unknown(#[from] UnknownSubscription),
-    /// It has no rows.
-    #[error("{subscription} is no projection: there are no rows to {}", .work.as_str())]
+    /// The subscription has no rows.
+    #[error("{subscription} is not a projection: it has no rows to {}", .work.as_str())]
     NoRows {
-        /// Its name.
+        /// Name of the subscription.
         subscription: String,
-        /// What was asked for.
+        /// The requested work.
         work: Work,
     },
 }
 
 impl Catalogue {
-    /// What to work on, by its name.
+    /// Returns the target with this name.
     pub fn target_of(&self, work: Work, name: &str) -> Result<Target, TargetError> {
         let target = self.target(name)?;
         match &target {
@@ -76,8 +76,8 @@ impl Catalogue {
         }
     }
 
-    /// Every projection and, for a rebuild, the policies and reactors that are stopped because the log
-    /// was restored or replaced, or went back.
+    /// Returns every projection and, for a rebuild, the policies and reactors that are stopped because
+    /// the log was restored or replaced, or went back.
     pub async fn all_targets(&self, work: Work) -> Result<Vec<Target>, ReadModelError> {
         let mut targets: Vec<_> =
             self.read_models().cloned().map(|one| Target::ReadModel(Box::new(one))).collect();
@@ -116,7 +116,7 @@ impl Catalogue {
             (Target::Reaction(reaction), _) => {
                 let log_id = self.environment.store.log_id();
                 match reaction.database.restart(&reaction.subscription, log_id).await {
-                    // It begins there anyway.
+                    // A subscription without a checkpoint starts at the beginning anyway.
                     Ok(()) | Err(CheckpointError::Unknown { .. }) => Ok(Outcome::Restarted),
                     Err(error) => Err(error.into()),
                 }

@@ -1,4 +1,4 @@
-//! The checkout of the system that a service is made from: its crates, and what belongs to whom.
+//! The checkout of the system that a service is copied from: its crates and their dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -10,25 +10,25 @@ use toml_edit::DocumentMut;
 
 use crate::values::failure::Misused;
 
-/// What comes after a module's name in that of the crate with its events.
+/// Suffix of the crate with a module's events, after the module's name.
 const CONTRACT: &str = "-contract";
-/// The crate that the root package of the system hands its modules to.
+/// The crate that the root package of the system passes its modules to.
 pub const PROGRAM: &str = "program";
 
-/// The cargo of whoever runs the command.
+/// Returns the cargo executable: that of the calling cargo, or the one on the path.
 pub fn cargo() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
-/// A checkout of the system, looked at for one module.
+/// A checkout of the system, analysed for one module.
 pub struct Checkout {
-    /// Its folder.
+    /// The root folder.
     pub root: PathBuf,
     /// The module.
     pub module: String,
     /// The module's value, as src/main.rs lists it.
     pub value: String,
-    /// The release that it is made from.
+    /// The version of the system.
     pub version: String,
     crates: BTreeMap<String, Crate>,
     modules: BTreeSet<String>,
@@ -37,49 +37,47 @@ pub struct Checkout {
 /// A crate of the workspace beside the root package.
 #[derive(Clone)]
 pub struct Crate {
-    /// Its package's name.
+    /// Name of the package.
     pub name: String,
-    /// Its folder.
+    /// Folder of the crate.
     pub folder: PathBuf,
-    /// Its folder, from the workspace's on.
+    /// Path of the folder, relative to the workspace's root.
     pub path: String,
-    /// Its manifest.
+    /// Path of the manifest.
     pub manifest: PathBuf,
-    /// What it depends on within the workspace, in tests too; without what is optional.
+    /// Dependencies within the workspace, dev-dependencies included, optional ones excluded.
     dependencies: BTreeSet<String>,
 }
 
 impl Checkout {
-    /// Looks at the workspace that a folder is in, the current one unless named.
+    /// Analyses the workspace that contains a folder (by default the current one).
     pub fn find(folder: Option<&Path>, module: &str) -> anyhow::Result<Self> {
         let folder = folder.unwrap_or(Path::new("."));
         let shown = folder.display();
-        let stand = "stand in a checkout of the system, or name one with --source";
-        ensure!(folder.is_dir(), Misused(format!("there is no folder {shown}: {stand}")));
+        let stand = "run this in a checkout of the system, or name one with --source";
+        ensure!(folder.is_dir(), Misused(format!("the folder {shown} does not exist: {stand}")));
         let metadata =
             MetadataCommand::new().cargo_path(cargo()).current_dir(folder).no_deps().exec();
         let metadata = metadata.map_err(|error| match error {
             cargo_metadata::Error::CargoMetadata { stderr } => {
                 let why = stderr.trim().trim_start_matches("error: ");
-                Misused(format!(
-                    "{shown} is in no Cargo workspace that can be read ({why}): {stand}"
-                ))
-                .into()
+                Misused(format!("{shown} is not in a readable Cargo workspace ({why}): {stand}"))
+                    .into()
             }
-            error => anyhow::Error::new(error).context("cargo cannot be asked about the checkout"),
+            error => anyhow::Error::new(error).context("cannot read the checkout's cargo metadata"),
         })?;
         let uses_program =
             |root: &&Package| root.dependencies.iter().any(|one| one.name == PROGRAM);
         let root = metadata.root_package().filter(uses_program);
         let root = root.with_context(|| {
             let found = &metadata.workspace_root;
-            Misused(format!("the workspace {found} is not the system's: {stand}"))
+            Misused(format!("{found} is not the workspace of a bascule system: {stand}"))
         })?;
         let packages: Vec<&Package> = metadata.workspace_packages();
         let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
         let list = metadata.workspace_root.as_std_path().join("src/main.rs");
         let list = std::fs::read_to_string(&list)
-            .with_context(|| format!("{} cannot be read", list.display()))?;
+            .with_context(|| format!("cannot read {}", list.display()))?;
         let is_module = |name: &&&str| {
             names.contains(format!("{name}{CONTRACT}").as_str()) && listed(&list, name).is_some()
         };
@@ -88,7 +86,7 @@ impl Checkout {
         if !modules.contains(module) {
             let known: Vec<&str> = modules.iter().map(String::as_str).collect();
             let problem = format!(
-                "{} has no module `{module}` (a crate of that name and {module}{CONTRACT}, and `&{module}::…,` on a line of its own in src/main.rs); its modules are {}",
+                "{} has no module `{module}` (a crate of that name, a crate {module}{CONTRACT}, and `&{module}::…,` on its own line in src/main.rs); its modules are {}",
                 metadata.workspace_root,
                 known.join(", ")
             );
@@ -113,15 +111,15 @@ impl Checkout {
         self.crates.keys().cloned().collect()
     }
 
-    /// The manifest of the workspace and its root package.
+    /// Returns the manifest of the workspace and its root package.
     pub fn root_manifest(&self) -> anyhow::Result<DocumentMut> {
         let file = self.root.join("Cargo.toml");
         let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        text.parse().with_context(|| format!("{} is no manifest", file.display()))
+        text.parse().with_context(|| format!("{} is not a valid manifest", file.display()))
     }
 
-    /// Returns the crates that the service consists of: the program, the module, and what they reach
-    /// without optional dependencies. Other modules' code is none of it.
+    /// Returns the crates of the service: the program, the module, and their transitive dependencies
+    /// without optional ones. Fails if these include the code of another module.
     pub fn reached(&self) -> anyhow::Result<Vec<Crate>> {
         let contract = format!("{}{CONTRACT}", self.module);
         let mut waiting: Vec<(String, &str)> = [PROGRAM.to_owned(), self.module.clone(), contract]
@@ -134,10 +132,10 @@ impl Checkout {
             }
             ensure!(
                 name == self.module || !self.modules.contains(&name),
-                "{from} depends on the module {name}: modules know each other by their contracts only, depend on {name}{CONTRACT}"
+                "{from} depends on the module {name}: modules may depend only on each other's contracts; depend on {name}{CONTRACT} instead"
             );
             let Some(one) = self.crates.get(&name) else {
-                bail!("{from} depends on {name}, which is no member of the workspace");
+                bail!("{from} depends on {name}, which is not a member of the workspace");
             };
             let more = one.dependencies.iter().map(|name| (name.clone(), one.name.as_str()));
             waiting.extend(more);
@@ -146,7 +144,7 @@ impl Checkout {
         Ok(reached.into_values().collect())
     }
 
-    /// The crate whose folder a file is in; `None` of what belongs to the workspace as a whole.
+    /// Returns the crate that contains a file, or `None` for a file of the workspace as a whole.
     pub fn crate_of(&self, file: &Path) -> Option<&Crate> {
         let holding = self.crates.values().filter(|one| file.starts_with(&one.folder));
         holding.max_by_key(|one| one.folder.components().count())
@@ -164,7 +162,7 @@ fn described(package: &Package, root: &Path) -> anyhow::Result<Crate> {
     let manifest = package.manifest_path.clone().into_std_path_buf();
     let folder = manifest.parent().context("a manifest is in a folder")?.to_path_buf();
     let path = folder.strip_prefix(root).with_context(|| {
-        format!("{} is outside the workspace's folder: it cannot be taken along", folder.display())
+        format!("{} is outside the workspace's folder and cannot be copied", folder.display())
     })?;
     let within = package.dependencies.iter().filter(|one| one.path.is_some() && !one.optional);
     Ok(Crate {

@@ -1,4 +1,4 @@
-//! Files on their way from a checkout to a workspace.
+//! Copies files from a checkout to a workspace.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use ignore::WalkBuilder;
 
-/// What everybody may do with a folder, if only its owner may write to it.
+/// Permissions of a folder that everybody may read and only its owner may write.
 const READABLE: u32 = 0o755;
 
-/// The files of a folder and the folders below it, less what git ignores and less packages within;
-/// none where there is no such folder.
+/// Returns the files of a folder and its subfolders, without files that git ignores and without nested
+/// packages; an empty list if the folder does not exist.
 pub fn of_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
     }
     let mut walk = WalkBuilder::new(folder);
-    // Where the checkout is no git repository, too.
+    // Respects .gitignore even if the checkout is not a git repository.
     walk.hidden(false).require_git(false).sort_by_file_path(Path::cmp);
     walk.filter_entry(|entry| {
         let is_package = entry.depth() > 0 && entry.path().join("Cargo.toml").is_file();
@@ -25,8 +25,8 @@ pub fn of_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     });
     let mut files = Vec::new();
     for entry in walk.build() {
-        let entry = entry.with_context(|| format!("{} cannot be read", folder.display()))?;
-        // Also through a link.
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        // Follows symbolic links.
         if entry.path().is_file() {
             files.push(entry.into_path());
         }
@@ -34,30 +34,30 @@ pub fn of_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Copies a file, or a folder with what is in it, to the same place in another workspace.
+/// Copies a file, or a folder with its content, to the same path in another workspace.
 pub fn copy(root: &Path, from: &Path, workspace: &Path) -> anyhow::Result<()> {
     if from.is_dir() {
         return of_folder(from)?.iter().try_for_each(|file| copy(root, file, workspace));
     }
     let to = workspace.join(from.strip_prefix(root)?);
     make_folder_of(&to)?;
-    std::fs::copy(from, &to).with_context(|| format!("{} cannot be copied", from.display()))?;
+    std::fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     Ok(())
 }
 
 /// Writes a new file.
 pub fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     make_folder_of(file)?;
-    std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn make_folder_of(file: &Path) -> anyhow::Result<()> {
     let folder = file.parent().context("a file is in a folder")?;
-    std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
-/// Gives a temporary folder, which is its owner's alone, the rights of an ordinary one.
+/// Gives a temporary folder, which only its owner may read, ordinary permissions.
 pub fn open_to_others(folder: &Path) -> anyhow::Result<()> {
     std::fs::set_permissions(folder, Permissions::from_mode(READABLE))
-        .with_context(|| format!("the rights of {} cannot be changed", folder.display()))
+        .with_context(|| format!("cannot change the permissions of {}", folder.display()))
 }

@@ -1,4 +1,4 @@
-//! The manifest of a service's workspace, which is its root package's, too.
+//! The manifest of a service's workspace and of its root package, which is the same file.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use super::checkout::PROGRAM;
 
 const DEPENDENCIES: [&str; 3] = ["dependencies", "dev-dependencies", "build-dependencies"];
 
-/// Returns the manifest with the root package as the service of a module has it: the program and the
-/// module, without the tests of the whole system.
+/// Returns the manifest with the root package of a module's service: it depends on the program and the
+/// module, and has no tests of the whole system.
 pub fn of_service(
     mut manifest: DocumentMut,
     module: &str,
@@ -30,8 +30,8 @@ pub fn of_service(
     Ok(manifest)
 }
 
-/// Takes the optional dependencies on members that a service does not reach out of a package's manifest,
-/// with the features that enable them.
+/// Removes optional dependencies on workspace members that the service does not use, and the features
+/// that enable them, from a package's manifest.
 pub fn without_unreached(
     manifest: &mut DocumentMut,
     members: &BTreeSet<String>,
@@ -64,7 +64,7 @@ pub fn without_unreached(
     }
 }
 
-/// The manifest of the workspace with these members, and the dependencies that one of them uses.
+/// Returns the manifest of the workspace with these members and the dependencies in use.
 pub fn of_workspace(
     mut manifest: DocumentMut,
     members: &[String],
@@ -90,7 +90,7 @@ pub fn of_workspace(
     Ok(manifest)
 }
 
-/// What a package takes from the workspace's dependencies.
+/// Returns the names of the dependencies that a package inherits from the workspace.
 pub fn inherited(manifest: &DocumentMut) -> BTreeSet<String> {
     let is_inherited = |dependency: &Item| {
         let workspace = dependency.as_table_like().and_then(|table| table.get("workspace"));
@@ -101,7 +101,7 @@ pub fn inherited(manifest: &DocumentMut) -> BTreeSet<String> {
     inherited.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The tables of dependencies, those of single targets included.
+/// Returns the tables of dependencies, including target-specific ones.
 fn tables_of_dependencies(manifest: &DocumentMut) -> Vec<&dyn TableLike> {
     let targets = manifest.get("target").and_then(Item::as_table_like);
     let targets = targets.into_iter().flat_map(|targets| targets.iter().map(|(_, target)| target));
@@ -121,8 +121,8 @@ fn names(table: &Table) -> Vec<String> {
     table.iter().map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Removes an entry. The comment above the first of a block is about the block: the next entry of the
-/// block has it then.
+/// Removes an entry. The comment above the first entry of a block belongs to the block and moves to the
+/// next entry of the block.
 fn remove(table: &mut Table, name: &str) {
     let names = names(table);
     let Some(at) = names.iter().position(|one| one == name) else { return };
@@ -139,7 +139,7 @@ fn remove(table: &mut Table, name: &str) {
 
 fn comment_above(table: &Table, name: &str) -> Option<String> {
     let decor = match table.get(name).and_then(Item::as_table).filter(|one| one.is_dotted()) {
-        // It stands with the last part of the name.
+        // The comment belongs to the last part of a dotted name.
         Some(dotted) => dotted.key(dotted.iter().next()?.0)?.leaf_decor(),
         None => table.key(name)?.leaf_decor(),
     };

@@ -1,14 +1,14 @@
-//! What a service's workspace says of itself: where it comes from and what to do with it.
+//! The README of a service's workspace: its origin and its use.
 
 use std::path::Path;
 use std::process::Command;
 
 use super::checkout::{Checkout, Crate};
 
-/// The text, with `{…}` for what differs.
+/// The text, with `{…}` as placeholders.
 const README: &str = include_str!("README.md");
 
-/// The README of a service's workspace.
+/// Returns the README of a service's workspace.
 pub fn readme(checkout: &Checkout, crates: &[Crate]) -> anyhow::Result<String> {
     let Checkout { root, module, version, .. } = checkout;
     let commit = commit(root)?.map(|commit| format!(", commit {commit}")).unwrap_or_default();
@@ -20,7 +20,7 @@ pub fn readme(checkout: &Checkout, crates: &[Crate]) -> anyhow::Result<String> {
         .replace("{crates}", listed.trim_end()))
 }
 
-/// The commit that is checked out, and whether there is more than it; nothing where git knows of none.
+/// Returns the checked-out commit and whether the tree has uncommitted changes; `None` without git.
 fn commit(root: &Path) -> anyhow::Result<Option<String>> {
     let git = |arguments: &[&str]| Command::new("git").arg("-C").arg(root).args(arguments).output();
     let Ok(head) = git(&["rev-parse", "--short=12", "HEAD"]) else { return Ok(None) };
@@ -29,7 +29,6 @@ fn commit(root: &Path) -> anyhow::Result<Option<String>> {
     }
     let head = String::from_utf8(head.stdout)?.trim().to_owned();
     let changed = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    let changes =
-        if changed.stdout.is_empty() { "" } else { " with changes that are not committed" };
+    let changes = if changed.stdout.is_empty() { "" } else { " with uncommitted changes" };
     Ok(Some(format!("{head}{changes}")))
 }

@@ -1,10 +1,10 @@
-//! What is shown of aggregates unless personal data is asked for.
+//! Masks personal data in the output of trials.
 
 use capture::{JoinedRow, Look, Mapping, PERSONS, Stated};
 use kernel::sync::{PERSONAL, StatedCommand, without_null};
 use serde_json::Value;
 
-/// Takes out what may be about a person.
+/// Masks values that may be personal data in rows, document and state.
 pub(super) fn look(look: &mut Look, mapping: &Mapping, aggregate: &str, command: &StatedCommand) {
     let personal = mapping.personal_columns(PERSONS);
     let is_personal = |table: &str, column: &str| {
@@ -25,7 +25,7 @@ pub(super) fn look(look: &mut Look, mapping: &Mapping, aggregate: &str, command:
     }
 }
 
-/// Takes the columns out of a document that may be about a person.
+/// Masks the columns of a document that may be personal data.
 pub(crate) fn document(document: &mut Value, mapping: &Mapping, aggregate: &str) {
     let personal = mapping.personal_columns(PERSONS);
     mapping.each_column(aggregate, document, &mut |table, column, value| {
@@ -35,7 +35,7 @@ pub(crate) fn document(document: &mut Value, mapping: &Mapping, aggregate: &str)
     });
 }
 
-/// Blots out what a command calls personal, and what it does not know.
+/// Masks the fields of a state that the command's schema marks as personal or does not have.
 fn mask_state(state: &mut Value, schema: &Value) {
     let schema = without_null(schema);
     match state {
@@ -56,7 +56,7 @@ fn mask_state(state: &mut Value, schema: &Value) {
     }
 }
 
-/// Leaves of a value what kind and how long it is.
+/// Replaces a value with a description of its type and length.
 fn blot(value: &mut Value) {
     let left = match &*value {
         Value::Null => return,

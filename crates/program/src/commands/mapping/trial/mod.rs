@@ -1,4 +1,4 @@
-//! `bascule mapping try`: one aggregate or all, from the rows of a feed to what the module answers,
+//! `bascule mapping try`: takes one aggregate or all from the rows of a feed to the module's answer,
 //! without a store.
 
 mod answer;
@@ -27,28 +27,28 @@ use crate::values::failure::{FAILED, Misused};
 use crate::values::interruption::Interruption;
 use crate::values::output;
 
-/// What to try.
+/// Options of `mapping try`.
 #[derive(Debug, Args)]
 pub(super) struct Try {
-    /// The mapping
+    /// Mapping file
     #[arg(value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Files of captured changes, plain or .gz, in their order
+    /// Files of captured changes, plain or .gz, in order
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     feed: Vec<PathBuf>,
-    /// The aggregate, as it is named in the mapping
+    /// Kind of aggregate, by its name in the mapping
     #[arg(long, value_name = "NAME", required_unless_present = "all")]
     aggregate: Option<String>,
-    /// The key of its root row; once per column where it has several
+    /// Key of the aggregate's root row; repeat the option for each column of a composite key
     #[arg(long, value_name = "VALUE", required_unless_present = "all")]
     key: Vec<String>,
-    /// Try all aggregates of the feed, or all that --aggregate names, and count what became of them
+    /// Try all aggregates of the feed, or all of the kind that --aggregate names, and count the results
     #[arg(long, conflicts_with_all = ["key", "personal"])]
     all: bool,
-    /// Show what may be about a person, too
+    /// Also show values that may be personal data
     #[arg(long)]
     personal: bool,
-    /// Print everything as one JSON object, for machines
+    /// Print the result as one JSON object
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -67,12 +67,12 @@ pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCod
     if let (Some(name), []) = (&asked.aggregate, commands.as_slice()) {
         return Err(Misused(mapping.no_aggregate(name)).into());
     }
-    // Whatever is in there is gone with the command.
-    let folder = tempfile::tempdir().context("a temporary folder cannot be made")?;
+    // The folder and its content are deleted when the command ends.
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let url = format!("sqlite:{}", folder.path().join("mirror.db").display());
     let database = Import::open_database(&url).await?;
     let interruption = Interruption::listen();
-    // Hashed values need not be those of an installation.
+    // A trial may hash values with any key: they are not compared with those of an installation.
     let key = SecretKey::generate()?;
     let filled = mapping.clone();
     let trial = Trial::fill(filled, database.clone(), key, feed, &NoProgress, interruption.token());
@@ -81,7 +81,7 @@ pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCod
             "none of the {read} records belongs to a table of the mapping, whose topics are \
              `{tables_from}` followed by one of {tables}: correct `tables_from` or [tables]"
         ),
-        trial => trial.context("the feed cannot be read")?,
+        trial => trial.context("cannot read the feed")?,
     };
     anyhow::ensure!(!trial.summary.cancelled, "interrupted while the feed was read");
     let tried = match commands.as_slice() {

@@ -1,4 +1,4 @@
-//! All aggregates of a feed: how many are understood, absent or refused, and why.
+//! Tries all aggregates of a feed and counts which are understood, absent or refused, by reason.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -13,18 +13,18 @@ use super::answer::{Answer, answer};
 use crate::values::failure::FAILED;
 use crate::values::output;
 
-/// Reasons that are told apart; whatever else there is is counted as one.
+/// Maximum number of distinct reasons; all further ones are counted together as [`OTHERS`].
 const REASONS: usize = 200;
 const OTHERS: &str = "other reasons";
 
-/// How often something happened, and with what key for example.
+/// Number of aggregates with the same result, and the key of one of them.
 #[derive(Debug, Serialize)]
 struct Cases {
     count: u64,
     key: String,
 }
 
-/// How often each thing happened.
+/// Numbers of aggregates by reason.
 #[derive(Debug, Default, Serialize)]
 #[serde(transparent)]
 struct Reasons(BTreeMap<String, Cases>);
@@ -51,7 +51,7 @@ impl Reasons {
     }
 }
 
-/// What became of the aggregates of a kind.
+/// Results of the aggregates of one kind.
 #[derive(Debug, Serialize)]
 struct Tally {
     aggregate: String,
@@ -78,7 +78,7 @@ impl Tally {
     }
 }
 
-/// Tries all: exit code 1 where the import would put anything in quarantine.
+/// Tries all aggregates. Returns exit code 1 if an import would put any of them in quarantine.
 pub(super) async fn run(
     mapping: &Mapping,
     trial: &Trial,
