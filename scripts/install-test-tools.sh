@@ -41,7 +41,7 @@ fi
 wanted=$(cat "${files[@]}" | sha256sum)
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     say "Installing Python packages into .venv: $(basename -a "${files[@]}" | tr '\n' ' ')"
-    # Built anew: a half-built or older environment would not be what the file says.
+    # Rebuilt from scratch: a partial or older environment would not match the file.
     python3 -m venv --clear .venv
     .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input "${requirements[@]}"
     if ! node_is_recent; then

@@ -143,8 +143,8 @@ impl Surroundings for Configuration {
     }
 }
 
-/// Fails if a module is configured to run in another process but was never handed over: no process would
-/// do its work.
+/// Fails if a module is configured to run in another process while this system is still in charge of it:
+/// no process would do its work.
 async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::Result<()> {
     let settings = configuration.modules.get(name);
     let Some(settings) = settings.filter(|settings| settings.remote.is_some()) else {
@@ -160,7 +160,7 @@ async fn expect_elsewhere(name: &str, configuration: &Configuration) -> anyhow::
     })?;
     anyhow::ensure!(
         !is_in_charge,
-        "{name} is configured to run in another process ([modules.{name}] remote), but was never handed over: start without that line and run `bascule extract {name}` first"
+        "{name} is configured to run in another process ([modules.{name}] remote), but this system is still in charge of it: start without that line and run `bascule extract {name}` first"
     );
     Ok(())
 }

@@ -63,7 +63,7 @@ async fn a_module_is_never_left_to_nobody_by_settings(
     // The system is told that it is elsewhere, and nobody was.
     assert!(system.stop().success());
     let told = refused(&data, &[("BASCULE_MODULES__PAYMENTS__REMOTE", "http://127.0.0.1:9")]);
-    assert!(told.contains("hand it over first, with `bascule extract payments`"), "{told}");
+    assert!(told.contains("run `bascule extract payments` first"), "{told}");
     let system = data.serve();
     paid(&system, "lucie@exemple.fr").await;
 }

@@ -217,7 +217,7 @@ fn label(choice: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(dead_code, reason = "of most types here only the schema is looked at")]
+#[allow(dead_code, reason = "the tests use only the schema of most of these types")]
 mod tests {
     use schemars::{JsonSchema, Schema, schema_for};
     use serde::Serialize;
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn told(published: Schema, present: Schema) -> Vec<String> {
+    fn messages(published: Schema, present: Schema) -> Vec<String> {
         let breaches = breaches(&published.to_value(), &present.to_value());
         breaches.iter().map(ToString::to_string).collect()
     }
@@ -276,7 +276,7 @@ mod tests {
             rig: Rig,
             end: End,
         }
-        assert!(told(schema_for!(BoatSold), schema_for!(Reworded)).is_empty());
+        assert!(messages(schema_for!(BoatSold), schema_for!(Reworded)).is_empty());
     }
 
     #[test]
@@ -292,7 +292,7 @@ mod tests {
             #[serde(default)]
             flags: Vec<String>,
         }
-        assert!(told(schema_for!(BoatSold), schema_for!(Extended)).is_empty());
+        assert!(messages(schema_for!(BoatSold), schema_for!(Extended)).is_empty());
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
             .with(|settings| settings.inline_subschemas = true);
         let published = settings.clone().into_generator().into_root_schema_for::<BoatSold>();
         let present = settings.into_generator().into_root_schema_for::<Broken>();
-        let told = told(published, present);
+        let messages = messages(published, present);
         let expected = [
             "field `crew[].share` was required and is optional",
             "field `crew[].share` changed its `type` from \"string\" to [\"string\",\"null\"]",
@@ -355,18 +355,18 @@ mod tests {
             "field `rig` can no longer be \"Sloop\"",
             "field `rig` can now be \"Yawl\", too",
         ];
-        for (told, expected) in told.iter().filter(|told| !is_format(told)).zip(expected) {
-            assert_eq!(told, expected);
+        for (message, expected) in messages.iter().filter(|one| !is_format(one)).zip(expected) {
+            assert_eq!(message, expected);
         }
         assert_eq!(
-            told.iter().filter(|told| !is_format(told)).count(),
+            messages.iter().filter(|one| !is_format(one)).count(),
             expected.len(),
-            "{told:#?}"
+            "{messages:#?}"
         );
     }
 
     /// A number has a format and a minimum besides its type.
-    fn is_format(told: &str) -> bool {
-        told.contains("`format`") || told.contains("`minimum`")
+    fn is_format(message: &str) -> bool {
+        message.contains("`format`") || message.contains("`minimum`")
     }
 }

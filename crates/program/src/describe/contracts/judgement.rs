@@ -188,7 +188,7 @@ mod tests {
     const TWO: PublishedEvent = PublishedEvent::of::<LampLitV2>();
     const THREE: PublishedEvent = PublishedEvent::of::<LampLitV3>();
 
-    fn told(verdict: &Verdict) -> Vec<String> {
+    fn messages(verdict: &Verdict) -> Vec<String> {
         verdict.problems.iter().map(|one| one.explain(&Descriptions(Vec::new()))).collect()
     }
 
@@ -208,24 +208,26 @@ mod tests {
     #[test]
     fn a_new_version_with_an_upcaster_is_sound() {
         let verdict = judge(&[&ONE, &TWO], &record(&ONE, vec![ONE.schema().to_value()]));
-        assert!(verdict.is_sound(), "{:?}", told(&verdict));
+        assert!(verdict.is_sound(), "{:?}", messages(&verdict));
         assert_eq!(verdict.new, ["house.LampLit.v2"]);
     }
 
     #[test]
     fn a_new_version_without_an_upcaster_is_refused() {
         let verdict = judge(&[&ONE, &TWO, &THREE], &record(&ONE, vec![ONE.schema().to_value()]));
-        let [told] = &*told(&verdict) else { panic!("{:?}", told(&verdict)) };
+        let [message] = &*messages(&verdict) else { panic!("{:?}", messages(&verdict)) };
         assert!(
-            told.starts_with("house.LampLit.v3 has no upcaster from house.LampLit.v2: "),
-            "{told}"
+            message.starts_with("house.LampLit.v3 has no upcaster from house.LampLit.v2: "),
+            "{message}"
         );
     }
 
     #[test]
     fn a_new_version_does_not_make_up_for_the_lost_one() {
         let verdict = judge(&[&TWO], &record(&ONE, vec![ONE.schema().to_value()]));
-        assert!(told(&verdict)[0].starts_with("house.LampLit.v1 was published, but no contract"));
+        assert!(
+            messages(&verdict)[0].starts_with("house.LampLit.v1 was published, but no contract")
+        );
     }
 
     #[test]
@@ -237,14 +239,14 @@ mod tests {
         let verdict =
             judge(&[&ONE], &record(&ONE, vec![now.clone(), with_more.clone(), now.clone()]));
         assert_eq!(
-            told(&verdict),
+            messages(&verdict),
             ["house.LampLit.v1: field `at` was removed after commit1; consumers: none in another \
               module. Publish v2 and an upcaster."]
         );
-        // The same breach is told once, of the last state that has the field.
+        // The same breach is reported once, of the last state that has the field.
         let verdict = judge(&[&ONE, &TWO], &record(&ONE, vec![with_more.clone(), with_more]));
         assert_eq!(
-            told(&verdict),
+            messages(&verdict),
             [
                 "house.LampLit.v1: field `at` was removed; consumers: none in another module. Publish \
               v3 and an upcaster."
@@ -258,6 +260,6 @@ mod tests {
         before["properties"].as_object_mut().unwrap().remove("by").unwrap();
         before["required"] = json!([]);
         let verdict = judge(&[&ONE], &record(&ONE, vec![before]));
-        assert!(told(&verdict)[0].contains("Make it optional with #[serde(default)]"));
+        assert!(messages(&verdict)[0].contains("Make it optional with #[serde(default)]"));
     }
 }
