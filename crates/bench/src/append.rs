@@ -1,4 +1,4 @@
-//! Appending events: to a fresh stream each time, or to streams that grow.
+//! Appending events: to a new stream each time, or to growing streams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ pub struct Arguments {
     pub options: Options,
     #[command(flatten)]
     load: Load,
-    /// How many events one request appends to its stream
+    /// Number of events per append
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: u16,
-    /// Append to this many streams of each client in turn, expecting the revision they have, instead
-    /// of to a fresh stream that must not exist yet
+    /// Append to this many streams per client in turn, at the revision that they have, instead of to a
+    /// new stream per append
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     streams: Option<u16>,
 }
@@ -55,7 +55,7 @@ struct Appender {
     store: Arc<dyn EventStore>,
     events: EventSource,
     batch: usize,
-    /// The streams that grow, the next one first; none when every append has one of its own.
+    /// The growing streams, the next one first; empty if every append has a stream of its own.
     streams: VecDeque<(StreamName, Option<Revision>)>,
 }
 

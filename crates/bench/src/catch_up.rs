@@ -1,4 +1,4 @@
-//! Catching up: the whole log into the orders' read model, with checkpoints, as after a deployment
+//! Catch-up: folds the whole log into the orders' read model, with checkpoints, as after the deployment
 //! of a new version of it.
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::store::Place;
 use crate::store::refuse_other_stores;
 use crate::{Options, command};
 
-/// How often the bar moves.
+/// The interval of updates of the progress bar.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Options of `bascule-bench catch-up`.
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct Arguments {
     #[command(flatten)]
     pub options: Options,
-    /// Fill an empty log with about this many events of orders first, unmeasured
+    /// First fill an empty log with about this many events of orders, not measured
     #[arg(long, value_name = "N", default_value_t = 0)]
     preload: u64,
 }
@@ -40,12 +40,12 @@ async fn measure_on(replica: &mut Replica, arguments: &Arguments) -> anyhow::Res
         command::fill(&environment, arguments.preload).await?;
     }
     let head = environment.store.head().await?;
-    anyhow::ensure!(head > 0, "the log is empty; fill it with --preload");
+    anyhow::ensure!(head > 0, "the log is empty: fill it with --preload");
 
     let from = replica.folded_to().await?;
     anyhow::ensure!(
         from < head,
-        "the read model has caught up already: nothing is left to measure"
+        "the read model has caught up already, so there is nothing to measure"
     );
 
     let progress = replica.progress().clone();

@@ -1,5 +1,5 @@
-//! Commands on a real aggregate: each client takes one order after the other through its life, so
-//! that of three commands one begins a stream and two go to an order in use.
+//! Commands on a real aggregate: each client takes one order after the other through its lifecycle, so
+//! that of three commands one begins a stream and two use an existing order.
 
 use anyhow::Context as _;
 use clap::Args;
@@ -18,7 +18,7 @@ use crate::store::Place;
 use crate::store::refuse_other_stores;
 use crate::{ACTOR, Options};
 
-/// How many fill a log at a time.
+/// Number of clients that fill a log concurrently.
 const FILLING: u64 = 64;
 
 /// Options of `bascule-bench command`.
@@ -41,7 +41,7 @@ pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Mea
         .await
 }
 
-/// Takes orders through their life until the log has at least so many events more.
+/// Takes orders through their lifecycle until the log has at least this many more events.
 pub async fn fill(environment: &Environment, events: u64) -> anyhow::Result<()> {
     let mut filling = JoinSet::new();
     for _ in 0..FILLING {
@@ -54,12 +54,12 @@ pub async fn fill(environment: &Environment, events: u64) -> anyhow::Result<()> 
         });
     }
     while let Some(filled) = filling.join_next().await {
-        filled?.context("the log cannot be filled")?;
+        filled?.context("cannot fill the log")?;
     }
     Ok(())
 }
 
-/// Gives commands to one order after the other.
+/// Sends commands to one order after the other.
 pub struct Commander {
     environment: Environment,
     customer: Uuid,
@@ -79,7 +79,7 @@ impl Commander {
         Ok(Self {
             environment: environment.clone(),
             customer: new_id(),
-            currency: Currency::from_code("EUR").context("the euro is not known")?,
+            currency: Currency::from_code("EUR").context("the currency EUR is unknown")?,
             order: Uuid::nil(),
             next: Next::Place,
         })
@@ -93,7 +93,7 @@ impl Commander {
         self.execute(Command::Place(request)).await
     }
 
-    /// Takes the order a stage further, or places the next.
+    /// Advances the order to its next stage, or places the next one.
     async fn next_command(&mut self) -> anyhow::Result<Position> {
         match self.next {
             Next::Place => self.place().await,

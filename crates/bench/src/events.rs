@@ -1,4 +1,4 @@
-//! The events that benchmarks append: 300 bytes of JSON each, an order with two lines and a note.
+//! The events of benchmarks: 300 bytes of JSON each, an order with two lines and a note.
 
 use kernel::event::{Metadata, NewEvent};
 use kernel::execution::ORIGIN;
@@ -7,7 +7,7 @@ use kernel::shared_text::SharedText;
 
 use crate::ACTOR;
 
-/// Makes events.
+/// Generates events.
 #[derive(Clone)]
 pub struct EventSource {
     clock: SharedClock,
@@ -26,7 +26,7 @@ impl EventSource {
         }
     }
 
-    /// The events of one request: they have their correlation in common.
+    /// Returns the events of one request, which share a correlation.
     pub fn take(&self, count: usize) -> Vec<NewEvent> {
         let correlation_id = new_id();
         let occurred_at = self.clock.now();

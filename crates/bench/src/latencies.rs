@@ -1,13 +1,13 @@
-//! How long requests took, in bounded memory.
+//! Latencies of requests, in bounded memory.
 
 use std::time::Duration;
 
-/// Buckets per doubling of the time: a percentile is off by 1.1 % at most.
+/// Buckets per doubling of the time: the error of a percentile is at most 1.1 %.
 const PER_DOUBLING: f64 = 32.0;
-/// Up to 2⁴⁰ ns, 18 minutes; what takes longer counts as that.
+/// Up to 2⁴⁰ ns, 18 minutes; longer times count as that.
 const BUCKETS: usize = 40 * PER_DOUBLING as usize;
 
-/// A histogram of durations, its buckets spaced logarithmically.
+/// A histogram of durations, with logarithmically spaced buckets.
 #[derive(Debug, Clone)]
 pub struct Latencies {
     counts: Vec<u64>,
@@ -32,8 +32,8 @@ impl Latencies {
         self.longest = self.longest.max(other.longest);
     }
 
-    /// The time that this part of the requests (0 to 1) took at most, in milliseconds; `None` when
-    /// there were none.
+    /// Returns the time within which this part of the requests (0 to 1) completed, in milliseconds;
+    /// `None` if there were none.
     pub fn percentile_ms(&self, part: f64) -> Option<f64> {
         let total: u64 = self.counts.iter().sum();
         let wanted = ((total as f64 * part).ceil() as u64).max(1);
@@ -46,7 +46,7 @@ impl Latencies {
         Some((middle / 1e6).min(milliseconds(self.longest)))
     }
 
-    /// The longest time, in milliseconds; `None` when there were no requests.
+    /// Returns the longest time, in milliseconds; `None` if there were no requests.
     pub fn longest_ms(&self) -> Option<f64> {
         self.counts.iter().any(|count| *count > 0).then(|| milliseconds(self.longest))
     }

@@ -1,4 +1,4 @@
-//! How soon the read model shows what was written: from giving the command until the order is there.
+//! Latency of the read model: from sending a command until the order is visible.
 
 use anyhow::ensure;
 use clap::Args;
@@ -18,14 +18,14 @@ pub struct Arguments {
     pub options: Options,
     #[command(flatten)]
     load: Load,
-    /// Let another replica fold the read model
+    /// Let another replica maintain the read model
     #[arg(long)]
     across_replicas: bool,
 }
 
 pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
     let mut replicas = Vec::new();
-    // The first one to start folds.
+    // The first replica to start maintains the read model.
     if arguments.across_replicas {
         replicas.push(Replica::open(place, "bench-folds").await?);
     }
@@ -37,7 +37,7 @@ pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Mea
     measured
 }
 
-/// The last replica is the one that places orders and waits for them.
+/// The last replica places orders and waits for them.
 async fn measure_on(replicas: &mut [Replica], arguments: &Arguments) -> anyhow::Result<Measured> {
     for replica in replicas.iter_mut() {
         let store = &replica.environment().store;
@@ -72,7 +72,7 @@ impl Client for Waiting {
 async fn wait_for(progress: &Progress, position: u64) -> anyhow::Result<()> {
     ensure!(
         progress.reached(position, PATIENCE).await,
-        "the read model does not come to position {position}"
+        "the read model does not reach position {position}"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The closed loop: clients that ask again as soon as they are answered, until time is up.
+//! The closed loop: clients that send the next request when the last one is answered, until time is up.
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::latencies::Latencies;
 
-/// How many ask, and for how long.
+/// Number of clients, and duration.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Load {
-    /// How many clients there are, each with one request at a time
+    /// Number of clients, each with one request at a time
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub clients: u16,
-    /// How long to measure
+    /// Duration of the measurement
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
 }
@@ -33,44 +33,45 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 /// One client of a workload.
 pub trait Client: Send + 'static {
-    /// Makes one request and waits for its answer. Says how many events were written or read, and
-    /// over how many its time is to be spread: a page that is cut short counts as what it holds.
+    /// Makes one request and waits for its response. Returns the number of events written or read, and
+    /// the number of whole requests for which its time counts: a short page counts for its part of a
+    /// page.
     fn request(&mut self) -> impl Future<Output = anyhow::Result<Request>> + Send;
 }
 
-/// What a request came to.
+/// The result of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     /// Events written or read.
     pub events: u64,
-    /// The part of a whole request that this was.
+    /// The part of a whole request.
     pub share: f64,
 }
 
 impl Request {
-    /// A request like every other.
+    /// Returns a whole request.
     pub fn whole(events: u64) -> Self {
         Self { events, share: 1.0 }
     }
 }
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Debug)]
 pub struct Measured {
-    /// How many clients asked.
+    /// Number of clients.
     pub clients: u16,
     /// Events written or read.
     pub events: u64,
-    /// How long it took to do so.
+    /// The duration.
     pub elapsed: Duration,
-    /// How long each request took.
+    /// The latencies of the requests.
     pub latencies: Latencies,
-    /// Whether somebody ended it early.
+    /// Whether it was interrupted.
     pub interrupted: bool,
 }
 
-/// Lets every client ask for as long as the load says, or until interrupted. The first request of
-/// each is not counted: it opens connections and fills caches.
+/// Runs every client for the duration of the load, or until interrupted. The first request of each is
+/// not counted: it opens connections and fills caches.
 pub async fn closed_loop<C: Client>(mut clients: Vec<C>, load: Load) -> anyhow::Result<Measured> {
     let mut first = JoinSet::new();
     for mut client in clients.drain(..) {
@@ -90,7 +91,7 @@ pub async fn closed_loop<C: Client>(mut clients: Vec<C>, load: Load) -> anyhow::
     let watch = tokio::spawn(time_is_up(load.seconds, begun, Arc::clone(&events), over));
     let mut latencies = Latencies::new();
     while let Some(measured) = running.join_next().await {
-        // A client that fails ends the measurement: the others are dropped with the set.
+        // An error of a client ends the measurement: the others are dropped with the set.
         latencies.merge(&measured??);
     }
     let elapsed = begun.elapsed();
@@ -112,7 +113,7 @@ async fn ask(
 ) -> anyhow::Result<Latencies> {
     let mut latencies = Latencies::new();
     while !over.is_cancelled() {
-        // What is answered from memory waits for nothing: others must have their turn, too.
+        // A response from memory never waits: other tasks must have their turn, too.
         tokio::task::coop::consume_budget().await;
         let begun = Instant::now();
         let request = client.request().await?;
@@ -124,7 +125,7 @@ async fn ask(
     Ok(latencies)
 }
 
-/// Ends the loop in time, or when interrupted: `true`. Shows on a terminal how it goes.
+/// Ends the loop when time is up, or returns `true` when interrupted. Shows the progress on a terminal.
 async fn time_is_up(
     seconds: f64,
     begun: Instant,
@@ -152,7 +153,7 @@ async fn time_is_up(
     interrupted
 }
 
-/// Waits until the process is asked to stop.
+/// Waits for a signal to stop.
 pub async fn asked_to_stop() {
     let mut terminated = signal(SignalKind::terminate()).ok();
     let terminated = async {
@@ -162,13 +163,13 @@ pub async fn asked_to_stop() {
         }
     };
     tokio::select! {
-        // Without a handler nothing is waited for.
+        // Disabled if the handler cannot be installed.
         Ok(()) = tokio::signal::ctrl_c() => {}
         _ = terminated => {}
     }
 }
 
-/// A progress bar on a terminal, nothing otherwise. The message stands at its end.
+/// Returns a progress bar on a terminal, with a message at its end; otherwise a hidden one.
 pub fn bar(length: u64, numbers: &str) -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,6 +1,6 @@
-//! `bascule-bench`: what a store does on this machine, through the code that serves.
+//! `bascule-bench`: measures the performance of a store on this machine, through the code that serves.
 //!
-//! Most workloads are a closed loop: a number of clients, each with one request under way at a time.
+//! Most workloads are a closed loop: a number of clients, each with one request in flight.
 
 mod append;
 mod catch_up;
@@ -20,15 +20,15 @@ use clap::{Args, Parser, Subcommand};
 
 use self::store::Place;
 
-/// Events are made by one thread and dropped by another, which the system's allocator is slow at.
+/// Events are created by one thread and dropped by another, for which the system's allocator is slow.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Who wrote every event of a benchmark: a store whose log begins and ends with this actor's events
-/// was made for benchmarks.
+/// The actor of every event of a benchmark: a store whose log begins and ends with this actor's events
+/// was created for benchmarks.
 const ACTOR: &str = "bench";
 
-/// Measure what a store does on this machine
+/// Measure the performance of a store on this machine
 #[derive(Debug, Parser)]
 #[command(name = "bascule-bench", version, arg_required_else_help = true)]
 struct Cli {
@@ -36,30 +36,30 @@ struct Cli {
     workload: Workload,
 }
 
-/// What can be measured.
+/// The workloads.
 #[derive(Debug, Subcommand)]
 enum Workload {
     /// Append events of 300 bytes
     Append(append::Arguments),
-    /// Read the whole log from its beginning, again and again, in pages of 1 000 events
+    /// Read the whole log from its beginning, repeatedly, in pages of 1 000 events
     Read(read::Arguments),
-    /// Carry out commands on orders: load, decide, append
+    /// Execute commands on orders: load, decide, append
     Command(command::Arguments),
-    /// Place orders and wait until the read model shows them
+    /// Place orders and wait until they are visible in the read model
     Latency(latency::Arguments),
-    /// Fold the log into the orders' read model, which must not have been folded yet
+    /// Fold the log into the orders' read model, which must not be built yet
     CatchUp(catch_up::Arguments),
 }
 
-/// What every workload takes.
+/// The options of every workload.
 #[derive(Debug, Clone, Args)]
 struct Options {
     #[command(flatten)]
     place: Place,
-    /// Print the result as one JSON object, for machines
+    /// Print the result as one JSON object
     #[arg(long)]
     json: bool,
-    /// Write into a store though it holds other events than those of benchmarks
+    /// Write into a store even if it has other events than those of benchmarks
     #[arg(long)]
     force: bool,
 }
@@ -75,7 +75,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures and prints. An interrupted measurement prints what it has and fails.
+/// Measures and prints. An interrupted measurement prints its result so far and fails.
 async fn run(Cli { workload }: &Cli) -> anyhow::Result<ExitCode> {
     let (name, options) = match workload {
         Workload::Append(arguments) => ("append", &arguments.options),

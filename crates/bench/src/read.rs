@@ -1,4 +1,4 @@
-//! Reading the whole log in pages, again and again.
+//! Reading the whole log in pages, repeatedly.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::events::EventSource;
 use crate::load::{Client, Load, Measured, Request, closed_loop};
 use crate::store::Place;
 
-/// Events of a page. Times are told per page of this size.
+/// Events per page. Latencies are per page of this size.
 pub const PAGE: usize = 1000;
-/// Events of one stream and streams of one append when an empty log is filled.
+/// Number of events per stream, and of streams per append, when an empty log is filled.
 const STREAM: usize = 10;
 const APPEND: usize = 100;
 
@@ -27,7 +27,7 @@ pub struct Arguments {
     pub options: Options,
     #[command(flatten)]
     load: Load,
-    /// Fill an empty log with this many events first, unmeasured
+    /// First fill an empty log with this many events, not measured
     #[arg(long, value_name = "N", default_value_t = 0)]
     preload: u64,
 }
@@ -40,7 +40,7 @@ pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Mea
                 preload(environment, arguments.preload).await?;
             }
             let head = store.head().await?;
-            anyhow::ensure!(head > 0, "the log is empty; fill it with --preload");
+            anyhow::ensure!(head > 0, "the log is empty: fill it with --preload");
             let client = |_| Reader { store: Arc::clone(store), after: 0, seen: 0, head };
             closed_loop((0..arguments.load.clients).map(client).collect(), arguments.load).await
         })
@@ -62,7 +62,7 @@ async fn preload(environment: &Environment, mut events: u64) -> anyhow::Result<(
             });
         }
         let filled = environment.store.append_many(requests).await;
-        filled.context("the log cannot be filled")?;
+        filled.context("cannot fill the log")?;
     }
     Ok(())
 }
@@ -72,7 +72,7 @@ struct Reader {
     after: Position,
     /// Events of this pass so far.
     seen: u64,
-    /// Where a pass ends: nobody writes meanwhile.
+    /// The end of a pass: no other process writes meanwhile.
     head: Position,
 }
 
@@ -85,7 +85,7 @@ impl Client for Reader {
         if self.after >= self.head {
             anyhow::ensure!(
                 self.seen >= self.head,
-                "a whole pass gave {} of {} events",
+                "a whole pass returned {} of {} events",
                 self.seen,
                 self.head
             );

@@ -1,4 +1,4 @@
-//! A process that folds the orders' read model, or stands by while another does.
+//! A process that maintains the orders' read model, or stands by while another one does.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::{Open, Place};
 
-/// How long the read model may take to show something.
+/// Maximum time for the read model to show an event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The orders module with its read model's projection and nothing else.
@@ -32,13 +32,13 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Opens the module under a replica's name; nothing is folded yet.
+    /// Opens the module under a replica's name, without starting the projection.
     pub async fn open(place: &Place, name: &str) -> anyhow::Result<Self> {
         let open = place.open(name).await?;
         let url = database::module_url(&place.store, orders::NAME)?;
         let module =
             module::open(&OrdersModule, open.environment.clone(), &url, NoSettings {}, &Alone);
-        let mut module = module.await.context("the module of orders cannot be opened")?;
+        let mut module = module.await.context("cannot open the module of orders")?;
         let projection = module
             .subscriptions
             .extract_if(.., |subscription| subscription.name().starts_with(OrderViews::NAME))
@@ -64,27 +64,27 @@ impl Replica {
         &self.open.environment
     }
 
-    /// How far the read model was folded when it was last used; 0 for a new one.
+    /// Returns the position of the read model when it was last used; 0 for a new one.
     pub async fn folded_to(&self) -> anyhow::Result<Position> {
         let status = self.database.status(&self.subscription).await?;
         Ok(status.map_or(0, |status| status.checkpoint.position))
     }
 
-    /// How far the read model has come.
+    /// Returns the progress of the read model.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Begins to fold, or to stand by; returns when it does either.
+    /// Starts the projection; returns when it either runs or stands by.
     pub async fn start(&mut self) -> anyhow::Result<()> {
-        let projection = self.projection.take().context("it was started before")?;
+        let projection = self.projection.take().context("the replica was started before")?;
         let mut state = projection.state();
         self.running = Some(tokio::spawn(projection.run(self.shutdown.clone())));
         let settled = state.wait_for(|state| {
             matches!(state, SubscriptionState::Running | SubscriptionState::Standby { .. })
         });
         let settled = tokio::time::timeout(PATIENCE, settled).await;
-        settled.context("the projection does not start")?.context("the projection ended")?;
+        settled.context("the projection did not start")?.context("the projection ended")?;
         Ok(())
     }
 

@@ -1,5 +1,5 @@
-//! What was measured, for people or for machines.
-#![allow(clippy::print_stderr, reason = "the one place of the program that prints")]
+//! The report of a measurement, as text or JSON.
+#![allow(clippy::print_stderr, reason = "the only place of the program that prints")]
 
 use std::io::Write as _;
 
@@ -42,12 +42,12 @@ fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints what went wrong, with its causes.
+/// Prints an error with its causes.
 pub fn complain(error: &anyhow::Error) {
     eprintln!("bascule-bench: {error:#}");
 }
 
-/// To a thousandth: more digits would be noise.
+/// Rounds to a thousandth: more digits would be noise.
 fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }

@@ -1,4 +1,4 @@
-//! The store that is measured.
+//! The measured store.
 
 use std::sync::Arc;
 
@@ -17,23 +17,23 @@ use store_sqlx::StoreOptions;
 use crate::load::Measured;
 use crate::{ACTOR, Options};
 
-/// Where the store is.
+/// The location of the store.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
-    /// The store to be measured, such as sqlite:/tmp/bench/bascule.db: what a benchmark writes stays in it
-    /// for ever
+    /// URL of the store to measure, such as sqlite:/tmp/bench/bascule.db; events of a benchmark stay in
+    /// it for ever
     #[arg(long, value_name = "URL", env = "BASCULE_STORE")]
     pub store: String,
-    /// The master key of the store, as 64 hexadecimal digits: a store made for benchmarks has nothing
+    /// Master key of the store, as 64 hexadecimal digits; a store created for benchmarks has nothing
     /// secret
     #[arg(long, value_name = "KEY", env = "BASCULE_MASTER_KEY", hide_env_values = true,
           default_value_t = "0".repeat(64))]
     pub master_key: String,
 }
 
-/// An open store, with what commands and subscriptions work with on it.
+/// An open store, with the environment of commands and subscriptions.
 pub struct Open {
-    /// The events, and what reads and writes them.
+    /// The environment: the event store and everything that uses it.
     pub environment: Environment,
     closing: Closing,
 }
@@ -44,7 +44,7 @@ enum Closing {
 }
 
 impl Place {
-    /// Opens the store, making it if need be, for a process of this name.
+    /// Opens the store, creating it if needed, for a process with this name.
     pub async fn open(&self, replica: &str) -> anyhow::Result<Open> {
         let clock = Arc::new(SystemClock);
         let context =
@@ -80,7 +80,8 @@ async fn environment(
     snapshots: Option<&Arc<dyn SnapshotStore>>,
     replica: &str,
 ) -> anyhow::Result<Environment> {
-    let lookup_key = vault.lookup_key().await.context("the event store's key of lookups")?;
+    let lookup_key =
+        vault.lookup_key().await.context("cannot read the lookup key of the event store")?;
     let codec = Codec::new(Arc::clone(vault));
     let replica = format!("{replica}:{}", std::process::id());
     let runtime = RuntimeOptions { replica, ..RuntimeOptions::default() };
@@ -93,7 +94,7 @@ async fn environment(
 }
 
 impl Open {
-    /// Writes what is open and closes everything.
+    /// Closes the store and everything that uses it.
     pub async fn close(self) {
         self.environment.finish().await;
         drop(self.environment);
@@ -104,7 +105,7 @@ impl Open {
     }
 }
 
-/// Keeps a benchmark's events out of a log that somebody needs.
+/// Refuses a store with a log that is not a benchmark's.
 pub async fn refuse_other_stores(store: &dyn EventStore, options: &Options) -> anyhow::Result<()> {
     if options.force {
         return Ok(());
@@ -114,8 +115,8 @@ pub async fn refuse_other_stores(store: &dyn EventStore, options: &Options) -> a
         let page = store.read_log(after, &EventFilter::all(), 1).await?;
         anyhow::ensure!(
             page.events.iter().all(|event| event.metadata.actor == ACTOR),
-            "the store holds events that no benchmark wrote, and what a benchmark writes stays for \
-             ever; name another with --store, or insist with --force"
+            "the store has events that no benchmark wrote, and events of a benchmark stay for \
+             ever; choose another store with --store, or use --force"
         );
     }
     Ok(())

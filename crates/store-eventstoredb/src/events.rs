@@ -94,8 +94,8 @@ fn of_a_module(event: &eventstore::RecordedEvent) -> Option<(Metadata, DateTime<
 /// Returns the metadata that the remote side assigned to an event from outside, as far as they are
 /// sent.
 fn from_outside(event: &eventstore::RecordedEvent) -> Metadata {
-    let told: Option<Value> = serde_json::from_slice(&event.custom_metadata).ok();
-    let id = |name: &str| -> Option<Uuid> { told.as_ref()?.get(name)?.as_str()?.parse().ok() };
+    let members: Option<Value> = serde_json::from_slice(&event.custom_metadata).ok();
+    let id = |name: &str| -> Option<Uuid> { members.as_ref()?.get(name)?.as_str()?.parse().ok() };
     Metadata {
         correlation_id: id("$correlationId").unwrap_or(event.id),
         causation_id: id("$causationId"),

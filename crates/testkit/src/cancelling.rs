@@ -1,5 +1,5 @@
-//! Operations that are cut off: a client hangs up, a timeout strikes, a server stops. Their futures
-//! are dropped wherever they wait, and what they leave behind is looked at.
+//! Cancelled operations, as when a client hangs up, a timeout expires or a server stops: drops their
+//! futures at every await, and checks the state that they leave behind.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -10,21 +10,21 @@ use sqlx::PgConnection;
 
 use crate::postgres::connect;
 
-/// More than any operation waits.
+/// More than any operation awaits.
 const MOST_AWAITS: usize = 10_000;
-/// Shorter than a session may idle in a transaction before the server ends it.
+/// Shorter than the server's timeout of idle transactions.
 const SOON: Duration = Duration::from_secs(5);
 
-/// When a future is dropped that waits for something.
+/// When to drop a waiting future.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// As soon as it waits: what it sent has hardly arrived.
     Waiting,
-    /// When what it waits for is there, and before it learns of that.
+    /// When it was woken, before it is polled again.
     Woken,
 }
 
-/// Polls a future up to so many times and drops it then. Returns its output if that was enough.
+/// Polls a future up to a number of times and then drops it. Returns its output if it completed.
 pub async fn cut_off<T>(
     future: impl Future<Output = T>,
     polls: usize,
@@ -46,11 +46,11 @@ pub async fn cut_off<T>(
     .await
 }
 
-/// Begins an operation again and again and drops it at its first await, its second one, and so on,
-/// until it completes. `look` is called after each time. Returns how often it was cut off.
+/// Starts an operation repeatedly and drops it at its first await, its second one, and so on, until it
+/// completes. Calls `look` after each time. Returns the number of cancellations.
 ///
-/// Of an operation that waits more than twenty times, as opening a connection does, not every await
-/// is taken.
+/// For an operation with more than twenty awaits, such as opening a connection, not every await is
+/// tested.
 pub async fn at_every_await(
     moment: Moment,
     mut operation: impl AsyncFnMut(),
@@ -66,17 +66,17 @@ pub async fn at_every_await(
         times += 1;
         polls += 1 + polls / 20;
     }
-    panic!("it does not complete in {MOST_AWAITS} polls");
+    panic!("the operation does not complete in {MOST_AWAITS} polls");
 }
 
-/// The sessions that a part of the system has on a PostgreSQL server.
+/// The sessions of one component on a PostgreSQL server.
 pub struct Sessions {
     connection: PgConnection,
     application: String,
 }
 
 impl Sessions {
-    /// Those with this application name in the database of a URL.
+    /// Returns those with this application name in the database of a URL.
     pub async fn of(url: &str, application: &str) -> Self {
         Self { connection: connect(url).await, application: application.to_owned() }
     }
@@ -94,10 +94,10 @@ impl Sessions {
             }
         };
         let waited = tokio::time::timeout(SOON, waiting).await;
-        assert!(waited.is_ok(), "sessions are left in a transaction: {open:?}");
+        assert!(waited.is_ok(), "sessions are still in a transaction: {open:?}");
     }
 
-    /// What those did last that idle in a transaction.
+    /// Returns the last statements of those that are idle in a transaction.
     async fn in_a_transaction(&mut self) -> Vec<String> {
         let open = "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
              AND application_name = $1 AND state LIKE 'idle in transaction%'";
@@ -105,7 +105,7 @@ impl Sessions {
         open.fetch_all(&mut self.connection).await.unwrap()
     }
 
-    /// The processes of the server that serve them, in order.
+    /// Returns the server processes of the sessions, sorted.
     pub async fn processes(&mut self) -> Vec<i32> {
         let processes = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
              AND application_name = $1 ORDER BY pid";

@@ -1,4 +1,4 @@
-//! A client of modules' routes, as the server would mount them.
+//! A client of modules' routes, mounted as in the server.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,31 +17,31 @@ use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 use web_api::Hosts;
 
-/// A client of a module's routes, which are mounted anew for each request.
+/// A client of a module's routes, which are mounted again for each request.
 pub struct Client(Configure);
 
 impl Client {
-    /// A client of this module.
+    /// Returns a client of this module.
     pub fn of(module: &OpenModule) -> Self {
         Self(Configure::clone(&module.configure))
     }
 
-    /// The answer to a request.
+    /// Sends a request and returns the response.
     pub async fn send(&self, request: TestRequest) -> Answer {
         Mounted::of([&self.0]).await.send(request).await
     }
 
-    /// Reads.
+    /// Sends a GET.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(TestRequest::get().uri(path)).await
     }
 
-    /// Sends JSON.
+    /// Sends a POST with a JSON body.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(TestRequest::post().uri(path).set_json(body)).await
     }
 
-    /// Asks for something that takes no body.
+    /// Sends a POST without a body.
     pub async fn act(&self, path: &str) -> Answer {
         self.send(TestRequest::post().uri(path)).await
     }
@@ -49,7 +49,7 @@ impl Client {
 
 /// The routes of several modules, mounted once for many requests.
 pub struct Mounted {
-    /// The description of the routes.
+    /// The OpenAPI document of the routes.
     pub document: OpenApi,
     send: Box<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Answer>>,
 }
@@ -73,19 +73,19 @@ impl Mounted {
         Self { document, send }
     }
 
-    /// The answer to a request. Several may be under way at once.
+    /// Sends a request and returns the response. Several may be in flight.
     pub async fn send(&self, request: TestRequest) -> Answer {
         (self.send)(request).await
     }
 }
 
-/// An answer, read.
+/// A response.
 pub struct Answer {
     /// Its status.
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body, null when it has none.
+    /// Its body; null if it has none.
     pub body: Value,
 }
 
@@ -98,7 +98,7 @@ impl Answer {
         Self { status, headers, body }
     }
 
-    /// A header that must be there.
+    /// Returns a header, which must be present.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let Some(value) = self.headers.get(name) else {
@@ -107,20 +107,20 @@ impl Answer {
         value.to_str().unwrap()
     }
 
-    /// The id of the one thing it is about.
+    /// Returns the id of the resource in the response.
     #[track_caller]
     pub fn id(&self) -> Uuid {
         self.body["id"].as_str().unwrap().parse().unwrap()
     }
 
-    /// The ids of a list.
+    /// Returns the ids of a list.
     #[track_caller]
     pub fn ids(&self) -> Vec<Uuid> {
         let items = self.body["items"].as_array().unwrap().iter();
         items.map(|item| item["id"].as_str().unwrap().parse().unwrap()).collect()
     }
 
-    /// The fields that a problem's errors are about, each once.
+    /// Returns the fields of a problem's errors, each once.
     pub fn fields(&self) -> Vec<&str> {
         let errors = self.body["errors"].as_array().map_or(&[][..], Vec::as_slice);
         let mut fields: Vec<_> =
@@ -129,14 +129,14 @@ impl Answer {
         fields
     }
 
-    /// The same, which must have this status.
+    /// Returns the response, which must have this status.
     #[track_caller]
     pub fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.body);
         self
     }
 
-    /// The same, which must be a problem of this type, with problem+json around it.
+    /// Returns the response, which must be a problem of this type with the content type problem+json.
     #[track_caller]
     pub fn problem(self, status: u16, kind: &str) -> Self {
         assert_eq!(self.body["type"], format!("/problems/{kind}"), "{}", self.body);

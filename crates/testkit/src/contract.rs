@@ -1,4 +1,4 @@
-//! The event store's promises, once for every backend.
+//! The event store's contract, once for every backend.
 //!
 //! ```ignore
 //! testkit::event_store_contract!(sqlite, testkit::stores::TestStore::sqlite());
@@ -27,7 +27,7 @@ pub use reading::*;
 pub use sharing::*;
 pub use subscribing::*;
 
-/// Declares one test per promise for a backend. The second argument makes a fresh
+/// Declares one test per promise for a backend. The second argument creates a new
 /// [`TestStore`](crate::stores::TestStore).
 #[macro_export]
 macro_rules! event_store_contract {
@@ -70,8 +70,8 @@ macro_rules! event_store_contract {
     };
 }
 
-/// The same for what only a store in the same process promises: appends that are made at once come
-/// in their order, and streams that are not modules' take everything and can be truncated.
+/// The same for promises of a store in the same process only: concurrent appends are ordered by their
+/// start, and streams that belong to no module accept any event and can be truncated.
 #[macro_export]
 macro_rules! near_store_contract {
     ($backend:ident, $fresh:expr) => {
@@ -86,7 +86,7 @@ macro_rules! near_store_contract {
     };
 }
 
-/// The same for what only a store promises that several processes can open.
+/// The same for promises of a store that several processes can open.
 #[macro_export]
 macro_rules! shared_store_contract {
     ($backend:ident, $fresh:expr) => {
@@ -100,7 +100,7 @@ macro_rules! shared_store_contract {
     };
 }
 
-/// An event with this id.
+/// Returns an event with this id.
 pub fn event_with_id(id: Uuid, correlation_id: Uuid) -> NewEvent {
     NewEvent {
         id,
@@ -118,12 +118,12 @@ pub fn event_with_id(id: Uuid, correlation_id: Uuid) -> NewEvent {
     }
 }
 
-/// A new event.
+/// Returns a new event.
 pub fn event() -> NewEvent {
     event_with_id(kernel::seams::new_id(), kernel::seams::new_id())
 }
 
-/// A new event of so many bytes, its type included.
+/// Returns a new event of a number of bytes, including its type.
 fn event_of(size: usize) -> NewEvent {
     let mut event = event();
     let frame = r#"{"text":""}"#.len() + event.event_type.len();
@@ -131,7 +131,7 @@ fn event_of(size: usize) -> NewEvent {
     event
 }
 
-/// Some new events.
+/// Returns some new events.
 pub fn events(count: usize) -> Vec<NewEvent> {
     (0..count).map(|_| event()).collect()
 }
@@ -153,7 +153,7 @@ async fn append(
     store.append(request(name, expected, events)).await
 }
 
-/// What an append answers whose last event was written here.
+/// Returns the result of an append whose last event was written here.
 fn written(revision: Revision, position: Position) -> Appended {
     Appended { revision, position, repeated: false }
 }

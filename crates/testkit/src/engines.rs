@@ -1,5 +1,5 @@
-//! A place for a module's tables, on either engine. Whoever needs one names the engine: a test of a
-//! module runs on both, by `#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine`.
+//! A place for a module's tables, on either engine. The test names the engine: a test of a module runs
+//! on both, by `#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine`.
 
 use std::path::Path;
 
@@ -9,20 +9,20 @@ use tempfile::TempDir;
 
 use crate::postgres::{TestDatabase, connect};
 
-/// An empty place for tables, gone with this value.
+/// An empty place for tables, removed when dropped.
 pub struct TestPlace {
     url: String,
     held: Held,
 }
 
-/// What the place ends with.
+/// Resources that are removed with the place.
 enum Held {
     Sqlite(TempDir),
     Postgres(#[allow(dead_code, reason = "dropping it drops the database")] TestDatabase),
 }
 
 impl TestPlace {
-    /// A new, empty place.
+    /// Creates an empty place.
     pub async fn on(engine: Engine) -> Self {
         match engine {
             Engine::Sqlite => {
@@ -37,13 +37,14 @@ impl TestPlace {
         }
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Whether a text stands anywhere here: on SQLite in a byte of the files, the write-ahead log included;
-    /// on PostgreSQL in a row of a table, since what is deleted stays on the disk there for a while.
+    /// Returns whether a text occurs in the place: on SQLite in the bytes of the files, including the
+    /// write-ahead log; on PostgreSQL in a row of a table, because deleted rows stay on the disk there
+    /// for a while.
     pub async fn holds(&self, text: &str) -> bool {
         match &self.held {
             Held::Sqlite(folder) => files_hold(folder.path(), text),

@@ -1,8 +1,8 @@
-//! Stored formats are kept for ever: every version of every event has samples, and what was once
-//! written must stay readable.
+//! Stored formats never change: every version of every event has samples, and every stored event must
+//! stay readable.
 //!
-//! A sample is `<folder>/<Event>.v<N>.json`, or `<Event>.v<N>.<variation>.json` where one does not
-//! show it all, such as after an optional field was added. A sample is never changed.
+//! A sample is `<folder>/<Event>.v<N>.json`, or `<Event>.v<N>.<variation>.json` if one does not cover
+//! the format, such as after an optional field was added. A sample is never changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,8 @@ fn samples(module: &str, folder: &Path) -> Vec<Sample> {
 }
 
 /// Checks the stored formats of a module: every version of every event that it reads has samples, the
-/// published ones in `contract/golden` of its folder and those of its own in `golden`, and each is read
-/// and, where it is of the version that is written, written again unchanged.
+/// published ones in `contract/golden` of its folder and its internal ones in `golden`. Each is read,
+/// and, if it has the current version, written again unchanged.
 #[track_caller]
 pub fn keeps_formats(module: &ModuleDescription, folder: &Path) {
     let types = |of: fn(&StreamCategory) -> &Vec<&'static str>| -> BTreeSet<&str> {
@@ -44,7 +44,7 @@ pub fn keeps_formats(module: &ModuleDescription, folder: &Path) {
     let readable = types(|category| &category.readable);
     let published: BTreeSet<&str> = module.published.iter().map(|event| event.event_type).collect();
     let unread: Vec<_> = published.difference(&readable).collect();
-    assert!(unread.is_empty(), "published, and read by none of the module's deciders: {unread:?}");
+    assert!(unread.is_empty(), "published, but read by none of the module's deciders: {unread:?}");
     let internal: BTreeSet<&str> = readable.difference(&published).copied().collect();
     for (name, expected) in [("contract/golden", &published), ("golden", &internal)] {
         let folder = folder.join(name);
@@ -70,13 +70,13 @@ fn is_kept(module: &ModuleDescription, Sample { file, event_type, data }: &Sampl
     if written_as == event_type {
         assert_eq!(written, *data, "{file} is written differently");
     }
-    // Once the person's key is gone it is read all the same.
+    // It must also be readable after the person's key was destroyed.
     rewritten(erased(data.clone()));
     let version = module.published.iter().find(|event| event.event_type == event_type);
     if let Some(version) = version {
         let written = version.rewrite(data.clone());
         let written = written.unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert_eq!(written, *data, "{file}, by its contract");
+        assert_eq!(written, *data, "{file} is written differently by its contract type");
     }
 }
 
@@ -98,9 +98,9 @@ fn erased(data: Value) -> Value {
     }
 }
 
-/// Checks that a subscription reads every sample of every event version it subscribes to, whichever
-/// module publishes it, also once the person's key is gone. `folders` says where a module's samples
-/// are.
+/// Checks that a subscription reads every sample of every event version to which it subscribes,
+/// whatever module publishes it, also after the person's key was destroyed. `folders` returns the
+/// folder of a module's samples.
 #[track_caller]
 pub fn are_read_by(subscription: &Identity, folders: impl Fn(&str) -> Vec<PathBuf>) {
     for event_type in &subscription.types {
@@ -114,14 +114,14 @@ pub fn are_read_by(subscription: &Identity, folders: impl Fn(&str) -> Vec<PathBu
                 let read = read.unwrap_or_else(|error| {
                     panic!("{} cannot read {module}'s {file}: {error}", subscription.name)
                 });
-                assert!(read, "{} passes over {module}'s {file}", subscription.name);
+                assert!(read, "{} ignores {module}'s {file}", subscription.name);
             }
         }
     }
 }
 
-/// Checks upcasters: each of the first samples, of an older version, is read as the second one says.
-/// Both are named without their module and `.json`.
+/// Checks upcasters: the first sample of each pair, of an older version, is read as equal to the
+/// second. Both are given without module and `.json`.
 #[track_caller]
 pub fn upcasts<E: EventSet>(module: &str, folder: &Path, pairs: &[(&str, &str)]) {
     let samples = samples(module, folder);
@@ -150,7 +150,7 @@ mod tests {
 
     use super::{keeps_formats, upcasts};
 
-    /// How an event of which two versions were published stands in a contract and in its module.
+    /// An event with two published versions, as its contract and its module define it.
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
     struct LampLitV1 {
         watts: u32,
@@ -183,7 +183,7 @@ mod tests {
         enum LampEvent { Lit(LampLit) }
     }
 
-    /// The folder of a module with these samples of its published events.
+    /// Creates the folder of a module with these samples of its published events.
     fn samples(samples: &[(&str, &str)]) -> TempDir {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(golden(folder.path())).unwrap();

@@ -1,4 +1,4 @@
-//! What every key vault promises, whatever it keeps the keys in.
+//! The contract of key vaults, whatever their storage.
 
 use kernel::keys::{KeyHolder, KeyVault, SubjectKey};
 use kernel::seams::new_id;
@@ -16,7 +16,7 @@ async fn is_there(vault: &dyn KeyVault, key: &SubjectKey) -> bool {
     vault.opening_key(key.id).await.unwrap().is_some()
 }
 
-/// One key per subject and purpose, whoever asks, and however many at once.
+/// One key per subject and purpose, for all callers, also concurrent ones.
 pub async fn one_key_per_subject_and_purpose(vault: &dyn KeyVault) {
     let (ada, bob) = (new_id(), new_id());
     let asked = futures::future::join_all((0..8).map(|_| key(vault, ada, "orders"))).await;
@@ -29,7 +29,7 @@ pub async fn one_key_per_subject_and_purpose(vault: &dyn KeyVault) {
     assert!(vault.opening_key(new_id()).await.unwrap().is_none());
 }
 
-/// A destroyed key is gone and none is made again; a retained one stays until it is given up.
+/// A destroyed key is gone and is not created again; a retained one stays until it is destroyed, too.
 pub async fn destroyed_keys_stay_destroyed(vault: &dyn KeyVault) {
     let (ada, bob, eve) = (new_id(), new_id(), new_id());
     let (orders, billing) = (key(vault, ada, "orders").await, key(vault, ada, "billing").await);
@@ -50,20 +50,20 @@ pub async fn destroyed_keys_stay_destroyed(vault: &dyn KeyVault) {
     }
     key(vault, ada, "never asked for").await;
     vault.destroy(&[ada], &[]).await.unwrap();
-    // Retaining it later brings nothing back.
+    // Retaining the purpose later does not restore the key.
     vault.destroy(&[ada], &["billing"]).await.unwrap();
     assert!(!is_there(vault, &billing).await);
     for purpose in ["billing", "never asked for"] {
         assert!(vault.sealing_key(&holder(ada, purpose)).await.unwrap().is_none(), "{purpose}");
     }
     assert!(is_there(vault, &other).await, "another's key");
-    // Several at once, of whom one has no key and one is named twice.
+    // Several at once, one of them without a key and one given twice.
     vault.destroy(&[bob, eve, bob], &[]).await.unwrap();
     assert!(!is_there(vault, &other).await);
     assert!(vault.sealing_key(&holder(eve, "orders")).await.unwrap().is_none());
 }
 
-/// Keys are made and destroyed at the same time: none outlives the destruction.
+/// Keys are created and destroyed concurrently: none outlives the destruction.
 pub async fn no_key_is_made_while_they_are_destroyed(vault: &dyn KeyVault) {
     for _ in 0..20 {
         let ada = new_id();

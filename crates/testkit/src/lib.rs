@@ -1,6 +1,6 @@
-//! What tests are made of: the event store's contract suite, histories and their checkers, throwaway
-//! stores and PostgreSQL servers, and what a module's tests open it on and call it with. A
-//! development dependency only.
+//! Test support: the event store's contract suite, histories and their checkers, temporary stores and
+//! PostgreSQL servers, and the environment and client of a module's tests. A development dependency
+//! only.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate is for tests only")]
 
 pub mod cancelling;

@@ -1,5 +1,5 @@
-//! Lists that are sorted by a date: what they answer, compared with the same items sorted here; and the
-//! plans of their statements.
+//! Lists that are sorted by a date: compares responses with the same items sorted here, and checks the
+//! query plans of their statements.
 
 use actix_web::test::TestRequest;
 use chrono::{DateTime, Utc};
@@ -13,26 +13,26 @@ use web_api::ListStatements;
 
 use crate::Client;
 
-/// An item of a list: its date and its id.
+/// The date and the id of an item.
 type Key = (DateTime<Utc>, Uuid);
 
 /// A list that can be sorted by a date.
 pub struct DatedList<'a> {
-    /// A client of its module.
+    /// A client of the list's module.
     pub client: &'a Client,
-    /// The environment of its module.
+    /// The environment of the list's module.
     pub environment: &'a Environment,
     /// Its path.
     pub path: &'a str,
-    /// The date, as in `placed_at`.
+    /// The date field, such as `placed_at`.
     pub date: &'a str,
-    /// The first part of the names of the bounds, as in `placed`.
+    /// The prefix of the names of the bounds, such as `placed`.
     pub bounds: &'a str,
 }
 
 impl DatedList<'_> {
-    /// Tries every sort, with and without each of the filters and bounds, in pages of several sizes, and
-    /// cursors where they do not belong. Some items must have the same date.
+    /// Tests every sort, with and without each of the filters and bounds, in pages of several sizes,
+    /// and cursors of other lists. Some items must have the same date.
     pub async fn is_sorted(&self, filters: &[&str]) {
         for filter in [""].iter().chain(filters) {
             let mut expected = self.pages(&format!("limit=200{filter}")).await;
@@ -66,7 +66,7 @@ impl DatedList<'_> {
             let newest_first = format!("sort=-{date}&limit={limit}{filter}");
             assert_eq!(self.pages(&newest_first).await, newest, "{newest_first}");
         }
-        // Every date that there is, as the first and as the end of what is wanted.
+        // Every date of the list, as the lower and the upper bound.
         for (bound, _) in expected {
             let bound = bound.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true);
             let at: DateTime<Utc> = bound.parse().unwrap();
@@ -105,14 +105,14 @@ impl DatedList<'_> {
         self.get(&format!("cursor={cursor}&{sorted}&limit=7")).await.is(200);
     }
 
-    /// Where a list goes on after its first page.
+    /// Returns the cursor after the first page of a list.
     async fn cursor(&self, query: &str) -> String {
         let page = self.get(query).await.is(200);
         let link = page.header("link").split('>').next().unwrap().to_owned();
         link.split("cursor=").nth(1).unwrap().to_owned()
     }
 
-    /// All pages, once everything recorded so far shows.
+    /// Returns all pages, once everything recorded so far is visible.
     async fn pages(&self, query: &str) -> Vec<Key> {
         let mut keys = Vec::new();
         let mut next = Some(format!("{}?{query}", self.path));
@@ -131,7 +131,7 @@ impl DatedList<'_> {
         keys
     }
 
-    /// The ids of all items, once everything recorded so far shows.
+    /// Returns the ids of all items, once everything recorded so far is visible.
     pub async fn ids(&self, query: &str) -> Vec<Uuid> {
         self.pages(query).await.into_iter().map(|(_, id)| id).collect()
     }
@@ -147,7 +147,7 @@ impl DatedList<'_> {
     }
 }
 
-/// Gives a module a legacy system's word on something of its.
+/// Imports a legacy state into a module.
 pub async fn import(module: &module::OpenModule, id: Uuid, state: Value) {
     let legacy = LegacyReference { source: "gescom".to_owned(), id: id.to_string() };
     let state = LegacyState::Present(state);
@@ -157,8 +157,8 @@ pub async fn import(module: &module::OpenModule, id: Uuid, state: Value) {
     assert!(matches!(outcome, SyncOutcome::Imported | SyncOutcome::Revised(_)), "{outcome:?}");
 }
 
-/// Checks that the statements of lists can be prepared, and that each is found by its index: that of the
-/// log's order, and that of the dates.
+/// Checks that the statements of lists can be prepared, and that each uses its index: that of the log's
+/// order, or that of the dates.
 pub async fn use_their_indexes(database: &Database, engine: Engine, lists: &[ListStatements]) {
     for list in lists {
         let ListStatements { recorded_index, dated_index, .. } = list;
@@ -172,7 +172,7 @@ pub async fn use_their_indexes(database: &Database, engine: Engine, lists: &[Lis
             let plan = plan(database, engine, statement).await;
             let has = |word: &str| plan.iter().any(|step| step.contains(word));
             assert!(!has("SCAN ") && !has("Seq Scan"), "{statement:?} reads a table: {plan:#?}");
-            // PostgreSQL is not asked: it would have to know how few they are.
+            // PostgreSQL is not checked: it cannot know how few they are.
             if !leaves_few || engine == Engine::Sqlite {
                 assert!(has(index), "{statement:?} does not use {index}: {plan:#?}");
             }
@@ -182,7 +182,7 @@ pub async fn use_their_indexes(database: &Database, engine: Engine, lists: &[Lis
     }
 }
 
-/// How an engine means to answer a statement. PostgreSQL is kept from reading and sorting whole tables,
+/// Returns an engine's plan for a statement. PostgreSQL is kept from scanning and sorting whole tables,
 /// which it does while they are as small as in tests.
 pub async fn plan(database: &Database, engine: Engine, statement: &Statement) -> Vec<String> {
     let mut transaction = database.begin().await.unwrap();

@@ -1,5 +1,5 @@
-//! What every module promises, as tests: [`module_contract!`](crate::module_contract) writes them for
-//! one module.
+//! The contract of every module, as tests: [`module_contract!`](crate::module_contract) defines them
+//! for one module.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use module::{Module, ModuleDescription};
 
 use crate::engines::TestPlace;
 
-/// Writes the tests of what every module promises, for a module's own `tests/`:
+/// Defines the tests of the contract of every module, for a module's own `tests/`:
 ///
 /// ```ignore
 /// testkit::module_contract!(
@@ -18,10 +18,10 @@ use crate::engines::TestPlace;
 /// );
 /// ```
 ///
-/// - Names: events, subscriptions and streams are named as the module is.
+/// - Names: events, subscriptions and streams begin with the module's name.
 /// - Formats: every event version has samples in `contract/golden` or `golden`, which are read and
 ///   written again unchanged.
-/// - Tables: on both engines the migrations make the tables that the module's projections name.
+/// - Tables: on both engines the migrations create the tables that the module's projections name.
 /// - Statements: both engines can prepare every statement, and lists use their indexes.
 #[macro_export]
 macro_rules! module_contract {
@@ -69,12 +69,20 @@ pub fn names_are_its_own(module: &ModuleDescription) {
     let prefix = format!("{}.", module.name);
     for category in &module.categories {
         for event_type in &category.readable {
-            assert!(event_type.starts_with(&prefix), "{event_type} is written by {}", module.name);
+            assert!(
+                event_type.starts_with(&prefix),
+                "{event_type} does not begin with the name of {}",
+                module.name
+            );
         }
     }
     for subscription in &module.subscriptions {
         let name = &subscription.name;
-        assert!(name.starts_with(&prefix), "the subscription {name} is one of {}", module.name);
+        assert!(
+            name.starts_with(&prefix),
+            "the subscription {name} does not begin with the name of {}",
+            module.name
+        );
     }
     let names: BTreeSet<&str> = module.subscriptions.iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names.len(), module.subscriptions.len(), "two subscriptions have one name");
@@ -93,7 +101,7 @@ pub async fn has_its_tables<M: Module>(module: &M, place: &TestPlace, engine: En
     let (all, common) = (tables(&database).await, tables(&bookkeeping).await);
     let own: BTreeSet<&str> = all.difference(&common).map(String::as_str).collect();
     let described: BTreeSet<&str> = described(module).tables.into_iter().collect();
-    assert_eq!(own, described, "the tables of the migrations, and those of `TABLES`");
+    assert_eq!(own, described, "the migrations create other tables than `TABLES` lists");
     bookkeeping.close().await;
     database
 }

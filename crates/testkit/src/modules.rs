@@ -1,4 +1,4 @@
-//! What a module is opened on in its tests: a log in memory, and other modules' events in it.
+//! The environment of a module's tests: a log in memory, with events of other modules.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ pub async fn open<M: Module>(
     module::open(module, environment, url, settings, &Alone).await.unwrap()
 }
 
-/// An environment of its own, with everything in memory and the keys in `vault`.
+/// Returns an environment of its own, with everything in memory and the keys in `vault`.
 pub fn environment(clock: SharedClock, vault: Arc<MemoryKeyVault>) -> Environment {
     let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
     Environment::new(store, Codec::new(vault), clock, SecretKey::generate().unwrap())
 }
 
-/// Records an event of any module as if that module had. Its id.
+/// Records an event of any module as if that module had. Returns its id.
 pub async fn record<E: EventSet>(
     environment: &Environment,
     category: &'static str,

@@ -1,5 +1,5 @@
-//! Throwaway PostgreSQL: a database per test on the server that `scripts/with-postgres.sh` started,
-//! or a server per test for those that stop it.
+//! Temporary PostgreSQL: a database per test on the server that `scripts/with-postgres.sh` started, or
+//! a server per test for tests that stop it.
 
 mod standby;
 
@@ -27,14 +27,14 @@ fn variable(name: &str) -> String {
     })
 }
 
-/// Runs statements on a connection of their own.
+/// Executes statements on a connection of their own.
 pub async fn execute(url: &str, statements: &str) {
     let mut connection = connect(url).await;
     sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
 }
 
-/// A connection to look at a database with.
+/// Opens a connection for checks of a database.
 pub async fn connect(url: &str) -> PgConnection {
     let options: PgConnectOptions = url.parse().unwrap();
     options.disable_statement_logging().connect().await.unwrap()
@@ -48,12 +48,12 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// A new, empty database on the shared server.
+    /// Creates an empty database on the shared server.
     pub async fn create() -> Self {
         Self::create_on(&variable(SERVER)).await
     }
 
-    /// A new, empty database on a certain server, by the URL of one of its databases.
+    /// Creates an empty database on a server, given by the URL of one of its databases.
     pub async fn create_on(server: &str) -> Self {
         let name = format!("test_{}", new_id().simple());
         let (before, _) = server.rsplit_once('/').unwrap();
@@ -62,7 +62,7 @@ impl TestDatabase {
         Self { server: server.to_owned(), name, url }
     }
 
-    /// Another one with the same content, on the same server. Nobody may be connected to this one.
+    /// Creates a copy on the same server. No session may be connected to this database.
     pub async fn copy(&self) -> Self {
         let name = format!("test_{}", new_id().simple());
         let (before, _) = self.server.rsplit_once('/').unwrap();
@@ -71,7 +71,7 @@ impl TestDatabase {
         Self { server: self.server.clone(), name, url }
     }
 
-    /// The same, reached by way of another address.
+    /// Returns the same database, reached at another address.
     #[must_use]
     pub fn through(mut self, address: SocketAddr) -> Self {
         for url in [&mut self.server, &mut self.url] {
@@ -82,24 +82,24 @@ impl TestDatabase {
         self
     }
 
-    /// Its URL, `postgres://…`.
+    /// Returns its URL, `postgres://…`.
     pub fn url(&self) -> &str {
         &self.url
     }
 }
 
 impl Drop for TestDatabase {
-    /// As far as possible: a server that is gone took the database with it.
+    /// Best effort: a server that is gone took the database with it.
     #[allow(clippy::print_stderr, reason = "a panic here would hide the test's own")]
     fn drop(&mut self) {
         let (server, name) = (self.server.clone(), self.name.clone());
-        // In a thread of its own: here a runtime may be at work, and it may be shutting down.
+        // In a thread of its own: this thread may run a runtime, and it may be shutting down.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 let mut connection = PgConnection::connect(&server).await?;
-                // Dropping waits for every process of the server to say that it has noticed, which
-                // PostgreSQL 15 may take a minute for. Then the database goes with the server.
+                // Dropping waits until every process of the server has noticed it, which may take a
+                // minute with PostgreSQL 15. After the timeout the database is removed with the server.
                 connection.execute("SET statement_timeout = '2s'").await?;
                 let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
@@ -114,8 +114,8 @@ impl Drop for TestDatabase {
     }
 }
 
-/// A PostgreSQL server of its own, for tests that stop, pause or configure it. Ends with this
-/// value, or with the thread that started it.
+/// A PostgreSQL server of its own, for tests that stop, pause or configure it. Ends with this value, or
+/// with the thread that started it.
 pub struct PostgresServer {
     folder: TempDir,
     password: String,
@@ -124,12 +124,12 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// A new server with an empty database `postgres`.
+    /// Starts a server with an empty database `postgres`.
     pub async fn start() -> Self {
         Self::start_with("").await
     }
 
-    /// A new server with these lines added to its `postgresql.conf`.
+    /// Starts a server with these lines added to its `postgresql.conf`.
     pub async fn start_with(settings: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("bascule-postgres-").tempdir().unwrap();
         let password = new_id().simple().to_string();
@@ -149,23 +149,23 @@ impl PostgresServer {
         ]));
         let configuration = folder.path().join("data/postgresql.conf");
         let given = fs::read_to_string(&configuration).unwrap();
-        // What a crash of the server needs is in the system's cache: no need to wait for the disk.
+        // A crash of the server keeps the system's cache: there is no need to wait for the disk.
         let own = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\n";
         fs::write(&configuration, format!("{given}\n{own}{settings}\n")).unwrap();
         Self::launched(folder, password).await
     }
 
-    /// The URL of its database `postgres`, the same for as long as the server exists.
+    /// Returns the URL of its database `postgres`, the same for as long as the server exists.
     pub fn url(&self) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
     }
 
-    /// The folder of all its files, its log included.
+    /// Returns the folder of all its files, including its log.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends it as a crash would: no checkpoint, connections cut.
+    /// Stops it like a crash: no checkpoint, connections cut.
     pub fn stop_immediately(&mut self) {
         if let Some(mut server) = self.server.take() {
             send("QUIT", server.id());
@@ -173,53 +173,53 @@ impl PostgresServer {
         }
     }
 
-    /// Ends it in order; connections are told.
+    /// Stops it in order, with a message to its connections.
     pub async fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             send("INT", server.id());
-            // Whoever is connected may have to do something for it: they are not kept waiting.
+            // Connected tasks of this runtime may have to react: do not block them.
             while server.try_wait().unwrap().is_none() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         }
     }
 
-    /// Starts it again, at the same address. It may have ended in any way.
+    /// Starts it again, at the same address, however it ended.
     pub async fn restart(&mut self) {
         self.stop().await;
         assert!(self.launch().await, "PostgreSQL does not start again: {}", self.log());
     }
 
-    /// Stops every process of it where it stands: connections stay open and nobody answers.
+    /// Pauses every process of it: connections stay open without responses.
     pub fn pause(&self) {
         self.signal_all("STOP");
     }
 
-    /// Goes on after [`Self::pause`].
+    /// Continues after [`Self::pause`].
     pub fn resume(&self) {
         self.signal_all("CONT");
     }
 
-    /// Changes a setting of the whole server, for sessions that are open too.
+    /// Changes a setting of the whole server, also for open sessions.
     pub async fn set(&self, name: &str, value: &str) {
-        // Two statements: one text of several would be one transaction.
+        // Two statements: one text with both would be one transaction.
         execute(&self.url(), &format!("ALTER SYSTEM SET {name} = '{value}'")).await;
         execute(&self.url(), "SELECT pg_reload_conf()").await;
     }
 
-    /// What it wrote into its log.
+    /// Returns its log.
     pub fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
     }
 
-    /// Whether it started; not if its port was taken meanwhile.
+    /// Returns whether it started; it does not if its port was taken meanwhile.
     async fn launch(&mut self) -> bool {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(self.folder.path().join("server.log"))
             .unwrap();
-        // So that it ends when this test is killed.
+        // With this it ends when this test is killed.
         let mut server = as_postgres(&["--pdeathsig", "QUIT"], "postgres", self.folder.path())
             .args(["-D", "data", "-p", &self.port.to_string()])
             .stdin(Stdio::null())
@@ -247,7 +247,7 @@ impl PostgresServer {
     fn signal_all(&self, signal: &str) {
         let main = self.server.as_ref().unwrap().id();
         send(signal, main);
-        // Stopped, it starts no others.
+        // A stopped server process starts no children.
         let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
         for child in children.split_whitespace() {
             // One may have ended by now.
@@ -259,7 +259,7 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         if let Some(mut server) = self.server.take() {
-            // One that is paused takes no other signal.
+            // A paused process handles no other signal.
             drop(Command::new("kill").args(["-CONT", &server.id().to_string()]).status());
             drop(Command::new("kill").args(["-QUIT", &server.id().to_string()]).status());
             drop(server.wait());
@@ -271,7 +271,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// A PostgreSQL program in a folder, as a user it is willing to run as.
+/// Returns the command of a PostgreSQL program in a folder, as a user that it accepts.
 fn as_postgres(options: &[&str], program: &str, folder: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if is_root() {

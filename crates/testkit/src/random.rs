@@ -1,13 +1,13 @@
-//! Choices that can be repeated: by a seed, which a failing test prints.
+//! Reproducible random choices: by a seed, which a failing test prints.
 
-/// The environment variable that sets the seed of tests that choose at random.
+/// The environment variable with the seed of randomised tests.
 const SEED: &str = "SEED";
 
 /// SplitMix64: Steele, Lea, Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
-/// A seed to print: the one that is asked for with `SEED=…`, otherwise a new one.
+/// Returns a seed to print: the one in `SEED=…`, otherwise a new one.
 pub fn seed() -> u64 {
     match std::env::var(SEED) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{SEED}={text} is not a number")),
@@ -16,12 +16,12 @@ pub fn seed() -> u64 {
 }
 
 impl Random {
-    /// The choices of a seed.
+    /// Returns the choices of a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The choices of one of several that share a seed.
+    /// Returns the choices of one of several users of a seed.
     pub fn of(seed: u64, number: u64) -> Self {
         let mut base = Self(seed);
         Self(base.next() ^ Self(number).next())
@@ -34,23 +34,23 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder does not matter for bounds this small.
         self.next() % bound
     }
 
-    /// An index into something that has `length` elements.
+    /// Returns an index of a sequence with `length` elements.
     pub fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.index(choices.len())]
     }
 
-    /// `true` in so many of a hundred cases.
+    /// Returns `true` in this percentage of cases.
     pub fn percent(&mut self, cases: u64) -> bool {
         self.below(100) < cases
     }

@@ -1,4 +1,4 @@
-//! A module at work: what the scenario tests of every module look at and wait for.
+//! A running module: support for the scenario tests of every module.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use uuid::Uuid;
 
 use crate::modules::record;
 
-/// Longer than anything in a scenario takes; only a failing test waits for it.
+/// Longer than any step of a scenario; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A module whose subscriptions follow the log until this is stopped or dropped.
 pub struct Running {
-    /// What the module was opened on.
+    /// The environment of the module.
     pub environment: Environment,
     /// The module.
     pub module: OpenModule,
@@ -38,12 +38,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// The module with everything of it running.
+    /// Starts the module with all its subscriptions.
     pub fn all(environment: &Environment, module: OpenModule) -> Self {
         Self::some(environment, module, |_| true)
     }
 
-    /// The module with only those subscriptions running whose name passes.
+    /// Starts the module with only those subscriptions whose name passes.
     pub fn some(
         environment: &Environment,
         mut module: OpenModule,
@@ -68,7 +68,7 @@ impl Running {
         Self { held, ..started }
     }
 
-    /// Starts what was held back.
+    /// Starts the other subscriptions.
     pub fn release(&mut self) {
         for subscription in self.held.drain(..) {
             if subscription.identity().kind == SubscriptionKind::Projection {
@@ -78,14 +78,14 @@ impl Running {
         }
     }
 
-    /// Stops it in whatever it is doing.
+    /// Stops it at any point, in order.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.tasks.join_all().await;
         self.module.database.close().await;
     }
 
-    /// Stops it as a kill would: nothing is saved any more.
+    /// Stops it like a kill: nothing is saved any more.
     pub async fn kill(mut self) {
         self.tasks.shutdown().await;
         self.module.database.close().await;
@@ -96,18 +96,18 @@ impl Running {
         record(&self.environment, category, id, event).await
     }
 
-    /// The position of the log's last event.
+    /// Returns the position of the log's last event.
     pub async fn head(&self) -> Position {
         self.environment.store.head().await.unwrap()
     }
 
-    /// The types of all events of the log, in order.
+    /// Returns the types of all events of the log, in order.
     pub async fn log(&self) -> Vec<String> {
         let page = self.environment.store.read_log(0, &EventFilter::all(), 1_000).await.unwrap();
         page.events.iter().map(|event| event.event_type.to_string()).collect()
     }
 
-    /// How far a projection has come.
+    /// Returns the progress of a projection.
     pub fn progress(&self, projection: &str) -> &Progress {
         let mut projections = self.module.projections.iter();
         &projections.find(|(name, _)| name == projection).expect("no such projection").1
@@ -121,7 +121,7 @@ impl Running {
     /// Waits until a projection shows everything recorded so far.
     pub async fn caught_up(&self, projection: &str) {
         let reached = self.progress(projection).reached(self.head().await, PATIENCE).await;
-        assert!(reached, "{projection} stands still");
+        assert!(reached, "{projection} does not progress");
     }
 
     /// Waits until subscriptions are through with everything recorded so far, and with what they
@@ -139,7 +139,7 @@ impl Running {
         }
     }
 
-    /// Why events are parked, by any subscription.
+    /// Returns the reasons of parked events, for all subscriptions.
     pub async fn all_parked(&self) -> Vec<String> {
         let errors = Statement::Same("SELECT error FROM parked_event");
         self.module.database.query(&errors).scalars().await.unwrap()
@@ -148,14 +148,14 @@ impl Running {
     /// Waits until a subscription has parked an event. Returns the reason.
     pub async fn parked(&self, subscription: &str) -> String {
         let error = Statement::Same("SELECT error FROM parked_event WHERE subscription = $1");
-        eventually("nothing was parked", async || {
+        eventually("no event was parked", async || {
             let query = self.module.database.query(&error).bind(subscription);
             query.scalar_optional().await.unwrap()
         })
         .await
     }
 
-    /// Waits until the log holds an event that passes. Returns the first one.
+    /// Waits until the log has an event that passes. Returns the first one.
     pub async fn first<E: EventSet>(&self, wanted: impl Fn(&E) -> bool) -> (E, Arc<RecordedEvent>) {
         let filter = EventFilter::families_of(E::types());
         let mut reader = LogReader::new(Arc::clone(&self.environment.store), 0, filter);
@@ -172,8 +172,8 @@ impl Running {
         tokio::time::timeout(PATIENCE, search).await.expect("it never happened")
     }
 
-    /// Gives the module a legacy system's word on an aggregate, by the command for it and the key that it
-    /// has there.
+    /// Sends the module a legacy state of an aggregate, by the command for it and the aggregate's key
+    /// in the legacy.
     pub async fn legacy_says(
         &self,
         command: &str,
@@ -189,7 +189,7 @@ impl Running {
     }
 }
 
-/// Asks again and again until there is an answer. What nothing announces cannot be waited for otherwise.
+/// Polls until there is a result, for changes that no notification announces.
 pub async fn eventually<T>(otherwise: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {

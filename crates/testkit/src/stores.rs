@@ -1,4 +1,4 @@
-//! Throwaway event stores.
+//! Temporary event stores.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 
 use crate::postgres::TestDatabase;
 
-/// A store under test, and what must live as long as it does.
+/// A store under test, and the resources on which it depends.
 pub struct TestStore {
     /// The store.
     pub store: Arc<dyn EventStore>,
-    /// The snapshots beside it.
+    /// The snapshots of the store.
     pub snapshots: Arc<dyn SnapshotStore>,
     reopening: Option<Reopening>,
 }
@@ -27,18 +27,18 @@ struct Reopening {
     key: SecretKey,
     options: StoreOptions,
     opened: Opened,
-    /// What stands between the test and the store.
+    /// The proxy between the test and the store.
     between: Option<Arc<dyn Between>>,
 }
 
-/// Something through which a durable store is reached: a server and its client.
+/// A proxy in front of a durable store: a server and its client.
 #[async_trait]
 pub trait Between: Send + Sync {
-    /// The store as it is reached. What was made for it ends when that is dropped.
+    /// Returns the store as seen through the proxy. Resources created for it end when it is dropped.
     async fn reach(&self, opened: &Opened) -> Arc<dyn EventStore>;
 }
 
-/// Where a durable store is, removed with it.
+/// The place of a durable store, removed with it.
 enum Place {
     File(TempDir),
     Database(TestDatabase),
@@ -54,41 +54,41 @@ impl Place {
 }
 
 impl TestStore {
-    /// A store in memory.
+    /// Creates a store in memory.
     pub async fn memory() -> Self {
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
         Self { store, snapshots: Arc::new(MemorySnapshots::default()), reopening: None }
     }
 
-    /// A store in a SQLite file of its own.
+    /// Creates a store in a SQLite file of its own.
     pub async fn sqlite() -> Self {
         Self::sqlite_with(StoreOptions::default()).await
     }
 
-    /// A store in a SQLite file of its own, opened in a certain way.
+    /// Creates a store in a SQLite file of its own, with these options.
     pub async fn sqlite_with(options: StoreOptions) -> Self {
         let place = Place::File(tempfile::tempdir().unwrap());
         Self::open(place, SecretKey::generate().unwrap(), options, None).await
     }
 
-    /// A store in a SQLite file of its own that is reached through something.
+    /// Creates a store in a SQLite file of its own that is used through a proxy.
     pub async fn sqlite_behind(between: Arc<dyn Between>) -> Self {
         let place = Place::File(tempfile::tempdir().unwrap());
         let key = SecretKey::generate().unwrap();
         Self::open(place, key, StoreOptions::default(), Some(between)).await
     }
 
-    /// A store in a PostgreSQL database of its own.
+    /// Creates a store in a PostgreSQL database of its own.
     pub async fn postgres() -> Self {
         Self::postgres_with(StoreOptions::default()).await
     }
 
-    /// A store in a PostgreSQL database of its own, opened in a certain way.
+    /// Creates a store in a PostgreSQL database of its own, with these options.
     pub async fn postgres_with(options: StoreOptions) -> Self {
         Self::in_database(TestDatabase::create().await, options).await
     }
 
-    /// A store in a certain PostgreSQL database.
+    /// Creates a store in an existing PostgreSQL database.
     pub async fn in_database(database: TestDatabase, options: StoreOptions) -> Self {
         let key = SecretKey::generate().unwrap();
         Self::open(Place::Database(database), key, options, None).await
@@ -112,12 +112,12 @@ impl TestStore {
         Self { store, snapshots, reopening }
     }
 
-    /// The URL of a durable store.
+    /// Returns the URL of a durable store.
     pub fn url(&self) -> Option<String> {
         Some(self.reopening.as_ref()?.place.url())
     }
 
-    /// Another connection to a durable store, as another process would have it.
+    /// Opens a durable store again, as another process would.
     pub async fn beside(&self) -> Option<Opened> {
         let Reopening { place, key, options, .. } = self.reopening.as_ref()?;
         let opened =
@@ -125,7 +125,7 @@ impl TestStore {
         Some(opened.unwrap())
     }
 
-    /// Closes and opens a durable store; one in memory stays as it is.
+    /// Closes and opens a durable store; a store in memory is unchanged.
     pub async fn restarted(self) -> Self {
         let Some(Reopening { place, key, options, opened, between }) = self.reopening else {
             return self;

@@ -1,5 +1,5 @@
-//! Whatever is cut off of the event store, its keys and its snapshots, wherever it waits: nothing of
-//! it is left that takes the next write with it.
+//! Cancelled operations of the event store, its keys and its snapshots leave nothing behind that
+//! affects the next write, wherever they wait.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use testkit::contract::events;
 use testkit::stores::TestStore;
 use tokio::sync::Mutex;
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A store whose connections can be looked at.

@@ -28,7 +28,7 @@ use crate::protocol::shared::{self, AllStreamPosition, StreamIdentifier};
 use crate::protocol::streams::batch_append_req::options::DeadlineOption;
 use crate::protocol::streams::batch_append_resp::success::{CurrentRevisionOption, PositionOption};
 use crate::protocol::streams::batch_append_resp::{
-    ExpectedStreamPosition, Result as ToldResult, Success,
+    ExpectedStreamPosition, Result as BatchResult, Success,
 };
 use crate::protocol::streams::{BatchAppendReq, BatchAppendResp, batch_append_req};
 use crate::refusal::Refusal;
@@ -69,8 +69,8 @@ impl Echo {
     fn answer(self, result: Result<Outcome, Refusal>) -> BatchAppendResp {
         count(calls::APPEND_OF_BATCH, result.as_ref().err());
         let result = match result {
-            Ok(outcome) => ToldResult::Success(success(outcome)),
-            Err(refusal) => ToldResult::Error(refusal.to_rpc()),
+            Ok(outcome) => BatchResult::Success(success(outcome)),
+            Err(refusal) => BatchResult::Error(refusal.to_rpc()),
         };
         BatchAppendResp {
             correlation_id: self.correlation_id,
@@ -300,8 +300,8 @@ impl Session {
     ) -> Result<Batch, (Echo, Refusal)> {
         let expected = of_batch(options.expected_stream_position);
         let stream = read_stream(options.stream_identifier.clone());
-        let told = expected.as_ref().ok().map(|expected| echoed(*expected));
-        let echo = Echo::new(correlation_id, options.stream_identifier, told);
+        let expectation = expected.as_ref().ok().map(|expected| echoed(*expected));
+        let echo = Echo::new(correlation_id, options.stream_identifier, expectation);
         let refused = |refusal| (echo.clone(), refusal);
         let (stream, expected) = (stream.map_err(refused)?, expected.map_err(refused)?);
         self.caller.needs_to_write(&stream, &self.endpoint.ownership).map_err(refused)?;

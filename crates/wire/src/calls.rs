@@ -245,8 +245,8 @@ pub(crate) fn at(path: &str) -> Option<&'static Call> {
 
 /// Returns the services and calls that clients of EventStoreDB are offered.
 pub(crate) fn advertised() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let told = CALLS.iter().filter(|call| call.service.is_advertised);
-    told.map(|call| (call.service.name, call.name))
+    let advertised = CALLS.iter().filter(|call| call.service.is_advertised);
+    advertised.map(|call| (call.service.name, call.name))
 }
 
 /// Returns the table as Markdown.

@@ -14,7 +14,7 @@ use crate::identifiers::{UuidForm, ticks};
 const USUAL_FRAME: usize = 192;
 
 /// The parts of the message that are not fields of the event itself.
-pub(crate) struct Told<'a> {
+pub(crate) struct EventParts<'a> {
     pub(crate) uuids: UuidForm,
     pub(crate) content_type: &'a str,
     pub(crate) metadata: &'a [u8],
@@ -22,12 +22,12 @@ pub(crate) struct Told<'a> {
 }
 
 /// Encodes `event_store.client.streams.ReadResp.ReadEvent.RecordedEvent`.
-pub(crate) fn recorded_event(event: &RecordedEvent, told: &Told<'_>) -> Vec<u8> {
+pub(crate) fn recorded_event(event: &RecordedEvent, parts: &EventParts<'_>) -> Vec<u8> {
     let stream = event.stream.as_str();
     let texts = stream.len() + event.event_type.len();
     let mut message =
-        Fields(Vec::with_capacity(USUAL_FRAME + texts + told.metadata.len() + told.data.len()));
-    message.id(event.id, told.uuids);
+        Fields(Vec::with_capacity(USUAL_FRAME + texts + parts.metadata.len() + parts.data.len()));
+    message.id(event.id, parts.uuids);
     message.nested(2, bytes_length(stream.len()));
     message.bytes(3, stream.as_bytes());
     message.number(3, event.revision);
@@ -35,14 +35,14 @@ pub(crate) fn recorded_event(event: &RecordedEvent, told: &Told<'_>) -> Vec<u8> 
     message.number(5, event.position);
     let created = ticks(event.recorded_at).to_string();
     let metadata =
-        [("type", &*event.event_type), ("created", &created), ("content-type", told.content_type)];
+        [("type", &*event.event_type), ("created", &created), ("content-type", parts.content_type)];
     for (name, value) in metadata {
         message.nested(6, bytes_length(name.len()) + bytes_length(value.len()));
         message.bytes(1, name.as_bytes());
         message.bytes(2, value.as_bytes());
     }
-    message.bytes(7, told.metadata);
-    message.bytes(8, told.data);
+    message.bytes(7, parts.metadata);
+    message.bytes(8, parts.data);
     message.0
 }
 
@@ -110,21 +110,21 @@ mod tests {
     use crate::protocol::streams::read_resp::read_event;
 
     /// The same message as the generated code encodes it.
-    fn generated(event: &RecordedEvent, told: &Told<'_>) -> read_event::RecordedEvent {
+    fn generated(event: &RecordedEvent, parts: &EventParts<'_>) -> read_event::RecordedEvent {
         let metadata = [
             ("type", event.event_type.to_string()),
             ("created", ticks(event.recorded_at).to_string()),
-            ("content-type", told.content_type.to_owned()),
+            ("content-type", parts.content_type.to_owned()),
         ];
         read_event::RecordedEvent {
-            id: Some(uuid(event.id, told.uuids)),
+            id: Some(uuid(event.id, parts.uuids)),
             stream_identifier: Some(stream_identifier(&event.stream)),
             stream_revision: event.revision,
             prepare_position: event.position,
             commit_position: event.position,
             metadata: HashMap::from(metadata.map(|(name, value)| (name.to_owned(), value))),
-            custom_metadata: told.metadata.to_vec().into(),
-            data: told.data.to_vec().into(),
+            custom_metadata: parts.metadata.to_vec().into(),
+            data: parts.data.to_vec().into(),
         }
     }
 
@@ -156,10 +156,11 @@ mod tests {
                     };
                     let (data, metadata) = (vec![b'd'; size], vec![b'm'; size]);
                     let content_type = "application/json";
-                    let told = Told { uuids, content_type, metadata: &metadata, data: &data };
-                    let written = recorded_event(&event, &told);
+                    let parts =
+                        EventParts { uuids, content_type, metadata: &metadata, data: &data };
+                    let written = recorded_event(&event, &parts);
                     let read = read_event::RecordedEvent::decode(&*written).unwrap();
-                    assert_eq!(read, generated(&event, &told));
+                    assert_eq!(read, generated(&event, &parts));
                 }
             }
         }

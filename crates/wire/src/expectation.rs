@@ -52,12 +52,12 @@ pub(crate) fn of_batch(
 
 /// Returns the expectation for the response.
 pub(crate) fn echoed(expected: ExpectedRevision) -> batch_append_resp::ExpectedStreamPosition {
-    use batch_append_resp::ExpectedStreamPosition as Told;
+    use batch_append_resp::ExpectedStreamPosition as Echoed;
     match expected {
-        ExpectedRevision::Revision(revision) => Told::StreamPosition(revision),
-        ExpectedRevision::NoStream => Told::NoStream(()),
-        ExpectedRevision::Any => Told::Any(()),
-        ExpectedRevision::Exists => Told::StreamExists(()),
+        ExpectedRevision::Revision(revision) => Echoed::StreamPosition(revision),
+        ExpectedRevision::NoStream => Echoed::NoStream(()),
+        ExpectedRevision::Any => Echoed::Any(()),
+        ExpectedRevision::Exists => Echoed::StreamExists(()),
     }
 }
 
@@ -117,12 +117,12 @@ mod tests {
             ExpectedRevision::Revision(7),
         ] {
             use batch_append_req::options::ExpectedStreamPosition as Given;
-            use batch_append_resp::ExpectedStreamPosition as Told;
+            use batch_append_resp::ExpectedStreamPosition as Echoed;
             let given = match echoed(expected) {
-                Told::StreamPosition(revision) => Given::StreamPosition(revision),
-                Told::NoStream(()) => Given::NoStream(()),
-                Told::Any(()) => Given::Any(()),
-                Told::StreamExists(()) => Given::StreamExists(()),
+                Echoed::StreamPosition(revision) => Given::StreamPosition(revision),
+                Echoed::NoStream(()) => Given::NoStream(()),
+                Echoed::Any(()) => Given::Any(()),
+                Echoed::StreamExists(()) => Given::StreamExists(()),
             };
             assert_eq!(of_batch(Some(given)).unwrap(), expected);
         }

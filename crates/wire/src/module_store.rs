@@ -203,20 +203,20 @@ impl StoreService {
         mut after: Position,
         limit: usize,
     ) -> Result<Vec<wire::RecordedEvent>, ReadError> {
-        let (mut told, mut bytes) = (Vec::new(), 0);
-        while told.len() < limit && bytes < PAGE_BYTES {
-            let step = READ_AT_ONCE.min(limit - told.len());
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while found.len() < limit && bytes < PAGE_BYTES {
+            let step = READ_AT_ONCE.min(limit - found.len());
             let events = self.0.store.read_correlation(correlation_id, after, step).await?;
             for event in &events {
                 bytes += event.size();
                 after = event.position;
-                told.push(recorded(event));
+                found.push(recorded(event));
             }
             if events.len() < step {
                 break;
             }
         }
-        Ok(told)
+        Ok(found)
     }
 
     /// Returns the head of the log, and the event that the caller asks about.
@@ -317,7 +317,7 @@ fn expectation(expected: Option<wire::Expected>) -> Result<ExpectedRevision, Ref
     }
 }
 
-fn told(expected: ExpectedRevision) -> wire::Expected {
+fn expected_message(expected: ExpectedRevision) -> wire::Expected {
     let kind = match expected {
         ExpectedRevision::Any => Kind::Any(expected::Any {}),
         ExpectedRevision::NoStream => Kind::NoStream(expected::NoStream {}),
@@ -333,7 +333,7 @@ fn reason(error: AppendError) -> Reason {
         AppendError::WrongExpectedRevision { stream, expected, actual } => {
             Reason::WrongExpectedRevision(WrongExpectedRevision {
                 stream: stream.to_string(),
-                expected: Some(told(expected)),
+                expected: Some(expected_message(expected)),
                 actual,
             })
         }

@@ -81,9 +81,9 @@ mod tests {
 
         let mut figures = service.stats(from("auditor", asked())).await.unwrap().into_inner();
         for _ in 0..2 {
-            let told = figures.next().await.unwrap().unwrap();
-            assert_eq!(told.stats["es-log-head"], "0");
-            assert_eq!(told.stats["es-log-id"], endpoint.store.log_id().to_string());
+            let response = figures.next().await.unwrap().unwrap();
+            assert_eq!(response.stats["es-log-head"], "0");
+            assert_eq!(response.stats["es-log-id"], endpoint.store.log_id().to_string());
         }
         endpoint.stopping.cancel();
         let ended = figures.next().await.unwrap().unwrap_err();

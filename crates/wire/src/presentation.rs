@@ -7,14 +7,14 @@ use kernel::keys::KeyError;
 use serde::Serialize;
 
 use crate::accounts::Caller;
-use crate::encoded::{Told, recorded_event};
+use crate::encoded::{EventParts, recorded_event};
 use crate::identifiers::{UuidForm, stream_identifier, timestamp};
 use crate::proposed::{BINARY, JSON};
 use crate::protocol::shared::AllStreamPosition;
 use crate::protocol::streams::ReadResp;
 use crate::protocol::streams::read_resp::read_event::Position as PositionOption;
 use crate::protocol::streams::read_resp::{
-    CaughtUp, Checkpoint, Content, Position as ToldPosition, ReadEvent, StreamNotFound,
+    CaughtUp, Checkpoint, Content, Position as WirePosition, ReadEvent, StreamNotFound,
     SubscriptionConfirmation,
 };
 use crate::refusal::Refusal;
@@ -51,7 +51,7 @@ impl Presentation {
                     ContentType::Binary => BINARY,
                 };
                 let (metadata, data) = (&foreign.metadata, &event.data);
-                recorded_event(event, &Told { uuids, content_type, metadata, data })
+                recorded_event(event, &EventParts { uuids, content_type, metadata, data })
             }
             (None, opening) => {
                 let opened = match opening {
@@ -60,7 +60,7 @@ impl Presentation {
                 };
                 let data = opened.as_deref().map_or(&*event.data, str::as_bytes);
                 let metadata = &described(event)?;
-                recorded_event(event, &Told { uuids, content_type: JSON, metadata, data })
+                recorded_event(event, &EventParts { uuids, content_type: JSON, metadata, data })
             }
         };
         Ok(response(Content::Event(ReadEvent {
@@ -158,8 +158,8 @@ pub(crate) fn caught_up(reached: Reached, now: DateTime<Utc>) -> ReadResp {
         }
         Reached::Log(0) => (None, None),
         Reached::Log(position) => {
-            let told = ToldPosition { commit_position: position, prepare_position: position };
-            (None, Some(told))
+            let at = WirePosition { commit_position: position, prepare_position: position };
+            (None, Some(at))
         }
     };
     response(Content::CaughtUp(CaughtUp {

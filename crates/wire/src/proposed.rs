@@ -159,7 +159,7 @@ impl Writer<'_> {
                 "{event_type} is reserved: write metadata to $$<stream>, and use the call Tombstone to end a stream"
             )));
         }
-        let told = Told::of(&metadata);
+        let known = KnownMetadata::of(&metadata);
         if self.module.is_some() {
             if content_type != ContentType::Json || module_of_event.is_none() {
                 return Err(Refusal::Invalid(format!(
@@ -167,13 +167,13 @@ impl Writer<'_> {
                 )));
             }
             must_be_readable(id, &event_type, &data)?;
-            let metadata = self.metadata_of_module(id, &told);
+            let metadata = self.metadata_of_module(id, &known);
             must_be_plain_metadata(id, &metadata)?;
             return Ok(NewEvent { id, event_type, data, metadata, foreign: None });
         }
         let described = Metadata {
-            correlation_id: uuid(told.correlation_id).unwrap_or(id),
-            causation_id: uuid(told.causation_id),
+            correlation_id: uuid(known.correlation_id).unwrap_or(id),
+            causation_id: uuid(known.causation_id),
             traceparent: None,
             actor: self.caller.name.clone(),
             origin_system: ORIGIN.into(),
@@ -184,14 +184,15 @@ impl Writer<'_> {
     }
 
     /// Takes the metadata that a remote module sends; other fields are those of any other writer.
-    fn metadata_of_module(&self, id: Uuid, told: &Told<'_>) -> Metadata {
-        let occurred_at = text(told.occurred_at).and_then(|time| time.parse().ok());
+    fn metadata_of_module(&self, id: Uuid, known: &KnownMetadata<'_>) -> Metadata {
+        let occurred_at = text(known.occurred_at).and_then(|time| time.parse().ok());
         Metadata {
-            correlation_id: uuid(told.correlation_id).unwrap_or(id),
-            causation_id: uuid(told.causation_id),
-            traceparent: text(told.traceparent),
-            actor: text(told.actor).map_or_else(|| self.caller.name.clone(), SharedText::from),
-            origin_system: text(told.origin_system).map_or_else(|| ORIGIN.into(), SharedText::from),
+            correlation_id: uuid(known.correlation_id).unwrap_or(id),
+            causation_id: uuid(known.causation_id),
+            traceparent: text(known.traceparent),
+            actor: text(known.actor).map_or_else(|| self.caller.name.clone(), SharedText::from),
+            origin_system: text(known.origin_system)
+                .map_or_else(|| ORIGIN.into(), SharedText::from),
             occurred_at: occurred_at.unwrap_or(self.now),
         }
     }
@@ -237,7 +238,7 @@ type Member<'a> = Option<&'a RawValue>;
 /// The metadata of an event that this server understands, by EventStoreDB's names and ours.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Told<'a> {
+struct KnownMetadata<'a> {
     #[serde(rename = "$correlationId", borrow)]
     correlation_id: Member<'a>,
     #[serde(rename = "$causationId", borrow)]
@@ -252,7 +253,7 @@ struct Told<'a> {
     occurred_at: Member<'a>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> KnownMetadata<'a> {
     /// Reads metadata, which may be any bytes; other data than a JSON object yields no members.
     fn of(metadata: &'a [u8]) -> Self {
         serde_json::from_slice(metadata).unwrap_or_default()

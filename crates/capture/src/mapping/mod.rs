@@ -355,12 +355,15 @@ impl Mapping {
         command: &str,
         reference: &'r str,
     ) -> Option<(AggregateId, &'r str)> {
-        let told = || self.aggregates.iter().enumerate().filter(|(_, one)| one.command == command);
-        let named = told().find_map(|(id, one)| {
+        let candidates =
+            || self.aggregates.iter().enumerate().filter(|(_, one)| one.command == command);
+        let named = candidates().find_map(|(id, one)| {
             let key = reference.strip_prefix(one.ids.as_deref()?)?.strip_prefix('/')?;
             Some((id, key))
         });
-        named.or_else(|| told().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference)))
+        named.or_else(|| {
+            candidates().find(|(_, one)| one.ids.is_none()).map(|(id, _)| (id, reference))
+        })
     }
 
     /// Returns the aggregates of a root table.

@@ -93,7 +93,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "\"lines.product\"",
             "\"rows.product\"",
-            "there are no rows at `rows`: say first what stands there",
+            "there are no rows at `rows`: define that place first",
         ),
         (
             "one = \"product\"",
@@ -106,7 +106,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "uid(\"sale\")",
             "uid(\"sales\")",
-            "uid(\"sales\") makes the id of no aggregate; roots are sale",
+            "uid(\"sales\") is not the id of an aggregate; the roots are sale",
         ),
         (
             "sale = { keep",
@@ -150,7 +150,7 @@ fn an_id_of_a_key_with_other_columns_is_refused_with_the_columns_to_give() {
         let text = refused(key).unwrap_err();
         assert!(
             text.contains(
-                "uid(\"pair\") is given one value, but the key of `pair` has 2 columns (`a`, `b`)"
+                "uid(\"pair\") gets one value, but the key of `pair` has 2 columns (`a`, `b`)"
             ),
             "{text}"
         );
@@ -183,20 +183,20 @@ fn a_name_that_nothing_has_is_named_with_its_place_and_the_nearest() {
         (
             "status: .state",
             "status: .sate",
-            "line 20, column 12, aggregates.order.jq: `sate` is no column that is kept of `sale` \
-             and no place in `rows`; did you mean `state`?",
+            "line 20, column 12, aggregates.order.jq: `sate` is neither a column in `keep` of `sale` \
+             nor a place in `rows`; did you mean `state`?",
         ),
         (
             "status: .state",
             "status: .state, l: [.lines[].product.cod]",
-            "line 20, column 40, aggregates.order.jq: `cod` is no column that is kept of `product` \
-             and no place in `rows`; did you mean `code`?",
+            "line 20, column 40, aggregates.order.jq: `cod` is neither a column in `keep` of \
+             `product` nor a place in `rows`; did you mean `code`?",
         ),
-        ("status: .state", "status: .lines.note", "`note` is read of a list of rows: put `[]`"),
+        ("status: .state", "status: .lines.note", "`note` is read from a list of rows: put `[]`"),
         (
             "def one: 1;",
             "def one: .parti;",
-            "line 11, column 19, jq.defs: `parti` is no column that is kept of `sale`",
+            "line 11, column 19, jq.defs: `parti` is neither a column in `keep` of `sale`",
         ),
         ("status: .state", "status: .quite_another", "nor a place in `rows`"),
     ] {

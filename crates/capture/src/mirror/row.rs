@@ -1,4 +1,4 @@
-//! One row of the mirror, and how a change meets it.
+//! One row of the mirror, and the merge of a change into it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,37 +12,37 @@ use crate::mask::{Change, Image};
 /// The latest known state of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
-    /// Where in the source's log this state was written.
+    /// The position in the source's log at which this state was written.
     pub(crate) position: i64,
     /// The masked columns; `None` when the row is deleted.
     pub(crate) image: Option<Image>,
-    /// Columns that the change at `position` did not carry: the position their value is from, or
-    /// `None` (and no value in the image) when no earlier value was seen.
+    /// Columns missing in the change at `position`: the position of their value, or `None` (and no
+    /// value in the image) if no earlier value was seen.
     pub(crate) carried: BTreeMap<String, Option<i64>>,
-    /// What else is known of the change at `position`. Rows that earlier releases wrote have none.
+    /// More about the change at `position`. Rows written by earlier releases have none.
     pub(crate) stamp: Option<Stamp>,
-    /// About how many bytes it takes.
+    /// Approximate size in bytes.
     pub(crate) size: usize,
 }
 
-/// The change that a row's state is from.
+/// The change that produced a row's state.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stamp(
-    /// When it happened, in milliseconds since 1970-01-01 UTC.
+    /// Its time, in milliseconds since 1970-01-01 UTC.
     pub(crate) i64,
     /// Its transaction.
     pub(crate) Option<i64>,
-    /// Whether it is of a snapshot.
+    /// Whether it belongs to a snapshot.
     pub(crate) bool,
-    /// Positions of earlier changes that happened in the same millisecond.
+    /// Positions of earlier changes in the same millisecond.
     pub(crate) Vec<i64>,
 );
 
-/// How many changes of one row in one millisecond are remembered one by one.
+/// Maximum number of changes of one row in one millisecond that are remembered individually.
 const AT_ONCE: usize = 100;
 
-/// As the mirror keeps it: time, transaction (`-` if there is none), `s` for a snapshot or `c` for a
-/// change, then positions.
+/// The stored form: time, transaction (`-` if there is none), `s` for a snapshot or `c` for a change,
+/// then positions.
 impl fmt::Display for Stamp {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(time, transaction, of_snapshot, positions) = self;
@@ -79,7 +79,7 @@ impl Stamp {
         {
             earlier.clone_from(&stamp.3);
             earlier.push(*position);
-            // The first stays: what is between it and the last was seen, too.
+            // The first stays: the positions between it and the last were seen, too.
             let over = earlier.len().saturating_sub(AT_ONCE);
             earlier.drain(1..1 + over);
         }
@@ -87,7 +87,7 @@ impl Stamp {
     }
 }
 
-/// About how many bytes of text an image is.
+/// Returns the approximate bytes of text of an image.
 pub(crate) fn weight(image: &Image) -> usize {
     image.iter().map(|(name, value)| name.len() + 8 + weight_of(value)).sum()
 }
@@ -101,36 +101,36 @@ fn weight_of(value: &Value) -> usize {
     }
 }
 
-/// What a change did to a row.
+/// The result of merging a change into a row.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Merged {
-    /// It is not newer than what is known.
+    /// The change is not newer than the known state.
     Ignored,
-    /// It is newer, and the stored columns are as before.
+    /// The change is newer, and the stored columns are unchanged.
     Equal(Row),
-    /// It brought something new.
+    /// The change is newer and changed the row.
     Changed(Row),
-    /// It did, though its position is below that of the snapshot's row that it follows: a transaction
-    /// that was open then, or another log.
+    /// Like `Changed`, though its position is below that of the preceding snapshot row: from a
+    /// transaction that was open then, or from another log.
     Open(Row),
-    /// It is older by its position, but happened later: positions went back.
+    /// The change has a lower position but a later time: positions of the log started again.
     WentBack,
-    /// So is a row of a snapshot, which may still be followed by the changes that it lacks.
+    /// The same for a snapshot row, which the missing changes may still follow.
     Behind,
 }
 
-/// What a row takes in memory beside its columns, in bytes.
+/// Memory of a row apart from its columns, in bytes.
 pub(super) const BARE: usize = 256;
-/// What a column takes beside its name and its value.
+/// Memory of a column apart from its name and its value, in bytes.
 const COLUMN: usize = 128;
 
 impl Row {
-    /// About how many bytes it takes in memory. Of short rows most is the map that they are.
+    /// Returns the approximate size in memory, in bytes. Short rows mostly consist of the map itself.
     pub(crate) fn in_memory(&self) -> usize {
         BARE + self.size + self.image.as_ref().map_or(0, |image| image.len() * COLUMN)
     }
 
-    /// A column whose value is not known.
+    /// Returns a column whose value is unknown.
     pub(crate) fn unknown(&self) -> Option<&str> {
         self.carried.iter().find(|(_, from)| from.is_none()).map(|(column, _)| column.as_str())
     }
@@ -140,9 +140,9 @@ impl Row {
     }
 }
 
-/// Puts a change on top of what is known. The result does not depend on the order in which the
-/// changes of a row arrive, rows read while changes are streamed aside: those are as new as the
-/// change before them in their file.
+/// Merges a change into the known state. The result does not depend on the order in which the changes
+/// of a row arrive, except for rows of an incremental snapshot: those are as new as the change before
+/// them in their file.
 pub(crate) fn merge(known: Option<&Row>, change: &Change) -> Merged {
     if change.snapshot == SnapshotMark::Incremental {
         return read_between(known, change);
@@ -166,31 +166,30 @@ fn newer(known: &Row, row: Row) -> Merged {
     if row.shows_the_same_as(known) { Merged::Equal(row) } else { Merged::Changed(row) }
 }
 
-/// How a change stands to what is known of its row.
+/// The age of a change compared with the known state of its row.
 enum Age {
     Newer,
-    /// Newer, though its position is below that of the snapshot's row.
+    /// Newer, though its position is below that of the snapshot row.
     Open,
     Older,
     Later,
     Unclear,
 }
 
-/// A higher position is newer. What has a lower one is usually older: what a connector delivers
-/// again, a file that is imported twice or files in another order have lower positions *and*
-/// happened earlier, because one row's changes are written in the order in which their transactions
-/// are committed. After the legacy was moved to another server its positions begin anew, while time
-/// goes on.
+/// A higher position is newer. A change with a lower one is usually older: a change that a connector
+/// delivers again, a file that is imported twice or files in another order have lower positions *and*
+/// earlier times, because the changes of one row are written in the order in which their transactions
+/// commit. After the legacy was moved to another server its positions start again, while time goes on.
 ///
-/// Rows of a snapshot are where it was taken, not where they were changed:
+/// The position of a snapshot row is that of the snapshot, not of the row's last change:
 /// - A change at that very position is the first one after it.
-/// - A transaction that was open then has written below it, and is not in it. It was committed
-///   later. (The same tells it from what a connector delivers again because it has a replication
-///   slot that begins before its snapshot.)
-/// - A snapshot may be behind by right, where its connector has such a slot.
+/// - A transaction that was open then has written below it, and is not in it. It was committed later.
+///   (This also distinguishes it from a change that a connector delivers again because it has a
+///   replication slot that begins before its snapshot.)
+/// - A snapshot may rightly be behind, if its connector has such a slot.
 ///
-/// Two changes at one position are an update of the key whose old and new value compare as equal
-/// here: Debezium makes a deletion and a row of it, in this order.
+/// Two changes at one position are an update of the key whose old and new value compare as equal here:
+/// Debezium writes it as a deletion and a row, in this order.
 fn age(known: &Row, change: &Change) -> Age {
     let Some(Stamp(time, transaction, of_snapshot, same_time)) = &known.stamp else {
         let is_newer = change.position > known.position;
@@ -199,7 +198,7 @@ fn age(known: &Row, change: &Change) -> Age {
     let is_whole = change.snapshot.is_whole();
     let has_times = change.timestamp_ms != 0 && *time != 0;
     if change.position > known.position {
-        // What was committed after a snapshot was taken is newer than its rows.
+        // Changes committed after a snapshot was taken are newer than its rows.
         let is_open = is_whole && !of_snapshot && has_times && change.timestamp_ms < *time;
         return if is_open { Age::Older } else { Age::Newer };
     }
@@ -234,15 +233,15 @@ fn age(known: &Row, change: &Change) -> Age {
     Age::Later
 }
 
-/// The position of a row that was read while changes are streamed, where its file has no change
-/// before it: only the clocks tell whether it is newer than what is known.
+/// The position of a row of an incremental snapshot without a change before it in its file: only the
+/// times show whether it is newer than the known state.
 pub(crate) const UNPLACED: i64 = i64::MAX;
 
-/// A row that was read while changes are streamed. It has no position of its own: it is at least as
-/// new as every change before it, and older than every change of the row after it.
+/// Merges a row of an incremental snapshot. It has no position of its own: it is at least as new as
+/// every change before it, and older than every change of the row after it.
 fn read_between(known: Option<&Row>, change: &Change) -> Merged {
     let Some(known) = known else {
-        // Whatever is streamed of it is newer.
+        // Every streamed change of it is newer.
         let row = Row { position: i64::MIN, ..fresh(None, change) };
         return Merged::Changed(row);
     };
@@ -283,7 +282,7 @@ fn fresh(known: Option<&Row>, change: &Change) -> Row {
     row
 }
 
-/// An older change that arrives late may hold the value of a column that the newer one left out.
+/// A late older change may have the value of a column that the newer one omits.
 fn fill(known: &Row, change: &Change) -> Merged {
     let (Some(_), Some(late)) = (&known.image, &change.image) else {
         return Merged::Ignored;
@@ -401,7 +400,7 @@ mod tests {
         assert_eq!(merged(2_000, 6_000, 3, No), Merged::WentBack);
         assert_eq!(merged(2_000, 6_000, 1, No), Merged::Ignored);
         assert_eq!(merged(2_000, 5_999, 3, No), Merged::Ignored);
-        // A record that does not say when it happened.
+        // A record without a time.
         assert_eq!(merged(2_000, 0, 3, No), Merged::Ignored);
         assert_eq!(merged(2_000, 7_000, 3, Within), Merged::Behind);
         let taken = change(5_000, Some(1), Some("old"));
@@ -443,7 +442,7 @@ mod tests {
             assert_eq!(states(&order), Some(2));
         }
         assert_eq!(states(&[&taken, &open, &after, &taken, &open]), Some(3));
-        // The next snapshot has it.
+        // The next snapshot contains it.
         let next = at(40_000, of_snapshot(3_000, 4));
         assert_eq!(states(&[&taken, &open, &next]), Some(4));
         assert_eq!(states(&[&taken, &open, &next, &open]), Some(4));
@@ -454,7 +453,7 @@ mod tests {
         let (gone, made) = (change(5, None, None), change(5, Some(2), Some("x")));
         let before = change(4, Some(1), Some("x"));
         assert_eq!(states(&[&before, &gone, &made]), Some(2));
-        // Delivered again as a whole.
+        // Delivered again completely.
         assert_eq!(states(&[&before, &gone, &made, &gone, &made]), Some(2));
     }
 
@@ -500,12 +499,12 @@ mod tests {
         };
         let state = |row: Option<Row>| row.unwrap().image.unwrap()["state"].clone();
         let (before, after) = (change(10, Some(1), Some("x")), change(30, Some(3), Some("x")));
-        // Not known before; what is streamed of it is newer, whatever its position.
+        // Unknown before; every streamed change is newer, whatever its position.
         assert_eq!(state(fold(&[read(20, 2)])), json!(2));
         assert_eq!(state(fold(&[read(20, 2), change(5, Some(9), Some("x"))])), json!(9));
         assert_eq!(state(fold(&[before.clone(), read(20, 2)])), json!(2));
         assert_eq!(state(fold(&[before.clone(), read(20, 2), after.clone()])), json!(3));
-        // Its file has nothing before it, or the clock that it was read by is behind.
+        // Its file has no change before it, or its clock is behind.
         let unplaced = Change { position: UNPLACED, ..read(20, 2) };
         assert_eq!(state(fold(&[before.clone(), unplaced.clone()])), json!(2));
         assert_eq!(state(fold(&[after.clone(), unplaced])), json!(3));

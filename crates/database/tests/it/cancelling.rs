@@ -1,5 +1,5 @@
-//! Whatever is cut off wherever it waits, nothing of it is left: no transaction, no lock, no
-//! connection that takes the next statement with it.
+//! A cancelled operation leaves nothing behind, wherever it waits: no transaction, no lock, no
+//! connection that affects the next statement.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -24,7 +24,7 @@ use crate::tables::{INSERT, notes, open_with};
 const NAME: &str = "testing.policy";
 const OTHER: &str = "testing.other";
 const LONG: Duration = Duration::from_secs(300);
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 const NOTE: Statement = Statement::Same("SELECT note FROM thing WHERE id = $1");
 /// Takes every lock that an operation may have left on a row.

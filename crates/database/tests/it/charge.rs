@@ -90,7 +90,7 @@ async fn a_module_goes_to_another_database_and_comes_back(
     assert_eq!((policy.subscription.as_str(), policy.checkpoint), (POLICY, at(log_id, 7)));
     assert_eq!(policy.parked, std::slice::from_ref(&event));
 
-    // Whoever had the lease is fenced out, and nobody gets it again.
+    // The previous holder of the lease is fenced out, and no other process can acquire it.
     let error = old.begin_fenced(&lease, 7, at(log_id, 8)).await.unwrap_err();
     assert!(matches!(error, CheckpointError::LeaseLost { .. }), "{error}");
     assert!(acquire(&old, POLICY).await.is_none());
@@ -165,7 +165,7 @@ async fn a_route_is_kept_apart_from_the_charge(
     assert_eq!(database.charge().await.unwrap().route, None);
 }
 
-/// Somebody starts a service on the system's own tables.
+/// A service is started on the system's own tables.
 #[rstest]
 #[tokio::test]
 async fn a_database_whose_policies_have_run_does_not_wait(

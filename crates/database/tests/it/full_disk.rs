@@ -1,4 +1,4 @@
-//! A disk that was full for a moment is no reason to restart.
+//! A temporarily full disk does not require a restart.
 
 use database::Statement;
 

@@ -1,4 +1,4 @@
-//! Leases and their fence on both engines: whoever lost the lease changes nothing.
+//! Leases and their fencing on both engines: a process that lost the lease changes nothing.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ const NAME: &str = "testing.things.v1";
 const LONG: Duration = Duration::from_secs(300);
 /// Gone by when the next statement runs.
 const SHORT: Duration = Duration::from_millis(1);
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn registration(log_id: Uuid, families: &[&str]) -> Registration {
@@ -145,7 +145,7 @@ async fn a_lease_lasts_until_it_expires_and_no_longer(
     let status = database.status(NAME).await.unwrap().unwrap();
     assert_eq!(status.lease.unwrap().token, lease.token, "releasing what is lost does nothing");
 
-    // Expired, and yet nobody else took it: the token still holds.
+    // Expired, but not acquired by another process: the token is still valid.
     let late = Lease { ttl: SHORT, ..lease };
     other.renew(&late).await.unwrap();
     let expired = async || {
@@ -303,7 +303,7 @@ async fn whoever_is_alone_ends_the_leases_of_those_before(
     acquired(&database, "two", LONG).await;
 }
 
-/// A clock that was ahead has given the lease for hours: nobody waits for that.
+/// A clock that was ahead has granted the lease for hours: other processes do not wait for that.
 #[rstest]
 #[tokio::test]
 async fn a_lease_that_ends_later_than_any_can_is_nobodys(

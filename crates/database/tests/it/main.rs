@@ -1,4 +1,4 @@
-//! The layer on both engines, and what becomes of it when an engine fails.
+//! The database layer on both engines, and its behaviour when an engine fails.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod cancelling;

@@ -1,4 +1,4 @@
-//! Parked events and what is told of a subscription, on both engines.
+//! Parked events and the status of a subscription, on both engines.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -94,7 +94,7 @@ async fn a_key_is_tried_again_when_somebody_asks_or_its_first_event_is_gone(
     assert!(!database.request_replay(NAME, 6).await.unwrap());
     assert_eq!(to_replay(&database).await, ["a"]);
 
-    // It failed again: nobody is waiting for anything of this key any more.
+    // It failed again: no other event of this key is waiting.
     let failed = ParkedEvent { attempts: 6, error: "worse".to_owned(), ..failed };
     let mut transaction = database.begin_fenced(&lease, 0, lease.checkpoint).await.unwrap();
     database.park_again(&mut transaction, NAME, &failed).await.unwrap();

@@ -29,7 +29,7 @@ use crate::tables::{INSERT, notes, open};
 
 pub const NAME: &str = "testing.things.v1";
 const TTL: Duration = Duration::from_millis(150);
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

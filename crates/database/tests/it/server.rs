@@ -1,5 +1,5 @@
-//! What becomes of a module's database when the PostgreSQL server is restarted, paused, full or no
-//! primary any more: errors that say so, and recovery without a restart of the process.
+//! A module's database when the PostgreSQL server is restarted, paused, full or no longer the primary:
+//! errors say so, and the module recovers without a restart of the process.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use testkit::postgres::{PostgresServer, TestDatabase, connect, execute};
 
 use crate::tables::{INSERT, THINGS, notes, open, open_with, things};
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something succeeds. Every failure before must be one that passes by itself.
@@ -89,7 +89,7 @@ async fn a_standby_is_told_from_a_broken_statement() {
     eventually(async || database.write(&INSERT).bind(1_i64).bind("x").execute().await).await;
 }
 
-/// What a session was told when it was opened it keeps for as long as it is open.
+/// A session keeps the settings with which it was opened, for as long as it is open.
 #[tokio::test]
 async fn a_session_that_may_not_write_is_replaced() {
     let place = TestDatabase::create().await;
@@ -235,7 +235,7 @@ async fn a_role_without_the_right_to_make_schemas_uses_one_that_was_made() {
     execute(place.url(), &format!("DROP SCHEMA testing CASCADE; DROP ROLE {role}")).await;
 }
 
-/// A proxy or an address that was moved: it takes a connection in and drops it, since nobody is behind it.
+/// A proxy or a moved address: it accepts a connection and drops it, because no server is behind it.
 #[tokio::test]
 async fn whoever_takes_a_connection_in_and_drops_it_is_away() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -89,7 +89,7 @@ impl Follower {
     }
 }
 
-/// Tells other processes that this one has written.
+/// Notifies other processes after each write of this one.
 pub(super) async fn notify(tail: Arc<Tail>, pool: PgPool, own: Uuid, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -98,14 +98,14 @@ pub(super) async fn notify(tail: Arc<Tail>, pool: PgPool, own: Uuid, stop: Cance
         }
         let notified = sqlx::query(NOTIFY).bind(own.to_string()).execute(&pool).await;
         if let Err(error) = notified {
-            tracing::debug!(%error, "other processes were not notified; they will look themselves");
+            tracing::debug!(%error, "cannot notify other processes; they find the events by polling");
         }
         tokio::time::sleep(BETWEEN_NOTIFICATIONS).await;
     }
 }
 
-/// Sends for the follower when another process says that it has written. The pool is for this
-/// connection alone; closing it ends the task.
+/// Wakes the follower on notifications of other processes. The pool is for this connection alone;
+/// closing it ends the task.
 pub(super) async fn listen(tail: Arc<Tail>, pool: PgPool, own: Uuid) {
     let own = own.to_string();
     let mut pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
@@ -114,12 +114,12 @@ pub(super) async fn listen(tail: Arc<Tail>, pool: PgPool, own: Uuid) {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(CHANNEL).await?;
             pauses = backoff::endless(SHORTEST_PAUSE, LONGEST_PAUSE);
-            // What was written while nobody listened.
+            // Events may have been written before this connection listened.
             tail.behind.notify_one();
             loop {
                 match listener.try_recv().await? {
                     Some(notification) if notification.payload() == own => {}
-                    // Another's; or the connection was lost, and notifications with it.
+                    // Another process's; or the connection was lost, and notifications with it.
                     _ => tail.behind.notify_one(),
                 }
             }
@@ -127,7 +127,7 @@ pub(super) async fn listen(tail: Arc<Tail>, pool: PgPool, own: Uuid) {
         let ended: Result<std::convert::Infallible, sqlx::Error> = listening.await;
         let Err(error) = ended;
         if !pool.is_closed() {
-            tracing::debug!(%error, "listening again soon; until then this process looks itself");
+            tracing::debug!(%error, "cannot listen for notifications; polling until the next attempt");
             tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! What an append promises whoever makes it.
+//! The contract of an append.
 
 use kernel::store::{AppendError, Appended, ExpectedRevision};
 
@@ -139,7 +139,7 @@ pub async fn oversized_events_are_refused_with_their_size(test: TestStore) {
     append(&test.store, "a-1", ExpectedRevision::Any, vec![fitting]).await.unwrap();
 }
 
-/// Promise 7: requests that mean nothing.
+/// Promise 7: invalid requests.
 pub async fn senseless_requests_are_refused(test: TestStore) {
     let store = &test.store;
     let twice = event();

@@ -1,4 +1,4 @@
-//! What opening a store promises.
+//! The contract of opening a store.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use store_sqlx::{OpenError, StoreOptions};
 
 use crate::stores::TestStore;
 
-/// Whoever starts with another master key learns it before anything is sealed with it.
+/// Another master key is refused when the store is opened, before anything is encrypted with it.
 pub async fn another_master_key_is_refused_at_once(test: TestStore) {
     let other = SecretKey::generate().unwrap();
     let url = test.url().unwrap();

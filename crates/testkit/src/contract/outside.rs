@@ -13,7 +13,7 @@ fn foreign(content_type: ContentType, data: &[u8], metadata: &[u8]) -> NewEvent 
     NewEvent { data: data.to_vec(), foreign: Some(Arc::new(foreign)), ..event() }
 }
 
-/// Content types, metadata and data that are no text.
+/// Content types, metadata and data that are not text.
 pub async fn events_from_outside_keep_what_came_with_them(test: TestStore) {
     let sent = vec![
         foreign(ContentType::Binary, &[0, 159, 146, 150], &[255, 0]),
@@ -21,7 +21,7 @@ pub async fn events_from_outside_keep_what_came_with_them(test: TestStore) {
         event(),
     ];
     append(&test.store, "a-1", ExpectedRevision::NoStream, sent.clone()).await.unwrap();
-    // This one is checked, not written by belief: another way into the table.
+    // This one is checked, not written on an assumption: another path into the table.
     let more = vec![foreign(ContentType::Json, b"[1]", br#"{"$correlationId":"x"}"#)];
     append(&test.store, "a-1", ExpectedRevision::Exists, more.clone()).await.unwrap();
     let sent: Vec<_> = [sent, more].concat().into_iter().map(|sent| sent.foreign).collect();
@@ -37,7 +37,7 @@ async fn positions(store: &Arc<dyn EventStore>, after: u64, limit: usize) -> (Ve
     (page.events.iter().map(|event| event.position).collect(), page.scanned_to)
 }
 
-/// Removing events: readers pass over them, checkpoints that stand there stay valid.
+/// Removing events: readers skip them, and checkpoints at their positions stay valid.
 pub async fn scavenged_events_leave_holes_and_their_ids(test: TestStore) {
     let store = &test.store;
     let first = events(4);
@@ -59,7 +59,7 @@ pub async fn scavenged_events_leave_holes_and_their_ids(test: TestStore) {
     }
 }
 
-/// Revisions and positions after a removal; the last event stays, whatever was asked.
+/// Revisions and positions after a removal; the last event stays, whatever was requested.
 pub async fn what_is_left_of_a_scavenged_stream_goes_on(test: TestStore) {
     let store = &test.store;
     append(store, "a-1", ExpectedRevision::NoStream, events(3)).await.unwrap();

@@ -1,4 +1,4 @@
-//! What is read.
+//! The contract of reads.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub async fn the_last_event_of_a_stream_is_found(test: TestStore) {
     assert_eq!((last.stream.as_str(), last.revision), ("a-1", 6));
 }
 
-/// Finding one event of a stream, for whoever has not read it from the beginning.
+/// Finding one event of a stream, for a caller that has not read the stream from the beginning.
 pub async fn an_event_is_found_in_its_stream_by_its_id(test: TestStore) {
     let written = events(3);
     append(&test.store, "a-1", ExpectedRevision::NoStream, events(2)).await.unwrap();
@@ -68,17 +68,17 @@ pub async fn the_log_is_read_filtered_and_in_pages(test: TestStore) {
     let store = &test.store;
     let rare = EventFilter::families_of(["testing.Rare.v1"]);
     assert_eq!(positions(store, 0, &rare, 2).await, ([1, 11].to_vec(), 11));
-    // The end is reached though nothing there is wanted: an idle subscriber moves on.
+    // The end is reached though no event there matches: an idle subscriber advances.
     assert_eq!(positions(store, 11, &rare, 2).await, ([21].to_vec(), 30));
     assert_eq!(positions(store, 30, &rare, 2).await, ([].to_vec(), 30));
     let nothing = EventFilter::families_of(["testing.Never.v1"]);
     assert_eq!(positions(store, 0, &nothing, 2).await, ([].to_vec(), 30));
 }
 
-/// Reading what may be large, with little memory.
+/// Reading large events, with little memory.
 pub async fn a_page_has_only_so_many_bytes(test: TestStore) {
     const LARGE: usize = PAGE_BYTES / 4;
-    // Small ones first: nobody can tell from them what follows.
+    // Small ones first: they do not show how large the next ones are.
     for number in 0..10 {
         let size = if number < 3 { 100 } else { LARGE };
         let expected = ExpectedRevision::exactly(u64::checked_sub(number, 1));
@@ -129,7 +129,7 @@ async fn positions(
     (page.events.iter().map(|event| event.position).collect(), page.scanned_to)
 }
 
-/// Reading what one request caused.
+/// Reading the events that one request caused.
 pub async fn correlations_are_found_in_order(test: TestStore) {
     let store = &test.store;
     let wanted = kernel::seams::new_id();
@@ -146,7 +146,7 @@ pub async fn correlations_are_found_in_order(test: TestStore) {
     assert_eq!(found, [9, 11]);
 }
 
-/// Promise 8: what a checkpoint is compared with.
+/// Promise 8: the events with which a checkpoint is compared.
 pub async fn a_position_tells_the_event_that_stands_there(test: TestStore) {
     let written = events(3);
     append(&test.store, "a-1", ExpectedRevision::NoStream, written.clone()).await.unwrap();
@@ -163,7 +163,7 @@ pub async fn a_position_tells_the_event_that_stands_there(test: TestStore) {
     check(&test.restarted().await.store).await;
 }
 
-/// Nothing of an event is lost or changed on the way.
+/// No part of an event is lost or changed.
 pub async fn what_was_written_is_read_back_whole(test: TestStore) {
     let mut written = event();
     written.metadata.causation_id = Some(kernel::seams::new_id());
@@ -188,7 +188,7 @@ pub async fn the_log_keeps_its_id(test: TestStore) {
     assert_eq!(test.restarted().await.store.log_id(), id);
 }
 
-/// A reader that knows one version of an event meets every other one, and no other event.
+/// A reader of one version of an event receives every other version, and no other event.
 pub async fn a_family_is_wanted_in_every_version(test: TestStore) {
     let types = [
         "testing.Happened.v1",

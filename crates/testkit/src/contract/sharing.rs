@@ -1,4 +1,4 @@
-//! What appends promise that are made at once, by one process or by several.
+//! The contract of concurrent appends, by one process or by several.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use kernel::subscription::{Delivery, LogReader};
 use super::{append, assert_dense, event, events, request, round_before, whole_log};
 use crate::stores::TestStore;
 
-/// Promise 3 and 1 under concurrency: one winner per revision, dense all the same.
+/// Promise 3 and 1 under concurrency: one winner per revision, and still dense.
 pub async fn concurrent_appends_stay_dense_and_each_conflict_is_its_own(test: TestStore) {
     let mut tasks = tokio::task::JoinSet::new();
     for writer in 0..32 {
@@ -25,7 +25,7 @@ pub async fn concurrent_appends_stay_dense_and_each_conflict_is_its_own(test: Te
                     events(1),
                 );
                 won += usize::from(contended.await.is_ok());
-                // An uncontended append in the same groups is never hurt by others' conflicts.
+                // Conflicts of other appends in the same groups do not affect an uncontended append.
                 let own = format!("own-{writer}");
                 let expected = ExpectedRevision::exactly(round_before(round));
                 append(&store, &own, expected, events(1)).await.unwrap();
@@ -58,8 +58,7 @@ pub async fn concurrent_repetitions_are_written_once(test: TestStore) {
     assert_eq!(whole_log(&test.store).await.len(), 3);
 }
 
-/// Promise 4 among appends that wait for their turn together: whoever comes second is told what the
-/// first one was.
+/// Promise 4 among queued appends: the second one receives the result of the first one.
 pub async fn repetitions_within_a_group_are_recognised(test: TestStore) {
     let store = &test.store;
     let ids = events(3);
@@ -84,7 +83,7 @@ pub async fn repetitions_within_a_group_are_recognised(test: TestStore) {
     assert_dense(&whole_log(store).await);
 }
 
-/// Promise 1 and 3: an append over several streams that conflicts takes nothing else down with it.
+/// Promise 1 and 3: an append over several streams that conflicts does not affect other appends.
 pub async fn a_conflict_fails_no_other_append_of_its_group(test: TestStore) {
     let store = &test.store;
     append(store, "taken-1", ExpectedRevision::NoStream, events(1)).await.unwrap();
@@ -111,7 +110,7 @@ pub async fn a_conflict_fails_no_other_append_of_its_group(test: TestStore) {
 }
 
 /// Promise 3 for several processes on one store: their groups interleave, no position is missing or
-/// taken twice, and no reader of either ever sees one before all below it.
+/// used twice, and no reader of either sees an event before all events below it.
 pub async fn two_processes_write_one_dense_log(test: TestStore) {
     const WRITERS: usize = 6;
     const EACH: usize = 30;
@@ -138,8 +137,8 @@ pub async fn two_processes_write_one_dense_log(test: TestStore) {
             let store = Arc::clone(store);
             writers.spawn(async move {
                 for round in 0..EACH as u64 {
-                    // On a stream of its own it is never told of a conflict, on the shared one it
-                    // does not mind any.
+                    // On a stream of its own it never gets a conflict; on the shared one it ignores
+                    // conflicts.
                     let own = format!("own-{process}-{writer}");
                     let (name, expected) = if round % 3 == 2 {
                         ("shared-1", ExpectedRevision::Any)
@@ -165,7 +164,7 @@ pub async fn two_processes_write_one_dense_log(test: TestStore) {
     beside.close().await;
 }
 
-/// Promise 1 for several processes: of those that expect the same revision, one wins.
+/// Promise 1 for several processes: of appends with the same expected revision, one wins.
 pub async fn of_two_processes_one_wins_each_revision(test: TestStore) {
     const ROUNDS: u64 = 20;
     let beside = test.beside().await.unwrap();
@@ -186,9 +185,9 @@ pub async fn of_two_processes_one_wins_each_revision(test: TestStore) {
     beside.close().await;
 }
 
-/// Promise 6: while nothing can be written, what finds no place in the queue fails as overloaded at
-/// its deadline; the rest is written once it can be. The store is one with a queue for a few
-/// appends; `unblock` lets it write.
+/// Promise 6: while the store cannot write, appends without a place in the queue fail as overloaded at
+/// their deadline; the others are written once it can. The store has a queue for a few appends;
+/// `unblock` lets it write.
 pub async fn overload_is_told_and_loses_nothing(test: &TestStore, unblock: impl AsyncFnOnce()) {
     let mut appends = tokio::task::JoinSet::new();
     for number in 0..12 {
@@ -204,7 +203,7 @@ pub async fn overload_is_told_and_loses_nothing(test: &TestStore, unblock: impl 
             Ok(_) => written += 1,
             Err(AppendError::Overloaded) => {
                 overloaded += 1;
-                // The first refusal has come: let the others through.
+                // The first refusal has arrived: let the others through.
                 if let Some(unblock) = unblock.take() {
                     unblock().await;
                 }

@@ -1,4 +1,4 @@
-//! What a subscriber is given.
+//! The contract of subscriptions.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub async fn subscribers_get_history_then_caught_up_then_live(test: TestStore) {
     assert_eq!(event.position, 4);
 }
 
-/// Promise 5 and 3: nothing missed, nothing twice, never n+1 before n.
+/// Promise 5 and 3: no event missed, none twice, never n+1 before n.
 pub async fn subscribers_see_every_event_once_in_order_while_others_write(test: TestStore) {
     const WRITERS: usize = 8;
     const EACH: usize = 40;

@@ -1,6 +1,5 @@
-//! The whole log as one object: its positions are the order in which everything was written, and
-//! every answer is right for some lengths of the log. Time must be able to pass through them
-//! without going back.
+//! The whole log as one object: its positions are the order of all writes, and every response is right
+//! for some lengths of the log. There must be a non-decreasing sequence of such lengths over time.
 
 use std::collections::HashMap;
 
@@ -9,17 +8,17 @@ use uuid::Uuid;
 
 use super::{Answer, Call, Moment, Operation, Place, Seen, Violation};
 
-/// How long the log may have been when an operation took effect, by its last position.
+/// The possible lengths of the log when an operation took effect, by its last position.
 #[derive(Clone, Copy)]
 struct Span {
     least: Position,
-    /// The position that would make the answer wrong.
+    /// The position with which the response would be wrong.
     wrong_at: Position,
-    /// What the log was at least once the operation had taken effect.
+    /// The minimum length of the log once the operation had taken effect.
     leaves: Position,
 }
 
-/// Checks a history, across all streams, against the log as it stands in the end.
+/// Checks a history, across all streams, against the final log.
 pub fn in_log_order(history: &[Operation], log: &[Seen]) -> Result<(), Violation> {
     let log = Log::new(log)?;
     let wholes = log.wholes(history)?;
@@ -33,7 +32,7 @@ pub fn in_log_order(history: &[Operation], log: &[Seen]) -> Result<(), Violation
     pass_through(history, &spans, &wholes)
 }
 
-/// The log in the end, to look things up in.
+/// Indexes of the final log.
 struct Log<'l> {
     events: &'l [Seen],
     /// The positions of each stream's events, by revision.
@@ -59,7 +58,7 @@ impl<'l> Log<'l> {
         Ok(Self { events, streams, places })
     }
 
-    /// The position of an event of a stream, the end of time where there is none.
+    /// Returns the position of an event of a stream, `Position::MAX` if there is none.
     fn position(&self, stream: &str, revision: Revision) -> Position {
         let positions = self.streams.get(stream).map_or(&[][..], Vec::as_slice);
         let revision = usize::try_from(revision).unwrap_or(usize::MAX);
@@ -70,8 +69,9 @@ impl<'l> Log<'l> {
         self.events.get(usize::try_from(position.checked_sub(1)?).ok()?)
     }
 
-    /// For each position, where what was written together with it ends: nobody may have seen a part
-    /// of it. Fails if a part is all there is of an append, or if nobody wrote an event.
+    /// Returns, for each position, the end of the events written together with it: no reader may have
+    /// seen a part of them. Fails if the log has a part of an append only, or an event without an
+    /// append.
     fn wholes(&self, history: &[Operation]) -> Result<HashMap<Position, Position>, Violation> {
         let mut written = HashMap::new();
         let mut perhaps: HashMap<Position, Position> = HashMap::new();
@@ -88,10 +88,10 @@ impl<'l> Log<'l> {
                 Answer::Appended { repeated: false, .. } => {
                     written.extend(there.map(|position| (position, end)));
                 }
-                // Found by a second attempt of the store itself, it may be what the first one wrote.
+                // If a retry within the store found it, the first attempt may have written it.
                 Answer::Unknown | Answer::Appended { .. } if found.iter().all(Option::is_some) => {
                     for position in there {
-                        // Which of two it was nobody knows: then it may have come alone.
+                        // It is unknown which of the two wrote it: then it may have come alone.
                         let whole = perhaps
                             .get(&position)
                             .map_or(end, |other| if *other == end { end } else { position });
@@ -116,7 +116,7 @@ impl<'l> Log<'l> {
         }
     }
 
-    /// For which lengths of the log an answer is right; why it is wrong for all.
+    /// Returns the lengths of the log for which a response is right, or why it is wrong for all.
     fn span(&self, operation: &Operation) -> Result<Span, String> {
         match (&operation.call, operation.answer()) {
             (Call::Append(writes), Answer::Appended { last, repeated }) => {
@@ -180,7 +180,7 @@ impl<'l> Log<'l> {
                     return Err("the page has a hole or is too long".to_owned());
                 }
                 let least = events.last().map_or(0, |last| last.place.position);
-                // How far the log reaches is what its store has heard of so far.
+                // The progress of a read is what its store knows of the log so far.
                 Ok(Span { least, wrong_at: Position::MAX, leaves: least })
             }
             _ => Ok(Span { least: 0, wrong_at: Position::MAX, leaves: 0 }),
@@ -193,14 +193,14 @@ impl<'l> Log<'l> {
     }
 }
 
-/// Gives every operation the shortest log that its answer and all that was known before its call
-/// allow. A shorter one is never worse for the others: where this fails, every choice does.
+/// Assigns every operation the shortest log that its response, and everything known before its call,
+/// allow. A shorter one is never worse for the others: if this fails, every choice fails.
 fn pass_through(
     history: &[Operation],
     spans: &[Span],
     wholes: &HashMap<Position, Position>,
 ) -> Result<(), Violation> {
-    // Calls before returns of the same moment: whoever is in doubt overlaps.
+    // At the same time calls come before returns: in doubt, operations overlap.
     const CALL: u8 = 0;
     const RETURN: u8 = 1;
     let mut turns: Vec<(Moment, u8, usize)> = Vec::with_capacity(history.len() * 2);
@@ -230,7 +230,7 @@ fn pass_through(
         known = known.max(length).max(leaves);
         match (&operation.call, operation.answer()) {
             (Call::ReadLog { after, .. }, Answer::Page { scanned_to, .. }) => {
-                // No progress says that the log ends there; a page that is short does not.
+                // A page without progress claims that the log ends there; a short page does not.
                 if scanned_to == after && *after < in_store_before {
                     let operation = operation.to_string();
                     let why = format!("its store had known the log up to {in_store_before}");

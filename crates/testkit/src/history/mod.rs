@@ -1,15 +1,15 @@
-//! Histories of concurrent operations on an event store, and whether the store's promises can
+//! Histories of concurrent operations on an event store, and checkers of whether the store's promises
 //! explain them.
 //!
-//! A [`Recorder`] notes when each operation was called and when it answered what, on a clock that
-//! the processes of one machine share. A [`Workload`] makes many clients collide on few streams.
-//! Two checkers, which know nothing of each other, then judge the history:
+//! A [`Recorder`] records the time of each call and each response, on a clock that the processes of one
+//! machine share. A [`Workload`] has many clients collide on few streams. Two independent checkers then
+//! judge the history:
 //!
-//! - [`linearizable`] takes only what clients saw, stream by stream: it searches for an order of
-//!   the operations, in keeping with their times, in which every answer is right.
-//! - [`in_log_order`] takes the positions at their word: the log as it stands in the end *is* the
-//!   order, across all streams, and no operation may contradict it. No reader may have seen
-//!   position n+1 and then, anywhere, not have seen n.
+//! - [`linearizable`] uses only what clients saw, stream by stream: it searches for an order of the
+//!   operations, consistent with their times, in which every response is right.
+//! - [`in_log_order`] relies on the positions: the final log *is* the order, across all streams, and no
+//!   operation may contradict it. No reader may have seen position n+1 and then, anywhere, not have
+//!   seen n.
 
 mod log;
 mod record;
@@ -32,42 +32,42 @@ pub type Moment = u64;
 /// One operation of one client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operation {
-    /// The open store it was called on: each learns by itself how far the log reaches.
+    /// The open store on which it was called: each store learns by itself how far the log reaches.
     pub store: u64,
-    /// Who called it.
+    /// The client.
     pub client: u64,
-    /// When it was called.
+    /// The time of the call.
     pub called: Moment,
-    /// What was asked for.
+    /// The request.
     pub call: Call,
-    /// When it answered what; `None` when the caller was gone by then.
+    /// The time and content of the response; `None` if the caller was gone by then.
     pub answered: Option<(Moment, Answer)>,
 }
 
-/// What is asked of a store.
+/// A request to a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
-    /// To append to one or several streams, all or nothing.
+    /// Append to one or several streams, all or nothing.
     Append(Vec<Write>),
-    /// To read a stream from a revision on.
+    /// Read a stream from a revision.
     ReadStream {
-        /// Its name.
+        /// The stream's name.
         stream: String,
-        /// The first revision wanted.
+        /// The first revision.
         from: Revision,
-        /// Most events in the answer.
+        /// Maximum number of events.
         limit: usize,
     },
-    /// To read the last event of a stream.
+    /// Read the last event of a stream.
     ReadLast {
-        /// Its name.
+        /// The stream's name.
         stream: String,
     },
-    /// To read the whole log, unfiltered.
+    /// Read the whole log, without a filter.
     ReadLog {
-        /// What the reader has already.
+        /// The position after which to read.
         after: Position,
-        /// Most events in the answer.
+        /// Maximum number of events.
         limit: usize,
     },
 }
@@ -75,16 +75,16 @@ pub enum Call {
 /// Events for one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
-    /// Its name.
+    /// The stream's name.
     pub stream: String,
-    /// What the writer believes of it.
+    /// The expected revision.
     #[serde(with = "Expected")]
     pub expected: ExpectedRevision,
     /// The ids of the events.
     pub events: Vec<Uuid>,
 }
 
-/// [`ExpectedRevision`] as it is written into files.
+/// [`ExpectedRevision`] in the form of the files.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "ExpectedRevision")]
 enum Expected {
@@ -94,41 +94,41 @@ enum Expected {
     Revision(Revision),
 }
 
-/// What a store answers.
+/// A response of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// The events are there; where the last one of each write stands.
+    /// The events are written; holds the place of the last event of each write.
     Appended {
         /// One per write.
         last: Vec<Place>,
-        /// Whether they were there before, or may have been.
+        /// Whether they were written before, or may have been.
         repeated: bool,
     },
-    /// One of the streams is not as the writer believed.
+    /// One of the streams is not at the expected revision.
     WrongRevision {
-        /// Which.
+        /// The stream.
         stream: String,
-        /// Its last revision, `None` when it has no event.
+        /// Its last revision, `None` if it has no event.
         actual: Option<Revision>,
     },
-    /// The ids were used for something else.
+    /// The ids were used for other events.
     Mismatch,
-    /// What was read of a stream.
+    /// A page of a stream.
     Events(Vec<Seen>),
-    /// What was read of the log.
+    /// A page of the log.
     Page {
         /// The events.
         events: Vec<Seen>,
-        /// How far the store looked.
+        /// The last position examined.
         scanned_to: Position,
     },
-    /// It could not be done, and nothing was.
+    /// The operation failed and had no effect.
     Refused,
-    /// It may have been done, or may be yet.
+    /// The operation may have taken effect, or may still do so.
     Unknown,
 }
 
-/// Where an event stands.
+/// The place of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// In its stream.
@@ -137,42 +137,42 @@ pub struct Place {
     pub position: Position,
 }
 
-/// An event that somebody read.
+/// An event that was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The stream it is in.
+    /// Its stream.
     pub stream: String,
-    /// Where.
+    /// Its place.
     pub place: Place,
     /// Its id.
     pub id: Uuid,
 }
 
-/// What the promises of the store cannot explain.
+/// A contradiction to the promises of the store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// No order of the operations on a stream makes every answer right.
+    /// No order of the operations on a stream makes every response right.
     #[error("stream {stream}: no order explains this answer{after}:\n  {operation}")]
     NotLinearizable {
         /// The stream.
         stream: String,
         /// The operation at which every order fails.
         operation: String,
-        /// What the longest order ends with.
+        /// The end of the longest order.
         after: String,
     },
-    /// The log itself has a hole or a repetition.
+    /// The log itself has a gap or a repetition.
     #[error("the log is not dense: {0}")]
     NotDense(String),
-    /// An answer that the log as it stands contradicts.
+    /// A response that the log contradicts.
     #[error("the log contradicts an answer, {why}:\n  {operation}")]
     Contradiction {
         /// The operation.
         operation: String,
-        /// What is wrong with it.
+        /// The contradiction.
         why: String,
     },
-    /// An operation did not see what had been seen before it was called.
+    /// An operation did not see events that had been seen before it was called.
     #[error(
         "position {seen} had been seen before, yet this is only right while the log ends before \
          {right_until}:\n  {operation}"
@@ -180,27 +180,27 @@ pub enum Violation {
     WentBack {
         /// The operation.
         operation: String,
-        /// What was known to be in the log by then.
+        /// The position known to be in the log by then.
         seen: Position,
-        /// The first position that makes the answer wrong.
+        /// The first position with which the response is wrong.
         right_until: Position,
     },
 }
 
-/// What a history holds, for tests that must not pass because nothing happened.
+/// Counts of a history, so that tests do not pass because nothing happened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Appends that wrote events.
     pub appended: usize,
-    /// Appends that found their events there.
+    /// Appends whose events were written already.
     pub repeated: usize,
     /// Appends that met another revision than expected.
     pub conflicts: usize,
-    /// Appends whose ids had been used for something else.
+    /// Appends whose ids had been used for other events.
     pub mismatches: usize,
-    /// Appends that may or may not have been carried out.
+    /// Appends with an unknown outcome.
     pub unknown: usize,
-    /// Operations that could not be done.
+    /// Operations that failed.
     pub refused: usize,
     /// Reads of streams.
     pub stream_reads: usize,
@@ -230,12 +230,13 @@ impl Tally {
 }
 
 impl Operation {
-    /// What it answered; an operation that never did may have been done.
+    /// Returns its response; an operation without one may have taken effect.
     fn answer(&self) -> &Answer {
         self.answered.as_ref().map_or(&Answer::Unknown, |(_, answer)| answer)
     }
 
-    /// When it must have taken effect, if it took any: never too late for an unknown outcome.
+    /// Returns the time by which it must have taken effect, if it did: unlimited for an unknown
+    /// outcome.
     fn done_by(&self) -> Moment {
         match &self.answered {
             Some((_, Answer::Unknown)) | None => Moment::MAX,

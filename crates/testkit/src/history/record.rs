@@ -1,4 +1,4 @@
-//! Noting what is called and answered, in memory and, for other processes to read, in a file.
+//! Recording of calls and responses, in memory and, for other processes to read, in a file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,21 +12,21 @@ use tokio::sync::watch;
 
 use super::{Answer, Call, Moment, Operation};
 
-/// The time now.
+/// Returns the current time.
 fn now() -> Moment {
     let time = clock_gettime(ClockId::Monotonic);
     u64::try_from(time.tv_sec).unwrap() * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap()
 }
 
-/// A line of a file. What was called stands there before the call is made: a process that is killed
-/// leaves behind that its outcome is unknown.
+/// A line of a file. The call is written before it is made: if the process is killed, the file shows an
+/// operation with an unknown outcome.
 #[derive(Serialize, Deserialize)]
 enum Line {
     Called { number: usize, operation: Operation },
     Answered { number: usize, at: Moment, answer: Answer },
 }
 
-/// Notes what the clients of one process do.
+/// Records the operations of the clients of one process.
 #[derive(Default)]
 pub struct Recorder {
     notes: Mutex<Notes>,
@@ -42,7 +42,7 @@ struct Notes {
 impl Notes {
     fn write(&mut self, line: &Line) {
         if let Some(file) = &mut self.file {
-            // One call of the system per line, so that a line is whole or missing.
+            // One system call per line, so that a line is complete or missing.
             let text = serde_json::to_string(line).unwrap() + "\n";
             file.write_all(text.as_bytes()).unwrap();
         }
@@ -50,15 +50,15 @@ impl Notes {
 }
 
 impl Recorder {
-    /// Notes in memory and in a file.
+    /// Records in memory and in a file.
     pub fn into_file(path: &Path) -> Self {
         let file = Some(File::create(path).unwrap());
         let notes = Mutex::new(Notes { operations: Vec::new(), file });
         Self { notes, called: watch::Sender::default() }
     }
 
-    /// Carries out an operation and notes when it was called and when it answered what. Dropped
-    /// before it answers it is an operation that never did.
+    /// Executes an operation and records the times of the call and of the response. If dropped before
+    /// the response, it is recorded without one.
     pub async fn note(
         &self,
         (store, client): (u64, u64),
@@ -68,7 +68,7 @@ impl Recorder {
         let number = {
             let mut notes = self.notes.lock().unwrap();
             let number = notes.operations.len();
-            // Under the lock and so before the call; the time that takes only widens the span in
+            // Under the lock and so before the call; waiting for the lock only widens the interval in
             // which the operation may have taken effect.
             let operation = Operation { store, client, called: now(), call, answered: None };
             notes.write(&Line::Called { number, operation: operation.clone() });
@@ -84,18 +84,18 @@ impl Recorder {
         answer
     }
 
-    /// Waits until so many operations were called.
+    /// Waits until this many operations were called.
     pub async fn until(&self, operations: usize) {
         self.called.subscribe().wait_for(|called| *called >= operations).await.unwrap();
     }
 
-    /// What happened so far.
+    /// Returns the history so far.
     pub fn history(&self) -> Vec<Operation> {
         self.notes.lock().unwrap().operations.clone()
     }
 }
 
-/// What another process wrote into a file.
+/// Returns what another process wrote into a file.
 pub fn read_lines(path: &Path) -> Vec<Operation> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut operations = Vec::new();

@@ -1,14 +1,14 @@
 //! Linearizability of each stream, from what clients saw alone.
 //!
-//! The search of Wing and Gong (*Testing and verifying concurrent objects*, 1993) with the
-//! memory of Lowe (*Testing for linearizability*, 2017): go through calls and returns in the order
-//! of time, let each call that is open take effect if its answer is right at that point, and take
-//! the last one back when a return is reached whose call had no effect yet. A set of operations
-//! that led to a state once need not be tried again.
+//! The search of Wing and Gong (*Testing and verifying concurrent objects*, 1993) with the memoisation
+//! of Lowe (*Testing for linearizability*, 2017): go through calls and returns in order of time, let
+//! each open call take effect if its response is right at that point, and undo the last one when a
+//! return is reached whose call has not taken effect. A set of operations that led to a state once need
+//! not be tried again.
 //!
-//! Linearizability is local (Herlihy and Wing, 1990): a history is linearizable if it is so for
-//! each object. An append to several streams is more than that; that it was all or nothing is for
-//! [`super::in_log_order`] to say.
+//! Linearizability is local (Herlihy and Wing, 1990): a history is linearizable if it is so for each
+//! object. An append to several streams is more than that; [`super::in_log_order`] checks that it was
+//! all or nothing.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,13 +21,13 @@ use super::{Answer, Call, Moment, Operation, Seen, Violation, Write};
 /// The ids of a stream's events.
 type Stream = Vec<Uuid>;
 
-/// What one operation did to one stream.
+/// The effect of one operation on one stream.
 struct Step<'h> {
     called: Moment,
-    /// `None` when it need not have happened.
+    /// `None` if it need not have taken effect.
     done_by: Option<Moment>,
     action: Action<'h>,
-    /// For people.
+    /// A description, for messages.
     operation: String,
 }
 
@@ -37,19 +37,19 @@ enum Action<'h> {
     ReadLast { found: Option<Uuid> },
 }
 
-/// How an append ended, by the last revision where there is one.
+/// The result of an append, with the last revision if there is one.
 #[derive(Clone, Copy)]
 enum Outcome {
     Written(Revision),
-    /// The events stood there before; or the store lost the answer of its first attempt, tried again
-    /// by itself, and found what it had written.
+    /// The events were written before; or the store lost the response of its first attempt, retried by
+    /// itself, and found the events of that attempt.
     Repeated(Revision),
     Conflict(Option<Revision>),
     Mismatch,
 }
 
-/// Finds, for each stream, an order of the operations that agrees with their times and makes every
-/// answer right. `log` is the log after them all.
+/// Finds, for each stream, an order of the operations that is consistent with their times and makes
+/// every response right. `log` is the log after all of them.
 pub fn linearizable(history: &[Operation], log: &[Seen]) -> Result<(), Violation> {
     let mut streams: BTreeMap<&str, Vec<Step<'_>>> = BTreeMap::new();
     let mut at_last: BTreeMap<&str, Stream> = BTreeMap::new();
@@ -85,7 +85,7 @@ pub fn linearizable(history: &[Operation], log: &[Seen]) -> Result<(), Violation
     Ok(())
 }
 
-/// What an operation did to each stream, and whether it must have done it.
+/// Returns the effect of an operation on each stream, and whether it must have taken effect.
 fn actions<'h>(
     operation: &'h Operation,
     at_last: &BTreeMap<&str, Stream>,
@@ -101,12 +101,12 @@ fn actions<'h>(
                     Answer::Appended { last, repeated: true } => {
                         Outcome::Repeated(last[number].revision)
                     }
-                    // Of the other streams it says nothing.
+                    // It does not describe the other streams.
                     Answer::WrongRevision { stream, actual } if *stream == write.stream => {
                         Outcome::Conflict(*actual)
                     }
                     Answer::Mismatch if writes.len() == 1 => Outcome::Mismatch,
-                    // It happened if its events are there in the end: what was written stays.
+                    // It took effect if its events are in the final log: written events stay.
                     Answer::Unknown => {
                         let stream = at_last.get(write.stream.as_str())?;
                         Outcome::Written(last_revision(stream, &write.events)?)
@@ -131,7 +131,7 @@ fn actions<'h>(
     }
 }
 
-/// Where events stand in a stream, all of them and in this order: the last one's revision.
+/// Returns the place of events in a stream, all of them and in this order: the last one's revision.
 fn last_revision(stream: &Stream, ids: &[Uuid]) -> Option<Revision> {
     let start = stream.iter().position(|id| Some(id) == ids.first())?;
     let end = start + ids.len();
@@ -139,7 +139,7 @@ fn last_revision(stream: &Stream, ids: &[Uuid]) -> Option<Revision> {
 }
 
 impl Action<'_> {
-    /// The stream after it, if its answer is right on the stream before it.
+    /// Returns the stream after it, if its response is right on the stream before it.
     fn on(&self, stream: &Stream) -> Option<Stream> {
         let last = (stream.len() as Revision).checked_sub(1);
         let right = match self {
@@ -174,18 +174,18 @@ impl Action<'_> {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Entry {
-    // Before a return of the same moment: whoever is in doubt overlaps.
+    // Before a return at the same time: in doubt, operations overlap.
     Call(usize),
     Return(usize),
 }
 
-/// Calls and returns in the order of time, as a list that entries can leave and come back to.
+/// Calls and returns in order of time, as a list from which entries can be removed and restored.
 struct Entries {
     entries: Vec<Entry>,
-    /// By place in `entries`; the one past the last is before the first and after the last.
+    /// By index in `entries`; the index past the last one is before the first and after the last.
     next: Vec<usize>,
     previous: Vec<usize>,
-    /// By step: the places of its call and of its return.
+    /// By step: the indexes of its call and of its return.
     places: Vec<(usize, Option<usize>)>,
 }
 
@@ -237,7 +237,7 @@ impl Entries {
         end.into_iter().for_each(|end| self.unlink(end));
     }
 
-    /// In the opposite order of taking out, so that the links fit again.
+    /// In the reverse order of removal, so that the links fit again.
     fn put_back(&mut self, step: usize) {
         let (call, end) = self.places[step];
         end.into_iter().for_each(|end| self.relink(end));
@@ -255,8 +255,8 @@ impl Steps {
     }
 }
 
-/// Looks for an order. An error tells the operation at which the longest attempt failed, and the
-/// one it had come to.
+/// Searches for an order. An error has the operation at which the longest attempt failed, and the last
+/// one before it.
 fn search(steps: &[Step<'_>]) -> Result<(), (String, String)> {
     let mut entries = Entries::of(steps);
     let mut stream = Stream::new();
@@ -267,7 +267,7 @@ fn search(steps: &[Step<'_>]) -> Result<(), (String, String)> {
     let mut place = entries.first();
     loop {
         match entries.entries.get(place) {
-            // What is left need not have happened.
+            // The remaining operations need not have taken effect.
             None => return Ok(()),
             Some(Entry::Call(step)) => {
                 let step = *step;

@@ -1,4 +1,4 @@
-//! Clients that get into each other's way.
+//! A workload of clients that conflict with each other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,26 +15,26 @@ use super::{Answer, Call, Place, Recorder, Seen, Write};
 use crate::contract::event_with_id;
 use crate::random::Random;
 
-/// What clients do, many at once, on few streams.
+/// The operations of many concurrent clients on few streams.
 #[derive(Debug, Clone, Copy)]
 pub struct Workload {
-    /// How many streams there are.
+    /// Number of streams.
     pub streams: u64,
-    /// How many clients there are.
+    /// Number of clients.
     pub clients: u64,
-    /// How many operations each carries out.
+    /// Number of operations per client.
     pub operations: usize,
-    /// What their choices derive from.
+    /// The seed of their choices.
     pub seed: u64,
-    /// Tells this process's clients and stores from those of others.
+    /// Distinguishes this process's clients and stores from those of others.
     pub process: u64,
 }
 
-/// Numbers of stores and clients are apart by this much from process to process.
+/// Difference between the numbers of stores and clients of two processes.
 const PER_PROCESS: u64 = 1_000;
 
 impl Workload {
-    /// Lets all clients do their work, each on one of the stores in turn.
+    /// Runs all clients, each on one of the stores in turn.
     pub async fn run(self, stores: &[Arc<dyn EventStore>], recorder: &Arc<Recorder>) {
         let mut clients = JoinSet::new();
         let base = self.process * PER_PROCESS;
@@ -63,9 +63,9 @@ struct Client {
     store: Arc<dyn EventStore>,
     recorder: Arc<Recorder>,
     random: Random,
-    /// The last revision it knows of each stream.
+    /// The last known revision of each stream.
     known: HashMap<String, Option<Revision>>,
-    /// What it sent before, to send it again.
+    /// Earlier appends, to send again.
     sent: Vec<Vec<Write>>,
     read_to: Position,
 }
@@ -87,7 +87,7 @@ impl Client {
         format!("hot-{}", self.random.below(self.workload.streams))
     }
 
-    /// Mostly what it knows, so that some writer wins; sometimes something else.
+    /// Mostly the known revision, so that some writer wins; sometimes another one.
     fn expected(&mut self, stream: &str) -> ExpectedRevision {
         let known = self.known.get(stream).copied().flatten();
         match self.random.below(100) {
@@ -117,7 +117,7 @@ impl Client {
         self.send(writes).await;
     }
 
-    /// The same again, as after an unknown outcome, or the same ids for something else.
+    /// The same append again, as after an unknown outcome, or the same ids for other events.
     async fn append_again(&mut self) {
         if self.sent.is_empty() {
             return;
@@ -133,8 +133,8 @@ impl Client {
 
     async fn send(&mut self, writes: Vec<Write>) {
         let noted = append(&self.recorder, self.who, &self.store, writes.clone());
-        // Some clients are gone before the answer comes, or as soon as they have asked: what they
-        // sent may be done all the same.
+        // Some clients are gone before the response, or right after the request: it may take effect all
+        // the same.
         let answer = if self.random.percent(2) {
             noted.now_or_never()
         } else if self.random.percent(2) {
@@ -159,7 +159,7 @@ impl Client {
     async fn read_stream(&mut self) {
         let stream = self.stream();
         let known = self.known.get(&stream).copied().flatten().unwrap_or(0);
-        // Mostly the end: that is where things happen.
+        // Mostly the end, where events are appended.
         let from = known.saturating_sub(self.random.below(4));
         let limit = *self.random.one_of(&[1, 5, 1000]);
         let name = StreamName::new(&stream).unwrap();
@@ -199,7 +199,7 @@ impl Client {
     }
 }
 
-/// Appends and notes it: on which store, by which client.
+/// Appends and records it, with the store and the client.
 pub async fn append(
     recorder: &Recorder,
     who: (u64, u64),
@@ -262,7 +262,7 @@ async fn page(store: Arc<dyn EventStore>, after: Position, limit: usize) -> Answ
     }
 }
 
-/// The whole log as it is now, whoever wrote it.
+/// Returns the current whole log, whoever wrote it.
 pub async fn read_all(store: &Arc<dyn EventStore>) -> Vec<Seen> {
     let head = store.head().await.unwrap();
     let mut reader = LogReader::new(Arc::clone(store), 0, EventFilter::all());
@@ -271,7 +271,7 @@ pub async fn read_all(store: &Arc<dyn EventStore>) -> Vec<Seen> {
     while read_to < head {
         let page = reader.page(500).await.unwrap();
         if page.events.is_empty() {
-            // This store has not heard of it yet.
+            // This store does not know of it yet.
             reader.wait().await;
         }
         read_to = page.scanned_to;

@@ -1,4 +1,4 @@
-//! Streaming replication: a standby that follows a server, stops to, and takes its place.
+//! Streaming replication: a standby that follows a server, is disconnected, and replaces it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,7 +13,7 @@ use super::{PostgresServer, as_postgres, connect, execute, is_root, run};
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-/// Asks a server again and again until it answers yes.
+/// Polls a server until it answers yes.
 async fn until(connection: &mut PgConnection, question: &'static str) {
     let begun = Instant::now();
     while !sqlx::query_scalar::<_, bool>(question).fetch_one(&mut *connection).await.unwrap() {
@@ -23,7 +23,7 @@ async fn until(connection: &mut PgConnection, question: &'static str) {
 }
 
 impl PostgresServer {
-    /// A standby of this server, asynchronous, made by `pg_basebackup`.
+    /// Creates an asynchronous standby of this server with `pg_basebackup`.
     pub async fn standby(&self) -> Self {
         let folder = tempfile::Builder::new().prefix("bascule-postgres-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
@@ -59,30 +59,30 @@ impl PostgresServer {
         }
     }
 
-    /// Cuts a standby off from its primary, which goes on without it.
+    /// Disconnects a standby from its primary, which continues without it.
     pub async fn stop_following(&self) {
         self.set("primary_conninfo", "").await;
         let mut connection = connect(&self.url()).await;
         until(&mut connection, "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)").await;
     }
 
-    /// Makes a primary of a standby.
+    /// Promotes a standby to primary.
     pub async fn promote(&self) {
         execute(&self.url(), "SELECT pg_promote()").await;
         let mut connection = connect(&self.url()).await;
         until(&mut connection, "SELECT NOT pg_is_in_recovery()").await;
     }
 
-    /// Where it listens.
+    /// Returns its address.
     pub fn address(&self) -> std::net::SocketAddr {
         std::net::SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
-    /// A server on the files in a folder.
+    /// Returns a server on the files in a folder.
     pub(super) async fn launched(folder: TempDir, password: String) -> Self {
         let mut server = Self { folder, password, port: 0, server: None };
         for _ in 0..5 {
-            // Free now; if somebody is faster, the next one.
+            // Free now; if another process takes it first, the next one.
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             server.port = listener.local_addr().unwrap().port();
             drop(listener);

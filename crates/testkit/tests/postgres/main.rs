@@ -12,7 +12,7 @@ use kernel::store::{AppendError, AppendRequest, ExpectedRevision};
 use store_sqlx::StoreOptions;
 use testkit::contract::events;
 
-/// Longer than anything here takes; only a failing test waits for it.
+/// Longer than any step here; only a failing test waits for it.
 const LONG: Duration = Duration::from_secs(30);
 
 /// Gives up soon, so that a test need not wait for it.

@@ -1,5 +1,5 @@
-//! A connection that can be cut at the worst moment: the server has done what it was asked for, and
-//! its answer never comes.
+//! A connection that can be cut at the worst time: the server has executed the statement, and its
+//! response never arrives.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

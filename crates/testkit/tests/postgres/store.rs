@@ -132,7 +132,7 @@ async fn follows(test: &TestStore, there: &Arc<dyn EventStore>, events: u64) {
 
 #[tokio::test]
 async fn notifications_tell_what_another_process_wrote() {
-    // Nobody looks by himself.
+    // No process polls.
     let options = StoreOptions { poll: Duration::from_secs(3600), ..Default::default() };
     let test = TestStore::postgres_with(options).await;
     let other = test.beside().await.unwrap();
@@ -158,7 +158,7 @@ async fn without_notifications_others_are_followed_all_the_same() {
     let test = TestStore::postgres_with(options).await;
     let other = test.beside().await.unwrap();
     let mut connection = connect(&test.url().unwrap()).await;
-    // Again and again, so that nobody listens for long.
+    // Repeatedly, so that no listener stays connected for long.
     for _ in 0..5 {
         eventually(async || match end_sessions(&mut connection, "LISTEN%").await {
             0 => Err("nobody listens"),
@@ -213,7 +213,7 @@ async fn a_read_goes_on_when_its_session_was_ended() {
     assert_eq!(test.store.head().await.unwrap(), 1);
 }
 
-/// What a session was told when it was opened it keeps for as long as it is open.
+/// A session keeps the settings with which it was opened, for as long as it is open.
 #[tokio::test]
 async fn sessions_that_may_not_write_are_replaced() {
     let options = StoreOptions { session_lifetime: Duration::from_millis(50), ..impatient() };

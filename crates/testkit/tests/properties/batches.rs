@@ -1,5 +1,5 @@
-//! Appends that are committed together: whatever conflicts, repeats and mismatches a group holds,
-//! every caller is told the truth about its own.
+//! Appends that are committed together: whatever conflicts, repetitions and mismatches a group
+//! contains, every caller receives the right result for its own append.
 
 use std::sync::Arc;
 

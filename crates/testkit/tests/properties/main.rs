@@ -1,4 +1,4 @@
-//! Properties of every backend, on logs and questions nobody chose.
+//! Properties of every backend, on random logs and requests.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod batches;

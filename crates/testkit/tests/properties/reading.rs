@@ -1,5 +1,5 @@
-//! Whatever is asked of a log, the answer is what a plain list of its events gives: filters, pages,
-//! positions and revisions beyond every end.
+//! Every read of a log returns what a plain list of its events contains: filters, pages, positions and
+//! revisions beyond every end.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The service as a module elsewhere would call it.
+//! The service as a remote module calls it.
 
 use kernel::codec::Codec;
 use kernel::keys::{KeyVault, MemoryKeyVault, SecretKey};
@@ -45,7 +45,7 @@ pub(crate) fn endpoint() -> Arc<Endpoint> {
     })
 }
 
-/// A request of somebody whom the guard has recognised.
+/// A request of a caller that the guard has authenticated.
 pub(crate) fn from<T>(name: &str, message: T) -> Request<T> {
     let caller = match name {
         "orders" => Caller::of(name, &[Right::Module("orders".to_owned())]),

@@ -1,4 +1,4 @@
-//! What no client of good will would send, sent by hand over HTTP/2.
+//! Requests that no well-behaved client sends, sent by hand over HTTP/2.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -387,7 +387,7 @@ async fn a_connection_on_which_nobody_is_recognised_is_closed() {
         let (response, _unfinished) = begin(requests, &path, "reader", password).await;
         assert_eq!(outcome(response).await, expected);
     };
-    // It has the right to read only, but it is somebody.
+    // The account may only read, but it is authenticated.
     let read = format!("{STREAMS}/Read");
     let (response, mut sending) = begin(&known, &read, "reader", "x").await;
     sending.send_data(framed(&[]), true).unwrap();

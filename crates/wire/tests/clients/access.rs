@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Authentication and rights.
 
 use std::collections::BTreeMap;
 
@@ -132,7 +132,7 @@ async fn nobody_but_a_module_writes_its_streams_or_its_events() {
         let refused = client.tombstone_stream("order-1", &Default::default()).await;
         assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
     }
-    // What nobody could read back as an event of a module.
+    // Data that no reader could decode as an event of a module.
     let refused = orders.append_to_stream("order-1", &any, {
         eventstore::EventData::json(placed, &json!(["no object"])).unwrap()
     });

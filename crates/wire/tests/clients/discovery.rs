@@ -1,4 +1,4 @@
-//! What clients ask before they do anything, and what is not spoken.
+//! The calls that clients make first, and unsupported calls.
 
 use eventstore::Error;
 
@@ -8,7 +8,7 @@ use crate::harness::{TestServer, append, client, read, soon};
 async fn a_client_of_a_cluster_finds_the_one_node() {
     let server = TestServer::start().await;
     let address = server.server.address();
-    // Two seeds, the first of which nobody listens on: gossip tells where the leader is.
+    // Two seeds, the first without a listener: gossip returns the address of the leader.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let options = "tls=false&discoveryInterval=20&gossipTimeout=500&nodePreference=leader";
     let cluster = client(&format!("esdb://{nobody},{address}?{options}"));

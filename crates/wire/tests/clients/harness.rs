@@ -27,7 +27,7 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// A server on a store in memory, open to everybody on this machine.
+    /// A server on a store in memory, open to everyone on this machine.
     pub(crate) async fn start() -> Self {
         Self::start_with(WireSettings::default()).await
     }
@@ -58,7 +58,7 @@ impl TestServer {
         client(&self.url())
     }
 
-    /// A client that says who it is.
+    /// A client with credentials.
     pub(crate) fn client_of(&self, name: &str, password: &str) -> Client {
         client(&self.url().replace("://", &format!("://{name}:{password}@")))
     }

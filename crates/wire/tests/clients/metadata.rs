@@ -97,7 +97,7 @@ async fn a_stream_of_metadata_takes_nothing_else() {
     let malformed = eventstore::EventData::json("$metadata", &[1]).unwrap();
     let refused = client.append_to_stream("$$s", &any, malformed).await;
     assert!(matches!(refused, Err(Error::Grpc { .. })), "{refused:?}");
-    // Nor has metadata metadata, nor may just anybody write the system's streams.
+    // Metadata has no metadata, and writing the system's streams requires a right.
     for system in ["$$$$s", "$system", "$$$system"] {
         let event = eventstore::EventData::json("$metadata", &serde_json::json!({})).unwrap();
         let refused = client.append_to_stream(system, &any, event).await;

@@ -1,5 +1,4 @@
-//! What another writer does between two steps of a request, and a store that does not do as it is
-//! asked.
+//! Writes of another client between two steps of a request, and a store that fails.
 
 use std::sync::{Arc, Mutex};
 
@@ -104,7 +103,7 @@ async fn a_deleted_stream_that_two_writers_begin_anew_has_what_both_wrote() {
     append(&client, "s", 1).await;
     assert_eq!(revisions(&read(&client, "s").await.unwrap()), [3, 4]);
 
-    // Who expects no stream is told that another was faster.
+    // A caller that expects no stream gets the conflict with the faster one.
     client.delete_stream("s", &deleting).await.unwrap();
     store.before_append_to("s", another);
     let refused = client.append_to_stream("s", &expecting(Expected::NoStream), numbered(0)).await;

@@ -17,7 +17,7 @@ use wire::WireSettings;
 
 use crate::harness::{TestServer, append, read, soon};
 
-/// What a subscription was told, in a form to be compared: stream and revision of events.
+/// The messages that a subscription received, in a comparable form: stream and revision of events.
 #[derive(Debug, Clone, PartialEq)]
 enum Told {
     Confirmed,

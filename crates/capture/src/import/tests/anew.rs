@@ -1,4 +1,4 @@
-//! A mirror that is begun anew.
+//! Restarting a mirror.
 
 use database::{Engine, Statement};
 use kernel::sync::LegacyReference;
@@ -67,8 +67,8 @@ async fn everything_is_forgotten_but_who_was_erased(
     assert_eq!(of_ada.count(), 1, "one command for Ada, sent before she was erased");
 }
 
-/// What the legacy said on the way was told by the import before: saying it again would undo, one
-/// after the other, what came of it.
+/// The import already sent the intermediate states of the legacy before: sending them again would undo,
+/// one after the other, what resulted from them.
 #[rstest]
 #[tokio::test]
 async fn what_is_imported_anew_is_told_as_it_is_at_the_end(
@@ -121,7 +121,7 @@ async fn an_import_anew_that_was_interrupted_goes_on_as_it_began(
     let options = Options { only_latest: true, ..Options::default() };
     let never = CancellationToken::new();
     import.run(&[file], options, &NoProgress, &never).await.unwrap_err();
-    // The line is mended, and nobody says --fresh again.
+    // The line is corrected, and --fresh is not given again.
     let file = world.write("anew.jsonl", &shop.lines);
     let again = world.run(&[&file]).await;
     assert_eq!((again.commands.revised, again.dirty), (0, 0), "{again:?}");
@@ -163,7 +163,7 @@ async fn what_a_new_snapshot_does_not_have_is_counted_and_deleted_if_asked_for(
     let summary = run_anew(&world, &Shop { lines: vec![unit], ..Shop::default() }, true).await;
     assert_eq!((summary.missing, summary.commands.revised), (2, 0), "{summary:?}");
     assert!(world.held("orders.SyncOrder")["1"].is_ok());
-    // Without a snapshot nobody knows what is missing.
+    // Without a snapshot it is unknown what is missing.
     moved.lines.clear();
     moved.snapshot = None;
     moved.begin().party(1, "Ada");

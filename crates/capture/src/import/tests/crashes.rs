@@ -1,4 +1,4 @@
-//! Wherever the process crashes, the modules are told what they would have been told without it.
+//! Wherever the process crashes, the modules receive the same states as without the crash.
 
 use database::{Engine, Statement};
 use rstest::rstest;

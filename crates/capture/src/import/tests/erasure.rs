@@ -1,4 +1,4 @@
-//! A person who is erased: nothing of them stays, and nothing of them comes back.
+//! Erasure of a person: no data of them stays, and none is imported again.
 
 use database::Engine;
 use kernel::sync::LegacyReference;

@@ -1,4 +1,4 @@
-//! Fake modules that remember the last state they were told, and imports into them.
+//! Fake modules that record the states they receive, and imports into them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read as _, Write as _};

@@ -1,5 +1,5 @@
-//! What other people's legacy systems hold: the right value, or an error that says what to do, and
-//! never a loss without a word. The feeds are in `tests/data/legacies`.
+//! Data of other legacy systems: the right value, or an error that says what to do, and never a silent
+//! loss. The feeds are in `tests/data/legacies`.
 
 use std::path::{Path, PathBuf};
 
@@ -522,7 +522,7 @@ fn personal_columns_that_nothing_ties_to_a_person_are_refused() {
     );
     parse(&tied()).check_ties(CUSTOMER).unwrap();
     parse(&text("orders-by-many.toml")).check_ties(CUSTOMER).unwrap();
-    // Who is imported here is nobody who could be erased.
+    // A person imported here cannot be erased.
     parse(&text("french.toml")).check_ties("people.SyncPerson").unwrap();
 }
 

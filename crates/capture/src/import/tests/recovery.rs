@@ -1,4 +1,4 @@
-//! Whatever the order and wherever it is cut, the same state comes out.
+//! The same state results whatever the order of the records and wherever the import is interrupted.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What single changes lead to, on a small legacy of parties, sales and lines.
+//! The results of single changes, on a small legacy of parties, sales and lines.
 
 use database::Engine;
 use kernel::sync::LegacyState;
