@@ -133,7 +133,7 @@ impl Environment {
     /// nothing.
     pub async fn execute<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
         expected: Option<ExpectedAt>,
@@ -144,7 +144,7 @@ impl Environment {
     /// [`Self::execute`], for a caller who needs to know what was recorded, too.
     pub async fn carry_out<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
         expected: Option<ExpectedAt>,
@@ -166,7 +166,7 @@ impl Environment {
     /// Should the aggregate be there already, it is decided on that.
     pub async fn create<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
     ) -> Result<Executed, ExecuteError<D::Refusal>> {

@@ -69,7 +69,8 @@ impl Cause {
     }
 
     /// The same cause for one of several aggregates it touches: each has event ids of its own.
-    pub fn about(mut self, aggregate: Uuid) -> Self {
+    pub fn about(mut self, aggregate: impl Into<Uuid>) -> Self {
+        let aggregate = aggregate.into();
         if let EventIds::Derived { name, .. } = &mut self.event_ids {
             *name = format!("{name}/{aggregate}");
         }
