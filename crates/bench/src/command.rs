@@ -134,7 +134,7 @@ fn order(order_id: Uuid, customer_id: Uuid, currency: Currency) -> PlaceOrder {
     };
     PlaceOrder {
         order_id,
-        customer_id,
+        customer_id: customer_id.into(),
         currency,
         payment_method: "sandbox:ok".to_owned(),
         lines: vec![line("CH-1", "Chaise", 2, 4_990), line("TA-1", "Table", 1, 24_900)],

@@ -8,12 +8,14 @@
 //! that another service can compile them without pulling in a database or a web server.
 
 mod catalogue;
+pub mod ids;
 mod versions;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use catalogue::PublishedEvent;
+pub use ids::Identifier;
 pub use versions::{Upcaster, read, readable_types, reads};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

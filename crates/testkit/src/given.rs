@@ -12,7 +12,7 @@
 //! # #[derive(Debug, Clone)] struct Light;
 //! # struct LampDecider;
 //! # impl Decider for LampDecider {
-//! #     const CATEGORY: &'static str = "lamp";
+//! #     const CATEGORY: &'static str = "lamp"; type Id = uuid::Uuid;
 //! #     type State = bool; type Command = Light; type Event = Event; type Refusal = Refusal;
 //! #     fn decide(lit: &bool, _: Light, _: &Context) -> Result<Vec<Event>, Refusal> {
 //! #         if *lit { Err(Refusal::Lit) } else { Ok(vec![LampLit {}.into()]) }

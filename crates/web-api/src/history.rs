@@ -74,7 +74,7 @@ pub struct HistoryQuery {
 pub async fn of_stream(
     environment: &Environment,
     category: &'static str,
-    id: Uuid,
+    id: impl Into<Uuid>,
     query: &HistoryQuery,
     read: &ReadRequest,
 ) -> Result<HttpResponse, Problem> {
@@ -107,7 +107,6 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
             status = 200,
             description = "The events, oldest first; none when nothing followed",
             body = Page<HistoryEntry>,
-            headers(("Link" = String, description = "The next page, when there is one")),
         ),
         ListProblems,
     ),

@@ -116,6 +116,16 @@ impl Attempt {
     }
 }
 
+/// What carries out the commands of one kind of resource: the data of its handlers.
+pub trait CarriesOut {
+    /// The category of the resource's stream.
+    const CATEGORY: &'static str;
+    /// Returns the module's database, which keeps the outcomes of requests.
+    fn database(&self) -> &Database;
+    /// Returns what the module's commands work with.
+    fn environment(&self) -> &Environment;
+}
+
 /// What is kept of a request: enough to recognise it.
 struct Kept {
     key_hash: Vec<u8>,
@@ -136,7 +146,47 @@ impl CommandRequest {
         self.if_match.clone()
     }
 
-    /// Carries a command out once per key.
+    /// Creates a resource, once per key. Returns 201 with the id that `create` names, within the
+    /// collection that was posted to.
+    pub async fn create<C: CarriesOut, I: Into<Uuid>, F>(
+        &self,
+        module: &C,
+        payload: Payload,
+        create: F,
+    ) -> Result<Done, Problem>
+    where
+        F: AsyncFnOnce(Attempt) -> Result<(I, Executed), Problem>,
+    {
+        let (database, environment) = (module.database(), module.environment());
+        let carry_out = async |attempt| {
+            let (id, executed) = create(attempt).await?;
+            Ok(Done::created(id.into(), executed))
+        };
+        self.once(database, environment, C::CATEGORY, payload, carry_out).await
+    }
+
+    /// Changes a resource, once per key, at the revisions that the caller expects. Returns 200 with its id.
+    pub async fn change<C: CarriesOut, F>(
+        &self,
+        module: &C,
+        id: impl Into<Uuid>,
+        payload: Payload,
+        change: F,
+    ) -> Result<Done, Problem>
+    where
+        F: AsyncFnOnce(Attempt, Option<ExpectedAt>) -> Result<Executed, Problem>,
+    {
+        let (database, environment) = (module.database(), module.environment());
+        let id = id.into();
+        let carry_out = async |attempt| {
+            let executed = change(attempt, self.if_match()).await?;
+            Ok(Done::changed(id, executed))
+        };
+        self.once(database, environment, C::CATEGORY, payload, carry_out).await
+    }
+
+    /// Carries a command out once per key; [`CommandRequest::create`] and [`CommandRequest::change`] call
+    /// it.
     ///
     /// `category` is that of the resource's stream. A try that fails or is cut off may be repeated
     /// with the same key: whatever part of it reached the log is recognised there.

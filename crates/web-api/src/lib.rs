@@ -47,16 +47,25 @@
 //!     unit_price: DecimalText,
 //! }
 //!
-//! // POST on the collection. `once` carries the command out once per Idempotency-Key; a repetition
-//! // is answered from what was kept. Location, ETag and Bascule-Position come with `Done`.
+//! /// What the commands are carried out with.
+//! impl web_api::CarriesOut for Orders {
+//!     const CATEGORY: &'static str = "order";
+//!     fn database(&self) -> &database::Database {
+//!         &self.database
+//!     }
+//!     fn environment(&self) -> &kernel::execution::Environment {
+//!         &self.environment
+//!     }
+//! }
+//!
+//! // POST on the collection. `create` carries the command out once per Idempotency-Key; a repetition
+//! // is answered from what was kept. `Done` sends Location, ETag and Bascule-Position, which the OpenAPI
+//! // document therefore has beside every acknowledgement.
 //! #[utoipa::path(
 //!     operation_id = "place_order", tag = "orders", params(CommandHeaders),
 //!     request_body = PlaceOrder,
 //!     responses(
-//!         (status = 201, description = "The order was placed", body = Acknowledgement,
-//!          headers(("Location" = String, description = "The order"),
-//!                  ("ETag" = String, description = "Its revision"),
-//!                  ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+//!         (status = 201, description = "The order was placed", body = Acknowledgement),
 //!         CommandProblems,
 //!     ),
 //! )]
@@ -67,10 +76,10 @@
 //!     body: ValidJson<PlaceOrder>,
 //! ) -> Result<Done, Problem> {
 //!     command
-//!         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+//!         .create(&**orders, body.payload(), async |attempt| {
 //!             let id = attempt.new_id(); // derived from the key, when there is one
 //!             let placed = orders.place(id, body.into_inner(), attempt.cause()).await;
-//!             Ok(Done::created(id, placed.map_err(problem)?))
+//!             Ok((id, placed.map_err(problem)?))
 //!         })
 //!         .await
 //! }
@@ -88,13 +97,9 @@
 //!     command: CommandRequest,
 //!     body: NoBody,
 //! ) -> Result<Done, Problem> {
-//!     let (id, expected) = (*id, command.if_match());
 //!     command
-//!         .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
-//!             let environment = &orders.environment;
-//!             let confirmed =
-//!                 environment.execute::<Orders>(id, Command::Confirm, attempt.cause(), expected).await;
-//!             Ok(Done::changed(id, confirmed.map_err(problem)?))
+//!         .change(&**orders, *id, body.payload(), async |attempt, expected| {
+//!             orders.confirm(*id, attempt.cause(), expected).await.map_err(problem)
 //!         })
 //!         .await
 //! }
@@ -116,8 +121,7 @@
 //!     operation_id = "get_order", tag = "orders",
 //!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, web_api::IfNoneMatchHeader),
 //!     responses(
-//!         (status = 200, description = "The order", body = OrderView,
-//!          headers(("ETag" = String, description = "Its entity tag"))),
+//!         (status = 200, description = "The order", body = OrderView),
 //!         NotModified, ReadProblems,
 //!     ),
 //! )]
@@ -154,8 +158,7 @@
 //! #[utoipa::path(
 //!     operation_id = "list_orders", tag = "orders", params(ListOrders, ReadHeaders),
 //!     responses(
-//!         (status = 200, description = "Orders, newest first", body = Page<OrderView>,
-//!          headers(("Link" = String, description = "The next page, when there is one"))),
+//!         (status = 200, description = "Orders, newest first", body = Page<OrderView>),
 //!         ListProblems,
 //!     ),
 //! )]
@@ -261,14 +264,14 @@ pub use field::{
 pub use forwarding::{Forwarding, forward};
 pub use history::{HistoryEntry, HistoryQuery};
 pub use hosts::{HostName, Hosts};
-pub use idempotency::{Attempt, CommandRequest};
+pub use idempotency::{Attempt, CarriesOut, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, LegacyKey, Owner};
 pub use line::QuantityOfLine;
 pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
 pub use openapi::{
-    CommandHeaders, CommandProblems, IfMatchHeader, IfNoneMatchHeader, ListProblems, NotModified,
-    ReadHeaders, ReadProblems, SortedListProblems,
+    CommandHeaders, CommandOn, CommandProblems, IdOf, IfMatchHeader, IfNoneMatchHeader,
+    ListProblems, NotModified, ReadHeaders, ReadOf, ReadProblems, SortedListProblems,
 };
 pub use paging::{Cursor, Limit, Page, Paging};
 pub use parameters::{ValidPath, ValidQuery};

@@ -1,10 +1,12 @@
 //! The parts of the OpenAPI document that operations share. Handlers name them; [`completed`]
-//! adds what they refer to.
+//! adds what they refer to, and the headers of answers.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ArrayItems, ObjectBuilder, Schema, Type};
+use event_contract::Identifier;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ArrayItems, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{
     Components, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder,
@@ -40,6 +42,13 @@ pub struct IfMatchHeader;
 pub struct ReadHeaders;
 /// The header `If-None-Match` of a read of one resource.
 pub struct IfNoneMatchHeader;
+
+/// The parameter `id` of the path: which resource.
+pub struct IdOf<I>(PhantomData<I>);
+/// The parameters of a command on an existing resource: its id, `Idempotency-Key` and `If-Match`.
+pub struct CommandOn<I>(PhantomData<I>);
+/// The parameters of a read of one resource: its id, `Bascule-Min-Position` and `If-None-Match`.
+pub struct ReadOf<I>(PhantomData<I>);
 
 /// Status, name among the components, and what it means.
 const PROBLEMS: [(&str, &str, &str); 11] = [
@@ -180,6 +189,43 @@ impl IntoParams for IfNoneMatchHeader {
     }
 }
 
+impl<I: Identifier> IntoParams for IdOf<I> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+        vec![
+            ParameterBuilder::new()
+                .name("id")
+                .parameter_in(ParameterIn::Path)
+                .required(Required::True)
+                .description(Some(format!("The {}", I::KIND)))
+                .schema(Some(schema))
+                .build(),
+        ]
+    }
+}
+
+impl<I: Identifier> IntoParams for CommandOn<I> {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        [IdOf::<I>::into_params(&place), CommandHeaders::into_params(&place)]
+            .into_iter()
+            .chain([IfMatchHeader::into_params(&place)])
+            .flatten()
+            .collect()
+    }
+}
+
+impl<I: Identifier> IntoParams for ReadOf<I> {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        [IdOf::<I>::into_params(&place), ReadHeaders::into_params(&place)]
+            .into_iter()
+            .chain([IfNoneMatchHeader::into_params(&place)])
+            .flatten()
+            .collect()
+    }
+}
+
 /// The document of all routes, with what the shared parts refer to.
 pub fn completed(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
@@ -200,7 +246,39 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
         .build();
     components.responses.insert("NotModified".to_owned(), not_modified.into());
     refer_to_items(components);
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.post, &mut path.put, &mut path.delete];
+        operations.into_iter().flatten().for_each(describe_headers);
+    }
     document
+}
+
+/// Adds the headers that follow from what an operation answers: those of [`Done`](crate::Done) beside an
+/// acknowledgement, the link to the next page beside a page, the entity tag where 304 is an answer.
+fn describe_headers(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    let has_entity_tag = responses.contains_key("304");
+    for (status, response) in responses {
+        let RefOr::T(response) = response else { continue };
+        let Some(RefOr::T(json)) = response.content.get("application/json") else { continue };
+        let Some(RefOr::Ref(body)) = &json.schema else { continue };
+        let body = body.ref_location.trim_start_matches("#/components/schemas/");
+        let mut headers = Vec::new();
+        if body == Acknowledgement::name() {
+            headers.push(("ETag", "The revision now, for If-Match"));
+            headers.push(("Bascule-Position", "For Bascule-Min-Position"));
+            if status == "201" {
+                headers.push(("Location", "The new resource"));
+            }
+        } else if body.starts_with("Page_") {
+            headers.push(("Link", "The next page, when there is one"));
+        } else if status == "200" && has_entity_tag {
+            headers.push(("ETag", "Its entity tag"));
+        }
+        for (name, description) in headers {
+            response.headers.insert(name.to_owned(), text_header(description).into());
+        }
+    }
 }
 
 /// Lets every page name the schema of its items instead of repeating it, so that a generated client

@@ -5,16 +5,19 @@ mod act;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use customers_contract::CustomerId;
+use database::Database;
 use kernel::decider::Decider as _;
+use kernel::execution::Environment;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, Line,
-    ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
-    SortDate, SortedListProblems, ValidPath, ValidQuery,
+    CarriesOut, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit,
+    Line, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
 use crate::domain::InvoiceDecider;
@@ -35,6 +38,19 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     );
 }
 
+/// What the commands of the routes are carried out with.
+impl CarriesOut for Billing {
+    const CATEGORY: &'static str = InvoiceDecider::CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
 /// Get an invoice or a credit note
 #[utoipa::path(
     operation_id = "get_invoice",
@@ -44,8 +60,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         ReadHeaders, IfNoneMatchHeader
     ),
     responses(
-        (status = 200, description = "The document", body = InvoiceView,
-         headers(("ETag" = String, description = "Its entity tag"))),
+        (status = 200, description = "The document", body = InvoiceView),
         NotModified, ReadProblems,
     ),
 )]
@@ -75,7 +90,8 @@ struct ListInvoices {
     /// Only invoices, or only credit notes.
     kind: Option<Kind>,
     /// Only documents of this customer.
-    customer_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    customer_id: Option<CustomerId>,
     /// Only documents for this order.
     order_id: Option<Uuid>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
@@ -122,8 +138,7 @@ type DateSort = Sort<IssuedAt>;
     tag = "billing",
     params(ListInvoices, ReadHeaders),
     responses(
-        (status = 200, description = "Documents, newest first or as sorted", body = Page<InvoiceView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Documents, newest first or as sorted", body = Page<InvoiceView>),
         SortedListProblems,
     ),
 )]
@@ -159,8 +174,7 @@ async fn list(
     tag = "billing",
     params(("id" = Uuid, Path, description = "The document"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]

@@ -60,7 +60,7 @@ impl Reaction for Invoicing {
         match &event.event {
             OrderEvent::Placed(order) => {
                 let known_at = event.recorded.position;
-                let bill_to = self.bill_to(order.customer_id, known_at).await?;
+                let bill_to = self.bill_to(order.customer_id.into(), known_at).await?;
                 // No refusal is expected: an order is placed once.
                 settle(self.0.issue(order, bill_to, &cause).await, |_| None)
             }

@@ -7,7 +7,6 @@ use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Statement, Transaction};
 use kernel::event::Position;
 use orders_contract::OrderId;
-use uuid::Uuid;
 use web_api::{List, ListStatements, Owner, Place};
 
 use crate::view::{Collection, InvoiceView, Kind, Status};
@@ -193,7 +192,7 @@ pub async fn invoices<'c>(
         query
             .bind(filter.status.map(Status::as_str))
             .bind(filter.kind.map(Kind::as_str))
-            .bind(filter.customer_id)
+            .bind(filter.customer_id.map(CustomerId::as_uuid))
             .bind(filter.order_id)
             .bind(&filter.number)
             .bind(filter.owner.map(Owner::as_str))
@@ -234,11 +233,11 @@ pub async fn change_customer(
 
 async fn write_customer(
     statement: Query<'_>,
-    id: Uuid,
+    id: CustomerId,
     customer: &KnownCustomer,
 ) -> Result<(), DatabaseError> {
     statement
-        .bind(id)
+        .bind(id.as_uuid())
         .bind(&customer.name)
         .bind_json(&customer.address_lines)
         .bind(&customer.vat_number)
@@ -252,7 +251,7 @@ pub async fn known_customer<'c>(
     of: impl Executor<'c>,
     id: CustomerId,
 ) -> Result<Option<KnownCustomer>, DatabaseError> {
-    let Some(row) = of.query(&KNOWN_CUSTOMER).bind(id).fetch_optional().await? else {
+    let Some(row) = of.query(&KNOWN_CUSTOMER).bind(id.as_uuid()).fetch_optional().await? else {
         return Ok(None);
     };
     Ok(Some(KnownCustomer {

@@ -64,7 +64,8 @@ pub(crate) async fn end_retentions(retentions: Retentions, shutdown: Cancellatio
 
 #[async_trait]
 impl RetainsDocuments for Retentions {
-    async fn retained(&self, customer_id: CustomerId) -> Result<Retained, Problem> {
+    async fn retained(&self, customer_id: Uuid) -> Result<Retained, Problem> {
+        let customer_id = CustomerId::from(customer_id);
         let last_document = retention::last_document(&self.database, customer_id).await?.flatten();
         let documents_until =
             last_document.map(|last| retained_until(last, self.settings.retention_years));
@@ -169,7 +170,7 @@ impl Reaction for Erasure {
                 // the document.
                 let imported = documents.iter().filter(|document| document.owner == Owner::Legacy);
                 let mut subjects: Vec<Uuid> = imported.map(|document| document.id).collect();
-                subjects.push(*customer_id);
+                subjects.push(customer_id.as_uuid());
                 environment.codec.destroy_keys(&subjects, &[]).await?;
                 environment.forget_memory();
                 Ok(database.scrub(&["invoice_view"]).await?)

@@ -39,10 +39,10 @@ impl Reaction for Erasure {
 
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(CustomerErased { customer_id, .. }) = event.event;
-        self.environment.codec.destroy_keys(&[customer_id], RETAINING).await?;
+        self.environment.codec.destroy_keys(&[customer_id.as_uuid()], RETAINING).await?;
         let stream = StreamName::of(CustomerDecider::CATEGORY, customer_id);
         self.environment.forget(&stream).await?;
-        web_api::idempotency::forget(&self.database, &[customer_id]).await?;
+        web_api::idempotency::forget(&self.database, &[customer_id.as_uuid()]).await?;
         shown(&[&self.directory], &event.recorded).await?;
         Ok(self.database.scrub(&["customer", "idempotency"]).await?)
     }

@@ -94,7 +94,7 @@ impl Module for CustomersModule {
 #[async_trait]
 impl ErasesCustomers for Customers {
     async fn erase(&self, customer_id: Uuid, cause: &Cause) -> Result<(), Problem> {
-        let erased = Customers::erase(self, customer_id, cause).await;
+        let erased = Customers::erase(self, customer_id.into(), cause).await;
         erased.map(drop).map_err(|error| {
             Problem::from_execute(error, |refusal| match refusal {
                 Refusal::NoSuchCustomer => Problem::not_found("There is no such customer."),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use customers_contract::CustomerId;
 use database::{Database, DatabaseError};
 use kernel::admission::Backlogged;
 use kernel::event::Position;
@@ -9,7 +10,6 @@ use kernel::execution::{Cause, Environment, ExecuteError, Executed, ExpectedAt, 
 use kernel::projection::{Patience, Progress};
 use kernel::store::ReadError;
 use orders_contract::{CancellationReason, OrderId};
-use uuid::Uuid;
 
 use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal, ReturnOrder};
 use crate::queries;
@@ -131,7 +131,7 @@ impl Orders {
     /// succeed. Before it accepts it is given a moment, so that a customer who was closed cannot
     /// order, but no more: one that stands still must not stop the shop. Before it refuses it must
     /// have caught up with the log.
-    async fn check_customer(&self, customer_id: Uuid) -> Result<(), PlaceError> {
+    async fn check_customer(&self, customer_id: CustomerId) -> Result<(), PlaceError> {
         let seen = *self.environment.store.watch_head().borrow();
         self.known_customers.reached(seen, MOMENT).await;
         if self.customer_may_order(customer_id).await.is_ok() {
@@ -144,7 +144,7 @@ impl Orders {
         self.customer_may_order(customer_id).await
     }
 
-    async fn customer_may_order(&self, customer_id: Uuid) -> Result<(), PlaceError> {
+    async fn customer_may_order(&self, customer_id: CustomerId) -> Result<(), PlaceError> {
         match queries::customer_is_open(&self.database, customer_id).await? {
             Some(true) => Ok(()),
             Some(false) => Err(PlaceError::CustomerClosed),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
 use orders_contract::OrderId;
 use serde::Serialize;
@@ -115,7 +116,7 @@ pub struct OrderFilter {
     /// In this status.
     pub status: Option<OrderStatus>,
     /// Of this customer.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<CustomerId>,
     /// Owned by this system.
     pub owner: Option<Owner>,
     /// In this currency.
@@ -233,10 +234,10 @@ async fn silence_erased(
 /// Takes out of a customer's orders what people said in them, and keeps it out.
 pub async fn silence_orders(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
-    let rows = transaction.query(&ROWS_OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    transaction.query(&ERASE_CUSTOMER).bind(customer_id.as_uuid()).execute().await?;
+    let rows = transaction.query(&ROWS_OF_CUSTOMER).bind(customer_id.as_uuid()).fetch_all().await?;
     let rows: Result<Vec<_>, _> = rows.iter().map(row).collect();
     // Silenced as they are written.
     update_orders(transaction, rows?).await
@@ -245,9 +246,9 @@ pub async fn silence_orders(
 /// The orders of a customer, and who decides about each.
 pub async fn orders_of<'c>(
     of: impl Executor<'c>,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
-    let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id).fetch_all().await?;
+    let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id.as_uuid()).fetch_all().await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.name("owner")?))).collect()
 }
 
@@ -276,7 +277,7 @@ pub async fn orders<'c>(
             .bind(filter.status.map(OrderStatus::as_str))
             .bind(filter.owner.map(Owner::as_str))
             .bind(&filter.currency)
-            .bind(filter.customer_id)
+            .bind(filter.customer_id.map(CustomerId::as_uuid))
             .bind(&filter.legacy_id)
     };
     list.rows(of, statements, filtered, |row| row.json("document")).await
@@ -285,27 +286,27 @@ pub async fn orders<'c>(
 /// Remembers a new customer.
 pub async fn remember_customer(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
     open: bool,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&REMEMBER_CUSTOMER).bind(customer_id).bind(open).execute().await?;
+    transaction.query(&REMEMBER_CUSTOMER).bind(customer_id.as_uuid()).bind(open).execute().await?;
     Ok(())
 }
 
 /// Opens or closes a customer; `false` when there is none of this id.
 pub async fn change_customer(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
     open: bool,
 ) -> Result<bool, DatabaseError> {
-    let change = transaction.query(&CHANGE_CUSTOMER).bind(customer_id).bind(open);
+    let change = transaction.query(&CHANGE_CUSTOMER).bind(customer_id.as_uuid()).bind(open);
     Ok(change.execute().await? == 1)
 }
 
 /// Whether a customer may order, `None` when there is none of this id.
 pub async fn customer_is_open<'c>(
     of: impl Executor<'c>,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<Option<bool>, DatabaseError> {
-    of.query(&CUSTOMER_IS_OPEN).bind(customer_id).scalar_optional().await
+    of.query(&CUSTOMER_IS_OPEN).bind(customer_id.as_uuid()).scalar_optional().await
 }

@@ -33,7 +33,7 @@ impl Reaction for Erasure {
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.payments], &event.recorded).await?;
-        let payments = queries::of_customer(&self.database, customer.customer_id).await?;
+        let payments = queries::of_customer(&self.database, customer.customer_id.as_uuid()).await?;
         let all: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
         // What was said of an imported payment while it named no customer is sealed for the payment.
         let imported = payments.into_iter().filter(|payment| payment.owner == Owner::Legacy);

@@ -6,7 +6,7 @@ use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
 use database::Database;
 use kernel::decider::Decider;
-use kernel::execution::ExecuteError;
+use kernel::execution::{Environment, ExecuteError};
 use kernel::projection::Progress;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -14,10 +14,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates, Done,
-    HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort,
-    SortDate, SortedListProblems, ValidPath, ValidQuery,
+    Acknowledgement, CarriesOut, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates,
+    Done, HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit,
+    ListCursor, NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
 pub use crate::view::PaymentView;
@@ -32,6 +32,19 @@ pub(crate) struct Api {
     pub(crate) payments: Payments,
     pub(crate) database: Database,
     pub(crate) progress: Progress,
+}
+
+/// What the commands of the routes are carried out with.
+impl CarriesOut for Api {
+    const CATEGORY: &'static str = CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.payments.environment
+    }
 }
 
 const CATEGORY: &str = PaymentDecider::CATEGORY;
@@ -63,9 +76,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     operation_id = "cancel_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     responses(
-        (status = 200, description = "The payment is cancelled", body = Acknowledgement,
-         headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The payment is cancelled", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -76,12 +87,9 @@ async fn cancel(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
-    let environment = &api.payments.environment;
     command
-        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
-            let cancelled = api.payments.cancel(id, attempt.cause(), expected).await;
-            Ok(Done::changed(id, cancelled.map_err(problem)?))
+        .change(&**api, *id, body.payload(), async |attempt, expected| {
+            api.payments.cancel(*id, attempt.cause(), expected).await.map_err(problem)
         })
         .await
 }
@@ -93,8 +101,7 @@ async fn cancel(
     operation_id = "get_payment", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), ReadHeaders, IfNoneMatchHeader),
     responses(
-        (status = 200, description = "The payment", body = PaymentView,
-         headers(("ETag" = String, description = "Its entity tag"))),
+        (status = 200, description = "The payment", body = PaymentView),
         NotModified, ReadProblems,
     ),
 )]
@@ -158,8 +165,7 @@ pub type DateSort = Sort<RequestedAt>;
     operation_id = "list_payments", tag = "payments",
     params(ListPayments, ReadHeaders),
     responses(
-        (status = 200, description = "Payments, newest first or as sorted", body = Page<PaymentView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Payments, newest first or as sorted", body = Page<PaymentView>),
         SortedListProblems,
     ),
 )]
@@ -191,8 +197,7 @@ async fn list(
     operation_id = "get_payment_history", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]

@@ -39,6 +39,7 @@ pub struct CardDecider;
 
 impl Decider for CardDecider {
     const CATEGORY: &'static str = "card";
+    type Id = Uuid;
     type State = Card;
     type Command = Command;
     type Event = Event;

@@ -34,7 +34,7 @@ const INFRASTRUCTURE: &[(&str, &[&str])] = &[
     ("kernel", &["event-contract"]),
     ("database", &["kernel"]),
     ("store-sqlx", &["database", "kernel"]),
-    ("web-api", &["database", "kernel"]),
+    ("web-api", &["database", "event-contract", "kernel"]),
     ("module", &["web-api", "database", "event-contract", "kernel"]),
     ("capture", &["customers-contract", "database", "event-contract", "kernel", "module"]),
     ("store-eventstoredb", &["kernel"]),

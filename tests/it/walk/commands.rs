@@ -187,7 +187,7 @@ impl Command {
     pub(super) async fn give(self, system: &System, ids: Ids, request_id: Uuid) -> Outcome {
         let Some(operation) = self.operation() else {
             let customers = Customers::new(system.environment.clone());
-            let erased = customers.erase(ids.id, &Cause::request(request_id, PERSON)).await;
+            let erased = customers.erase(ids.id.into(), &Cause::request(request_id, PERSON)).await;
             let refused = erased.err().map(|error| error.to_string());
             return Outcome { status: 200, refused };
         };

@@ -1,6 +1,7 @@
 //! The shape of every aggregate: a pure decision and a pure evolution.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::codec::EventSet;
 use super::snapshot::SnapshotRule;
@@ -16,6 +17,9 @@ pub struct Context {
 pub trait Decider: Send + Sync + 'static {
     /// First part of its streams' names, before the dash.
     const CATEGORY: &'static str;
+    /// What identifies the aggregate: a type of its own, so that a command never reaches an aggregate of
+    /// another kind that has the same sort of id. [`Uuid`] where its streams are named otherwise.
+    type Id: Copy + From<Uuid> + Into<Uuid> + Send + Sync + 'static;
     /// What the aggregate is at each stage of its life. The default is "nothing yet".
     type State: Default + Clone + std::fmt::Debug + Send + Sync + 'static;
     /// What can be asked of it.

@@ -55,8 +55,8 @@ impl StreamName {
     }
 
     /// The stream of one aggregate: `<category>-<uuid>`.
-    pub fn of(category: &'static str, id: Uuid) -> Self {
-        Self(format!("{category}-{id}").into())
+    pub fn of(category: &'static str, id: impl Into<Uuid>) -> Self {
+        Self(format!("{category}-{}", id.into()).into())
     }
 
     /// The name as text.

@@ -78,6 +78,7 @@ pub struct DoorDecider<const SCHEMA: u32 = 1>;
 
 impl<const SCHEMA: u32> Decider for DoorDecider<SCHEMA> {
     const CATEGORY: &'static str = "door";
+    type Id = Uuid;
     type State = Door;
     type Command = Command;
     type Event = DoorEvent;

@@ -63,6 +63,7 @@ pub struct LampDecider;
 
 impl Decider for LampDecider {
     const CATEGORY: &'static str = "lamp";
+    type Id = Uuid;
     type State = Lamp;
     type Command = Command;
     type Event = LampEvent;

@@ -64,6 +64,21 @@ async fn operations_have_their_headers_and_problems() {
 }
 
 #[actix_web::test]
+async fn answers_have_the_headers_that_are_sent_with_them() {
+    let document = document().await;
+    let headers = |path: &str, method: &str, status: &str| -> Vec<String> {
+        let headers = &document["paths"][path][method]["responses"][status]["headers"];
+        headers.as_object().unwrap().keys().cloned().collect()
+    };
+    let lit = headers("/api/v1/lamps", "post", "201");
+    assert_eq!(lit, ["Bascule-Position", "ETag", "Location"]);
+    let out = headers("/api/v1/lamps/{id}/put-out", "post", "200");
+    assert_eq!(out, ["Bascule-Position", "ETag"]);
+    assert_eq!(headers("/api/v1/lamps/{id}", "get", "200"), ["ETag"]);
+    assert_eq!(headers("/api/v1/lamps", "get", "200"), ["Link"]);
+}
+
+#[actix_web::test]
 async fn a_problem_needs_only_what_it_always_has() {
     let problem = &document().await["components"]["schemas"]["Problem"];
     assert_eq!(problem["required"], json!(["type", "title", "status", "detail"]));

@@ -29,10 +29,10 @@ use utoipa_actix_web::AppExt as _;
 use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done, HistoryQuery,
-    Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListProblems, NoBody, NotModified, Page,
-    Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest, ValidJson, ValidPath,
-    ValidQuery,
+    Acknowledgement, CarriesOut, CommandHeaders, CommandProblems, CommandRequest, Cursor, Done,
+    HistoryQuery, Hosts, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListProblems, NoBody,
+    NotModified, Page, Paging, PositiveDecimal, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    ValidJson, ValidPath, ValidQuery,
 };
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,6 +82,7 @@ pub struct Lamps;
 
 impl Decider for Lamps {
     const CATEGORY: &'static str = "lamp";
+    type Id = Uuid;
     type State = Lamp;
     type Command = LampCommand;
     type Event = LampEvent;
@@ -159,6 +160,18 @@ impl House {
     }
 }
 
+impl CarriesOut for House {
+    const CATEGORY: &'static str = Lamps::CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
+}
+
 /// A lamp to light.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -204,14 +217,14 @@ async fn light(
     command: CommandRequest,
     body: ValidJson<LightLamp>,
 ) -> Result<Done, Problem> {
-    let (database, environment) = (&house.database, &house.environment);
+    let environment = &house.environment;
     command
-        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+        .create(&**house, body.payload(), async |attempt| {
             house.carried_out.fetch_add(1, Ordering::SeqCst);
             let id = attempt.new_id();
             let lit = LampCommand::Light(body.into_inner().place.into_inner());
             let lit = environment.execute::<Lamps>(id, lit, attempt.cause(), None).await;
-            Ok(Done::created(id, lit.map_err(problem)?))
+            Ok((id, lit.map_err(problem)?))
         })
         .await
 }
@@ -228,13 +241,11 @@ async fn put_out(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (database, environment) = (&house.database, &house.environment);
-    let (id, expected) = (*id, command.if_match());
     command
-        .once(database, environment, Lamps::CATEGORY, body.payload(), async |attempt| {
+        .change(&**house, *id, body.payload(), async |attempt, expected| {
             let out = LampCommand::PutOut;
-            let out = environment.execute::<Lamps>(id, out, attempt.cause(), expected).await;
-            Ok(Done::changed(id, out.map_err(problem)?))
+            let out = house.environment.execute::<Lamps>(*id, out, attempt.cause(), expected);
+            out.await.map_err(problem)
         })
         .await
 }

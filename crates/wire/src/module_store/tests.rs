@@ -79,7 +79,7 @@ fn append(
     expected: ExpectedRevision,
     events: Vec<wire::NewEvent>,
 ) -> wire::append_many_request::StreamAppend {
-    let (stream, expected) = (stream.to_owned(), Some(told(expected)));
+    let (stream, expected) = (stream.to_owned(), Some(expected_message(expected)));
     wire::append_many_request::StreamAppend { stream, expected, events }
 }
 
@@ -115,7 +115,7 @@ async fn several_streams_are_written_all_or_nothing_and_read_as_they_were_writte
     let outcome = append_many(&service, appends).await.unwrap();
     let refused = Reason::WrongExpectedRevision(WrongExpectedRevision {
         stream: "order-2".to_owned(),
-        expected: Some(told(ExpectedRevision::NoStream)),
+        expected: Some(expected_message(ExpectedRevision::NoStream)),
         actual: Some(1),
     });
     assert_eq!(outcome, Outcome::Refused(Refused { reason: Some(refused) }));

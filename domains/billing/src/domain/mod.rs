@@ -18,8 +18,8 @@ mod voiding;
 
 use billing_contract::{
     CollectionFailed, CollectionRequested, CreditNoteIssued, CreditNoteSettled, ImportedInvoice,
-    InvoiceCredited, InvoiceDeferred, InvoiceImported, InvoiceIssued, InvoicePaid, InvoiceRefunded,
-    InvoiceRevised, InvoiceVoided, RefundDenied, RefundDue, VoidReason,
+    InvoiceCredited, InvoiceDeferred, InvoiceId, InvoiceImported, InvoiceIssued, InvoicePaid,
+    InvoiceRefunded, InvoiceRevised, InvoiceVoided, RefundDenied, RefundDue, VoidReason,
 };
 use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
@@ -198,6 +198,7 @@ pub struct InvoiceDecider;
 
 impl Decider for InvoiceDecider {
     const CATEGORY: &'static str = "invoice";
+    type Id = InvoiceId;
     type State = Invoice;
     type Command = Command;
     type Event = Event;

@@ -51,6 +51,7 @@ pub struct RetentionDecider;
 
 impl Decider for RetentionDecider {
     const CATEGORY: &'static str = "retention";
+    type Id = CustomerId;
     type State = Retention;
     type Command = RetentionEnded;
     type Event = RetentionEvent;
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn a_retention_ends_once() {
         let context = Context { now: chrono::DateTime::UNIX_EPOCH };
-        let ended = RetentionEnded { customer_id: uuid::Uuid::nil() };
+        let ended = RetentionEnded { customer_id: uuid::Uuid::nil().into() };
         let events = RetentionDecider::decide(&Retention::Running, ended.clone(), &context);
         let events = events.unwrap();
         let state = events.iter().fold(Retention::Running, RetentionDecider::evolve);

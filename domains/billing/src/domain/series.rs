@@ -18,6 +18,7 @@ use event_contract::Published;
 use kernel::decider::{Context, Decider};
 use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// A number of the series was taken by a document. Internal to this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,7 @@ pub struct SeriesDecider;
 
 impl Decider for SeriesDecider {
     const CATEGORY: &'static str = "series";
+    type Id = Uuid;
     type State = Series;
     type Command = TakeNumber;
     type Event = SeriesEvent;

@@ -2,7 +2,6 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use kernel::decider::Decider as _;
 use kernel::execution::ExecuteError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +12,7 @@ use web_api::{
     PaymentMethod, Problem, ValidJson, ValidPath,
 };
 
-use crate::domain::{InvoiceDecider, Refusal};
+use crate::domain::Refusal;
 use crate::handlers::Billing;
 
 /// How an invoice is to be paid.
@@ -40,9 +39,7 @@ pub(super) struct CollectInvoiceBody {
     ),
     request_body(content = CollectInvoiceBody, example = json!({ "payment_method": "sandbox:ok" })),
     responses(
-        (status = 200, description = "A payment is requested", body = Acknowledgement,
-         headers(("ETag" = String, description = "The invoice's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "A payment is requested", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -53,13 +50,10 @@ pub(super) async fn collect(
     command: CommandRequest,
     body: ValidJson<CollectInvoiceBody>,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
-    let (database, environment) = (&billing.database, &billing.environment);
     command
-        .once(database, environment, InvoiceDecider::CATEGORY, body.payload(), async |attempt| {
+        .change(&**billing, *id, body.payload(), async |attempt, expected| {
             let method = body.into_inner().payment_method.into_inner();
-            let collected = billing.collect(id, method, attempt.cause(), expected).await;
-            Ok(Done::changed(id, collected.map_err(not_done)?))
+            billing.collect(*id, method, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }
@@ -77,9 +71,7 @@ pub(super) async fn collect(
         CommandHeaders, IfMatchHeader
     ),
     responses(
-        (status = 200, description = "The invoice is voided", body = Acknowledgement,
-         headers(("ETag" = String, description = "The invoice's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The invoice is voided", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -90,12 +82,9 @@ pub(super) async fn void(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
-    let (database, environment) = (&billing.database, &billing.environment);
     command
-        .once(database, environment, InvoiceDecider::CATEGORY, body.payload(), async |attempt| {
-            let voided = billing.write_off(id, attempt.cause(), expected).await;
-            Ok(Done::changed(id, voided.map_err(not_done)?))
+        .change(&**billing, *id, body.payload(), async |attempt, expected| {
+            billing.write_off(*id, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }

@@ -81,7 +81,7 @@ async fn change(
     change: impl FnOnce(KnownCustomer) -> KnownCustomer + Send,
 ) -> Result<(), BoxError> {
     let before = queries::known_customer(&mut *transaction, id).await?;
-    let before = before.ok_or(Unknown { what: "customer", id })?;
+    let before = before.ok_or(Unknown { what: "customer", id: id.as_uuid() })?;
     queries::change_customer(transaction, id, &change(before)).await?;
     Ok(())
 }

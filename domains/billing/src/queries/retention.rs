@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Row, Statement, Transaction};
+use uuid::Uuid;
 
 use crate::view::InvoiceView;
 
@@ -38,7 +39,7 @@ pub async fn documents_of<'c>(
     of: impl Executor<'c>,
     customer_id: CustomerId,
 ) -> Result<Vec<InvoiceView>, DatabaseError> {
-    let rows = of.query(&DOCUMENTS).bind(customer_id).fetch_all().await?;
+    let rows = of.query(&DOCUMENTS).bind(customer_id.as_uuid()).fetch_all().await?;
     rows.iter().map(|row| row.json("document")).collect()
 }
 
@@ -49,7 +50,7 @@ pub async fn begin(
     last_document: Option<NaiveDate>,
 ) -> Result<(), DatabaseError> {
     let last_document = last_document.map(|day| day.to_string());
-    transaction.query(&BEGIN).bind(customer_id).bind(last_document).execute().await?;
+    transaction.query(&BEGIN).bind(customer_id.as_uuid()).bind(last_document).execute().await?;
     Ok(())
 }
 
@@ -70,7 +71,7 @@ pub async fn end(
     transaction: &mut Transaction,
     customer_id: CustomerId,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&END).bind(customer_id).execute().await?;
+    transaction.query(&END).bind(customer_id.as_uuid()).execute().await?;
     Ok(())
 }
 
@@ -80,7 +81,7 @@ pub async fn last_document<'c>(
     of: impl Executor<'c>,
     customer_id: CustomerId,
 ) -> Result<Option<Option<NaiveDate>>, DatabaseError> {
-    let row = of.query(&LAST_DOCUMENT).bind(customer_id).fetch_optional().await?;
+    let row = of.query(&LAST_DOCUMENT).bind(customer_id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(day).transpose()
 }
 
@@ -100,6 +101,11 @@ pub async fn over<'c>(
     after: Option<CustomerId>,
     limit: i64,
 ) -> Result<Vec<CustomerId>, DatabaseError> {
-    let page = of.query(&OVER).bind(last_document.to_string()).bind(after).bind(limit);
-    page.scalars().await
+    let page = of
+        .query(&OVER)
+        .bind(last_document.to_string())
+        .bind(after.map(CustomerId::as_uuid))
+        .bind(limit);
+    let ids: Vec<Uuid> = page.scalars().await?;
+    Ok(ids.into_iter().map(CustomerId::from).collect())
 }

@@ -27,7 +27,7 @@ async fn invoiced(world: &World) -> (Uuid, Uuid) {
 
 async fn erased(world: &World, customer_id: Uuid) {
     let erased_at = world.environment.clock.now();
-    let erased = CustomerErased { customer_id, erased_at, legacy: None };
+    let erased = CustomerErased { customer_id: customer_id.into(), erased_at, legacy: None };
     world.happened("customer", customer_id, erased).await;
     world.settled(&[ERASURE]).await;
 }

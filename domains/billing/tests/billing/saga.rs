@@ -271,10 +271,11 @@ async fn a_customer_is_addressed_as_last_known(
 ) {
     let world = World::new(engine).await;
     let customer_id = world.customer().await;
-    let moved = CustomerAddressChanged { customer_id, address: address("Lyon").into() };
+    let moved =
+        CustomerAddressChanged { customer_id: customer_id.into(), address: address("Lyon").into() };
     world.happened("customer", customer_id, moved).await;
     let renamed = CustomerContactChanged {
-        customer_id,
+        customer_id: customer_id.into(),
         name: "Ada Durand".to_owned().into(),
         email: "ada@exemple.fr".to_owned().into(),
         phone: None,
@@ -309,7 +310,11 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says(
         since: None,
         flags: vec![],
     };
-    let imported = CustomerImported { customer_id, legacy: legacy.clone(), state: state.clone() };
+    let imported = CustomerImported {
+        customer_id: customer_id.into(),
+        legacy: legacy.clone(),
+        state: state.clone(),
+    };
     world.happened("customer", customer_id, imported).await;
     let nameless = world.order(customer_id).await;
     let is = |id| move |event: &Event| matches!(event, Event::Issued(one) if one.invoice_id == id);
@@ -317,7 +322,12 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says(
     assert!(world.view(invoice_of(nameless)).await.bill_to.is_none());
 
     let state = ImportedCustomer { name: Some("Bocage".to_owned().into()), ..state };
-    let revised = CustomerRevised { customer_id, legacy, state, changed: vec!["name".to_owned()] };
+    let revised = CustomerRevised {
+        customer_id: customer_id.into(),
+        legacy,
+        state,
+        changed: vec!["name".to_owned()],
+    };
     world.happened("customer", customer_id, revised).await;
     let named = world.order(customer_id).await;
     world.eventually(is(invoice_of(named))).await;

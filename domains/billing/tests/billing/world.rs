@@ -132,7 +132,7 @@ impl World {
     pub async fn customer(&self) -> Uuid {
         let customer_id = new_id();
         let registered = CustomerRegistered {
-            customer_id,
+            customer_id: customer_id.into(),
             kind: CustomerKind::Company,
             name: "Ada Martin".to_owned().into(),
             email: "ada@exemple.fr".to_owned().into(),

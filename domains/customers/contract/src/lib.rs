@@ -17,8 +17,10 @@ pub const CATALOGUE: &[PublishedEvent] = &[
     PublishedEvent::of::<CustomerRevised>(),
 ];
 
-/// Identifies a customer.
-pub type CustomerId = Uuid;
+event_contract::id! {
+    /// Identifies a customer.
+    pub CustomerId of "customer";
+}
 
 /// A natural person or a firm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,7 +85,7 @@ pub struct CustomerRegistered {
 impl Published for CustomerRegistered {
     const TYPE: &'static str = "customers.CustomerRegistered.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }
 
@@ -104,7 +106,7 @@ pub struct CustomerContactChanged {
 impl Published for CustomerContactChanged {
     const TYPE: &'static str = "customers.CustomerContactChanged.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }
 
@@ -120,7 +122,7 @@ pub struct CustomerAddressChanged {
 impl Published for CustomerAddressChanged {
     const TYPE: &'static str = "customers.CustomerAddressChanged.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }
 
@@ -136,7 +138,7 @@ pub struct CustomerClosed {
 impl Published for CustomerClosed {
     const TYPE: &'static str = "customers.CustomerClosed.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }
 
@@ -211,7 +213,7 @@ pub struct CustomerImported {
 impl Published for CustomerImported {
     const TYPE: &'static str = "customers.CustomerImported.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }
 
@@ -231,6 +233,6 @@ pub struct CustomerRevised {
 impl Published for CustomerRevised {
     const TYPE: &'static str = "customers.CustomerRevised.v1";
     fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
+        Some(self.customer_id.as_uuid())
     }
 }

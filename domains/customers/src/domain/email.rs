@@ -12,6 +12,7 @@ use customers_contract::CustomerId;
 use event_contract::Published;
 use kernel::decider::{Context, Decider};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::Refusal;
 
@@ -77,6 +78,7 @@ pub struct EmailDecider;
 
 impl Decider for EmailDecider {
     const CATEGORY: &'static str = "email";
+    type Id = Uuid;
     type State = Email;
     type Command = EmailCommand;
     type Event = EmailEvent;
@@ -122,12 +124,11 @@ fn release(email: Email, customer_id: CustomerId) -> Vec<EmailEvent> {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use uuid::Uuid;
 
     use super::*;
 
-    const ADA: CustomerId = Uuid::from_u128(1);
-    const BOB: CustomerId = Uuid::from_u128(2);
+    const ADA: CustomerId = CustomerId::from_u128(1);
+    const BOB: CustomerId = CustomerId::from_u128(2);
 
     fn decide(given: &[EmailEvent], when: EmailCommand) -> Result<Vec<Email>, Refusal> {
         let context = Context { now: DateTime::UNIX_EPOCH };

@@ -4,7 +4,8 @@
 
 use chrono::NaiveDate;
 use customers_contract::{
-    Address, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus, ImportedCustomer,
+    Address, CustomerId, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
+    ImportedCustomer,
 };
 use event_contract::Personal;
 use kernel::sync::{News, Patch, compare};
@@ -114,7 +115,8 @@ pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Even
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::OwnedByBascule),
         Customer::Erased => return Err(Refusal::CustomerErased),
     };
-    let LegacyReport { id: customer_id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: word } = report;
+    let customer_id = CustomerId::from(id);
     let merge = |known: Option<&ImportedCustomer>, stated: LegacyCustomer| Ok(stated.over(known));
     Ok(match compare(known, word, merge, withdrawn)? {
         News::None => vec![],

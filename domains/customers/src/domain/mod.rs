@@ -166,6 +166,7 @@ pub struct CustomerDecider;
 
 impl Decider for CustomerDecider {
     const CATEGORY: &'static str = "customer";
+    type Id = CustomerId;
     type State = Customer;
     type Command = Command;
     type Event = Event;

@@ -4,12 +4,11 @@ use chrono::DateTime;
 use customers_contract::CustomerStatus;
 use kernel::sync::LegacyState;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::imported::{ABSENT, LegacyCustomer};
 use super::*;
 
-const ADA: CustomerId = Uuid::from_u128(0xada);
+const ADA: CustomerId = CustomerId::from_u128(0xada);
 
 struct Given(Vec<Event>);
 
@@ -96,7 +95,7 @@ fn legacy() -> LegacyReference {
 }
 
 fn report(state: LegacyState<LegacyCustomer>) -> Command {
-    Command::Sync(Box::new(LegacyReport { id: ADA, legacy: legacy(), state }))
+    Command::Sync(Box::new(LegacyReport { id: ADA.into(), legacy: legacy(), state }))
 }
 
 fn present(state: serde_json::Value) -> Command {

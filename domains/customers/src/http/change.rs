@@ -2,18 +2,18 @@
 
 use actix_web::post;
 use actix_web::web::Data;
+use customers_contract::CustomerId;
 use kernel::sync::Patch;
 use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Email, IfMatchHeader,
-    Line, Problem, Telephone, ValidJson, ValidPath,
+    Acknowledgement, CommandOn, CommandProblems, CommandRequest, Done, Email, Line, Problem,
+    Telephone, ValidJson, ValidPath,
 };
 
 use super::input::NewAddress;
-use super::{Api, CATEGORY, problem};
+use super::{Api, problem};
 use crate::domain::ContactChange;
 
 /// How to reach a customer from now on.
@@ -74,32 +74,29 @@ pub(super) struct CloseCustomer {
 #[utoipa::path(
     operation_id = "change_customer_contact",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<CustomerId>),
     request_body(
         content = ChangeContact,
         example = json!({"email": "ada@exemple.fr", "phone": null})
     ),
     responses(
-        (status = 200, description = "The contact is as asked", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The contact is as asked", body = Acknowledgement),
         CommandProblems,
     ),
 )]
 #[post("/{id}/change-contact")]
 pub(super) async fn contact(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<CustomerId>,
     command: CommandRequest,
     body: ValidJson<ChangeContact>,
 ) -> Result<Done, Problem> {
-    let (id, expected, payload) = (*id, command.if_match(), body.payload());
+    let payload = body.payload();
     command
-        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
-            let change = body.into_inner();
-            let done =
-                api.customers.change_contact(id, change.into(), attempt.cause(), expected).await;
-            Ok(Done::changed(id, done.map_err(problem)?))
+        .change(&**api, *id, payload, async |attempt, expected| {
+            let change = body.into_inner().into();
+            let changed = api.customers.change_contact(*id, change, attempt.cause(), expected);
+            changed.await.map_err(problem)
         })
         .await
 }
@@ -110,7 +107,7 @@ pub(super) async fn contact(
 #[utoipa::path(
     operation_id = "change_customer_address",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<CustomerId>),
     request_body(
         content = ChangeAddress,
         example = json!({
@@ -121,26 +118,24 @@ pub(super) async fn contact(
         })
     ),
     responses(
-        (status = 200, description = "The address is as asked", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The address is as asked", body = Acknowledgement),
         CommandProblems,
     ),
 )]
 #[post("/{id}/change-address")]
 pub(super) async fn address(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<CustomerId>,
     command: CommandRequest,
     body: ValidJson<ChangeAddress>,
 ) -> Result<Done, Problem> {
-    let (id, expected, payload) = (*id, command.if_match(), body.payload());
+    let payload = body.payload();
     command
-        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+        .change(&**api, *id, payload, async |attempt, expected| {
             let ChangeAddress { address } = body.into_inner();
-            let done =
-                api.customers.change_address(id, address.into(), attempt.cause(), expected).await;
-            Ok(Done::changed(id, done.map_err(problem)?))
+            let address = address.into();
+            let changed = api.customers.change_address(*id, address, attempt.cause(), expected);
+            changed.await.map_err(problem)
         })
         .await
 }
@@ -152,32 +147,29 @@ pub(super) async fn address(
 #[utoipa::path(
     operation_id = "close_customer",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<CustomerId>),
     request_body(
         content = CloseCustomer,
         example = json!({"reason": "at the customer's request"})
     ),
     responses(
-        (status = 200, description = "The customer is closed", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The customer is closed", body = Acknowledgement),
         CommandProblems,
     ),
 )]
 #[post("/{id}/close")]
 pub(super) async fn close(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<CustomerId>,
     command: CommandRequest,
     body: ValidJson<CloseCustomer>,
 ) -> Result<Done, Problem> {
-    let (id, expected, payload) = (*id, command.if_match(), body.payload());
+    let payload = body.payload();
     command
-        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
+        .change(&**api, *id, payload, async |attempt, expected| {
             let CloseCustomer { reason } = body.into_inner();
-            let done =
-                api.customers.close(id, reason.into_inner(), attempt.cause(), expected).await;
-            Ok(Done::changed(id, done.map_err(problem)?))
+            let reason = reason.into_inner();
+            api.customers.close(*id, reason, attempt.cause(), expected).await.map_err(problem)
         })
         .await
 }

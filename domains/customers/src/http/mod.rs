@@ -10,7 +10,7 @@ use kernel::decider::Decider;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
 use utoipa_actix_web::service_config::ServiceConfig;
-use web_api::Problem;
+use web_api::{CarriesOut, Problem};
 
 use crate::domain::{CustomerDecider, Refusal};
 use crate::handlers::{Customers, Error};
@@ -24,6 +24,19 @@ pub(crate) struct Api {
     pub(crate) customers: Customers,
     /// How far the directory has come.
     pub(crate) progress: Progress,
+}
+
+/// What the commands of the routes are carried out with.
+impl CarriesOut for Api {
+    const CATEGORY: &'static str = CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
 }
 
 /// Adds the module's routes. Without their data they describe themselves, but do not answer.

@@ -2,13 +2,13 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use customers_contract::CustomerId;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit, ListCursor,
-    NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest, Sort, SortDate,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit, ListCursor, NotModified,
+    Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest, Sort, SortDate,
     SortedListProblems, ValidPath, ValidQuery,
 };
 
@@ -20,10 +20,9 @@ use crate::queries::{self, CustomerView, Filter, Kind, Status};
 #[utoipa::path(
     operation_id = "get_customer",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), ReadHeaders, IfNoneMatchHeader),
+    params(ReadOf<CustomerId>),
     responses(
-        (status = 200, description = "The customer", body = CustomerView,
-         headers(("ETag" = String, description = "Its entity tag"))),
+        (status = 200, description = "The customer", body = CustomerView),
         NotModified,
         ReadProblems,
     ),
@@ -31,7 +30,7 @@ use crate::queries::{self, CustomerView, Filter, Kind, Status};
 #[get("/{id}")]
 pub(super) async fn get_one(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<CustomerId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.environment, &api.progress).await?;
@@ -93,8 +92,7 @@ type DateSort = Sort<RegisteredAt>;
     tag = "customers",
     params(ListCustomers, ReadHeaders),
     responses(
-        (status = 200, description = "Customers, newest first or as sorted", body = Page<CustomerView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Customers, newest first or as sorted", body = Page<CustomerView>),
         SortedListProblems,
     ),
 )]
@@ -126,17 +124,16 @@ pub(super) async fn list(
 #[utoipa::path(
     operation_id = "get_customer_history",
     tag = "customers",
-    params(("id" = Uuid, Path, description = "The customer"), HistoryQuery),
+    params(IdOf<CustomerId>, HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]
 #[get("/{id}/history")]
 pub(super) async fn history(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<CustomerId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

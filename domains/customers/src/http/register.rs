@@ -2,9 +2,9 @@
 
 use actix_web::post;
 use actix_web::web::Data;
+use customers_contract::CustomerId;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Email, Line, Problem,
@@ -12,7 +12,7 @@ use web_api::{
 };
 
 use super::input::NewAddress;
-use super::{Api, CATEGORY, problem};
+use super::{Api, problem};
 use crate::domain::Registration;
 use crate::queries::Kind;
 
@@ -36,7 +36,7 @@ pub(super) struct RegisterCustomer {
 }
 
 impl RegisterCustomer {
-    fn into_registration(self, customer_id: Uuid) -> Registration {
+    fn into_registration(self, customer_id: CustomerId) -> Registration {
         Registration {
             customer_id,
             kind: self.kind.into(),
@@ -68,10 +68,7 @@ impl RegisterCustomer {
         })
     ),
     responses(
-        (status = 201, description = "The customer was registered", body = Acknowledgement,
-         headers(("Location" = String, description = "The customer"),
-                 ("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 201, description = "The customer was registered", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -83,11 +80,11 @@ pub(super) async fn register(
 ) -> Result<Done, Problem> {
     let payload = body.payload();
     command
-        .once(&api.database, &api.environment, CATEGORY, payload, async |attempt| {
-            let id = attempt.new_id();
+        .create(&**api, payload, async |attempt| {
+            let id = attempt.new_id().into();
             let registration = body.into_inner().into_registration(id);
             let registered = api.customers.register(registration, attempt.cause()).await;
-            Ok(Done::created(id, registered.map_err(problem)?))
+            Ok((id, registered.map_err(problem)?))
         })
         .await
 }

@@ -108,7 +108,7 @@ impl Projection for Directory {
                 (event.customer_id, change.bind_json(&known(Some(&event.address))))
             }
             Event::Erased(event) => {
-                transaction.query(&ERASE).bind(event.customer_id).execute().await?;
+                transaction.query(&ERASE).bind(event.customer_id.as_uuid()).execute().await?;
                 return Ok(());
             }
             Event::Closed(event) => {
@@ -117,7 +117,7 @@ impl Projection for Directory {
             }
         };
         if statement.execute().await? != 1 {
-            return Err(Unknown { what: "customer", id }.into());
+            return Err(Unknown { what: "customer", id: id.as_uuid() }.into());
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ fn of<'c>(
     id: CustomerId,
     recorded: &RecordedEvent,
 ) -> Query<'c> {
-    transaction.query(statement).bind(id).bind(recorded.revision.cast_signed())
+    transaction.query(statement).bind(id.as_uuid()).bind(recorded.revision.cast_signed())
 }
 
 impl Directory {
@@ -147,7 +147,7 @@ impl Directory {
     ) -> Query<'c> {
         let email = known(Some(&event.email));
         statement
-            .bind(event.customer_id)
+            .bind(event.customer_id.as_uuid())
             .bind(recorded.position.cast_signed())
             .bind(recorded.revision.cast_signed())
             .bind(recorded.metadata.occurred_at)

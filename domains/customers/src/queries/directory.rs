@@ -78,7 +78,7 @@ pub async fn find<'c>(
     of: impl Executor<'c>,
     id: CustomerId,
 ) -> Result<Option<CustomerView>, DatabaseError> {
-    let row = of.query(&FIND).bind(id).fetch_optional().await?;
+    let row = of.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(view).transpose()
 }
 
@@ -107,7 +107,7 @@ pub async fn list<'c>(
 fn view(row: &Row) -> Result<CustomerView, DatabaseError> {
     let address: Option<Address> = row.json("address")?;
     Ok(CustomerView {
-        id: row.get("id")?,
+        id: row.get::<uuid::Uuid>("id")?.into(),
         kind: row.name("kind")?,
         status: row.name("status")?,
         closed_reason: row.get("closed_reason")?,

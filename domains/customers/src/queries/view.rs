@@ -1,11 +1,10 @@
 //! A customer as it is shown.
 
 use chrono::{DateTime, Utc};
-use customers_contract::{Address, CustomerKind, CustomerStatus};
+use customers_contract::{Address, CustomerId, CustomerKind, CustomerStatus};
 use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::{Legacy, Owner};
 
 /// A natural person or a firm.
@@ -82,7 +81,8 @@ impl From<CustomerStatus> for Status {
 #[schema(as = Customer)]
 pub struct CustomerView {
     /// The customer's id.
-    pub id: Uuid,
+    #[schema(value_type = Uuid)]
+    pub id: CustomerId,
     /// Person or company.
     pub kind: Kind,
     /// Whether the customer can still order.

@@ -37,7 +37,7 @@ async fn a_registered_customer_is_shown(
     let id = ada.customer_id;
     let executed = world.customers.register(ada, &request()).await.unwrap();
     assert_eq!((executed.revision, executed.recorded), (Some(0), true));
-    let view = world.view(id).await;
+    let view = world.view(id.into()).await;
     assert_eq!(view.name.as_deref(), Some("Ada Martin"));
     assert_eq!(view.email.as_deref(), Some("Ada@exemple.fr"));
     assert_eq!(view.address.unwrap().city.as_deref(), Some("Paris"));
@@ -113,8 +113,8 @@ async fn another_address_is_claimed_and_the_old_one_free(
         ["CustomerContactChanged.v1", "EmailClaimed.v1", "EmailReleased.v1"]
     );
     customers.change_contact(bob_id, contact("ada@exemple.fr"), &request(), None).await.unwrap();
-    assert_eq!(world.view(ada_id).await.email.as_deref(), Some("ada@new.example"));
-    assert_eq!(world.view(bob_id).await.email.as_deref(), Some("ada@exemple.fr"));
+    assert_eq!(world.view(ada_id.into()).await.email.as_deref(), Some("ada@new.example"));
+    assert_eq!(world.view(bob_id.into()).await.email.as_deref(), Some("ada@exemple.fr"));
 }
 
 #[rstest]
@@ -129,7 +129,7 @@ async fn the_same_address_in_other_letters_keeps_its_claim(
     let change = contact("Ada@Exemple.FR");
     world.customers.change_contact(id, change, &request(), None).await.unwrap();
     assert_eq!(world.story().await[2..], ["CustomerContactChanged.v1"]);
-    assert_eq!(world.view(id).await.email.as_deref(), Some("Ada@Exemple.FR"));
+    assert_eq!(world.view(id.into()).await.email.as_deref(), Some("Ada@Exemple.FR"));
 
     let taken = world.customers.register(registration("ada@exemple.fr"), &request()).await;
     assert_refused(taken, Refusal::EmailTaken);
@@ -146,7 +146,7 @@ async fn closing_frees_the_address(#[values(Engine::Sqlite, Engine::Postgres)] e
     let close = || world.customers.close(id, "moved away".to_owned(), &cause, None);
     close().await.unwrap();
     assert!(!close().await.unwrap().recorded);
-    let view = world.view(id).await;
+    let view = world.view(id.into()).await;
     assert_eq!((view.status, view.revision), (Status::Closed, 1));
     assert_eq!(view.closed_reason.as_deref(), Some("moved away"));
     world.customers.register(registration("ada@exemple.fr"), &request()).await.unwrap();
@@ -171,7 +171,7 @@ async fn a_change_of_what_was_not_seen_is_not_made(
         Err(ExecuteError::RevisionMismatch { expected, actual: Some(0) }) if expected == 7.into()
     ));
     assert_eq!(change(0).await.unwrap().revision, Some(1));
-    assert_eq!(world.view(id).await.address.unwrap().line1, "2 rue Basse");
+    assert_eq!(world.view(id.into()).await.address.unwrap().line1, "2 rue Basse");
 }
 
 #[rstest]
@@ -201,9 +201,9 @@ async fn what_was_erased_is_shown_as_nothing(
     let ada = registration("ada@exemple.fr");
     let id = ada.customer_id;
     world.customers.register(ada, &request()).await.unwrap();
-    world.environment.codec.destroy_keys(&[id], &[]).await.unwrap();
+    world.environment.codec.destroy_keys(&[id.into()], &[]).await.unwrap();
     world.release();
-    let view = world.view(id).await;
+    let view = world.view(id.into()).await;
     assert_eq!((view.name, view.email, view.address), (None, None, None));
     assert_eq!(view.status, Status::Open);
 }

@@ -18,7 +18,7 @@ use crate::world::{World, request};
 const SAID_OF_ADA: [&str; 4] = ["Ada Martin", "ada@exemple.fr", "rue de la Paix", "quarrelled"];
 
 async fn erase(world: &World, id: Uuid) {
-    world.customers.erase(id, &request()).await.unwrap();
+    world.customers.erase(id.into(), &request()).await.unwrap();
     world.settled(&[customers::erasure::NAME]).await;
 }
 
@@ -94,9 +94,9 @@ async fn erasing_twice_records_nothing_and_nobody_cannot_be_erased(
     let id = closed_ada(&world).await;
     erase(&world, id).await;
     let head = world.environment.store.head().await.unwrap();
-    let again = world.customers.erase(id, &request()).await.unwrap();
+    let again = world.customers.erase(id.into(), &request()).await.unwrap();
     assert_eq!((again.recorded, again.position), (false, head));
-    let error = world.customers.erase(new_id(), &request()).await.unwrap_err();
+    let error = world.customers.erase(new_id().into(), &request()).await.unwrap_err();
     assert!(matches!(error, ExecuteError::Refused(Refusal::NoSuchCustomer)), "{error}");
 }
 
@@ -108,7 +108,7 @@ async fn the_address_of_an_erased_customer_is_free_at_once(
     let world = World::new(engine).await;
     let id: Uuid = registered(&world, &ada()).await.parse().unwrap();
     assert_eq!(post(&world, "", &ada()).await.status, 409);
-    world.customers.erase(id, &request()).await.unwrap();
+    world.customers.erase(id.into(), &request()).await.unwrap();
     assert_eq!(world.story().await[2..], ["CustomerErased.v1", "EmailReleased.v1"]);
     assert_eq!(post(&world, "", &ada()).await.status, 201);
 }

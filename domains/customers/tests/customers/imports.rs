@@ -124,10 +124,10 @@ async fn what_bascule_owns_is_a_conflict(
     let id = ada.customer_id;
     world.customers.register(ada, &request()).await.unwrap();
     let before = world.story().await;
-    assert_eq!(present(&world, id, json!({"name": "x"})).await, SyncOutcome::Conflict);
-    assert_eq!(absent(&world, id).await, SyncOutcome::Conflict);
+    assert_eq!(present(&world, id.into(), json!({"name": "x"})).await, SyncOutcome::Conflict);
+    assert_eq!(absent(&world, id.into()).await, SyncOutcome::Conflict);
     assert_eq!(world.story().await, before);
-    assert_eq!(world.view(id).await.owner, Owner::Bascule);
+    assert_eq!(world.view(id.into()).await.owner, Owner::Bascule);
 }
 
 #[rstest]
@@ -179,24 +179,24 @@ async fn customers_are_found_by_what_they_are(
     let ada = registration("X@exemple.fr");
     let ada_id = ada.customer_id;
     world.customers.register(ada, &request()).await.unwrap();
-    world.view(ada_id).await;
+    world.view(ada_id.into()).await;
 
     let found = async |filter: Filter| {
         let database = &world.module.database;
         let list = List::recorded(Paging::of(None, None));
         let page = queries::list(database, &filter, &list).await.unwrap();
-        page.into_iter().map(|(_, view)| view.id).collect::<Vec<_>>()
+        page.into_iter().map(|(_, view)| view.id.as_uuid()).collect::<Vec<_>>()
     };
     let all = Filter::default();
-    assert_eq!(found(all.clone()).await, [ada_id, SECOND, FIRST]);
+    assert_eq!(found(all.clone()).await, [ada_id.as_uuid(), SECOND, FIRST]);
     let email = Some(EmailKey::of(&world.environment.lookup_key, "x@EXEMPLE.fr"));
     let by_email = Filter { email, ..all.clone() };
-    assert_eq!(found(by_email.clone()).await, [ada_id, FIRST]);
+    assert_eq!(found(by_email.clone()).await, [ada_id.as_uuid(), FIRST]);
     assert_eq!(found(Filter { owner: Some(Owner::Legacy), ..by_email }).await, [FIRST]);
     assert_eq!(found(Filter { status: Some(Status::Closed), ..all.clone() }).await, [SECOND]);
     let kind = Some(queries::Kind::Person);
-    assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id, SECOND]);
+    assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id.as_uuid(), SECOND]);
     let legacy_id = Some("party_party/2".to_owned());
     assert_eq!(found(Filter { legacy_id, ..all }).await, [SECOND]);
-    assert!(queries::find(&world.module.database, new_id()).await.unwrap().is_none());
+    assert!(queries::find(&world.module.database, new_id().into()).await.unwrap().is_none());
 }

@@ -51,7 +51,7 @@ async fn what_is_imported_again_and_again_is_read_once_and_then_from_its_snapsho
     assert_eq!(sync(&another_process, id, "Ada Martin 69").await, SyncOutcome::Unchanged);
     // The first 50, which show that there may be a snapshot; its last event and the 20 after it.
     assert_eq!(store.take_stream_reads(), StreamReads { reads: 2, events: 50 + 21 });
-    let customer = another_process.load::<CustomerDecider>(id).await.unwrap().state;
+    let customer = another_process.load::<CustomerDecider>(id.into()).await.unwrap().state;
     let Customer::Imported { state, .. } = customer else { panic!("{customer:?}") };
     assert_eq!(state.name, Some("Ada Martin 69".to_owned().into()));
 }

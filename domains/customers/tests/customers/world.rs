@@ -57,7 +57,7 @@ impl World {
     /// The customer as the directory shows it once it has caught up.
     pub async fn view(&self, id: Uuid) -> CustomerView {
         self.caught_up(DIRECTORY).await;
-        queries::find(&self.module.database, id).await.unwrap().expect("a customer")
+        queries::find(&self.module.database, id.into()).await.unwrap().expect("a customer")
     }
 
     /// The types of all events of the log, in order, without the module's name.
@@ -73,7 +73,7 @@ pub fn request() -> Cause {
 
 pub fn registration(email: &str) -> Registration {
     Registration {
-        customer_id: new_id(),
+        customer_id: new_id().into(),
         kind: CustomerKind::Person,
         name: "Ada Martin".to_owned().into(),
         email: email.to_owned().into(),

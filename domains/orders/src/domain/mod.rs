@@ -158,6 +158,7 @@ pub struct OrderDecider;
 
 impl Decider for OrderDecider {
     const CATEGORY: &'static str = "order";
+    type Id = OrderId;
     type State = Order;
     type Command = Command;
     type Event = Event;

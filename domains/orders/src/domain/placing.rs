@@ -1,9 +1,9 @@
 //! Placing an order: its totals are computed here, once.
 
+use customers_contract::CustomerId;
 use kernel::money::{self, Currency, PricedLine};
 use orders_contract::{OrderId, OrderLine, OrderPlaced};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 use super::{Event, Order, Refusal};
 
@@ -13,7 +13,7 @@ pub struct PlaceOrder {
     /// The new order.
     pub order_id: OrderId,
     /// Who orders.
-    pub customer_id: Uuid,
+    pub customer_id: CustomerId,
     /// What the prices are in.
     pub currency: Currency,
     /// How it is to be paid, as the payment provider understands it.
@@ -49,7 +49,7 @@ pub(super) fn place(order: &Order, request: PlaceOrder) -> Result<Vec<Event>, Re
     Ok(vec![
         OrderPlaced {
             order_id: request.order_id,
-            customer_id: request.customer_id,
+            customer_id: request.customer_id.as_uuid(),
             currency: request.currency.code().to_owned(),
             payment_method: request.payment_method,
             lines: request.lines,

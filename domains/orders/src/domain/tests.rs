@@ -75,7 +75,7 @@ fn line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
 fn place(lines: Vec<OrderLine>) -> Command {
     Command::Place(PlaceOrder {
         order_id: ORDER,
-        customer_id: CUSTOMER,
+        customer_id: CUSTOMER.into(),
         currency: Currency::from_code("EUR").unwrap(),
         payment_method: "sandbox:ok".to_owned(),
         lines,

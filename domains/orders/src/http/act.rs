@@ -12,7 +12,7 @@ use web_api::{
     NoBody, Problem, QuantityOfLine, ValidJson, ValidPath,
 };
 
-use super::{CATEGORY, not_done};
+use super::not_done;
 use crate::domain::ReturnOrder;
 use crate::handlers::Orders;
 
@@ -38,9 +38,7 @@ pub(super) struct CancelOrderBody {
     ),
     request_body(content = CancelOrderBody, example = json!({ "reason": "Ordered twice" })),
     responses(
-        (status = 200, description = "The order is cancelled", body = Acknowledgement,
-         headers(("ETag" = String, description = "The order's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The order is cancelled", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -51,13 +49,11 @@ pub(super) async fn cancel(
     command: CommandRequest,
     body: ValidJson<CancelOrderBody>,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
     command
-        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+        .change(&**orders, *id, body.payload(), async |attempt, expected| {
             let reason =
                 CancellationReason::Requested { reason: body.reason.clone().into_inner().into() };
-            let cancelled = orders.cancel(id, reason, attempt.cause(), expected).await;
-            Ok(Done::changed(id, cancelled.map_err(not_done)?))
+            orders.cancel(*id, reason, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }
@@ -97,9 +93,7 @@ pub(super) struct ReturnOrderBody {
         "lines": [{ "line": 1, "quantity": "1" }]
     })),
     responses(
-        (status = 200, description = "The return is recorded", body = Acknowledgement,
-         headers(("ETag" = String, description = "The order's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The return is recorded", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -110,9 +104,8 @@ pub(super) async fn take_back(
     command: CommandRequest,
     body: ValidJson<ReturnOrderBody>,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
     command
-        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+        .change(&**orders, *id, body.payload(), async |attempt, expected| {
             let lines = body.lines.as_ref();
             let quantity = |line: &QuantityOfLine| LineQuantity {
                 line: line.line,
@@ -120,8 +113,7 @@ pub(super) async fn take_back(
             };
             let lines = lines.map(|lines| lines.iter().map(quantity).collect());
             let request = ReturnOrder { lines, reason: body.reason.clone().into_inner().into() };
-            let returned = orders.take_back(id, request, attempt.cause(), expected).await;
-            Ok(Done::changed(id, returned.map_err(not_done)?))
+            orders.take_back(*id, request, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }
@@ -139,9 +131,7 @@ pub(super) async fn take_back(
         CommandHeaders, IfMatchHeader
     ),
     responses(
-        (status = 200, description = "The order is confirmed", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The order is confirmed", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -152,11 +142,9 @@ pub(super) async fn confirm(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
     command
-        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
-            let confirmed = orders.confirm(id, attempt.cause(), expected).await;
-            Ok(Done::changed(id, confirmed.map_err(not_done)?))
+        .change(&**orders, *id, body.payload(), async |attempt, expected| {
+            orders.confirm(*id, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }
@@ -173,9 +161,7 @@ pub(super) async fn confirm(
         CommandHeaders, IfMatchHeader
     ),
     responses(
-        (status = 200, description = "The order is fulfilled", body = Acknowledgement,
-         headers(("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The order is fulfilled", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -186,11 +172,9 @@ pub(super) async fn fulfil(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
     command
-        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
-            let fulfilled = orders.fulfil(id, attempt.cause(), expected).await;
-            Ok(Done::changed(id, fulfilled.map_err(not_done)?))
+        .change(&**orders, *id, body.payload(), async |attempt, expected| {
+            orders.fulfil(*id, attempt.cause(), expected).await.map_err(not_done)
         })
         .await
 }

@@ -6,13 +6,14 @@ mod place;
 mod read;
 
 use actix_web::http::StatusCode;
+use database::Database;
 use kernel::decider::Decider as _;
-use kernel::execution::ExecuteError;
+use kernel::execution::{Environment, ExecuteError};
 use utoipa_actix_web::service_config::ServiceConfig;
-use web_api::Problem;
+use web_api::{CarriesOut, Problem};
 
 use crate::domain::{OrderDecider, Refusal};
-use crate::handlers::PlaceError;
+use crate::handlers::{Orders, PlaceError};
 
 const CATEGORY: &str = OrderDecider::CATEGORY;
 
@@ -30,6 +31,19 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
             .service(act::take_back)
             .service(read::get_one),
     );
+}
+
+/// What the commands of the routes are carried out with.
+impl CarriesOut for Orders {
+    const CATEGORY: &'static str = CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
 }
 
 fn no_such_order() -> Problem {

@@ -2,10 +2,10 @@
 
 use actix_web::post;
 use actix_web::web::Data;
+use customers_contract::CustomerId;
 use orders_contract::OrderLine;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
     Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, CurrencyCode, Done, Line,
@@ -13,7 +13,7 @@ use web_api::{
 };
 
 use super::input::{UnitPrice, VatRate};
-use super::{CATEGORY, not_placed};
+use super::not_placed;
 use crate::domain::PlaceOrder;
 use crate::handlers::Orders;
 
@@ -23,7 +23,8 @@ use crate::handlers::Orders;
 #[schema(as = PlaceOrder)]
 pub(super) struct PlaceOrderBody {
     /// The customer who orders.
-    customer_id: Uuid,
+    #[schema(value_type = Uuid)]
+    customer_id: CustomerId,
     /// ISO 4217 code.
     currency: CurrencyCode,
     /// How it is to be paid, as the payment provider understands it: `<provider>` or
@@ -85,10 +86,7 @@ impl From<&NewLine> for OrderLine {
         }]
     })),
     responses(
-        (status = 201, description = "The order was placed", body = Acknowledgement,
-         headers(("Location" = String, description = "The order"),
-                 ("ETag" = String, description = "Its revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 201, description = "The order was placed", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -99,7 +97,7 @@ pub(super) async fn place(
     body: ValidJson<PlaceOrderBody>,
 ) -> Result<Done, Problem> {
     command
-        .once(&orders.database, &orders.environment, CATEGORY, body.payload(), async |attempt| {
+        .create(&**orders, body.payload(), async |attempt| {
             let id = attempt.new_id();
             let request = PlaceOrder {
                 order_id: id,
@@ -109,7 +107,7 @@ pub(super) async fn place(
                 lines: body.lines.iter().map(Into::into).collect(),
             };
             let placed = orders.place(request, attempt.cause()).await;
-            Ok(Done::created(id, placed.map_err(not_placed)?))
+            Ok((id, placed.map_err(not_placed)?))
         })
         .await
 }

@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use customers_contract::CustomerId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use uuid::Uuid;
@@ -26,8 +27,7 @@ use crate::view::{OrderStatus, OrderView};
         ReadHeaders, IfNoneMatchHeader
     ),
     responses(
-        (status = 200, description = "The order", body = OrderView,
-         headers(("ETag" = String, description = "Its entity tag"))),
+        (status = 200, description = "The order", body = OrderView),
         NotModified, ReadProblems,
     ),
 )]
@@ -50,7 +50,8 @@ pub(super) struct ListOrders {
     /// Only orders in this status.
     status: Option<OrderStatus>,
     /// Only orders of this customer.
-    customer_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    customer_id: Option<CustomerId>,
     /// Only orders that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only orders in this currency: an ISO 4217 code.
@@ -94,8 +95,7 @@ type DateSort = Sort<PlacedAt>;
     tag = "orders",
     params(ListOrders, ReadHeaders),
     responses(
-        (status = 200, description = "Orders, newest first or as sorted", body = Page<OrderView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Orders, newest first or as sorted", body = Page<OrderView>),
         SortedListProblems,
     ),
 )]
@@ -128,8 +128,7 @@ pub(super) async fn list(
     tag = "orders",
     params(("id" = Uuid, Path, description = "The order"), HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]

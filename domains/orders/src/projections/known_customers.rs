@@ -69,6 +69,6 @@ async fn change(
 ) -> Result<(), BoxError> {
     match queries::change_customer(transaction, customer_id, open).await? {
         true => Ok(()),
-        false => Err(Unknown { what: "customer", id: customer_id }.into()),
+        false => Err(Unknown { what: "customer", id: customer_id.as_uuid() }.into()),
     }
 }

@@ -57,7 +57,7 @@ pub fn order_of(customer_id: Uuid) -> Value {
 pub async fn customer(world: &World) -> Uuid {
     let customer_id = new_id();
     let registered = CustomerRegistered {
-        customer_id,
+        customer_id: customer_id.into(),
         kind: CustomerKind::Person,
         name: "Ada Martin".to_owned().into(),
         email: "ada@exemple.fr".to_owned().into(),

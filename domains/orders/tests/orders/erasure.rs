@@ -17,7 +17,11 @@ use crate::imports::legacy_order;
 use crate::world::World;
 
 async fn erased(world: &World, customer_id: Uuid) {
-    let erased = CustomerErased { customer_id, erased_at: SystemClock.now(), legacy: None };
+    let erased = CustomerErased {
+        customer_id: customer_id.into(),
+        erased_at: SystemClock.now(),
+        legacy: None,
+    };
     world.happened("customer", customer_id, CustomerEvent::from(erased)).await;
     world.settled(&[orders::erasure::NAME]).await;
 }

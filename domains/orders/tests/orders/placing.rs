@@ -124,7 +124,8 @@ async fn only_known_and_open_customers_may_order(
 
     let customer_id = customer(&world).await;
     client.place(customer_id).await.is(201);
-    let closed = CustomerClosed { customer_id, reason: "moved".to_owned().into() };
+    let closed =
+        CustomerClosed { customer_id: customer_id.into(), reason: "moved".to_owned().into() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     client.place(customer_id).await.problem(409, "refused/customer-closed");
@@ -195,7 +196,8 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
     // What the process kept of the request is lost, as if it had been killed before.
     let forget = Statement::Same("DELETE FROM idempotency");
     world.module.database.write(&forget).execute().await.unwrap();
-    let closed = CustomerClosed { customer_id, reason: "moved".to_owned().into() };
+    let closed =
+        CustomerClosed { customer_id: customer_id.into(), reason: "moved".to_owned().into() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     let second = client.send(keyed()).await.is(201);
@@ -268,14 +270,14 @@ async fn imported_customers_may_order_while_they_are_open(
     };
     let revised = |status| {
         CustomerEvent::from(CustomerRevised {
-            customer_id,
+            customer_id: customer_id.into(),
             legacy: legacy(),
             state: state(status),
             changed: vec!["status".to_owned()],
         })
     };
     let imported = CustomerEvent::from(CustomerImported {
-        customer_id,
+        customer_id: customer_id.into(),
         legacy: legacy(),
         state: state(CustomerStatus::Closed),
     });

@@ -16,7 +16,7 @@ use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
 use payments_contract::{
     ImportedPayment, PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined,
-    PaymentExpired, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
+    PaymentExpired, PaymentId, PaymentImported, PaymentRefunded, PaymentRequested, PaymentRevised,
     RefundFailed, RefundId, RefundProposed, RefundRefused, RefundRequested, RefundRetried,
     RefundScope,
 };
@@ -220,6 +220,7 @@ pub struct PaymentDecider;
 
 impl Decider for PaymentDecider {
     const CATEGORY: &'static str = "payment";
+    type Id = PaymentId;
     type State = Payment;
     type Command = Command;
     type Event = Event;

@@ -16,7 +16,7 @@ use web_api::{
     SortedListProblems, ValidJson, ValidPath, ValidQuery,
 };
 
-use super::{Api, CATEGORY, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
+use super::{Api, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
 use crate::projections::{RefundCause, RefundRow, RefundStatus, RefundedLine};
 use crate::queries;
 
@@ -41,11 +41,8 @@ pub struct RefundPayment {
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = RefundPayment,
     responses(
-        (status = 200, description = "The refund was requested; the provider carries it out once its credit \
-         note is issued",
-         body = Acknowledgement,
-         headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, body = Acknowledgement,
+         description = "The refund was requested; the provider carries it out once its credit note is issued"),
         CommandProblems,
     ),
 )]
@@ -56,14 +53,13 @@ pub(super) async fn refund_all(
     command: CommandRequest,
     body: ValidJson<RefundPayment>,
 ) -> Result<Done, Problem> {
-    let (id, expected) = (*id, command.if_match());
-    let environment = &api.payments.environment;
+    let payload = body.payload();
     command
-        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+        .change(&**api, *id, payload, async |attempt, expected| {
             let (refund, reason) =
                 (attempt.new_id_of(REFUND), body.into_inner().reason.into_inner());
-            let refunded = api.payments.refund(id, refund, reason, attempt.cause(), expected);
-            Ok(Done::changed(id, refunded.await.map_err(problem)?))
+            let refunded = api.payments.refund(*id, refund, reason, attempt.cause(), expected);
+            refunded.await.map_err(problem)
         })
         .await
 }
@@ -131,10 +127,7 @@ impl CreateRefund {
     params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
     request_body = CreateRefund,
     responses(
-        (status = 201, description = "The refund was requested", body = Acknowledgement,
-         headers(("Location" = String, description = "The refund"),
-                 ("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 201, description = "The refund was requested", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -146,15 +139,14 @@ pub(super) async fn propose(
     body: ValidJson<CreateRefund>,
 ) -> Result<Done, Problem> {
     let (id, expected) = (*id, command.if_match());
-    let environment = &api.payments.environment;
     command
-        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+        .create(&**api, body.payload(), async |attempt| {
             let refund = attempt.new_id_of(REFUND);
             let (scope, reason, cause) =
                 (body.scope(), body.reason.clone().into_inner(), attempt.cause());
             let proposed =
                 api.payments.propose_refund(id, refund, scope, reason, cause, expected).await;
-            Ok(Done::created(refund, proposed.map_err(problem)?))
+            Ok((refund, proposed.map_err(problem)?))
         })
         .await
 }
@@ -178,9 +170,7 @@ pub struct RefundPath {
         CommandHeaders, IfMatchHeader
     ),
     responses(
-        (status = 200, description = "The provider is asked again", body = Acknowledgement,
-         headers(("ETag" = String, description = "The payment's revision"),
-                 ("Bascule-Position" = String, description = "For Bascule-Min-Position"))),
+        (status = 200, description = "The provider is asked again", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -191,12 +181,11 @@ pub(super) async fn retry(
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
-    let (RefundPath { id, refund_id }, expected) = (*path, command.if_match());
-    let environment = &api.payments.environment;
+    let RefundPath { id, refund_id } = *path;
     command
-        .once(&api.database, environment, CATEGORY, body.payload(), async |attempt| {
+        .change(&**api, refund_id, body.payload(), async |attempt, expected| {
             let retried = api.payments.retry_refund(id, refund_id, attempt.cause(), expected);
-            Ok(Done::changed(refund_id, retried.await.map_err(problem)?))
+            retried.await.map_err(problem)
         })
         .await
 }
@@ -271,8 +260,7 @@ impl From<RefundRow> for RefundView {
         ReadHeaders, IfNoneMatchHeader
     ),
     responses(
-        (status = 200, description = "The refund", body = RefundView,
-         headers(("ETag" = String, description = "Its entity tag"))),
+        (status = 200, description = "The refund", body = RefundView),
         NotModified, ReadProblems,
     ),
 )]
@@ -307,8 +295,7 @@ pub struct ListRefunds {
     operation_id = "list_refunds", tag = "payments",
     params(("id" = Uuid, Path, description = "The payment"), ListRefunds, ReadHeaders),
     responses(
-        (status = 200, description = "Refunds, newest first", body = Page<RefundView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Refunds, newest first", body = Page<RefundView>),
         ReadProblems,
     ),
 )]
@@ -361,8 +348,7 @@ pub struct ListAllRefunds {
     operation_id = "list_all_refunds", tag = "payments",
     params(ListAllRefunds, ReadHeaders),
     responses(
-        (status = 200, description = "Refunds, newest first or as sorted", body = Page<RefundView>,
-         headers(("Link" = String, description = "The next page, when there is one"))),
+        (status = 200, description = "Refunds, newest first or as sorted", body = Page<RefundView>),
         SortedListProblems,
     ),
 )]

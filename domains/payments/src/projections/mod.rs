@@ -160,7 +160,7 @@ impl Projection for PaymentsProjection {
         let event = match &envelope.event {
             Either::Left(event) => event,
             Either::Right(ErasureEvent::Erased(customer)) => {
-                return silence(transaction, customer.customer_id).await;
+                return silence(transaction, customer.customer_id.as_uuid()).await;
             }
         };
         if let Some(row) = begun(event, &envelope.recorded) {

@@ -180,7 +180,11 @@ async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
         assert!(!String::from_utf8_lossy(&event.data).contains("Martin"), "{}", event.event_type);
     }
 
-    let erased = CustomerErased { customer_id, erased_at: SystemClock.now(), legacy: None };
+    let erased = CustomerErased {
+        customer_id: customer_id.into(),
+        erased_at: SystemClock.now(),
+        legacy: None,
+    };
     record(&world.environment, "customer", customer_id, CustomerEvent::from(erased)).await;
     let view = running.view(&world, ID).await;
     assert_eq!((&view["status"], view.get("reason")), (&json!("cancelled"), None));

@@ -2,7 +2,6 @@
 //! faster.
 
 use futures::future::BoxFuture;
-use uuid::Uuid;
 
 use super::unit::{Committed, Retries, Source, UnitOfWork};
 use super::{CarriedOut, Cause, Environment, ExecuteError, Executed, ExpectedAt};
@@ -19,7 +18,7 @@ impl Environment {
     /// nothing.
     pub async fn execute<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
         expected: Option<ExpectedAt>,
@@ -30,7 +29,7 @@ impl Environment {
     /// [`Self::execute`], for a caller who needs to know what was recorded, too.
     pub async fn carry_out<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
         expected: Option<ExpectedAt>,
@@ -52,7 +51,7 @@ impl Environment {
     /// Should the aggregate be there already, it is decided on that.
     pub async fn create<D: Decider>(
         &self,
-        id: Uuid,
+        id: D::Id,
         command: D::Command,
         cause: &Cause,
     ) -> Result<Executed, ExecuteError<D::Refusal>> {

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::loaded::Extent;
 use super::{Environment, LoadError, Loaded};
 use crate::authoring::decider::Decider;
@@ -14,7 +12,7 @@ const PAGE: usize = 500;
 
 impl Environment {
     /// Reads an aggregate as it stands in the log now.
-    pub async fn load<D: Decider>(&self, id: Uuid) -> Result<Loaded<D>, LoadError> {
+    pub async fn load<D: Decider>(&self, id: D::Id) -> Result<Loaded<D>, LoadError> {
         self.load_stream(StreamName::of(D::CATEGORY, id)).await
     }
 

@@ -135,7 +135,7 @@ impl<'a> UnitOfWork<'a> {
     }
 
     /// An aggregate to decide on.
-    pub async fn load<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+    pub async fn load<D: Decider>(&mut self, id: D::Id) -> Result<Arc<Loaded<D>>, LoadError> {
         self.load_stream(StreamName::of(D::CATEGORY, id)).await
     }
 
@@ -158,7 +158,7 @@ impl<'a> UnitOfWork<'a> {
 
     /// An aggregate that should not be there yet, for a command that makes it: nothing is read
     /// unless it turns out to be there after all.
-    pub async fn load_new<D: Decider>(&mut self, id: Uuid) -> Result<Arc<Loaded<D>>, LoadError> {
+    pub async fn load_new<D: Decider>(&mut self, id: D::Id) -> Result<Arc<Loaded<D>>, LoadError> {
         self.load_new_stream(StreamName::of(D::CATEGORY, id)).await
     }
 

@@ -76,7 +76,7 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
             LegacyState::Absent { reason } => LegacyState::Absent { reason },
         };
         let command = D::sync(LegacyReport { id, legacy, state });
-        let done = match self.environment.carry_out::<D>(id, command, &cause, None).await {
+        let done = match self.environment.carry_out::<D>(id.into(), command, &cause, None).await {
             Ok(done) => done,
             Err(ExecuteError::Refused(refusal)) => {
                 return match D::objection(&refusal) {

@@ -55,7 +55,7 @@ pub async fn erase(
     if let Some(decides) = &erasing.decides {
         decides.erase(customer_id, &context.cause()).await?;
     }
-    let position = erasure::erased_at(environment, customer_id).await?;
+    let position = erasure::erased_at(environment, customer_id.into()).await?;
     let position = position.ok_or_else(|| match erasing.decides {
         Some(_) => Problem::unavailable("The store was replaced."),
         None => Problem::not_found(
