@@ -318,7 +318,7 @@ fn what_cannot_be_compared_with_is_told_with_what_to_do() {
     let arguments = ["contracts", "check", "--against", "main"];
     let output = without_git.env("PATH", copy.data.path("nothing")).args(arguments).output();
     let told = complaint(output.unwrap(), 1);
-    assert!(told.contains("git cannot be run; without it, name a folder"), "{told}");
+    assert!(told.contains("cannot run git; to compare without git, name a folder"), "{told}");
     std::fs::write(copy.file("orders/OrderPlaced.v1"), "{").unwrap();
     let told = complaint(copy.data.run(&["contracts", "check"]), 1);
     assert!(told.contains("OrderPlaced.v1.schema.json: not a JSON Schema"), "{told}");

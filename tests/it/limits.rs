@@ -98,7 +98,7 @@ async fn too_few_file_descriptors_are_named_as_the_cause() {
     let refused = with_descriptors(&data, "ulimit -n 64");
     let told = String::from_utf8(refused.stderr).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{told}");
-    assert!(told.contains("may open 64 files") && told.contains("ulimit -Hn"), "{told}");
+    assert!(told.contains("may open only 64 files") && told.contains("ulimit -Hn"), "{told}");
     // Where only the soft limit is low, it is raised.
     let raised = with_descriptors(&data, "ulimit -Sn 64");
     assert!(raised.status.success(), "{raised:?}");

@@ -63,8 +63,8 @@ fn a_crate_or_dependency_that_the_lock_file_does_not_know_is_told_with_what_to_d
 
     workspace.add("two", "");
     let told = workspace.is_refused();
-    assert!(told.contains("Cargo.lock does not know a new crate or dependency"), "{told}");
-    assert!(told.contains("Run: cargo check    once, and commit Cargo.lock."), "{told}");
+    assert!(told.contains("Cargo.lock lacks a new crate or dependency"), "{told}");
+    assert!(told.contains("Run once: cargo check    and commit Cargo.lock."), "{told}");
     assert_eq!(lock(), before, "it is not changed");
 
     std::fs::remove_dir_all(workspace.0.path().join("crates/two")).unwrap();

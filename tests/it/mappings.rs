@@ -309,7 +309,7 @@ fn a_column_that_becomes_personal_and_would_stay_is_warned_of() {
     let told = with("");
     assert!(
         told.contains(
-            "`COMMANDES.OBS` becomes `note` of order, which is personal: add it to `personal`"
+            "`COMMANDES.OBS` becomes `note` of order, which is personal: add the column to `personal`"
         ),
         "{told}"
     );

@@ -87,7 +87,7 @@ async fn what_is_to_be_tried_again_waits_for_a_server() {
     let output = data.run(&["parked", "replay", SUBSCRIPTION, &at]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("nobody runs orders.orders.v1"), "{told}");
+    assert!(told.contains("no process runs orders.orders.v1"), "{told}");
     data.run_ok(&["parked", "replay", SUBSCRIPTION, &at, "--no-wait"]);
     let server = data.serve();
     server.order_is(&order, "cancelled").await;
@@ -117,7 +117,7 @@ async fn an_event_that_is_given_up_holds_nothing_up_any_more(
         .await;
 
     let told = data.run_ok(&["parked", "discard", SUBSCRIPTION, &position.to_string(), "--yes"]);
-    assert!(told.contains("given up"), "{told}");
+    assert!(told.contains("discarded the event"), "{told}");
     // Those behind it are tried now, and are parked for themselves: the row is still gone.
     loop {
         let (_, body) = server.admin("/admin/parked").await;

@@ -215,7 +215,7 @@ async fn names_that_nothing_has_are_refused_with_those_there_are() {
     assert!(data.serve().stop().success());
     for (arguments, told) in [
         (&["projections", "rebuild", "orders.ordres"][..], "orders.orders.v1"),
-        (&["projections", "verify", "billing.invoicing"], "no projection"),
+        (&["projections", "verify", "billing.invoicing"], "not a projection"),
         (&["projections", "verify"], "--all"),
         (&["parked", "show", "orders.ordres", "1"], "orders.orders.v1"),
         (&["parked", "discard", "orders.orders", "1"], "--yes"),

@@ -133,8 +133,8 @@ fn what_is_not_in_quarantine_is_said() {
     for (arguments, code, said) in [
         (&["show", "customer", "7"][..], 1, "no customer 7 of mini is in quarantine"),
         (&["replay", "customer", "7"], 1, "no customer 7 of mini is in quarantine"),
-        (&["show", "customer", "7", "--source", "other"], 2, "there is mini"),
-        (&["list", "--source", "other"], 2, "there is mini"),
+        (&["show", "customer", "7", "--source", "other"], 2, "known are mini"),
+        (&["list", "--source", "other"], 2, "known are mini"),
         (&["list", "--aggregate", "costumer"], 2, "no mapping has an aggregate `costumer`"),
     ] {
         let mut all = vec!["quarantine"];

@@ -47,7 +47,7 @@ struct Common {
 /// Options that override the configuration file and the environment.
 #[derive(Debug, Args, Serialize)]
 struct Overrides {
-    /// URL of the event store, such as sqlite:./data/bascule.db
+    /// URL of the event store, such as postgres://… (default: sqlite:./data/bascule.db)
     #[arg(long, global = true, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<String>,
@@ -84,10 +84,10 @@ struct WireOverrides {
 enum Command {
     /// Run the system and serve its API
     Serve {
-        /// Address of the public API, such as 127.0.0.1:8080; port 0 selects a free port
+        /// Address of the public API; port 0 selects a free port (default: 127.0.0.1:8080)
         #[arg(long, value_name = "ADDR")]
         listen: Option<SocketAddr>,
-        /// Address of the second listener, which serves probes, metrics and /admin
+        /// Address of the second listener, which serves probes, metrics and /admin (default: 127.0.0.1:9090)
         #[arg(long, value_name = "ADDR")]
         admin_listen: Option<SocketAddr>,
         /// Address of the endpoint for EventStoreDB clients, such as 127.0.0.1:2113 (default: disabled)

@@ -196,7 +196,7 @@ fn tell_verification(verification: &Verification) -> anyhow::Result<()> {
         ));
     }
     output::line(format_args!(
-        "{subscription}: WRONG as of position {position}, rows: {rows}, different: {different}"
+        "{subscription}: WRONG as of position {position}, rows: {rows}, wrong: {different}"
     ))?;
     for difference in differences {
         let (table, key, kind) = (difference.table, &difference.key, difference.kind);

@@ -72,7 +72,7 @@ enum QuarantineCommand {
         json: bool,
     },
     /// Erase a person from the mirror who is in no module yet: no later change about them is accepted.
-    /// Erase imported customers through the API
+    /// To erase an imported customer, use the API
     Erase {
         #[command(flatten)]
         which: Which,
