@@ -1,4 +1,4 @@
-//! The contract of every module, as tests: [`module_contract!`](crate::module_contract) defines them
+//! The contract of every module, as tests: [`module_contract!`](crate::module_contract!) defines them
 //! for one module.
 
 use std::collections::BTreeSet;
