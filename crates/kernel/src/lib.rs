@@ -1,30 +1,30 @@
-//! What every module is built on: events and streams, the event store's port, deciders, the
+//! The kernel that modules build on: events and streams, the event store's port, deciders, the
 //! load–decide–append cycle, subscriptions, projections, policies and reactors.
 //!
-//! No SQL and no HTTP here: adapters implement the ports ([`store::EventStore`],
+//! The kernel contains no SQL and no HTTP: adapters implement the ports ([`store::EventStore`],
 //! [`keys::KeyVault`], [`checkpoint::SubscriptionStore`]).
 //!
-//! Three rooms, each of which uses those before it only:
+//! The kernel has three layers; each uses only the layers before it:
 //!
-//! 1. *the log*: events and the port of the store that keeps them, with what everything stands on;
-//! 2. *authoring*: what a module is written with;
-//! 3. *the runtime*: what keeps projections and reactions at work.
+//! 1. *the log*: events, the port of the event store, and shared foundations;
+//! 2. *authoring*: the types that module code uses;
+//! 3. *the runtime*: runs projections and reactions.
 //!
-//! # What the author of a module needs
+//! # Types for module authors
 //!
 //! | To | use |
 //! |---|---|
 //! | decide on an aggregate | [`Decider`], [`Context`] |
-//! | say which events it reads | [`event_set!`], [`EventSet`], [`Envelope`] |
+//! | declare which events a module reads | [`event_set!`], [`EventSet`], [`Envelope`] |
 //! | keep a read model | [`Projection`] |
 //! | wait for a read model or a reaction | [`Progress`], [`Patience`] |
 //! | react to events | [`Reaction`], [`ReactionKind`], [`ReactionError`] |
-//! | carry out commands | [`Environment`], [`Cause`], [`UnitOfWork`], [`Executed`], [`ExpectedAt`], [`ExecuteError`] |
-//! | name places in the log | [`Position`], [`Revision`], [`StreamName`], [`RecordedEvent`] |
-//! | take in a legacy system's state | [`sync`] |
-//! | reckon with money | [`money`] |
+//! | execute commands | [`Environment`], [`Cause`], [`UnitOfWork`], [`Executed`], [`ExpectedAt`], [`ExecuteError`] |
+//! | identify places in the log | [`Position`], [`Revision`], [`StreamName`], [`RecordedEvent`] |
+//! | synchronise the state of a legacy system | [`sync`] |
+//! | calculate with money | [`money`] |
 //!
-//! The modules below hold what adapters, programs and tests need beside.
+//! The modules below hold what only adapters, programs and tests need.
 
 mod authoring;
 mod log;
@@ -50,20 +50,20 @@ pub use self::log::{
 };
 pub use self::runtime::lag;
 
-/// Projections: what they are, and what runs them.
+/// Projections: the trait and its runner.
 pub mod projection {
     pub use crate::authoring::progress::{Patience, Progress};
     pub use crate::authoring::projection::{Projection, Unknown};
     pub use crate::runtime::projection_runner::{FoldError, ProjectionRunner};
 }
 
-/// Policies, reactors and upkeep: what they are, and what runs them.
+/// Policies, reactors and upkeep: the trait and its runner.
 pub mod reaction {
     pub use crate::authoring::reaction::{Reaction, ReactionError, ReactionKind, settle, shown};
     pub use crate::runtime::reaction_runner::ReactionRunner;
 }
 
-/// Subscriptions: what they are, how they read the log, and how they are at work.
+/// Subscriptions: identity, reading the log, and state.
 pub mod subscription {
     pub use crate::authoring::identity::Identity;
     pub use crate::authoring::subscription::{SubscriptionKind, SubscriptionState, UnknownKind};

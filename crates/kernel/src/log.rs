@@ -1,9 +1,10 @@
-//! The log, and what everything stands on.
+//! The log layer: events, the event store's port and shared foundations.
 //!
-//! Here belong: events and their places ([`event`]), the port of the store that keeps them ([`store`]),
-//! what every store decides alike ([`planning`]), the store in memory, reading the log from a position
-//! on, the keys that seal personal data in it, and what knows nothing of events: the clock and ids
-//! ([`seams`]), pauses, outages, complaints, credentials. Nothing here knows what an aggregate is.
+//! This layer contains: events and their places ([`event`]), the port of the event store
+//! ([`store`]), the append rules that all stores share ([`planning`]), the in-memory store, the log
+//! reader, and the keys that seal personal data. It also contains what does not depend on events:
+//! the clock and ids ([`seams`]), backoff, outages, serde error texts and credentials. Nothing here
+//! depends on aggregates.
 
 pub mod backoff;
 pub(crate) mod complaint;

@@ -1,9 +1,9 @@
-//! What keeps projections and reactions at work, for as long as the process runs.
+//! The runtime: runs projections and reactions while the process lives.
 //!
-//! From the ground up: the lease in its owner's hands (`held_lease`), the subscription on this replica
-//! (`replica`), waiting for the lease (`standby`), one tenure after the other (`supervision`), what is
-//! done in a tenure (`feed`, `applying`, `handling`, `reacting`), and what a program runs
-//! ([`projection_runner`], [`reaction_runner`]). Authors of modules implement none of it.
+//! Bottom-up: the lease and its owner (`held_lease`), a subscription on this replica (`replica`),
+//! waiting for the lease (`standby`), supervision of successive tenures (`supervision`), the work of
+//! a tenure (`feed`, `applying`, `handling`, `reacting`), and what a program starts
+//! ([`projection_runner`], [`reaction_runner`]). Module authors implement none of it.
 
 mod applying;
 mod feed;

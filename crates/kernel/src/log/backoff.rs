@@ -1,4 +1,4 @@
-//! Pauses between tries: growing, bounded, and spread so that many waiters do not come back at once.
+//! Retry pauses: growing, bounded, and with jitter, so that many waiters do not retry at once.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::seams::random_bytes;
 
-/// Endless exponential pauses from `first` to at most `longest`, each with jitter.
+/// Returns endless exponential pauses from `first` to at most `longest`, each with jitter.
 pub fn endless(first: Duration, longest: Duration) -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(first)
@@ -17,7 +17,7 @@ pub fn endless(first: Duration, longest: Duration) -> ExponentialBackoff {
         .build()
 }
 
-/// Between half of a pause and one and a half of it.
+/// Returns a random duration between 0.5 and 1.5 times the pause.
 pub fn jittered(pause: Duration) -> Duration {
     let random = random_bytes::<1>().map_or(128, |[byte]| byte);
     pause.mul_f64(0.5 + f64::from(random) / 255.0)

@@ -1,14 +1,15 @@
-//! What serde says is wrong with data, without the data: its texts quote what they could not read,
-//! and that may be about a person.
+//! Extracts the safe part of serde's error texts: they quote the value that failed to parse, which
+//! may be personal data.
 
-/// The part of one of serde's texts that speaks of names and expectations only.
+/// The part of a serde error text that contains only names and expectations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Complaint<'t> {
-    /// A field is missing or not known, by its name: those are the contract's or the mapping's.
+    /// The name of a missing or unknown field: field names come from the contract or the mapping,
+    /// not from the data.
     Field(&'t str),
-    /// What was expected in the place of something else.
+    /// The type that serde expected.
     Expected(&'t str),
-    /// Nothing of it can be repeated.
+    /// No part of the text is safe to repeat.
     Other,
 }
 
@@ -26,13 +27,13 @@ impl<'t> Complaint<'t> {
     }
 }
 
-/// The same error without what was found.
+/// Returns the same error without the quoted value.
 pub(crate) fn discreet(error: &serde_json::Error) -> serde_json::Error {
     let text = error.to_string();
     serde::de::Error::custom(match Complaint::of(&text) {
         Complaint::Field(which) => which.to_owned(),
         Complaint::Expected(what) => format!("expected {what}"),
-        Complaint::Other => "a value is not understood".to_owned(),
+        Complaint::Other => "cannot read a value".to_owned(),
     })
 }
 
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_found_is_never_told() {
+    fn the_quoted_value_is_removed() {
         #[derive(Debug, serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         #[allow(dead_code, reason = "never read successfully")]
@@ -51,16 +52,16 @@ mod tests {
             name: BTreeMap<String, u8>,
             since: uuid::Uuid,
         }
-        for (json, told) in [
+        for (json, expected) in [
             (r#"{"name": "Ada, expected by all"}"#, "expected a map"),
             (r#"{"name": {"Ada": 1000}}"#, "expected u8"),
-            (r#"{"name": {}, "since": "Ada"}"#, "a value is not understood"),
+            (r#"{"name": {}, "since": "Ada"}"#, "cannot read a value"),
             (r#"{"nom": 1}"#, "unknown field `nom`"),
             (r#"{"name": {}}"#, "missing field `since`"),
         ] {
             let value: serde_json::Value = serde_json::from_str(json).unwrap();
             let error = serde_json::from_value::<Person>(value).unwrap_err();
-            assert_eq!(discreet(&error).to_string(), told, "{error}");
+            assert_eq!(discreet(&error).to_string(), expected, "{error}");
         }
     }
 }

@@ -1,26 +1,26 @@
-//! Configured values that hold credentials. What is secret in them shows only where it is asked for:
-//! [`fmt::Debug`], [`fmt::Display`] and [`Serialize`] leave it out, so that no log, no error and no
-//! `--dump-config` has it.
+//! Configuration values that hold credentials. [`fmt::Debug`], [`fmt::Display`] and [`Serialize`]
+//! hide the secret part, so that it never appears in logs, errors or `--dump-config`; only `reveal`
+//! returns it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands in the place of a secret.
+/// Replaces a secret in output.
 const HIDDEN: &str = "(hidden)";
 
-/// A text that is never shown: a password, a token, a key.
+/// A secret text: a password, a token or a key. Its output is always hidden.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret of this text.
+    /// Wraps a text as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text.
+    /// Returns the secret text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -44,12 +44,12 @@ impl Serialize for Secret {
 pub struct ConnectionUrl(String);
 
 impl ConnectionUrl {
-    /// The URL of this text.
+    /// Wraps a URL.
     pub fn new(url: impl Into<String>) -> Self {
         Self(url.into())
     }
 
-    /// The whole URL, to connect with.
+    /// Returns the whole URL, for connecting.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -73,14 +73,14 @@ impl Serialize for ConnectionUrl {
     }
 }
 
-/// A URL as it may be shown and logged: without the password, and without parameters, which may
-/// hold another.
+/// Returns a URL that is safe to show and log: without the password, and without the parameters,
+/// which may hold another password.
 pub fn redacted(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), url),
     };
-    // The last one: a password that was not escaped may hold a slash or an @ itself.
+    // Split at the last @: an unescaped password may itself contain a slash or an @.
     let Some((user_info, place)) = rest.rsplit_once('@') else {
         return match rest.split_once('?') {
             Some((place, _)) => format!("{scheme}{place}"),
@@ -93,7 +93,7 @@ pub fn redacted(url: &str) -> String {
         None => (user_info, ""),
     };
     if user.contains(['/', '?']) {
-        // It was no user: the @ was part of a parameter.
+        // Not user info: the @ is part of a parameter.
         return format!("{scheme}***@{place}");
     }
     format!("{scheme}{user}{hidden}@{place}")

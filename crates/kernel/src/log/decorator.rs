@@ -1,4 +1,4 @@
-//! An event store around another one.
+//! Event stores that wrap another event store.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use uuid::Uuid;
 use super::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use super::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
 
-/// Changes what an event store does in some places only: everything that is not overridden goes
-/// to the inner store. Whoever implements it is an [`EventStore`].
+/// Overrides some operations of an event store; all other operations go to the inner store. Every
+/// implementation is an [`EventStore`].
 pub trait Decorator: Send + Sync + 'static {
-    /// The store inside.
+    /// Returns the inner store.
     fn inner(&self) -> &dyn EventStore;
 
-    /// See [`EventStore::append_many`]. All appends come here, those to one stream too.
+    /// See [`EventStore::append_many`]. Receives all appends, including those to a single stream.
     fn append_many(
         &self,
         requests: Vec<AppendRequest>,

@@ -1,4 +1,4 @@
-//! Events as they are written to and read from a store: names, metadata, revisions, positions.
+//! Events as the event store writes and reads them: names, metadata, revisions, positions.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -11,34 +11,34 @@ use uuid::Uuid;
 
 use super::shared_text::SharedText;
 
-/// Place of an event in the log of the whole store: 1 for the first, dense, in commit order.
-/// As "read from after here", 0 is the beginning.
+/// Position of an event in the log of the whole store: starts at 1, without gaps, in commit order.
+/// As the start of a read ("after this position"), 0 means the beginning of the log.
 pub type Position = u64;
 
-/// Place of an event in its stream: 0 for the first, dense.
+/// Revision of an event in its stream: starts at 0, without gaps.
 pub type Revision = u64;
 
-/// Longest stream name, in bytes.
+/// Maximum length of a stream name, in bytes.
 pub const MAX_STREAM_NAME: usize = 250;
 
-/// The name of a stream: `<category>-<id>` for the streams of modules.
+/// The name of a stream. Streams of modules are named `<category>-<id>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName(Arc<str>);
 
-/// Why a text is not a stream name.
+/// The error for a text that is not a valid stream name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{name}` is not a stream name: expected 1 to {MAX_STREAM_NAME} bytes without control characters, {found}"
 )]
 pub struct InvalidStreamName {
-    /// The name as given, shortened.
+    /// The given name, shortened.
     pub name: String,
-    /// What was found instead.
+    /// What makes the name invalid.
     pub found: String,
 }
 
 impl StreamName {
-    /// Checks a name: 1 to [`MAX_STREAM_NAME`] bytes, no control characters.
+    /// Validates a name: 1 to [`MAX_STREAM_NAME`] bytes, no control characters.
     pub fn new(name: impl AsRef<str>) -> Result<Self, InvalidStreamName> {
         let name = name.as_ref();
         let found = if name.is_empty() {
@@ -54,22 +54,22 @@ impl StreamName {
         Err(InvalidStreamName { name, found })
     }
 
-    /// The stream of one aggregate: `<category>-<uuid>`.
+    /// Returns the stream name of one aggregate: `<category>-<uuid>`.
     pub fn of(category: &'static str, id: impl Into<Uuid>) -> Self {
         Self(format!("{category}-{}", id.into()).into())
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part before the first dash.
+    /// Returns the part before the first dash.
     pub fn category(&self) -> &str {
         self.0.split('-').next().unwrap_or(&self.0)
     }
 
-    /// The aggregate's id, where the part after the first dash is a UUID.
+    /// Returns the aggregate's id if the part after the first dash is a UUID.
     pub fn id(&self) -> Option<Uuid> {
         let (_, id) = self.0.split_once('-')?;
         id.parse().ok()
@@ -88,68 +88,68 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// What travels with an event besides its data.
+/// An event's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// What the whole chain of events began with (EventStoreDB's name).
+    /// Correlation id: shared by all events of one causal chain (EventStoreDB's field name).
     #[serde(rename = "$correlationId")]
     pub correlation_id: Uuid,
-    /// The event that this one reacts to (EventStoreDB's name).
+    /// Causation id: the event that this one reacts to (EventStoreDB's field name).
     #[serde(rename = "$causationId", default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
-    /// W3C trace context of the request that began it.
+    /// W3C trace context of the request that started the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// Who asked for it.
+    /// The actor that requested the change.
     pub actor: SharedText,
-    /// The system in which it happened: `bascule`, or the name of a legacy system.
+    /// The system in which the event happened: `bascule`, or the name of a legacy system.
     pub origin_system: SharedText,
-    /// When it happened there.
+    /// When the event happened in that system.
     pub occurred_at: DateTime<Utc>,
 }
 
-/// What the data of an event from outside is.
+/// The content type of an event from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContentType {
-    /// JSON text, or so its writer says.
+    /// JSON text, as declared by its writer.
     Json,
     /// Anything else.
     Binary,
 }
 
-/// What a client of another protocol sent along with an event, kept as it came.
+/// The data that a client of another protocol sent with an event, stored unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
-    /// What its data is.
+    /// The content type of the event's data.
     pub content_type: ContentType,
-    /// Its own metadata: any bytes, JSON by convention.
+    /// The client's metadata: any bytes, JSON by convention.
     pub metadata: Vec<u8>,
 }
 
-/// An event to be written.
+/// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Identifies the event within its stream: appending it again changes nothing.
+    /// The event's id, unique within its stream: appending the same id again changes nothing.
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
     pub event_type: SharedText,
-    /// The event's data: JSON text, personal values sealed; what it is if it came from outside
-    /// stands in `foreign`.
+    /// The event's data: JSON text with personal values sealed. For events from outside, `foreign`
+    /// states the content type.
     pub data: Vec<u8>,
-    /// What travels with it.
+    /// The event's metadata.
     pub metadata: Metadata,
-    /// What came with it from outside; `None` for the events of modules.
+    /// Additional data of an event from outside; `None` for the events of modules.
     pub foreign: Option<Arc<Foreign>>,
 }
 
 impl NewEvent {
-    /// Bytes that count against the store's size limit.
+    /// Returns the size in bytes that counts against the store's limit.
     pub fn size(&self) -> usize {
         let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.metadata.len());
         self.data.len() + self.event_type.len() + foreign
     }
 
-    /// The event as it stands in the log once it was written there.
+    /// Returns the recorded event that results from appending this one.
     pub fn recorded(
         self,
         position: Position,
@@ -171,76 +171,77 @@ impl NewEvent {
     }
 }
 
-/// An event as it stands in the log.
+/// An event as recorded in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Place in the log.
+    /// Position in the log.
     pub position: Position,
-    /// The stream it belongs to.
+    /// The event's stream.
     pub stream: StreamName,
-    /// Place in the stream.
+    /// Revision in the stream.
     pub revision: Revision,
-    /// Its id, unique within the stream.
+    /// The event's id, unique within the stream.
     pub id: Uuid,
     /// `<module>.<Event>.v<N>`.
     pub event_type: SharedText,
-    /// JSON text, personal values sealed; what it is if it came from outside stands in `foreign`.
+    /// The event's data: JSON text with personal values sealed. For events from outside, `foreign`
+    /// states the content type.
     pub data: Vec<u8>,
-    /// What travels with it.
+    /// The event's metadata.
     pub metadata: Metadata,
-    /// What came with it from outside; `None` for the events of modules.
+    /// Additional data of an event from outside; `None` for the events of modules.
     pub foreign: Option<Arc<Foreign>>,
-    /// When the store took it.
+    /// When the store recorded the event.
     pub recorded_at: DateTime<Utc>,
 }
 
 impl RecordedEvent {
-    /// Bytes that it takes, but for what every event has.
+    /// Returns the size in bytes of the event's variable parts.
     pub fn size(&self) -> usize {
         let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.metadata.len());
         self.data.len() + self.event_type.len() + foreign
     }
 }
 
-/// The family of a versioned event type: `orders.OrderPlaced.v2` is of `orders.OrderPlaced`. `None`
-/// for a type that has no version.
+/// Returns the family of a versioned event type: the family of `orders.OrderPlaced.v2` is
+/// `orders.OrderPlaced`. Returns `None` for a type without a version.
 pub fn family(event_type: &str) -> Option<&str> {
     let unnumbered = event_type.trim_end_matches(|digit: char| digit.is_ascii_digit());
     let family = unnumbered.strip_suffix(".v")?;
     (unnumbered.len() < event_type.len()).then_some(family)
 }
 
-/// Which events a reader wants: all, or those of some families.
+/// Selects the events that a reader receives: all events, or those of some families.
 ///
-/// Not of some *types*: a reader that knows version 1 of an event must meet version 2 and say that
-/// it does not know it, never skip it.
+/// The filter selects families, not *types*: a reader that knows version 1 of an event must receive
+/// version 2 and report that it cannot read it, never skip it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     families: Option<BTreeSet<Cow<'static, str>>>,
 }
 
 impl EventFilter {
-    /// Every event of the log.
+    /// Selects every event of the log.
     pub fn all() -> Self {
         Self { families: None }
     }
 
-    /// The events of the families that these types are of, whatever their version.
+    /// Selects the events of the families of these types, in every version.
     pub fn families_of(types: impl IntoIterator<Item = &'static str>) -> Self {
         Self::families(types.into_iter().filter_map(family))
     }
 
-    /// The events of these families, such as `orders.OrderPlaced`.
+    /// Selects the events of these families, such as `orders.OrderPlaced`.
     pub fn families<F: Into<Cow<'static, str>>>(families: impl IntoIterator<Item = F>) -> Self {
         Self { families: Some(families.into_iter().map(Into::into).collect()) }
     }
 
-    /// The wanted families, `None` for all.
+    /// Returns the selected families, `None` for all.
     pub fn wanted_families(&self) -> Option<&BTreeSet<Cow<'static, str>>> {
         self.families.as_ref()
     }
 
-    /// Whether an event of this type is wanted.
+    /// Returns whether the filter selects an event of this type.
     pub fn matches(&self, event_type: &str) -> bool {
         self.families.as_ref().is_none_or(|families| {
             family(event_type).is_some_and(|family| families.contains(family))

@@ -1,8 +1,8 @@
-//! Keys for personal data: one per data subject and purpose, kept beside the event store, wrapped
-//! by a master key from the configuration.
+//! Encryption keys for personal data: one per data subject and purpose, stored beside the event
+//! store and wrapped by a master key from the configuration.
 //!
-//! Sealing is XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) with random 24-byte nonces, so that any
-//! number of values can be sealed under one key without counting.
+//! Values are sealed with XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha) and random 24-byte nonces, so
+//! that any number of values can be sealed under one key without a counter.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -24,13 +24,13 @@ use super::store::BoxError;
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
 
-/// Why a key could not be had or used. An *absent* key is not an error: its values read as erased.
+/// Why a key cannot be read or used. An *absent* key is not an error: its values read as erased.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The place that holds the keys does not answer.
+    /// The key vault does not respond.
     #[error("the key vault is unavailable")]
     Unavailable(#[source] BoxError),
-    /// The master key is not the one the keys were wrapped with.
+    /// The keys were wrapped with another master key.
     #[error(
         "the master key does not open this store's keys; start with the master key the store was created with"
     )]
@@ -38,15 +38,15 @@ pub enum KeyError {
     /// The configured master key is not 32 bytes in base64 or hex.
     #[error("the master key must be 32 bytes, as 64 hexadecimal digits")]
     MalformedMasterKey,
-    /// A sealed value is damaged or was moved from another event.
-    #[error("a sealed value does not open with its key")]
+    /// A sealed value is damaged or was copied from another event.
+    #[error("cannot open a sealed value with its key")]
     DoesNotOpen,
-    /// The operating system gave no randomness.
-    #[error("no randomness from the operating system")]
+    /// The operating system returned no randomness.
+    #[error("cannot read randomness from the operating system")]
     NoRandomness,
 }
 
-/// 32 secret bytes that seal values. Never printed, wiped when dropped.
+/// A 32-byte secret key that seals values. Never printed; wiped when dropped.
 #[derive(Clone, ZeroizeOnDrop)]
 pub struct SecretKey([u8; KEY_BYTES]);
 
@@ -57,34 +57,34 @@ impl fmt::Debug for SecretKey {
 }
 
 impl SecretKey {
-    /// A new random key.
+    /// Generates a random key.
     pub fn generate() -> Result<Self, KeyError> {
         random_bytes().map(Self).map_err(|_| KeyError::NoRandomness)
     }
 
-    /// Reads 64 hexadecimal digits.
+    /// Parses 64 hexadecimal digits.
     pub fn from_hex(text: &str) -> Result<Self, KeyError> {
         let mut bytes = [0; KEY_BYTES];
         hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| KeyError::MalformedMasterKey)?;
         Ok(Self(bytes))
     }
 
-    /// 64 hexadecimal digits, for the file the key is kept in.
+    /// Returns the key as 64 hexadecimal digits, for a key file.
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// Takes the 32 bytes that [`Self::to_bytes`] gave.
+    /// Restores a key from the 32 bytes that [`Self::to_bytes`] returned.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         bytes.try_into().map(Self).map_err(|_| KeyError::DoesNotOpen)
     }
 
-    /// The 32 bytes, for whoever may be handed the key. The copy is wiped when it is dropped.
+    /// Returns the 32 bytes, for authorised recipients of the key. The copy is wiped when dropped.
     pub fn to_bytes(&self) -> zeroize::Zeroizing<[u8; KEY_BYTES]> {
         zeroize::Zeroizing::new(self.0)
     }
 
-    /// Seals bytes: nonce, then ciphertext and tag. `context` must be the same to open them.
+    /// Seals bytes. Returns nonce, ciphertext and tag. Opening requires the same `context`.
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
         let nonce: [u8; NONCE_BYTES] = random_bytes().map_err(|_| KeyError::NoRandomness)?;
         let payload = Payload { msg: plain, aad: context };
@@ -94,7 +94,7 @@ impl SecretKey {
         Ok([nonce.as_slice(), &sealed].concat())
     }
 
-    /// Opens what [`Self::seal`] made, in the same context.
+    /// Opens bytes that [`Self::seal`] sealed with the same context.
     pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, KeyError> {
         let (nonce, sealed) =
             sealed.split_first_chunk::<NONCE_BYTES>().ok_or(KeyError::DoesNotOpen)?;
@@ -104,29 +104,30 @@ impl SecretKey {
             .map_err(|_| KeyError::DoesNotOpen)
     }
 
-    /// Seals another key with this one, for the place it is kept in.
+    /// Seals another key with this one, for storage.
     pub fn wrap(&self, key: &Self, context: &[u8]) -> Result<Vec<u8>, KeyError> {
         self.seal(&key.0, context)
     }
 
-    /// Opens a key that [`Self::wrap`] sealed, in the same context.
+    /// Opens a key that [`Self::wrap`] sealed with the same context.
     pub fn unwrap(&self, wrapped: &[u8], context: &[u8]) -> Result<Self, KeyError> {
         let bytes = zeroize::Zeroizing::new(self.open(wrapped, context)?);
         Self::from_bytes(&bytes)
     }
 
-    /// What a [`KeyVault`] whose keys this one wraps answers to [`KeyVault::lookup_key`].
+    /// Returns the [`KeyVault::lookup_key`] of a vault whose keys this key wraps.
     pub fn lookup_key(&self) -> Self {
         self.derive(LOOKUP)
     }
 
-    /// Another key that only holders of this one can compute, for a purpose.
+    /// Derives another key for a purpose. Only holders of this key can compute it.
     pub fn derive(&self, purpose: &str) -> Self {
         Self(self.digest("bascule derived key", purpose))
     }
 
-    /// HMAC-SHA256 of a text under this key and a purpose: equal texts give equal digests, and
-    /// nobody without the key can try texts out. For lookups by personal data.
+    /// Returns the HMAC-SHA256 of a text under this key and a purpose: equal texts have equal
+    /// digests, and without the key no text can be guessed by trial. Used to look up records by
+    /// personal data.
     pub fn digest(&self, purpose: &str, text: &str) -> [u8; 32] {
         // HMAC takes keys of any length, so this cannot fail; an empty digest would still be safe.
         let Ok(mut mac) = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(&self.0) else {
@@ -142,49 +143,51 @@ impl SecretKey {
 /// The key of one data subject for one purpose.
 #[derive(Debug, Clone)]
 pub struct SubjectKey {
-    /// Names the key in sealed values.
+    /// The key's id in sealed values.
     pub id: Uuid,
-    /// The key itself.
+    /// The key.
     pub key: SecretKey,
 }
 
-/// Whose data, and what for. The purpose is a module's name.
+/// A data subject and a purpose. The purpose is a module's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyHolder {
-    /// The person.
+    /// The data subject.
     pub subject: Uuid,
     /// The module that needs the data.
     pub purpose: String,
 }
 
-/// The place that holds the keys.
+/// Stores the keys.
 #[async_trait]
 pub trait KeyVault: Send + Sync + 'static {
-    /// The key that seals a subject's data for a purpose, made when there is none yet. It is
-    /// durable before this returns. `None` when it was destroyed: none is made again.
+    /// Returns the key that seals a subject's data for a purpose and creates it if there is none.
+    /// The key is durable before this returns. Returns `None` if the key was destroyed: a destroyed
+    /// key is never created again.
     async fn sealing_key(&self, holder: &KeyHolder) -> Result<Option<SubjectKey>, KeyError>;
 
-    /// The key of this id, `None` when it was destroyed.
+    /// Returns the key of this id, `None` if it was destroyed.
     async fn opening_key(&self, key_id: Uuid) -> Result<Option<SecretKey>, KeyError>;
 
-    /// Destroys the keys of subjects for good, whatever their purpose, but those to be retained.
-    /// When this returns they are gone from where they were kept, backups aside.
+    /// Destroys the keys of subjects permanently, for every purpose except the retained ones. When
+    /// this returns, the keys are gone from the vault; backups may still hold them.
     ///
-    /// Doing it again changes nothing; a purpose that was not retained once is not retained later.
+    /// Repeating the call changes nothing; a purpose that an earlier call did not retain cannot be
+    /// retained later.
     async fn destroy(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError>;
 
-    /// Whether the key of this holder was destroyed, or is never to be made.
+    /// Returns whether the key of this holder was destroyed or must never be created.
     async fn is_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError>;
 
-    /// The key of the digests by which requests and personal data are looked up: one for everybody
-    /// who works on the event store that this vault goes with.
+    /// Returns the key of the digests used to look up requests and personal data. All replicas that
+    /// use this vault's event store share it.
     async fn lookup_key(&self) -> Result<SecretKey, KeyError>;
 }
 
-/// What the key of lookups is derived for.
+/// The purpose that the lookup key is derived for.
 const LOOKUP: &str = "lookup";
 
-/// Keys in memory, for tests.
+/// An in-memory key vault, for tests.
 #[derive(Debug)]
 pub struct MemoryKeyVault {
     keys: Mutex<MemoryKeys>,
@@ -194,7 +197,7 @@ pub struct MemoryKeyVault {
 #[derive(Debug, Default)]
 struct MemoryKeys {
     keys: HashMap<KeyHolder, SubjectKey>,
-    /// The subjects whose keys were destroyed, each with the purposes that are retained.
+    /// The subjects whose keys were destroyed, each with its retained purposes.
     erased: HashMap<Uuid, HashSet<String>>,
 }
 
@@ -251,12 +254,12 @@ impl KeyVault for MemoryKeyVault {
     }
 }
 
-/// A sealed value as it stands in an event: format version, key id, sealed bytes.
+/// A sealed value as stored in an event: format version, key id, sealed bytes.
 ///
 /// Text: `v1.<base64url of 16 bytes key id, 24 bytes nonce, ciphertext and tag>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedValue {
-    /// The key that opens it.
+    /// The id of the key that opens it.
     pub key_id: Uuid,
     /// Nonce, ciphertext and tag.
     pub sealed: Vec<u8>,
@@ -265,18 +268,18 @@ pub struct SealedValue {
 const SEALED_PREFIX: &str = "v1.";
 
 impl SealedValue {
-    /// Seals a value for its place in one event.
+    /// Seals a value, bound to one event.
     pub fn seal(key: &SubjectKey, plain: &[u8], event_id: Uuid) -> Result<Self, KeyError> {
         Ok(Self { key_id: key.id, sealed: key.key.seal(plain, event_id.as_bytes())? })
     }
 
-    /// The text that is stored.
+    /// Returns the stored text.
     pub fn to_text(&self) -> String {
         let bytes = [self.key_id.as_bytes().as_slice(), &self.sealed].concat();
         format!("{SEALED_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads the stored text.
+    /// Parses the stored text.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let bytes = text
             .strip_prefix(SEALED_PREFIX)

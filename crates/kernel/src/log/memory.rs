@@ -1,4 +1,4 @@
-//! An event store in memory, for tests: the same promises, but nothing is durable.
+//! An in-memory event store for tests: the same contract, but nothing is durable.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,16 +17,16 @@ use super::store::{
 
 #[derive(Debug, Default)]
 struct Log {
-    /// By position, from 1.
+    /// Indexed by position, from 1.
     entries: Vec<Entry>,
-    /// The places of a stream's events among the entries, by revision.
+    /// Indexes of a stream's events in `entries`, by revision.
     streams: HashMap<StreamName, Vec<usize>>,
 }
 
 #[derive(Debug)]
 enum Entry {
     Event(Arc<RecordedEvent>),
-    /// What stays of an event that was removed.
+    /// The id that remains of a removed event.
     Scavenged(Uuid),
 }
 
@@ -47,13 +47,13 @@ impl Entry {
 }
 
 impl Log {
-    /// The events of a stream from a revision on, without those that were removed.
+    /// Returns the events of a stream from a revision on, without the removed ones.
     fn stream(&self, name: &StreamName, from: usize) -> impl Iterator<Item = &Arc<RecordedEvent>> {
         let places = self.streams.get(name).map_or(&[][..], Vec::as_slice);
         places.iter().skip(from).filter_map(|place| self.entries[*place].event())
     }
 
-    /// The events of the log, without those that were removed.
+    /// Returns the events of the log, without the removed ones.
     fn events(&self) -> impl Iterator<Item = &Arc<RecordedEvent>> {
         self.entries.iter().filter_map(Entry::event)
     }
@@ -63,7 +63,7 @@ impl Log {
     }
 }
 
-/// An event store in memory.
+/// An in-memory event store.
 pub struct MemoryStore {
     log_id: Uuid,
     clock: SharedClock,
@@ -74,17 +74,17 @@ pub struct MemoryStore {
     stream_events: AtomicUsize,
 }
 
-/// What was read of single streams.
+/// Counts reads of single streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamReads {
-    /// How often.
+    /// Number of reads.
     pub reads: usize,
-    /// How many events that gave.
+    /// Number of events read.
     pub events: usize,
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new(clock: SharedClock) -> Self {
         Self {
             log_id: new_id(),
@@ -97,8 +97,7 @@ impl MemoryStore {
         }
     }
 
-    /// What was read of single streams since it was last asked: how a test sees what a command
-    /// costs.
+    /// Returns the stream reads since the last call: tests use it to measure what a command costs.
     pub fn take_stream_reads(&self) -> StreamReads {
         StreamReads {
             reads: self.stream_reads.swap(0, Ordering::Relaxed),
@@ -111,12 +110,12 @@ impl MemoryStore {
         self.stream_events.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// The same store under the id of another log: what a restored backup looks like.
+    /// Returns the same store under another log id, like a restored backup.
     pub fn with_log_id(self, log_id: Uuid) -> Self {
         Self { log_id, ..self }
     }
 
-    /// Loses every event after a position, as a failover to a standby that lags does.
+    /// Drops every event after a position, like a failover to a lagging standby.
     pub fn go_back_to(&self, position: Position) {
         let mut log = self.log();
         let left = usize::try_from(position).unwrap_or(usize::MAX);

@@ -1,9 +1,9 @@
-//! What goes wrong again and again for as long as one cause lasts: a full disk, a database that does
-//! not answer, no file descriptor left. It is logged when it begins, now and then while it lasts, and
-//! when it is over; every occurrence is counted in `outage_occurrences_total`.
+//! Recurring failures with one cause that lasts: a full disk, an unresponsive database, no free file
+//! descriptor. The log reports an outage when it begins, periodically while it lasts, and when it
+//! ends; `outage_occurrences_total` counts every occurrence.
 //!
-//! Occurrences with the same innermost error are of one cause, whoever meets it: fifteen
-//! subscriptions on one full disk are one outage.
+//! Occurrences with the same innermost error have the same cause, no matter which component reports
+//! them: fifteen subscriptions on one full disk are one outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
@@ -14,43 +14,43 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often an outage that lasts is logged again.
+/// How often a lasting outage is logged again.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
-/// An outage whose end nobody reports is over when it has not occurred for this long.
+/// An outage whose end is not reported counts as over after this time without an occurrence.
 const QUIET: Duration = Duration::from_secs(5);
-/// What has not occurred for so long begins anew, whether or not its end was reported.
+/// An occurrence after this time without one begins a new outage, even if the end was not reported.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
-/// Most causes that are told apart at once: error texts may hold what changes each time.
+/// Maximum number of distinct causes at once: error texts may contain a part that changes each time.
 const MOST_CAUSES: usize = 32;
 
-/// Something that can go wrong for a while, as the log calls it. Made to be a `static`.
+/// A kind of outage, named as in the log. Intended for a `static`.
 #[derive(Debug)]
 pub struct Outage {
-    /// What happens, such as `subscriptions are interrupted`.
+    /// A clause that names the outage, such as `subscriptions are interrupted`.
     what: &'static str,
-    /// Whether it is an error, and not a warning.
+    /// Whether it is logged as an error instead of a warning.
     is_severe: bool,
     causes: Mutex<BTreeMap<String, Lasting>>,
-    /// Whether there is any cause: what is well looks no further.
+    /// Whether any cause lasts: a fast path for the healthy case.
     lasts: AtomicBool,
 }
 
-/// One cause, since it began. One that is over is kept for a while: what comes and goes is not logged
+/// One lasting cause. A cause that ended is kept for a while, so that a flapping one is not logged
 /// each time.
 #[derive(Debug)]
 struct Lasting {
     begun: Instant,
-    /// When it was logged last, other than as over.
+    /// When it was last logged, other than as ended.
     logged: Instant,
     last: Instant,
     occurrences: u64,
-    /// Those that met it and have not recovered.
+    /// The components that are affected and have not recovered.
     affected: BTreeSet<String>,
-    /// Whether the log says that it lasts.
-    is_told: bool,
+    /// Whether the log currently reports it as lasting.
+    is_reported: bool,
 }
 
-/// What is to be logged of an occurrence.
+/// What to log for an occurrence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum News {
     Begun,
@@ -58,7 +58,7 @@ enum News {
     Nothing,
 }
 
-/// A cause that is over.
+/// A cause that ended.
 #[derive(Debug, PartialEq, Eq)]
 struct Over {
     cause: String,
@@ -67,12 +67,12 @@ struct Over {
 }
 
 impl Outage {
-    /// One that has not occurred. `what` is a clause, which the log begins with.
+    /// Creates an outage without occurrences. `what` is a clause that begins the log message.
     pub const fn new(what: &'static str) -> Self {
         Self::of(what, false)
     }
 
-    /// The same, logged as an error.
+    /// Creates an outage that is logged as an error.
     pub const fn severe(what: &'static str) -> Self {
         Self::of(what, true)
     }
@@ -82,12 +82,12 @@ impl Outage {
         Self { what, is_severe, causes, lasts: AtomicBool::new(false) }
     }
 
-    /// It has occurred to somebody, such as a subscription.
+    /// Reports an occurrence that affects a component, such as a subscription.
     pub fn occurs(&self, affected: &str, error: &(dyn Error + 'static)) {
         self.occurs_because(affected, &root(error), &with_sources(error));
     }
 
-    /// The same of an error that is text already.
+    /// Reports an occurrence whose error is text.
     pub fn occurs_because(&self, affected: &str, cause: &str, error: &str) {
         let hint = no_descriptor_is_left();
         metrics::counter!("outage_occurrences_total", "outage" => self.what).increment(1);
@@ -107,7 +107,7 @@ impl Outage {
         }
     }
 
-    /// Somebody has recovered.
+    /// Reports that a component has recovered.
     pub fn ends(&self, affected: &str) {
         if self.lasts.load(Ordering::Relaxed) {
             self.log(self.recover(|lasting| {
@@ -116,8 +116,8 @@ impl Outage {
         }
     }
 
-    /// Things go well where it is not known who was affected: what has not occurred for a few
-    /// seconds is over.
+    /// Reports success where the affected component is not known: causes without an occurrence in
+    /// the last few seconds are over.
     pub fn ends_if_quiet(&self) {
         if self.lasts.load(Ordering::Relaxed) {
             let now = Instant::now();
@@ -129,7 +129,8 @@ impl Outage {
         }
     }
 
-    /// Whoever may meet it: recovered once this is dropped.
+    /// Registers a component that may be affected; it counts as recovered when the result is
+    /// dropped.
     pub fn met_by(&self, affected: impl Into<String>) -> Meeting<'_> {
         Meeting { outage: self, affected: affected.into(), has_occurred: false }
     }
@@ -146,7 +147,7 @@ impl Outage {
             if now.duration_since(lasting.logged) < REMIND_EVERY {
                 return News::Nothing;
             }
-            (lasting.logged, lasting.is_told) = (now, true);
+            (lasting.logged, lasting.is_reported) = (now, true);
             if comes_back {
                 (lasting.begun, lasting.occurrences) = (now, 1);
                 return News::Begun;
@@ -161,13 +162,14 @@ impl Outage {
             oldest.and_then(|cause| causes.remove(&cause));
         }
         let affected = BTreeSet::from([affected.to_owned()]);
-        let (occurrences, is_told) = (1, true);
-        let new = Lasting { begun: now, logged: now, last: now, occurrences, affected, is_told };
+        let (occurrences, is_reported) = (1, true);
+        let new =
+            Lasting { begun: now, logged: now, last: now, occurrences, affected, is_reported };
         causes.insert(cause.to_owned(), new);
         News::Begun
     }
 
-    /// Lets some recover. The causes that are over, and were told to last.
+    /// Marks components as recovered. Returns the causes that ended and were reported as lasting.
     fn recover(&self, some: impl Fn(&mut Lasting)) -> Vec<Over> {
         let now = Instant::now();
         let mut causes = self.causes();
@@ -177,7 +179,7 @@ impl Outage {
             some(lasting);
             if !lasting.affected.is_empty() {
                 lasts = true;
-            } else if std::mem::take(&mut lasting.is_told) {
+            } else if std::mem::take(&mut lasting.is_reported) {
                 let (occurrences, lasted) =
                     (lasting.occurrences, now.duration_since(lasting.begun));
                 over.push(Over { cause: cause.clone(), occurrences, lasted });
@@ -200,7 +202,7 @@ impl Outage {
     }
 }
 
-/// Somebody who may meet an outage, for as long as the work takes.
+/// A component that may be affected by an outage while its work lasts.
 #[derive(Debug)]
 pub struct Meeting<'o> {
     outage: &'o Outage,
@@ -209,7 +211,7 @@ pub struct Meeting<'o> {
 }
 
 impl Meeting<'_> {
-    /// It has occurred.
+    /// Reports an occurrence.
     pub fn occurs(&mut self, error: &(dyn Error + 'static)) {
         self.has_occurred = true;
         self.outage.occurs(&self.affected, error);
@@ -224,7 +226,7 @@ impl Drop for Meeting<'_> {
     }
 }
 
-/// The innermost error.
+/// Returns the text of the innermost error.
 fn root(error: &(dyn Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
@@ -233,25 +235,25 @@ fn root(error: &(dyn Error + 'static)) -> String {
     innermost.to_string()
 }
 
-/// Says so where this process has no file descriptor left. What fails then often names another cause:
-/// SQLite that a file cannot be opened, a pool that it waited too long.
+/// Returns an explanation if this process has no free file descriptor. The errors that follow often
+/// name another cause: SQLite reports that it cannot open a file, a pool that a wait timed out.
 pub fn no_descriptor_is_left() -> Option<&'static str> {
-    /// Too many open files (`errno` of Linux and the BSDs), in this process or in the system.
+    /// "Too many open files" (`errno` of Linux and the BSDs): in the system or in this process.
     const EXHAUSTED: [i32; 2] = [24, 23];
     let error = std::io::stderr().as_fd().try_clone_to_owned().err()?;
     error.raw_os_error().filter(|errno| EXHAUSTED.contains(errno))?;
     Some(
-        "no file descriptor is left: raise the limit (`ulimit -n`, `LimitNOFILE=` of systemd, \
+        "no free file descriptor: raise the limit (`ulimit -n`, `LimitNOFILE=` of systemd, \
          `--ulimit nofile=` of Docker)",
     )
 }
 
-/// Whole milliseconds, for fields of the log that end with `_ms`: JSON has no durations.
+/// Returns whole milliseconds, for log fields that end with `_ms`: JSON has no durations.
 pub fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// An error's text, followed by the texts of what caused it.
+/// Returns an error's text, followed by the texts of its sources.
 pub fn with_sources(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -274,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_told_when_it_begins_now_and_then_and_when_all_have_recovered() {
+    fn an_outage_is_logged_at_its_begin_periodically_and_when_all_have_recovered() {
         let outage = Outage::new("subscriptions are interrupted");
         let begun = Instant::now();
         let after = |seconds| begun + Duration::from_secs(seconds);
@@ -309,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_apart_and_bounded() {
+    fn causes_are_distinct_and_bounded() {
         let outage = Outage::new("requests fail");
         let now = Instant::now();
         for number in 0..2 * MOST_CAUSES {
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_ends_is_over_when_it_is_quiet() {
+    async fn an_outage_without_reported_end_is_over_when_it_is_quiet() {
         let outage = Outage::new("requests fail");
         outage.occurs_because("", "disk full", "disk full");
         outage.ends_if_quiet();

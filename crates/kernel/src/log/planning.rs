@@ -1,6 +1,5 @@
-//! What a group of appends comes to, given what the streams hold: the rules of expected revisions,
-//! of repeated event ids and of all-or-nothing, shared by the stores that check them in this
-//! process.
+//! Plans a group of appends against the current streams: the rules for expected revisions, repeated
+//! event ids and all-or-nothing, shared by the stores that check them in this process.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,13 +8,13 @@ use uuid::Uuid;
 use super::event::{NewEvent, Position, Revision, StreamName};
 use super::store::{AppendError, AppendRequest, Appended, Place};
 
-/// Largest event by default, in bytes.
+/// Default maximum size of an event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
-/// Where an event id already stands in its stream.
+/// The places of event ids that their streams already contain.
 pub type KnownEvents = HashMap<(StreamName, Uuid), Place>;
 
-/// Checks what can be checked without looking at the store.
+/// Checks requests without reading the store.
 pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<(), AppendError> {
     if requests.is_empty() {
         return Err(AppendError::Invalid("expected at least one stream, found none".to_owned()));
@@ -52,30 +51,30 @@ pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<()
 /// An event with its place in the log.
 #[derive(Debug)]
 pub struct PlannedEvent<'a> {
-    /// The stream it goes to.
+    /// The event's stream.
     pub stream: &'a StreamName,
-    /// Its revision there.
+    /// The event's revision in the stream.
     pub revision: Revision,
-    /// Its position.
+    /// The event's position in the log.
     pub position: Position,
     /// The event.
     pub event: &'a NewEvent,
 }
 
-/// What is known of the log while a group of appends is planned, one after the other.
+/// The state of the log while a group of appends is planned, one after the other.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
     head: Position,
-    /// The last revision of every stream of the group, `None` when it has no event.
+    /// The last revision of every stream of the group, `None` if it has no event.
     revisions: HashMap<StreamName, Option<Revision>>,
     known: KnownEvents,
-    /// What is to be written, in order.
+    /// The events to write, in order.
     pub events: Vec<PlannedEvent<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    /// A plan on top of a log: its head, the revisions of every stream of the group (a stream that
-    /// is missing has no event), and which of the group's event ids are there already.
+    /// Creates a plan on top of a log: its head, the revisions of every stream of the group (a
+    /// missing stream has no event), and which of the group's event ids already exist.
     pub fn new(
         head: Position,
         revisions: HashMap<StreamName, Option<Revision>>,
@@ -84,19 +83,19 @@ impl<'a> Plan<'a> {
         Self { head, revisions, known, events: Vec::new() }
     }
 
-    /// The position of the last event once everything planned is written.
+    /// Returns the position of the last event after all planned writes.
     pub fn head(&self) -> Position {
         self.head
     }
 
-    /// The last revision of every stream once everything planned is written.
+    /// Returns the last revision of every stream after all planned writes.
     pub fn revisions(&self) -> impl Iterator<Item = (&StreamName, Revision)> {
         self.revisions.iter().filter_map(|(stream, revision)| Some((stream, (*revision)?)))
     }
 
-    /// Plans one `append_many`, all or nothing: either all of its events are new and are added to
-    /// the plan, or all are there already and nothing is. An error leaves the plan as it was, so
-    /// that one conflict fails one request and no other of the group.
+    /// Plans one `append_many`, all or nothing: either all of its events are new and join the plan,
+    /// or all exist already and none does. An error leaves the plan unchanged, so that a conflict
+    /// fails one request and no other of the group.
     pub fn add(&mut self, requests: &'a [AppendRequest]) -> Result<Vec<Appended>, AppendError> {
         if let Some(first_time) = self.repetition(requests)? {
             return Ok(first_time);
@@ -118,7 +117,7 @@ impl<'a> Plan<'a> {
         self.revisions.get(stream).copied().flatten()
     }
 
-    /// The first result when every event of the requests is there already, in this order.
+    /// Returns the first result if every event of the requests already exists, in this order.
     fn repetition(&self, requests: &[AppendRequest]) -> Result<Option<Vec<Appended>>, AppendError> {
         let mut results = Vec::with_capacity(requests.len());
         let mut unknown = None;

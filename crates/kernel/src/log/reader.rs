@@ -1,5 +1,5 @@
-//! Reading the log as a subscriber: history, then `CaughtUp`, then live events; nothing missed,
-//! nothing twice.
+//! Reads the log for a subscriber: history, then `CaughtUp`, then live events; no event is skipped
+//! or delivered twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,19 +9,19 @@ use tokio::sync::watch;
 use super::event::{EventFilter, Position, RecordedEvent};
 use super::store::{EventStore, LogPage, ReadError};
 
-/// What a reader of the log is given.
+/// An item that a log reader delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
-    /// The next wanted event.
+    /// The next selected event.
     Event(Arc<RecordedEvent>),
-    /// The history is over: what follows is live. Given once.
+    /// The end of the history: live events follow. Delivered once.
     CaughtUp(Position),
 }
 
 const PAGE: usize = 500;
 
-/// A reader of the log. An error leaves it where it was: the next call tries again. Only after the
-/// log went back ([`ReadError::WentBack`]) there is nothing to go on from: every call fails then.
+/// A reader of the log. After an error it stays at its place, and the next call retries. After the
+/// log went back ([`ReadError::WentBack`]) it cannot continue: every call fails.
 pub struct LogReader {
     store: Arc<dyn EventStore>,
     filter: EventFilter,
@@ -33,7 +33,7 @@ pub struct LogReader {
 }
 
 impl LogReader {
-    /// Reads the wanted events after a position.
+    /// Creates a reader of the selected events after a position.
     pub fn new(store: Arc<dyn EventStore>, after: Position, filter: EventFilter) -> Self {
         let (head, incarnation) = (store.watch_head(), store.watch_incarnation());
         Self {
@@ -47,7 +47,7 @@ impl LogReader {
         }
     }
 
-    /// The next event or, once, `CaughtUp`. Waits when there is nothing.
+    /// Returns the next event or, once, `CaughtUp`. Waits while there is none.
     pub async fn next(&mut self) -> Result<Delivery, ReadError> {
         loop {
             self.expect_no_return()?;
@@ -68,46 +68,47 @@ impl LogReader {
         }
     }
 
-    /// The next wanted events, none when the log ends here.
+    /// Returns the next selected events, none at the end of the log.
     pub async fn page(&mut self, limit: usize) -> Result<LogPage, ReadError> {
-        // Seen before the read: what is written during it wakes the next wait.
+        // Marked as seen before the read: events written during the read wake the next wait.
         self.head.borrow_and_update();
         let page = self.store.read_log(self.position, &self.filter, limit).await?;
-        // Found out during the read or before it: what was read may be gone.
+        // The log may have gone back before or during the read: then the events read may not exist
+        // any more.
         self.expect_no_return()?;
         self.position = page.scanned_to;
         Ok(page)
     }
 
-    /// Whether the next page tells something: the log is known to go on after what was read, or went
-    /// back, which makes reading fail.
+    /// Returns whether the next page has a result: the log is known to continue after the last read,
+    /// or it went back, which makes reading fail.
     pub(crate) fn has_more(&self) -> bool {
         let head = *self.head.borrow();
         head > self.position || self.expect_no_return().is_err()
     }
 
-    /// Fails once the log went back since this reader was made.
+    /// Fails if the log went back since this reader was created.
     pub fn expect_no_return(&self) -> Result<(), ReadError> {
         match self.incarnation.has_changed() {
             Ok(true) => Err(ReadError::WentBack),
-            // The store is gone, and changes no more.
+            // The store is dropped and never changes again.
             Ok(false) | Err(_) => Ok(()),
         }
     }
 
-    /// Waits until the log has grown since the last read, or went back.
+    /// Waits until the log grows beyond the last read, or goes back.
     pub async fn wait(&mut self) {
         if self.has_more() {
             return;
         }
-        // Not `changed`, which would mark the new incarnation as seen.
+        // `changed` would mark the new incarnation as seen.
         let mut incarnation = self.incarnation.clone();
         let changed = tokio::select! {
             changed = self.head.changed() => changed,
             changed = incarnation.changed() => changed,
         };
         if changed.is_err() {
-            // The store is gone; whoever owns this reader is about to be stopped.
+            // The store is dropped; the owner of this reader is about to be stopped.
             std::future::pending::<()>().await;
         }
     }

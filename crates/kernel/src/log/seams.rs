@@ -1,25 +1,25 @@
-//! The seams through which time and identity enter: everything else is handed them, so that
-//! decisions can be repeated in tests. `clippy.toml` bans the calls made here everywhere else.
+//! The only sources of time, ids and randomness. All other code receives them as arguments, so that
+//! tests can repeat decisions. `clippy.toml` bans these calls everywhere else.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::Uuid;
 
-/// Tells the time, in UTC, to the microsecond.
+/// Returns the time in UTC, to the microsecond.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> DateTime<Utc>;
 }
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     fn now(&self) -> DateTime<Utc> {
-        // Microseconds are what both databases keep.
+        // Both databases store microseconds.
         Utc::now().trunc_subsecs(6)
     }
 }
@@ -27,14 +27,14 @@ impl Clock for SystemClock {
 /// A shared clock.
 pub type SharedClock = Arc<dyn Clock>;
 
-/// A new UUIDv7 (RFC 9562): ordered by time, so that indexes over it stay dense.
-#[allow(clippy::disallowed_methods, reason = "the one place that makes new ids")]
+/// Returns a new UUIDv7 (RFC 9562): ordered by time, so that indexes stay dense.
+#[allow(clippy::disallowed_methods, reason = "the only place that creates ids")]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
 /// Fills a buffer from the operating system's random generator.
-#[allow(clippy::disallowed_methods, reason = "the one place that asks for randomness")]
+#[allow(clippy::disallowed_methods, reason = "the only place that reads randomness")]
 pub fn random_bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)?;

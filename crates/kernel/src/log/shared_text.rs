@@ -1,4 +1,4 @@
-//! Text that many events have in common.
+//! Text that many events share.
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Immutable text that is cheap to clone. Types, actors and origins repeat from event to event: a
-/// store that reads many keeps one copy of each.
+/// Immutable text that is cheap to clone. Types, actors and origins repeat across events: a store
+/// that reads many events keeps one copy of each.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SharedText(Arc<str>);
 
 impl SharedText {
-    /// The text itself.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,6 +1,6 @@
-//! The event store's port: what every backend promises, and the ways it can fail.
+//! The event store's port: the contract of every backend, and its errors.
 //!
-//! The promises are written once as a contract suite in `testkit` and run against every backend.
+//! The contract is one test suite in `testkit`, which runs against every backend.
 
 use std::sync::{Arc, LazyLock};
 
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::event::{EventFilter, NewEvent, Position, RecordedEvent, Revision, StreamName};
 
-/// Any error of an outer layer, kept as the source of ours.
+/// Any error of an outer layer, kept as the source of a kernel error.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What the writer believes of a stream; the append fails when it is not so.
+/// The writer's expectation of a stream; the append fails if it is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpectedRevision {
-    /// Anything goes.
+    /// No expectation.
     Any,
     /// The stream has no event yet.
     NoStream,
@@ -27,12 +27,12 @@ pub enum ExpectedRevision {
 }
 
 impl ExpectedRevision {
-    /// Exactly what was read: a revision, or no stream.
+    /// Expects exactly the state that was read: a revision, or no stream.
     pub fn exactly(revision: Option<Revision>) -> Self {
         revision.map_or(Self::NoStream, Self::Revision)
     }
 
-    /// Whether a stream whose last revision is `actual` meets the expectation.
+    /// Returns whether a stream whose last revision is `actual` meets the expectation.
     pub fn is_met_by(self, actual: Option<Revision>) -> bool {
         match self {
             Self::Any => true,
@@ -54,63 +54,63 @@ impl std::fmt::Display for ExpectedRevision {
     }
 }
 
-/// Events for one stream.
+/// Events to append to one stream.
 #[derive(Debug, Clone)]
 pub struct AppendRequest {
-    /// The stream they go to.
+    /// The stream.
     pub stream: StreamName,
-    /// What the writer believes of it.
+    /// The expected revision of the stream.
     pub expected: ExpectedRevision,
     /// At least one event.
     pub events: Vec<NewEvent>,
 }
 
-/// Where an event stands.
+/// The place of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// In its stream.
+    /// Revision in its stream.
     pub revision: Revision,
-    /// In the log.
+    /// Position in the log.
     pub position: Position,
 }
 
-/// Where an append ended up.
+/// The result of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Revision of the last event of the request.
     pub revision: Revision,
     /// Position of the last event of the request.
     pub position: Position,
-    /// Whether events of these ids stood there already, so that nothing was written. What they say
-    /// may differ from what this request would have written. A store that lost the answer of its
-    /// database and tries again by itself cannot tell whether it finds its own or another's: then it
-    /// is `true`, although this request may have written them.
+    /// Whether events of these ids already existed, so that nothing was written. Their content may
+    /// differ from this request. A store that lost the response of its database and retries by
+    /// itself cannot distinguish its own write from another: the flag is then `true`, although this
+    /// request may have written the events.
     pub repeated: bool,
 }
 
-/// Why an append was not carried out. Nothing was written unless it says otherwise.
+/// Why an append failed. Nothing was written unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The stream is not as the writer believed.
+    /// The stream does not meet the expected revision.
     #[error("stream {stream}: expected {expected}, found {}", found(.actual))]
     WrongExpectedRevision {
         /// The stream.
         stream: StreamName,
-        /// What the writer believed.
+        /// The expected revision.
         expected: ExpectedRevision,
-        /// The last revision there, `None` when there is no stream.
+        /// The stream's last revision, `None` if the stream does not exist.
         actual: Option<Revision>,
     },
-    /// Some of the ids are in the stream already, but not all of them in this order: the same ids
-    /// were used for something else.
+    /// Some of the event ids already exist in the stream, but not all of them in this order: the ids
+    /// were used for another append.
     #[error("stream {stream}: event id {event_id} was already used for another append")]
     IdempotencyMismatch {
         /// The stream.
         stream: StreamName,
-        /// The id that does not fit.
+        /// The event id that was already used.
         event_id: Uuid,
     },
-    /// An event is over the store's limit.
+    /// An event exceeds the store's size limit.
     #[error("event {event_id} has {size} bytes; the limit is {limit}")]
     EventTooLarge {
         /// The event.
@@ -120,24 +120,25 @@ pub enum AppendError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The request itself makes no sense (no events, the same stream or id twice).
-    #[error("not a valid append: {0}")]
+    /// The request is invalid (no events, the same stream or id twice).
+    #[error("invalid append: {0}")]
     Invalid(String),
-    /// The store's queue was full until the deadline. Try again later.
-    #[error("the event store is overloaded; try again later")]
+    /// The store's queue stayed full until the deadline. Retry later.
+    #[error("the event store is overloaded; retry later")]
     Overloaded,
-    /// The backend has no such operation.
+    /// The backend does not support this operation.
     #[error("this event store does not support {0}")]
     Unsupported(&'static str),
-    /// The store cannot be written to now.
+    /// The store is not writable at the moment.
     #[error("the event store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// The log went back to an earlier state while this was on its way: what it was decided on, and
-    /// the keys its personal values were sealed with, may be gone. Nothing was written; decide again.
-    #[error("the event store went back to an earlier state; decide again on what it has now")]
+    /// The log went back to an earlier state during the append: the events that the decision was
+    /// based on, and the keys that sealed its personal values, may not exist any more. Nothing was
+    /// written; decide again.
+    #[error("the event store went back to an earlier state; decide again on its current events")]
     WentBack,
-    /// The connection was lost at the commit: the events may or may not be there. Appending the
-    /// same ids again settles it.
+    /// The connection was lost during the commit: the events may or may not be written. Appending
+    /// the same ids again resolves it.
     #[error("the outcome of the append is unknown; append the same event ids again")]
     OutcomeUnknown(#[source] BoxError),
 }
@@ -149,50 +150,50 @@ fn found(actual: &Option<Revision>) -> String {
 /// Why a read failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The store cannot be read now.
+    /// The store is not readable at the moment.
     #[error("the event store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// The log went back to an earlier state, as after a failover that lost its end: what was read
-    /// before may be gone, and positions may have other events.
+    /// The log went back to an earlier state, as after a failover that lost its end: events read
+    /// before may not exist any more, and their positions may hold other events.
     #[error(
-        "the event store went back to an earlier state: what was read of it before may be gone"
+        "the event store went back to an earlier state: events read before may not exist any more"
     )]
     WentBack,
-    /// What was read is not an event of ours.
+    /// The stored event cannot be parsed.
     #[error("the event at position {position} is damaged")]
     Damaged {
-        /// Where.
+        /// The event's position.
         position: Position,
-        /// What is wrong with it.
+        /// The parse error.
         #[source]
         source: BoxError,
     },
 }
 
-/// A page ends with the event that brings it to so many bytes, however many more were asked for. It
-/// has one event at least.
+/// A page ends with the event that reaches this number of bytes, whatever limit the caller gave. It
+/// has at least one event.
 pub const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// A piece of the log.
+/// A page of the log.
 #[derive(Debug, Clone)]
 pub struct LogPage {
-    /// The wanted events, in order.
+    /// The selected events, in order.
     pub events: Vec<Arc<RecordedEvent>>,
-    /// Everything up to here was looked at, wanted or not. Equal to where the reader started when
-    /// the log ends there.
+    /// The position up to which the log was scanned, including events that are not selected. Equal
+    /// to the start of the read if the log ends there.
     pub scanned_to: Position,
-    /// Id of the event at `scanned_to`, wanted or not, as it was found by the same read; `None` where
-    /// the reader started.
+    /// Id of the event at `scanned_to`, selected or not, found by the same read; `None` at the start
+    /// of the read.
     pub scanned_id: Option<Uuid>,
 }
 
 impl LogPage {
-    /// Nothing after a position.
+    /// Creates an empty page that ends at a position.
     pub fn nothing_after(position: Position) -> Self {
         Self { events: Vec::new(), scanned_to: position, scanned_id: None }
     }
 
-    /// Goes on to an event, which is looked at and not taken in.
+    /// Moves the end of the page to an event without including the event.
     pub fn scan(&mut self, position: Position, event_id: Uuid) {
         (self.scanned_to, self.scanned_id) = (position, Some(event_id));
     }
@@ -204,21 +205,22 @@ static ONLY_INCARNATION: LazyLock<watch::Sender<u64>> = LazyLock::new(|| watch::
 /// An append-only log of events in streams.
 #[async_trait]
 pub trait EventStore: Send + Sync + 'static {
-    /// Identifies the log. A checkpoint of another log is not ours.
+    /// Returns the id of the log. A checkpoint is only valid for the log with its id.
     fn log_id(&self) -> Uuid;
 
-    /// Writes events to one stream. When it returns they are durable.
+    /// Appends events to one stream. They are durable when this returns.
     async fn append(&self, request: AppendRequest) -> Result<Appended, AppendError> {
         let mut appended = self.append_many(vec![request]).await?;
         appended.pop().ok_or_else(|| AppendError::Invalid("no result".to_owned()))
     }
 
-    /// Writes events to several streams, all or nothing. One result per request, in their order.
+    /// Appends events to several streams, all or nothing. Returns one result per request, in their
+    /// order.
     async fn append_many(&self, requests: Vec<AppendRequest>)
     -> Result<Vec<Appended>, AppendError>;
 
-    /// Up to `limit` events of a stream from a revision on, oldest first. An unknown stream is
-    /// empty.
+    /// Returns up to `limit` events of a stream from a revision on, oldest first. An unknown stream
+    /// is empty.
     async fn read_stream(
         &self,
         stream: &StreamName,
@@ -226,8 +228,8 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
-    /// The same, but no more than a page of [`PAGE_BYTES`]: for whoever does not know what is there,
-    /// and has no room for all of it. The stream ends where a page is empty.
+    /// Like [`Self::read_stream`], but limited to a page of [`PAGE_BYTES`]: for callers that do not
+    /// know the size of the stream and cannot hold all of it. The stream ends where a page is empty.
     async fn read_stream_page(
         &self,
         stream: &StreamName,
@@ -252,20 +254,20 @@ pub trait EventStore: Send + Sync + 'static {
         Ok(page)
     }
 
-    /// The last event of a stream.
+    /// Returns the last event of a stream.
     async fn read_last(&self, stream: &StreamName)
     -> Result<Option<Arc<RecordedEvent>>, ReadError>;
 
-    /// Where the event of this id stands in a stream, `None` when it is not in it. However long
-    /// the stream, this is one look-up.
+    /// Returns the place of the event with this id in a stream, `None` if the stream does not
+    /// contain it. This is one look-up, whatever the length of the stream.
     async fn find_in_stream(
         &self,
         stream: &StreamName,
         event_id: Uuid,
     ) -> Result<Option<Place>, ReadError>;
 
-    /// Up to `limit` wanted events after a position, in the order of the log, and no more than a
-    /// page of [`PAGE_BYTES`].
+    /// Returns up to `limit` selected events after a position, in log order, limited to a page of
+    /// [`PAGE_BYTES`].
     async fn read_log(
         &self,
         after: Position,
@@ -273,7 +275,7 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<LogPage, ReadError>;
 
-    /// Up to `limit` events of one correlation after a position, in the order of the log.
+    /// Returns up to `limit` events of one correlation after a position, in log order.
     async fn read_correlation(
         &self,
         correlation_id: Uuid,
@@ -281,31 +283,32 @@ pub trait EventStore: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, ReadError>;
 
-    /// The id of the event at a position, `None` where there never was one. Sees what any process
-    /// wrote.
+    /// Returns the id of the event at a position, `None` if there never was one. Includes events
+    /// that other processes wrote.
     async fn event_id_at(&self, position: Position) -> Result<Option<Uuid>, ReadError>;
 
-    /// The position of the last event now, 0 for an empty log.
+    /// Returns the current position of the last event, 0 for an empty log.
     async fn head(&self) -> Result<Position, ReadError>;
 
-    /// The position of the last event as far as this process knows, changing as the log grows. It
-    /// goes down when the log went back: see [`Self::watch_incarnation`].
+    /// Watches the position of the last event known to this process. It grows with the log, and goes
+    /// down when the log went back: see [`Self::watch_incarnation`].
     fn watch_head(&self) -> watch::Receiver<Position>;
 
-    /// Grows whenever this process finds that the log went back to an earlier state: a failover lost
-    /// its end, or a backup was restored. Everything that was remembered of the log before (events,
-    /// positions, states of aggregates, keys) may be wrong then; the store has forgotten its own part
-    /// by the time this changes. What is read or decided counts for the incarnation that was current
-    /// before it began.
+    /// Watches the log's incarnation, which grows whenever this process finds that the log went back
+    /// to an earlier state: a failover lost its end, or a backup was restored. Everything cached
+    /// from the log before that (events, positions, states of aggregates, keys) may then be wrong;
+    /// the store has invalidated its own caches by the time this value changes. A read or decision
+    /// is valid for the incarnation that was current before it began.
     fn watch_incarnation(&self) -> watch::Receiver<u64> {
         ONLY_INCARNATION.subscribe()
     }
 
-    /// Removes the events of a stream below a revision for good, `limit` of them at most, and says
-    /// how many that were. The last event of a stream stays, whatever the revision, so that its
-    /// revisions go on. Where an event is gone the log has a hole, and a position that was seen
+    /// Removes the events of a stream below a revision permanently, at most `limit` of them, and
+    /// returns how many it removed. The last event of a stream is always kept, so that its revisions
+    /// continue. A removed event leaves a hole in the log, and its position keeps the event id:
+    /// checkpoints stay valid.
     /// there keeps its event id: checkpoints stay valid.
-    ///
+    /// For streams from outside only: streams of modules are never truncated.
     /// For streams from outside: those of modules are never truncated.
     async fn scavenge(
         &self,
@@ -317,8 +320,8 @@ pub trait EventStore: Send + Sync + 'static {
         Err(AppendError::Unsupported("scavenging"))
     }
 
-    /// Whether appends can succeed now, as far as that can be told without one: an error says why
-    /// not. For probes; an append may fail all the same.
+    /// Returns an error with the reason if appends cannot succeed at the moment, as far as this can
+    /// be determined without an append. For probes; an append may still fail.
     async fn check_writable(&self) -> Result<(), AppendError> {
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A projection under its lease: batches of events become rows, each batch in one transaction.
+//! Runs a projection under its lease: turns batches of events into rows, each batch in one
+//! transaction.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,28 +21,28 @@ use crate::log::backoff;
 use crate::log::event::Position;
 use crate::log::store::BoxError;
 
-/// How often a failing event is tried, its transaction alone, before it is set aside.
+/// How often a failing event is tried in a transaction of its own before it is parked.
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How many parked events are tried again before it is the live ones' turn.
+/// Maximum number of parked events retried before live events continue.
 const REPLAYED_AT_ONCE: usize = 200;
 
-/// What a projection does while it holds the lease.
+/// The work of a projection while it holds the lease.
 pub(super) struct Applying<P: Projection> {
     projection: P,
     identity: Arc<Identity>,
     environment: Environment,
     store: Arc<P::Store>,
     progress: watch::Sender<Position>,
-    /// How far the log was read since the stored checkpoint, nothing of it being wanted.
+    /// How far the log was scanned after the stored checkpoint without a selected event.
     unsaved: Option<Checkpoint>,
 }
 
 impl<P: Projection> Worker<P::Store> for Applying<P> {
     async fn work(&mut self, lease: &mut HeldLease<P::Store>) -> Result<Infallible, Interruption> {
         self.follow(lease, None, &mut |_| ()).await?;
-        // Without an end it does not end.
+        // Without a target position the run never ends.
         std::future::pending().await
     }
 
@@ -61,8 +62,7 @@ impl<P: Projection> Applying<P> {
         Self { projection, identity, environment, store, progress, unsaved: None }
     }
 
-    /// Applies what is wanted of the log after the stored checkpoint; up to a position, if one is
-    /// given.
+    /// Applies the selected events after the stored checkpoint; stops at a position if one is given.
     pub(super) async fn follow(
         &mut self,
         lease: &mut HeldLease<P::Store>,
@@ -105,7 +105,7 @@ impl<P: Projection> Applying<P> {
         }
     }
 
-    /// Writes how far the log was read, nothing of it being wanted.
+    /// Saves how far the log was scanned without a selected event.
     async fn save_idle(&mut self, lease: &mut HeldLease<P::Store>) -> Result<(), Interruption> {
         if let Some(to) = self.unsaved.take() {
             lease.save(to).await?;
@@ -131,7 +131,7 @@ impl<P: Projection> Applying<P> {
             let error = unless_unavailable::<P::Store>(error)?;
             match piece {
                 [event] => self.insist(lease, event, to, error, parked).await?,
-                // Something in it does not go through: halve it, to find what.
+                // One of the events fails: halve the batch to find it.
                 _ => {
                     let (first, second) = piece.split_at(piece.len() / 2);
                     pieces.push((second, to));
@@ -181,8 +181,8 @@ impl<P: Projection> Applying<P> {
         Ok(())
     }
 
-    /// Tries an event that failed again, and sets it aside in the end. Nothing is set aside while
-    /// the database itself fails.
+    /// Retries a failing event and finally parks it. No event is parked while the database itself
+    /// fails.
     async fn insist(
         &self,
         lease: &mut HeldLease<P::Store>,
@@ -210,15 +210,15 @@ impl<P: Projection> Applying<P> {
         Ok(())
     }
 
-    /// Tries parked events again where that is asked for; `true` when some are left for the next
-    /// time.
+    /// Retries parked events if a retry was requested. Returns `true` if some remain for the next
+    /// call.
     async fn replay(
         &self,
         lease: &mut HeldLease<P::Store>,
         parked: &mut ParkedKeys,
     ) -> Result<bool, Interruption> {
         let name = &self.identity.name;
-        // Some may have been discarded.
+        // Parked events may have been discarded meanwhile.
         *parked = ParkedKeys::load(&*self.store, name).await?;
         let mut left = REPLAYED_AT_ONCE;
         for key in self.store.keys_to_replay(name).await? {
@@ -236,7 +236,7 @@ impl<P: Projection> Applying<P> {
         Ok(false)
     }
 
-    /// Tries a parked event again; whether it is parked no longer.
+    /// Retries a parked event. Returns whether it is no longer parked.
     async fn replay_one(
         &self,
         lease: &mut HeldLease<P::Store>,
@@ -254,7 +254,7 @@ impl<P: Projection> Applying<P> {
                     Ok(()) => {
                         self.store.unpark(transaction, name, position).await?;
                         lease.commit(fenced).await?;
-                        tracing::info!(subscription = name, position, "a parked event was handled");
+                        tracing::info!(subscription = name, position, "handled a parked event");
                         return Ok(true);
                     }
                     Err(error) => unless_unavailable::<P::Store>(error)?,
@@ -269,7 +269,7 @@ impl<P: Projection> Applying<P> {
         Ok(false)
     }
 
-    /// Reads a parked event from the log. The inner error is one that will not pass.
+    /// Reads a parked event from the log. The inner error is permanent.
     async fn read_parked(
         &self,
         event: &ParkedEvent,

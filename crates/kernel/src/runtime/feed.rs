@@ -1,4 +1,4 @@
-//! Reading ahead for a projection: while one batch is applied, the next is read and decoded.
+//! Reads ahead for a projection: while one batch is applied, the next is read and decoded.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -14,43 +14,44 @@ use crate::log::event::{EventFilter, Position, RecordedEvent};
 use crate::log::reader::LogReader;
 use crate::log::store::{LogPage, ReadError};
 
-/// Most events of a batch: so many rows change hands between two commits.
+/// Maximum number of events per batch, that is per transaction.
 const MOST_EVENTS: usize = 2_000;
-/// About how many bytes of event data a batch may hold, judged by the events read before it.
+/// Approximate maximum size of a batch in bytes of event data, estimated from the events read
+/// before.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 const FIRST_EVENTS: usize = 250;
 
 /// An event of a batch. It is decoded once, however often it is tried.
 pub(super) struct Decoded<E> {
     pub(super) recorded: Arc<RecordedEvent>,
-    /// An error is one that will not pass: the event is damaged.
+    /// An error is permanent: the event is damaged.
     pub(super) outcome: Result<Envelope<E>, CodecError>,
 }
 
 impl<E> Decoded<E> {
-    /// The checkpoint of a log once this event is done.
+    /// Returns the checkpoint of a log after this event.
     pub(super) fn checkpoint(&self, log_id: uuid::Uuid) -> Checkpoint {
         let RecordedEvent { position, id, .. } = *self.recorded;
         Checkpoint { log_id, position, event_id: Some(id) }
     }
 }
 
-/// A piece of the log.
+/// A page of the log, decoded.
 pub(super) struct Batch<E> {
-    /// The wanted events, in order.
+    /// The selected events, in order.
     pub(super) events: Vec<Decoded<E>>,
-    /// Where the log was read to, wanted or not.
+    /// The checkpoint up to which the log was scanned, including events that are not selected.
     pub(super) to: Checkpoint,
 }
 
-/// The wanted events of the log after a checkpoint, in batches.
+/// Delivers the selected events after a checkpoint in batches.
 pub(super) struct Feed<E> {
     batches: mpsc::Receiver<Result<Batch<E>, Interruption>>,
     _reading: AbortOnDropHandle<()>,
 }
 
 impl<E: EventSet> Feed<E> {
-    /// Begins to read; up to a position, if one is given.
+    /// Starts reading; stops at a position if one is given.
     pub(super) fn start(
         environment: &Environment,
         filter: EventFilter,
@@ -67,16 +68,16 @@ impl<E: EventSet> Feed<E> {
             limit: FIRST_EVENTS,
             _of: PhantomData,
         };
-        // One batch is applied, one waits, one is being read.
+        // Three batches exist at most: one applied, one in the channel, one being read.
         let (sender, batches) = mpsc::channel(1);
         let task = tokio::spawn(reading.run(sender));
         Self { batches, _reading: AbortOnDropHandle::new(task) }
     }
 
-    /// The next batch. The first comes at once, even if the log has nothing new; then each one
-    /// gets further.
+    /// Returns the next batch. The first one returns at once, even if the log has no new events;
+    /// each later one advances.
     pub(super) async fn next(&mut self) -> Result<Batch<E>, Interruption> {
-        let ended = || Err(Interruption::OutOfReach("reading ahead ended by itself".into()));
+        let ended = || Err(Interruption::OutOfReach("reading ahead ended unexpectedly".into()));
         self.batches.recv().await.unwrap_or_else(ended)
     }
 }
@@ -85,9 +86,9 @@ struct Reading<E> {
     environment: Environment,
     reader: LogReader,
     readable: Vec<&'static str>,
-    /// Where the log was read to.
+    /// The checkpoint up to which the log was scanned.
     at: Checkpoint,
-    /// Whether a first page was read.
+    /// Whether the first page was read.
     begun: bool,
     until: Option<Position>,
     limit: usize,
@@ -107,14 +108,14 @@ impl<E: EventSet> Reading<E> {
                 return;
             }
             if let Some(interruption) = then {
-                // Fails when nobody listens any more, who then needs no reason either.
+                // Sending fails only after the receiver was dropped, which then needs no error.
                 let _ = batches.send(Err(interruption)).await;
                 return;
             }
         }
     }
 
-    /// The next page, waiting until there is one.
+    /// Returns the next page; waits until there is one.
     async fn page(&mut self) -> Result<LogPage, ReadError> {
         loop {
             let mut page = self.reader.page(self.limit).await?;
@@ -122,7 +123,7 @@ impl<E: EventSet> Reading<E> {
                 page.events.retain(|event| event.position <= until);
                 page.scanned_to = until;
                 page.scanned_id = self.environment.store.event_id_at(until).await?;
-                // Otherwise it may be the id of another event than was read there.
+                // Otherwise the id may belong to another event than the one that was read.
                 self.reader.expect_no_return()?;
             }
             if page.scanned_to > self.at.position || !self.begun {
@@ -135,7 +136,7 @@ impl<E: EventSet> Reading<E> {
         }
     }
 
-    /// Lets the next page have as many events as are likely to fit.
+    /// Adjusts the limit of the next page to the number of events that are likely to fit.
     fn fit_limit(&mut self, page: &LogPage) {
         let bytes: usize = page.events.iter().map(|event| event.data.len()).sum();
         if let Some(average) = bytes.checked_div(page.events.len()) {
@@ -144,8 +145,8 @@ impl<E: EventSet> Reading<E> {
         }
     }
 
-    /// Decodes the events of a page up to the first one that cannot be handled here and now, and says why it
-    /// cannot.
+    /// Decodes the events of a page up to the first one that this replica cannot handle now, and
+    /// returns the reason.
     async fn decode(
         &self,
         page: Vec<Arc<RecordedEvent>>,

@@ -1,4 +1,4 @@
-//! Handling one event, again and again while something is out of reach.
+//! Handles one event and retries while a dependency is unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,19 +14,18 @@ use crate::log::store::BoxError;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Reactions that fail for now, each event by itself.
-static FAILING: Outage = Outage::new("reactions fail and are tried again");
+/// Reactions that fail temporarily, reported per event.
+static FAILING: Outage = Outage::new("reactions fail and are retried");
 
-/// How an event could not be handled, by this replica.
+/// Why this replica cannot handle an event.
 pub(super) enum Failure {
-    /// It will not work next time either, after so many attempts.
+    /// Retrying does not help; the number of attempts made.
     Permanent(BoxError, u32),
-    /// A replica of a newer release has to do it.
+    /// A replica of a newer release must handle the event.
     NewerRelease(BoxError),
 }
 
-/// How many of the events that are being handled have failed before: they wait for something that is
-/// out of reach.
+/// Counts the events in progress that have failed before: they wait for an unavailable dependency.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Held(Arc<AtomicUsize>);
 
@@ -35,7 +34,7 @@ impl Held {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts an event until it is finished or given up.
+    /// Counts an event until it is finished or abandoned.
     fn hold(&self) -> HeldEvent {
         self.0.fetch_add(1, Ordering::Relaxed);
         HeldEvent(Arc::clone(&self.0))

@@ -1,4 +1,4 @@
-//! A lease in the hands of its owner.
+//! A lease held by its owner.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,34 +19,34 @@ use crate::authoring::subscription::SubscriptionState;
 use crate::log::event::Position;
 use crate::log::outage::with_sources;
 
-/// What goes without wanted events is written at most this often.
+/// Minimum interval between checkpoint writes that no selected event caused.
 const SAVE_IDLE_EVERY: Duration = Duration::from_secs(1);
 
-/// How long an event waits for its turn before the other replicas are told.
-const WORTH_TELLING: TimeDelta = TimeDelta::seconds(1);
+/// How long an event must wait for its turn before the other replicas are informed.
+const REPORT_WAITING_AFTER: TimeDelta = TimeDelta::seconds(1);
 
-/// A lease in the hands of its owner: it is renewed while it is worked with, and every transaction
-/// of the owner goes through it.
+/// A lease held by its owner: it is renewed during the work, and every transaction of the owner goes
+/// through it.
 pub(super) struct HeldLease<S> {
     store: Arc<S>,
     lease: Lease,
     state: Arc<watch::Sender<SubscriptionState>>,
     tick: Duration,
-    /// The stored checkpoint, as far as its owner knows.
+    /// The stored checkpoint, as known to the owner.
     stored: Checkpoint,
     acquired: Instant,
-    /// When the last renewal that succeeded was begun: it lasts for its time to live from then on
-    /// at least.
+    /// When the last successful renewal began: the lease is valid for at least its time to live from
+    /// then on.
     renewed: Instant,
     saved: Instant,
     committing: Option<Committing>,
-    /// Changes when the tables go back under the owner.
+    /// Changes when the tables go back to an earlier state while the lease is held.
     tables: watch::Receiver<u64>,
-    /// What the other replicas were told of the oldest event that waits for its turn.
-    told_waiting: Option<DateTime<Utc>>,
+    /// The last reported waiting time of the oldest event that waits for its turn.
+    reported_waiting: Option<DateTime<Utc>>,
 }
 
-/// A commit under way.
+/// A commit in progress.
 struct Committing {
     task: JoinHandle<Result<(), CheckpointError>>,
     to: Checkpoint,
@@ -54,7 +54,7 @@ struct Committing {
 }
 
 impl<S: SubscriptionStore> HeldLease<S> {
-    /// A lease whose acquisition was begun at `begun`.
+    /// Wraps a lease whose acquisition began at `begun`.
     pub(super) fn new(
         store: Arc<S>,
         lease: Lease,
@@ -75,22 +75,23 @@ impl<S: SubscriptionStore> HeldLease<S> {
             renewed: begun,
             saved: begun,
             committing: None,
-            // What a former owner left is not so any more.
-            told_waiting: Some(DateTime::UNIX_EPOCH),
+            // A value that differs from any report: the report of a former owner is outdated.
+            reported_waiting: Some(DateTime::UNIX_EPOCH),
         }
     }
 
-    /// Where the stored checkpoint is.
+    /// Returns the position of the stored checkpoint.
     pub(super) fn stored(&self) -> Position {
         self.stored.position
     }
 
-    /// The stored checkpoint.
+    /// Returns the stored checkpoint.
     pub(super) fn checkpoint(&self) -> Checkpoint {
         self.stored
     }
 
-    /// Fails when the tables went back since the lease was acquired: what was stored may be gone.
+    /// Fails if the tables went back since the lease was acquired: stored data may not exist any
+    /// more.
     pub(super) fn expect_no_return(&self) -> Result<(), CheckpointError> {
         match self.tables.has_changed() {
             Ok(true) => Err(CheckpointError::WentBack),
@@ -98,17 +99,17 @@ impl<S: SubscriptionStore> HeldLease<S> {
         }
     }
 
-    /// The event families to read.
+    /// Returns the event families to read.
     pub(super) fn families(&self) -> &BTreeSet<String> {
         &self.lease.families
     }
 
-    /// How long it is held already.
+    /// Returns how long the lease has been held.
     pub(super) fn held_for(&self) -> Duration {
         self.acquired.elapsed()
     }
 
-    /// The subscription works.
+    /// Marks the subscription as running.
     pub(super) fn working(&self) {
         self.state.send_if_modified(|state| {
             let news = *state != SubscriptionState::Running;
@@ -122,28 +123,28 @@ impl<S: SubscriptionStore> HeldLease<S> {
         });
     }
 
-    /// When to look after the lease: see [`Self::keep`].
+    /// Returns the interval at which to call [`Self::keep`].
     pub(super) fn ticks(&self) -> Interval {
         let mut ticks = interval_at(Instant::now() + self.tick, self.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     }
 
-    /// Makes sure that it is still ours, with the checkpoint where we left it, and renews it when
-    /// that is due. An idle owner notices so that its database went back to an earlier state.
+    /// Checks that the lease is still ours and the checkpoint unchanged, and renews the lease when
+    /// due. Through this an idle owner notices that its database went back to an earlier state.
     ///
-    /// A database that cannot be used for a moment interrupts nothing: until the lease expires,
-    /// nobody else can have it. Whoever comes late has it still if nobody took it.
+    /// A brief database failure does not interrupt the work: until the lease expires, no other
+    /// replica can acquire it. An expired lease that no other replica acquired is still ours.
     pub(super) async fn keep(&mut self) -> Result<(), CheckpointError> {
         let expires = self.renewed + self.lease.ttl;
         let kept = timeout(self.lease.ttl, self.look_and_renew()).await.unwrap_or_else(|_| {
-            Err(CheckpointError::Unavailable("the lease could not be renewed in time".into()))
+            Err(CheckpointError::Unavailable("cannot renew the lease in time".into()))
         });
         match kept {
-            Ok(status) => lag::tell_parked(&status),
+            Ok(status) => lag::report_parked(&status),
             Err(CheckpointError::Unavailable(error)) if Instant::now() < expires => {
                 let (subscription, error) = (&self.lease.subscription, with_sources(&*error));
-                tracing::debug!(subscription, error, "the lease could not be looked after");
+                tracing::debug!(subscription, error, "cannot check or renew the lease");
             }
             Err(error) => return Err(error),
         }
@@ -171,27 +172,31 @@ impl<S: SubscriptionStore> HeldLease<S> {
         Ok(status)
     }
 
-    /// Tells the other replicas since when the oldest event has been waiting for its turn. One that
-    /// waits for a moment only is not worth a write, and a database that cannot be used is told the next time.
-    pub(super) async fn tell_waiting(
+    /// Reports to the other replicas since when the oldest event has been waiting for its turn. A
+    /// short wait is not worth a write; after a database failure the next call reports again.
+    pub(super) async fn report_waiting(
         &mut self,
         waiting_since: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) {
-        let waiting_since = waiting_since.filter(|since| now - since >= WORTH_TELLING);
-        if waiting_since == self.told_waiting {
+        let waiting_since = waiting_since.filter(|since| now - since >= REPORT_WAITING_AFTER);
+        if waiting_since == self.reported_waiting {
             return;
         }
         match self.store.tell_waiting(&self.lease, waiting_since).await {
-            Ok(()) => self.told_waiting = waiting_since,
+            Ok(()) => self.reported_waiting = waiting_since,
             Err(error) => {
                 let (subscription, error) = (&self.lease.subscription, with_sources(&error));
-                tracing::debug!(subscription, error, "the other replicas were not told what waits");
+                tracing::debug!(
+                    subscription,
+                    error,
+                    "cannot report waiting events to the other replicas"
+                );
             }
         }
     }
 
-    /// Opens a transaction at whose end the checkpoint is at `to`.
+    /// Begins a transaction that moves the checkpoint to `to` on commit.
     pub(super) async fn begin(
         &mut self,
         to: Checkpoint,
@@ -201,7 +206,7 @@ impl<S: SubscriptionStore> HeldLease<S> {
         Ok(Fenced { transaction, to, begun })
     }
 
-    /// Commits a transaction of this lease. Dropped on the way, the commit goes on:
+    /// Commits a transaction of this lease. If this future is dropped, the commit continues;
     /// [`Self::settle`] waits for it.
     pub(super) async fn commit(
         &mut self,
@@ -214,7 +219,7 @@ impl<S: SubscriptionStore> HeldLease<S> {
         self.settle().await
     }
 
-    /// Waits for a commit that is still under way, after which it is known where the checkpoint is.
+    /// Waits for a commit in progress; the checkpoint's position is known afterwards.
     pub(super) async fn settle(&mut self) -> Result<(), CheckpointError> {
         let Some(Committing { task, to, begun }) = &mut self.committing else { return Ok(()) };
         let (to, begun) = (*to, *begun);
@@ -227,18 +232,18 @@ impl<S: SubscriptionStore> HeldLease<S> {
         Ok(())
     }
 
-    /// Moves the checkpoint, and nothing else.
+    /// Moves the checkpoint without other writes.
     pub(super) async fn save(&mut self, to: Checkpoint) -> Result<(), CheckpointError> {
         let fenced = self.begin(to).await?;
         self.commit(fenced).await
     }
 
-    /// Whether a checkpoint that no wanted event moved is to be written again.
+    /// Returns whether a checkpoint that no selected event moved may be written again.
     pub(super) fn may_save_idle(&self) -> bool {
         self.saved.elapsed() >= SAVE_IDLE_EVERY
     }
 
-    /// What it is a lease of, and who has it.
+    /// Returns the lease: its subscription and owner.
     pub(super) fn lease(&self) -> &Lease {
         &self.lease
     }
@@ -246,7 +251,7 @@ impl<S: SubscriptionStore> HeldLease<S> {
 
 /// A transaction that moves the checkpoint.
 pub(super) struct Fenced<T> {
-    /// What is written in it is visible together with the checkpoint.
+    /// Its writes become visible together with the checkpoint.
     pub(super) transaction: T,
     to: Checkpoint,
     begun: Instant,

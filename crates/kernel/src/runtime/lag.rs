@@ -1,5 +1,5 @@
-//! How far a subscription is behind, told whatever it does: also while it is interrupted, stopped,
-//! or stuck in a call that does not return.
+//! Measures how far a subscription is behind, in every state: also while it is interrupted, stopped,
+//! or blocked in a call that does not return.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,13 @@ use crate::log::store::ReadError;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Sets the gauges of a subscription once a second, for ever:
+/// Sets the gauges of a subscription once a second, forever:
 ///
-/// - `subscription_lag_events`: positions of the log after the last one that is done, see [`behind`];
-/// - `subscription_lag_seconds`: age of the oldest wanted event that is not done, 0 when all are;
+/// - `subscription_lag_events`: positions of the log after the last completed one, see [`behind`];
+/// - `subscription_lag_seconds`: age of the oldest selected event that is not completed, 0 if all
+///   are;
 /// - `subscription_owner`: 1 on the replica that runs it;
-/// - `subscription_stopped`: 1 when it needs somebody's help.
+/// - `subscription_stopped`: 1 while it needs an operator's intervention.
 pub(super) async fn observe(
     identity: Arc<Identity>,
     environment: Environment,
@@ -40,7 +41,7 @@ pub(super) async fn observe(
     loop {
         ticks.tick().await;
         if let SubscriptionState::HandedOver { .. } = *state.borrow() {
-            // Where it runs is known where it runs.
+            // The replica that runs the subscription reports its gauges.
             for gauge in [&events, &seconds, &owner, &stopped] {
                 gauge.set(0.0);
             }
@@ -59,8 +60,8 @@ pub(super) async fn observe(
                     .map_or(0, |at| (environment.clock.now() - at).num_milliseconds().max(0));
                 seconds.set(age as f64 / 1000.0);
             }
-            // The subscription itself says so in its state.
-            Err(error) => tracing::debug!(%error, "the lag could not be measured"),
+            // The subscription itself reports this error in its state.
+            Err(error) => tracing::debug!(%error, "cannot measure the lag"),
         }
         let (runs, stops) = match *state.borrow() {
             SubscriptionState::Running => (1.0, 0.0),
@@ -72,27 +73,28 @@ pub(super) async fn observe(
     }
 }
 
-/// How many positions of a log that ends at `head` come after what is done. Negative where more is done
-/// than the log has: it went back to an earlier state.
+/// Returns how many positions of a log that ends at `head` follow the completed one. Negative if the
+/// completed position is beyond the end of the log: the log went back to an earlier state.
 pub fn behind(head: Position, done: Position) -> i64 {
     // Positions have 63 bits in every store.
     head.cast_signed().saturating_sub(done.cast_signed())
 }
 
-/// Sets the gauge `subscription_parked_events`. What was handed over is parked where it went.
-pub(super) fn tell_parked(status: &SubscriptionStatus) {
+/// Sets the gauge `subscription_parked_events`. Events of a handed-over subscription are parked at
+/// its new host.
+pub(super) fn report_parked(status: &SubscriptionStatus) {
     let is_elsewhere = status.lease.as_ref().is_some_and(|lease| lease.handed_over);
     let parked = if is_elsewhere { 0 } else { status.parked };
     metrics::gauge!("subscription_parked_events", "subscription" => status.subscription.clone())
         .set(parked as f64);
 }
 
-/// Finds the oldest wanted event that is not done.
+/// Finds the oldest selected event that is not completed.
 struct Oldest {
     filter: EventFilter,
-    /// Everything up to here was done the last time.
+    /// The completed position at the last call.
     done: Position,
-    /// Nothing wanted stands between what was done and here.
+    /// No selected event stands between the completed position and this one.
     looked_to: Position,
     found: Option<(Position, DateTime<Utc>)>,
 }
@@ -102,8 +104,8 @@ impl Oldest {
         Self { filter, done: 0, looked_to: 0, found: None }
     }
 
-    /// When the oldest wanted event after `done` was recorded, if there is one up to `head`. Reads
-    /// one page at most; what it does not find in it, it finds the next time.
+    /// Returns when the oldest selected event after `done` was recorded, if there is one up to
+    /// `head`. Reads at most one page; the next call continues from there.
     async fn after(
         &mut self,
         done: Position,

@@ -1,13 +1,12 @@
-//! What subscriptions tell people of together: one line in the log when it begins, one when it ends.
+//! Outages that all subscriptions share: one log line when they begin, one when they end.
 
 use crate::log::outage::Outage;
 
-/// Subscriptions that go on by themselves as soon as they can.
+/// Subscriptions that resume by themselves as soon as possible.
 pub(super) static INTERRUPTED: Outage = Outage::new("subscriptions are interrupted");
 
-/// Subscriptions that end a tenure without saving what they finished.
-pub(super) static UNSAVED: Outage = Outage::new("checkpoints could not be saved");
+/// Subscriptions that end a tenure without saving completed work.
+pub(super) static UNSAVED: Outage = Outage::new("checkpoints cannot be saved");
 
-/// Subscriptions whose lease other replicas have to wait for.
-pub(super) static UNRELEASED: Outage =
-    Outage::new("leases could not be released and have to expire");
+/// Subscriptions whose lease must expire before another replica can run them.
+pub(super) static UNRELEASED: Outage = Outage::new("leases cannot be released and must expire");

@@ -1,4 +1,4 @@
-//! Events that could not be handled are set aside, and later ones of the same key wait behind them.
+//! Parks events that cannot be handled; later events of the same key wait behind them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::log::store::{BoxError, ReadError};
 pub(super) struct ParkedKeys(HashSet<String>);
 
 impl ParkedKeys {
-    /// Those that a subscription has now.
+    /// Loads the current keys of a subscription.
     pub(super) async fn load<S: SubscriptionStore>(
         store: &S,
         subscription: &str,
@@ -40,7 +40,7 @@ impl ParkedKeys {
     }
 }
 
-/// The first parked event of a key.
+/// Returns the first parked event of a key.
 pub(super) async fn first_of_key<S: SubscriptionStore>(
     store: &S,
     subscription: &str,
@@ -49,15 +49,15 @@ pub(super) async fn first_of_key<S: SubscriptionStore>(
     Ok(store.parked_events(subscription, Some(key), 0, 1).await?.pop())
 }
 
-/// The log has another event where a parked one stood, or none.
+/// The log holds another event, or none, at the position of a parked event.
 #[derive(Debug, thiserror::Error)]
-#[error("event {event_id} no longer stands at position {position} of the log")]
+#[error("event {event_id} is no longer at position {position} of the log")]
 pub(super) struct Gone {
     event_id: Uuid,
     position: Position,
 }
 
-/// The event as it stands in the log.
+/// Reads the event from the log.
 pub(super) async fn recorded(
     environment: &Environment,
     parked: &ParkedEvent,
@@ -68,8 +68,8 @@ pub(super) async fn recorded(
     Ok(found.ok_or(Gone { event_id: parked.event_id, position: parked.position }))
 }
 
-/// What a failure comes to: an interruption when the database itself fails, else something that is
-/// wrong with the event.
+/// Classifies a failure: an interruption if the database itself fails, otherwise an error of the
+/// event.
 pub(super) fn unless_unavailable<S: SubscriptionStore>(
     error: BoxError,
 ) -> Result<BoxError, CheckpointError> {

@@ -1,5 +1,4 @@
-//! A projection as a subscription: it folds the log for as long as the process runs, or once up to a
-//! position.
+//! Runs a projection as a subscription: while the process lives, or once up to a position.
 
 use std::sync::Arc;
 
@@ -20,42 +19,42 @@ use crate::authoring::subscription::SubscriptionState;
 use crate::log::event::Position;
 use crate::log::store::BoxError;
 
-/// A projection at work.
+/// Runs a projection.
 pub struct ProjectionRunner<P: Projection> {
     supervisor: Supervisor<P::Store>,
     applying: Applying<P>,
 }
 
-/// Why a read model could not be folded.
+/// Why folding a read model failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
-    /// Another process folds it just now, or took it over.
+    /// Another process folds the read model now, or took it over.
     #[error("{subscription} is being folded by {owner}")]
     Leased {
         /// The subscription.
         subscription: String,
-        /// Who folds it.
+        /// The process that folds it.
         owner: String,
     },
-    /// It was cancelled. What was folded by then stays: the next call goes on.
+    /// The call was cancelled. Folded events stay folded: the next call continues.
     #[error("folding {subscription} was cancelled")]
     Cancelled {
         /// The subscription.
         subscription: String,
     },
-    /// Something was out of reach. What was folded by then stays: the next call goes on.
-    #[error("{subscription} could not be folded")]
+    /// A dependency was unavailable. Folded events stay folded: the next call continues.
+    #[error("cannot fold {subscription}")]
     Interrupted {
         /// The subscription.
         subscription: String,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: BoxError,
     },
 }
 
 impl<P: Projection> ProjectionRunner<P> {
-    /// A runner, and where to see how far it has come.
+    /// Creates a runner and the progress that it reports.
     pub fn new(projection: P, environment: Environment, store: P::Store) -> (Self, Progress) {
         let store = Arc::new(store);
         let identity = Identity::of_projection::<P>();
@@ -68,9 +67,9 @@ impl<P: Projection> ProjectionRunner<P> {
         (runner, progress)
     }
 
-    /// Folds the log up to a position, waiting for the log to get there, and returns; `report` is
-    /// told how far it is. It goes on from the stored checkpoint and takes the lease for as long as
-    /// it works, as [`Subscription::run`] does; also when it is cancelled it gives it back.
+    /// Folds the log up to a position, waits for the log to reach it, and returns; `report` receives
+    /// the progress. It continues from the stored checkpoint and holds the lease during the work,
+    /// like [`Subscription::run`]; on cancellation it releases the lease too.
     pub async fn fold_to(
         &mut self,
         position: Position,

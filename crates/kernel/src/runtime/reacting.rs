@@ -1,4 +1,4 @@
-//! A policy or reactor under its lease: events are handled in order per key, several keys at once.
+//! Runs a policy or reactor under its lease: handles events in order per key, several keys at once.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
@@ -25,9 +25,9 @@ use crate::log::reader::LogReader;
 use crate::log::store::LogPage;
 
 const PAGE: usize = 200;
-/// More is read when fewer events than these wait for their turn: a page serves many of them.
+/// Below this number of queued events the next page is read: one page serves many events.
 const LOW: usize = 100;
-/// A checkpoint that lags only repeats work, so it need not move at every event.
+/// Minimum interval between checkpoint writes: a lagging checkpoint only repeats work.
 const SAVE_EVERY: Duration = Duration::from_millis(250);
 
 /// Returns how many events may be unfinished at once.
@@ -38,7 +38,7 @@ fn window(kind: ReactionKind) -> usize {
     }
 }
 
-/// What a policy or reactor does while it holds the lease.
+/// The work of a policy or reactor while it holds the lease.
 pub(super) struct Reacting<R: Reaction, S> {
     reaction: Arc<R>,
     identity: Arc<Identity>,
@@ -49,39 +49,39 @@ pub(super) struct Reacting<R: Reaction, S> {
     run: Run,
 }
 
-/// What one task reports when an event is finished.
+/// The report of a task about a finished event.
 struct Finished {
     event: Arc<RecordedEvent>,
     key: String,
-    /// The event as it was parked, if it was tried again.
+    /// The parked event, if this was a retry.
     replayed: Option<ParkedEvent>,
     failure: Option<Failure>,
 }
 
-/// The state of one run over the log. Dropped, it ends every task.
+/// The state of one run over the log. Dropping it ends every task.
 struct Run {
     tasks: JoinSet<Finished>,
     held: Held,
     /// Events that were read and wait for their turn.
     queued: VecDeque<Arc<RecordedEvent>>,
-    /// Unfinished events by position, each with the checkpoint before it: the event or end of a page
-    /// that was read last.
+    /// Unfinished events by position, each with the checkpoint before it: that of the event or end
+    /// of page read before.
     unfinished: BTreeMap<Position, Checkpoint>,
     /// Events waiting behind one of the same key. A key that is present has a task.
     waiting: HashMap<String, VecDeque<Arc<RecordedEvent>>>,
     parked: ParkedKeys,
-    /// Keys whose parked events are being tried again.
+    /// Keys whose parked events are being retried.
     replaying: HashSet<String>,
-    /// Nothing up to here is queued.
+    /// No event up to this checkpoint is queued.
     taken: Checkpoint,
-    /// Where the log was read to.
+    /// The checkpoint up to which the log was scanned.
     scanned: Checkpoint,
-    /// Whether a wanted event was finished that the stored checkpoint does not tell of.
+    /// Whether a selected event was finished that the stored checkpoint does not cover.
     to_save: bool,
 }
 
 impl Run {
-    /// A run that goes on after a checkpoint.
+    /// Creates a run that continues after a checkpoint.
     fn after(checkpoint: Checkpoint, parked: ParkedKeys) -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -97,7 +97,7 @@ impl Run {
         }
     }
 
-    /// Takes in a page of the log.
+    /// Queues a page of the log.
     fn queue(&mut self, page: LogPage) {
         if self.queued.is_empty() {
             self.taken = self.scanned;
@@ -106,15 +106,15 @@ impl Run {
         self.queued.extend(page.events);
     }
 
-    /// Everything up to here is finished.
+    /// Returns the position up to which every event is finished.
     fn finished_to(&self) -> Position {
-        // What is unfinished stands before what is queued.
+        // Unfinished events precede queued ones.
         let unfinished = self.unfinished.first_key_value().map(|(position, _)| *position);
         let lowest = unfinished.or_else(|| self.queued.front().map(|event| event.position));
         lowest.map_or(self.scanned.position, |lowest| lowest - 1)
     }
 
-    /// The last checkpoint that has nothing unfinished before it.
+    /// Returns the last checkpoint without an unfinished event before it.
     fn finished(&self) -> Checkpoint {
         match self.unfinished.first_key_value() {
             Some((_, before)) => *before,
@@ -123,8 +123,9 @@ impl Run {
         }
     }
 
-    /// Since when an event has been waiting for nothing but its turn. Where every event that is being
-    /// handled waits for something out of reach, so do those behind them.
+    /// Returns since when an event has been waiting only for its turn. `None` while every event in
+    /// progress waits for an unavailable dependency, because the events behind them then wait for it
+    /// too.
     fn waiting_since(&self) -> Option<DateTime<Utc>> {
         let is_at_work = self.tasks.len() > self.held.count();
         self.queued.front().filter(|_| is_at_work).map(|event| event.recorded_at)
@@ -155,7 +156,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
             }
             self.take_turns(lease).await?;
             self.tell_position();
-            // What was left over from before is not held against this run: it has to begin somewhere.
+            // Waiting time before this run does not count: the run has to begin somewhere.
             let waiting_since = self.waiting_since().map(|since| since.max(begun));
             self.backlog.set(waiting_since);
             let more = async {
@@ -179,7 +180,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
                 _ = ticks.tick() => {
                     lease.keep().await?;
                     if R::KIND != ReactionKind::Upkeep {
-                        lease.tell_waiting(waiting_since, self.environment.clock.now()).await;
+                        lease.report_waiting(waiting_since, self.environment.clock.now()).await;
                     }
                     if !self.run.parked.is_empty() {
                         self.replay(lease).await?;
@@ -190,7 +191,7 @@ impl<R: Reaction, S: SubscriptionStore> Worker<S> for Reacting<R, S> {
     }
 
     fn stop(&mut self) -> Option<Checkpoint> {
-        // What is unfinished is handled again by the next owner.
+        // The next owner handles unfinished events again.
         let finished = self.run.finished();
         self.run = Run::after(finished, ParkedKeys::default());
         Some(finished)
@@ -211,8 +212,8 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         Self { reaction, identity, environment, store, position, backlog, run }
     }
 
-    /// Since when an event has been waiting for its turn. What a reactor calls decides how many calls are
-    /// under way, and so what of them waits.
+    /// Returns since when an event has been waiting for its turn. For a reactor, the called system
+    /// determines how many calls are in progress, and therefore how many events wait.
     fn waiting_since(&self) -> Option<DateTime<Utc>> {
         match R::KIND {
             ReactionKind::Policy => self.run.waiting_since(),
@@ -225,10 +226,10 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         self.position.send_replace(self.run.finished_to());
     }
 
-    /// Takes as many of the events that wait for their turn as may be unfinished at once.
+    /// Takes queued events up to the maximum number of unfinished ones.
     async fn take_turns(&mut self, lease: &mut HeldLease<S>) -> Result<(), Interruption> {
         while self.run.unfinished.len() < window(R::KIND) {
-            // Left in the queue until it is taken, it holds the checkpoint back.
+            // The event stays in the queue until it is taken, so that it holds the checkpoint back.
             let Some(event) = self.run.queued.front().cloned() else { break };
             self.take(lease, event).await?;
             self.run.queued.pop_front();
@@ -280,7 +281,7 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
     ) -> Result<(), Interruption> {
         let Finished { event, key, replayed, failure } = match finished {
             Ok(finished) => finished,
-            // A panic in a handler: begin again from the checkpoint, with a pause, loudly.
+            // A handler panicked: restart from the checkpoint after a pause, and log an error.
             Err(error) => {
                 tracing::error!(subscription = self.identity.name, %error, "a reaction panicked");
                 return Err(Interruption::OutOfReach(error.into()));
@@ -315,8 +316,8 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         Ok(())
     }
 
-    /// Sets an event aside. It is parked first and passed by the checkpoint later: a crash in
-    /// between parks it again.
+    /// Parks an event. The event is parked before the checkpoint passes it: after a crash in between
+    /// it is parked again.
     async fn park(
         &mut self,
         lease: &mut HeldLease<S>,
@@ -334,7 +335,7 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         Ok(())
     }
 
-    /// Opens a transaction in which the checkpoint goes to the lowest unfinished event.
+    /// Begins a transaction that moves the checkpoint to the lowest unfinished event.
     async fn begin(
         &self,
         lease: &mut HeldLease<S>,
@@ -342,9 +343,9 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         Ok(lease.begin(self.run.finished()).await?)
     }
 
-    /// Tries parked events again where that is asked for, several keys at once.
+    /// Retries parked events if a retry was requested, several keys at once.
     async fn replay(&mut self, lease: &mut HeldLease<S>) -> Result<(), Interruption> {
-        // Some may have been discarded.
+        // Parked events may have been discarded meanwhile.
         self.run.parked = ParkedKeys::load(&*self.store, &self.identity.name).await?;
         for key in &self.run.replaying {
             self.run.parked.add(key);
@@ -360,7 +361,7 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
         Ok(())
     }
 
-    /// Tries the first parked event of a key again; a key that has none is free.
+    /// Retries the first parked event of a key; a key without one is released.
     async fn replay_first(
         &mut self,
         lease: &mut HeldLease<S>,
@@ -398,13 +399,13 @@ impl<R: Reaction, S: SubscriptionStore> Reacting<R, S> {
                 let (position, key) = (parked.position, parked.key);
                 self.store.unpark(&mut fenced.transaction, name, position).await?;
                 lease.commit(fenced).await?;
-                tracing::info!(subscription = name, position, "a parked event was handled");
+                tracing::info!(subscription = name, position, "handled a parked event");
                 Box::pin(self.replay_first(lease, key)).await
             }
             Some(Failure::Permanent(error, attempts)) => {
                 self.park_again(lease, fenced, parked.failed_again(&*error, attempts)).await
             }
-            // It stays parked until a replica of that release is asked.
+            // The event stays parked until a replica of that release receives the retry.
             Some(Failure::NewerRelease(error)) => {
                 self.park_again(lease, fenced, parked.failed_again(&*error, 1)).await
             }

@@ -1,4 +1,4 @@
-//! A policy, reactor or upkeep as a subscription.
+//! Runs a policy, reactor or upkeep as a subscription.
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::authoring::progress::Progress;
 use crate::authoring::reaction::{Reaction, ReactionKind};
 use crate::authoring::subscription::SubscriptionState;
 
-/// A policy or reactor at work.
+/// Runs a policy or reactor.
 pub struct ReactionRunner<R: Reaction, S: SubscriptionStore> {
     supervisor: Supervisor<S>,
     reacting: Reacting<R, S>,
 }
 
 impl<R: Reaction, S: SubscriptionStore> ReactionRunner<R, S> {
-    /// A runner that keeps its checkpoint in `store`.
+    /// Creates a runner that keeps its checkpoint in `store`.
     pub fn new(reaction: R, environment: Environment, store: S) -> Self {
         let store = Arc::new(store);
         let identity = Identity::of_reaction::<R>();
@@ -56,7 +56,7 @@ impl<R: Reaction, S: SubscriptionStore> Subscription for ReactionRunner<R, S> {
             ReactionKind::Policy | ReactionKind::Reactor => {
                 Some(self.supervisor.replica.backlog.clone())
             }
-            // It is never urgent.
+            // Upkeep is never urgent.
             ReactionKind::Upkeep => None,
         }
     }

@@ -1,4 +1,5 @@
-//! A subscription on this replica: what it is, where it is, and its lease as it comes and goes.
+//! A subscription on this replica: its identity, its position, and the acquisition and release of
+//! its lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,25 +23,26 @@ use crate::log::event::Position;
 use crate::log::outage::with_sources;
 use crate::log::store::ReadError;
 
-/// The pauses between two tries while something is out of reach.
+/// The first pause between retries while a dependency is unavailable.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(20);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long saving may take when the work ends, and then releasing. What is not saved is done again,
-/// what is not released expires.
+/// Time limit for saving at the end of the work, and then for the release. Unsaved work is repeated;
+/// an unreleased lease expires.
 const SAVE_WITHIN: Duration = Duration::from_secs(4);
 const RELEASE_WITHIN: Duration = Duration::from_secs(4);
 
-/// An event that this replica could not read. It stands by until another one has passed it.
+/// An event that this replica cannot read. The replica stands by until another one has passed the
+/// event.
 pub(super) struct Beyond {
     pub(super) event_type: String,
     pub(super) position: Position,
-    /// Where the checkpoint was left.
+    /// The position at which the checkpoint was left.
     pub(super) left_at: Position,
 }
 
 impl Beyond {
-    /// Whether there is no reason to stand by any more: the event was passed, or the checkpoint
-    /// was set back, and much stands before the event that this replica can read.
+    /// Returns whether the reason to stand by is gone: the event was passed, or the checkpoint was
+    /// reset to before it, so that this replica can read many events again.
     pub(super) fn is_over(&self, stored: Position) -> bool {
         stored >= self.position || stored < self.left_at
     }
@@ -52,18 +54,18 @@ pub(super) struct Replica<S> {
     pub(super) environment: Environment,
     pub(super) store: Arc<S>,
     pub(super) owner: String,
-    /// Everything up to here is done, as far as this replica knows.
+    /// The position up to which all events are completed, as known to this replica.
     pub(super) position: watch::Sender<Position>,
     pub(super) state: Arc<watch::Sender<SubscriptionState>>,
     pub(super) beyond: Option<Beyond>,
     /// Changes when the log goes back.
     pub(super) incarnation: watch::Receiver<u64>,
-    /// When the subscription was last reset, as this replica knew it while all was well.
+    /// When the subscription was last reset, as this replica read it before any failure.
     pub(super) reset_at: Option<DateTime<Utc>>,
     /// Since when its oldest event has been waiting, on whichever replica it runs.
     pub(super) backlog: Backlog,
-    /// A lease that is being asked for: the answer is waited for even when nobody wants it any more,
-    /// or others would wait for a lease to expire that nobody knows to have.
+    /// A lease acquisition in progress. Its result is awaited even if it is no longer needed:
+    /// otherwise the other replicas would wait for the expiry of a lease that has no user.
     acquiring: Option<JoinHandle<Result<Option<Lease>, CheckpointError>>>,
 }
 
@@ -86,7 +88,7 @@ impl<S: SubscriptionStore> Replica<S> {
         }
     }
 
-    /// Fails when the log went back, and this replica did not notice yet.
+    /// Fails if the log went back and this replica has not processed that yet.
     pub(super) fn expect_no_return(&self) -> Result<(), ReadError> {
         match self.incarnation.has_changed() {
             Ok(true) => Err(ReadError::WentBack),
@@ -104,7 +106,7 @@ impl<S: SubscriptionStore> Replica<S> {
         self.store.register(&registration).await
     }
 
-    /// Takes the lease, unless another has it.
+    /// Acquires the lease unless another replica holds it.
     pub(super) async fn try_acquire(&mut self) -> Result<Option<HeldLease<S>>, CheckpointError> {
         let begun = Instant::now();
         let (ttl, tick) = (self.environment.runtime.lease_ttl, self.environment.runtime.tick());
@@ -120,19 +122,19 @@ impl<S: SubscriptionStore> Replica<S> {
         }))
     }
 
-    /// Gives back the lease that was being asked for when this was told to stop.
+    /// Releases the lease whose acquisition was in progress at the shutdown.
     pub(super) async fn stop_acquiring(&mut self) {
         let Some(acquiring) = self.acquiring.take() else { return };
         match timeout(SAVE_WITHIN, acquiring).await {
             Ok(Ok(Ok(Some(lease)))) => self.release(&lease).await,
-            // Nobody has it through us.
+            // This replica holds no lease.
             Ok(Ok(Ok(None) | Err(_)) | Err(_)) => {}
             Err(elapsed) => UNRELEASED.occurs(&self.identity.name, &elapsed),
         }
     }
 
-    /// Lets another replica have a lease. Tried again while the database is out of reach: a release
-    /// that is lost keeps everybody waiting for the lease to expire.
+    /// Releases a lease. Retries while the database is unavailable: after a lost release all
+    /// replicas wait for the lease to expire.
     async fn release(&self, lease: &Lease) {
         let releasing = async {
             let mut pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
@@ -158,7 +160,7 @@ impl<S: SubscriptionStore> Replica<S> {
         }
     }
 
-    /// Makes sure that a checkpoint belongs to this log as it is now.
+    /// Fails unless a checkpoint belongs to this log in its current state.
     pub(super) async fn expect_this_log(
         &self,
         checkpoint: &Checkpoint,
@@ -174,15 +176,15 @@ impl<S: SubscriptionStore> Replica<S> {
         Interruption::AnotherLog { subscription: name.clone(), kind: *kind }
     }
 
-    /// Saves what is finished, and lets another replica have the lease, whatever becomes of the
-    /// saving. Returns where the checkpoint is left.
+    /// Saves completed work and releases the lease, whether or not saving succeeds. Returns the
+    /// position of the checkpoint afterwards.
     pub(super) async fn give_up(
         &self,
         mut lease: HeldLease<S>,
         finished: Option<Checkpoint>,
     ) -> Position {
         let subscription = self.identity.name.as_str();
-        // What is not saved is handled again.
+        // Unsaved events are handled again.
         match timeout(SAVE_WITHIN, self.save(&mut lease, finished)).await {
             Ok(Ok(())) => UNSAVED.ends(subscription),
             Ok(Err(error)) => UNSAVED.occurs(subscription, &error),
@@ -193,7 +195,7 @@ impl<S: SubscriptionStore> Replica<S> {
         left_at
     }
 
-    /// Moves the stored checkpoint to what is finished, if it is not there.
+    /// Moves the stored checkpoint to the completed one if they differ.
     async fn save(
         &self,
         lease: &mut HeldLease<S>,

@@ -1,5 +1,5 @@
-//! Waiting for the lease while another replica has it. A projection tells meanwhile exactly how far
-//! its read model is, because this replica answers queries from it all the same.
+//! Waits for the lease while another replica holds it. Meanwhile a projection reports exactly how
+//! far its read model is, because this replica answers queries from it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -18,15 +18,16 @@ use crate::log::event::{EventFilter, Position};
 use crate::log::reader::LogReader;
 use crate::log::store::ReadError;
 
-/// How often the stored checkpoint is looked at while something wanted is not done: what it costs
-/// to see another replica's writes soon.
+/// How often the stored checkpoint is read while a selected event is not completed: the price for
+/// seeing another replica's writes soon.
 const POLL: Duration = Duration::from_millis(20);
 const PAGE: usize = 500;
-/// How many wanted events a standby remembers. It reads on when some of them are done.
+/// Maximum number of selected events that a standby remembers. It reads on when some of them are
+/// completed.
 const MOST_OUTSTANDING: usize = 10_000;
 
 impl<S: SubscriptionStore> Replica<S> {
-    /// Stands by until the lease is free, and takes it.
+    /// Waits until the lease is free and acquires it.
     pub(super) async fn lease_when_free(&mut self) -> Result<HeldLease<S>, Interruption> {
         let mut outlook = None;
         let mut attempts = interval(self.environment.runtime.tick());
@@ -51,7 +52,7 @@ impl<S: SubscriptionStore> Replica<S> {
                     continue;
                 }
             }
-            // A row that was removed under a running server is made anew.
+            // Recreate a row that was removed while the server runs.
             let Some(status) = self.status().await? else {
                 self.register().await?;
                 continue;
@@ -73,8 +74,8 @@ impl<S: SubscriptionStore> Replica<S> {
         self.store.status(&self.identity.name).await
     }
 
-    /// Remembers when the subscription was last reset. A reset that is news may have mended what a
-    /// failover did, before this replica knows of that: so the log is looked at first.
+    /// Remembers when the subscription was last reset. A new reset may have repaired the effects of
+    /// a failover that this replica has not noticed yet, so the log is checked first.
     async fn notice_reset(&mut self, status: &SubscriptionStatus) -> Result<(), Interruption> {
         if self.reset_at != Some(status.reset_at) {
             self.environment.store.head().await?;
@@ -84,7 +85,7 @@ impl<S: SubscriptionStore> Replica<S> {
         Ok(())
     }
 
-    /// Whether this replica is to run the subscription.
+    /// Returns whether this replica should run the subscription.
     fn is_wanted(&self, status: &SubscriptionStatus) -> bool {
         let is_free =
             status.lease.as_ref().is_none_or(|lease| !lease.is_of_another_than(&self.owner));
@@ -92,14 +93,14 @@ impl<S: SubscriptionStore> Replica<S> {
         is_free && self.beyond.as_ref().is_none_or(|beyond| beyond.is_over(stored))
     }
 
-    /// Takes in what another replica has done.
+    /// Processes the progress of another replica.
     fn stand_by(
         &mut self,
         status: &SubscriptionStatus,
         outlook: &mut Option<Outlook>,
     ) -> Result<(), Interruption> {
-        lag::tell_parked(status);
-        // Of an owner that is gone nothing is known.
+        lag::report_parked(status);
+        // The state of a departed owner is unknown.
         let runs = status.lease.as_ref().is_some_and(|lease| !lease.expired && !lease.handed_over);
         self.backlog.set(status.waiting_since.filter(|_| runs));
         if status.checkpoint.log_id != self.environment.store.log_id() {
@@ -129,7 +130,7 @@ impl<S: SubscriptionStore> Replica<S> {
                 SubscriptionState::HandedOver { to: lease.owner.clone() }
             }
             (None, Some(lease)) => SubscriptionState::Standby { owner: lease.owner.clone() },
-            // Somebody was faster, and it is not written yet who.
+            // Another replica acquired the lease but has not recorded itself as owner yet.
             (None, None) => return Ok(()),
         };
         self.state.send_if_modified(|known| {
@@ -150,7 +151,7 @@ impl<S: SubscriptionStore> Replica<S> {
     }
 }
 
-/// Reads on in the log, if there is an outlook; for ever, if there is none.
+/// Reads on in the log if there is an outlook; otherwise waits forever.
 async fn scan(outlook: &mut Option<Outlook>) -> Result<(), ReadError> {
     match outlook {
         Some(outlook) => outlook.scan().await,
@@ -158,7 +159,7 @@ async fn scan(outlook: &mut Option<Outlook>) -> Result<(), ReadError> {
     }
 }
 
-/// What a standby knows of the log beyond the stored checkpoint.
+/// A standby's knowledge of the log beyond the stored checkpoint.
 struct Outlook {
     environment: Environment,
     filter: EventFilter,
@@ -166,7 +167,7 @@ struct Outlook {
     reader: LogReader,
     stored: Position,
     scanned_to: Position,
-    /// Wanted events after the stored checkpoint, in order.
+    /// Selected events after the stored checkpoint, in order.
     outstanding: VecDeque<Position>,
 }
 
@@ -189,8 +190,8 @@ impl Outlook {
         }
     }
 
-    /// Everything up to here is in the read model: what comes after the stored checkpoint is, too,
-    /// as long as nothing of it is wanted.
+    /// Returns the position up to which the read model is complete: events after the stored
+    /// checkpoint count as applied as long as none of them is selected.
     fn position(&self) -> Position {
         self.outstanding.front().map_or(self.scanned_to.max(self.stored), |next| next - 1)
     }
@@ -199,7 +200,7 @@ impl Outlook {
         !self.outstanding.is_empty()
     }
 
-    /// The stored checkpoint is here now.
+    /// Processes a new position of the stored checkpoint.
     fn stored(&mut self, stored: Position) {
         let went_back = stored < self.stored;
         self.stored = stored;
@@ -214,7 +215,8 @@ impl Outlook {
         }
     }
 
-    /// Reads on, waiting for the log to grow. Dropped on the way it has done nothing.
+    /// Reads on and waits for the log to grow. Cancel-safe: dropping it before completion has no
+    /// effect.
     async fn scan(&mut self) -> Result<(), ReadError> {
         if self.outstanding.len() >= MOST_OUTSTANDING {
             std::future::pending::<()>().await;

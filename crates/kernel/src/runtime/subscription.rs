@@ -1,4 +1,4 @@
-//! The trait of everything that runs for as long as the process does.
+//! The trait of long-running subscriptions.
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -9,30 +9,30 @@ use crate::authoring::identity::Identity;
 use crate::authoring::progress::Progress;
 use crate::authoring::subscription::SubscriptionState;
 
-/// A projection, policy or reactor at work.
+/// A running projection, policy or reactor.
 #[async_trait]
 pub trait Subscription: Send {
-    /// What it is.
+    /// Returns the subscription's identity.
     fn identity(&self) -> &Identity;
 
-    /// Its name, which its checkpoint is kept under.
+    /// Returns the name under which its checkpoint is stored.
     fn name(&self) -> String {
         self.identity().name.clone()
     }
 
-    /// How it is, changing while it runs.
+    /// Returns its state, which changes while it runs.
     fn state(&self) -> watch::Receiver<SubscriptionState>;
 
-    /// Returns how far it has come, for those who wait for it.
+    /// Returns its progress, for callers that wait for a position.
     fn progress(&self) -> Progress;
 
-    /// Since when its oldest event has been waiting for its turn, here or on the replica that runs
-    /// it. `None` of what nothing that is begun waits for.
+    /// Returns since when its oldest event has been waiting for its turn, on this replica or the one
+    /// that runs it. `None` for a subscription that no unfinished work waits for.
     fn backlog(&self) -> Option<Backlog> {
         None
     }
 
-    /// Works until shut down, on one replica at a time; the others stand by. Failures are retried
-    /// inside.
+    /// Runs until shutdown, on one replica at a time; the others stand by. Retries failures
+    /// internally.
     async fn run(self: Box<Self>, shutdown: CancellationToken);
 }

@@ -1,4 +1,4 @@
-//! What every subscription does about its lease, its checkpoint and interruptions: one replica
+//! Supervises every subscription: its lease, its checkpoint and its interruptions. One replica
 //! works, the others stand by.
 
 use std::convert::Infallible;
@@ -24,41 +24,42 @@ use crate::log::event::Position;
 use crate::log::outage::with_sources;
 use crate::log::store::ReadError;
 
-/// How often a subscription that stopped looks whether somebody has mended its checkpoint.
+/// How often a stopped subscription checks whether its checkpoint was repaired.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
-/// How long recording an error may take.
+/// Time limit for recording an error.
 const RECORD_WITHIN: Duration = Duration::from_secs(8);
-/// How often the same error is recorded anew.
+/// Interval after which the same error is recorded again.
 const RECORD_AGAIN: Duration = Duration::from_secs(60);
 
-/// What a subscription does while it holds the lease.
+/// The work of a subscription while it holds the lease.
 pub(super) trait Worker<S: SubscriptionStore>: Send {
-    /// Works until something interrupts it.
+    /// Works until an interruption.
     fn work(
         &mut self,
         lease: &mut HeldLease<S>,
     ) -> impl Future<Output = Result<Infallible, Interruption>> + Send;
 
-    /// Ends everything under way. Where the checkpoint could go, if it is not known to be stored.
+    /// Ends all work in progress. Returns the checkpoint to save, `None` if it is known to be
+    /// stored.
     fn stop(&mut self) -> Option<Checkpoint>;
 }
 
-/// Waits until the incarnation of the log, or of the tables, is another.
+/// Waits until the incarnation of the log or of the tables changes.
 async fn changes(incarnation: &mut watch::Receiver<u64>) {
     if incarnation.changed().await.is_err() {
-        // It never changes, or the store is gone and this is about to be stopped.
+        // It never changes, or the store is dropped and this task is about to be stopped.
         std::future::pending::<()>().await;
     }
 }
 
-/// Runs a subscription: waits for its lease, lets it work, and goes on after interruptions.
+/// Runs a subscription: waits for its lease, lets it work, and resumes after interruptions.
 pub(super) struct Supervisor<S> {
     pub(super) replica: Replica<S>,
     /// Changes when the subscription's own tables go back.
     tables: watch::Receiver<u64>,
-    /// Whether the log went back under this replica: then the subscription stops unless it was reset
-    /// after that time, whatever its checkpoint says. It may be kept beside the log, and have gone back
-    /// with it.
+    /// Whether the log went back while this replica ran: the subscription then stops unless it was
+    /// reset after that time, whatever its checkpoint says. The checkpoint may be stored beside the
+    /// log and have gone back with it.
     went_back: bool,
     pauses: ExponentialBackoff,
     recorded: Option<(String, Instant)>,
@@ -76,7 +77,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
         }
     }
 
-    /// Works until shut down.
+    /// Runs until shutdown.
     pub(super) async fn run(mut self, worker: &mut impl Worker<S>, shutdown: CancellationToken) {
         let observing = lag::observe(
             Arc::clone(&self.replica.identity),
@@ -98,7 +99,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
             let mut held = None;
             let mut left_at = 0;
             let interruption = tokio::select! {
-                // What is known to be wrong is not worked with.
+                // Shutdown and a changed incarnation come first: no work continues on invalid data.
                 biased;
                 () = shutdown.cancelled() => None,
                 () = changes(&mut incarnation) => Some(ReadError::WentBack.into()),
@@ -109,11 +110,11 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 }
             };
             let unsaved = worker.stop();
-            self.notice_that_it_went_back();
+            self.process_log_that_went_back();
             self.replica.backlog.set(None);
             if let Some(lease) = held {
                 if lease.held_for() > LONGEST_PAUSE {
-                    // Having run well for a while, it begins again with the shortest pause.
+                    // After a long run the pauses start again from the shortest.
                     self.pauses = backoff::endless(FIRST_PAUSE, LONGEST_PAUSE);
                 }
                 let valid = interruption.as_ref().is_none_or(Interruption::leaves_the_lease_valid);
@@ -127,12 +128,12 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 () = changes(&mut incarnation) => {}
                 () = self.recover(interruption, left_at) => {}
             }
-            self.notice_that_it_went_back();
+            self.process_log_that_went_back();
         }
     }
 
-    /// After the log went back nothing that was known of it holds.
-    fn notice_that_it_went_back(&mut self) {
+    /// Invalidates what this replica knew of a log that went back.
+    fn process_log_that_went_back(&mut self) {
         if self.replica.expect_no_return().is_ok() {
             return;
         }
@@ -143,10 +144,10 @@ impl<S: SubscriptionStore> Supervisor<S> {
         self.replica.state.send_replace(SubscriptionState::Interrupted(why));
     }
 
-    /// Stops the subscription, because the log went back under it, unless it was reset since.
+    /// Stops the subscription because the log went back, unless it was reset since.
     async fn stop_unless_reset(&mut self) -> Result<(), Interruption> {
         let Some(reset_at) = self.replica.reset_at else {
-            // Nothing was done here before.
+            // The subscription has not worked on this replica before.
             self.went_back = false;
             return Ok(());
         };
@@ -160,7 +161,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
         }
     }
 
-    /// One tenure: from waiting for the lease to whatever ended it.
+    /// Runs one tenure: from waiting for the lease to the interruption.
     async fn turn(
         &mut self,
         worker: &mut impl Worker<S>,
@@ -178,7 +179,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
         worker.work(lease).await
     }
 
-    /// Does what an interruption calls for before the next turn.
+    /// Handles an interruption before the next tenure.
     async fn recover(&mut self, interruption: Interruption, left_at: Position) {
         let subscription = self.replica.identity.name.as_str();
         match &interruption {
@@ -186,7 +187,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
                 tracing::info!(subscription, holder, "the lease was lost; standing by");
                 return;
             }
-            // The next turn finds out what becomes of it.
+            // The next tenure decides what follows.
             Interruption::Read(ReadError::WentBack) => return,
             Interruption::Incapable { event_type, position } => {
                 tracing::warn!(
@@ -205,7 +206,11 @@ impl<S: SubscriptionStore> Supervisor<S> {
         if matches!(interruption, Interruption::AnotherLog { .. }) {
             let stopped = SubscriptionState::Stopped(text.clone());
             if self.replica.state.send_replace(stopped.clone()) != stopped {
-                tracing::error!(subscription, error = text, "the subscription stops");
+                tracing::error!(
+                    subscription,
+                    error = text,
+                    "subscription stopped; it needs an operator"
+                );
             }
             self.record(text).await;
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -221,7 +226,7 @@ impl<S: SubscriptionStore> Supervisor<S> {
         tokio::time::sleep_until(resume).await;
     }
 
-    /// Keeps what went wrong beside the checkpoint, where that can be written.
+    /// Records an error beside the checkpoint if the database is writable.
     async fn record(&mut self, error: String) {
         let again = |(text, at): &(String, Instant)| *text != error || at.elapsed() > RECORD_AGAIN;
         if !self.recorded.as_ref().is_none_or(again) {
@@ -231,9 +236,9 @@ impl<S: SubscriptionStore> Supervisor<S> {
         match timeout(RECORD_WITHIN, recording).await {
             Ok(Ok(())) => self.recorded = Some((error, Instant::now())),
             Ok(Err(error)) => {
-                tracing::debug!(error = with_sources(&error), "the error could not be recorded");
+                tracing::debug!(error = with_sources(&error), "cannot record the error");
             }
-            Err(_) => tracing::debug!("the error could not be recorded in time"),
+            Err(_) => tracing::debug!("cannot record the error in time"),
         }
     }
 }
