@@ -215,7 +215,7 @@ impl<'c> Check<'c> {
             let meant = meant(&file.command, known.iter().copied());
             let known = known.join(", ");
             let problem =
-                format!("there is no command `{}`; there are {known}{meant}", file.command);
+                format!("there is no command `{}`; known commands: {known}{meant}", file.command);
             return self.fail(at, &place, problem);
         }
         if let Some(problem) = roots::mistake(file, root, mapping) {

@@ -51,7 +51,7 @@ fn aggregates_keep_the_order_of_the_file() {
 #[test]
 fn every_mistake_is_named_with_its_place_and_remedy() {
     for (what, replacement, expected) in [
-        ("version = 1", "version = 2", "line 2, version: there is no version 2"),
+        ("version = 1", "version = 2", "line 2, version: version 2 is not supported: write 1"),
         ("source = \"shop\"", "source = \"a/b\"", "line 3, source: a name without `/`"),
         ("source = \"shop\"", "sauce = \"shop\"", "unknown field `sauce`"),
         ("keep = [\"party\", \"state\"]", "kept = []", "unknown field `kept`"),
@@ -71,14 +71,14 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "orders.SyncOrder",
             "orders.SyncOrders",
-            "there is no command `orders.SyncOrders`; there are billing.SyncInvoice, orders.SyncOrder",
+            "there is no command `orders.SyncOrders`; known commands: billing.SyncInvoice, orders.SyncOrder",
         ),
         (
             "fk = \"sale\"",
             "fk = \"order\"",
-            "line 16, aggregates.order.rows.\"lines\": table `line` does not keep a column `order`: add it to tables.line.keep",
+            "line 16, aggregates.order.rows.\"lines\": table `line` has no column `order` in `keep`: add it to tables.line.keep",
         ),
-        ("fk = \"sale\"", "fk = \"note\"", "`note` of `line` is hashed"),
+        ("fk = \"sale\"", "fk = \"note\"", "`note` of `line` is in `hash`"),
         ("many = \"line\"", "many = \"lines\"", "table `lines` is not in [tables]"),
         (
             "many = \"line\", fk",
@@ -98,7 +98,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "one = \"product\"",
             "one = \"pair\"",
-            "the key of `pair` has 2 columns (`a`, `b`): name as many here",
+            "the key of `pair` has 2 columns (`a`, `b`): name as many columns here",
         ),
         ("n: one", "n: two", "line 20, column 22, aggregates.order.jq: there is no filter `two/0`"),
         ("n: one", "n: now", "`now` is not available in mappings"),
@@ -116,7 +116,7 @@ fn every_mistake_is_named_with_its_place_and_remedy() {
         (
             "ref = \"product\"",
             "ref = \"prodct\"",
-            "table `line` does not keep a column `prodct`: add it to tables.line.keep; did you mean `product`?",
+            "table `line` has no column `prodct` in `keep`: add it to tables.line.keep; did you mean `product`?",
         ),
         ("orders.SyncOrder", "order.SyncOrder", "did you mean `orders.SyncOrder`?"),
     ] {
@@ -246,11 +246,11 @@ fn a_person_in_an_orders_row_must_be_erasable_there() {
     // What the order reads, too, is the order's.
     guest("", "{name, kind: .state}").unwrap();
     let text = guest("", "{name, email: .mail}").unwrap_err();
-    assert!(text.contains("aggregates.guest: the root is that of `order`, too"), "{text}");
+    assert!(text.contains("aggregates.guest: the root is also that of `order`"), "{text}");
     assert!(text.contains("add `mail` to tables.sale.personal"), "{text}");
     let rows = "rows = { \"lines\" = { many = \"line\", fk = \"sale\" } }";
     let text = guest(rows, "{name}").unwrap_err();
-    assert!(text.contains("the rows at `lines` would be taken for the person's"), "{text}");
+    assert!(text.contains("the rows at `lines` would be treated as the person's"), "{text}");
 }
 
 const GUESTS: &str = r#"
@@ -285,8 +285,8 @@ fn a_persons_row_beside_an_order_must_be_erasable_too() {
     let parse = |text: &str| Mapping::parse(text, &guests()).map_err(|error| error.to_string());
     let text = parse(GUESTS).unwrap_err();
     for part in [
-        "aggregates.guest: the root is that of `order`, too",
-        "`address`, whose row stands at `billing`: add `street` to tables.address.personal",
+        "aggregates.guest: the root is also that of `order`",
+        "`address`, whose row is at `billing`: add `street` to tables.address.personal",
         "`follow = false` if many people share that row",
     ] {
         assert!(text.contains(part), "{text}");

@@ -20,7 +20,7 @@ pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
     })?;
     // Every name in its path is one that the state may have.
     if let Some(path) = nul_in(state) {
-        let text = format!("`{path}` holds a NUL character, which no text here may have");
+        let text = format!("`{path}` contains a NUL character, which text must not contain");
         return Err(SyncError::NotUnderstood(text));
     }
     Ok(read)
@@ -188,7 +188,7 @@ mod tests {
             (json!({ "name": "a\0b" }), "name"),
             (json!({ "note": ["", { "of": "\0" }] }), "note[1].of"),
         ] {
-            let said = format!("`{path}` holds a NUL character, which no text here may have");
+            let said = format!("`{path}` contains a NUL character, which text must not contain");
             assert_eq!(complaint(&state), said);
         }
     }

@@ -48,7 +48,10 @@ impl Commands {
         let unknown = || {
             let meant = capture::nearest(name, known.iter().copied());
             let meant = meant.map(|meant| format!("; did you mean `{meant}`?")).unwrap_or_default();
-            Misused(format!("there is no command `{name}`; there are {}{meant}", known.join(", ")))
+            Misused(format!(
+                "there is no command `{name}`; known commands: {}{meant}",
+                known.join(", ")
+            ))
         };
         Ok(self.0.iter().copied().find(|command| command.name == name).ok_or_else(unknown)?)
     }
