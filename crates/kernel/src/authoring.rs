@@ -1,11 +1,11 @@
-//! What a module is written with.
+//! The authoring layer: the types that module code uses.
 //!
-//! Here belong: aggregates and how commands reach them ([`decider`], [`codec`], [`execution`],
-//! [`snapshot`], [`cache`], [`admission`]), the traits of read models and reactions ([`projection`],
-//! [`reaction`], [`progress`]), what a subscription is and what is kept of it ([`subscription`],
-//! [`identity`], [`checkpoint`], [`lease`], [`backlog`]), what a legacy system says ([`sync`]), and
-//! [`money`]. Traits, plain data and the carrying out of commands; what runs by itself is in
-//! `runtime`.
+//! This layer contains: aggregates and the execution of commands ([`decider`], [`codec`],
+//! [`execution`], [`snapshot`], [`cache`], [`admission`]), the traits of read models and reactions
+//! ([`projection`], [`reaction`], [`progress`]), the identity and the stored state of subscriptions
+//! ([`subscription`], [`identity`], [`checkpoint`], [`lease`], [`backlog`]), the synchronisation of
+//! a legacy system ([`sync`]), and [`money`]. It has traits, plain data and command execution;
+//! background work is in `runtime`.
 
 pub mod admission;
 pub mod backlog;

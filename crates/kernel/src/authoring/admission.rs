@@ -1,9 +1,10 @@
-//! Admission: while what was begun waits too long for its turn, nothing new is begun.
+//! Admission control: rejects new business while events of earlier business wait too long for their
+//! turn.
 //!
-//! Placing an order costs little and what follows from it costs much. Were orders taken in however far
-//! behind their handling is, the backlog would grow without bound. The gate closes when the oldest event
-//! that waits for its turn ([`crate::authoring::backlog`]) has waited longer than the limit, and opens again when
-//! the wait has come down to half of it: so it does not change its mind at every event.
+//! Placing an order is cheap and its consequences are expensive. If orders were admitted regardless
+//! of the backlog, it would grow without bound. The gate closes when the oldest event that waits for
+//! its turn ([`crate::authoring::backlog`]) has waited longer than the limit, and opens when the
+//! wait is down to half of it: the hysteresis prevents it from toggling at every event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,47 +16,47 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::backlog::Backlog;
 use crate::log::seams::SharedClock;
 
-/// How often the backlogs are looked at.
+/// How often the backlogs are read.
 const EVERY: Duration = Duration::from_millis(100);
-/// The longest that a client is asked to wait.
+/// Maximum `Retry-After` given to a client.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(30);
-/// The gate is open.
+/// The value of an open gate.
 const OPEN: u32 = 0;
 
-/// Nothing new is begun: what was begun waits too long for its turn.
+/// The rejection of new business: the backlog is too old.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("earlier orders still wait for their turn; try again in {retry_after} s")]
+#[error("the backlog of earlier orders is too old; retry in {retry_after} s")]
 pub struct Backlogged {
-    /// After how many seconds it may be tried again: 1 at least.
+    /// Number of seconds after which to retry: at least 1.
     pub retry_after: u32,
 }
 
-/// Whether something new may be begun. Clones share it.
+/// Decides whether new business is admitted. Clones share the state.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    /// The longest that an event may wait for its turn; `None`: everything is admitted.
+    /// Maximum time that an event may wait for its turn; `None` admits everything.
     max_lag: Option<TimeDelta>,
-    /// After how many seconds it may be tried again while the gate is closed.
+    /// Number of seconds after which to retry while the gate is closed.
     gate: Arc<AtomicU32>,
 }
 
 impl Default for Admission {
-    /// Everything is admitted.
+    /// Admits everything.
     fn default() -> Self {
         Self::new(Duration::ZERO)
     }
 }
 
 impl Admission {
-    /// A gate that closes when an event waits longer than `max_lag`, and never when that is zero.
+    /// Creates a gate that closes when an event waits longer than `max_lag`; zero never closes it.
     pub fn new(max_lag: Duration) -> Self {
         let max_lag = Some(max_lag).filter(|lag| !lag.is_zero());
-        // What is too long for a time span is never reached.
+        // A duration beyond the range of `TimeDelta` is never reached.
         let max_lag = max_lag.and_then(|lag| TimeDelta::from_std(lag).ok());
         Self { max_lag, gate: Arc::new(AtomicU32::new(OPEN)) }
     }
 
-    /// Whether something new may be begun. Costs one atomic read.
+    /// Fails while the gate is closed. Costs one atomic read.
     pub fn check(&self) -> Result<(), Backlogged> {
         match self.gate.load(Ordering::Relaxed) {
             OPEN => Ok(()),
@@ -66,7 +67,7 @@ impl Admission {
         }
     }
 
-    /// Takes in since when the oldest event has been waiting.
+    /// Updates the gate with the time since when the oldest event has been waiting.
     pub fn observe(&self, waiting_since: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         let Some(max_lag) = self.max_lag else { return };
         let lag = waiting_since.map_or(TimeDelta::zero(), |since| now - since);
@@ -90,7 +91,7 @@ impl Admission {
         }
     }
 
-    /// Looks after the backlogs of this process, for ever.
+    /// Watches the backlogs of this process, forever.
     pub async fn watch(self, backlogs: Vec<Backlog>, clock: SharedClock) {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -102,7 +103,7 @@ impl Admission {
     }
 }
 
-/// How many seconds it takes to work off what is too much, if nothing is added: 1 at least.
+/// Returns how many seconds it takes to work off the excess without new events: at least 1.
 fn pause(excess: TimeDelta) -> u32 {
     let milliseconds = excess.min(LONGEST_PAUSE).num_milliseconds();
     u32::try_from(milliseconds.div_euclid(1000) + 1).unwrap_or(1).max(1)

@@ -1,19 +1,20 @@
 //! Since when a subscription's oldest event has been waiting for its turn.
 //!
-//! An event waits for its turn from when it was recorded until its handling begins, as long as nothing
-//! but the system's own work keeps it from that. An event that is being handled does not wait for its
-//! turn, whatever it waits for: a provider, a deadline, the pause before another try. Neither does one
-//! that is parked, or waits behind a parked one, or one of a subscription that does not run.
+//! An event waits for its turn from when it was recorded until its handling begins, as long as only
+//! the system's own work delays it. An event in handling does not wait for its turn, whatever it
+//! waits for: a provider, a deadline, the pause before a retry. Neither does a parked event, an
+//! event behind a parked one, or an event of a subscription that does not run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 
-/// Nothing waits.
+/// The value while no event waits.
 const NOTHING: i64 = i64::MIN;
 
-/// Since when the oldest event of a policy or reactor has been waiting for its turn. Clones share it.
+/// Since when the oldest event of a policy or reactor has been waiting for its turn. Clones share
+/// the value.
 #[derive(Debug, Clone)]
 pub struct Backlog(Arc<AtomicI64>);
 
@@ -24,7 +25,7 @@ impl Default for Backlog {
 }
 
 impl Backlog {
-    /// Since when an event has been waiting, `None` when none does.
+    /// Returns since when an event has been waiting, `None` if none waits.
     pub fn waiting_since(&self) -> Option<DateTime<Utc>> {
         match self.0.load(Ordering::Relaxed) {
             NOTHING => None,

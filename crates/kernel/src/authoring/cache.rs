@@ -1,8 +1,9 @@
-//! Hot aggregates in memory, so that a command on one of them reads nothing.
+//! An in-memory cache of hot aggregates, so that a command on one of them reads nothing.
 //!
-//! What is here may be out of date: another process may have written since. That costs a conflict
-//! at the append, never a wrong answer, because whatever ends without an append is decided again
-//! on what the log says (see [`Environment::in_unit`](crate::authoring::execution::Environment::in_unit)).
+//! A cached aggregate may be out of date because another process may have written since. That causes
+//! a conflict at the append, never a wrong result: a decision that ends without an append is
+//! repeated on the current log (see
+//! [`Environment::in_unit`](crate::authoring::execution::Environment::in_unit)).
 
 use std::any::Any;
 use std::sync::Arc;
@@ -15,12 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::event::{Revision, StreamName};
 
-/// How much is kept in memory.
+/// The size of the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheOptions {
-    /// How many aggregates at most; 0 keeps none. One whose events, since its last snapshot, are
-    /// more than 1 KiB counts once per KiB, so that this bounds the memory, too.
+    /// Maximum number of aggregates; 0 disables the cache. An aggregate whose events since its last
+    /// snapshot exceed 1 KiB counts once per KiB, so that the limit also bounds the memory.
     pub aggregates: u64,
 }
 
@@ -30,28 +31,28 @@ impl Default for CacheOptions {
     }
 }
 
-/// How long a state is kept since its events were read, however much it is used. Personal values
-/// in it were opened then, and their keys are kept no longer: an erasure that another process
-/// carries out is heard of within this time.
+/// Maximum age of a cached state since its events were read, however often it is used. Personal
+/// values in it were opened at that time, and keys are cached no longer than this: an erasure by
+/// another process takes effect within this time.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 const BYTES_PER_PLACE: usize = 1024;
 
-/// What the cache knows of an aggregate in it.
+/// What the cache knows about an aggregate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About {
-    /// The last revision of its stream that it has seen.
+    /// The last revision of its stream that is included.
     pub(crate) revision: Revision,
-    /// The incarnation of the log that it was read in.
+    /// The incarnation of the log in which it was read.
     pub(crate) incarnation: u64,
     /// When the first of its events was read.
     pub(crate) read_at: Instant,
-    /// Roughly how large it is.
+    /// Its approximate size.
     pub(crate) bytes: usize,
 }
 
 impl About {
-    /// What makes one state of an aggregate later than another.
+    /// Orders the states of one aggregate by age.
     fn age(&self) -> (u64, Revision) {
         (self.incarnation, self.revision)
     }
@@ -63,7 +64,7 @@ struct Entry {
     aggregate: Arc<dyn Any + Send + Sync>,
 }
 
-/// Gives an entry what is left of its lifetime, whether it is new or follows an earlier one.
+/// Gives an entry the rest of its lifetime, whether it is new or replaces an earlier one.
 struct Lifetime;
 
 impl Lifetime {
@@ -93,7 +94,7 @@ impl Expiry<StreamName, Entry> for Lifetime {
     }
 }
 
-/// The hot aggregates of this process, by stream. Clones share them.
+/// The cached aggregates of this process, by stream. Clones share them.
 #[derive(Clone)]
 pub(crate) struct AggregateCache(Option<Cache<StreamName, Entry>>);
 
@@ -112,18 +113,18 @@ impl AggregateCache {
         }))
     }
 
-    /// Whether nothing is kept, so that nothing need be prepared for it.
+    /// Returns whether the cache is disabled, so that callers need not prepare entries.
     pub(crate) fn is_off(&self) -> bool {
         self.0.is_none()
     }
 
-    /// The aggregate of a stream, if it is here and of this type.
+    /// Returns the cached aggregate of a stream if it has this type.
     pub(crate) fn get<A: Any + Send + Sync>(&self, stream: &StreamName) -> Option<Arc<A>> {
         self.0.as_ref()?.get(stream)?.aggregate.downcast().ok()
     }
 
-    /// Keeps an aggregate, unless it is here already as it was at this revision or a later one, or in
-    /// a later incarnation: of two commands that end at once, the later one's state stays.
+    /// Caches an aggregate unless the cache holds it at this or a later revision, or from a later
+    /// incarnation: of two commands that end at once, the later state stays.
     pub(crate) fn put<A: Any + Send + Sync>(
         &self,
         stream: &StreamName,
@@ -138,14 +139,14 @@ impl AggregateCache {
         });
     }
 
-    /// Forgets the aggregate of a stream.
+    /// Removes the aggregate of a stream.
     pub(crate) fn forget(&self, stream: &StreamName) {
         if let Some(cache) = &self.0 {
             cache.invalidate(stream);
         }
     }
 
-    /// Forgets every aggregate.
+    /// Removes every aggregate.
     pub(crate) fn forget_all(&self) {
         if let Some(cache) = &self.0 {
             cache.invalidate_all();

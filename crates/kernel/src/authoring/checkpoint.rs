@@ -1,4 +1,4 @@
-//! How far a subscription has come, kept where its effects are kept, and who may move it.
+//! The position of a subscription, stored where its effects are stored, and who may move it.
 
 mod parked;
 mod place;

@@ -1,5 +1,5 @@
-//! From event structs to stored bytes and back: sealing personal values on the way in, opening
-//! them on the way out.
+//! Encodes event structs to stored bytes and decodes them: seals personal values when writing, opens
+//! them when reading.
 
 mod event_set;
 
@@ -18,7 +18,7 @@ use crate::log::event::{RecordedEvent, family};
 use crate::log::keys::{KeyError, KeyHolder, KeyVault, SealedValue, SecretKey, SubjectKey};
 use crate::log::store::EventStore;
 
-// What the macro refers to, so that its users need no such dependencies of their own.
+// Used by the macro, so that its users need not depend on these crates.
 #[doc(hidden)]
 pub use self::event_set::{DataSubject, Json, JsonError};
 #[doc(hidden)]
@@ -26,61 +26,61 @@ pub use event_contract::{Published, read, readable_types, reads};
 #[doc(hidden)]
 pub use serde_json::to_value as to_json;
 
-/// An event of a set, together with how it was recorded.
+/// An event of a set, with its recorded form.
 #[derive(Debug, Clone)]
 pub struct Envelope<E> {
-    /// The event, decoded.
+    /// The decoded event.
     pub event: E,
-    /// How it stands in the log.
+    /// The event as recorded in the log.
     pub recorded: Arc<RecordedEvent>,
 }
 
-/// Why an event could not be encoded or decoded.
+/// Why an event cannot be encoded or decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum CodecError {
-    /// The data is not what the contract says.
+    /// The data violates the contract.
     #[error("the data of {event_type} does not follow its contract")]
     Malformed {
         /// The event's type.
         event_type: String,
-        /// What was expected, never what was found: that may be personal.
+        /// What was expected; never the value found, which may be personal data.
         #[source]
         source: serde_json::Error,
     },
-    /// The event's type is not of the expected set.
-    #[error("{event_type} is not an event this reader knows")]
+    /// The event's type does not belong to the expected set.
+    #[error("this reader does not know {event_type}")]
     UnknownType {
         /// The event's type.
         event_type: String,
     },
-    /// The event's family is known, but not in this version: a newer release wrote it. It must
-    /// neither be skipped nor parked; a replica of that release can handle it.
+    /// The event's family is known, but not this version: a newer release wrote it. It must be
+    /// neither skipped nor parked; a replica of that release can handle it.
     #[error("this release reads {}, but not {event_type}", known.join(", "))]
     UnknownVersion {
         /// The event's type.
         event_type: String,
-        /// The types of its family that can be read.
+        /// The readable types of its family.
         known: Vec<&'static str>,
     },
-    /// An event has personal values but its contract names no data subject.
+    /// The event has personal values but its contract names no data subject.
     #[error("{event_type} has personal values but names no data subject")]
     NoDataSubject {
         /// The event's type.
         event_type: String,
     },
-    /// A key could not be had or does not fit.
+    /// A key is unavailable or does not fit.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 impl CodecError {
-    /// Whether trying again later may help: the keys are out of reach, or the event is of a newer
-    /// release, which another replica has and this one will have.
+    /// Returns whether a retry may succeed: the keys are unavailable, or a newer release wrote the
+    /// event and replicas of it can read it.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Key(KeyError::Unavailable(_))) || self.is_of_newer_release()
     }
 
-    /// Whether the event is one that only a newer release reads.
+    /// Returns whether only a newer release can read the event.
     pub fn is_of_newer_release(&self) -> bool {
         matches!(self, Self::UnknownType { .. } | Self::UnknownVersion { .. })
     }
@@ -97,7 +97,7 @@ impl CodecError {
     }
 }
 
-/// How long an opened key is kept in memory.
+/// How long an opened key is cached.
 const KEY_LIFETIME: Duration = Duration::from_secs(60);
 const KEYS_IN_MEMORY: u64 = 10_000;
 
@@ -105,15 +105,15 @@ const KEYS_IN_MEMORY: u64 = 10_000;
 #[derive(Clone)]
 pub struct Codec {
     vault: Arc<dyn KeyVault>,
-    /// Keys go back with the log they are kept beside: one that was made since may be gone, and what
-    /// it seals would be unreadable. Each is used in the incarnation it was asked for in, and no other.
+    /// Keys go back together with the log: a key created since may be gone, and the values it seals
+    /// would be unreadable. A key is only used in the incarnation in which it was read.
     incarnation: Option<watch::Receiver<u64>>,
     sealing_keys: Cache<KeyHolder, (u64, SubjectKey)>,
     opening_keys: Cache<Uuid, (u64, SecretKey)>,
 }
 
 impl Codec {
-    /// A codec whose keys come from `vault`.
+    /// Creates a codec whose keys come from `vault`.
     pub fn new(vault: Arc<dyn KeyVault>) -> Self {
         Self {
             vault,
@@ -129,7 +129,7 @@ impl Codec {
         }
     }
 
-    /// The stored bytes of an event that will carry this id.
+    /// Returns the stored bytes of an event that will have this id.
     pub async fn encode<E: EventSet>(&self, event: &E, id: Uuid) -> Result<Vec<u8>, CodecError> {
         let event_type = event.event_type();
         let malformed =
@@ -145,7 +145,7 @@ impl Codec {
         serde_json::to_vec(&data).map_err(malformed)
     }
 
-    /// Seals the personal values of a document, if it has any, for the one place they stand in.
+    /// Seals the personal values of a document, if any, bound to one place.
     pub(crate) async fn seal(
         &self,
         data: &mut Value,
@@ -155,12 +155,13 @@ impl Codec {
         if !contains_clear_value(data) {
             return Ok(());
         }
-        // Without a key the person was erased: what is said of it now is not kept, either.
+        // Without a key, the data subject was erased: new personal data about it is not stored
+        // either.
         let key = self.sealing_key(holder()?).await?;
         seal_values(data, key.as_ref(), place)
     }
 
-    /// Reads an event of a known set, its personal values opened or erased.
+    /// Decodes an event of a known set; personal values are opened or erased.
     pub async fn decode<E: EventSet>(
         &self,
         recorded: Arc<RecordedEvent>,
@@ -175,15 +176,15 @@ impl Codec {
         Ok(Envelope { event, recorded })
     }
 
-    /// The data of any event for people to read: personal values opened, erased ones null.
+    /// Returns the data of any event for display: personal values opened, erased ones null.
     pub async fn readable_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
         let mut data = self.open_data(recorded).await?;
         unwrap_markers(&mut data);
         Ok(data)
     }
 
-    /// The data of any event of a module for readers outside: personal values opened, erased ones
-    /// told to be so, as [`ERASED_MEMBER`].
+    /// Returns the data of any module event for external readers: personal values opened, erased
+    /// ones marked as [`ERASED_MEMBER`].
     pub async fn opened_data(&self, recorded: &RecordedEvent) -> Result<Value, CodecError> {
         let mut data = self.open_data(recorded).await?;
         unwrap_clear_values(&mut data);
@@ -198,7 +199,7 @@ impl Codec {
         Ok(data)
     }
 
-    /// Opens the sealed values of a document in their place; those whose key is gone are erased.
+    /// Opens the sealed values of a document in place; values without a key become erased.
     pub(crate) async fn open(&self, data: &mut Value, place: Uuid) -> Result<(), CodecError> {
         let mut key_ids = Vec::new();
         collect_key_ids(data, &mut key_ids)?;
@@ -211,8 +212,8 @@ impl Codec {
         open_values(data, &keys, place)
     }
 
-    /// Destroys the keys of subjects, but those of the purposes to be retained. From then on their
-    /// personal values read as erased: here at once, in other processes after [`Self::forget_keys`]
+    /// Destroys the keys of subjects except those of the retained purposes. Their personal values
+    /// then read as erased: in this process at once, in other processes after [`Self::forget_keys`]
     /// or within a minute.
     pub async fn destroy_keys(&self, subjects: &[Uuid], retained: &[&str]) -> Result<(), KeyError> {
         self.vault.destroy(subjects, retained).await?;
@@ -220,19 +221,20 @@ impl Codec {
         Ok(())
     }
 
-    /// Whether the key of a subject for a purpose was destroyed, by whatever process.
+    /// Returns whether the key of a subject for a purpose was destroyed by any process.
     pub async fn is_key_destroyed(&self, holder: &KeyHolder) -> Result<bool, KeyError> {
         self.vault.is_destroyed(holder).await
     }
 
-    /// Forgets the keys in memory, because some of them were destroyed: those that were not are
-    /// asked for again.
+    /// Removes all cached keys because some of them were destroyed; the remaining ones are read
+    /// again on demand.
     pub fn forget_keys(&self) {
         self.sealing_keys.invalidate_all();
         self.opening_keys.invalidate_all();
     }
 
-    /// The same, forgetting its keys whenever the log that they are kept beside goes back.
+    /// Returns the codec with its key cache bound to the store's log: the keys are dropped whenever
+    /// the log goes back.
     pub(crate) fn beside(self, store: &dyn EventStore) -> Self {
         Self { incarnation: Some(store.watch_incarnation()), ..self }
     }
@@ -241,8 +243,8 @@ impl Codec {
         self.incarnation.as_ref().map_or(0, |incarnation| *incarnation.borrow())
     }
 
-    /// Has the key of a holder in memory, made if need be. For who is about to seal while others wait:
-    /// what is out of reach here fails there.
+    /// Loads the key of a holder into the cache, and creates it if necessary. Call it before sealing
+    /// while other callers wait: an unavailable vault then fails here.
     pub async fn fetch_key(&self, holder: KeyHolder) -> Result<(), KeyError> {
         self.sealing_key(holder).await?;
         Ok(())
@@ -277,12 +279,12 @@ impl Codec {
     }
 }
 
-/// What an event's personal values are needed for: the module, first part of its type.
+/// Returns the purpose of an event's personal values: the module, the first part of its type.
 pub(crate) fn purpose_of(event_type: &str) -> &str {
     event_type.split('.').next().unwrap_or(event_type)
 }
 
-/// The only member's value, when an object is a marker of this kind.
+/// Returns the value of the only member if an object is a marker of this kind.
 fn marker<'a>(object: &'a Map<String, Value>, member: &str) -> Option<&'a Value> {
     if object.len() == 1 { object.get(member) } else { None }
 }
@@ -332,9 +334,9 @@ fn sealed_value(object: &Map<String, Value>) -> Result<Option<SealedValue>, KeyE
     }
 }
 
-/// Refuses data that no reader of a module's events could read back: what is no object in JSON, or has
-/// sealed values that were not made by sealing. For events that were encoded elsewhere. Whether the
-/// values open is known to whoever has their keys.
+/// Checks that readers of a module's events can read the data: it must be a JSON object whose sealed
+/// values were made by sealing. For events that were encoded elsewhere. Only holders of the keys can
+/// check whether the values open.
 pub fn must_be_readable(event_type: &str, data: &[u8]) -> Result<(), CodecError> {
     let object: Map<String, Value> = serde_json::from_slice(data).map_err(|error| {
         CodecError::Malformed { event_type: event_type.to_owned(), source: discreet(&error) }

@@ -1,18 +1,19 @@
-//! Combining: what is asked for at the same time is done at once.
+//! Combining: requests that arrive at the same time are processed together.
 //!
-//! Whoever gets the turn does what everybody asks for at that moment, in the order in which it was
-//! asked for, and tells the others (flat combining; Hendler, Incze, Shavit and Tzafrir, 2010). A commit
-//! then serves as many as wait for one, instead of bounding how many are served.
+//! The caller that has the turn processes all pending requests in their order of arrival and
+//! delivers the answers to the other callers (flat combining; Hendler, Incze, Shavit and Tzafrir,
+//! 2010). One commit then serves all that wait, instead of limiting the throughput.
 //!
-//! A task that is dropped while it has the turn takes nothing along: the others ask again. What it did
-//! all the same is met by them, so what is asked for must be recognised when it is done twice.
+//! If the task that has the turn is dropped, no request is lost: the other callers ask again. The
+//! dropped task may have done its work nevertheless, so requests must be recognised when they are
+//! repeated.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// What waits to be done, and who does it.
+/// The pending requests and the task that processes them.
 #[derive(Debug)]
 pub struct Combiner<Q, A> {
     waiting: Mutex<VecDeque<Waiting<Q, A>>>,
@@ -27,14 +28,14 @@ struct Waiting<Q, A> {
 }
 
 impl<Q: Clone, A> Combiner<Q, A> {
-    /// One that does as many as `most` at once, 1 at least.
+    /// Creates a combiner that processes at most `most` requests at once, at least 1.
     pub fn new(most: usize) -> Self {
         let (waiting, turn) = (Mutex::default(), tokio::sync::Mutex::default());
         Self { waiting, turn, most: most.max(1) }
     }
 
-    /// Has something done together with what else is asked for now. `all` does it: given what is asked
-    /// for, the answers in the same order. It may be this caller's or another's that is called.
+    /// Processes a request together with the other pending ones. `all` receives the requests and
+    /// returns the answers in the same order; the `all` of any of the callers may run.
     pub async fn ask<F: Future<Output = Vec<A>>>(
         &self,
         question: Q,
@@ -64,19 +65,19 @@ impl<Q: Clone, A> Combiner<Q, A> {
         answered
     }
 
-    /// Only who has the turn calls it.
+    /// Called only by the task that has the turn.
     async fn answer_all<F: Future<Output = Vec<A>>>(&self, all: &impl Fn(Vec<Q>) -> F) {
         let (questions, answers) = self.take();
         if questions.is_empty() {
             return;
         }
         for (asked, answer) in answers.into_iter().zip(all(questions).await) {
-            // Who asked may be gone.
+            // The caller may be gone.
             drop(asked.send(answer));
         }
     }
 
-    /// What is done next, as far as it is still asked for.
+    /// Returns the next requests that callers still wait for.
     fn take(&self) -> (Vec<Q>, Vec<oneshot::Sender<A>>) {
         let mut waiting = self.waiting();
         let count = waiting.len().min(self.most);

@@ -1,4 +1,4 @@
-//! The shape of every aggregate: a pure decision and a pure evolution.
+//! The trait of every aggregate: a pure decision and a pure evolution.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::codec::EventSet;
 use super::snapshot::SnapshotRule;
 
-/// What a decision may know besides the state: everything else would make it unrepeatable.
+/// The input of a decision besides the state: any other input would make it unrepeatable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context {
     /// The time of the decision.
@@ -15,32 +15,33 @@ pub struct Context {
 
 /// An aggregate: how it decides and how it changes. Pure: no I/O, no clock, no randomness.
 pub trait Decider: Send + Sync + 'static {
-    /// First part of its streams' names, before the dash.
+    /// The category of its streams: the part of the name before the dash.
     const CATEGORY: &'static str;
-    /// What identifies the aggregate: a type of its own, so that a command never reaches an aggregate of
-    /// another kind that has the same sort of id. [`Uuid`] where its streams are named otherwise.
+    /// The aggregate's id: a type of its own, so that a command never reaches an aggregate of
+    /// another kind with the same form of id. [`Uuid`] if its streams are named differently.
     type Id: Copy + From<Uuid> + Into<Uuid> + Send + Sync + 'static;
-    /// What the aggregate is at each stage of its life. The default is "nothing yet".
+    /// The aggregate's state at each stage of its life. The default means that it does not exist
+    /// yet.
     type State: Default + Clone + std::fmt::Debug + Send + Sync + 'static;
-    /// What can be asked of it.
+    /// The aggregate's commands.
     type Command: Clone + std::fmt::Debug + Send + Sync + 'static;
-    /// What can happen to it.
+    /// The aggregate's events.
     type Event: EventSet;
-    /// Why it refuses, as named variants that a person understands.
+    /// The reasons for refusing a command, as named variants with a readable text.
     type Refusal: std::error::Error + Clone + PartialEq + Send + Sync + 'static;
 
-    /// What happens when this is asked. No events: nothing needs to happen.
+    /// Decides a command. Returns no events if nothing has to change.
     fn decide(
         state: &Self::State,
         command: Self::Command,
         context: &Context,
     ) -> Result<Vec<Self::Event>, Self::Refusal>;
 
-    /// The state after an event. Never panics, never fails.
+    /// Returns the state after an event. Never panics, never fails.
     fn evolve(state: Self::State, event: &Self::Event) -> Self::State;
 
-    /// How its state is kept beside the log, for a stream that grows long. `None`: every load
-    /// reads the stream from its beginning, which is best while streams are short.
+    /// Returns the snapshot rule, for streams that grow long. `None`: every load reads the stream
+    /// from its beginning, which is best for short streams.
     fn snapshots() -> Option<SnapshotRule<Self::State>> {
         None
     }

@@ -1,5 +1,5 @@
-//! Load, decide, append: how a command reaches an aggregate, with a bounded retry when another
-//! writer was faster.
+//! Load, decide, append: executes a command on an aggregate, with a bounded number of retries after
+//! write conflicts.
 
 mod cause;
 mod environment;

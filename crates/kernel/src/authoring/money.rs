@@ -1,4 +1,4 @@
-//! Amounts of money: the one place where totals are computed and rounded.
+//! Amounts of money: the only place where totals are computed and rounded.
 //!
 //! Rules and their sources:
 //! - A sum is rounded to the currency's minor unit (ISO 4217), half away from zero: Council
@@ -10,8 +10,8 @@
 //! - Total net = sum of the bases (BR-CO-13), total tax = sum over the rates (BR-CO-14), total =
 //!   net + tax (BR-CO-15).
 //!
-//! Quantities and unit prices keep the decimals they were given with. What does not fit into 28 digits
-//! is refused, never rounded: [`exact`].
+//! Quantities and unit prices keep their given decimals. A value that does not fit into 28 digits is
+//! rejected, never rounded: [`exact`].
 
 pub mod exact;
 
@@ -27,15 +27,15 @@ use rust_decimal::{Decimal, RoundingStrategy};
 pub struct Currency(Iso4217);
 
 impl Currency {
-    /// The currency of a three-letter code in capitals, in use or not: for amounts that are recorded
-    /// already. `None` when ISO 4217 never had such a code.
+    /// Returns the currency of a three-letter code in capitals, in use or not: for amounts that are
+    /// already recorded. Returns `None` if ISO 4217 never had such a code.
     pub fn from_code(code: &str) -> Option<Self> {
         Iso4217::from_code(code).map(Self)
     }
 
-    /// A currency in which something can be sold and paid for now: for new business. Codes for
-    /// metals, units of account, tests and "no currency" are none (ISO 4217, the codes that begin with
-    /// X and have no minor unit), nor are those of currencies that others have replaced.
+    /// Returns a currency that is in use today: for new business. Excludes codes for metals, units
+    /// of account, tests and "no currency" (ISO 4217: codes that begin with X and have no minor
+    /// unit), and codes of replaced currencies.
     pub fn in_use(code: &str) -> Option<Self> {
         let Self(currency) = Self::from_code(code)?;
         // Table A.1 of ISO 4217 lists both VES and VED for Venezuela; VED did not replace it.
@@ -43,33 +43,34 @@ impl Currency {
         (!currency.is_special() && !is_replaced).then_some(Self(currency))
     }
 
-    /// Its three-letter code.
+    /// Returns its three-letter code.
     pub fn code(self) -> &'static str {
         self.0.code()
     }
 
-    /// Decimals of its minor unit: 2 for the euro, 0 for the yen. Two where ISO 4217 has none.
+    /// Returns the number of decimals of its minor unit: 2 for the euro, 0 for the yen; 2 if ISO
+    /// 4217 defines none.
     pub fn decimals(self) -> u32 {
         self.0.exponent().map_or(2, u32::from)
     }
 
-    /// Rounds an amount to the minor unit and gives it that many decimals.
+    /// Rounds an amount to the minor unit and gives it that number of decimals.
     pub fn round(self, amount: Decimal) -> Result<Decimal, TooLarge> {
         let decimals = self.decimals();
         let mut rounded =
             amount.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero);
         rounded.rescale(decimals);
-        // Where there is no room for the decimals, fewer are given.
+        // Fewer decimals remain if the digits have no room for them.
         if rounded.scale() == decimals { Ok(rounded) } else { Err(TooLarge) }
     }
 }
 
-/// What of a line the totals depend on.
+/// The parts of a line that determine the totals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PricedLine {
-    /// How many.
+    /// The quantity.
     pub quantity: Decimal,
-    /// Price of one before tax.
+    /// Price per unit before tax.
     pub unit_price: Decimal,
     /// VAT rate in percent.
     pub vat_rate: Decimal,
@@ -86,7 +87,7 @@ pub struct RateTotal {
     pub amount: Decimal,
 }
 
-/// The totals of some lines.
+/// The totals of a list of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Totals {
     /// The net of each line, in their order.
@@ -101,9 +102,9 @@ pub struct Totals {
     pub total: Decimal,
 }
 
-/// An amount is beyond what can be computed with: 28 digits.
+/// The amount exceeds the 28 digits that can be computed exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the total is too large to be computed exactly")]
+#[error("the total exceeds the 28 digits that can be computed exactly")]
 pub struct TooLarge;
 
 /// Computes the totals of lines in one currency.
@@ -189,7 +190,7 @@ mod tests {
     fn what_cannot_be_computed_exactly_is_refused() {
         let huge = Decimal::MAX.to_string();
         assert_eq!(totals(&[line(&huge, "10", "20")], euro()), Err(TooLarge));
-        // There is no room for the cents.
+        // There is no room for the decimals.
         assert_eq!(euro().round(Decimal::MAX), Err(TooLarge));
         assert_eq!(totals(&[line(&huge, "1", "0")], euro()), Err(TooLarge));
         // `rust_decimal` would round these: the product to 28 digits, then half a cent up.

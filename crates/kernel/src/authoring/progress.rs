@@ -1,4 +1,4 @@
-//! How far a subscription has come: the one way to wait for a read model or a reaction.
+//! The progress of a subscription: the only way to wait for a read model or a reaction.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::log::event::Position;
 
-/// How long a subscription is waited for.
+/// The maximum time to wait for a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
-    /// A client waits for the answer to its request: 5 s.
+    /// A client's request waits: 5 s.
     Request,
-    /// A reaction waits, and is tried again: 10 s.
+    /// A reaction waits and is retried: 10 s.
     Reaction,
-    /// A process waits before it says that it is ready: 10 s.
+    /// A starting process waits before it reports ready: 10 s.
     Start,
 }
 
@@ -27,10 +27,10 @@ impl From<Patience> for Duration {
     }
 }
 
-/// How far a projection or reaction has come, for those who wait for it. Cheap to clone.
+/// The progress of a projection or reaction, for callers that wait for it. Cheap to clone.
 ///
-/// Of a projection it is exact on every replica, whichever of them runs it. Of a reaction it is exact
-/// on the replica that runs it; on the others it is the stored checkpoint, which comes after.
+/// For a projection it is exact on every replica, whichever runs it. For a reaction it is exact on
+/// the replica that runs it; on the others it is the stored checkpoint, which follows later.
 #[derive(Debug, Clone)]
 pub struct Progress(watch::Receiver<Position>);
 
@@ -39,19 +39,19 @@ impl Progress {
         Self(position)
     }
 
-    /// Returns the position up to which everything is done: visible in the read model, or reacted to.
+    /// Returns the position up to which all events are visible in the read model, or reacted to.
     pub fn position(&self) -> Position {
         *self.0.borrow()
     }
 
-    /// Waits until everything up to `position` is done. Returns `false` when that takes longer than
-    /// `within`: a [`Patience`], or a time.
+    /// Waits until all events up to `position` are processed. Returns `false` if that takes longer
+    /// than `within`: a [`Patience`] or a duration.
     pub async fn reached(&self, position: Position, within: impl Into<Duration>) -> bool {
         Self::all_reached(&[self], position, within).await
     }
 
-    /// Waits until all of them are done with everything up to `position`. Returns `false` when that
-    /// takes longer than `within`, for all of them together.
+    /// Waits until all of them have processed all events up to `position`. Returns `false` if that
+    /// takes longer than `within` in total.
     pub async fn all_reached(
         all: &[&Self],
         position: Position,

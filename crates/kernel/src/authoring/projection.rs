@@ -9,24 +9,24 @@ use crate::log::store::BoxError;
 
 /// A read model and how events change it. Implementations write `async fn project`.
 pub trait Projection: Send + Sync + 'static {
-    /// The database its rows are in.
+    /// The database that holds its rows.
     type Store: SubscriptionStore;
     /// The events it reads.
     type Event: EventSet;
 
-    /// `<module>.<read model>`. Its checkpoint is kept under it and the version.
+    /// `<module>.<read model>`. Its checkpoint is stored under this name and the version.
     const NAME: &'static str;
 
-    /// Raised when the same events are to give other rows, and when it reads events that it did not
-    /// read before: the read model is built anew, beside the one of the version before.
+    /// Raise it when the same events must produce different rows, or when the projection reads
+    /// additional events: the read model is rebuilt beside the one of the previous version.
     const VERSION: u32;
 
-    /// The tables that its rows are in, of the module's database. A table that refers to another comes
-    /// after it. No other projection writes to them.
+    /// The tables of its rows in the module's database. A table comes after the tables that it
+    /// refers to. No other projection writes to them.
     const TABLES: &'static [&'static str];
 
-    /// The event families (`orders.OrderPlaced`) that this version once read and does not read any
-    /// more. What is neither read nor retired waits for a replica that reads it.
+    /// The event families (`orders.OrderPlaced`) that this version once read and no longer reads. An
+    /// event of a family that is neither read nor retired waits for a replica that reads it.
     const RETIRED_FAMILIES: &'static [&'static str] = &[];
 
     /// Applies one event to the rows.
@@ -36,9 +36,9 @@ pub trait Projection: Send + Sync + 'static {
         event: &Envelope<Self::Event>,
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Applies several events, in their order, to the same end as one after the other. Worth
-    /// overriding where catching up must be fast: read the rows of all of them at once, change them
-    /// in memory, write them at once.
+    /// Applies several events in order, with the same result as one after the other. Override it to
+    /// catch up fast: read the rows of all events at once, change them in memory, write them at
+    /// once.
     fn project_all(
         &self,
         transaction: &mut <Self::Store as SubscriptionStore>::Transaction,
@@ -53,11 +53,11 @@ pub trait Projection: Send + Sync + 'static {
     }
 }
 
-/// An event speaks of something that the read model has never heard of.
+/// An event refers to a row that the read model does not contain.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no {what} {id} in the read model: its first event is missing or parked")]
 pub struct Unknown {
-    /// What it is, for people.
+    /// The kind of row, for the error text.
     pub what: &'static str,
     /// Its id.
     pub id: Uuid,

@@ -1,9 +1,9 @@
-//! Policies and reactors: what a module does when events happen.
+//! Policies and reactors: a module's reactions to events.
 //!
-//! A *policy* turns others' events into this module's own commands; a *reactor* makes outside
-//! calls. Both handle events in order per key, several keys at once, and keep their checkpoint at
-//! the lowest unfinished event: after a crash some events are handled again, and reaction ids and
-//! idempotency keys make that change nothing.
+//! A *policy* turns other modules' events into commands of its own module; a *reactor* makes
+//! external calls. Both handle events in order per key, several keys at once, and keep their
+//! checkpoint at the lowest unfinished event: after a crash some events are handled again, and
+//! reaction ids and idempotency keys make the repetition harmless.
 
 use chrono::{DateTime, Utc};
 
@@ -16,17 +16,17 @@ use crate::log::event::RecordedEvent;
 use crate::log::keys::KeyError;
 use crate::log::store::BoxError;
 
-/// Why a reaction did not come about.
+/// Why a reaction failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReactionError {
-    /// Something is out of reach now: tried again until it works.
+    /// A dependency is unavailable: the reaction is retried until it succeeds.
     #[error("{0}")]
     Transient(#[source] BoxError),
-    /// This release cannot read something that a newer one wrote: a replica of that release is to
-    /// handle the event.
+    /// This release cannot read data of a newer release: a replica of that release must handle the
+    /// event.
     #[error("{0}")]
     NewerRelease(#[source] BoxError),
-    /// It will not work next time either: the event is parked.
+    /// Retrying does not help: the event is parked.
     #[error("{0}")]
     Permanent(#[source] BoxError),
 }
@@ -69,8 +69,8 @@ impl From<SnapshotsUnavailable> for ReactionError {
     }
 }
 
-/// Ends a reaction with what became of its command. A refusal that `expected` explains is an outcome
-/// like any other; every other failure is for the runtime: tried again, or parked.
+/// Completes a reaction with the result of its command. A refusal that `expected` explains is a
+/// normal outcome; every other failure goes to the runtime, which retries or parks the event.
 pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
     outcome: Result<T, ExecuteError<R>>,
     expected: impl FnOnce(&R) -> Option<&'static str>,
@@ -87,8 +87,8 @@ pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
     Err(error.into())
 }
 
-/// Waits until read models show everything up to an event. When that takes long, the reaction is to
-/// be tried again.
+/// Waits until read models include everything up to an event. If that takes too long, fails with a
+/// transient error, so that the reaction is retried.
 pub async fn shown(projections: &[&Progress], event: &RecordedEvent) -> Result<(), ReactionError> {
     if Progress::all_reached(projections, event.position, Patience::Reaction).await {
         return Ok(());
@@ -96,35 +96,36 @@ pub async fn shown(projections: &[&Progress], event: &RecordedEvent) -> Result<(
     Err(ReactionError::Transient("a read model is behind".into()))
 }
 
-/// What a module does when events happen. Implementations write `async fn react`.
+/// A module's reaction to events. Implementations write `async fn react`.
 pub trait Reaction: Send + Sync + 'static {
     /// The events it reacts to.
     type Event: EventSet;
 
-    /// `<module>.<what it does>`. It seeds the ids of the events that follow: once stored it is a
-    /// storage format and never changes.
+    /// `<module>.<action>`. It seeds the ids of the resulting events: once stored it is a storage
+    /// format and never changes.
     const NAME: &'static str;
 
-    /// What kind of reaction it is.
+    /// The kind of reaction.
     const KIND: ReactionKind;
 
-    /// The event families (`orders.OrderPlaced`) that it once read and does not read any more. What
-    /// is neither read nor retired waits for a replica that reads it.
+    /// The event families (`orders.OrderPlaced`) that it once read and no longer reads. An event of
+    /// a family that is neither read nor retired waits for a replica that reads it.
     const RETIRED_FAMILIES: &'static [&'static str] = &[];
 
-    /// What an event is in order with: its stream, unless declared otherwise.
+    /// Returns the ordering key of an event: its stream by default.
     fn key(&self, event: &RecordedEvent) -> String {
         event.stream.as_str().to_owned()
     }
 
-    /// Since when an event that was begun has been waiting for its turn at this system's own work, for a
-    /// reactor that bounds its calls: not one that waits for somebody outside. Admission looks at it.
+    /// Returns since when an event in handling has been waiting for its turn within this system, for
+    /// a reactor that limits its calls; waiting for external systems does not count. Used by
+    /// admission control.
     fn waiting_since(&self) -> Option<DateTime<Utc>> {
         None
     }
 
-    /// Reacts to one event. May be called again for the same event; commands carried out with
-    /// `cause` are then recognised.
+    /// Reacts to one event. May be called again for the same event; commands executed with `cause`
+    /// are then recognised.
     fn react(
         &self,
         event: &Envelope<Self::Event>,
@@ -132,16 +133,16 @@ pub trait Reaction: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(), ReactionError>> + Send;
 }
 
-/// What kind of reaction it is.
+/// The kind of a reaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReactionKind {
-    /// Gives commands to its own module.
+    /// Commands its own module.
     Policy,
-    /// Makes outside calls, which may take long: many may be waiting at once. It bounds by itself
-    /// how many calls are under way.
+    /// Makes external calls, which may take long: many may be waiting at once. The reactor itself
+    /// limits the number of calls in progress.
     Reactor,
-    /// Keeps the module's own tables in order, on every database that has them: also where the
-    /// module was handed over to another one.
+    /// Maintains the module's own tables, in every database that has them: also where the module was
+    /// handed over to another service.
     Upkeep,
 }
 

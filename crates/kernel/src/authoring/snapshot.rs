@@ -1,6 +1,6 @@
-//! Snapshots: the state of an aggregate kept beside the log, so that a long stream need not be
-//! read from its beginning. Never the truth: one that is missing, damaged, of another schema or of
-//! another log costs time and nothing else.
+//! Snapshots: the state of an aggregate stored beside the log, so that a long stream need not be
+//! read from its beginning. Never the source of truth: a snapshot that is missing, damaged, of
+//! another schema or of another log only costs time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,24 +14,24 @@ use uuid::Uuid;
 use crate::log::event::{Position, Revision, StreamName};
 use crate::log::store::BoxError;
 
-/// How a decider's state is kept beside the log.
+/// How a decider's state is stored beside the log.
 #[derive(Debug, Clone, Copy)]
 pub struct SnapshotRule<S> {
-    /// Version of the state's schema. A snapshot of another one is ignored and replaced.
+    /// Version of the state's schema. A snapshot of another version is ignored and replaced.
     pub version: u32,
-    /// After how many events a snapshot is taken; at least 1.
+    /// Number of events between snapshots; at least 1.
     pub every: u64,
-    /// The person whose key seals the state's personal values, `None` when it has none.
+    /// Returns the data subject whose key seals the state's personal values, `None` if it has none.
     pub data_subject: fn(&StreamName, &S) -> Option<Uuid>,
-    /// The state as JSON, personal values in the clear behind their marker.
+    /// Returns the state as JSON, personal values unsealed behind their marker.
     pub to_json: fn(&S) -> Result<Value, serde_json::Error>,
-    /// Reads what [`Self::to_json`] made, in this version.
+    /// Parses the result of [`Self::to_json`] in this version.
     pub from_json: fn(Value) -> Result<S, serde_json::Error>,
 }
 
 impl<S: Serialize + DeserializeOwned> SnapshotRule<S> {
-    /// A snapshot of the state as serde writes it. Raise the version whenever that changes its
-    /// form or its meaning.
+    /// Creates a rule that uses serde's form of the state. Raise the version whenever the form or
+    /// its meaning changes.
     pub fn new(
         version: u32,
         every: u64,
@@ -50,42 +50,42 @@ impl<S: Serialize + DeserializeOwned> SnapshotRule<S> {
 /// The state of an aggregate at a revision of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The stream it was folded from. It has one snapshot, the last.
+    /// The stream it was folded from. A stream has one snapshot, the latest.
     pub stream: StreamName,
     /// Version of the state's schema.
     pub version: u32,
     /// The log it was read from.
     pub log_id: Uuid,
-    /// The last revision in it.
+    /// The last revision that it covers.
     pub revision: Revision,
-    /// Where that revision stands in the log.
+    /// Position of that revision in the log.
     pub position: Position,
-    /// Id of the event there: in a restored log another one may stand there, or none.
+    /// Id of the event at that position: a restored log may hold another event there, or none.
     pub event_id: Uuid,
     /// The state as JSON text, personal values sealed.
     pub state: Vec<u8>,
 }
 
-/// The place of the snapshots cannot be used now.
+/// The snapshot store is not available at the moment.
 #[derive(Debug, thiserror::Error)]
-#[error("the snapshots cannot be reached")]
+#[error("the snapshot store is unavailable")]
 pub struct SnapshotsUnavailable(#[source] pub BoxError);
 
-/// The place of the snapshots.
+/// Stores snapshots.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + 'static {
-    /// The snapshot of a stream.
+    /// Returns the snapshot of a stream.
     async fn load(&self, stream: &StreamName) -> Result<Option<Snapshot>, SnapshotsUnavailable>;
 
-    /// Keeps a snapshot in the place of the stream's earlier one. Of two with the same schema and
-    /// log the later revision stays. It need not survive a crash.
+    /// Stores a snapshot and replaces the stream's earlier one. Of two with the same schema and log,
+    /// the later revision stays. It need not survive a crash.
     async fn save(&self, snapshot: &Snapshot) -> Result<(), SnapshotsUnavailable>;
 
     /// Removes the snapshot of a stream.
     async fn forget(&self, stream: &StreamName) -> Result<(), SnapshotsUnavailable>;
 }
 
-/// Snapshots in memory, for tests.
+/// An in-memory snapshot store, for tests.
 #[derive(Debug, Default)]
 pub struct MemorySnapshots(Mutex<HashMap<StreamName, Snapshot>>);
 

@@ -1,25 +1,25 @@
-//! What kinds of subscription there are, and how one can be on a replica.
+//! The kinds of subscriptions, and their states on a replica.
 
 use serde::{Deserialize, Serialize};
 
 use crate::log::event::Position;
 
-/// What a subscription is.
+/// The kind of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SubscriptionKind {
     /// Folds events into a read model.
     Projection,
-    /// Turns others' events into commands of its own module.
+    /// Turns other modules' events into commands of its own module.
     Policy,
-    /// Makes outside calls.
+    /// Makes external calls.
     Reactor,
-    /// Keeps its module's own tables in order.
+    /// Maintains its module's own tables.
     Upkeep,
 }
 
 impl SubscriptionKind {
-    /// Its name, as stored and as people read it.
+    /// Returns its name, as stored and displayed.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Projection => "projection",
@@ -30,9 +30,9 @@ impl SubscriptionKind {
     }
 }
 
-/// A text that names no kind of subscription.
+/// The error for a text that is not a subscription kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no kind of subscription: expected projection, policy, reactor or upkeep")]
+#[error("`{0}` is not a subscription kind: expected projection, policy, reactor or upkeep")]
 pub struct UnknownKind(String);
 
 impl std::str::FromStr for SubscriptionKind {
@@ -46,33 +46,33 @@ impl std::str::FromStr for SubscriptionKind {
     }
 }
 
-/// How a subscription is on this replica.
+/// The state of a subscription on this replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscriptionState {
-    /// It has not said anything yet.
+    /// It has not reported yet.
     Starting,
-    /// It works here.
+    /// It runs on this replica.
     Running,
-    /// It works on another replica; this one takes over when that one is gone.
+    /// It runs on another replica; this one takes over when that one is gone.
     Standby {
         /// The other replica.
         owner: String,
     },
     /// Its module was handed over to another service, which runs it.
     HandedOver {
-        /// What people know that service by.
+        /// The name of that service.
         to: String,
     },
     /// It waits for a replica of a newer release to handle an event that this release cannot read.
     Incapable {
         /// The event's type.
         event_type: String,
-        /// Where it stands in the log.
+        /// The event's position in the log.
         position: Position,
     },
-    /// Something is out of reach; it tries again and again. Why.
+    /// A dependency is unavailable and the subscription keeps retrying; the reason.
     Interrupted(String),
-    /// It does nothing, because going on would do harm. Why, and what to do; after that it goes on
-    /// by itself.
+    /// It stopped because continuing would do harm; the reason and the remedy. It resumes by itself
+    /// after the remedy.
     Stopped(String),
 }

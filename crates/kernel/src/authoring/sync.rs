@@ -1,5 +1,5 @@
-//! The seam between an anti-corruption layer and the modules: a `Sync…` command carries the state
-//! that the legacy system has, and the module records what is new in it.
+//! The interface between an anti-corruption layer and the modules: a `Sync…` command carries the
+//! state of the legacy system, and the module records the difference.
 //!
 //! Imported facts trigger no policy: `…Imported` and `…Revised` are for projections only.
 

@@ -1,4 +1,4 @@
-//! An event that was set aside, as it is kept beside the checkpoint.
+//! A parked event as stored beside the checkpoint.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -7,27 +7,27 @@ use uuid::Uuid;
 use crate::log::event::{Position, RecordedEvent};
 use crate::log::outage::with_sources;
 
-/// An event that was set aside because it could not be handled.
+/// An event that was parked because it could not be handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParkedEvent {
-    /// Where it stands in the log.
+    /// Position in the log.
     pub position: Position,
     /// Its id.
     pub event_id: Uuid,
-    /// What it was in order with: later events of the same key wait behind it.
+    /// The ordering key: later events of the same key wait behind this one.
     pub key: String,
-    /// Why it could not be handled, the last time. Never holds personal data.
+    /// The error of the last attempt. Never contains personal data.
     pub error: String,
-    /// How often it was tried; 0 when it only waits behind another.
+    /// Number of attempts; 0 if it only waits behind another event.
     pub attempts: u32,
-    /// When it was set aside.
+    /// When it was parked.
     pub parked_at: DateTime<Utc>,
-    /// Whether somebody asked for it to be tried again, and it was not yet.
+    /// Whether a retry was requested and not yet made.
     pub replay_requested: bool,
 }
 
 impl ParkedEvent {
-    /// An event that could not be handled.
+    /// Creates the parked form of an event whose handling failed.
     pub(crate) fn failed(
         event: &RecordedEvent,
         key: &str,
@@ -46,7 +46,7 @@ impl ParkedEvent {
         }
     }
 
-    /// An event that waits behind a parked one of its key.
+    /// Creates the parked form of an event that waits behind a parked one of its key.
     pub(crate) fn waiting(event: &RecordedEvent, key: &str, parked_at: DateTime<Utc>) -> Self {
         Self {
             position: event.position,
@@ -59,7 +59,7 @@ impl ParkedEvent {
         }
     }
 
-    /// The same event after it failed once more.
+    /// Returns the parked event after another failed attempt.
     pub(crate) fn failed_again(
         self,
         error: &(dyn std::error::Error + 'static),
@@ -69,7 +69,7 @@ impl ParkedEvent {
         Self { error: with_sources(error), attempts, replay_requested: false, ..self }
     }
 
-    /// Says so in the log and in the metrics.
+    /// Reports the event in the log and the metrics.
     pub(crate) fn announce(&self, subscription: &str) {
         tracing::error!(
             subscription,
@@ -77,7 +77,7 @@ impl ParkedEvent {
             event_id = %self.event_id,
             attempts = self.attempts,
             error = self.error,
-            "an event could not be handled and was parked"
+            "an event cannot be handled and was parked"
         );
         metrics::counter!("parked_events_total", "subscription" => subscription.to_owned())
             .increment(1);

@@ -1,4 +1,4 @@
-//! The database of a module, as far as the subscription runtime needs it.
+//! The port to a module's database that the subscription runtime needs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,113 +13,113 @@ use crate::authoring::subscription::SubscriptionKind;
 use crate::log::event::Position;
 use crate::log::store::BoxError;
 
-/// What a replica says of a subscription before it runs it.
+/// A replica's registration of a subscription, made before running it.
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// Its name.
     pub subscription: String,
-    /// What it is.
+    /// Its kind.
     pub kind: SubscriptionKind,
-    /// The event families that this replica wants for it.
+    /// The event families that this replica reads for it.
     pub families: BTreeSet<String>,
     /// The log that this replica reads.
     pub log_id: Uuid,
 }
 
-/// What is kept of a subscription.
+/// The stored state of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionStatus {
     /// Its name.
     pub subscription: String,
-    /// What it is.
+    /// Its kind.
     pub kind: SubscriptionKind,
-    /// How far it has come.
+    /// Its checkpoint.
     pub checkpoint: Checkpoint,
-    /// When that was written.
+    /// When the checkpoint was written.
     pub updated_at: DateTime<Utc>,
-    /// Every event family that any replica ever wanted for it.
+    /// Every event family that any replica has ever read for it.
     pub families: BTreeSet<String>,
-    /// Who runs it, or ran it last without releasing it.
+    /// The lease of the replica that runs it, or that ran it last and did not release it.
     pub lease: Option<LeaseStatus>,
-    /// What went wrong last, and when. Never holds personal data.
+    /// The last error and its time. Never contains personal data.
     pub last_error: Option<(String, DateTime<Utc>)>,
-    /// How many of its events are parked.
+    /// Number of its parked events.
     pub parked: u64,
-    /// When it began, or was last put somewhere else by a rebuild, by the clock of its database.
+    /// When it started or was last reset by a rebuild, by the clock of its database.
     pub reset_at: DateTime<Utc>,
-    /// Whether it was stopped because the log went back, and was not reset since.
+    /// Whether it was stopped because the log went back, and not reset since.
     pub stopped: bool,
-    /// Since when its oldest event has been waiting for its turn, as its owner said last. Told only
-    /// while that is long.
+    /// Since when its oldest event has been waiting for its turn, as last reported by its owner.
+    /// Reported only while the wait is long.
     pub waiting_since: Option<DateTime<Utc>>,
 }
 
-/// Why a subscription's own database did not do what was asked.
+/// Why a subscription's database operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// The database cannot be used now.
+    /// The database is not available at the moment.
     #[error("the subscription's database is unavailable")]
     Unavailable(#[source] BoxError),
-    /// Nobody ever registered it.
+    /// The subscription was never registered.
     #[error("there is no subscription {subscription}")]
     Unknown {
         /// Its name.
         subscription: String,
     },
-    /// The lease is no longer this replica's. Nothing was changed.
+    /// This replica no longer holds the lease. Nothing was changed.
     #[error(
         "the lease of {subscription} was lost{}",
-        .holder.as_ref().map_or_else(String::new, |holder| format!("; {holder} has it"))
+        .holder.as_ref().map_or_else(String::new, |holder| format!("; {holder} holds it"))
     )]
     LeaseLost {
         /// The subscription.
         subscription: String,
-        /// Who has it now, if anybody. The former owner itself when it only has to acquire it anew,
+        /// The current holder, if any. The former owner itself if it only has to reacquire the lease
         /// because the families grew.
         holder: Option<String>,
     },
-    /// The tables turned out to be as they were before: the database lost its last commits, as after a
-    /// crash or a failover.
+    /// The tables are in an earlier state: the database lost its last commits, as after a crash or a
+    /// failover.
     #[error("the subscription's tables went back to an earlier state")]
     WentBack,
-    /// The checkpoint is not where its owner left it: the database lost its last commits in a
-    /// crash, or somebody set it back. Nothing was changed.
+    /// The checkpoint is not where its owner left it: the database lost its last commits in a crash,
+    /// or the checkpoint was reset. Nothing was changed.
     #[error("expected the checkpoint of {subscription} at {expected}, found it at {found}")]
     Elsewhere {
         /// The subscription.
         subscription: String,
-        /// Where its owner left it.
+        /// The position where its owner left it.
         expected: Position,
-        /// Where it is.
+        /// The stored position.
         found: Position,
     },
 }
 
-/// The database of a module, as far as the subscription runtime needs it.
+/// The port to a module's database that the subscription runtime needs.
 ///
-/// A subscription is one row: its checkpoint, who may move it, and until when. Every change of the
+/// A subscription is one row: its checkpoint, the lease's owner and expiry. Every change by the
 /// owner goes through [`Self::begin_fenced`], which names the lease's token: a replica that was
-/// paused past its lease, or cut off, finds another token there and changes nothing.
+/// paused beyond its lease, or disconnected, finds another token there and changes nothing.
 pub trait SubscriptionStore: Send + Sync + 'static {
-    /// An open transaction: what a projection writes and the checkpoint move in it together.
+    /// An open transaction: a projection's writes and the checkpoint commit together.
     type Transaction: Send + 'static;
 
-    /// Whether an error says that the database cannot be used now, rather than that an event
+    /// Returns whether an error means that the database is unavailable, rather than that an event
     /// cannot be handled: a healthy event must not be parked because the disk was full.
     fn is_unavailable(error: &BoxError) -> bool;
 
-    /// Makes the subscription known, at the beginning of the log, and adds the families to those
-    /// it has. When they grow, the lease's token changes, so that the present owner has to acquire
-    /// the lease again and reads the new ones, too. A subscription that has not moved yet takes
-    /// the log named here.
+    /// Registers the subscription at the beginning of the log and adds the families to the
+    /// registered ones. If they grow, the lease's token changes, so that the current owner has to
+    /// reacquire the lease and reads the new families too. A subscription that has not moved yet
+    /// switches to the log given here.
     fn register(
         &self,
         registration: &Registration,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Takes the lease for `ttl` if nobody has it, if it has expired, or if it is this owner's
-    /// already; `None` while it is another's, or the subscription is stopped. The token is new in any case. Durable when it
-    /// returns.
+    /// Acquires the lease for `ttl` if it is free, expired, or already held by this owner; returns
+    /// `None` while another owner holds it, or if the subscription is stopped. The token is always
+    /// new. Durable on return.
     fn acquire(
         &self,
         subscription: &str,
@@ -127,27 +127,27 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         ttl: Duration,
     ) -> impl Future<Output = Result<Option<Lease>, CheckpointError>> + Send;
 
-    /// Makes the lease last for its time to live from now on.
+    /// Extends the lease to its full time to live from now.
     fn renew(&self, lease: &Lease) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Keeps since when the oldest event has been waiting for its turn, for the other replicas to see.
-    /// Nothing happens if the lease is lost.
+    /// Stores since when the oldest event has been waiting for its turn, for the other replicas. No
+    /// effect if the lease is lost.
     fn tell_waiting(
         &self,
         lease: &Lease,
         waiting_since: Option<DateTime<Utc>>,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Ends the lease, so that another replica need not wait for it to expire. Nothing happens if
-    /// it is lost already.
+    /// Releases the lease, so that another replica need not wait for its expiry. No effect if it is
+    /// already lost.
     fn release(&self, lease: &Lease) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Ends every lease, for who knows that no other process is at work: what is left is of
-    /// processes that ended before they could release it.
+    /// Releases every lease, for a caller that knows that no other process runs: the remaining
+    /// leases belong to processes that ended without releasing them.
     fn release_all(&self) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Opens a transaction in which the lease is renewed and the checkpoint has moved from where it
-    /// was left. Until it ends, nobody else can take the lease.
+    /// Begins a transaction that renews the lease and moves the checkpoint from where it was left.
+    /// Until it ends, no other owner can acquire the lease.
     fn begin_fenced(
         &self,
         lease: &Lease,
@@ -155,48 +155,49 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         to: Checkpoint,
     ) -> impl Future<Output = Result<Self::Transaction, CheckpointError>> + Send;
 
-    /// Hands over what this process believes of a subscription's position: it is lowered at once when the
-    /// tables turn out to be as they were before, as after a crash of their database or a failover.
+    /// Registers this process's cached position of a subscription: the store lowers it as soon as
+    /// the tables turn out to be in an earlier state, as after a crash of their database or a
+    /// failover.
     fn entrust(&self, _subscription: &str, _position: watch::Sender<Position>) {}
 
-    /// Changes when that happens; what is under way was decided on what may be gone. Never, where tables
-    /// cannot go back under a process.
+    /// Watches for that event, which invalidates work in progress. Never changes if the tables
+    /// cannot go back while a process runs.
     fn watch_tables(&self) -> watch::Receiver<u64> {
         watch::channel(0).1
     }
 
-    /// Makes everything that was done in the transaction visible at once.
+    /// Commits the transaction and makes all its changes visible at once.
     fn commit(
         &self,
         transaction: Self::Transaction,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// What is kept of a subscription, `None` when it was never registered.
+    /// Returns the stored state of a subscription, `None` if it was never registered.
     fn status(
         &self,
         subscription: &str,
     ) -> impl Future<Output = Result<Option<SubscriptionStatus>, CheckpointError>> + Send;
 
-    /// What is kept of every subscription, by name.
+    /// Returns the stored state of every subscription, by name.
     fn statuses(
         &self,
     ) -> impl Future<Output = Result<Vec<SubscriptionStatus>, CheckpointError>> + Send;
 
-    /// The stored checkpoint of a subscription. Cheap: standbys ask often.
+    /// Returns the stored checkpoint of a subscription. Must be cheap: standbys call it often.
     fn checkpoint(
         &self,
         subscription: &str,
     ) -> impl Future<Output = Result<Option<Checkpoint>, CheckpointError>> + Send;
 
-    /// Keeps what went wrong, for people to see. Never holds personal data.
+    /// Stores an error, for operators. Must not contain personal data.
     fn record_error(
         &self,
         subscription: &str,
         error: &str,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Stops the subscription until it is reset, because the log went back under it: its effects may
-    /// come from events that are gone. The present owner is fenced out. Nothing happens if it was
+    /// Stops the subscription until it is reset, because the log went back: its effects may come
+    /// from events that do not exist any more. Fences out the current owner. No effect if it was
     /// reset after `reset_at`.
     fn stop(
         &self,
@@ -204,17 +205,17 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         reset_at: DateTime<Utc>,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Begins again from the start of a log: the checkpoint goes there, what was parked is
-    /// forgotten, and the present owner is fenced out. Of a policy or reactor, reactions that exist
-    /// already are recognised; the rows of a projection have to be removed as well.
+    /// Restarts from the beginning of a log: moves the checkpoint there, removes the parked events,
+    /// and fences out the current owner. For a policy or reactor, reactions that already exist are
+    /// recognised; the rows of a projection must be removed separately.
     fn restart(
         &self,
         subscription: &str,
         log_id: Uuid,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Within a transaction that replaces what a subscription made: puts its checkpoint and its
-    /// parked events there, lets it go on if it was stopped, and fences the present owner out.
+    /// Within a transaction that replaces a subscription's results: sets its checkpoint and its
+    /// parked events, resumes it if it was stopped, and fences out the current owner.
     fn reset(
         &self,
         transaction: &mut Self::Transaction,
@@ -223,7 +224,7 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         parked: &[ParkedEvent],
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Sets an event aside within a transaction. Setting it aside twice changes nothing.
+    /// Parks an event within a transaction. Parking it twice changes nothing.
     fn park(
         &self,
         transaction: &mut Self::Transaction,
@@ -231,8 +232,8 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         event: &ParkedEvent,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Keeps, within a transaction, that a parked event failed again: its error and attempts. What
-    /// was asked for its key is done with that.
+    /// Stores, within a transaction, that a parked event failed again: its error and attempts. This
+    /// completes the retry request of its key.
     fn park_again(
         &self,
         transaction: &mut Self::Transaction,
@@ -240,7 +241,7 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         event: &ParkedEvent,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// Takes an event out of the parked ones within a transaction: it was handled after all.
+    /// Unparks an event within a transaction, after it was handled.
     fn unpark(
         &self,
         transaction: &mut Self::Transaction,
@@ -248,13 +249,13 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         position: Position,
     ) -> impl Future<Output = Result<(), CheckpointError>> + Send;
 
-    /// The keys of a subscription that have parked events.
+    /// Returns the keys of a subscription that have parked events.
     fn parked_keys(
         &self,
         subscription: &str,
     ) -> impl Future<Output = Result<Vec<String>, CheckpointError>> + Send;
 
-    /// Up to `limit` parked events after a position, in the order of the log; of one key only, if
+    /// Returns up to `limit` parked events after a position, in log order; only those of one key if
     /// one is given.
     fn parked_events(
         &self,
@@ -264,22 +265,22 @@ pub trait SubscriptionStore: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<ParkedEvent>, CheckpointError>> + Send;
 
-    /// The keys whose parked events are to be tried again: somebody asked for one of them, or
-    /// nothing stands before the first any more (it was discarded).
+    /// Returns the keys whose parked events are to be retried: a retry of one of them was requested,
+    /// or the failed event before them was discarded.
     fn keys_to_replay(
         &self,
         subscription: &str,
     ) -> impl Future<Output = Result<Vec<String>, CheckpointError>> + Send;
 
-    /// Asks for a parked event, with the others of its key, to be tried again by whoever runs the
-    /// subscription; `false` when it is not parked.
+    /// Requests the retry of a parked event and the others of its key by the replica that runs the
+    /// subscription. Returns `false` if the event is not parked.
     fn request_replay(
         &self,
         subscription: &str,
         position: Position,
     ) -> impl Future<Output = Result<bool, CheckpointError>> + Send;
 
-    /// Gives a parked event up; those that waited behind it are tried again. `false` when it is not
+    /// Discards a parked event; events waiting behind it are retried. Returns `false` if it is not
     /// parked.
     fn discard(
         &self,

@@ -1,4 +1,4 @@
-//! Why something happens, and what follows from it for the events it leads to.
+//! The cause of a command, and the event metadata derived from it.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,44 +6,44 @@ use uuid::Uuid;
 use crate::log::event::{Metadata, RecordedEvent, StreamName};
 use crate::log::seams::new_id;
 
-/// Name of this system in `origin_system`.
+/// The name of this system in `origin_system`.
 pub const ORIGIN: &str = "bascule";
 
-/// Why something happens: what every event that follows from it carries.
+/// The cause of a change: the metadata that every resulting event carries.
 ///
-/// One cause may command any number of aggregates, one after the other or in one unit. It commands each
-/// of them once: the ids of the events derive from the cause and the aggregate, and a second command on
-/// the same aggregate is taken for a repetition of the first. What commands one aggregate twice needs
-/// two causes ([`Self::recognised_by`] with another name).
+/// One cause may command any number of aggregates, one after the other or in one unit, each of them
+/// once: event ids derive from the cause and the aggregate, and a second command on the same
+/// aggregate counts as a repetition of the first. To command one aggregate twice, use two causes
+/// ([`Self::recognised_by`] with another name).
 #[derive(Debug, Clone)]
 pub struct Cause {
-    /// What the whole chain of events began with.
+    /// The correlation id of the causal chain.
     pub correlation_id: Uuid,
-    /// The event reacted to.
+    /// The event that is reacted to.
     pub causation_id: Option<Uuid>,
-    /// Who asked.
+    /// The actor that requested the change.
     pub actor: String,
     /// W3C trace context.
     pub traceparent: Option<String>,
     /// The system in which it happened.
     pub origin_system: String,
-    /// When it happened there, where that is not now.
+    /// When it happened in that system, if not now.
     pub occurred_at: Option<DateTime<Utc>>,
     event_ids: EventIds,
 }
 
-/// Where the ids of new events come from.
+/// The source of ids of new events.
 #[derive(Debug, Clone)]
 enum EventIds {
-    /// New ones, for a request that cannot be recognised when it is repeated.
+    /// Random ids, for a request that cannot be recognised when it is repeated.
     Fresh,
-    /// UUIDv5(seed, name/stream/index), the stream being that of the aggregate commanded: the same
-    /// cause always yields the same ids there, so that a repetition is recognised by the log itself.
+    /// UUIDv5(seed, name/stream/index), with the stream of the commanded aggregate: the same cause
+    /// always yields the same ids, so that the log itself recognises a repetition.
     Derived { seed: Uuid, name: String },
 }
 
 impl Cause {
-    /// A request from outside that cannot be recognised when repeated.
+    /// Creates the cause of an external request that cannot be recognised when repeated.
     pub fn request(correlation_id: Uuid, actor: impl Into<String>) -> Self {
         Self {
             correlation_id,
@@ -56,7 +56,7 @@ impl Cause {
         }
     }
 
-    /// A reaction of the named subscription to an event.
+    /// Creates the cause of a subscription's reaction to an event.
     pub fn reaction(trigger: &RecordedEvent, subscription: &str) -> Self {
         Self {
             correlation_id: trigger.metadata.correlation_id,
@@ -69,13 +69,14 @@ impl Cause {
         }
     }
 
-    /// The same cause, recognised when repeated: event ids derive from `seed` and `name`.
+    /// Returns the cause with event ids derived from `seed` and `name`, so that a repetition is
+    /// recognised.
     pub fn recognised_by(mut self, seed: Uuid, name: impl Into<String>) -> Self {
         self.event_ids = EventIds::Derived { seed, name: name.into() };
         self
     }
 
-    /// Returns the id of an event of a unit that begins with the aggregate of the `leading` stream.
+    /// Returns the id of an event of a unit whose leading aggregate has the stream `leading`.
     pub(super) fn event_id(&self, leading: &StreamName, index: usize) -> Uuid {
         match &self.event_ids {
             EventIds::Fresh => new_id(),
@@ -85,7 +86,7 @@ impl Cause {
         }
     }
 
-    /// The id the first event would have, when it can be told beforehand.
+    /// Returns the id of the first event if it is predictable.
     pub(super) fn first_event_id(&self, leading: &StreamName) -> Option<Uuid> {
         match &self.event_ids {
             EventIds::Fresh => None,

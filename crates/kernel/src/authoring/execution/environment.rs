@@ -1,4 +1,4 @@
-//! What modules do their work with.
+//! The services that modules work with.
 
 use std::sync::Arc;
 
@@ -16,29 +16,28 @@ use crate::log::keys::SecretKey;
 use crate::log::seams::SharedClock;
 use crate::log::store::EventStore;
 
-/// What modules are handed to do their work with. Cheap to clone; clones share what is in memory.
+/// The services that modules receive. Cheap to clone; clones share the in-memory state.
 #[derive(Clone)]
 pub struct Environment {
     /// The event store.
     pub store: Arc<dyn EventStore>,
     /// Encodes and decodes events.
     pub codec: Codec,
-    /// Tells the time.
+    /// The clock.
     pub clock: SharedClock,
-    /// Key of the digests for lookups by personal data.
+    /// The key of the digests for lookups by personal data.
     pub lookup_key: SecretKey,
     /// How this process runs its subscriptions.
     pub runtime: RuntimeOptions,
     pub(super) incarnation: watch::Receiver<u64>,
-    /// Whether something new may be begun.
+    /// Decides whether new business is admitted.
     pub admission: Admission,
     pub(super) aggregates: AggregateCache,
     pub(super) snapshots: Snapshots,
 }
 
 impl Environment {
-    /// An environment without snapshots that keeps as many aggregates in memory as
-    /// [`CacheOptions`] does by default.
+    /// Creates an environment without snapshots and with a cache of the default [`CacheOptions`].
     pub fn new(
         store: Arc<dyn EventStore>,
         codec: Codec,
@@ -62,53 +61,53 @@ impl Environment {
         }
     }
 
-    /// The same, running its subscriptions in another way than the usual one.
+    /// Returns the environment with these options for running subscriptions.
     pub fn with_runtime(self, runtime: RuntimeOptions) -> Self {
         Self { runtime, ..self }
     }
 
-    /// The same, beginning nothing new while the gate is closed.
+    /// Returns the environment with this admission gate.
     pub fn with_admission(self, admission: Admission) -> Self {
         Self { admission, ..self }
     }
 
-    /// The same with another cache of its own.
+    /// Returns the environment with a new cache of its own.
     pub fn with_cache(self, options: CacheOptions) -> Self {
         Self { aggregates: AggregateCache::new(options), ..self }
     }
 
-    /// The same with a place for snapshots.
+    /// Returns the environment with a snapshot store.
     pub fn with_snapshots(self, store: Arc<dyn SnapshotStore>) -> Self {
         Self { snapshots: Snapshots::new(Some(store)), ..self }
     }
 
-    /// Forgets what is kept of a stream outside the log: its snapshot, and its state in this
-    /// process's memory. Other processes forget it within a minute.
+    /// Removes what is stored of a stream outside the log: its snapshot, and its state in this
+    /// process's memory. Other processes drop it within a minute.
     pub async fn forget(&self, stream: &StreamName) -> Result<(), SnapshotsUnavailable> {
         self.aggregates.forget(stream);
-        // One that is being written now would come back.
+        // A snapshot being written now would reappear.
         self.snapshots.finish().await;
         self.snapshots.forget(stream).await
     }
 
-    /// Forgets every aggregate and every key that this process has in memory: because keys were
-    /// destroyed, and any of the aggregates may show what they opened.
+    /// Drops every cached aggregate and key of this process: after keys were destroyed, any
+    /// aggregate may hold values that they opened.
     pub fn forget_memory(&self) {
         self.codec.forget_keys();
         self.aggregates.forget_all();
     }
 
-    /// The incarnation of the log, see [`EventStore::watch_incarnation`].
+    /// Returns the incarnation of the log, see [`EventStore::watch_incarnation`].
     pub(crate) fn incarnation(&self) -> u64 {
         *self.incarnation.borrow()
     }
 
-    /// Waits until the snapshots that are being written are written.
+    /// Waits for the snapshots that are being written.
     pub async fn finish(&self) {
         self.snapshots.finish().await;
     }
 
-    /// Whether anything becomes of an aggregate's state after its events are appended.
+    /// Returns whether an aggregate's state is needed after its events are appended.
     pub(super) fn remembers<D: Decider>(&self) -> bool {
         !self.aggregates.is_off() || self.snapshots.rule::<D>().is_some()
     }

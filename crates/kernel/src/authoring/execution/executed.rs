@@ -1,27 +1,27 @@
-//! What became of a command that was carried out.
+//! The result of an executed command.
 
 use uuid::Uuid;
 
 use crate::log::event::{Position, Revision};
 
-/// What became of a command.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Executed {
-    /// The last revision of the aggregate's stream, `None` when it has no event.
+    /// The last revision of the aggregate's stream, `None` if it has no event.
     pub revision: Option<Revision>,
-    /// Everything this command wrote is at or before this position.
+    /// All events of this command are at or before this position.
     pub position: Position,
-    /// Id of the event there, `None` when there is none.
+    /// Id of the event at that position, `None` if there is none.
     pub event_id: Option<Uuid>,
-    /// Whether it recorded anything now.
+    /// Whether this execution recorded events.
     pub recorded: bool,
 }
 
-/// A command that was carried out, with what it recorded.
+/// The result of a command with its recorded events.
 #[derive(Debug, Clone)]
 pub struct CarriedOut<E> {
-    /// Where the aggregate stands now.
+    /// The result.
     pub executed: Executed,
-    /// What was recorded now: nothing when the command was carried out before, too.
+    /// The events recorded now; empty if the command had already been executed.
     pub events: Vec<E>,
 }

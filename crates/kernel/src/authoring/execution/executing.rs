@@ -1,5 +1,4 @@
-//! How commands are carried out: decided in a unit of work, and decided again when another writer was
-//! faster.
+//! Executes commands: each is decided in a unit of work, and decided again after a write conflict.
 
 use futures::future::BoxFuture;
 
@@ -8,13 +7,13 @@ use super::{CarriedOut, Cause, Environment, ExecuteError, Executed, ExpectedAt};
 use crate::authoring::decider::Decider;
 use crate::log::store::AppendError;
 
-/// What [`Environment::in_unit`] runs: one try to decide.
+/// One attempt of a decision that [`Environment::in_unit`] runs.
 pub type Attempt<'w, T, R> = BoxFuture<'w, Result<T, ExecuteError<R>>>;
 
 impl Environment {
-    /// Carries out a command on one aggregate, deciding again when another writer was faster.
+    /// Executes a command on one aggregate, and decides again after a write conflict.
     ///
-    /// A cause that was carried out before is recognised by the id of its first event and changes
+    /// A cause that was already executed is recognised by the id of its first event and changes
     /// nothing.
     pub async fn execute<D: Decider>(
         &self,
@@ -26,7 +25,7 @@ impl Environment {
         Ok(self.carry_out::<D>(id, command, cause, expected).await?.executed)
     }
 
-    /// [`Self::execute`], for a caller who needs to know what was recorded, too.
+    /// Like [`Self::execute`], and also returns the recorded events.
     pub async fn carry_out<D: Decider>(
         &self,
         id: D::Id,
@@ -47,8 +46,8 @@ impl Environment {
         Ok(CarriedOut { executed, events: if executed.recorded { events } else { Vec::new() } })
     }
 
-    /// [`Self::execute`] for a command that makes a new aggregate: it is decided without reading.
-    /// Should the aggregate be there already, it is decided on that.
+    /// Like [`Self::execute`], for a command that creates an aggregate: it is decided without
+    /// reading. If the aggregate already exists, it is decided again on its state.
     pub async fn create<D: Decider>(
         &self,
         id: D::Id,
@@ -67,12 +66,11 @@ impl Environment {
         Ok(committed.executed(&loaded))
     }
 
-    /// Makes one decision over one or several aggregates and appends what it records, all or
-    /// nothing; again when another writer was faster.
+    /// Makes one decision over one or several aggregates and appends its events, all or nothing;
+    /// repeats it after a write conflict.
     ///
-    /// The first attempt decides on what this process has in memory. If that ends in a refusal or
-    /// records nothing, it is made again on what the log says: only an append proves that what was
-    /// in memory was still true.
+    /// The first attempt decides on cached aggregates. If it ends in a refusal or records nothing,
+    /// it is repeated on the current log: only an append proves that the cached state was current.
     pub async fn in_unit<'a, T, R: std::error::Error>(
         &'a self,
         cause: &'a Cause,
@@ -92,8 +90,8 @@ impl Environment {
             match work.commit().await {
                 Ok(committed) if assumes && committed.is_repetition() => {}
                 Ok(committed) => return Ok((value, committed)),
-                // The cause was carried out meanwhile and decided otherwise: that is found done,
-                // unless its events are elsewhere.
+                // The cause was executed meanwhile with another decision: the next attempt
+                // recognises it, unless its events are in another stream.
                 Err(AppendError::IdempotencyMismatch { .. }) if !met_its_ids => met_its_ids = true,
                 Err(AppendError::WrongExpectedRevision { .. } | AppendError::WentBack) => {
                     if !retries.again().await {

@@ -1,27 +1,26 @@
-//! What a caller takes an aggregate to be when it sends a command.
+//! The caller's expectation of an aggregate's revision.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::log::event::Revision;
 
-/// The revisions at one of which an aggregate must be for a command to be carried out. None of them
-/// is met by an aggregate without events.
+/// The accepted revisions of an aggregate for a command. An aggregate without events meets none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedAt(Arc<[Revision]>);
 
 impl ExpectedAt {
-    /// Any one of these revisions; of none, the command is never carried out.
+    /// Expects any one of these revisions; an empty list rejects every command.
     pub fn one_of(revisions: impl IntoIterator<Item = Revision>) -> Self {
         Self(revisions.into_iter().collect())
     }
 
-    /// The revisions.
+    /// Returns the revisions.
     pub fn revisions(&self) -> &[Revision] {
         &self.0
     }
 
-    /// Whether an aggregate with this last revision is as expected.
+    /// Returns whether an aggregate with this last revision meets the expectation.
     pub fn is_met_by(&self, actual: Option<Revision>) -> bool {
         actual.is_some_and(|actual| self.0.contains(&actual))
     }

@@ -1,51 +1,51 @@
-//! The ways in which a command comes to nothing.
+//! Why a command fails.
 
 use super::ExpectedAt;
 use crate::authoring::codec::CodecError;
 use crate::log::event::Revision;
 use crate::log::store::{AppendError, ReadError};
 
-/// Why an aggregate could not be loaded.
+/// Why an aggregate cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The store did not answer.
+    /// The store failed.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// An event of it cannot be decoded.
+    /// One of its events cannot be decoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
 }
 
-/// Why a command was not carried out.
+/// Why a command was not executed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError<R: std::error::Error> {
-    /// The aggregate says no.
+    /// The aggregate refused the command.
     #[error("{0}")]
     Refused(R),
     /// The caller expected another revision.
     #[error("expected {expected}, found {}", .actual.map_or("none".to_owned(), |found| found.to_string()))]
     RevisionMismatch {
-        /// What the caller expected.
+        /// The expected revisions.
         expected: ExpectedAt,
-        /// What is there.
+        /// The actual revision.
         actual: Option<Revision>,
     },
-    /// Other writers were faster every time.
-    #[error("too many others are changing the same thing; try again")]
+    /// Every attempt met a write conflict.
+    #[error("too many concurrent changes of the same aggregate; retry")]
     Contention,
-    /// The aggregate could not be loaded.
+    /// The aggregate cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// An event could not be encoded.
+    /// An event cannot be encoded.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The store did not take the events.
+    /// The store rejected the append.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
 impl<R: std::error::Error> ExecuteError<R> {
-    /// Whether the same command may succeed later: nothing about the command itself is wrong.
+    /// Returns whether a retry may succeed: nothing is wrong with the command itself.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused(_) | Self::RevisionMismatch { .. } => false,
@@ -64,8 +64,7 @@ impl<R: std::error::Error> ExecuteError<R> {
         }
     }
 
-    /// Returns the same with the refusal as another type, for a unit over aggregates that refuse in
-    /// their own words.
+    /// Converts the refusal into another type, for a unit over aggregates with different refusals.
     pub fn map_refusal<S: std::error::Error>(self, map: impl FnOnce(R) -> S) -> ExecuteError<S> {
         match self {
             Self::Refused(refusal) => ExecuteError::Refused(map(refusal)),
@@ -79,7 +78,8 @@ impl<R: std::error::Error> ExecuteError<R> {
         }
     }
 
-    /// Whether it says something of the aggregate's state, which may be out of date in memory.
+    /// Returns whether the error depends on the aggregate's state, which may be out of date in
+    /// memory.
     pub(super) fn is_decision(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::RevisionMismatch { .. })
     }

@@ -1,4 +1,4 @@
-//! An aggregate as it was read from the log, or as its own events have changed it since.
+//! An aggregate as read from the log, or as evolved by its own new events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ use crate::authoring::execution::LoadError;
 use crate::authoring::snapshot::Snapshot;
 use crate::log::event::{NewEvent, Position, RecordedEvent, Revision, StreamName};
 
-/// How much of its stream an aggregate is folded from.
+/// The part of its stream that an aggregate is folded from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
-    /// All of it.
+    /// The whole stream.
     Whole,
-    /// The last event only.
+    /// Only the last event.
     LastEvent,
 }
 
-/// An aggregate as it stands, or stood a moment ago, in the log.
+/// An aggregate at its current state in the log, or a recent one.
 pub struct Loaded<D: Decider> {
     /// Its stream.
     pub stream: StreamName,
@@ -31,21 +31,22 @@ pub struct Loaded<D: Decider> {
     pub state: D::State,
     /// The last revision of its stream.
     pub revision: Option<Revision>,
-    /// Position of its last event, 0 when it has none.
+    /// Position of its last event, 0 if it has none.
     pub position: Position,
     pub(super) extent: Extent,
-    /// The incarnation of the log when its reading began.
+    /// The incarnation of the log when the read began.
     pub(super) incarnation: u64,
     event_ids: KnownIds,
     /// When the first of its events was read.
     read_at: Instant,
-    /// Bytes of the events, or of the snapshot and the events since, that it was folded from.
+    /// Size in bytes of the events, or of the snapshot and the events since, that it was folded
+    /// from.
     bytes: usize,
-    /// How many events its last snapshot saves reading.
+    /// The number of events that its last snapshot covers.
     in_snapshot: u64,
 }
 
-// Not derived: that would ask the same of the decider, which is never a value.
+// Not derived: `derive` would require `Clone` of the decider, which is never a value.
 impl<D: Decider> Clone for Loaded<D> {
     fn clone(&self) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl<D: Decider> fmt::Debug for Loaded<D> {
 }
 
 impl<D: Decider> Loaded<D> {
-    /// An aggregate of which nothing is known yet.
+    /// Creates an aggregate without events.
     pub(super) fn empty(stream: StreamName, extent: Extent, incarnation: u64) -> Self {
         Self {
             stream,
@@ -100,7 +101,7 @@ impl<D: Decider> Loaded<D> {
         }
     }
 
-    /// Takes in the next event of its stream.
+    /// Applies the next event of its stream.
     pub(super) async fn take(
         &mut self,
         recorded: Arc<RecordedEvent>,
@@ -115,7 +116,7 @@ impl<D: Decider> Loaded<D> {
         Ok(())
     }
 
-    /// The aggregate after these events of its own, once they stand in the log.
+    /// Returns the aggregate after its own new events, once they are in the log.
     pub(super) fn evolved(&self, events: &[D::Event], new_events: &[NewEvent]) -> Self {
         let mut evolved = self.clone();
         for (event, new_event) in events.iter().zip(new_events) {
@@ -131,23 +132,24 @@ impl<D: Decider> Loaded<D> {
         self.bytes += bytes;
     }
 
-    /// The revision that its next event gets.
+    /// Returns the revision of its next event.
     pub(super) fn next_revision(&self) -> Revision {
         self.revision.map_or(0, |revision| revision + 1)
     }
 
-    /// Its last event.
+    /// Returns its last event.
     pub(crate) fn last_event(&self) -> Option<(Revision, Uuid)> {
         self.revision.zip(self.event_ids.last.last().copied())
     }
 
-    /// Whether an event of this id is in its stream; `None` when too many came since to tell.
+    /// Returns whether its stream contains an event of this id; `None` if later events hide the
+    /// answer.
     pub(super) fn has(&self, event_id: Uuid) -> Option<bool> {
         let found = self.event_ids.last.contains(&event_id);
         (found || self.event_ids.complete).then_some(found)
     }
 
-    /// The incarnation of the log when its reading began.
+    /// Returns the incarnation of the log when the read began.
     pub(crate) fn incarnation(&self) -> u64 {
         self.incarnation
     }
@@ -155,24 +157,24 @@ impl<D: Decider> Loaded<D> {
     pub(crate) fn events_since_snapshot(&self) -> u64 {
         match self.extent {
             Extent::Whole => self.next_revision().saturating_sub(self.in_snapshot),
-            // The stream is never read whole.
+            // The stream is never read as a whole.
             Extent::LastEvent => 0,
         }
     }
 
-    /// A snapshot of it as it is now is on its way.
+    /// Notes that a snapshot of the current state is being written.
     pub(crate) fn snapshot_follows(&mut self) {
         self.in_snapshot = self.next_revision();
     }
 
-    /// What the cache needs to know of it, `None` when there is nothing to keep.
+    /// Returns the cache's description of it, `None` if it is not cached.
     pub(super) fn about(&self) -> Option<About> {
         let bytes = self.bytes + size_of::<Self>() + self.event_ids.last.len() * size_of::<Uuid>();
         let Self { incarnation, read_at, .. } = *self;
         Some(About { revision: self.revision?, incarnation, read_at, bytes })
     }
 
-    /// Where it stands, nothing having been recorded.
+    /// Returns its place for a command that recorded nothing.
     pub fn unchanged(&self) -> Executed {
         let event_id = self.last_event().map(|(_, event_id)| event_id);
         let Self { revision, position, .. } = *self;
@@ -180,7 +182,7 @@ impl<D: Decider> Loaded<D> {
     }
 }
 
-/// The ids of the last events of a stream, of all of them while it is short.
+/// The ids of the last events of a stream; of all events while it is short.
 #[derive(Debug, Clone)]
 struct KnownIds {
     last: Vec<Uuid>,

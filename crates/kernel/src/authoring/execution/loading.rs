@@ -1,5 +1,5 @@
-//! How aggregates are read: from memory, from a snapshot and the events after it, or from the
-//! beginning of their stream.
+//! Reads aggregates: from memory, from a snapshot and the events after it, or from the beginning of
+//! their stream.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::log::event::{RecordedEvent, StreamName};
 const PAGE: usize = 500;
 
 impl Environment {
-    /// Reads an aggregate as it stands in the log now.
+    /// Reads the current state of an aggregate from the log.
     pub async fn load<D: Decider>(&self, id: D::Id) -> Result<Loaded<D>, LoadError> {
         self.load_stream(StreamName::of(D::CATEGORY, id)).await
     }
 
-    /// Reads an aggregate, as it stands in the log now, from a stream that is not named by a UUID.
+    /// Reads the current state of an aggregate from a stream that is not named by a UUID.
     pub async fn load_stream<D: Decider>(
         &self,
         stream: StreamName,
@@ -24,7 +24,7 @@ impl Environment {
         Ok(Arc::unwrap_or_clone(self.read(stream, Extent::Whole).await?))
     }
 
-    /// An aggregate as this process knows it, which may be out of date.
+    /// Returns the cached aggregate, which may be out of date.
     pub(super) fn remembered<D: Decider>(
         &self,
         stream: &StreamName,
@@ -36,8 +36,8 @@ impl Environment {
             .filter(|known| known.extent == extent && known.incarnation == incarnation)
     }
 
-    /// An aggregate as it stands in the log now. What is in memory spares reading what it was
-    /// folded from.
+    /// Reads the current state of an aggregate from the log. A cached state saves reading the events
+    /// before it.
     pub(super) async fn read<D: Decider>(
         &self,
         stream: StreamName,
@@ -64,8 +64,8 @@ impl Environment {
         Ok(self.remember(loaded))
     }
 
-    /// Takes in what came after the last event of an aggregate. `None` when the log does not have
-    /// that event there: it was restored, and the aggregate is not what it says.
+    /// Applies the events after the last one of an aggregate. Returns `None` if the log does not
+    /// contain that event: it was restored, and the aggregate's state is invalid.
     async fn follow<D: Decider>(
         &self,
         known: Arc<Loaded<D>>,
@@ -87,7 +87,7 @@ impl Environment {
     async fn read_whole<D: Decider>(&self, stream: StreamName) -> Result<Loaded<D>, LoadError> {
         let incarnation = self.incarnation();
         let rule = self.snapshots.rule::<D>();
-        // A stream that is shorter than this has no snapshot worth looking for.
+        // A shorter stream has no snapshot.
         let limit = rule
             .as_ref()
             .and_then(|rule| usize::try_from(rule.every).ok())
@@ -109,7 +109,7 @@ impl Environment {
         Ok(loaded)
     }
 
-    /// Takes in events and, unless they are the last ones, those after them.
+    /// Applies events and, unless they are the last ones, those after them.
     async fn fold<D: Decider>(
         &self,
         loaded: &mut Loaded<D>,
@@ -130,7 +130,7 @@ impl Environment {
         Ok(())
     }
 
-    /// Keeps what was read or evolved for the next command, unless the log went back meanwhile.
+    /// Caches a read or evolved aggregate for the next command, unless the log went back meanwhile.
     pub(super) fn remember<D: Decider>(&self, mut loaded: Loaded<D>) -> Arc<Loaded<D>> {
         if loaded.incarnation != self.incarnation() {
             return Arc::new(loaded);

@@ -1,5 +1,5 @@
-//! Several causes whose events are appended together: one commit for all that are pending, where one
-//! of their aggregates is the same for all and would let only one at a time through.
+//! Appends the events of several causes together: one commit for all pending causes, for the case
+//! that they share an aggregate, which would otherwise admit only one at a time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,21 +10,21 @@ use super::{Attempt, Cause, Environment, ExecuteError};
 use crate::log::event::StreamName;
 use crate::log::store::{AppendError, Appended, BoxError};
 
-/// Most bytes of events in one append, unless one decision alone has more.
+/// Maximum number of bytes of events in one append, unless a single decision has more.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// What became of one of several causes.
+/// The outcome of one of several causes.
 pub type SharedOutcome<T, R> = Result<(T, Committed), ExecuteError<R>>;
 
 impl Environment {
-    /// Makes a decision for each of several causes, in order, and appends what they record in as few
-    /// units as its size allows; each unit all or nothing. Every decision sees what those before it
-    /// record. One outcome per cause.
+    /// Makes a decision for each of several causes, in order, and appends their events in as few
+    /// units as the size limit allows; each unit all or nothing. Every decision sees the events of
+    /// the decisions before it. Returns one outcome per cause.
     ///
-    /// A decision that is refused or fails leaves the others alone, and so does one that the store
-    /// does not take: its unit is then made again, each cause by itself. When another writer was
-    /// faster, all of the unit are decided again. As with [`Self::in_unit`], a cause that was carried
-    /// out before changes nothing.
+    /// A decision that is refused or fails does not affect the others. Neither does one that the
+    /// store rejects: its unit is then repeated with each cause on its own. After a write conflict
+    /// all decisions of the unit are repeated. As with [`Self::in_unit`], a cause that was already
+    /// executed changes nothing.
     pub async fn in_shared_units<'a, P: Sync, T: Send, R: std::error::Error + Send>(
         &'a self,
         parts: &'a [P],
@@ -49,7 +49,7 @@ impl Environment {
         outcomes
     }
 
-    /// One unit over the first of the parts, as many as fit.
+    /// Runs one unit over the first parts, as many as fit.
     async fn share<'a, P: Sync, T: Send, R: std::error::Error + Send>(
         &'a self,
         parts: &'a [P],
@@ -85,7 +85,7 @@ impl Environment {
                         return Ok(all(&decided, || ExecuteError::Contention));
                     }
                 }
-                // What was decided on memory was carried out meanwhile.
+                // A decision on cached state was executed meanwhile.
                 Err(AppendError::IdempotencyMismatch { .. }) if assumes => {}
                 Err(error) => {
                     let count = decided.len();
@@ -97,24 +97,24 @@ impl Environment {
     }
 }
 
-/// So many parts cannot be appended together: one of them is at fault.
+/// This number of parts cannot be appended together: one of them is at fault.
 struct NotShared {
     count: usize,
 }
 
-/// A part whose decision stands, and where its events are in what is appended.
+/// A decided part, and the places of its events in the append.
 struct Decided<T> {
     value: T,
     places: Vec<SharedPlace>,
 }
 
-/// Which request a stream's events went into, and how many of it are up to these.
+/// The request that holds a stream's events, and how many events it has up to and including these.
 struct SharedPlace {
     stream: StreamName,
     events: usize,
 }
 
-/// Parts that are decided one after the other, to be appended together.
+/// Parts that are decided one after the other and appended together.
 struct Shared<T, R: std::error::Error> {
     decided: Vec<Result<Decided<T>, ExecuteError<R>>>,
     changes: Merged,
@@ -136,7 +136,7 @@ impl<T, R: std::error::Error> Default for Shared<T, R> {
 }
 
 impl<T, R: std::error::Error> Shared<T, R> {
-    /// Decides on one more part; `false` when it does not fit any more.
+    /// Decides on one more part. Returns `false` if it does not fit any more.
     async fn add<'a, P>(
         &mut self,
         environment: &'a Environment,
@@ -178,10 +178,10 @@ impl<T, R: std::error::Error> Shared<T, R> {
     }
 }
 
-/// Changes of several units, one per stream.
+/// The changes of several units, one per stream.
 #[derive(Default)]
 struct Merged {
-    /// With the number of the last change that came into each.
+    /// Each with the number of the last change that was added to it.
     changes: HashMap<StreamName, (usize, Change)>,
     added: usize,
 }
@@ -191,7 +191,7 @@ impl Merged {
         self.changes.is_empty()
     }
 
-    /// Puts a unit's events behind those that others have for the same stream.
+    /// Adds a unit's events after those of other units for the same stream.
     fn add(&mut self, change: Change) -> SharedPlace {
         self.added += 1;
         let stream = change.request.stream.clone();
@@ -211,8 +211,8 @@ impl Merged {
         SharedPlace { stream, events }
     }
 
-    /// Appends them in the order of their last events: what is of one stream alone comes before what
-    /// all have in common.
+    /// Appends the changes in the order of their last events: a stream of one unit comes before the
+    /// stream that all units share.
     async fn append(
         self,
         environment: &Environment,
@@ -232,7 +232,7 @@ impl Merged {
     }
 }
 
-/// What was appended to each stream: how many events, and where the last of them is.
+/// The result per stream: number of events, and place of the last one.
 struct Appends(HashMap<StreamName, (usize, Part)>);
 
 impl Appends {
@@ -241,7 +241,7 @@ impl Appends {
     }
 }
 
-/// What one unit appended.
+/// Returns the result of one unit.
 fn committed(places: &[SharedPlace], appends: &Appends) -> Committed {
     let of_it = places.iter().filter_map(|place| {
         let (events, last) = appends.0.get(&place.stream)?;
@@ -252,8 +252,8 @@ fn committed(places: &[SharedPlace], appends: &Appends) -> Committed {
     of_it.collect()
 }
 
-/// What is told to everybody whose events were not appended: also of a decision that came to nothing,
-/// which may rest on what those before it were to record.
+/// Gives the same error to every part, including those that recorded nothing: their decision may
+/// depend on events that were not appended.
 fn all<T, R: std::error::Error>(
     decided: &[Result<Decided<T>, ExecuteError<R>>],
     error: impl Fn() -> ExecuteError<R>,
@@ -261,7 +261,7 @@ fn all<T, R: std::error::Error>(
     decided.iter().map(|_| Err(error())).collect()
 }
 
-/// An append's failure that says nothing of what was to be appended, for everybody who shared it.
+/// An append error without details of the append, shared by all its parts.
 enum Told {
     Overloaded,
     Unavailable(SharedError),
@@ -289,7 +289,7 @@ impl Told {
     }
 }
 
-/// One error that several are told.
+/// An error that several parts share.
 #[derive(Debug, Clone)]
 struct SharedError(Arc<dyn std::error::Error + Send + Sync>);
 

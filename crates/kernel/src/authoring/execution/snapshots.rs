@@ -1,4 +1,4 @@
-//! When snapshots are written and which are believed.
+//! When snapshots are written and when they are valid.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::log::keys::KeyHolder;
 use crate::log::outage::Outage;
 use crate::log::store::{BoxError, EventStore, ReadError};
 
-/// How many snapshots are written at once at most. What comes on top is left for a later event:
-/// they must never slow commands down.
+/// Maximum number of snapshots written at once. Further ones are skipped until a later event:
+/// snapshots must never slow commands down.
 const AT_ONCE: u32 = 4;
 
 static UNWRITTEN: Outage = Outage::new("snapshots cannot be written");
-static UNREAD: Outage = Outage::new("snapshots cannot be looked for");
+static UNREAD: Outage = Outage::new("snapshots cannot be read");
 
-/// The snapshots of this process's aggregates. Clones share them.
+/// The snapshots of this process's aggregates. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct Snapshots {
     store: Option<Arc<dyn SnapshotStore>>,
@@ -35,14 +35,14 @@ impl Snapshots {
         Self { store, writers: Arc::new(Semaphore::new(AT_ONCE as usize)) }
     }
 
-    /// The decider's rule, if there is a place for its snapshots.
+    /// Returns the decider's rule if there is a snapshot store.
     pub(crate) fn rule<D: Decider>(&self) -> Option<SnapshotRule<D::State>> {
         let rule = self.store.as_ref().and_then(|_| D::snapshots())?;
         Some(SnapshotRule { every: rule.every.max(1), ..rule })
     }
 
-    /// Begins to write a snapshot if it is time to. Not waited for: a command does not depend on
-    /// it, and a failure is only told.
+    /// Starts writing a snapshot if one is due. The write runs in the background: commands do not
+    /// depend on it, and a failure is only reported.
     pub(crate) fn keep_if_due<D: Decider>(
         &self,
         loaded: &mut Loaded<D>,
@@ -85,8 +85,8 @@ impl Snapshots {
         });
     }
 
-    /// The state of a stream's snapshot, if it has one that this release reads. Whether the log
-    /// still has its last event is for the caller to see.
+    /// Returns the state of a stream's snapshot if it has one that this release reads. The caller
+    /// checks whether the log still contains its last event.
     pub(crate) async fn find<D: Decider>(
         &self,
         rule: &SnapshotRule<D::State>,
@@ -119,7 +119,7 @@ impl Snapshots {
                 tracing::warn!(
                     category = D::CATEGORY,
                     error = &*error as &dyn std::error::Error,
-                    "a snapshot cannot be read; its stream is read from the beginning"
+                    "cannot read a snapshot; reading its stream from the beginning"
                 );
                 count::<D>("failed");
                 None
@@ -135,19 +135,19 @@ impl Snapshots {
         }
     }
 
-    /// Removes a stream's snapshot that is not of this log.
+    /// Removes a stream's snapshot that belongs to another log.
     pub(crate) async fn discard<D: Decider>(&self, stream: &StreamName) {
-        tracing::warn!(category = D::CATEGORY, "a snapshot is of another log, and is removed");
+        tracing::warn!(category = D::CATEGORY, "removing a snapshot that belongs to another log");
         count::<D>("outdated");
         if let Err(error) = self.forget(stream).await {
-            // It will be recognised again.
-            tracing::warn!(error = &error as &dyn std::error::Error, "it could not be removed");
+            // The next read finds it again.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot remove the snapshot");
         }
     }
 
-    /// Waits until what is being written is written.
+    /// Waits for the writes in progress.
     pub(crate) async fn finish(&self) {
-        // Nobody ever closes the semaphore, which is what this could fail of.
+        // Acquiring fails only on a closed semaphore, and this one is never closed.
         drop(self.writers.acquire_many(AT_ONCE).await);
     }
 }
@@ -157,7 +157,8 @@ fn count<D: Decider>(outcome: &'static str) {
         .increment(1);
 }
 
-/// What ties sealed values to the snapshot: they open in no event, and no event's values here.
+/// Binds sealed values to the snapshot: they open in no event, and an event's values do not open
+/// here.
 fn seal_context(event_id: Uuid) -> Uuid {
     Uuid::new_v5(&event_id, b"snapshot")
 }
@@ -170,7 +171,7 @@ async fn seal<D: Decider>(
     event_id: Uuid,
 ) -> Result<Vec<u8>, BoxError> {
     let mut data = (rule.to_json)(state)?;
-    // The purpose is the module's, as for its events.
+    // The purpose is the module, as for its events.
     let purpose =
         D::Event::types().first().map_or(D::CATEGORY, |event_type| purpose_of(event_type));
     let holder = || {

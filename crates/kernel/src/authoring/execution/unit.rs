@@ -1,4 +1,4 @@
-//! A unit of work: what is decided at once over one or several aggregates, and how it is appended.
+//! A unit of work: a decision over one or several aggregates, and its append.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -15,53 +15,53 @@ use crate::authoring::decider::{Context, Decider};
 use crate::log::event::{NewEvent, Position, StreamName};
 use crate::log::store::{AppendError, AppendRequest, Appended, ExpectedRevision, Place};
 
-/// What the aggregates of a unit are taken from.
+/// The source of a unit's aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
-    /// This process's memory where it has them. They may be out of date.
+    /// This process's cache, with the log as fallback. Cached aggregates may be out of date.
     Memory,
-    /// The log as it is now.
+    /// The current log.
     Log,
 }
 
-/// One decision over one or several aggregates, appended all or nothing. Made by
+/// One decision over one or several aggregates, appended all or nothing. Created by
 /// [`Environment::in_unit`].
 ///
-/// The first aggregate that is decided on leads: with [`Self::decide`], which takes what the caller
-/// expects it to be. Further ones follow with [`Self::also_decide`].
+/// The first decided aggregate is the leading one: [`Self::decide`] takes the caller's expectation
+/// of its revision. Further aggregates follow with [`Self::also_decide`].
 pub struct UnitOfWork<'a> {
     environment: &'a Environment,
     cause: &'a Cause,
     source: Source,
-    /// The incarnation of the log when it began.
+    /// The incarnation of the log when the unit began.
     incarnation: u64,
-    /// Whether an aggregate was taken from memory, or was believed to be new.
+    /// Whether an aggregate came from the cache, or was assumed to be new.
     assumes: bool,
-    /// The stream of the aggregate that was decided on first: the ids of all events of the unit derive
-    /// from it, and whether the cause was carried out before is seen in it.
+    /// The stream of the leading aggregate: the ids of all events of the unit derive from it, and it
+    /// shows whether the cause was already executed.
     leading: Option<StreamName>,
-    /// Whether the cause was carried out before: nothing more is decided then.
+    /// Whether the cause was already executed: then nothing more is decided.
     repeats: bool,
-    /// The stream of which only an append can tell whether the cause's events are in it.
+    /// The stream for which only an append can determine whether it contains the cause's events.
     undetermined: Option<StreamName>,
     changes: Vec<Change>,
     recorded: usize,
-    /// What others record that share the append with this one: `None` when nobody does.
+    /// The events of earlier units in the same append; `None` without such units.
     ahead: Option<Ahead>,
-    /// What the decisions of this unit may know.
+    /// The context of this unit's decisions.
     pub context: Context,
 }
 
-/// An aggregate's new events, and what is to be remembered once they are in the log.
+/// An aggregate's new events, and what to cache once they are in the log.
 pub(super) struct Change {
     pub(super) request: AppendRequest,
     pub(super) remember: Remember,
-    /// The aggregate after them, for the units that share the append.
+    /// The aggregate after the events, for later units of the same append.
     evolved: Option<Evolved>,
 }
 
 impl Change {
-    /// The stream, and the id of the last event that goes there.
+    /// Returns the stream and the id of its last new event.
     pub(super) fn last(&self) -> (StreamName, Option<Uuid>) {
         let last = self.request.events.last().map(|event| event.id);
         (self.request.stream.clone(), last)
@@ -72,8 +72,8 @@ pub(super) type Remember = Box<dyn FnOnce(&Environment, Appended) + Send>;
 
 type Evolved = Arc<dyn Any + Send + Sync>;
 
-/// Aggregates as the units before this one leave them, by stream: what is appended together is
-/// decided one after the other.
+/// Aggregates as left by the earlier units of the same append, by stream: units that are appended
+/// together are decided one after the other.
 #[derive(Default)]
 pub(super) struct Ahead(HashMap<StreamName, Evolved>);
 
@@ -102,17 +102,17 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// The same, decided after others that it shares the append with.
+    /// Returns the unit, decided after others in the same append.
     pub(super) fn after(self, ahead: Ahead) -> Self {
         Self { ahead: Some(ahead), ..self }
     }
 
-    /// Gives up what was decided. What the units before it leave.
+    /// Discards the unit's decisions. Returns the aggregates as left by the earlier units.
     pub(super) fn abandon(self) -> Ahead {
         self.ahead.unwrap_or_default()
     }
 
-    /// What is to be appended, and what this unit and those before it leave.
+    /// Returns the changes to append, and the aggregates as left by this unit and the earlier ones.
     pub(super) fn finish(self) -> (Vec<Change>, Ahead) {
         let Self { ahead, mut changes, .. } = self;
         let mut ahead = ahead.unwrap_or_default();
@@ -124,7 +124,7 @@ impl<'a> UnitOfWork<'a> {
         (changes, ahead)
     }
 
-    /// Bytes of what is to be appended.
+    /// Returns the size in bytes of the changes to append.
     pub(super) fn bytes(&self) -> usize {
         let events = self.changes.iter().flat_map(|change| &change.request.events);
         events.map(NewEvent::size).sum()
@@ -134,12 +134,12 @@ impl<'a> UnitOfWork<'a> {
         self.ahead.as_ref()?.get(stream, extent)
     }
 
-    /// An aggregate to decide on.
+    /// Loads an aggregate to decide on.
     pub async fn load<D: Decider>(&mut self, id: D::Id) -> Result<Arc<Loaded<D>>, LoadError> {
         self.load_stream(StreamName::of(D::CATEGORY, id)).await
     }
 
-    /// An aggregate to decide on, of a stream that is not named by a UUID.
+    /// Loads an aggregate to decide on, from a stream that is not named by a UUID.
     pub async fn load_stream<D: Decider>(
         &mut self,
         stream: StreamName,
@@ -147,8 +147,8 @@ impl<'a> UnitOfWork<'a> {
         self.take(stream, Extent::Whole).await
     }
 
-    /// An aggregate to decide on whose every event says all that the next decision needs: only the
-    /// last one is read. However long the stream, this takes one read.
+    /// Loads an aggregate whose last event alone contains all that the next decision needs; reads
+    /// only that event. This is one read, whatever the length of the stream.
     pub async fn load_last<D: Decider>(
         &mut self,
         stream: StreamName,
@@ -156,13 +156,13 @@ impl<'a> UnitOfWork<'a> {
         self.take(stream, Extent::LastEvent).await
     }
 
-    /// An aggregate that should not be there yet, for a command that makes it: nothing is read
-    /// unless it turns out to be there after all.
+    /// Loads an aggregate that should not exist yet, for a command that creates it: nothing is read
+    /// unless the aggregate turns out to exist.
     pub async fn load_new<D: Decider>(&mut self, id: D::Id) -> Result<Arc<Loaded<D>>, LoadError> {
         self.load_new_stream(StreamName::of(D::CATEGORY, id)).await
     }
 
-    /// [`Self::load_new`] for a stream that is not named by a UUID.
+    /// Like [`Self::load_new`], for a stream that is not named by a UUID.
     pub async fn load_new_stream<D: Decider>(
         &mut self,
         stream: StreamName,
@@ -182,7 +182,7 @@ impl<'a> UnitOfWork<'a> {
         extent: Extent,
     ) -> Result<Arc<Loaded<D>>, LoadError> {
         if let Some(known) = self.ahead(&stream, extent) {
-            // As true as what it is appended with.
+            // Valid if the units before it in the same append are.
             return Ok(known);
         }
         if self.source == Source::Memory && !self.environment.aggregates.is_off() {
@@ -200,8 +200,8 @@ impl<'a> UnitOfWork<'a> {
         self.environment.read(stream, extent).await
     }
 
-    /// Decides on the unit's leading aggregate and records what follows, unless the cause was carried
-    /// out before. Returns what was recorded.
+    /// Decides on the unit's leading aggregate and records the events, unless the cause was already
+    /// executed. Returns the recorded events.
     pub async fn decide<D: Decider>(
         &mut self,
         loaded: &Loaded<D>,
@@ -218,9 +218,10 @@ impl<'a> UnitOfWork<'a> {
         self.decide_now(loaded, command.clone()).await
     }
 
-    /// Decides on a further aggregate, after the leading one, and records what follows: all of the unit
-    /// is appended, or nothing. Where the leading aggregate showed that the cause was carried out
-    /// before, so were the further ones: nothing is decided. Returns what was recorded.
+    /// Decides on a further aggregate after the leading one and records the events: the whole unit
+    /// is appended, or nothing. If the leading aggregate showed that the cause was already executed,
+    /// nothing is decided, because the further aggregates were part of that execution. Returns the
+    /// recorded events.
     pub async fn also_decide<D: Decider>(
         &mut self,
         loaded: &Loaded<D>,
@@ -232,8 +233,8 @@ impl<'a> UnitOfWork<'a> {
         self.decide_now(loaded, command).await
     }
 
-    /// Returns whether the cause was carried out before. The aggregate that is decided on first tells
-    /// for the whole unit.
+    /// Returns whether the cause was already executed. The leading aggregate determines it for the
+    /// whole unit.
     async fn is_repetition<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
         if self.leading.is_none() {
             self.leading = Some(loaded.stream.clone());
@@ -242,13 +243,14 @@ impl<'a> UnitOfWork<'a> {
         Ok(self.repeats)
     }
 
-    /// Whether the first event of this cause is in the leading aggregate's stream already.
+    /// Returns whether the leading aggregate's stream already contains the first event of this
+    /// cause.
     async fn was_done_in<D: Decider>(&mut self, loaded: &Loaded<D>) -> Result<bool, LoadError> {
         let Some(id) = self.cause.first_event_id(&loaded.stream) else { return Ok(false) };
         match loaded.has(id) {
             Some(true) => Ok(true),
-            // It may have come since. If it has, the append meets its id there; and where nothing
-            // is appended, the log is asked.
+            // The event may have been written since the load. If so, the append reports its id as
+            // known; without an append, the log is read.
             _ if self.assumes => {
                 self.undetermined = Some(loaded.stream.clone());
                 Ok(false)
@@ -272,8 +274,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(events)
     }
 
-    /// Adds an aggregate's new events. The aggregate must still be as it was loaded when the unit
-    /// is committed.
+    /// Adds an aggregate's new events. The commit requires that the aggregate is still at the loaded
+    /// revision.
     async fn record<D: Decider>(
         &mut self,
         loaded: &Loaded<D>,
@@ -318,8 +320,8 @@ impl<'a> UnitOfWork<'a> {
         Ok(())
     }
 
-    /// Whether a decision may come out otherwise on what the log says: only an append proves that
-    /// what was taken from memory was still true.
+    /// Returns whether the decision may differ on the current log: only an append proves that the
+    /// cached state was current.
     pub(super) fn is_to_be_decided_again<T, R: std::error::Error>(
         &self,
         outcome: &Result<T, ExecuteError<R>>,
@@ -330,8 +332,8 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Whether what it came to rests on memory alone, so that it has to be decided on what the log
-    /// says before it is answered.
+    /// Returns whether the result depends on cached state alone, so that it must be decided again on
+    /// the log before it is returned.
     fn is_unproven(&self) -> bool {
         let proves = |change: &Change| {
             self.undetermined.as_ref().is_none_or(|asked| *asked == change.request.stream)
@@ -339,12 +341,12 @@ impl<'a> UnitOfWork<'a> {
         self.assumes && !self.changes.first().is_some_and(proves)
     }
 
-    /// Whether any of it was taken from memory.
+    /// Returns whether any input came from the cache.
     pub(super) fn assumes(&self) -> bool {
         self.assumes
     }
 
-    /// Appends everything recorded, all or nothing.
+    /// Appends all recorded events, all or nothing.
     pub(super) async fn commit(self) -> Result<Committed, AppendError> {
         let (environment, incarnation) = (self.environment, self.incarnation);
         let (changes, _) = self.finish();
@@ -357,10 +359,10 @@ impl<'a> UnitOfWork<'a> {
     }
 }
 
-/// Appends changes of different streams, all or nothing, and remembers what became of them.
+/// Appends changes of different streams, all or nothing, and caches the resulting aggregates.
 ///
-/// An append whose outcome is unknown is settled here: the same ids are appended again. What was
-/// decided in an earlier incarnation of the log is not appended to a later one.
+/// Resolves an append with an unknown outcome by appending the same ids again. A decision from an
+/// earlier incarnation of the log is not appended to a later one.
 pub(super) async fn append(
     environment: &Environment,
     incarnation: u64,
@@ -376,7 +378,7 @@ pub(super) async fn append(
     let mut was_unknown = false;
     let mut appended = loop {
         if environment.incarnation() != incarnation {
-            // It was decided, and sealed, on what may be gone.
+            // The events that the decision and the sealing were based on may not exist any more.
             let found = if was_unknown { found(environment, &requests).await? } else { None };
             break found.ok_or(AppendError::WentBack)?;
         }
@@ -391,8 +393,8 @@ pub(super) async fn append(
         }
     };
     for (appended, remember) in appended.iter_mut().zip(remember) {
-        // After an unknown outcome it is most likely our own that stands there already. What
-        // it says may still be another's, who decided otherwise: it is read when it is needed.
+        // After an unknown outcome the existing events are most likely our own. They may still be
+        // those of another writer with a different decision: they are read when needed.
         if !appended.repeated {
             remember(environment, *appended);
         } else if was_unknown {
@@ -402,7 +404,7 @@ pub(super) async fn append(
     Ok(appended)
 }
 
-/// Where appends of an unknown outcome stand in the log, if they do.
+/// Returns the places of appends with an unknown outcome, if the log contains them.
 async fn found(
     environment: &Environment,
     requests: &[AppendRequest],
@@ -418,16 +420,16 @@ async fn found(
     Ok(Some(appended))
 }
 
-/// What a unit appended.
+/// The result of a unit's append.
 #[derive(Debug, Clone, Default)]
 pub struct Committed(Vec<Part>);
 
-/// What it appended to one stream.
+/// The result of its append to one stream.
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) stream: StreamName,
     pub(super) appended: Appended,
-    /// Id of the event at its position.
+    /// Id of the event at `position`.
     pub(super) event_id: Option<Uuid>,
 }
 
@@ -438,7 +440,7 @@ impl FromIterator<Part> for Committed {
 }
 
 impl Committed {
-    /// What it did to one of the unit's aggregates.
+    /// Returns the result for one of the unit's aggregates.
     pub fn executed<D: Decider>(&self, loaded: &Loaded<D>) -> Executed {
         let of_it = self.0.iter().find(|part| part.stream == loaded.stream);
         of_it.map_or_else(
@@ -459,18 +461,18 @@ impl Committed {
         self.0.iter().max_by_key(|part| part.appended.position)
     }
 
-    /// The position of the last event, `None` when there was nothing to append.
+    /// Returns the position of the last event, `None` if nothing was appended.
     pub fn position(&self) -> Option<Position> {
         self.last().map(|last| last.appended.position)
     }
 
-    /// Whether the same ids stood there already.
+    /// Returns whether the same ids already existed.
     pub(super) fn is_repetition(&self) -> bool {
         self.0.iter().any(|part| part.appended.repeated)
     }
 }
 
-/// A bounded number of tries, with growing pauses in between.
+/// A bounded number of attempts, with growing pauses between them.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
     tried: u32,
@@ -479,13 +481,13 @@ pub(super) struct Retries {
 impl Retries {
     const MOST: u32 = 12;
 
-    /// Waits before the next try; `false` when there were enough.
+    /// Waits before the next attempt. Returns `false` after the last one.
     pub(super) async fn again(&mut self) -> bool {
         self.tried += 1;
         if self.tried >= Self::MOST {
             return false;
         }
-        // The first two come at once: most conflicts are between two writers.
+        // The first two retries have no pause: most conflicts are between two writers.
         let pause = Duration::from_millis(1) * (1 << self.tried.saturating_sub(2).min(6));
         if self.tried > 2 {
             tokio::time::sleep(crate::log::backoff::jittered(pause)).await;

@@ -1,22 +1,22 @@
-//! What a credit note over a part of an invoice takes back of each VAT rate.
+//! Splits a credit note over a part of an invoice into base and tax per VAT rate.
 //!
 //! Rules and their sources:
-//! - The taxable amount is reduced with the price: Council Directive 2006/112/EC, article 90(1). A
-//!   credit note so takes back base and tax of each rate, never tax alone.
-//! - Over lines: the base of a rate is the sum of the nets that the lines take back; its tax is
-//!   computed from that base, rounded once per rate (EN 16931-1, BR-CO-17), as on an invoice.
-//! - Over a sum with tax: the sum is shared among the rates in proportion to what is left of each,
-//!   by the largest remainders (Hamilton's method), so that the shares add up to the sum. Of a share
-//!   the base is share × 100 / (100 + rate), rounded, and the tax is the rest.
-//! - Whatever takes back the last of a rate's base takes back the last of its tax, so that an invoice
-//!   and its credit notes add up to zero however they were cut.
-//! - Of neither base nor tax more is taken back than is left.
+//! - The taxable amount is reduced with the price: Council Directive 2006/112/EC, article 90(1).
+//!   Therefore a credit note reduces base and tax of each rate, never tax alone.
+//! - Over lines: the base of a rate is the sum of the credited nets; its tax is computed from that
+//!   base, rounded once per rate (EN 16931-1, BR-CO-17), as on an invoice.
+//! - Over a sum with tax: the sum is divided among the rates in proportion to the rest of each, by
+//!   the largest remainders (Hamilton's method), so that the shares add up to the sum. The base of a
+//!   share is share × 100 / (100 + rate), rounded; the tax is the difference.
+//! - The credit that takes the last of a rate's base takes the last of its tax, so that an invoice
+//!   and its credit notes add up to zero however they are split.
+//! - Neither base nor tax is credited beyond the rest.
 
 use rust_decimal::Decimal;
 
 use super::{Currency, RateTotal, TooLarge, exact};
 
-/// Base and tax that go with a base of one rate.
+/// Returns base and tax for a given base of one rate.
 pub fn over_base(
     left: RateTotal,
     base: Decimal,
@@ -30,7 +30,7 @@ pub fn over_base(
     Ok(RateTotal { rate: left.rate, base, amount })
 }
 
-/// Base and tax per rate of a sum with tax. A sum above what is left takes all that is left.
+/// Returns base and tax per rate for a sum with tax. A sum above the rest takes the whole rest.
 pub fn over_sum(
     left: &[RateTotal],
     sum: Decimal,
@@ -49,7 +49,7 @@ fn gross(rate: &RateTotal) -> Decimal {
     rate.base + rate.amount
 }
 
-/// The sum, shared in whole minor units in proportion to what is left of each rate.
+/// Divides the sum in whole minor units in proportion to the rest of each rate.
 fn shares(
     left: &[RateTotal],
     sum: Decimal,
@@ -64,7 +64,7 @@ fn shares(
         shares.push(share);
         remainders.push((remainder, place));
     }
-    // Equal remainders: the first rate takes the unit, so that the same cut always comes out.
+    // Equal remainders: the first rate gets the unit, so that the result is deterministic.
     remainders.sort_by(|(a, at), (b, bt)| b.cmp(a).then(at.cmp(bt)));
     let missing = sum - shares.iter().sum::<u128>();
     for (_, place) in remainders.into_iter().zip(0..missing).map(|(remainder, _)| remainder) {
@@ -81,18 +81,18 @@ fn of_share(left: &RateTotal, share: Decimal, currency: Currency) -> Result<Rate
     // Half a unit is rounded up, as everywhere else.
     let rounded = amount(floor + u128::from(remainder >= whole - remainder), currency)?;
     let most = left.base.min(share);
-    // What is left of the tax cannot take the rest when the base is too low.
+    // The rest of the tax cannot take the difference if the base is too low.
     let least = share - left.amount;
     let base = rounded.max(least).min(most);
     Ok(RateTotal { rate: left.rate, base, amount: share - base })
 }
 
-/// An amount that is not negative, in minor units.
+/// Returns a non-negative amount in minor units.
 fn units(amount: Decimal, currency: Currency) -> Result<u128, TooLarge> {
     digits(amount, currency.decimals())
 }
 
-/// A number that is not negative, as so many of its decimals.
+/// Returns a non-negative number, scaled to the given number of decimals.
 fn digits(mut number: Decimal, decimals: u32) -> Result<u128, TooLarge> {
     number.rescale(decimals);
     if number.scale() == decimals {
@@ -107,9 +107,9 @@ fn amount(units: u128, currency: Currency) -> Result<Decimal, TooLarge> {
     Decimal::try_from_i128_with_scale(units, currency.decimals()).map_err(|_| TooLarge)
 }
 
-/// `part × number / whole` and what remains, exactly, for a part of at most the whole: their product
-/// may have twice the digits of a [`Decimal`], so it is divided bit by bit. None has more than 96
-/// bits, the mantissa of a `Decimal`.
+/// Returns `part × number / whole` and the remainder, exactly, for a part of at most the whole: the
+/// product may have twice the digits of a [`Decimal`], so the division works bit by bit. No argument
+/// has more than 96 bits, the mantissa of a `Decimal`.
 fn divided(part: u128, number: u128, whole: u128) -> (u128, u128) {
     let (mut quotient, mut remainder) = (0, 0);
     for bit in (0..u128::BITS).rev() {

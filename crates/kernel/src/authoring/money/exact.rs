@@ -1,12 +1,12 @@
-//! Decimal arithmetic and parsing that refuses where `rust_decimal` rounds: a [`Decimal`] holds 28
-//! digits (96 bits), and its operators and `FromStr` drop the last ones of what does not fit.
+//! Decimal arithmetic and parsing that fails where `rust_decimal` rounds: a [`Decimal`] holds 28
+//! digits (96 bits), and its operators and `FromStr` drop the last digits of longer values.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::authoring::sync::Patch;
 
-/// The product; `None` where it does not fit.
+/// Returns the product; `None` if it does not fit.
 pub fn product(left: Decimal, right: Decimal) -> Option<Decimal> {
     if left.is_zero() || right.is_zero() {
         return Some(Decimal::ZERO);
@@ -18,37 +18,37 @@ pub fn product(left: Decimal, right: Decimal) -> Option<Decimal> {
     exact(left, right).or_else(|| exact(left.normalize(), right.normalize()))
 }
 
-/// The sum; `None` where it does not fit.
+/// Returns the sum; `None` if it does not fit.
 pub fn sum(left: Decimal, right: Decimal) -> Option<Decimal> {
     let decimals = left.normalize().scale().max(right.normalize().scale());
     left.checked_add(right).filter(|sum| sum.scale() >= decimals)
 }
 
-/// The difference; `None` where it does not fit.
+/// Returns the difference; `None` if it does not fit.
 pub fn difference(left: Decimal, right: Decimal) -> Option<Decimal> {
     sum(left, -right)
 }
 
-/// A hundredth; `None` where it does not fit.
+/// Returns a hundredth; `None` if it does not fit.
 pub fn hundredth(amount: Decimal) -> Option<Decimal> {
     let shifted = |mut amount: Decimal| amount.set_scale(amount.scale() + 2).ok().map(|()| amount);
     shifted(amount).or_else(|| shifted(amount.normalize()))
 }
 
-/// Reads a decimal number, with an exponent or without; `None` where it is none, or does not fit.
+/// Parses a decimal number, with or without an exponent; `None` if it is invalid or does not fit.
 pub fn parse(text: &str) -> Option<Decimal> {
     let text = text.trim();
     let Some((base, exponent)) = text.split_once(['e', 'E']) else {
         return Decimal::from_str_exact(text).ok();
     };
-    // Rounds a base that does not fit.
+    // Other parsers round a base that does not fit.
     Decimal::from_str_exact(base).ok()?;
     let exponent = exponent.strip_prefix('+').unwrap_or(exponent);
     let value = Decimal::from_scientific(&format!("{base}e{exponent}")).ok()?;
     Some(value)
 }
 
-/// A decimal as it is read by [`exactly`].
+/// A decimal parsed by [`exactly`].
 struct Exact(Decimal);
 
 impl<'de> Deserialize<'de> for Exact {
@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Exact {
                 Ok(Exact(number.into()))
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Exact, E> {
-                // The shortest text that reads back as the same number.
+                // The shortest text that parses to the same number.
                 self.visit_str(&number.to_string())
             }
         }
@@ -78,9 +78,9 @@ impl<'de> Deserialize<'de> for Exact {
     }
 }
 
-/// What holds decimals and can be read exactly.
+/// Types of decimals that can be parsed exactly.
 pub trait ExactlyRead: Sized {
-    /// Reads it.
+    /// Deserializes the value.
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
 }
 
@@ -109,8 +109,8 @@ impl ExactlyRead for Patch<Decimal> {
     }
 }
 
-/// Reads decimals that come from outside, for `#[serde(deserialize_with = "exactly")]`: a number that
-/// does not fit is an error. ([`Decimal`]'s own `Deserialize` rounds it.)
+/// Deserializes external decimals, for `#[serde(deserialize_with = "exactly")]`: a number that does
+/// not fit is an error. ([`Decimal`]'s own `Deserialize` rounds it.)
 pub fn exactly<'de, T: ExactlyRead, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::read(deserializer)
 }

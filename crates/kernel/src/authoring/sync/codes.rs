@@ -1,5 +1,6 @@
-//! Currencies in what a legacy system says. Their form is checked, because amounts are rounded and added by
-//! them; whether a code is in use is not: old business was in currencies that are gone.
+//! Currency codes in the states of a legacy system. Their form is checked, because amounts are
+//! rounded and added per currency; whether a code is in use is not checked: old business used
+//! currencies that no longer exist.
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
@@ -8,7 +9,7 @@ use super::Patch;
 
 /// A value that may hold a text, such as a code.
 pub trait Coded {
-    /// The text, if there is one.
+    /// Returns the text, if there is one.
     fn code(&self) -> Option<&str>;
 }
 
@@ -21,7 +22,7 @@ impl Coded for Patch<String> {
     }
 }
 
-/// Reads a currency's code: three capital letters, as in ISO 4217.
+/// Deserializes a currency code: three capital letters, as in ISO 4217.
 pub fn currency<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Coded + Deserialize<'de>,

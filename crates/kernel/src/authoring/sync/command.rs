@@ -1,4 +1,4 @@
-//! What a `Sync…` command carries, and what becomes of it.
+//! The content of a `Sync…` command, and its outcome.
 
 use async_trait::async_trait;
 use event_contract::LegacyReference;
@@ -7,16 +7,16 @@ use uuid::Uuid;
 
 use crate::authoring::execution::Cause;
 
-/// What the legacy system says of one aggregate: as the mapping's program returned it, or as the
-/// aggregate's module reads that.
+/// The legacy system's state of one aggregate: as returned by the mapping's program, or as parsed by
+/// the aggregate's module.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LegacyState<S = Value> {
-    /// It is there, and this is its state. A field that is absent means "leave alone", null means
-    /// "clear".
+    /// The aggregate exists with this state. An absent field means "keep the current value", null
+    /// means "clear".
     Present(S),
     /// It is not, or is no longer, an aggregate of this kind.
     Absent {
-        /// Why, for people.
+        /// The reason, for display.
         reason: String,
     },
 }
@@ -26,63 +26,63 @@ pub enum LegacyState<S = Value> {
 pub struct SyncRequest {
     /// The aggregate's id: UUIDv5 of source, table and key.
     pub id: Uuid,
-    /// Where it comes from.
+    /// The source of the state.
     pub legacy: LegacyReference,
-    /// What the legacy system says of it.
+    /// The legacy system's state of the aggregate.
     pub state: LegacyState,
     /// Correlation, actor and origin of the change.
     pub cause: Cause,
 }
 
-/// How one aggregate stands in the legacy system: what a decider compares with what it knows.
+/// A legacy aggregate as a decider receives it, to compare with the known state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LegacyReport<S> {
     /// The aggregate's id.
     pub id: Uuid,
-    /// Where it comes from.
+    /// The source of the state.
     pub legacy: LegacyReference,
-    /// What the legacy system says of it.
+    /// The legacy system's state of the aggregate.
     pub state: LegacyState<S>,
 }
 
-/// What became of a `Sync…` command.
+/// The outcome of a `Sync…` command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyncOutcome {
-    /// The aggregate was new here.
+    /// The aggregate was new and was imported.
     Imported,
-    /// It was known and these of its fields changed.
+    /// The aggregate was known and these fields changed.
     Revised(Vec<String>),
-    /// The same state as before: nothing was recorded.
+    /// The state is the same as before: nothing was recorded.
     Unchanged,
-    /// Absent there and never seen here: nothing to do.
+    /// Absent in the legacy system and unknown here: nothing to do.
     Ignored,
-    /// bascule owns the aggregate now; the legacy's word no longer counts and nothing was recorded.
+    /// bascule owns the aggregate now; the legacy state is ignored and nothing was recorded.
     Conflict,
-    /// The person it is about was erased here: nothing was recorded, and nothing is to be kept.
+    /// The data subject was erased here: nothing was recorded, and nothing may be stored.
     Suppressed,
 }
 
-/// Why a `Sync…` command was not carried out.
+/// Why a `Sync…` command was not executed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// The state cannot be understood: it belongs in quarantine. The text never holds personal data.
+    /// The state cannot be parsed: it belongs in quarantine. The text never contains personal data.
     #[error("{0}")]
     NotUnderstood(String),
-    /// It can never be recorded as it is, whatever the number of attempts: it belongs in quarantine.
-    /// The text never holds personal data.
+    /// The state can never be recorded as it is: it belongs in quarantine. The text never contains
+    /// personal data.
     #[error("{0}")]
     Impossible(String),
-    /// The store did not take it; the same command may succeed later.
-    #[error("the command could not be carried out")]
+    /// The store rejected it for now; the same command may succeed later.
+    #[error("cannot execute the command")]
     Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A module's entrance for one kind of imported aggregate.
+/// A module's handler for the `Sync…` command of one kind of aggregate.
 #[async_trait]
 pub trait SyncTarget: Send + Sync {
-    /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
+    /// Returns the command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
     fn command(&self) -> &'static str;
 
-    /// Compares the legacy's state with ours and records the difference.
+    /// Compares the legacy state with ours and records the difference.
     async fn sync(&self, request: SyncRequest) -> Result<SyncOutcome, SyncError>;
 }

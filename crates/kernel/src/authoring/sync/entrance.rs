@@ -1,5 +1,5 @@
-//! The way of a `Sync…` command, the same for every aggregate: read the state, decide, record, and
-//! say what became of it.
+//! Executes `Sync…` commands, the same way for every aggregate: parse the state, decide, record, and
+//! return the outcome.
 
 use std::marker::PhantomData;
 
@@ -16,44 +16,44 @@ use crate::authoring::decider::Decider;
 use crate::authoring::execution::{Environment, ExecuteError, LoadError};
 use crate::log::store::{AppendError, ReadError};
 
-/// An aggregate that a legacy system may have: what its module says for [`LegacyEntrance`].
+/// An aggregate that a legacy system may own: implemented by its module for [`LegacyEntrance`].
 pub trait LegacyAggregate: Decider {
     /// The command's name, which a mapping refers to: `<module>.Sync<Aggregate>`.
     const COMMAND: &'static str;
-    /// The state as a mapping's program returns it.
+    /// The state that a mapping's program returns.
     type Said: DeserializeOwned + JsonSchema + Send + Sync + 'static;
 
-    /// The command that compares the legacy's state with ours.
+    /// Returns the command that compares the legacy state with ours.
     fn sync(report: LegacyReport<Self::Said>) -> Self::Command;
 
-    /// The names of what changed, of the event that says so; `None` of every other event.
+    /// Returns the changed field names if the event is a revision; `None` for every other event.
     fn changed(event: &Self::Event) -> Option<&[String]>;
 
-    /// What it means that the command is refused.
+    /// Classifies a refusal of the command.
     fn objection(refusal: &Self::Refusal) -> Objection;
 }
 
-/// What the refusal of a `Sync…` command means.
+/// The meaning of a refused `Sync…` command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Objection {
-    /// The legacy's word no longer counts: bascule owns the aggregate.
+    /// The legacy state no longer counts: bascule owns the aggregate.
     OwnedByBascule,
-    /// Nothing is taken in any more: the person was erased.
+    /// The data subject was erased: no state is accepted any more.
     Erased,
-    /// The state lacks what the aggregate cannot be without: it belongs in quarantine.
+    /// The state lacks required data of the aggregate: it belongs in quarantine.
     NotUnderstood,
-    /// No such command should be refused so.
+    /// A refusal that should never happen for this command.
     Unforeseen,
 }
 
-/// A module's entrance for one kind of imported aggregate.
+/// A module's handler for the `Sync…` command of one kind of aggregate.
 pub struct LegacyEntrance<D> {
     environment: Environment,
     _of: PhantomData<fn() -> D>,
 }
 
 impl<D: LegacyAggregate> LegacyEntrance<D> {
-    /// An entrance into this environment.
+    /// Creates a handler in this environment.
     pub fn new(environment: Environment) -> Self {
         Self { environment, _of: PhantomData }
     }
@@ -83,7 +83,7 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
                     Objection::OwnedByBascule => Ok(SyncOutcome::Conflict),
                     Objection::Erased => Ok(SyncOutcome::Suppressed),
                     Objection::NotUnderstood => Err(SyncError::NotUnderstood(refusal.to_string())),
-                    // The same command would be refused each time.
+                    // The same command would be refused every time.
                     Objection::Unforeseen => Err(SyncError::Impossible(refusal.to_string())),
                 };
             }
@@ -98,7 +98,7 @@ impl<D: LegacyAggregate> SyncTarget for LegacyEntrance<D> {
     }
 }
 
-/// Tells what no later attempt can change from what may pass.
+/// Distinguishes permanent failures from temporary ones.
 fn never_recorded<R: std::error::Error + Send + Sync + 'static>(
     error: ExecuteError<R>,
 ) -> SyncError {
@@ -107,13 +107,13 @@ fn never_recorded<R: std::error::Error + Send + Sync + 'static>(
             format!("the event would have {size} bytes; the store's limit is {limit}")
         }
         ExecuteError::Append(AppendError::Invalid(why)) => {
-            format!("the store does not take it: {why}")
+            format!("the store rejects it: {why}")
         }
         ExecuteError::Load(LoadError::Read(ReadError::Damaged { position, .. })) => {
             format!("its event at position {position} is damaged")
         }
         ExecuteError::Load(LoadError::Codec(CodecError::Malformed { event_type, .. })) => {
-            format!("the data of its {event_type} does not follow its contract")
+            format!("the data of its {event_type} violates its contract")
         }
         _ => return SyncError::Failed(error.into()),
     };

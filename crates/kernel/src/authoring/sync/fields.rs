@@ -1,30 +1,31 @@
-//! The fields of the states of `Sync…` commands, told from the schemas of the types that read them.
+//! The fields of the states of `Sync…` commands, derived from the schemas of the types that parse
+//! them.
 
 use serde_json::{Map, Value};
 
-/// Marks what is about a person: `#[schemars(extend("x-personal" = true))]`.
+/// Marks personal data: `#[schemars(extend("x-personal" = true))]`.
 pub const PERSONAL: &str = "x-personal";
 
-/// One field of a state, or one of what a field is made of.
+/// A field of a state, or a nested field.
 #[derive(Debug, Clone)]
 pub struct StatedField {
     /// `lines[].sku`.
     pub path: String,
-    /// Its type in words.
+    /// Its type, for display.
     pub kind: String,
-    /// Whether the first state of an aggregate must say it.
+    /// Whether the first state of an aggregate must contain it.
     pub required: bool,
     /// Whether null clears it.
     pub nullable: bool,
-    /// Whether it is about a person.
+    /// Whether it is personal data.
     pub personal: bool,
-    /// What it means.
+    /// Its description.
     pub meaning: String,
-    /// A value that it may have.
+    /// An example value.
     pub example: Value,
 }
 
-/// Returns the fields of a state: required ones first, what a field is made of below it.
+/// Returns the fields of a state: required ones first, nested fields below their parent.
 pub(super) fn of(schema: &Value) -> Vec<StatedField> {
     let mut fields = Vec::new();
     collect(schema, "", false, &mut fields);
@@ -61,7 +62,7 @@ fn collect(object: &Value, above: &str, personal: bool, fields: &mut Vec<StatedF
     }
 }
 
-/// Returns what stands beside null in a schema that allows it.
+/// Returns the non-null alternative of a nullable schema.
 pub fn without_null(schema: &Value) -> &Value {
     let others = schema["anyOf"].as_array().into_iter().flatten();
     others.into_iter().find(|other| other["type"] != "null").unwrap_or(schema)
@@ -80,7 +81,7 @@ fn is_of(schema: &Value, name: &str) -> bool {
         || schema["type"].as_array().is_some_and(|types| types.iter().any(|one| one == name))
 }
 
-/// A type in words.
+/// Returns a type's display text.
 fn kind(schema: &Value) -> String {
     let constants = schema["oneOf"].as_array().into_iter().flatten();
     let constants = constants.filter_map(|one| one["const"].as_str());
@@ -104,7 +105,7 @@ fn kind(schema: &Value) -> String {
     name.to_owned()
 }
 
-/// Returns the value that a schema gives as an example, put together from those of its parts.
+/// Returns a schema's example value, combined from the examples of its parts.
 pub(super) fn example(schema: &Value) -> Value {
     if let Some(example) = schema["examples"].get(0) {
         return example.clone();

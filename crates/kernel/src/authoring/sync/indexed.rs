@@ -1,17 +1,17 @@
-//! Texts in what a legacy system says that read models look up by. PostgreSQL takes no entry of an
-//! index over 2,704 bytes: a longer text could be recorded, but never shown.
+//! Texts of a legacy system that read models use for look-ups. PostgreSQL rejects index entries over
+//! 2,704 bytes: a longer text could be recorded, but never shown.
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
 
 use super::Coded;
 
-/// The most characters of such a text, of up to four bytes each.
+/// Maximum number of characters of such a text, each up to four bytes.
 const LONGEST: usize = 600;
-/// The most bytes of a legacy's key, with the name that may stand before it.
+/// Maximum number of bytes of a legacy key, including the name that may precede it.
 pub const LONGEST_KEY: usize = 2_400;
 
-/// Reads a text that a read model looks up by.
+/// Deserializes a text that a read model uses for look-ups.
 pub fn indexed<'de, T, D>(deserializer: D) -> Result<T, D::Error>
 where
     T: Coded + Deserialize<'de>,

@@ -1,29 +1,29 @@
-//! What is new in the state that the legacy system has.
+//! Determines what changed in the state of the legacy system.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::command::LegacyState;
 
-/// What is new in the legacy system's word on an aggregate.
+/// The change of a legacy system's aggregate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum News<S> {
-    /// Nothing that need be recorded.
+    /// No change to record.
     None,
-    /// It is there, and was not known here: `…Imported`.
+    /// The aggregate exists and was unknown here: `…Imported`.
     Imported(S),
-    /// It was known, and stands otherwise now: `…Revised`.
+    /// The aggregate was known and its state changed: `…Revised`.
     Revised {
-        /// How it stands now.
+        /// The new state.
         state: S,
-        /// The names of what changed.
+        /// The names of the changed fields.
         changed: Vec<String>,
     },
 }
 
-/// Compares the legacy system's word with what is known. What is said is laid over that by `merge`;
-/// what is there no longer stands as `withdraw` says, with the reason. What never was there is no
-/// news.
+/// Compares the legacy system's state with the known one. `merge` applies a present state to the
+/// known one; `withdraw` marks an aggregate that no longer exists, with the reason. An aggregate
+/// that never existed is no change.
 pub fn compare<S: Serialize, W, R>(
     known: Option<&S>,
     word: LegacyState<W>,
@@ -42,10 +42,10 @@ pub fn compare<S: Serialize, W, R>(
     Ok(if changed.is_empty() { News::None } else { News::Revised { state, changed } })
 }
 
-/// The names of the top-level fields in which two states differ, in the order of the struct.
+/// Returns the names of the top-level fields in which two states differ, in the order of the struct.
 ///
-/// Both are compared as the JSON they are stored as. States without a JSON form do not exist; if
-/// they did, recording one too many is the safe side: the whole state counts as changed.
+/// Both are compared as the JSON that is stored. A state without a JSON form should not exist; if
+/// one did, the whole state counts as changed, because recording too much is safe.
 fn changed_fields<S: Serialize>(before: &S, after: &S) -> Vec<String> {
     let (Ok(Value::Object(before)), Ok(Value::Object(after))) =
         (serde_json::to_value(before), serde_json::to_value(after))

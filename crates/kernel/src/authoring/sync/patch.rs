@@ -1,26 +1,26 @@
-//! A field of a state that may be left alone, cleared or set.
+//! A field of a state that is kept, cleared or set.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer};
 
-/// A field of a `Sync…` state: absent leaves ours alone, null clears it, a value sets it.
+/// A field of a `Sync…` state: absent keeps our value, null clears it, a value sets it.
 ///
 /// Use with `#[serde(default)]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Patch<T> {
-    /// The legacy did not say.
+    /// The legacy state does not contain the field.
     #[default]
     Keep,
-    /// The legacy says there is none.
+    /// The legacy state clears the field.
     Clear,
-    /// The legacy says this.
+    /// The legacy state sets the field to this value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// The field's new value, given the present one.
+    /// Returns the field's new value, given the current one.
     pub fn over(self, present: Option<T>) -> Option<T> {
         match self {
             Self::Keep => present,
@@ -29,7 +29,7 @@ impl<T> Patch<T> {
         }
     }
 
-    /// The same, of the value as something else.
+    /// Converts the value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
             Self::Keep => Patch::Keep,
@@ -48,7 +48,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Patch<T> {
     }
 }
 
-/// Null or a value.
+/// The schema allows null or a value.
 impl<T: JsonSchema> JsonSchema for Patch<T> {
     fn inline_schema() -> bool {
         true

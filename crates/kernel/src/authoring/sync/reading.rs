@@ -1,5 +1,5 @@
-//! How the state that a mapping's program returns is read. A value may be about a person, so no
-//! complaint ever quotes one.
+//! Parses the state that a mapping's program returns. A value may be personal data, so no error text
+//! ever quotes one.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::SyncError;
 use crate::log::complaint::Complaint;
 
-/// Reads the state that a mapping's program returned. What cannot be understood is named with its
-/// path and with what was expected there, never with what was found.
+/// Parses the state that a mapping's program returned. An error names the path and what was expected
+/// there, never the value found.
 pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
-    // serde would take a list for the fields in their order.
+    // serde would accept a list as the fields in their order.
     if !state.is_object() {
         return Err(SyncError::NotUnderstood("the state is not an object".to_owned()));
     }
@@ -18,16 +18,16 @@ pub fn understand<S: DeserializeOwned>(state: &Value) -> Result<S, SyncError> {
         let path = error.path().to_string();
         SyncError::NotUnderstood(explain(&path, &error.inner().to_string()))
     })?;
-    // Every name in its path is one that the state may have.
+    // Every name in its path is a known field.
     if let Some(path) = nul_in(state) {
-        let text = format!("`{path}` contains a NUL character, which text must not contain");
+        let text = format!("`{path}` contains a NUL character, which texts must not contain");
         return Err(SyncError::NotUnderstood(text));
     }
     Ok(read)
 }
 
-/// The path of the first text that holds a NUL character: PostgreSQL stores
-/// none, so an event with one could be recorded but never shown.
+/// Returns the path of the first text that contains a NUL character: PostgreSQL cannot store one, so
+/// the event could be recorded but never shown.
 fn nul_in(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => text.contains('\0').then(String::new),
@@ -42,12 +42,12 @@ fn nul_in(value: &Value) -> Option<String> {
     }
 }
 
-/// What follows the name of a member in a path.
+/// Returns the rest of a path after a member's name.
 fn below(path: String) -> String {
     if path.is_empty() || path.starts_with('[') { path } else { format!(".{path}") }
 }
 
-/// Says which field is wrong and what was expected, but never what was found.
+/// Names the wrong field and what was expected, never the value found.
 fn explain(path: &str, problem: &str) -> String {
     if let Some(rest) = problem.strip_prefix(UNKNOWN)
         && let Some((name, fields)) = rest.rsplit_once(", expected ")
@@ -65,7 +65,7 @@ fn explain(path: &str, problem: &str) -> String {
     }
 }
 
-/// What chrono says of texts that are no days or times.
+/// chrono's error texts for invalid dates and times.
 const NO_TIME: &[&str] = &[
     "input is out of range",
     "no possible date and time matching input",
@@ -75,10 +75,11 @@ const NO_TIME: &[&str] = &[
     "trailing input",
 ];
 
-/// How serde begins to say that a field is not known.
+/// The start of serde's text for an unknown field.
 const UNKNOWN: &str = "unknown field `";
 
-/// A program may make names of data, so a name is shown only where it is most likely a misspelt one.
+/// A program may turn data into field names, so a name is shown only if it is probably a misspelt
+/// one.
 fn unknown(path: &str, name: &str, fields: &str) -> String {
     let expected = fields.split('`').skip(1).step_by(2);
     if expected.into_iter().any(|field| is_misspelt(name, field)) {
@@ -89,7 +90,7 @@ fn unknown(path: &str, name: &str, fields: &str) -> String {
     format!("{place} holds a field that is not known, expected {fields}")
 }
 
-/// Whether one name becomes the other by a letter more, less or other for every three.
+/// Returns whether the names differ by at most one inserted, deleted or replaced letter per three.
 fn is_misspelt(name: &str, field: &str) -> bool {
     let most = name.chars().count().min(field.chars().count()) / 3;
     strsim::levenshtein(name, field) <= most
@@ -188,7 +189,7 @@ mod tests {
             (json!({ "name": "a\0b" }), "name"),
             (json!({ "note": ["", { "of": "\0" }] }), "note[1].of"),
         ] {
-            let said = format!("`{path}` contains a NUL character, which text must not contain");
+            let said = format!("`{path}` contains a NUL character, which texts must not contain");
             assert_eq!(complaint(&state), said);
         }
     }

@@ -1,5 +1,5 @@
-//! `Sync…` commands as the authors of mappings see them: which there are, and what their states may
-//! say. Told from the types that read the states, so that nothing else can be said of them.
+//! `Sync…` commands for authors of mappings: the available commands and the fields of their states,
+//! derived from the types that parse the states.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::fields::{self, StatedField};
 use super::{LegacyAggregate, LegacyEntrance, SyncTarget};
 use crate::authoring::execution::Environment;
 
-/// Marks, in a type's schema, what the first state of an aggregate must say:
+/// Marks a field, in a type's schema, that the first state of an aggregate must contain:
 /// `#[schemars(extend("x-required" = true))]`.
 const REQUIRED: &str = "x-required";
 /// A `Sync…` command.
@@ -25,13 +25,13 @@ pub struct StatedCommand {
 }
 
 impl StatedCommand {
-    /// The command of an aggregate.
+    /// Returns the command of an aggregate.
     pub const fn of<D: LegacyAggregate>() -> Self {
         Self { name: D::COMMAND, schema: schema::<D>, entrance: entrance::<D> }
     }
 
-    /// The JSON Schema (draft 2020-12) of the first state of an aggregate, complete in itself. A
-    /// later state may leave everything out.
+    /// Returns the self-contained JSON Schema (draft 2020-12) of the first state of an aggregate.
+    /// Later states may leave out every field.
     pub fn schema(&self) -> Value {
         let mut schema = (self.schema)().to_value();
         tidy(&mut schema);
@@ -50,17 +50,17 @@ impl StatedCommand {
         schema
     }
 
-    /// Returns the fields of a state: required ones first, what a field is made of below it.
+    /// Returns the fields of a state: required ones first, nested fields below their parent.
     pub fn fields(&self) -> Vec<StatedField> {
         fields::of(&self.schema())
     }
 
-    /// Returns a complete state, made of the examples of its fields.
+    /// Returns a complete example state, combined from the examples of its fields.
     pub fn example(&self) -> Value {
         fields::example(&self.schema())
     }
 
-    /// The module's entrance for it, in an environment.
+    /// Returns the module's handler for it, in an environment.
     pub fn entrance(&self, environment: Environment) -> Arc<dyn SyncTarget> {
         (self.entrance)(environment)
     }
@@ -82,7 +82,7 @@ fn entrance<D: LegacyAggregate>(environment: Environment) -> Arc<dyn SyncTarget>
     Arc::new(LegacyEntrance::<D>::new(environment))
 }
 
-/// Leaves out the defaults of Rust's fields: what is left out of a state is left alone.
+/// Removes the defaults of Rust's fields: a field that is absent from a state keeps its value.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
