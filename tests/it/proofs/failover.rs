@@ -148,7 +148,10 @@ async fn assert_stopped(data: &Data, server: &Server) {
 
 /// How often a subscription of any server was stopped so far.
 fn stops(data: &Data) -> usize {
-    data.server_log().lines().filter(|line| line.contains("subscription stopped; it needs an operator")).count()
+    data.server_log()
+        .lines()
+        .filter(|line| line.contains("subscription stopped; it needs an operator"))
+        .count()
 }
 
 /// The log is whole, the read models show it, and every order in it came to its end.
