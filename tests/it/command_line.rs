@@ -27,7 +27,7 @@ fn mistakes_exit_with_1_and_say_what_to_do() {
     let told = complaint(&["serve", "--modules", "orders,stock"]);
     assert!(told.contains("there is no module `stock`"), "{told}");
     let told = complaint(&["events", "tail"]);
-    assert!(told.contains("there is no store at"), "{told}");
+    assert!(told.contains("no store exists at"), "{told}");
     let told = complaint(&["serve", "--config", "nowhere.toml"]);
     assert!(told.contains("nowhere.toml"), "{told}");
     std::fs::write(data.path("bascule.toml"), "[payments]\ndeadline = 5\n").unwrap();

@@ -74,7 +74,9 @@ async fn a_full_disk_is_logged_when_it_begins_and_when_it_is_over() {
     let log = data.server_log();
     let news = news(&log);
     let count = |message: &str| news.iter().filter(|line| line["message"] == message).count();
-    for what in ["requests cannot be carried out now", "subscriptions are interrupted"] {
+    for what in
+        ["requests fail because a dependency is unavailable", "subscriptions are interrupted"]
+    {
         let begun = count(what);
         assert!((1..=3).contains(&begun), "{what}: {begun}\n{log}");
     }

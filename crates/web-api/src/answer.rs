@@ -1,4 +1,4 @@
-//! Answers: what a command did, resources with their entity tags, and pages of lists.
+//! Responses: the result of a command, resources with their entity tags, and pages of lists.
 
 use std::borrow::Cow;
 use std::future::{Ready, ready};
@@ -23,23 +23,23 @@ use crate::paging::{Cursor, Page, Paging};
 use crate::parameters::{invalid_header, single_header};
 use crate::problem::Problem;
 
-/// The position of what a command wrote, for `Bascule-Min-Position`.
+/// The log position of a command's events, for `Bascule-Min-Position`.
 pub const BASCULE_POSITION: HeaderName = HeaderName::from_static("bascule-position");
-/// Says that a command was carried out by an earlier request with the same key.
+/// Set when an earlier request with the same key executed the command.
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// What a command answers.
+/// The result of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Acknowledgement {
-    /// The resource.
+    /// The resource's id.
     #[schema(example = "0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
     pub id: Uuid,
-    /// Its revision now, as in its entity tag.
+    /// The resource's current revision, as in its entity tag.
     #[schema(value_type = u64, minimum = 0, example = 0)]
     pub revision: Revision,
 }
 
-/// What a command did: 201 with the new resource's `Location`, or 200.
+/// The response to a command: 201 with the new resource's `Location`, or 200.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Done {
     pub(crate) status: StatusCode,
@@ -50,18 +50,18 @@ pub struct Done {
 }
 
 impl Done {
-    /// A resource was created, within the collection that was posted to.
+    /// Creates the response for a resource that was created in the collection of the request path.
     pub fn created(id: Uuid, executed: Executed) -> Self {
         Self::new(StatusCode::CREATED, id, executed)
     }
 
-    /// A resource was changed, or was already as it should be.
+    /// Creates the response for a resource that was changed, or already had the requested state.
     pub fn changed(id: Uuid, executed: Executed) -> Self {
         Self::new(StatusCode::OK, id, executed)
     }
 
     fn new(status: StatusCode, id: Uuid, executed: Executed) -> Self {
-        // A command that succeeds leaves at least one event.
+        // A successful command leaves at least one event.
         let revision = executed.revision.unwrap_or_default();
         let acknowledgement = Acknowledgement { id, revision };
         let Executed { position, event_id, .. } = executed;
@@ -89,7 +89,7 @@ impl Responder for Done {
     }
 }
 
-/// A request to read: what it must see, what it already has, and how it was spelled. An extractor.
+/// A read request: its consistency requirement, its condition and its path. An extractor.
 #[derive(Debug, Clone)]
 pub struct ReadRequest {
     min_position: Option<Seen>,
@@ -99,7 +99,7 @@ pub struct ReadRequest {
 }
 
 impl ReadRequest {
-    /// Waits until a read model shows what the caller asked for with `Bascule-Min-Position`.
+    /// Waits until a read model includes the position in `Bascule-Min-Position`.
     pub async fn wait_for(
         &self,
         environment: &Environment,
@@ -111,9 +111,9 @@ impl ReadRequest {
         }
     }
 
-    /// A resource at a revision: 200 with its entity tag, or 304 when the caller has what is
-    /// represented already. What a resource shows may change without its revision: the person it is
-    /// about is erased, or something else that it refers to changes.
+    /// Returns a resource at a revision: 200 with its entity tag, or 304 if the caller's
+    /// representation is current. A representation may change without its revision: its data subject
+    /// is erased, or another resource that it shows changes.
     pub fn found(
         &self,
         environment: &Environment,
@@ -133,7 +133,7 @@ impl ReadRequest {
         Ok(response.content_type(ContentType::json()).body(body))
     }
 
-    /// A page of a list. `rows` were asked for as `paging` says, each with its position.
+    /// Returns a page of a list. `rows` were read as `paging` requests, each with its position.
     pub fn page<P: TryInto<Position>, T: Serialize>(
         &self,
         paging: Paging,
@@ -143,7 +143,8 @@ impl ReadRequest {
         self.linked(&page, next.map(Cursor::to_text))
     }
 
-    /// A page, with a `Link` (RFC 8288) to the one that starts at a cursor; the other parameters stay.
+    /// Returns a page with a `Link` (RFC 8288) to the page that starts at a cursor; the other
+    /// parameters stay.
     pub(crate) fn linked<T: Serialize>(
         &self,
         page: &Page<T>,
@@ -165,12 +166,12 @@ impl ReadRequest {
         HeaderValue::from_str(&format!("<{}?{query}>; rel=\"next\"", self.path)).ok()
     }
 
-    /// The path as it was spelled.
+    /// Returns the path as it was sent.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The parameters of the query but the cursor.
+    /// Returns the query parameters except the cursor.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
         form_urlencoded::parse(self.query.as_bytes()).filter(|(name, _)| name != "cursor")
     }
@@ -189,10 +190,10 @@ fn read_request(request: &HttpRequest) -> Result<ReadRequest, Problem> {
     let min_position = match single_header(request.headers(), MIN_POSITION)? {
         None => None,
         Some(text) => Some(Seen::from_text(text).ok_or_else(|| {
-            invalid_header(MIN_POSITION, "value", "expected the Bascule-Position of an answer")
+            invalid_header(MIN_POSITION, "value", "expected the Bascule-Position of a response")
         })?),
     };
-    // What cannot be understood cannot be what the caller has: the answer is sent in full.
+    // An invalid header cannot match the caller's copy: the full response is sent.
     let if_none_match = Condition::of(request.headers(), &IF_NONE_MATCH).ok().flatten();
     Ok(ReadRequest {
         min_position,

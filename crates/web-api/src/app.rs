@@ -1,5 +1,5 @@
-//! What surrounds every handler: the request's context, its span, metrics, the check of its host and
-//! origin, and problems for what no handler answered.
+//! Wraps every handler: request context, span, metrics, the host and origin check, and problems for
+//! requests without a handler.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use crate::context::RequestContext;
 use crate::hosts::{Hosts, guard};
 use crate::problem::{Problem, answer_for_status};
 
-/// Completes an application whose routes are all there: gives every request its context, its span
-/// and its metrics, and answers unknown paths and methods with problems.
+/// Completes an application after all routes are added: gives every request its context, span and
+/// metrics, and answers unknown paths and methods with problems.
 ///
-/// `document` describes the routes: 405 and `Allow` are told from it. `hosts` says which requests the
-/// listener takes at all.
+/// `document` describes the routes and provides the methods for 405 and `Allow`. `hosts` determines
+/// which requests the listener accepts.
 pub fn finish<T, B>(
     app: App<T>,
     document: &OpenApi,
@@ -58,7 +58,7 @@ where
     app.wrap(guarded).wrap(from_fn(surround)).default_service(fallback)
 }
 
-/// Which methods each path has, by its pattern.
+/// The methods of each path, by its pattern.
 struct AllowedMethods(BTreeMap<String, String>);
 
 impl AllowedMethods {
@@ -78,7 +78,7 @@ impl AllowedMethods {
         Self(paths.map(|(pattern, item)| (pattern.clone(), methods(item))).collect())
     }
 
-    /// Why a request met no handler.
+    /// Returns the problem of a request without a handler.
     fn problem(&self, request: &HttpRequest) -> Problem {
         match request.match_pattern().and_then(|pattern| self.0.get(&pattern)) {
             Some(allowed) => Problem::method_not_allowed(allowed),
@@ -95,7 +95,7 @@ async fn surround<B: MessageBody + 'static>(
     let context = RequestContext::of(request.headers());
     let method = method_name(request.method());
     if request.method() == Method::HEAD {
-        // As GET, without the body, which the server leaves out by itself (RFC 9110 §9.3.2).
+        // HEAD is handled as GET; the server omits the body (RFC 9110 §9.3.2).
         request.head_mut().method = Method::GET;
     }
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
@@ -125,7 +125,7 @@ async fn surround<B: MessageBody + 'static>(
     .await
 }
 
-/// The answer as it is, or as a problem when it is an error.
+/// Returns the response unchanged, or as a problem if it is an error.
 fn as_problem<B: MessageBody + 'static>(
     response: ServiceResponse<B>,
     context: &RequestContext,
@@ -143,7 +143,7 @@ fn as_problem<B: MessageBody + 'static>(
         }
         None if error.is_some() || is_bare => {
             if let Some(error) = error.filter(|_| status.is_server_error()) {
-                tracing::error!(%error, "the server failed");
+                tracing::error!(%error, "internal server error");
             }
             let headers: &HeaderMap = response.headers();
             answer_for_status(status, headers, &path, &context.request_id)
@@ -156,24 +156,25 @@ fn as_problem<B: MessageBody + 'static>(
     response.into_response(answer)
 }
 
-/// Requests that fail because of what the server needs. Each of them is counted by its status in
-/// `http_requests_total`.
-static FAILING: Outage = Outage::new("requests cannot be carried out now");
+/// Requests that fail because a dependency is unavailable. `http_requests_total` counts each of them
+/// by status.
+static FAILING: Outage = Outage::new("requests fail because a dependency is unavailable");
 
-/// Says in the log what the client is not told.
+/// Logs the details that the client does not receive.
 fn log(problem: &Problem) {
     let Some(source) = problem.source() else {
         return;
     };
     let error: &(dyn std::error::Error + 'static) = &**source;
     if problem.document().status == 500 {
-        tracing::error!(error = with_sources(error), "the server failed");
+        tracing::error!(error = with_sources(error), "internal server error");
     } else {
         FAILING.occurs("", error);
     }
 }
 
-/// Methods are free text: only the common ones are told apart, so that metrics stay bounded.
+/// Methods are free text: metrics distinguish only the common ones, so that their number stays
+/// bounded.
 fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! Reading a JSON body within bounds of size, time and media type.
+//! Reads a JSON body with limits on size, time and media type.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 
 use crate::problem::{Problem, ProblemKind};
 
-/// Most bytes of a body. Set another one with `App::app_data`.
+/// Maximum number of bytes of a body. Set another limit with `App::app_data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimit(pub usize);
 
@@ -20,10 +20,10 @@ impl Default for BodyLimit {
     }
 }
 
-/// How long a body may take to arrive.
+/// Time limit for receiving a body.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Reads a body. An empty one is read whatever its type; any other must be JSON.
+/// Reads a body. An empty body may have any media type; any other must be JSON.
 pub(crate) async fn read(request: &HttpRequest, stream: Stream) -> Result<Bytes, Problem> {
     let body = collect(request, stream).await?;
     if !body.is_empty() {
@@ -46,7 +46,7 @@ pub(crate) async fn collect(request: &HttpRequest, mut stream: Stream) -> Result
         let mut body = BytesMut::new();
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| {
-                Problem::malformed_json("The body ended early or is framed wrongly.")
+                Problem::malformed_json("The body is incomplete or incorrectly framed.")
             })?;
             if body.len() + chunk.len() > limit {
                 return Err(Problem::payload_too_large(limit));
@@ -63,7 +63,7 @@ pub(crate) async fn collect(request: &HttpRequest, mut stream: Stream) -> Result
     })?
 }
 
-/// Whether the body is announced as JSON in UTF-8, not compressed.
+/// Checks that the body is declared as JSON in UTF-8 and uncompressed.
 pub(crate) fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
     let headers = request.headers();
     let is_plain = headers

@@ -1,9 +1,9 @@
-//! Entity tags and the conditions that name them: `If-Match` and `If-None-Match` (RFC 9110 §8.8.3,
-//! §13.1).
+//! Entity tags and the conditional headers that use them: `If-Match` and `If-None-Match` (RFC 9110
+//! §8.8.3, §13.1).
 //!
 //! The tag of a representation is `"<revision>-<digest>"`: the revision that a command may expect,
-//! and a digest of the body. The acknowledgement of a command carries `"<revision>"`, since it does
-//! not show the resource; such a tag is good for `If-Match`, and never answers 304.
+//! and a digest of the body. The response to a command has the tag `"<revision>"`, because it does
+//! not contain the resource; such a tag is valid in `If-Match` and never leads to 304.
 
 use std::fmt;
 
@@ -17,33 +17,33 @@ use kernel::keys::SecretKey;
 use crate::parameters::invalid_header;
 use crate::problem::Problem;
 
-/// Bytes of a digest that stand in a tag: two bodies of one revision do not share them by chance.
+/// Number of digest bytes in a tag: enough that two bodies of one revision do not collide by chance.
 const DIGEST: usize = 12;
 
 /// An entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EntityTag {
     is_weak: bool,
-    /// What stands between the quotes.
+    /// The text between the quotes.
     opaque: String,
 }
 
 impl EntityTag {
-    /// The tag of an answer that does not show the resource.
+    /// Creates the tag of a response that does not contain the resource.
     pub(crate) fn of_revision(revision: Revision) -> Self {
         Self { is_weak: false, opaque: revision.to_string() }
     }
 
-    /// The tag of a body. The digest has a key: a tag is kept by caches and logs, and a body may be
-    /// personal.
+    /// Creates the tag of a body. The digest is keyed because caches and logs store tags, and a body
+    /// may contain personal data.
     pub(crate) fn of_representation(key: &SecretKey, revision: Revision, body: &str) -> Self {
         let digest = key.digest("entity tag", body);
         let digest = URL_SAFE_NO_PAD.encode(&digest[..DIGEST]);
         Self { is_weak: false, opaque: format!("{revision}-{digest}") }
     }
 
-    /// The revision that the tag names; `None` when no answer has such a tag, or it is weak: weak tags
-    /// never match strongly (RFC 9110 §8.8.3.2).
+    /// Returns the revision in the tag; `None` if the server issues no such tag, or if it is weak:
+    /// weak tags never match strongly (RFC 9110 §8.8.3.2).
     fn revision(&self) -> Option<Revision> {
         let (revision, _) = self.opaque.split_once('-').unwrap_or((&self.opaque, ""));
         let is_number = !self.is_weak
@@ -60,27 +60,27 @@ impl fmt::Display for EntityTag {
     }
 }
 
-/// What `If-Match` or `If-None-Match` names.
+/// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Condition {
-    /// `*`: whatever there is.
+    /// `*`: any existing representation.
     Any,
-    /// One of these.
+    /// One of these tags.
     OneOf(Vec<EntityTag>),
 }
 
-/// The pattern of a list of entity tags, as it is read here.
+/// The pattern of a list of entity tags, as accepted here.
 pub(crate) const PATTERN: &str = concat!(
     r#"^(\*|[ \t,]*((W/)?"[!#-~]*"|[0-9]{1,18})"#,
     r#"([ \t]*,[ \t,]*((W/)?"[!#-~]*"|[0-9]{1,18}))*[ \t,]*)$"#
 );
 
-/// A header is no list of entity tags.
+/// The header is not a list of entity tags.
 #[derive(Debug)]
 pub(crate) struct Malformed;
 
 impl Condition {
-    /// Reads a header that may be sent in several lines; `None` when it is not there.
+    /// Parses a header that may be sent in several lines; `None` if it is absent.
     pub(crate) fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Malformed> {
         let mut lines = Vec::new();
         for line in headers.get_all(name) {
@@ -93,7 +93,7 @@ impl Condition {
         }
     }
 
-    /// Weak comparison (RFC 9110 §8.8.3.2), as `If-None-Match` asks for.
+    /// Compares weakly (RFC 9110 §8.8.3.2), as `If-None-Match` requires.
     pub(crate) fn is_met_weakly_by(&self, tag: &EntityTag) -> bool {
         match self {
             Self::Any => true,
@@ -102,7 +102,7 @@ impl Condition {
     }
 }
 
-/// The revisions that `If-Match` names; `None` without one, or for `*`: any will do.
+/// Returns the revisions in `If-Match`; `None` if it is absent or `*`: any revision is accepted.
 pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<ExpectedAt>, Problem> {
     match Condition::of(headers, &IF_MATCH) {
         Ok(None | Some(Condition::Any)) => Ok(None),
@@ -111,13 +111,13 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<ExpectedAt>, Proble
         }
         Err(Malformed) => {
             let message =
-                "expected `*`, or entity tags of answers such as \"3\", with commas between";
+                "expected `*`, or entity tags of responses such as \"3\", separated by commas";
             Err(invalid_header("If-Match", "value", message))
         }
     }
 }
 
-/// Reads a list of entity tags; empty elements count for nothing (RFC 9110 §5.6.1.2).
+/// Parses a list of entity tags; empty elements are ignored (RFC 9110 §5.6.1.2).
 fn tags(text: &str) -> Result<Vec<EntityTag>, Malformed> {
     let mut tags = Vec::new();
     let mut rest = text;
@@ -136,7 +136,7 @@ fn tags(text: &str) -> Result<Vec<EntityTag>, Malformed> {
     if tags.is_empty() { Err(Malformed) } else { Ok(tags) }
 }
 
-/// The first tag of a text, and what follows it.
+/// Returns the first tag of a text, and the rest.
 fn tag(text: &str) -> Result<(EntityTag, &str), Malformed> {
     let unprefixed = text.strip_prefix("W/");
     let (is_weak, rest) = (unprefixed.is_some(), unprefixed.unwrap_or(text));
@@ -146,7 +146,7 @@ fn tag(text: &str) -> Result<(EntityTag, &str), Malformed> {
         let tag = EntityTag { is_weak, opaque: opaque.to_owned() };
         return if is_opaque { Ok((tag, after)) } else { Err(Malformed) };
     }
-    // Many clients forget the quotes around a revision; it could mean nothing else.
+    // Many clients omit the quotes around a revision; it has no other meaning.
     let (bare, after) = rest.split_at(rest.find([',', ' ', '\t']).unwrap_or(rest.len()));
     let tag = EntityTag { is_weak, opaque: bare.to_owned() };
     let is_revision = bare.bytes().all(|byte| byte.is_ascii_digit()) && tag.revision().is_some();

@@ -1,4 +1,4 @@
-//! Read your writes: waiting until a read model shows what the caller knows of.
+//! Read-your-writes: waits until a read model includes the caller's position.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// The header in which a reader says what it must see: the `Bascule-Position` of an answer.
+/// The header with the position that a read must include: the `Bascule-Position` of a response.
 pub const MIN_POSITION: &str = "Bascule-Min-Position";
 
-/// What a client has seen of the log, as it stands in `Bascule-Position` and [`MIN_POSITION`]:
-/// `<position>-<end of the id of the event there>`. By the id a position of a log that went back since
-/// is recognised, though another event stands there by now. Without it, the position alone counts.
+/// A client's position in the log, as in `Bascule-Position` and [`MIN_POSITION`]: `<position>-<last
+/// digits of the id of the event there>`. The id reveals that the log went back meanwhile, even if
+/// another event has that position now. Without it, only the position counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     position: Position,
@@ -26,7 +26,7 @@ impl Seen {
         Self { position, event: event_id.map(end_of) }
     }
 
-    /// Reads a position, digits only and no more than a database holds, and the eight hexadecimal
+    /// Parses a position (digits only, within the range of a database) and the eight hexadecimal
     /// digits that may follow it.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let (position, event) = match text.split_once('-') {
@@ -59,14 +59,15 @@ fn is_hex(byte: u8) -> bool {
     byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)
 }
 
-/// The last 32 bits of an id: random, where the first ones of a UUIDv7 are the time.
-#[allow(clippy::cast_possible_truncation, reason = "the rest does not matter")]
+/// Returns the last 32 bits of an id: they are random, while the first bits of a UUIDv7 are the
+/// time.
+#[allow(clippy::cast_possible_truncation, reason = "only the low 32 bits are needed")]
 fn end_of(event_id: Uuid) -> u32 {
     event_id.as_u128() as u32
 }
 
-/// Waits until a read model shows everything up to `position`; 503 `stale-read` when it takes
-/// longer than a client waits for an answer.
+/// Waits until a read model includes `position`; 503 `stale-read` if that exceeds the time limit of
+/// a request.
 async fn reached(progress: &Progress, position: Position) -> Result<(), Problem> {
     if progress.reached(position, Patience::Request).await {
         return Ok(());
@@ -74,15 +75,15 @@ async fn reached(progress: &Progress, position: Position) -> Result<(), Problem>
     Err(Problem::stale_read(position))
 }
 
-/// Waits until a read model shows everything that is in the log now. For a command that would
-/// otherwise be refused because of it.
+/// Waits until a read model includes the current end of the log. For a command that would otherwise
+/// be refused because the read model is behind.
 pub async fn caught_up(environment: &Environment, progress: &Progress) -> Result<(), Problem> {
     let head = environment.store.head().await?;
     reached(progress, head).await
 }
 
-/// Waits for what a reader asked for. Refused (412) is a position that the log has not reached itself,
-/// or where it has another event: waiting would not help.
+/// Waits for the requested position. Fails (412) if the log has not reached the position, or has
+/// another event there: waiting would not help.
 pub(crate) async fn reached_if_known(
     environment: &Environment,
     progress: &Progress,

@@ -1,4 +1,4 @@
-//! Who asks, and in the course of what: request id, correlation id, trace context, principal.
+//! The context of a request: request id, correlation id, trace context, principal.
 
 use std::future::{Ready, ready};
 
@@ -11,26 +11,26 @@ use uuid::Uuid;
 
 use crate::problem::Problem;
 
-/// Names a request, in and out. A request without a usable one is given one.
+/// Identifies a request, in requests and responses. A request without a valid id receives a new one.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Names the chain of events that a request begins, out.
+/// Identifies the chain of events that a request starts, in responses.
 pub const CORRELATION_ID: HeaderName = HeaderName::from_static("bascule-correlation-id");
-/// W3C trace context, in and out (<https://www.w3.org/TR/trace-context/>).
+/// W3C trace context, in requests and responses (<https://www.w3.org/TR/trace-context/>).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Longest request id that is taken over.
+/// Maximum length of a request id that is accepted.
 const LONGEST_REQUEST_ID: usize = 128;
 
-/// What is known of the request besides what it asks for. An extractor.
+/// The metadata of a request. An extractor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestContext {
     /// The caller's `X-Request-Id`, or a new one.
     pub request_id: String,
-    /// The request id where that is a UUID, or a new one.
+    /// The request id if it is a UUID, otherwise a new one.
     pub correlation_id: Uuid,
     /// The caller's trace with a new span, or a new trace.
     pub traceparent: String,
-    /// Who asks.
+    /// The principal that sent the request.
     pub principal: String,
 }
 
@@ -52,17 +52,17 @@ impl RequestContext {
         }
     }
 
-    /// Why the events that follow from this request happen.
+    /// Returns the cause of the events that follow from this request.
     pub fn cause(&self) -> Cause {
         let mut cause = Cause::request(self.correlation_id, self.principal.clone());
         cause.traceparent = Some(self.traceparent.clone());
         cause
     }
 
-    /// The headers that name this request: every answer carries them, and so does the same request
-    /// on its way to another service.
+    /// Returns the headers that identify this request: every response carries them, and so does the
+    /// forwarded request to another service.
     pub(crate) fn headers(&self) -> [(HeaderName, HeaderValue); 3] {
-        // All three are visible ASCII: checked above, or made here.
+        // All three are visible ASCII: checked above or generated here.
         let value = |text: &str| {
             HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
         };
@@ -74,7 +74,7 @@ impl RequestContext {
     }
 }
 
-/// Who asks. The one place where authentication will say so.
+/// Returns the principal. Authentication will be added here and nowhere else.
 fn principal(_headers: &HeaderMap) -> String {
     "anonymous".to_owned()
 }
@@ -83,7 +83,7 @@ fn is_request_id(id: &str) -> bool {
     (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The trace of a `traceparent` with a new span id, or a new, unsampled trace.
+/// Returns the trace of a `traceparent` with a new span id, or a new, unsampled trace.
 fn continued(traceparent: Option<&str>) -> String {
     let span = hex::encode(&new_id().as_bytes()[8..]);
     match traceparent.and_then(trace_of) {
@@ -92,8 +92,8 @@ fn continued(traceparent: Option<&str>) -> String {
     }
 }
 
-/// Trace id and flags of a valid `traceparent` (W3C Trace Context §3.2.2). Of a later version
-/// only these are understood.
+/// Returns trace id and flags of a valid `traceparent` (W3C Trace Context §3.2.2), the only parts
+/// that later versions guarantee.
 fn trace_of(traceparent: &str) -> Option<(&str, &str)> {
     let is_hex = |text: &str, length: usize| {
         text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))

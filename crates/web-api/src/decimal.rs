@@ -1,6 +1,6 @@
-//! Decimal numbers in requests: JSON strings, so that nothing is lost in binary fractions.
+//! Decimal numbers in requests: JSON strings, so that no precision is lost in binary fractions.
 //!
-//! Each type's schema has the very pattern that is checked.
+//! The schema of each type contains the pattern that is checked.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::field::{Invalid, reading};
 
-/// Most digits before the point.
+/// Maximum number of digits before the point.
 const WHOLE: usize = 15;
-/// Most digits after the point.
+/// Maximum number of digits after the point.
 const FRACTION: usize = 6;
 
-/// Reads `^-?\d{1,15}(\.\d{1,6})?$`.
+/// Parses `^-?\d{1,15}(\.\d{1,6})?$`.
 fn parse(text: &str) -> Option<Decimal> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = match digits.split_once('.') {
@@ -31,7 +31,7 @@ fn parse(text: &str) -> Option<Decimal> {
     };
     let is_decimal =
         is_number(whole, WHOLE) && fraction.is_none_or(|fraction| is_number(fraction, FRACTION));
-    // 21 digits are within what `Decimal` holds exactly (28).
+    // A `Decimal` holds 28 digits exactly, more than these 21.
     if is_decimal { text.parse().ok() } else { None }
 }
 
@@ -42,20 +42,20 @@ macro_rules! decimal_text {
         pub struct $name(Decimal);
 
         impl $name {
-            /// What the text must match.
+            /// The pattern that the text must match.
             pub const PATTERN: &str = $pattern;
 
-            /// Reads the text, `None` when it is not such a number.
+            /// Parses the text. Returns `None` if it is invalid.
             pub fn parse(text: &str) -> Option<Self> {
                 let accepts: fn(&str, Decimal) -> bool = $accepts;
                 parse(text).filter(|value| accepts(text, *value)).map(Self)
             }
 
-            /// Reads the text.
+            /// Parses the text.
             ///
             /// # Errors
             ///
-            /// Why the text is no such number.
+            /// Returns why the text is invalid.
             pub fn checked(text: &str) -> Result<Self, Invalid> {
                 let found = de::Unexpected::Str(text);
                 Self::parse(text).ok_or_else(|| {
@@ -63,7 +63,7 @@ macro_rules! decimal_text {
                 })
             }
 
-            /// The number, with the decimals it was given with.
+            /// Returns the number with the decimals of the text.
             pub fn value(self) -> Decimal {
                 self.0
             }
@@ -142,7 +142,7 @@ decimal_text!(
     r"^[0-9]{1,15}(\.[0-9]{1,6})?$",
     22,
     "49.90",
-    "a decimal string such as \"49.90\", not negative, with up to 15 digits before and 6 after the point",
+    "a decimal string such as \"49.90\", zero or more, with up to 15 digits before and 6 after the point",
     |text, _| !text.starts_with('-')
 );
 
@@ -152,7 +152,7 @@ decimal_text!(
     r"^(?=.*[1-9])[0-9]{1,15}(\.[0-9]{1,6})?$",
     22,
     "2",
-    "a decimal string such as \"2\" or \"1.5\", above zero, with up to 15 digits before and 6 after the point",
+    "a decimal string such as \"2\" or \"1.5\", greater than zero, with up to 15 digits before and 6 after the point",
     |text, value| !text.starts_with('-') && !value.is_zero()
 );
 

@@ -1,5 +1,5 @@
-//! Requests to a module that another service answers for: they go there and their answers come
-//! back, so that the public API stays whole.
+//! Forwards requests to a module that runs in another service, and returns its responses, so that
+//! the public API stays complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,19 +20,19 @@ use crate::context::RequestContext;
 use crate::hosts::OF_THE_PAGE;
 use crate::problem::{Problem, ProblemKind};
 
-/// How long the other service may take to accept a connection.
+/// Time limit for connecting to the other service.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// How long it may say nothing.
+/// Maximum time without data from it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
-/// Connections that it may close while they are idle are not kept until then.
+/// Time after which idle connections are closed, before the other service may close them.
 const IDLE: Duration = Duration::from_secs(4);
-/// What this service calls itself in `Via` (RFC 9110 §7.6.3).
+/// The pseudonym of this service in `Via` (RFC 9110 §7.6.3).
 const PSEUDONYM: &str = "bascule";
-/// The whole of it, with the version of the protocol.
+/// The `Via` value with the protocol version.
 const VIA_US: &str = "1.1 bascule";
-/// How long an address that requests may go to is tried.
+/// Time limit for testing an address before requests go to it.
 const REACHED_WITHIN: Duration = Duration::from_secs(5);
-/// Headers that are about one connection (RFC 9110 §7.6.1), or made anew for the next.
+/// Headers of a single connection (RFC 9110 §7.6.1), or created anew for the next one.
 const OF_ONE_CONNECTION: &[&str] = &[
     "connection",
     "content-length",
@@ -47,24 +47,24 @@ const OF_ONE_CONNECTION: &[&str] = &[
     "upgrade",
 ];
 
-/// Where requests to a module go, changing while the server runs; `None` while they are answered
-/// here.
+/// The destination of a module's requests, which may change while the server runs; `None` while this
+/// process handles them.
 pub type Route = watch::Receiver<Option<Url>>;
 
-/// Where requests go that are not answered here.
+/// Forwards the requests that this process does not handle.
 #[derive(Clone)]
 pub struct Forwarding {
     client: Client,
     routes: Arc<BTreeMap<String, Route>>,
 }
 
-/// An address that is no base of an HTTP service.
+/// The address is not the base URL of an HTTP service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of a service: expected one such as http://payments:8080")]
+#[error("`{0}` is not the address of a service: expected an address such as http://payments:8080")]
 pub struct InvalidService(String);
 
-/// Reads the address of a service: `http`, host and port, nothing else. Services speak no TLS
-/// themselves, and so neither does this.
+/// Parses the address of a service: `http`, host and port only. Services do not use TLS, and neither
+/// does this client.
 pub fn service(address: &str) -> Result<Url, InvalidService> {
     let is_bare = |url: &Url| {
         url.scheme() == "http"
@@ -80,7 +80,7 @@ pub fn service(address: &str) -> Result<Url, InvalidService> {
 }
 
 impl Forwarding {
-    /// Forwards the requests to these modules, by name.
+    /// Creates the forwarding for these modules, by name.
     pub fn new(routes: impl IntoIterator<Item = (String, Route)>) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .connect_timeout(CONNECT_WITHIN)
@@ -92,7 +92,7 @@ impl Forwarding {
         Ok(Self { client, routes: Arc::new(routes.into_iter().collect()) })
     }
 
-    /// The module of a path, and where its requests go.
+    /// Returns the module of a path, and the destination of its requests.
     fn target(&self, path: &str) -> Option<(&str, Url)> {
         let module = path.strip_prefix("/api/v1/")?.split('/').next()?;
         let (module, route) = self.routes.get_key_value(module)?;
@@ -100,7 +100,7 @@ impl Forwarding {
         Some((module, target))
     }
 
-    /// Sends a request on, and brings the answer back as it comes.
+    /// Forwards a request and streams the response back.
     async fn send(
         &self,
         request: &HttpRequest,
@@ -138,7 +138,7 @@ impl Forwarding {
         let status = status.map_err(Problem::internal)?;
         if status.is_informational() {
             return Err(Problem::unavailable(format!(
-                "The service that {module} runs in answered {status}, which nobody asked for."
+                "The service that {module} runs in sent the unexpected status {status}."
             )));
         }
         let mut response = HttpResponse::build(status);
@@ -154,7 +154,7 @@ impl Forwarding {
                 response.append_header((name, value));
             }
         }
-        // These have no body (RFC 9110 §6.4.1), not even the end of one.
+        // These statuses have no body (RFC 9110 §6.4.1), not even an empty chunked one.
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             return Ok(response.finish());
         }
@@ -162,8 +162,8 @@ impl Forwarding {
     }
 }
 
-/// Where a request goes on to. The service is asked for what is the module's and nothing else: a path
-/// that leads out of it by `..` is refused.
+/// Returns the destination URL of a request. Only paths of the module are forwarded: a path that
+/// leaves it through `..` is rejected.
 fn onward(target: &Url, module: &str, request: &HttpRequest) -> Result<Url, Problem> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let url = target.join(path).map_err(Problem::internal)?;
@@ -171,27 +171,30 @@ fn onward(target: &Url, module: &str, request: &HttpRequest) -> Result<Url, Prob
     if of_module == Some(module) {
         return Ok(url);
     }
-    Err(Problem::not_found(format!("There is nothing of {module} at this path.")))
+    Err(Problem::not_found(format!("The module {module} has no such path.")))
 }
 
-/// Headers that the other end says are about its connection alone (RFC 9110 §7.6.1).
+/// Returns the headers that the sender declares as specific to its connection (RFC 9110 §7.6.1).
 fn named_by_connection<'v>(told: impl Iterator<Item = &'v [u8]>) -> BTreeSet<String> {
     let named = told.filter_map(|value| std::str::from_utf8(value).ok());
     named.flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase()).collect()
 }
 
-/// Why an address is none that requests can be sent on to.
+/// Why requests cannot be forwarded to an address.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
-    /// Nobody answers there.
-    #[error("nobody answers at {0}")]
+    /// The address does not respond.
+    #[error("no response from {0}")]
     Silent(Url, #[source] reqwest::Error),
-    /// It is somebody else.
-    #[error("what answers at {0} is no API of bascule ({1}): is it the address of its `listen`?")]
+    /// Another kind of service responds.
+    #[error(
+        "the service at {0} is not a bascule API ({1}): check that it is the address of its `listen`"
+    )]
     Foreign(Url, reqwest::StatusCode),
 }
 
-/// Whether an API of bascule answers at an address: asked what one request caused that nobody made.
+/// Checks that a bascule API responds at an address, by reading the events of a correlation id that
+/// does not exist.
 pub async fn reach(target: &Url) -> Result<(), Unreachable> {
     let silent = |error: reqwest::Error| Unreachable::Silent(target.clone(), error.without_url());
     let client = Client::builder().timeout(REACHED_WITHIN).no_proxy().build().map_err(silent)?;
@@ -211,21 +214,21 @@ fn request_context(request: &HttpRequest) -> Option<RequestContext> {
 
 fn does_not_answer(module: &str, error: reqwest::Error) -> Problem {
     let detail = format!(
-        "The service that {module} runs in does not answer. Try again; a request that changes \
-         something with the same Idempotency-Key."
+        "The service that {module} runs in does not respond. Retry; repeat a change with the same \
+         Idempotency-Key."
     );
     Problem::new(ProblemKind::Unavailable, detail).retry_after(1).with_source(error.into())
 }
 
-/// Whether the request came through a service like this one already: it is never sent on again, so
-/// that two that disagree on where a module is do not send it round in circles.
+/// Returns whether the request was already forwarded once: it is never forwarded again, so that two
+/// services that disagree about a module's location do not forward it in circles.
 fn was_forwarded(request: &ServiceRequest) -> bool {
     request.headers().get_all(VIA).any(|via| {
         via.to_str().is_ok_and(|via| via.split_whitespace().any(|word| word == PSEUDONYM))
     })
 }
 
-/// Sends a request to where its module is answered for, if that is not here. For
+/// Forwards a request to the service that handles its module, unless this process does. For
 /// [`actix_web::middleware::from_fn`].
 pub async fn forward<B: MessageBody + 'static>(
     mut request: ServiceRequest,

@@ -1,4 +1,4 @@
-//! Events for people to read: those of one stream, and all that one request caused.
+//! Readable events: those of one stream, and those caused by one request.
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
@@ -25,52 +25,52 @@ pub struct HistoryEntry {
     #[serde(rename = "type")]
     #[schema(example = "orders.OrderPlaced.v1")]
     pub event_type: String,
-    /// The stream it belongs to: `<aggregate>-<id>`.
+    /// The event's stream: `<aggregate>-<id>`.
     #[schema(example = "order-0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
     pub stream: String,
-    /// Its place in the stream, from 0.
+    /// The event's revision in the stream, from 0.
     #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
-    /// Its place in the log, from 1.
+    /// The event's position in the log, from 1.
     #[schema(value_type = u64, minimum = 1)]
     pub position: Position,
-    /// Its id.
+    /// The event's id.
     pub id: Uuid,
-    /// When the store took it.
+    /// When the store recorded it.
     pub recorded_at: DateTime<Utc>,
     /// When it happened.
     pub occurred_at: DateTime<Utc>,
-    /// Shared by all events that follow from one request or import.
+    /// The correlation id: shared by all events that follow from one request or import.
     pub correlation_id: Uuid,
-    /// The event it reacts to; null where it follows from the request or import itself.
+    /// The id of the event that caused it; null if the request or import itself caused it.
     #[schema(required = true)]
     pub causation_id: Option<Uuid>,
-    /// Who asked for it.
+    /// The actor that requested the change.
     pub actor: String,
     /// The system in which it happened.
     #[schema(example = "bascule")]
     pub origin_system: String,
-    /// W3C trace context of the request that began it.
+    /// W3C trace context of the request that started the chain.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub traceparent: Option<String>,
-    /// What happened; the members depend on the type.
+    /// The event's data; the members depend on the type.
     #[schema(value_type = Object)]
     pub data: Value,
 }
 
-/// Which part of a history, oldest first.
+/// Selects a page of a history, oldest first.
 #[derive(Debug, Clone, Copy, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct HistoryQuery {
     /// Maximum number of items per page.
     pub limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header.
+    /// Where the last page ended: the cursor in its Link header.
     pub cursor: Option<Cursor>,
 }
 
-/// The events of one stream. 404 when it has none.
+/// Returns the events of one stream. 404 if it has none.
 pub async fn of_stream(
     environment: &Environment,
     category: &'static str,
@@ -97,15 +97,15 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(correlation);
 }
 
-/// Every event of every module that followed from one request or import, in the order of the log.
+/// Returns all events of all modules that followed from one request or import, in log order.
 #[utoipa::path(
     operation_id = "get_correlation",
     tag = "correlations",
-    params(("id" = Uuid, Path, description = "The correlation id of an answer"), HistoryQuery),
+    params(("id" = Uuid, Path, description = "The correlation id of a response"), HistoryQuery),
     responses(
         (
             status = 200,
-            description = "The events, oldest first; none when nothing followed",
+            description = "The events, oldest first; empty if there are none",
             body = Page<HistoryEntry>,
         ),
         ListProblems,

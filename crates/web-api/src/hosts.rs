@@ -1,15 +1,15 @@
-//! The host names that a listener answers to, and the pages that may send requests to it.
+//! The host names that a listener accepts, and the origins whose pages may send requests to it.
 //!
-//! A page in a browser reaches every address that its user reaches. Two checks keep it from acting
-//! in the user's place:
+//! A page in a browser can reach every address that its user can reach. Two checks keep it from
+//! acting on the user's behalf:
 //!
-//! - **Host.** A site may let its own name resolve to this machine (DNS rebinding); its pages are
-//!   then of the same origin. A listener on a loopback address answers to loopback names only, and
-//!   to those that are configured. Another listener answers to any name unless some are configured.
-//! - **Origin.** A request that a page of another origin sends is refused, whatever its method:
-//!   by `Sec-Fetch-Site`, and by `Origin` where a browser leaves that out
+//! - **Host.** A site may let its own name resolve to this machine (DNS rebinding); its pages then
+//!   have the same origin. A listener on a loopback address accepts only loopback names and configured
+//!   names. Any other listener accepts every name unless names are configured.
+//! - **Origin.** A request from a page of another origin is rejected, whatever its method: by
+//!   `Sec-Fetch-Site`, and by `Origin` if the browser omits that
 //!   (<https://www.w3.org/TR/fetch-metadata/>, <https://fetch.spec.whatwg.org/#origin-header>).
-//!   Following a link is allowed: the page it leads away from sees nothing of the answer.
+//!   Following a link is allowed: the linking page cannot read the response.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -26,17 +26,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::problem::{Problem, ProblemKind};
 
-/// Headers that say which page sent a request. They are judged where the request arrives first, and
-/// mean nothing to the service that it is forwarded to.
+/// Headers that identify the page that sent a request. The first service checks them; a forwarded
+/// request does not carry them.
 pub(crate) const OF_THE_PAGE: &[&str] =
     &["origin", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site", "sec-fetch-user"];
 
-/// A host name or an IP address, without a port. Upper and lower case are the same.
+/// A host name or an IP address, without a port. Case-insensitive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
-/// A text that is not a host name.
+/// The error for a text that is not a host name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a host name: expected a name or an IP address, without scheme and port, such as \
@@ -81,12 +81,13 @@ impl fmt::Display for HostName {
     }
 }
 
-/// `shop.example.` is `shop.example`, written as fully qualified (RFC 3986 §3.2.2).
+/// Removes the final dot: `shop.example.` is the fully qualified form of `shop.example` (RFC 3986
+/// §3.2.2).
 fn without_final_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// The hosts that one listener answers to.
+/// The hosts that one listener accepts.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     is_loopback: bool,
@@ -94,13 +95,13 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The hosts of a listener. `allowed` are names under which it is reached besides its own, and
-    /// whose pages may send requests to it.
+    /// Creates the hosts of a listener. `allowed` are additional names under which it is reached,
+    /// and whose pages may send requests to it.
     pub fn of(listener: SocketAddr, allowed: &[HostName]) -> Arc<Self> {
         Arc::new(Self { is_loopback: listener.ip().is_loopback(), allowed: allowed.to_vec() })
     }
 
-    /// Refuses a request that names another host, or that a page of another origin sent.
+    /// Rejects a request with another host, or from a page of another origin.
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or(""));
         let (host, origin) = (text(HOST), text(ORIGIN));
@@ -113,7 +114,7 @@ impl Hosts {
         Ok(())
     }
 
-    /// Whether a `Host` header is one of this listener. Browsers always send one.
+    /// Returns whether the listener accepts a `Host` header. Browsers always send one.
     fn answers_to(&self, host: &str) -> bool {
         let Ok(name) = without_port(host).parse::<HostName>() else {
             return false;
@@ -122,7 +123,8 @@ impl Hosts {
             return true;
         }
         match name.0.parse::<IpAddr>() {
-            // No name server has a say over an address. Probes are sent to one.
+            // No name server controls an address, so DNS rebinding does not apply. Probes are sent
+            // to addresses.
             Ok(address) => !self.is_loopback || address.is_loopback(),
             Err(_) => !self.is_loopback && self.allowed.is_empty(),
         }
@@ -156,7 +158,7 @@ impl Hosts {
     }
 }
 
-/// The host of a `Host` header, without its port (RFC 9110 §7.2).
+/// Returns the host of a `Host` header, without its port (RFC 9110 §7.2).
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -164,15 +166,15 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Host and port of an `Origin` header; `None` when it is opaque. The scheme is not compared: a proxy
-/// may speak TLS for this server.
+/// Returns host and port of an `Origin` header; `None` if it is opaque. The scheme is not compared,
+/// because a proxy may terminate TLS for this server.
 fn authority_of(origin: &str) -> Option<&str> {
     origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
 }
 
 fn foreign_host(host: &str) -> Problem {
     let detail = format!(
-        "This server does not answer to the host `{host}`. If clients reach it under that name, \
+        "This server does not accept the host `{host}`. If clients reach it under that name, \
          add the name to `allowed_hosts` in the configuration, or to BASCULE_ALLOWED_HOSTS."
     );
     Problem::new(ProblemKind::Forbidden, detail)
@@ -187,7 +189,7 @@ fn foreign_page(origin: Option<&str>) -> Problem {
     Problem::new(ProblemKind::Forbidden, detail)
 }
 
-/// Answers a request, unless it names another host or a page of another origin sent it.
+/// Handles a request unless it has another host or comes from a page of another origin.
 pub(crate) async fn guard<B: MessageBody + 'static>(
     hosts: Arc<Hosts>,
     request: ServiceRequest,
@@ -284,7 +286,7 @@ mod tests {
                 assert_eq!(is_taken(&hosts, &method, &headers), expected, "{origin}");
             }
         }
-        // Behind a proxy that puts its own name into Host, the browser's word counts.
+        // Behind a proxy that replaces Host with its own name, the browser's Sec-Fetch-Site decides.
         let headers =
             [host, ("sec-fetch-site", "same-origin"), ("origin", "https://other.example")];
         assert!(is_taken(&hosts, &Method::POST, &headers));

@@ -1,9 +1,9 @@
-//! `Idempotency-Key`: a command that is sent twice is carried out once.
+//! `Idempotency-Key`: a command that is sent twice is executed once.
 //!
 //! Ids of aggregates and events derive from principal and key, so that the log itself recognises a
-//! repetition. What is kept beside is the request's fingerprint, the status and the resource's id;
-//! nothing of its body. It answers a repetition without work, and tells another request with the
-//! same key (422). Keys are remembered per module, for [`REMEMBERED`].
+//! repetition. The database additionally stores the request's fingerprint, the status and the
+//! resource's id, but nothing of the body. It answers a repetition without executing it, and detects
+//! another request with the same key (422). Keys are stored per module, for [`REMEMBERED`].
 
 use std::future::{Ready, ready};
 
@@ -29,12 +29,12 @@ use crate::problem::Problem;
 /// The header.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 
-/// How long keys are remembered.
+/// How long keys are stored.
 pub const REMEMBERED: TimeDelta = TimeDelta::days(7);
 
 const LONGEST_KEY: usize = 255;
 
-/// The namespace of the ids that derive from keys (RFC 9562 §5.5).
+/// The UUID namespace of the ids that derive from keys (RFC 9562 §5.5).
 const NAMESPACE: Uuid = Uuid::from_u128(0x5d0c_51b6_97d3_4b8e_9f6b_2d27_c1d4_0a6e);
 
 database::statements! {
@@ -78,12 +78,13 @@ database::statements! {
     );
 }
 
-static FORGOTTEN: Outage = Outage::new("outcomes of requests with an Idempotency-Key are not kept");
+static FORGOTTEN: Outage =
+    Outage::new("outcomes of requests with an Idempotency-Key cannot be stored");
 
-/// A request to change something. An extractor.
+/// A request that changes something. An extractor.
 #[derive(Debug, Clone)]
 pub struct CommandRequest {
-    /// Who asks, and in the course of what.
+    /// The request's context.
     pub context: RequestContext,
     key: Option<String>,
     if_match: Option<ExpectedAt>,
@@ -91,7 +92,7 @@ pub struct CommandRequest {
     path: String,
 }
 
-/// One try to carry out a command.
+/// One attempt to execute a command.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     seed: Option<Uuid>,
@@ -100,54 +101,54 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The id of the aggregate that the command creates: the same at every try.
+    /// Returns the id of the aggregate that the command creates: the same for every attempt.
     pub fn new_id(&self) -> Uuid {
         self.new_id_of(self.category)
     }
 
-    /// The id of a further aggregate that the command creates, of another category.
+    /// Returns the id of a further aggregate that the command creates, of another category.
     pub fn new_id_of(&self, category: &str) -> Uuid {
         self.seed.map_or_else(new_id, |seed| Uuid::new_v5(&seed, category.as_bytes()))
     }
 
-    /// Why the events happen. With a key, their ids are the same at every try.
+    /// Returns the cause of the events. With a key, their ids are the same for every attempt.
     pub fn cause(&self) -> &Cause {
         &self.cause
     }
 }
 
-/// What carries out the commands of one kind of resource: the data of its handlers.
+/// Executes the commands of one kind of resource: the data of its handlers.
 pub trait CarriesOut {
     /// The category of the resource's stream.
     const CATEGORY: &'static str;
-    /// Returns the module's database, which keeps the outcomes of requests.
+    /// Returns the module's database, which stores the outcomes of requests.
     fn database(&self) -> &Database;
-    /// Returns what the module's commands work with.
+    /// Returns the environment of the module's commands.
     fn environment(&self) -> &Environment;
 }
 
-/// What is kept of a request: enough to recognise it.
+/// The stored part of a request: enough to recognise it.
 struct Kept {
     key_hash: Vec<u8>,
     fingerprint: Vec<u8>,
 }
 
-/// What a request's key says of it.
+/// The stored state of a request's key.
 enum Recognised {
-    /// Not carried out as far as is known.
+    /// Not executed, as far as is known.
     New,
-    /// Carried out, with this outcome.
+    /// Executed, with this outcome.
     Done { status: StatusCode, id: Uuid },
 }
 
 impl CommandRequest {
-    /// The revisions the caller expects (`If-Match`), `None` when any will do.
+    /// Returns the revisions that the caller expects (`If-Match`), `None` if any is accepted.
     pub fn if_match(&self) -> Option<ExpectedAt> {
         self.if_match.clone()
     }
 
-    /// Creates a resource, once per key. Returns 201 with the id that `create` names, within the
-    /// collection that was posted to.
+    /// Creates a resource, once per key. Returns 201 with the id that `create` returns, in the
+    /// collection of the request path.
     pub async fn create<C: CarriesOut, I: Into<Uuid>, F>(
         &self,
         module: &C,
@@ -185,11 +186,11 @@ impl CommandRequest {
         self.once(database, environment, C::CATEGORY, payload, carry_out).await
     }
 
-    /// Carries a command out once per key; [`CommandRequest::create`] and [`CommandRequest::change`] call
-    /// it.
+    /// Executes a command once per key; used by [`CommandRequest::create`] and
+    /// [`CommandRequest::change`].
     ///
-    /// `category` is that of the resource's stream. A try that fails or is cut off may be repeated
-    /// with the same key: whatever part of it reached the log is recognised there.
+    /// `category` is that of the resource's stream. A failed or interrupted attempt may be repeated
+    /// with the same key: the log recognises the part that was already recorded.
     pub async fn once<F>(
         &self,
         database: &Database,
@@ -210,12 +211,12 @@ impl CommandRequest {
             return replay(environment, category, status, id).await;
         }
         let seed = Uuid::new_v5(&NAMESPACE, &kept.key_hash);
-        // With the fingerprint in their name, the events of another request are never taken for
-        // these, even when the row is lost.
+        // The fingerprint is part of the name, so that events of another request with the same key
+        // never match, even if the row is lost.
         let cause = cause.recognised_by(seed, hex::encode(&kept.fingerprint));
         let done = carry_out(Attempt { seed: Some(seed), category, cause }).await?;
         if let Err(error) = kept.finish(database, &done).await {
-            // The command was carried out, and the log recognises it.
+            // The command was executed, and the log recognises it.
             FORGOTTEN.occurs("", &error);
         } else {
             FORGOTTEN.ends_if_quiet();
@@ -237,7 +238,7 @@ impl CommandRequest {
 }
 
 impl Kept {
-    /// Remembers the request, or finds what became of it.
+    /// Stores the request, or returns its stored outcome.
     async fn recognise(
         &self,
         database: &Database,
@@ -254,7 +255,7 @@ impl Kept {
             return Ok(Recognised::New);
         }
         let Some(row) = database.query(&FIND).bind(&self.key_hash).fetch_optional().await? else {
-            // Forgotten between the two statements.
+            // The row was removed between the two statements.
             return Ok(Recognised::New);
         };
         let fingerprint: &[u8] = row.get("fingerprint")?;
@@ -264,10 +265,11 @@ impl Kept {
         let status: Option<i64> = row.get("status")?;
         let status = status.and_then(|status| StatusCode::from_u16(status.try_into().ok()?).ok());
         let Some((status, id)) = status.zip(row.get("resource_id")?) else {
-            // Under way at this moment, or cut off.
+            // In progress at this moment, or interrupted.
             return Ok(Recognised::New);
         };
-        // What was answered stands in the log, unless that was restored to an earlier state since.
+        // The response's position is in the log, unless the log was restored to an earlier state
+        // since.
         let position: Option<i64> = row.get("position")?;
         let there = environment.store.event_id_at(position.unwrap_or(0).cast_unsigned()).await?;
         let is_there = there == row.get("event_id")?;
@@ -288,7 +290,8 @@ impl Kept {
     }
 }
 
-/// The answer to a repetition: the kept status and id, and the resource's revision as it is now.
+/// Returns the response to a repetition: the stored status and id, and the resource's current
+/// revision.
 async fn replay(
     environment: &Environment,
     category: &'static str,
@@ -310,43 +313,43 @@ async fn replay(
     Ok(Done { is_replay: true, ..done })
 }
 
-/// Forgets keys older than a time; how many. The composition root calls it now and then with
-/// [`REMEMBERED`] before now.
+/// Removes keys older than a time and returns their number. The composition root calls it
+/// periodically with the time [`REMEMBERED`] ago.
 pub async fn prune(database: &Database, older_than: DateTime<Utc>) -> Result<u64, DatabaseError> {
     database.write(&PRUNE).bind(older_than).execute().await
 }
 
-/// Forgets what was asked about these resources, because the person they are about was erased: a
-/// fingerprint is a digest of what was said. With them goes whatever was refused or cut off, for
-/// which nobody can tell whom it was about. A key that is used again is no longer recognised here,
-/// but by the log.
+/// Removes the stored requests of these resources after the erasure of their data subject: a
+/// fingerprint is a digest of personal data. Also removes all refused and interrupted requests,
+/// because their data subject is unknown. The database no longer recognises a removed key when it is
+/// used again; the log still does.
 pub async fn forget(database: &Database, resources: &[Uuid]) -> Result<(), DatabaseError> {
     database.write(&FORGET).bind_json(resources).execute().await?;
     Ok(())
 }
 
-/// A request that carried a key, as it is kept: what goes along when a module moves to another
-/// database. Nothing in it can be read.
+/// A stored request with a key, as transferred when a module moves to another database. It contains
+/// digests only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptRequest {
-    /// Digest of the key and of who used it, in hexadecimal digits.
+    /// Digest of the key and the principal, in hexadecimal digits.
     pub key: String,
-    /// Digest of what was asked, in hexadecimal digits.
+    /// Digest of the request, in hexadecimal digits.
     pub fingerprint: String,
-    /// What it was answered with, once it was carried out.
+    /// The response status, once executed.
     pub status: Option<u16>,
-    /// The resource it made or changed.
+    /// The resource that was created or changed.
     pub resource_id: Option<Uuid>,
-    /// Where the answer said the log has it.
+    /// The log position in the response.
     pub position: Option<Position>,
-    /// The event that stands there.
+    /// The event at that position.
     pub event_id: Option<Uuid>,
-    /// When it came.
+    /// When the request arrived.
     pub created_at: DateTime<Utc>,
 }
 
-/// Up to `limit` kept requests after a key, in the order of their keys.
+/// Returns up to `limit` stored requests after a key, ordered by key.
 pub async fn kept_after(
     database: &Database,
     key: &[u8],
@@ -368,19 +371,18 @@ pub async fn kept_after(
     rows.iter().map(kept).collect()
 }
 
-/// Why requests that were kept elsewhere were not taken.
+/// Why transferred requests were not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// The database did not take them.
+    /// The database rejected them.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A digest is not one.
+    /// A digest is not valid hexadecimal.
     #[error("`{0}` is not a digest in hexadecimal digits")]
     NoDigest(String),
 }
 
-/// Takes requests that were kept elsewhere. What is kept here already stays; taking them again
-/// changes nothing.
+/// Stores transferred requests. Existing rows stay; repeating the call changes nothing.
 pub async fn take(database: &Database, requests: &[KeptRequest]) -> Result<(), TakeError> {
     let digest = |text: &String| hex::decode(text).map_err(|_| TakeError::NoDigest(text.clone()));
     let mut transaction = database.begin().await?;

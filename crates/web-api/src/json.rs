@@ -1,4 +1,4 @@
-//! Bodies: JSON of a type that refuses unknown fields, validated; or none.
+//! Request bodies: validated JSON of a type that rejects unknown fields, or none.
 
 use std::ops::Deref;
 
@@ -14,22 +14,22 @@ use crate::body;
 use crate::problem::Problem;
 use crate::validation::from_json;
 
-/// A body's bytes as they came, by which a repetition of the request is recognised.
+/// The unchanged bytes of a body, which identify a repetition of the request.
 #[derive(Debug, Clone)]
 pub struct Payload(pub(crate) Bytes);
 
-/// A JSON body that was understood and is valid.
+/// A JSON body that was parsed and is valid.
 ///
-/// The type must carry `#[serde(deny_unknown_fields)]`. 413 and 415 say that the body was not read,
-/// 400 that it is no JSON, 422 which of its fields are invalid.
+/// The type must carry `#[serde(deny_unknown_fields)]`. Errors: 413 and 415 if the body was not
+/// read, 400 if it is not JSON, 422 with the invalid fields.
 #[derive(Debug)]
 pub struct ValidJson<T> {
     value: T,
     bytes: Bytes,
 }
 
-/// Reads an optional field that is left out or has a value, for `deserialize_with` beside `default`:
-/// `null` is refused where a field that is missing means "everything".
+/// Deserializes an optional field that is absent or has a value, for `deserialize_with` beside
+/// `default`: `null` is rejected where an absent field means "everything".
 pub fn not_null<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -39,12 +39,12 @@ where
 }
 
 impl<T> ValidJson<T> {
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.value
     }
 
-    /// The bytes it was read from.
+    /// Returns the bytes that it was parsed from.
     pub fn payload(&self) -> Payload {
         Payload(self.bytes.clone())
     }
@@ -72,17 +72,17 @@ impl<T: DeserializeOwned + Validate + 'static> FromRequest for ValidJson<T> {
     }
 }
 
-/// The body of an action that takes none: empty, or an empty JSON object.
+/// The body of an action without parameters: empty, or an empty JSON object.
 #[derive(Debug)]
 pub struct NoBody(());
 
-/// What an empty JSON object is read as.
+/// The parsed form of an empty JSON object.
 #[derive(Deserialize, Validate)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
 impl NoBody {
-    /// No bytes: an absent body and an empty object are the same request.
+    /// Returns no bytes: an absent body and an empty object are the same request.
     pub fn payload(&self) -> Payload {
         Payload(Bytes::new())
     }

@@ -1,5 +1,4 @@
-//! What requests and answers say of the legacy system: which system owns something, and where it comes
-//! from.
+//! The legacy system in requests and responses: the owner of a resource, and its origin.
 
 use std::borrow::Cow;
 
@@ -9,18 +8,18 @@ use utoipa::ToSchema;
 
 use crate::field::{Field, Invalid, LineRule, Rule};
 
-/// The system that owns a resource and decides about it.
+/// The system that owns a resource and decides on changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Owner {
     /// This system: the resource is changed here.
     Bascule,
-    /// The legacy system that the resource was imported from: it is changed there only.
+    /// The legacy system that the resource was imported from: it can only be changed there.
     Legacy,
 }
 
 impl Owner {
-    /// The name it has in the API and in read models.
+    /// Returns its name in the API and in read models.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Bascule => "bascule",
@@ -29,30 +28,31 @@ impl Owner {
     }
 }
 
-/// Where something imported comes from, and what is irregular about it.
+/// The origin of an imported resource, and its irregularities.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Legacy {
     /// The legacy system's name in the mapping.
     #[schema(example = "tryton")]
     pub source: String,
-    /// The key there. Where the mapping gives `ids` a name, that name and `/` stand before it.
+    /// The key in the legacy system. If the mapping names its `ids`, that name and `/` precede the
+    /// key.
     #[schema(example = "17")]
     pub id: String,
-    /// What is irregular about it, in short words.
+    /// Its irregularities, as short codes.
     #[serde(default)]
     #[schema(required = true)]
     pub flags: Vec<String>,
 }
 
 impl Legacy {
-    /// What a legacy system is referred to by, with what is irregular.
+    /// Creates it from a legacy reference and the irregularities.
     pub fn new(reference: &LegacyReference, flags: &[String]) -> Self {
         let LegacyReference { source, id } = reference.clone();
         Self { source, id, flags: flags.to_vec() }
     }
 }
 
-/// A key of a legacy system by which a list is filtered: one line of text, as [`Legacy::id`] shows it.
+/// A legacy key used as a filter of a list: one line of text, as in [`Legacy::id`].
 pub type LegacyKey = Field<LegacyKeyRule>;
 
 /// The rule of [`LegacyKey`].
@@ -87,7 +87,7 @@ mod tests {
         for key in ["17", "party_party/7", "a key", &"é".repeat(LONGEST_KEY)] {
             assert_eq!(read(key.to_owned()).unwrap().into_inner(), key);
         }
-        // PostgreSQL takes no NUL in a text.
+        // PostgreSQL rejects NUL characters in texts.
         for refused in ["", " ", "a\0", "a\nb", &"k".repeat(LONGEST_KEY + 1)] {
             assert!(read(refused.to_owned()).is_err(), "{refused:?}");
         }

@@ -1,12 +1,12 @@
-//! What every module's routes share: problem+json, validated JSON, idempotency, paging, entity
+//! What the routes of all modules share: problem+json, validated JSON, idempotency, paging, entity
 //! tags, the request's context, and the common parts of the OpenAPI document.
 //!
-//! What does not belong here: anything of one module, and any business rule.
+//! This crate contains nothing of a single module and no business rule.
 //!
-//! # How a module's routes read
+//! # How a module's routes look
 //!
-//! A handler parses (extractors), calls, and answers. The whole of `domains/orders/src/http.rs`
-//! could be:
+//! A handler parses (extractors), calls, and returns a response. The whole of
+//! `domains/orders/src/http.rs` could be:
 //!
 //! ```ignore
 //! use actix_web::web::Data;
@@ -21,33 +21,33 @@
 //! use uuid::Uuid;
 //! use validator::Validate;
 //!
-//! /// A new order. (Unknown fields are refused because the type says so.)
+//! /// A new order. (The attribute below rejects unknown fields.)
 //! #[derive(Debug, Deserialize, Validate, ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! pub struct PlaceOrder {
-//!     /// The customer who orders.
+//!     /// The ordering customer.
 //!     customer_id: Uuid,
-//!     /// ISO 4217 code. (A type of [`field`]: it parses, and the OpenAPI document says what it takes.)
+//!     /// ISO 4217 code. (A type of [`field`]: it parses the text and describes it in the OpenAPI document.)
 //!     currency: CurrencyCode,
-//!     /// What is ordered.
+//!     /// The ordered lines.
 //!     #[validate(length(min = 1, max = 100))]
 //!     #[schema(min_items = 1, max_items = 100)]
 //!     lines: Vec<NewLine>,
 //! }
 //!
-//! /// A line of a new order. (`Serialize`: validator wants it of items whose number it checks.)
+//! /// A line of a new order. (`Serialize`: validator requires it for lists whose length it checks.)
 //! #[derive(Debug, Serialize, Deserialize, ToSchema)]
 //! #[serde(deny_unknown_fields)]
 //! pub struct NewLine {
 //!     /// The article's code: one line of text.
 //!     sku: Line<64>,
-//!     /// How many: a decimal string, more than zero.
+//!     /// The quantity: a decimal string greater than zero.
 //!     quantity: web_api::PositiveDecimal,
-//!     /// Price of one before tax.
+//!     /// Price per unit before tax.
 //!     unit_price: DecimalText,
 //! }
 //!
-//! /// What the commands are carried out with.
+//! /// The database and environment of the commands.
 //! impl web_api::CarriesOut for Orders {
 //!     const CATEGORY: &'static str = "order";
 //!     fn database(&self) -> &database::Database {
@@ -58,8 +58,8 @@
 //!     }
 //! }
 //!
-//! // POST on the collection. `create` carries the command out once per Idempotency-Key; a repetition
-//! // is answered from what was kept. `Done` sends Location, ETag and Bascule-Position, which the OpenAPI
+//! // POST on the collection. `create` executes the command once per Idempotency-Key; a repetition
+//! // is answered from the stored outcome. `Done` sends Location, ETag and Bascule-Position, which the OpenAPI
 //! // document therefore has beside every acknowledgement.
 //! #[utoipa::path(
 //!     operation_id = "place_order", tag = "orders", params(CommandHeaders),
@@ -77,14 +77,14 @@
 //! ) -> Result<Done, Problem> {
 //!     command
 //!         .create(&**orders, body.payload(), async |attempt| {
-//!             let id = attempt.new_id(); // derived from the key, when there is one
+//!             let id = attempt.new_id(); // derived from the key, if there is one
 //!             let placed = orders.place(id, body.into_inner(), attempt.cause()).await;
 //!             Ok((id, placed.map_err(problem)?))
 //!         })
 //!         .await
 //! }
 //!
-//! // An action without a body. If-Match, when sent, is the revision the caller expects.
+//! // An action without a body. If-Match, if sent, is the revision that the caller expects.
 //! #[utoipa::path(
 //!     operation_id = "confirm_order", tag = "orders",
 //!     params(("id" = Uuid, Path, description = "The order"), CommandHeaders, web_api::IfMatchHeader),
@@ -104,7 +104,7 @@
 //!         .await
 //! }
 //!
-//! /// Says a refusal as a problem: `/problems/refused/<code>`, or a common one. One that no route can
+//! /// Converts a refusal to a problem: `/problems/refused/<code>`, or a common one. A refusal that no route can
 //! /// provoke is a defect: `Problem::unexpected_refusal`.
 //! fn problem(error: kernel::execution::ExecuteError<Refusal>) -> Problem {
 //!     Problem::from_execute(error, |refusal| match refusal {
@@ -116,7 +116,7 @@
 //!     })
 //! }
 //!
-//! // GET of one: waits for Bascule-Min-Position, sends the ETag, answers 304 to If-None-Match.
+//! // GET of one resource: waits for Bascule-Min-Position, sends the ETag, answers 304 to If-None-Match.
 //! #[utoipa::path(
 //!     operation_id = "get_order", tag = "orders",
 //!     params(("id" = Uuid, Path, description = "The order"), ReadHeaders, web_api::IfNoneMatchHeader),
@@ -137,7 +137,7 @@
 //!     read.found(&orders.environment, order.revision, &OrderView::from(order))
 //! }
 //!
-//! /// Filters of the list. (No `serde(flatten)`: it would let unknown parameters through.)
+//! /// Filters of the list. (No `serde(flatten)`: it would accept unknown parameters.)
 //! #[derive(Debug, Deserialize, Validate, IntoParams)]
 //! #[serde(deny_unknown_fields)]
 //! #[into_params(parameter_in = Query)]
@@ -147,13 +147,13 @@
 //!     /// Only orders in this state. (`inline`: schemas of parameters are not collected.)
 //!     #[param(inline)]
 //!     status: Option<OrderStatus>,
-//!     /// Most items in one answer.
+//!     /// Maximum number of items per page (1–200, default 50).
 //!     limit: Option<Limit>,
-//!     /// Where the last answer ended: take it from its Link header.
+//!     /// Where the last page ended: the cursor in its Link header.
 //!     cursor: Option<Cursor>,
 //! }
 //!
-//! // GET of the list, newest first. The query asks for one row more than the limit, to know
+//! // GET of the list, newest first. The query reads one row more than the limit, to determine
 //! // whether there is a next page: `WHERE position < $1 ORDER BY position DESC LIMIT $2`.
 //! #[utoipa::path(
 //!     operation_id = "list_orders", tag = "orders", params(ListOrders, ReadHeaders),
@@ -175,7 +175,7 @@
 //!     Ok(read.page(paging, rows))
 //! }
 //!
-//! // A list that is sorted by a date as well: see `web_api::listing`. Its parameters are
+//! // A list that can also be sorted by a date: see `web_api::listing`. Its parameters are
 //! // `placed_from` and `placed_before: Option<DateBound>`, `sort: Option<Sort<PlacedAt>>` (behind a
 //! // type alias) and `cursor: Option<ListCursor>`; its statements are made by `list_statements!`.
 //! //     let dates = Dates::of(query.sort, query.placed_from, query.placed_before);
@@ -183,11 +183,11 @@
 //! //     let rows = queries::orders(&orders.database, &filter, &wanted).await?;
 //! //     Ok(read.listed(&wanted, rows))
 //!
-//! // The events of one order: parameters, paging and 404 are done by `web_api::history`.
+//! // The events of one order: `web_api::history` handles parameters, paging and 404.
 //! #[utoipa::path(
 //!     operation_id = "get_order_history", tag = "orders",
 //!     params(("id" = Uuid, Path, description = "The order"), web_api::HistoryQuery),
-//!     responses((status = 200, description = "Its events, oldest first",
+//!     responses((status = 200, description = "The order's events, oldest first",
 //!                body = Page<web_api::HistoryEntry>), ReadProblems),
 //! )]
 //! #[get("/{id}/history")]
@@ -216,18 +216,19 @@
 //! }
 //! ```
 //!
-//! Before a command is refused because of a read model (an unknown customer), wait for it:
-//! `web_api::consistency::caught_up(&environment, &progress).await?`, then look again.
+//! Before a command is refused because of a read model (an unknown customer), wait for the read
+//! model with `web_api::consistency::caught_up(&environment, &progress).await?`, then query it
+//! again.
 //!
-//! # Which status
+//! # Status codes
 //!
-//! | What is wrong | Status | `type` |
+//! | Error | Status | `type` |
 //! |---|---|---|
-//! | the body is no JSON | 400 | `/problems/malformed-json` |
-//! | a parameter of path, query or header | 400 | `/problems/invalid-parameter` |
-//! | fields of the body: missing, unknown, of another type, out of range | 422 | `/problems/validation` |
-//! | a cursor of another sort or filter | 422 | `/problems/cursor-mismatch` |
-//! | the aggregate says no | 409 (or 422, as the module says) | `/problems/refused/<code>` |
+//! | the body is not JSON | 400 | `/problems/malformed-json` |
+//! | invalid parameter of path, query or header | 400 | `/problems/invalid-parameter` |
+//! | fields of the body are missing, unknown, of another type or out of range | 422 | `/problems/validation` |
+//! | the cursor belongs to another sort or filter | 422 | `/problems/cursor-mismatch` |
+//! | the aggregate refuses the command | 409 (or 422, as the module decides) | `/problems/refused/<code>` |
 //!
 //! The others are in [`ProblemKind`].
 

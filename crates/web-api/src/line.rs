@@ -1,4 +1,4 @@
-//! A quantity of one line, as requests name it.
+//! The quantity of one line, in requests.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,10 +10,10 @@ use crate::decimal::PositiveDecimal;
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuantityOfLine {
-    /// The line's place, from 1.
+    /// The line's number, from 1.
     #[validate(range(min = 1, max = 200))]
     #[schema(minimum = 1, maximum = 200, example = 1)]
     pub line: u32,
-    /// How many of it: more than zero, at most 6 decimals.
+    /// The quantity: greater than zero, at most 6 decimals.
     pub quantity: PositiveDecimal,
 }

@@ -1,8 +1,8 @@
-//! Lists that can be sorted and narrowed by a date of what they hold: when an order was placed, say.
+//! Lists that can be sorted and filtered by a date, such as the date an order was placed.
 //!
-//! Without `sort` and bounds a list is in the order of the log, newest first, as [`Paging`] has it.
-//! With them it is in the order of the date, with equal dates in the order of their ids. Pages are found
-//! by the key of the last row, and never by how many rows there are before it.
+//! Without `sort` and bounds a list is in log order, newest first, like [`Paging`]. With them it is
+//! ordered by the date, equal dates by their ids. Pages start at the key of the last row, never at a
+//! row number.
 
 mod parameters;
 
@@ -20,29 +20,31 @@ use crate::answer::ReadRequest;
 use crate::paging::{Cursor, Limit, Page, Paging};
 use crate::problem::{Problem, ProblemKind};
 
-/// The statements of a list, one for each order. Made by [`list_statements!`](crate::list_statements), and
-/// kept in a list of their own by [`database::statements!`].
+/// The statements of a list, one for each order. Created by
+/// [`list_statements!`](crate::list_statements), and kept in a list of their own by
+/// [`database::statements!`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListStatements {
     /// The column of the date.
     pub date: &'static str,
-    /// In the order of the log, newest first.
+    /// In log order, newest first.
     pub recorded: Statement,
     /// By the date, earliest first.
     pub oldest_first: Statement,
     /// By the date, latest first.
     pub newest_first: Statement,
-    /// The index that finds the rows in the order of the log. Where it is that of the dates, too, it is of a
-    /// filter that leaves few rows, which may be sorted.
+    /// The index that finds the rows in log order. If it is the same as that of the dates, it is the
+    /// index of a selective filter, whose few rows may be sorted.
     pub recorded_index: &'static str,
-    /// The index that finds the rows in the order of the dates.
+    /// The index that finds the rows in date order.
     pub dated_index: &'static str,
 }
 
-/// The [`ListStatements`] of a list. `select` is what they begin with, up to the last condition of the
-/// filters; it selects `id`, `position` and the date. `date` is the column of the date. `end` are the four
-/// parameters after those of the filters, for where a page begins and ends. `indexes` are those of the log's
-/// order and of the dates, which a test finds in the plans.
+/// Creates the [`ListStatements`] of a list. `select` is their common start, up to the last
+/// condition of the filters; it selects `id`, `position` and the date. `date` is the column of the
+/// date. `end` are the four parameters after those of the filters, for the bounds of a page.
+/// `indexes` are those of the log order and of the dates; a test checks that the query plans use
+/// them.
 #[macro_export]
 macro_rules! list_statements {
     (
@@ -75,7 +77,7 @@ pub const fn same(text: &'static str) -> Statement {
     Statement::Same(text)
 }
 
-/// Which rows of a list are wanted, in which order.
+/// The selected rows of a list, and their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct List {
     limit: Limit,
@@ -88,34 +90,34 @@ enum Order {
     Dated(Span),
 }
 
-/// A part of a list in the order of a date.
+/// A range of a list in date order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     direction: Direction,
-    /// The key that its rows come after, in its direction.
+    /// The key after which the rows start, in the order's direction.
     after: (DateTime<Utc>, Uuid),
-    /// Where it ends.
+    /// The end of the range.
     end: DateTime<Utc>,
     list: Fingerprint,
 }
 
-/// Where a row stands in its list.
+/// The place of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// In the order of the log.
+    /// In log order.
     Recorded(i64),
-    /// In the order of a date.
+    /// In date order.
     Dated(DateTime<Utc>, Uuid),
 }
 
 impl List {
-    /// A list in the order of the log.
+    /// Creates the selection of a list in log order.
     pub fn recorded(paging: Paging) -> Self {
         Self { limit: paging.limit(), order: Order::Recorded(paging) }
     }
 
-    /// Reads a page and a row more, which tells whether there is another page. `filter` gives the
-    /// parameters of the filters their values, `read` reads a row.
+    /// Reads a page and one more row, which shows whether there is another page. `filter` binds the
+    /// parameters of the filters, `read` parses a row.
     pub async fn rows<'c, T>(
         &self,
         of: impl Executor<'c>,
@@ -146,7 +148,7 @@ impl List {
         })
     }
 
-    /// The items to show, and the cursor of the next page.
+    /// Returns the items to show, and the cursor of the next page.
     pub(crate) fn cut<T>(&self, mut rows: Vec<(Place, T)>) -> (Page<T>, Option<String>) {
         let shown = self.limit.shown();
         let next = if rows.len() > shown {
@@ -177,8 +179,8 @@ impl Span {
         let (first, last) = ends();
         let within = |bound: DateBound| bound.0.clamp(first, last);
         let (from, before) = (dates.from.map_or(first, within), dates.before.map_or(last, within));
-        // No row has the id of zeros: what comes after it is the whole of its date, what comes before
-        // it nothing of it.
+        // No row has the nil id: a range that starts after it includes the whole of its date, one
+        // that ends before it nothing of it.
         let (start, end) = match direction {
             Direction::OldestFirst => (from, before),
             Direction::NewestFirst => (before, from),
@@ -193,7 +195,7 @@ impl Span {
 }
 
 impl ReadRequest {
-    /// The part of a list that is asked for. 422 for a cursor of another sort or filter.
+    /// Returns the requested part of a list. 422 for a cursor of another sort or filter.
     pub fn list(
         &self,
         environment: &Environment,
@@ -219,7 +221,7 @@ impl ReadRequest {
         Ok(List { limit, order: Order::Dated(span.ok_or_else(another_list)?) })
     }
 
-    /// A page of a list, its rows as they were read.
+    /// Returns a page of a list from the rows that were read.
     pub fn listed<T: Serialize>(
         &self,
         list: &List,
@@ -229,7 +231,7 @@ impl ReadRequest {
         self.linked(&page, next)
     }
 
-    /// What a page has in common with the next one: everything but its size and where it begins.
+    /// Returns the fingerprint of what all pages of a list share: everything except size and cursor.
     fn fingerprint(&self, environment: &Environment) -> Fingerprint {
         let mut parameters: Vec<_> =
             self.parameters().filter(|(name, _)| name != "limit").collect();
@@ -245,7 +247,7 @@ impl ReadRequest {
 fn another_list() -> Problem {
     Problem::new(
         ProblemKind::CursorMismatch,
-        "The cursor was made by a request with another sort or filter. Start again without it.",
+        "The cursor belongs to a request with another sort or filter. Restart without a cursor.",
     )
 }
 

@@ -1,5 +1,5 @@
-//! The parts of the OpenAPI document that operations share. Handlers name them; [`completed`]
-//! adds what they refer to, and the headers of answers.
+//! The parts of the OpenAPI document that operations share. Handlers refer to them; [`completed`]
+//! adds the referenced components, and the response headers.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -31,40 +31,40 @@ pub struct ReadProblems;
 /// The errors of a command.
 pub struct CommandProblems;
 
-/// The answer 304 to `If-None-Match`.
+/// The response 304 to `If-None-Match`.
 pub struct NotModified;
 
-/// Headers of a command: `Idempotency-Key`.
+/// The headers of a command: `Idempotency-Key`.
 pub struct CommandHeaders;
 /// The header `If-Match` of a command on an existing resource.
 pub struct IfMatchHeader;
-/// Headers of a read: `Bascule-Min-Position`.
+/// The headers of a read: `Bascule-Min-Position`.
 pub struct ReadHeaders;
 /// The header `If-None-Match` of a read of one resource.
 pub struct IfNoneMatchHeader;
 
-/// The parameter `id` of the path: which resource.
+/// The path parameter `id`: the resource's id.
 pub struct IdOf<I>(PhantomData<I>);
 /// The parameters of a command on an existing resource: its id, `Idempotency-Key` and `If-Match`.
 pub struct CommandOn<I>(PhantomData<I>);
 /// The parameters of a read of one resource: its id, `Bascule-Min-Position` and `If-None-Match`.
 pub struct ReadOf<I>(PhantomData<I>);
 
-/// Status, name among the components, and what it means.
+/// Status, component name, and description.
 const PROBLEMS: [(&str, &str, &str); 11] = [
-    ("400", "BadRequest", "The body is no JSON, or a parameter cannot be understood."),
+    ("400", "BadRequest", "The body is not JSON, or a parameter is invalid."),
     (
         "403",
         "Forbidden",
-        "The request names a host that the server does not answer to, or a page of another origin \
-         sent it.",
+        "The server does not accept the host of the request, or a page of another origin sent \
+         the request.",
     ),
-    ("404", "NotFound", "There is no such resource."),
+    ("404", "NotFound", "The resource does not exist."),
     ("408", "RequestTimeout", "The body did not arrive in time."),
     (
         "409",
         "Conflict",
-        "A rule of the business forbids it, or the legacy system owns the resource.",
+        "A business rule forbids the command, or the legacy system owns the resource.",
     ),
     (
         "412",
@@ -77,15 +77,15 @@ const PROBLEMS: [(&str, &str, &str); 11] = [
     (
         "422",
         "UnprocessableContent",
-        "Fields of the body are invalid, a rule of the business forbids what they say, the \
+        "Fields of the body are invalid, a business rule forbids their values, the \
          Idempotency-Key was used for another request, or the cursor belongs to another list.",
     ),
-    ("500", "InternalServerError", "The server failed. Its log has the details."),
+    ("500", "InternalServerError", "Internal server error. The server's log has the details."),
     (
         "503",
         "ServiceUnavailable",
-        "Not now: overloaded, earlier orders wait, something does not answer, or a read is stale. Try \
-         again.",
+        "Temporarily unavailable: the server is overloaded, the order backlog is too old, a \
+         dependency does not respond, or a read is stale. Retry.",
     ),
 ];
 
@@ -147,8 +147,8 @@ impl IntoParams for CommandHeaders {
             .max_length(Some(255))
             .pattern(Some("^[!-~]{1,255}$"))
             .examples(["8e03978e-40d5-43dd-bc93-6894a57f9324"]);
-        let description = "Makes the request safe to repeat: with the same key it is carried out \
-                           once. Kept for seven days.";
+        let description = "Makes the request safe to repeat: requests with the same key execute the \
+                           command once. Keys are stored for seven days.";
         header(IDEMPOTENCY_KEY, description, schema)
     }
 }
@@ -159,9 +159,9 @@ impl IntoParams for IfMatchHeader {
             .schema_type(Type::String)
             .pattern(Some(conditions::PATTERN))
             .examples([r#""3""#]);
-        let description = "The entity tag of the resource as the caller knows it, or a list of \
-                           which one must name its revision; 412 when none does. Weak tags never \
-                           do. The quotes around a revision may be missing.";
+        let description = "The resource's entity tag as known to the caller, or a list of entity tags; \
+                           412 if none has the current revision. Weak tags never match. The \
+                           quotes around a revision may be omitted.";
         header("If-Match", description, schema)
     }
 }
@@ -172,9 +172,9 @@ impl IntoParams for ReadHeaders {
             .schema_type(Type::String)
             .pattern(Some("^[0-9]{1,18}(-[0-9a-f]{8})?$"))
             .examples(["340-0d3e2b10"]);
-        let description = "The Bascule-Position of an earlier answer: the read waits until it \
-                           shows what was written then. 412 when the log has not come that far, or \
-                           has another event there because it went back to an earlier state.";
+        let description = "The Bascule-Position of an earlier response: the read waits until it \
+                           includes the events of that response. 412 if the log has not reached \
+                           the position, or has another event there because it went back to an earlier state.";
         header(MIN_POSITION, description, schema)
     }
 }
@@ -183,8 +183,8 @@ impl IntoParams for IfNoneMatchHeader {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema =
             ObjectBuilder::new().schema_type(Type::String).examples([r#""3-Vt5rZ1yq8mQx0aLc""#]);
-        let description = "The entity tags the caller has; 304 when one is still that of what would \
-                           be answered.";
+        let description = "The entity tags of the caller's copies; 304 if one of them is that of the \
+                           current representation.";
         header("If-None-Match", description, schema)
     }
 }
@@ -226,7 +226,7 @@ impl<I: Identifier> IntoParams for ReadOf<I> {
     }
 }
 
-/// The document of all routes, with what the shared parts refer to.
+/// Returns the document of all routes with the components that the shared parts refer to.
 pub fn completed(mut document: OpenApi) -> OpenApi {
     let components = document.components.get_or_insert_with(Components::new);
     add_schema::<ProblemDocument>(components, "Problem");
@@ -242,7 +242,7 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     }
     let not_modified = ResponseBuilder::new()
         .description("The caller's copy is current.")
-        .header("ETag", text_header("The entity tag of what the caller has."))
+        .header("ETag", text_header("The entity tag of the caller's copy."))
         .build();
     components.responses.insert("NotModified".to_owned(), not_modified.into());
     refer_to_items(components);
@@ -253,8 +253,8 @@ pub fn completed(mut document: OpenApi) -> OpenApi {
     document
 }
 
-/// Adds the headers that follow from what an operation answers: those of [`Done`](crate::Done) beside an
-/// acknowledgement, the link to the next page beside a page, the entity tag where 304 is an answer.
+/// Adds the headers that follow from an operation's responses: those of [`Done`](crate::Done) to an
+/// acknowledgement, the link to the next page to a page, the entity tag if 304 is possible.
 fn describe_headers(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     let has_entity_tag = responses.contains_key("304");
@@ -265,15 +265,15 @@ fn describe_headers(operation: &mut Operation) {
         let body = body.ref_location.trim_start_matches("#/components/schemas/");
         let mut headers = Vec::new();
         if body == Acknowledgement::name() {
-            headers.push(("ETag", "The revision now, for If-Match"));
+            headers.push(("ETag", "The current revision, for If-Match"));
             headers.push(("Bascule-Position", "For Bascule-Min-Position"));
             if status == "201" {
                 headers.push(("Location", "The new resource"));
             }
         } else if body.starts_with("Page_") {
-            headers.push(("Link", "The next page, when there is one"));
+            headers.push(("Link", "The next page, if there is one"));
         } else if status == "200" && has_entity_tag {
-            headers.push(("ETag", "Its entity tag"));
+            headers.push(("ETag", "The resource's entity tag"));
         }
         for (name, description) in headers {
             response.headers.insert(name.to_owned(), text_header(description).into());
@@ -281,8 +281,8 @@ fn describe_headers(operation: &mut Operation) {
     }
 }
 
-/// Lets every page name the schema of its items instead of repeating it, so that a generated client
-/// has one type for an item, wherever it comes from.
+/// Makes every page refer to the schema of its items instead of repeating it, so that a generated
+/// client has a single type per item.
 fn refer_to_items(components: &mut Components) {
     let names: Vec<String> = components.schemas.keys().cloned().collect();
     for name in names {

@@ -11,7 +11,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A part of a list. The `Link` header has the next one, when there is one.
+/// A page of a list. The `Link` header refers to the next page, if there is one.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The items.
@@ -25,12 +25,13 @@ pub struct Limit(u16);
 impl Limit {
     const MOST: u16 = 200;
 
-    /// How many items a page shows.
+    /// Returns the number of items per page.
     pub(crate) fn shown(self) -> usize {
         usize::from(self.0)
     }
 
-    /// How many rows to ask for: one more than shown tells whether there is another page.
+    /// Returns the number of rows to read: one more than the page size shows whether there is
+    /// another page.
     pub(crate) fn rows(self) -> i64 {
         i64::from(self.0) + 1
     }
@@ -55,7 +56,7 @@ impl PartialSchema for Limit {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::Integer)
-            .description(Some("Maximum number of items per page."))
+            .description(Some("Maximum number of items per page (1–200, default 50)."))
             .minimum(Some(1))
             .maximum(Some(Self::MOST))
             .default(Some(50.into()))
@@ -70,16 +71,16 @@ impl ToSchema for Limit {
     }
 }
 
-/// Where a list goes on: opaque to clients, a number to us.
+/// The start of the next page: opaque to clients, a number internally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub u64);
 
-/// Every text of 11 characters of the alphabet is a cursor, so that the pattern says it all.
+/// Every text of 11 characters of the alphabet is a cursor, so that the pattern is complete.
 pub(crate) const BASE64: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 
 impl Cursor {
-    /// The cursor as text.
+    /// Returns the cursor as text.
     pub fn to_text(self) -> String {
         BASE64.encode(self.0.to_be_bytes())
     }
@@ -94,7 +95,7 @@ impl<'de> Deserialize<'de> for Cursor {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::from_text(&text)
-            .ok_or_else(|| de::Error::custom("expected the cursor of a Link header"))
+            .ok_or_else(|| de::Error::custom("expected a cursor from a Link header"))
     }
 }
 
@@ -102,7 +103,7 @@ impl PartialSchema for Cursor {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
-            .description(Some("Where the last page ended: taken from its Link header."))
+            .description(Some("Where the last page ended: the cursor in its Link header."))
             .min_length(Some(11))
             .max_length(Some(11))
             .pattern(Some("^[A-Za-z0-9_-]{11}$"))
@@ -117,7 +118,7 @@ impl ToSchema for Cursor {
     }
 }
 
-/// Which rows a page of a newest-first list needs.
+/// The rows that a page of a newest-first list needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Paging {
     limit: Limit,
@@ -125,22 +126,23 @@ pub struct Paging {
 }
 
 impl Paging {
-    /// Of the parameters of a query.
+    /// Creates it from query parameters.
     pub fn of(limit: Option<Limit>, cursor: Option<Cursor>) -> Self {
         Self { limit: limit.unwrap_or_default(), cursor }
     }
 
-    /// Rows at lower positions than this are wanted, highest first.
+    /// Returns the position below which rows are read, highest first.
     pub fn before(self) -> i64 {
         self.cursor.map_or(i64::MAX, |Cursor(position)| position.try_into().unwrap_or(i64::MAX))
     }
 
-    /// In an oldest-first list: what comes after this number is wanted, all when there is none.
+    /// For an oldest-first list: returns the number after which rows are read, `None` for all.
     pub fn after(self) -> Option<u64> {
         self.cursor.map(|Cursor(number)| number.min(i64::MAX.cast_unsigned() - 1))
     }
 
-    /// How many rows to ask for: one more than shown tells whether there is another page.
+    /// Returns the number of rows to read: one more than the page size shows whether there is
+    /// another page.
     pub fn rows(self) -> i64 {
         self.limit.rows()
     }
@@ -149,7 +151,7 @@ impl Paging {
         self.limit
     }
 
-    /// The items to show, and where the next page starts.
+    /// Returns the items to show, and the start of the next page.
     pub(crate) fn cut<P: TryInto<Position>, T>(
         self,
         mut rows: Vec<(P, T)>,

@@ -1,5 +1,4 @@
-//! Parameters of the path and of the query. What cannot be understood answers 400 and names the
-//! parameter.
+//! Parameters of the path and of the query. An invalid parameter is a 400 error that names it.
 
 use std::future::{Ready, ready};
 use std::ops::Deref;
@@ -14,12 +13,12 @@ use crate::field::reading;
 use crate::problem::{FieldError, Problem};
 use crate::validation::{field_error, valid};
 
-/// The parameters of the path: one value, a tuple, or a struct.
+/// The path parameters: one value, a tuple, or a struct.
 #[derive(Debug, Clone, Copy)]
 pub struct ValidPath<T>(T);
 
 impl<T> ValidPath<T> {
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -41,7 +40,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for ValidPath<T> {
         ready(match parsed {
             Ok(value) => Ok(Self(value.into_inner())),
             Err(error) => {
-                // The error does not say which; nearly every path has only one.
+                // The error does not name the parameter; nearly every path has only one.
                 let names: Vec<&str> = request.match_info().iter().map(|(name, _)| name).collect();
                 Err(Problem::invalid_parameter(FieldError::new(
                     names.join(", "),
@@ -53,13 +52,13 @@ impl<T: DeserializeOwned + 'static> FromRequest for ValidPath<T> {
     }
 }
 
-/// The parameters of the query. The type must carry `#[serde(deny_unknown_fields)]`; a parameter
-/// that is given twice is refused.
+/// The query parameters. The type must carry `#[serde(deny_unknown_fields)]`; a repeated parameter
+/// is rejected.
 #[derive(Debug, Clone, Copy)]
 pub struct ValidQuery<T>(T);
 
 impl<T> ValidQuery<T> {
-    /// The value.
+    /// Returns the value.
     pub fn into_inner(self) -> T {
         self.0
     }
@@ -98,7 +97,7 @@ fn parse_query<T: DeserializeOwned + Validate>(query: &str) -> Result<T, Problem
     })
 }
 
-/// The only value of a header, as text; `Err` when it is given twice or is not visible ASCII.
+/// Returns the only value of a header as text; `Err` if it is repeated or not visible ASCII.
 pub(crate) fn single_header<'a>(
     headers: &'a HeaderMap,
     name: &'static str,
@@ -116,7 +115,7 @@ pub(crate) fn single_header<'a>(
     }
 }
 
-/// A header that cannot be understood.
+/// Creates the problem of an invalid header.
 pub(crate) fn invalid_header(name: &'static str, code: &str, message: &str) -> Problem {
     Problem::invalid_parameter(FieldError::new(name, code, message))
 }

@@ -1,7 +1,7 @@
-//! Errors as clients see them: `application/problem+json` (RFC 9457).
+//! Errors as clients receive them: `application/problem+json` (RFC 9457).
 //!
-//! Use the constructor that names the situation. What went wrong inside is kept as the source: it
-//! goes to the log, never to the client.
+//! Use the constructor for the situation. The internal cause is kept as the source: it goes to the
+//! log, never to the client.
 
 mod convert;
 mod document;
@@ -28,7 +28,7 @@ pub use self::kind::ProblemKind;
 /// The media type of RFC 9457.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// An error that knows how to be answered.
+/// An error with its HTTP response.
 pub struct Problem(Box<Inner>);
 
 struct Inner {
@@ -39,7 +39,7 @@ struct Inner {
 }
 
 impl Problem {
-    /// A problem of a kind.
+    /// Creates a problem of a kind.
     pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -63,7 +63,7 @@ impl Problem {
         Self::new(ProblemKind::MalformedJson, detail)
     }
 
-    /// A parameter of the path, the query or a header cannot be understood (400).
+    /// A parameter of the path, the query or a header is invalid (400).
     pub fn invalid_parameter(error: FieldError) -> Self {
         Self::new(
             ProblemKind::InvalidParameter,
@@ -91,12 +91,12 @@ impl Problem {
         Self::validation(vec![FieldError::new(field, code, message)])
     }
 
-    /// There is no such resource (404).
+    /// The resource does not exist (404).
     pub fn not_found(detail: impl AsRef<str>) -> Self {
         Self::new(ProblemKind::NotFound, detail)
     }
 
-    /// A rule of the business forbids it: 409, `/problems/refused/<code>`. The code is in
+    /// A business rule forbids the command: 409, `/problems/refused/<code>`. The code is in
     /// kebab-case and stable.
     pub fn refused(code: &'static str, detail: impl AsRef<str>) -> Self {
         let mut problem = Self::new(ProblemKind::Refused, detail);
@@ -104,8 +104,8 @@ impl Problem {
         problem
     }
 
-    /// A refusal that no route can provoke: only a policy, a reactor or an import gives a command that is
-    /// refused so. One that reaches a client all the same is a defect (500); the log has the refusal.
+    /// A refusal that no route can provoke: only a policy, a reactor or an import issues such a
+    /// command. If it reaches a client, it is a defect (500); the log has the refusal.
     pub fn unexpected_refusal(refusal: impl Into<BoxError>) -> Self {
         Self::internal(UnexpectedRefusal(refusal.into()))
     }
@@ -115,14 +115,14 @@ impl Problem {
         Self::new(ProblemKind::OwnedByLegacy, detail)
     }
 
-    /// The resource is at another revision (412). The member `expected` is a number, or a list of
-    /// them where the request named several or none.
+    /// The resource is at another revision (412). The member `expected` is a number, or a list if
+    /// the request has several or none.
     pub fn precondition_failed(expected: &ExpectedAt, actual: Option<Revision>) -> Self {
         let found = actual.map_or("none".to_owned(), |actual| actual.to_string());
         let detail = if expected.revisions().is_empty() {
             format!(
-                "No entity tag in If-Match can match: weak tags (W/\"…\") never do, and tags of other \
-                 servers name no revision. Send the ETag of an answer as it is, without W/. Found: \
+                "No entity tag in If-Match can match: weak tags (W/\"…\") never match, and tags of other \
+                 servers contain no revision. Send the ETag of a response unchanged, without W/. Found: \
                  {found}."
             )
         } else {
@@ -139,8 +139,8 @@ impl Problem {
             .with("actual", actual)
     }
 
-    /// The caller knows of a position that the log has not reached (412): it was replaced or
-    /// restored, or the position is made up. Waiting would not help.
+    /// The caller's position is beyond the end of the log (412): the log was replaced or restored,
+    /// or the position is invalid. Waiting would not help.
     pub fn beyond_the_log(position: Position, head: Position) -> Self {
         Self::new(
             ProblemKind::PreconditionFailed,
@@ -150,8 +150,8 @@ impl Problem {
         .with("actual", head)
     }
 
-    /// The caller knows of an event that the log does not have any more (412): the log went back to an
-    /// earlier state since. What the caller read before may be gone.
+    /// The caller's event is no longer in the log (412): the log went back to an earlier state
+    /// since. Data that the caller read before may not exist any more.
     pub fn not_in_the_log(position: Position) -> Self {
         Self::new(
             ProblemKind::PreconditionFailed,
@@ -181,35 +181,32 @@ impl Problem {
         )
     }
 
-    /// What was asked for is not visible yet (503).
+    /// The requested position is not visible yet (503).
     pub fn stale_read(position: u64) -> Self {
-        Self::new(
-            ProblemKind::StaleRead,
-            format!("Position {position} is not visible yet. Try again."),
-        )
-        .retry_after(1)
+        Self::new(ProblemKind::StaleRead, format!("Position {position} is not visible yet. Retry."))
+            .retry_after(1)
     }
 
-    /// Too much is being asked at once (503).
+    /// The server has too many requests at once (503).
     pub fn overloaded(detail: impl AsRef<str>) -> Self {
         Self::new(ProblemKind::Overloaded, detail).retry_after(1)
     }
 
-    /// What was begun still waits for its turn (503).
+    /// The backlog is too old (503).
     pub fn backlog(refused: Backlogged) -> Self {
-        let detail = format!("Try again in {} s.", refused.retry_after);
+        let detail = format!("Retry in {} s.", refused.retry_after);
         let seconds = u16::try_from(refused.retry_after).unwrap_or(u16::MAX);
         Self::new(ProblemKind::Backlog, detail).retry_after(seconds)
     }
 
-    /// Something the server needs does not answer (503). The source goes to the log.
+    /// A dependency of the server is unavailable (503). The source goes to the log.
     pub fn unavailable(source: impl Into<BoxError>) -> Self {
-        Self::new(ProblemKind::Unavailable, "Try again later.")
+        Self::new(ProblemKind::Unavailable, "Retry later.")
             .retry_after(2)
             .with_source(source.into())
     }
 
-    /// A defect (500). The source goes to the log; the client learns nothing of it.
+    /// A defect (500). The source goes to the log, not to the client.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::new(ProblemKind::Internal, "The details are in the server's log.")
             .with_source(source.into())
@@ -217,7 +214,7 @@ impl Problem {
 
     /// No operation has this path (404).
     pub fn no_such_route() -> Self {
-        Self::new(ProblemKind::NoSuchRoute, "See /openapi.json for the paths there are.")
+        Self::new(ProblemKind::NoSuchRoute, "See /openapi.json for the available paths.")
     }
 
     /// The path has no operation with this method (405).
@@ -229,28 +226,28 @@ impl Problem {
         }
     }
 
-    /// The same with another status, where a module has a reason.
+    /// Replaces the status, if a module has a reason.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.0.document.status = status.as_u16();
         self
     }
 
-    /// The same with entries for fields.
+    /// Adds entries for fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
         self.0.document.errors = errors;
         self
     }
 
-    /// The same with an extension member.
+    /// Adds an extension member.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Into<Value>) -> Self {
         self.0.document.extensions.insert(member.to_owned(), value.into());
         self
     }
 
-    /// The same with a response header.
+    /// Adds a response header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.push((name, value));
@@ -266,22 +263,22 @@ impl Problem {
         self
     }
 
-    /// Which kind it is.
+    /// Returns the problem's kind.
     pub fn kind(&self) -> ProblemKind {
         self.0.kind
     }
 
-    /// The body.
+    /// Returns the body.
     pub fn document(&self) -> &ProblemDocument {
         &self.0.document
     }
 
-    /// What went wrong inside, for the log.
+    /// Returns the internal cause, for the log.
     pub fn source(&self) -> Option<&BoxError> {
         self.0.source.as_ref()
     }
 
-    /// The answer to a certain request.
+    /// Returns the response to a request.
     pub(crate) fn answer(&self, instance: Option<&str>, request_id: Option<&str>) -> HttpResponse {
         let mut document = self.0.document.clone();
         document.instance = instance.map(str::to_owned);
@@ -290,9 +287,9 @@ impl Problem {
     }
 }
 
-/// What the log has of a refusal that no route can provoke.
+/// The log entry of a refusal that no route can provoke.
 #[derive(Debug, thiserror::Error)]
-#[error("a route was refused in a way that no route can provoke")]
+#[error("a route caused a refusal that no route should provoke")]
 struct UnexpectedRefusal(#[source] BoxError);
 
 /// A response with a problem's document.
@@ -310,7 +307,7 @@ fn respond(
     response.body(serde_json::to_vec(document).unwrap_or_default())
 }
 
-/// The answer to an error that is not ours: a problem with the same status and headers.
+/// Returns the response to an error of the framework: a problem with the same status and headers.
 pub(crate) fn answer_for_status(
     status: StatusCode,
     headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! From the errors of serde and validator to entries that name the field.
+//! Converts the errors of serde and validator to entries that name the field.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 use crate::field::reading;
 use crate::problem::{FieldError, Problem, WHOLE_BODY};
 
-/// Reads an object from JSON text: 400 when the text is no JSON, 422 when it is not such an object.
+/// Parses an object from JSON text: 400 if the text is not JSON, 422 if it is not a valid object.
 pub(crate) fn from_json<T: DeserializeOwned + Validate>(text: &[u8]) -> Result<T, Problem> {
     if text.trim_ascii_start().first() != Some(&b'{') {
-        // serde would take an array for an object, field by field.
+        // serde would accept an array as an object, field by field.
         let IgnoredAny = serde_json::from_slice(text).map_err(|error| malformed(&error))?;
         return Err(Problem::invalid_field(WHOLE_BODY, "type", "expected a JSON object"));
     }
@@ -33,8 +33,8 @@ pub(crate) fn from_json<T: DeserializeOwned + Validate>(text: &[u8]) -> Result<T
     valid(value, entries).map_err(Problem::validation)
 }
 
-/// Returns a value that was read if it is valid, else an entry for each invalid field in the order of
-/// their paths. `entries` are those of the fields that were invalid when it was read.
+/// Returns a parsed value if it is valid, otherwise an entry for each invalid field in the order of
+/// their paths. `entries` are those of the fields that were invalid when parsed.
 pub(crate) fn valid<T: Validate>(
     value: Result<T, FieldError>,
     mut entries: Vec<FieldError>,
@@ -49,13 +49,13 @@ pub(crate) fn valid<T: Validate>(
     };
     entries.extend(errors);
     entries.sort_by_cached_key(|entry| place(&entry.field));
-    // Where reading stopped at an invalid field, the field has its entry already.
+    // If parsing stopped at an invalid field, the field already has its entry.
     entries
         .dedup_by(|second, first| second.field == first.field && second.message == first.message);
     Err(entries)
 }
 
-/// Returns a path by which entries are sorted: `lines[10]` comes after `lines[9]`.
+/// Returns the sort key of a path: `lines[10]` comes after `lines[9]`.
 fn place(path: &str) -> Vec<(String, Option<usize>)> {
     let segment = |segment: &str| match segment.split_once('[') {
         Some((name, index)) => (name.to_owned(), index.trim_end_matches(']').parse().ok()),
@@ -68,15 +68,15 @@ fn malformed(error: &serde_json::Error) -> Problem {
     Problem::malformed_json(format!("The body is not JSON: {error}."))
 }
 
-/// serde_json's message without "at line 1 column 7": the field's path says it better.
+/// Returns serde_json's message without "at line 1 column 7": the field's path is more useful.
 fn without_place(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).map_or(message.clone(), str::to_owned)
 }
 
-/// The entry for what serde says of a path. serde has no error codes, but its messages begin in
-/// fixed ways (`serde::de::Error`).
+/// Returns the entry for serde's message about a path. serde has no error codes, but its messages
+/// have fixed beginnings (`serde::de::Error`).
 pub(crate) fn field_error(path: &str, message: &str) -> FieldError {
     let quoted = || message.split('`').nth(1).unwrap_or_default();
     let code = match message {
@@ -108,7 +108,7 @@ fn join(path: &str, field: &str) -> String {
     if path.is_empty() || path == WHOLE_BODY { field.to_owned() } else { format!("{path}.{field}") }
 }
 
-/// The entries for what validator found, in the order of their paths.
+/// Returns the entries for validator's errors, in the order of their paths.
 fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
     let mut entries = Vec::new();
     collect(errors, "", &mut entries);
@@ -118,7 +118,7 @@ fn field_errors(errors: &ValidationErrors) -> Vec<FieldError> {
 fn collect(errors: &ValidationErrors, path: &str, entries: &mut Vec<FieldError>) {
     let sorted: BTreeMap<_, _> = errors.errors().iter().collect();
     for (field, kind) in sorted {
-        // `__all__` is validator's name for the whole of a struct; the other one is what it puts
+        // `__all__` is validator's name for a struct as a whole; `_tmp_validator` is its wrapper
         // around the errors of a list that is validated by itself.
         let field = match field.as_ref() {
             "__all__" | "_tmp_validator" => path.to_owned(),
@@ -147,7 +147,7 @@ fn entry(field: &str, error: &ValidationError) -> FieldError {
     FieldError::new(field, error.code.as_ref(), message)
 }
 
-/// What a built-in validator asks for, in words.
+/// Returns the message for a built-in validator.
 fn bounds(error: &ValidationError) -> String {
     let bound = |name: &str| error.params.get(name).map(ToString::to_string);
     let what = match error.code.as_ref() {
@@ -156,7 +156,7 @@ fn bounds(error: &ValidationError) -> String {
         "email" => return "expected an e-mail address".to_owned(),
         "url" => return "expected a URL".to_owned(),
         "required" => return "this field is required".to_owned(),
-        code => return format!("does not meet the rule `{code}`"),
+        code => return format!("violates the rule `{code}`"),
     };
     match (bound("equal"), bound("min"), bound("max")) {
         (Some(equal), ..) => format!("expected {what} of exactly {equal}"),

@@ -42,7 +42,7 @@ enum MappingCommand {
     },
 }
 
-/// Carries out the command.
+/// Runs the command.
 pub async fn run(commands: &Commands, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         MappingCommand::Check(asked) => {

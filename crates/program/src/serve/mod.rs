@@ -105,9 +105,9 @@ pub async fn serve(program: &Program<'_>) -> anyhow::Result<()> {
     });
     stop(&api_handle).await;
     if tokio::time::timeout(CLOSE_WITHIN, system.close()).await.is_err() {
-        // Acknowledged writes are stored: only the connections are left.
+        // Acknowledged writes are stored; only the connections are still open.
         tracing::warn!(
-            "the database does not answer: its connections are dropped without a regular close"
+            "the database does not respond; dropping its connections without a regular close"
         );
     }
     stop(&admin_handle).await;
@@ -120,8 +120,8 @@ async fn stop(server: &ServerHandle) {
     server.stop(true).await;
 }
 
-/// Waits until the read models show what was in the log at the start; `false` when that takes long:
-/// `/readyz` tells when they do.
+/// Waits until the read models include the end of the log at the start. Returns `false` if that
+/// exceeds the time limit; `/readyz` reports it later.
 async fn caught_up(projections: &[(String, Progress)], head: Position) -> bool {
     let all: Vec<&Progress> = projections.iter().map(|(_, progress)| progress).collect();
     Progress::all_reached(&all, head, Patience::Start).await

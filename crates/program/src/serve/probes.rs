@@ -100,7 +100,7 @@ async fn ready(probes: web::Data<Probes>) -> HttpResponse {
     }
 }
 
-/// Whether the replica is ready for requests.
+/// The readiness of the replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Readiness {
     Ready,

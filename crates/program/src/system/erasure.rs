@@ -126,10 +126,10 @@ pub struct Step<'s> {
 /// Error of a query for the progress of a step.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
-    /// The log does not answer.
+    /// The log is unavailable.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A module's database does not answer.
+    /// A module's database is unavailable.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }

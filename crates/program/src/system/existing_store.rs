@@ -1,9 +1,9 @@
-//! Whether there is a store at a URL.
+//! Checks whether a store exists at a URL.
 
 use crate::configuration::is_far;
 
-/// Whether a store is there already, without making one.
+/// Returns whether a store exists, without creating one.
 pub async fn exists(url: &str) -> anyhow::Result<bool> {
-    // Nobody makes one from afar: opening it tells.
+    // A remote store is never created from here: opening it shows whether it exists.
     Ok(is_far(url) || store_sqlx::exists(url).await?)
 }

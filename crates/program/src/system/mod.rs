@@ -17,7 +17,7 @@ pub mod telemetry;
 use crate::configuration::Configuration;
 use crate::system::modules::Modules;
 
-/// The modules and the configuration, from which commands open the system.
+/// The modules and the configuration from which commands open the system.
 pub struct Program<'m> {
     /// The modules that the binary was built with.
     pub modules: Modules<'m>,

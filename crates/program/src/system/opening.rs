@@ -34,7 +34,7 @@ pub struct System {
 pub async fn expect_store(configuration: &Configuration) -> anyhow::Result<()> {
     anyhow::ensure!(
         existing_store::exists(configuration.store.reveal()).await?,
-        "there is no store at {}; name one with --store",
+        "no store exists at {}; choose one with --store",
         configuration.store
     );
     Ok(())

@@ -27,7 +27,7 @@ enum Closing {
     Far(store_eventstoredb::Opened),
 }
 
-/// Opens the configured store, making it if need be and possible.
+/// Opens the configured store. Creates it if it does not exist and is not remote.
 pub async fn open(configuration: &Configuration) -> anyhow::Result<Opened> {
     let url = configuration.store.reveal();
     if is_far(url) {

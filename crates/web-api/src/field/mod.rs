@@ -1,8 +1,8 @@
-//! Fields of requests that are parsed once: a value of such a type is valid, and its OpenAPI schema
-//! states what is checked.
+//! Types of request fields that are parsed once: a value of such a type is valid, and its OpenAPI
+//! schema states what is checked.
 //!
-//! [`Field`] reads, writes and describes a value by a [`Rule`]; the types that requests name are aliases
-//! of it ([`Line`], [`CurrencyCode`], [`Email`] …). A module adds a field of its own by a rule:
+//! [`Field`] parses, serialises and describes a value by a [`Rule`]; request types use its aliases
+//! ([`Line`], [`CurrencyCode`], [`Email`] …). A module adds a field type with a rule:
 //!
 //! ```
 //! use web_api::field::{Field, Invalid, Rule};
@@ -54,48 +54,48 @@ pub use self::rules::{
     VatNumber, VatNumberRule,
 };
 
-/// What a text must be to become a value.
+/// The syntax of a field, and the value it is parsed to.
 pub trait Rule {
-    /// What the text is parsed to.
+    /// The parsed value.
     type Value;
 
-    /// What a value is, for the OpenAPI document.
+    /// The description in the OpenAPI document.
     const DESCRIPTION: &'static str;
     /// A text that the rule accepts.
     const EXAMPLE: &'static str;
     /// Whether the OpenAPI document shows the example.
     const SHOWS_EXAMPLE: bool = true;
-    /// Fewest characters, counted as JSON Schema counts them.
+    /// Minimum number of characters, counted as in JSON Schema.
     const MIN_LENGTH: Option<usize> = None;
-    /// Most characters.
+    /// Maximum number of characters.
     const MAX_LENGTH: Option<usize> = None;
-    /// The regular expression (ECMA-262) that says the same as [`Rule::parse`], as far as one can.
+    /// The regular expression (ECMA-262) equivalent to [`Rule::parse`], as far as one exists.
     const PATTERN: Option<&'static str> = None;
-    /// The format of JSON Schema, such as `email`.
+    /// The JSON Schema format, such as `email`.
     const FORMAT: Option<&'static str> = None;
 
-    /// The name of the schema among the components.
+    /// Returns the name of the schema among the components.
     fn name() -> Cow<'static, str>;
 
     /// Parses a text.
     ///
     /// # Errors
     ///
-    /// Why the text is no such value.
+    /// Returns why the text is invalid.
     fn parse(text: &str) -> Result<Self::Value, Invalid>;
 }
 
-/// Why a text is not what a field expects: the code and the message of the field's entry in a problem.
+/// Why a field's text is invalid: the code and the message of the field's entry in a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
-    /// A stable code in small letters, such as `length`.
+    /// A stable lower-case code, such as `length`.
     pub code: &'static str,
-    /// What is expected, in words.
+    /// The expected value, for display.
     pub message: Cow<'static, str>,
 }
 
 impl Invalid {
-    /// Returns the reason of a code and a message.
+    /// Creates the error from a code and a message.
     pub fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { code, message: message.into() }
     }
@@ -109,7 +109,7 @@ impl<R: Rule> Field<R> {
     ///
     /// # Errors
     ///
-    /// Why the text is no such value.
+    /// Returns why the text is invalid.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         R::parse(text).map(|value| Self(value, PhantomData))
     }

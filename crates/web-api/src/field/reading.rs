@@ -1,10 +1,10 @@
-//! Reading a request to its end although some of its fields are invalid, so that every invalid field has
-//! its entry.
+//! Reads a request to its end even if some fields are invalid, so that every invalid field gets an
+//! entry.
 //!
-//! A deserializer stops at the first error, and the deserializer of a field does not know its path. While
-//! a request is read here, an invalid field therefore notes why and hands out its rule's example instead;
-//! what was read so is never returned. The path of the n-th invalid field is found by reading the request
-//! once more and stopping there.
+//! A deserializer stops at the first error, and the deserializer of a field does not know its path.
+//! Therefore an invalid field records its error during the read and returns its rule's example
+//! instead; a value that contains such an example is never returned. To find the path of the n-th
+//! invalid field, the request is read again and the read stops there.
 
 use std::cell::RefCell;
 
@@ -14,13 +14,14 @@ use serde_path_to_error::Error;
 use super::Invalid;
 use crate::problem::FieldError;
 
-/// Most invalid fields that are named, which bounds the work that an invalid request makes.
+/// Maximum number of invalid fields in a response, which limits the work caused by an invalid
+/// request.
 pub(crate) const MOST_NAMED: usize = 50;
 
-/// The request that this thread reads at the moment.
+/// The read in progress on this thread.
 struct Reading {
     found: Vec<Invalid>,
-    /// The invalid field at which to stop: how many are before it.
+    /// The index of the invalid field at which to stop.
     stop_at: Option<usize>,
 }
 
@@ -28,7 +29,7 @@ thread_local! {
     static READING: RefCell<Option<Reading>> = const { RefCell::new(None) };
 }
 
-/// Ends a reading, whatever way it is left.
+/// Ends a read on every exit path.
 struct Ending;
 
 impl Drop for Ending {
@@ -37,7 +38,8 @@ impl Drop for Ending {
     }
 }
 
-/// Returns what a field reads that is invalid: `instead` while a whole request is read, else the error.
+/// Returns the result of an invalid field: `instead` during a read of a whole request, otherwise the
+/// error.
 pub(crate) fn refuse<T, E: de::Error>(invalid: Invalid, instead: Option<T>) -> Result<T, E> {
     let error = E::custom(&invalid.message);
     let goes_on = READING.with_borrow_mut(|reading| {
@@ -48,8 +50,8 @@ pub(crate) fn refuse<T, E: de::Error>(invalid: Invalid, instead: Option<T>) -> R
     instead.filter(|_| goes_on).ok_or(error)
 }
 
-/// Reads a request; returns what came of it and an entry for each invalid field. Where there are
-/// entries, the value is not to be used.
+/// Reads a request; returns the value and an entry for each invalid field. If there are entries, the
+/// value must not be used.
 pub(crate) fn read<T, E>(
     read: impl Fn() -> Result<T, Error<E>>,
 ) -> (Result<T, Error<E>>, Vec<FieldError>) {

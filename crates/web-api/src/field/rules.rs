@@ -1,4 +1,4 @@
-//! The rules that requests of several modules need.
+//! The rules that several modules need.
 
 use std::borrow::Cow;
 
@@ -7,31 +7,31 @@ use validator::ValidateEmail as _;
 
 use super::{Field, Invalid, Rule};
 
-/// One line of text of 1 to `MOST` characters: something visible, and no control characters (line breaks
-/// are some).
+/// One line of text of 1 to `MOST` characters: at least one visible character, and no control
+/// characters (such as line breaks).
 pub type Line<const MOST: usize> = Field<LineRule<MOST>>;
 
-/// The code of a currency of ISO 4217 that is in use, in capitals.
+/// The ISO 4217 code of a currency in use, in capitals.
 pub type CurrencyCode = Field<CurrencyRule>;
 
-/// Three capitals, the code of a currency in use or not: for looking things up, since what was imported
-/// may be in a currency that is gone.
+/// Three capital letters: the code of a currency, in use or not. For look-ups, because imported
+/// records may use currencies that no longer exist.
 pub type AnyCurrencyCode = Field<AnyCurrencyRule>;
 
-/// The code of a country, in capitals (ISO 3166-1 alpha-2). That the code is in use is not checked.
+/// The ISO 3166-1 alpha-2 code of a country, in capitals. Whether the code is in use is not checked.
 pub type CountryCode = Field<CountryRule>;
 
-/// An e-mail address with a domain that name servers can have.
+/// An e-mail address with a valid domain name.
 pub type Email = Field<EmailRule>;
 
-/// A telephone number: digits and what groups them.
+/// A telephone number: digits and separators.
 pub type Telephone = Field<TelephoneRule>;
 
-/// A VAT identification number: the country (Council Directive 2006/112/EC, article 215), then what the
-/// country makes of the rest (Ireland has `+` and `*`).
+/// A VAT identification number: the country (Council Directive 2006/112/EC, article 215), then the
+/// country's own format (Ireland uses `+` and `*`).
 pub type VatNumber = Field<VatNumberRule>;
 
-/// How something is paid: a provider in small letters and, after a colon, what it wants.
+/// A payment method: a provider in lower case and, after a colon, the provider's parameter.
 pub type PaymentMethod = Field<PaymentMethodRule>;
 
 /// The rule of [`Line`].
@@ -54,7 +54,7 @@ impl<const MOST: usize> Rule for LineRule<MOST> {
 
     fn parse(text: &str) -> Result<String, Invalid> {
         check_length(text, MOST)?;
-        // U+FEFF is white space to regular expressions (ECMA-262), not to Unicode.
+        // U+FEFF is white space in regular expressions (ECMA-262), not in Unicode.
         let is_visible = |character: char| !character.is_whitespace() && character != '\u{FEFF}';
         let is_line = text.chars().any(is_visible) && !text.chars().any(char::is_control);
         expect(
@@ -103,7 +103,12 @@ impl Rule for AnyCurrencyRule {
     }
 
     fn parse(text: &str) -> Result<String, Invalid> {
-        expect(are_capitals(text, 3), text, "currency", "expected three capitals such as EUR")
+        expect(
+            are_capitals(text, 3),
+            text,
+            "currency",
+            "expected three capital letters such as EUR",
+        )
     }
 }
 
@@ -123,7 +128,7 @@ impl Rule for CountryRule {
     }
 
     fn parse(text: &str) -> Result<String, Invalid> {
-        let expected = "expected two capitals, as in ISO 3166-1 alpha-2";
+        let expected = "expected two capital letters, as in ISO 3166-1 alpha-2";
         expect(are_capitals(text, 2), text, "value", expected)
     }
 }
@@ -149,7 +154,7 @@ impl Rule for EmailRule {
         if !text.validate_email() {
             return Err(Invalid::new("email", "expected an e-mail address"));
         }
-        // A domain in the form that begins with `xn--` must be valid, too (UTS #46, processing).
+        // A domain in the form that begins with `xn--` must be valid too (UTS #46, processing).
         let domain = text.rsplit_once('@').map(|(_, domain)| domain);
         let is_valid = domain.is_some_and(|domain| idna::domain_to_ascii(domain).is_ok());
         expect(is_valid, text, "value", "expected an e-mail address with a valid domain")
@@ -173,7 +178,7 @@ impl Rule for TelephoneRule {
         let number = text.strip_prefix('+').unwrap_or(text);
         let is_plausible = (4..=30).contains(&number.len())
             && number.bytes().all(|sign| sign.is_ascii_digit() || b" ().-".contains(&sign));
-        let expected = "expected 4 to 30 digits, spaces, parentheses, dots or dashes, + in front";
+        let expected = "expected 4 to 30 digits, spaces, parentheses, dots or dashes, optionally starting with +";
         expect(is_plausible, text, "value", expected)
     }
 }
@@ -199,8 +204,7 @@ impl Rule for VatNumberRule {
                     sign.is_ascii_digit() || sign.is_ascii_uppercase() || b"+*".contains(&sign)
                 })
         });
-        let expected =
-            "expected two capitals and 2 to 12 digits or capitals, such as FR40303265045";
+        let expected = "expected two capital letters and 2 to 12 digits or capital letters, such as FR40303265045";
         expect(is_plausible, text, "value", expected)
     }
 }
@@ -210,7 +214,8 @@ pub enum PaymentMethodRule {}
 
 impl Rule for PaymentMethodRule {
     type Value = String;
-    const DESCRIPTION: &'static str = "A payment provider and, after a colon, what it wants.";
+    const DESCRIPTION: &'static str =
+        "A payment provider and, after a colon, the provider's parameter.";
     const EXAMPLE: &'static str = "sandbox:ok";
     const MIN_LENGTH: Option<usize> = Some(1);
     const MAX_LENGTH: Option<usize> = Some(64);
@@ -230,7 +235,7 @@ impl Rule for PaymentMethodRule {
         let is_method = is_word(provider)
             && !provider.contains(|letter: char| letter.is_ascii_uppercase())
             && detail.is_none_or(is_word);
-        let expected = "expected a provider in small letters, such as `sandbox`, or `sandbox:ok`";
+        let expected = "expected a provider in lower case, such as `sandbox`, or `sandbox:ok`";
         expect(is_method, text, "pattern", expected)
     }
 }

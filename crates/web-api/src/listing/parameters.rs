@@ -1,4 +1,4 @@
-//! What a request says of a list that can be sorted: its order, its bounds, and where it goes on.
+//! The parameters of a sortable list: its order, its bounds, and its cursor.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -17,11 +17,11 @@ use crate::paging::{BASE64, Cursor};
 
 /// A date that a list can be sorted by.
 pub trait SortDate {
-    /// The name of the field, of the parameter's values and of the column.
+    /// The name of the field, of the parameter's value and of the column.
     const NAME: &'static str;
 }
 
-/// Which end of a list comes first.
+/// The direction of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The earliest date.
@@ -62,7 +62,7 @@ impl<D: SortDate> PartialSchema for Sort<D> {
     }
 }
 
-/// A bound of a date: a moment (RFC 3339), or a day, which stands for its start in UTC.
+/// A bound of a date: a time (RFC 3339), or a day, which means its start in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateBound(pub(super) DateTime<Utc>);
 
@@ -75,7 +75,7 @@ impl DateBound {
             return text.parse().ok().map(|day| Self(start_of(day)));
         }
         let moment = DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc);
-        // Dates are kept to the microsecond: what is not before a bound is not before the next of them.
+        // Dates are stored to the microsecond: round the bound up to the next one.
         let whole = moment.trunc_subsecs(6);
         Some(Self(if whole < moment { whole + TimeDelta::microseconds(1) } else { whole }))
     }
@@ -84,7 +84,7 @@ impl DateBound {
 impl<'de> Deserialize<'de> for DateBound {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_text(&String::deserialize(deserializer)?).ok_or_else(|| {
-            de::Error::custom("expected a day (2025-01-31) or a moment (2025-01-31T12:00:00Z)")
+            de::Error::custom("expected a day (2025-01-31) or a time (2025-01-31T12:00:00Z)")
         })
     }
 }
@@ -96,7 +96,7 @@ impl PartialSchema for DateBound {
             ObjectBuilder::new().schema_type(Type::String).format(Some(format))
         };
         AnyOfBuilder::new()
-            .description(Some("A moment, or a day, which stands for its start in UTC."))
+            .description(Some("A time (RFC 3339), or a day, which means its start in UTC."))
             .item(text(KnownFormat::Date))
             .item(text(KnownFormat::DateTime))
             .examples(["2025-01-31", "2025-01-31T12:00:00Z"])
@@ -110,30 +110,31 @@ impl ToSchema for DateBound {
     }
 }
 
-/// When a day begins, in UTC: the moment that stands for it in lists.
+/// Returns the start of a day in UTC: the time that represents it in lists.
 pub fn start_of(day: NaiveDate) -> DateTime<Utc> {
     day.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// The first and the last second, since 1970 in UTC, of the years of four digits: 0001 to 9999. Both engines
-/// keep what is between them, and compare it as it comes.
+/// The first and the last second, since 1970 in UTC, of the four-digit years 0001 to 9999. Both
+/// engines store the times between them, and compare them as sent.
 const KEPT: (i64, i64) = (-62_135_596_800, 253_402_300_799);
 
 fn second(number: i64) -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(number)
 }
 
-/// A date as a column keeps it: for one beyond what is kept the first or the last second of that.
+/// Returns a date as stored in a column: a date outside the range becomes the first or the last
+/// second of it.
 pub fn kept(date: DateTime<Utc>) -> DateTime<Utc> {
     date.clamp(second(KEPT.0), second(KEPT.1))
 }
 
-/// What every date that is kept is at or after, and what it is before.
+/// Returns the inclusive start and the exclusive end of all stored dates.
 pub(super) fn ends() -> (DateTime<Utc>, DateTime<Utc>) {
     (second(KEPT.0), second(KEPT.1) + TimeDelta::microseconds(999_999))
 }
 
-/// What a request says of a list's date.
+/// The order and bounds of a request for a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dates {
     pub(super) direction: Option<Direction>,
@@ -142,7 +143,7 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// Of the parameters of a query: `from` is included, `before` is not.
+    /// Creates it from query parameters: `from` is inclusive, `before` is exclusive.
     pub fn of<D: SortDate>(
         sort: Option<Sort<D>>,
         from: Option<DateBound>,
@@ -151,24 +152,24 @@ impl Dates {
         Self { direction: sort.map(|sort| sort.direction), from, before }
     }
 
-    /// The order that is asked for. A part of the time is newest first unless said otherwise, and in the
-    /// order of its date: so it is found by an index.
+    /// Returns the requested order. A date range without `sort` is newest first by date, so that an
+    /// index finds it.
     pub(super) fn direction(&self) -> Option<Direction> {
         let is_bounded = self.from.is_some() || self.before.is_some();
         self.direction.or(is_bounded.then_some(Direction::NewestFirst))
     }
 }
 
-/// Where a list that may be sorted goes on: opaque to clients.
+/// A cursor of a sortable list: opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListCursor {
-    /// In the order of the log.
+    /// In log order.
     Recorded(Cursor),
-    /// In the order of a date.
+    /// In date order.
     Dated(DatedCursor),
 }
 
-/// Where a list in the order of a date goes on: after this row, if it is the same list.
+/// A cursor in date order: the list continues after this row, if it is the same list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DatedCursor {
     pub(super) list: Fingerprint,
@@ -176,7 +177,7 @@ pub struct DatedCursor {
     pub(super) id: Uuid,
 }
 
-/// Of the sort and the filters of a list.
+/// The fingerprint of a list's sort and filters.
 pub(super) type Fingerprint = [u8; 8];
 
 impl DatedCursor {
@@ -205,7 +206,7 @@ impl<'de> Deserialize<'de> for ListCursor {
         let dated = DatedCursor::from_text(&text).map(Self::Dated);
         dated
             .or_else(|| Cursor::from_text(&text).map(Self::Recorded))
-            .ok_or_else(|| de::Error::custom("expected the cursor of a Link header"))
+            .ok_or_else(|| de::Error::custom("expected a cursor from a Link header"))
     }
 }
 
@@ -214,8 +215,8 @@ impl PartialSchema for ListCursor {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(
-                "Where the last answer ended: taken from its Link header. Good for the sort and the \
-                 filters of that answer.",
+                "Where the last page ended: the cursor in its Link header. Valid only with the sort and \
+                 the filters of that page.",
             ))
             .min_length(Some(11))
             .max_length(Some(43))

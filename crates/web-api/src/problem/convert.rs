@@ -1,5 +1,5 @@
-//! How errors of the layers below are answered. In one place, so that the same failure never has
-//! two statuses.
+//! Converts errors of the lower layers to problems, in one place, so that the same failure always
+//! has the same status.
 
 use database::DatabaseError;
 use kernel::codec::CodecError;
@@ -9,8 +9,7 @@ use kernel::store::{AppendError, ReadError};
 use super::Problem;
 
 impl Problem {
-    /// How a command's failure is answered; what the aggregate refuses is put in words by the
-    /// module.
+    /// Converts a command's failure; the module provides the text of a refusal.
     pub fn from_execute<R: std::error::Error>(
         error: ExecuteError<R>,
         refused: impl FnOnce(R) -> Self,
@@ -28,7 +27,7 @@ impl Problem {
     }
 
     fn contention() -> Self {
-        Self::overloaded("Too many others are changing the same thing. Try again.")
+        Self::overloaded("Too many concurrent changes of the same resource. Retry.")
     }
 }
 
@@ -52,7 +51,8 @@ impl From<ReadError> for Problem {
 
 impl From<CodecError> for Problem {
     fn from(error: CodecError) -> Self {
-        // What a newer release wrote is transient, too: another replica can answer, soon this one.
+        // Data of a newer release is a transient error too: another replica can read it, and this
+        // one soon.
         if error.is_transient() { Self::unavailable(error) } else { Self::internal(error) }
     }
 }
@@ -63,9 +63,7 @@ impl From<AppendError> for Problem {
             AppendError::WrongExpectedRevision { .. } => Self::contention(),
             AppendError::IdempotencyMismatch { .. } => Self::idempotency_mismatch(),
             AppendError::EventTooLarge { limit, .. } => Self::payload_too_large(limit),
-            AppendError::Overloaded => {
-                Self::overloaded("The event store is overloaded. Try again.")
-            }
+            AppendError::Overloaded => Self::overloaded("The event store is overloaded. Retry."),
             AppendError::Unavailable(_)
             | AppendError::WentBack
             | AppendError::OutcomeUnknown(_) => Self::unavailable(error),

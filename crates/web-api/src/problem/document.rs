@@ -1,4 +1,4 @@
-//! The body of an error, as it is written and as it is described.
+//! The body of an error, and its schema.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,26 +7,26 @@ use utoipa::ToSchema;
 /// The path of a body as a whole.
 pub(crate) const WHOLE_BODY: &str = ".";
 
-/// Longest `detail` or `message`, in characters: both may repeat what the client sent.
+/// Maximum length of `detail` or `message`, in characters: both may repeat client input.
 const LONGEST_TEXT: usize = 300;
 
-/// What is wrong with one field or parameter.
+/// An invalid field or parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// Where it is, as a dotted path such as `lines[0].quantity`; `.` is the body as a whole.
+    /// Its path, such as `lines[0].quantity`; `.` is the body as a whole.
     #[schema(example = "lines[0].quantity")]
     pub field: String,
-    /// What is wrong, for programs: `required`, `unknown`, `duplicate`, `type`, `value`, `length`,
+    /// The error code, for programs: `required`, `unknown`, `duplicate`, `type`, `value`, `length`,
     /// `range`, `email`, … .
     #[schema(example = "value")]
     pub code: String,
-    /// What is wrong, for people.
+    /// The error message, for display.
     #[schema(example = "expected a decimal number such as 49.90")]
     pub message: String,
 }
 
 impl FieldError {
-    /// An error of one field.
+    /// Creates the error of one field.
     pub fn new(
         field: impl Into<String>,
         code: impl Into<String>,
@@ -40,24 +40,24 @@ impl FieldError {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {
-    /// Identifies the kind of problem; relative to the server's root, stable.
+    /// The kind of problem: a stable reference relative to the server's root.
     #[serde(rename = "type")]
     #[schema(example = "/problems/validation")]
     pub problem_type: String,
-    /// What kind of problem it is, in a few words.
+    /// A short summary of the kind of problem.
     #[schema(example = "Some fields are invalid")]
     pub title: String,
     /// The HTTP status.
     #[schema(minimum = 400, maximum = 599, example = 422)]
     pub status: u16,
-    /// What is wrong this time.
+    /// The details of this occurrence.
     #[schema(example = "1 field is invalid.")]
     pub detail: String,
     /// The path of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "/api/v1/orders")]
     pub instance: Option<String>,
-    /// The request's `X-Request-Id`: tell it to whoever runs the server.
+    /// The request's `X-Request-Id`: quote it when you report the error to the operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "0190c5a4-7c1b-7def-8a55-0f4a8d3e2b10")]
     pub request_id: Option<String>,
@@ -65,13 +65,13 @@ pub struct ProblemDocument {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldError>,
-    /// Further members that some types have, such as `expected` and `actual`.
+    /// Further members of some types, such as `expected` and `actual`.
     #[serde(flatten)]
     #[schema(ignore)]
     pub extensions: Map<String, Value>,
 }
 
-/// Cuts a text that may repeat what a client sent.
+/// Shortens a text that may repeat client input.
 pub(super) fn shortened(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,60 +1,61 @@
-//! Every kind of problem the API answers with, in one table: documentation is made from it.
+//! All kinds of problems of the API, in one table; the documentation is generated from it.
 
 use actix_web::http::StatusCode;
 
-/// A kind of problem. Its `type` is stable: clients may decide by it.
+/// A kind of problem. Its `type` is stable: clients may branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// The body is not JSON, or not complete.
+    /// The body is not JSON, or incomplete.
     MalformedJson,
-    /// A parameter of the path, the query or a header cannot be understood.
+    /// A parameter of the path, the query or a header is invalid.
     InvalidParameter,
     /// Fields of the body are missing, unknown, of another type or out of range.
     Validation,
-    /// The caller does not say who they are, or not rightly.
+    /// Authentication required: the credentials are missing or invalid.
     Unauthorized,
-    /// Nobody may do this here.
+    /// The request is not allowed, with any credentials.
     Forbidden,
-    /// There is no such resource.
+    /// The resource does not exist.
     NotFound,
     /// No operation has this path.
     NoSuchRoute,
-    /// The path has no operation with this method; `Allow` has those it has.
+    /// The path has no operation with this method; `Allow` lists the available ones.
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
-    /// A rule of the business forbids it. The `type` ends with the rule: `/problems/refused/<code>`.
+    /// A business rule forbids the command. The `type` ends with the rule:
+    /// `/problems/refused/<code>`.
     Refused,
-    /// The same thing is being worked on already.
+    /// The same operation is already in progress.
     Busy,
     /// The legacy system owns the resource; it is changed there.
     OwnedByLegacy,
-    /// The resource is not at the revision that `If-Match` names, or the log has not come as far as
-    /// `Bascule-Min-Position` says.
+    /// The resource is not at the revision in `If-Match`, or the log does not contain the position
+    /// in `Bascule-Min-Position`.
     PreconditionFailed,
-    /// The body is larger than what is accepted.
+    /// The body exceeds the size limit.
     PayloadTooLarge,
-    /// The body is not `application/json`, or is encoded in a way that is not accepted.
+    /// The body is not `application/json`, or has an unsupported encoding.
     UnsupportedMediaType,
     /// The `Idempotency-Key` was used for another request.
     IdempotencyMismatch,
-    /// The `cursor` belongs to another list: its sort or its filters are others.
+    /// The `cursor` belongs to a list with another sort or other filters.
     CursorMismatch,
-    /// What `Bascule-Min-Position` asks for is not visible yet. Try again.
+    /// The position in `Bascule-Min-Position` is not visible yet. Retry.
     StaleRead,
-    /// Too much is being asked at once. Try again.
+    /// The server has too many requests at once. Retry.
     Overloaded,
-    /// Earlier orders still wait for their turn: nothing new is begun until they are handled. Try again
+    /// The backlog of earlier orders is too old: new orders are rejected until it is shorter. Retry
     /// after `Retry-After`.
     Backlog,
-    /// Something the server needs does not answer. Try again.
+    /// A dependency of the server does not respond. Retry.
     Unavailable,
-    /// A defect of the server. The log has the details, under the answer's `request_id`.
+    /// A defect of the server. The log has the details under the response's `request_id`.
     Internal,
 }
 
 impl ProblemKind {
-    /// All of them, in the order of their status.
+    /// All kinds, in the order of their status.
     pub const ALL: [Self; 22] = [
         Self::MalformedJson,
         Self::InvalidParameter,
@@ -80,18 +81,18 @@ impl ProblemKind {
         Self::Unavailable,
     ];
 
-    /// The `type`: a reference relative to the server's root (RFC 9457 §3.1.1). It identifies; it
-    /// need not be retrieved.
+    /// Returns the `type`: a reference relative to the server's root (RFC 9457 §3.1.1). It is an
+    /// identifier and need not be retrievable.
     pub fn problem_type(self) -> &'static str {
         self.row().0
     }
 
-    /// The status it is answered with, unless the module says otherwise.
+    /// Returns the default status.
     pub fn status(self) -> StatusCode {
         self.row().1
     }
 
-    /// What it is, in a few words; the same for every occurrence.
+    /// Returns a short summary, the same for every occurrence.
     pub fn title(self) -> &'static str {
         self.row().2
     }
@@ -109,26 +110,26 @@ impl ProblemKind {
                 ("/problems/validation", S::UNPROCESSABLE_ENTITY, "Some fields are invalid")
             }
             Self::Unauthorized => {
-                ("/problems/unauthorized", S::UNAUTHORIZED, "Who asks is not known")
+                ("/problems/unauthorized", S::UNAUTHORIZED, "Authentication required")
             }
-            Self::Forbidden => ("/problems/forbidden", S::FORBIDDEN, "This is not allowed here"),
-            Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "There is no such resource"),
+            Self::Forbidden => ("/problems/forbidden", S::FORBIDDEN, "The request is not allowed"),
+            Self::NotFound => ("/problems/not-found", S::NOT_FOUND, "The resource does not exist"),
             Self::NoSuchRoute => {
                 ("/problems/no-such-route", S::NOT_FOUND, "No operation has this path")
             }
             Self::MethodNotAllowed => (
                 "/problems/method-not-allowed",
                 S::METHOD_NOT_ALLOWED,
-                "The path has no such method",
+                "The path does not support this method",
             ),
             Self::RequestTimeout => {
                 ("/problems/request-timeout", S::REQUEST_TIMEOUT, "The body did not arrive in time")
             }
             Self::Refused => {
-                ("/problems/refused", S::CONFLICT, "A rule of the business forbids it")
+                ("/problems/refused", S::CONFLICT, "A business rule forbids the command")
             }
             Self::Busy => {
-                ("/problems/busy", S::CONFLICT, "The same thing is being worked on already")
+                ("/problems/busy", S::CONFLICT, "The same operation is already in progress")
             }
             Self::OwnedByLegacy => (
                 "/problems/owned-by-legacy",
@@ -138,7 +139,7 @@ impl ProblemKind {
             Self::PreconditionFailed => (
                 "/problems/precondition-failed",
                 S::PRECONDITION_FAILED,
-                "A precondition of the request does not hold",
+                "A precondition of the request is not met",
             ),
             Self::PayloadTooLarge => {
                 ("/problems/payload-too-large", S::PAYLOAD_TOO_LARGE, "The body is too large")
@@ -161,7 +162,7 @@ impl ProblemKind {
             Self::StaleRead => (
                 "/problems/stale-read",
                 S::SERVICE_UNAVAILABLE,
-                "What is asked for is not visible yet",
+                "The requested position is not visible yet",
             ),
             Self::Overloaded => {
                 ("/problems/overloaded", S::SERVICE_UNAVAILABLE, "The server is overloaded")
@@ -169,14 +170,16 @@ impl ProblemKind {
             Self::Backlog => (
                 "/problems/backlog",
                 S::SERVICE_UNAVAILABLE,
-                "Earlier orders still wait for their turn",
+                "The backlog of earlier orders is too old",
             ),
             Self::Unavailable => (
                 "/problems/unavailable",
                 S::SERVICE_UNAVAILABLE,
-                "Something the server needs does not answer",
+                "A dependency of the server does not respond",
             ),
-            Self::Internal => ("/problems/internal", S::INTERNAL_SERVER_ERROR, "The server failed"),
+            Self::Internal => {
+                ("/problems/internal", S::INTERNAL_SERVER_ERROR, "Internal server error")
+            }
         }
     }
 }

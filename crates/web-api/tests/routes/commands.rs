@@ -66,7 +66,7 @@ async fn if_match_holds_the_caller_to_a_revision() {
     }
     let weak = put_out(&house, id, "W/\"0\"").await;
     let detail = weak.body["detail"].as_str().unwrap();
-    assert!(detail.contains("weak tags (W/\"…\") never do"), "{detail}");
+    assert!(detail.contains("weak tags (W/\"…\") never match"), "{detail}");
     let answer = put_out(&house, id, "\"3\", \"4\"").await;
     assert_eq!(answer.body["expected"], serde_json::json!([3, 4]));
     for malformed in ["", "3.0", "three", "\"0", "W/0", "\"0\" \"1\"", "*, \"0\""] {

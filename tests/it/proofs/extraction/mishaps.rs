@@ -75,7 +75,7 @@ async fn a_service_that_cannot_be_reached_is_given_nothing() {
     let one = Service::on(Engine::Sqlite).await;
     let service = data.serve_with(&one.environment());
     let nobody = "http://127.0.0.1:9".to_owned();
-    for (to, told) in [(&nobody, "nobody answers"), (&service.admin, "is no API of bascule")] {
+    for (to, told) in [(&nobody, "no response from"), (&service.admin, "is not a bascule API")] {
         let said = complaint(try_extract(&data, &system, to, &service));
         assert!(said.contains(told), "{said}");
         assert_eq!(charge(&system).await, json!({"epoch": 0, "elsewhere": null, "route": null}));

@@ -1,4 +1,4 @@
-//! What the commands are asked about: a mapping, its feed, and the commands that it can give.
+//! The input of the mapping commands: a mapping, its feed, and the commands that it can send.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use kernel::sync::StatedCommand;
 use crate::describe::Descriptions;
 use crate::values::failure::Misused;
 
-/// What to tell of the fields.
+/// Options of `mapping fields`.
 #[derive(Debug, Args)]
 pub(super) struct Fields {
     /// The command, such as orders.SyncOrder; all unless given
@@ -18,8 +18,8 @@ pub(super) struct Fields {
     pub(super) json: bool,
 }
 
-/// The mapping and the feed. What follows `--feed` is taken for files of it, so the mapping may be
-/// the last of them.
+/// Returns the mapping and the feed. `--feed` takes all following files, so the mapping may be the
+/// last of them.
 pub(super) fn files<'f>(
     mapping: Option<&'f Path>,
     feed: &'f [PathBuf],
@@ -33,11 +33,11 @@ pub(super) fn files<'f>(
     }
 }
 
-/// The commands that a mapping can give.
+/// The commands that a mapping can send.
 pub struct Commands(pub(super) Vec<StatedCommand>);
 
 impl Commands {
-    /// The commands that these modules take.
+    /// Collects the commands that these modules accept.
     pub fn of(Descriptions(modules): &Descriptions) -> Self {
         Self(modules.iter().flat_map(|module| module.imports.iter().copied()).collect())
     }

@@ -8,7 +8,7 @@ use kernel::credentials::Secret;
 use subtle::ConstantTimeEq as _;
 use web_api::{Problem, ProblemKind};
 
-/// Who is let in.
+/// The access policy of a listener.
 pub enum Access {
     /// Every request is allowed: only this machine can connect.
     Local,

@@ -35,14 +35,14 @@ struct Erasure {
     /// Modules that do not run in this process, whose progress is unknown here: send the request to the
     /// processes that run them.
     not_run_here: Vec<&'static str>,
-    /// Last day of the legal retention of the customer's documents, with the name and the address on
+    /// Last day of the legal retention of the customer's documents and of the name and address on
     /// them; null if nothing is retained. Absent if billing does not run in this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     documents_retained_until: Option<Option<NaiveDate>>,
 }
 
-/// Erases a customer: 200 when everything is done, 202 while something is under way. Asking again
-/// tells how far it is.
+/// Erases a customer: 200 if all steps are done, 202 while steps are outstanding. Repeating the
+/// request returns the current progress.
 #[post("/customers/{id}/erase")]
 pub async fn erase(
     admin: Data<Admin>,
@@ -77,7 +77,7 @@ pub async fn erase(
         let Some(retains) = &follows.retains else { continue };
         let retained = retains.retained(customer_id).await?;
         documents_retained_until = Some(retained.documents_until);
-        // The end of the retention is an event with its own step.
+        // The end of the retention is a separate event with its own step.
         let Some(position) = retained.ended_at else { continue };
         if let Some(step) = erasing.step(follows.module, position) {
             let waited = erasure::not_taken(log, vec![step], deadline).await;
@@ -87,7 +87,7 @@ pub async fn erase(
         }
     }
     pending.dedup();
-    // A module that was handed over has tables in another service, too.
+    // A module that was handed over also has tables in the other service.
     let mut not_run_here = Vec::new();
     for module in ERASING {
         let is_here = match running.catalogue.database(module) {

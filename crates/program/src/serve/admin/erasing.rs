@@ -1,4 +1,4 @@
-//! What the modules that run here do when a customer is erased.
+//! The erasure steps of the modules that run in this process.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use module::{ErasesCustomers, RetainsDocuments};
 use crate::system::erasure::Step;
 use crate::system::opening::System;
 
-/// What the modules that run here do about an erasure.
+/// The erasure steps of the modules that run in this process.
 pub struct Erasing {
     pub(super) decides: Option<Arc<dyn ErasesCustomers>>,
     pub(super) follows: Vec<Follows>,
 }
 
-/// What one of them does.
+/// The step of one module.
 pub(super) struct Follows {
     pub(super) module: &'static str,
     pub(super) database: Database,
@@ -24,7 +24,7 @@ pub(super) struct Follows {
 }
 
 impl Erasing {
-    /// What the modules of an open system do.
+    /// Collects the steps of the modules of an open system.
     pub fn of(system: &System) -> Self {
         let modules = system.modules.iter();
         let follows = modules.clone().map(|module| Follows {

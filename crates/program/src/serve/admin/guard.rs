@@ -1,4 +1,4 @@
-//! The guard before every route.
+//! The access check before every route.
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -8,7 +8,7 @@ use web_api::Problem;
 
 use super::state::Admin;
 
-/// Lets through whoever may.
+/// Rejects requests that the listener's access policy does not allow.
 pub async fn guard(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

@@ -1,4 +1,4 @@
-//! What the routes work with.
+//! The state that the routes use.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use crate::describe::canvas::{Canvas, canvases};
 use crate::system::opening::System;
 use crate::system::subscriptions::Catalogue;
 
-/// How each subscription is on this replica, by name.
+/// The state of each subscription on this replica, by name.
 pub type States = Vec<(String, watch::Receiver<SubscriptionState>)>;
 
-/// What the routes work with, once the system is open.
+/// The state that the routes use; complete once the system is open.
 pub struct Admin {
     pub(super) access: Access,
     running: OnceCell<Running>,
 }
 
-/// The open system, as far as the routes need it.
+/// The open system, as the routes need it.
 pub struct Running {
     pub(super) environment: Environment,
     /// The names of the bounded contexts that the binary was built with.
@@ -39,7 +39,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// A system whose subscriptions are started.
+    /// Creates the state of a system whose subscriptions are started.
     pub fn new(
         modules: &Descriptions,
         system: &System,
@@ -57,17 +57,17 @@ impl Running {
 }
 
 impl Admin {
-    /// Routes of a system that is being opened.
+    /// Creates the state of a system that is being opened.
     pub fn new(access: Access) -> Self {
         Self { access, running: OnceCell::new() }
     }
 
-    /// The system is open.
+    /// Completes the state when the system is open.
     pub fn started(&self, running: Running) -> anyhow::Result<()> {
         self.running.set(running).map_err(|_| anyhow::anyhow!("started twice"))
     }
 
-    /// Cancels what is under way, and waits until it has ended.
+    /// Cancels work in progress and waits until it has ended.
     pub async fn stop(&self) {
         if let Some(running) = self.running.get() {
             running.jobs.stop().await;

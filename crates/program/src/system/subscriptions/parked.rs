@@ -163,7 +163,7 @@ impl Located {
         Ok(lease.map(|lease| lease.owner))
     }
 
-    /// Outcome of the replay of a parked event.
+    /// Returns the outcome of the replay of a parked event.
     pub async fn replayed(&self, position: Position) -> Result<Replayed, CheckpointError> {
         Ok(match self.parked_at(position).await? {
             None => Replayed::Handled,

@@ -1,4 +1,4 @@
-//! What the module answers to a result, on a store in memory.
+//! Runs a result through its module on an in-memory store.
 
 use std::sync::Arc;
 
@@ -11,28 +11,28 @@ use kernel::seams::{SystemClock, new_id};
 use kernel::sync::{LegacyReference, StatedCommand, SyncError, SyncOutcome, SyncRequest};
 use uuid::Uuid;
 
-/// What the module says of a result.
+/// The module's answer to a result.
 pub(super) struct Answer {
     pub(super) command: &'static str,
     pub(super) said: String,
     pub(super) understood: bool,
 }
 
-/// Tells the module, on a store in memory.
+/// Executes the command on an in-memory store and returns the module's answer.
 pub(super) async fn answer(
     command: &StatedCommand,
     source: &str,
     (id, reference): (Uuid, &str),
     result: &Result<Stated, String>,
 ) -> anyhow::Result<Answer> {
-    let told = |said: &str, understood| Answer {
+    let answered = |said: &str, understood| Answer {
         command: command.name,
         said: said.to_owned(),
         understood,
     };
     let state = match result {
         Ok(stated) => stated.state(),
-        Err(why) => return Ok(told(&format!("quarantine: {why}"), false)),
+        Err(why) => return Ok(answered(&format!("quarantine: {why}"), false)),
     };
     let clock = Arc::new(SystemClock);
     let store = Arc::new(MemoryStore::new(clock.clone()));
@@ -43,10 +43,10 @@ pub(super) async fn answer(
     let legacy = LegacyReference { source: source.to_owned(), id: reference.to_owned() };
     let request = SyncRequest { id, legacy, state, cause };
     Ok(match command.entrance(environment).sync(request).await {
-        Ok(SyncOutcome::Ignored) => told("ignored: it is no such aggregate", true),
-        Ok(_) => told("understood", true),
+        Ok(SyncOutcome::Ignored) => answered("ignored: it is no such aggregate", true),
+        Ok(_) => answered("understood", true),
         Err(SyncError::NotUnderstood(why) | SyncError::Impossible(why)) => {
-            told(&format!("quarantine: {why}"), false)
+            answered(&format!("quarantine: {why}"), false)
         }
         Err(SyncError::Failed(error)) => {
             return Err(anyhow::Error::from_boxed(error).context("the module failed"));

@@ -53,7 +53,7 @@ pub(super) struct Try {
     pub(super) json: bool,
 }
 
-/// Tries: exit code 1 where the import would put an aggregate in quarantine.
+/// Runs the trial. Returns exit code 1 if the import would put an aggregate in quarantine.
 pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCode> {
     let (file, feed) = asked::files(asked.mapping.as_deref(), &asked.feed)?;
     let mapping = Arc::new(check::read(known, file)?);
@@ -83,7 +83,7 @@ pub(super) async fn run(known: &Commands, asked: &Try) -> anyhow::Result<ExitCod
         ),
         trial => trial.context("cannot read the feed")?,
     };
-    anyhow::ensure!(!trial.summary.cancelled, "interrupted while the feed was read");
+    anyhow::ensure!(!trial.summary.cancelled, "interrupted while reading the feed");
     let tried = match commands.as_slice() {
         [(name, command)] if !asked.all => one(asked, &mapping, &trial, name, command).await,
         commands => whole::run(&mapping, &trial, commands, asked.json, interruption.token()).await,

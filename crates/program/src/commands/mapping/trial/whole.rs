@@ -122,7 +122,7 @@ async fn tally(
         let Some(last) = page.last() else { return Ok(tally) };
         after = Some(last.key.clone());
         for tried in &page {
-            anyhow::ensure!(!cancel.is_cancelled(), "interrupted while the aggregates were tried");
+            anyhow::ensure!(!cancel.is_cancelled(), "interrupted while trying the aggregates");
             let of = (tried.id, &*tried.reference);
             let answer = answer(command, mapping.source(), of, &tried.result).await?;
             tally.add(tried, &answer);
