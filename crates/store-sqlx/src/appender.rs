@@ -70,7 +70,8 @@ impl std::error::Error for SharedError {
     }
 }
 
-static UNWRITABLE: Outage = Outage::severe("cannot write to the event store");
+static UNWRITABLE: Outage =
+    Outage::severe("event_store_unwritable", "cannot write to the event store");
 /// The affected component: a process has one event store.
 const STORE: &str = "event store";
 

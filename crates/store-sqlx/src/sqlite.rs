@@ -171,7 +171,7 @@ async fn identify(
     Ok(log_id)
 }
 
-static UNREADABLE: Outage = Outage::new("cannot read the head of the log");
+static UNREADABLE: Outage = Outage::new("log_head_unread", "cannot read the head of the log");
 const FOLLOWER: &str = "event store";
 
 /// Polls for events that other processes wrote into the same file.

@@ -158,7 +158,8 @@ fn as_problem<B: MessageBody + 'static>(
 
 /// Requests that fail because a dependency is unavailable. `http_requests_total` counts each of them
 /// by status.
-static FAILING: Outage = Outage::new("requests fail because a dependency is unavailable");
+static FAILING: Outage =
+    Outage::new("requests_failed", "requests fail because a dependency is unavailable");
 
 /// Logs the details that the client does not receive.
 fn log(problem: &Problem) {

@@ -78,8 +78,10 @@ database::statements! {
     );
 }
 
-static FORGOTTEN: Outage =
-    Outage::new("outcomes of requests with an Idempotency-Key cannot be stored");
+static FORGOTTEN: Outage = Outage::new(
+    "idempotency_outcomes_unstored",
+    "outcomes of requests with an Idempotency-Key cannot be stored",
+);
 
 /// A request that changes something. An extractor.
 #[derive(Debug, Clone)]

@@ -37,8 +37,10 @@ impl Default for Bounds {
     }
 }
 
-static UNACCEPTED: Outage = Outage::new("cannot accept connections to the wire protocol");
-static REFUSED: Outage = Outage::new("connections to the wire protocol are refused");
+static UNACCEPTED: Outage =
+    Outage::new("wire_connections_unaccepted", "cannot accept connections to the wire protocol");
+static REFUSED: Outage =
+    Outage::new("wire_connections_refused", "connections to the wire protocol are refused");
 
 /// The pause before the next attempt when a connection cannot be accepted.
 const PAUSE: Duration = Duration::from_millis(100);

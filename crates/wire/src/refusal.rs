@@ -196,7 +196,7 @@ impl Refusal {
     }
 }
 
-static FAILING: Outage = Outage::new("requests of the wire protocol fail");
+static FAILING: Outage = Outage::new("wire_requests_failed", "requests of the wire protocol fail");
 
 /// Returns a string that is valid in a header: all but printable ASCII is percent-encoded, as gRPC does
 /// with messages.

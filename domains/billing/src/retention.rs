@@ -38,7 +38,8 @@ const PAGE: i64 = 500;
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// How soon they are looked for again after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
-static UNENDED: Outage = Outage::new("what need not be retained any more cannot be ended");
+static UNENDED: Outage =
+    Outage::new("retentions_unended", "retentions that are over cannot be ended");
 
 /// Ends the retentions that are over, now and then, until the process stops. Retentions end by the
 /// clock, not by an event. Every replica does this; ending one twice changes nothing.

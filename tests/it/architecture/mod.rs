@@ -1,13 +1,14 @@
-//! The dependency rule of the workspace, checked: which crate may depend on which, that the groups of
-//! files within a crate depend one way and no files use each other in a circle ([`groups`]), that the `domain/` folders stay pure
-//! ([`purity`]), that every SQL
-//! statement is one that a test prepares ([`statements`]), and that modules are tested on both engines
-//! ([`engines`]). The checks are functions over plain data, so that further tests here show that they
+//! Rules of the source code, checked: which crate may depend on which, that the groups of files within a
+//! crate depend one way and no files use each other in a circle ([`groups`]), that the `domain/` folders
+//! stay pure ([`purity`]), that every SQL statement is one that a test prepares ([`statements`]), that
+//! modules are tested on both engines ([`engines`]), and that the page for operators lists every outage
+//! ([`outages`]). The checks are functions over plain data, so that further tests here show that they
 //! catch what they are for.
 
 mod engines;
 mod files;
 mod groups;
+mod outages;
 mod paths;
 mod purity;
 mod statements;

@@ -95,7 +95,8 @@ pub(super) async fn deliver(
         .await
 }
 
-static FAILING: Outage = Outage::new("commands of the import fail and are retried");
+static FAILING: Outage =
+    Outage::new("import_commands_retried", "commands of the import fail and are retried");
 
 async fn send(
     target: &dyn SyncTarget,

@@ -26,7 +26,9 @@ const MOST_CAUSES: usize = 32;
 /// A kind of outage, named as in the log. Intended for a `static`.
 #[derive(Debug)]
 pub struct Outage {
-    /// A clause that names the outage, such as `subscriptions are interrupted`.
+    /// The label `outage` of `outage_occurrences_total`, such as `subscriptions_interrupted`.
+    name: &'static str,
+    /// A clause that names the outage in the log, such as `subscriptions are interrupted`.
     what: &'static str,
     /// Whether it is logged as an error instead of a warning.
     is_severe: bool,
@@ -67,19 +69,20 @@ struct Over {
 }
 
 impl Outage {
-    /// Creates an outage without occurrences. `what` is a clause that begins the log message.
-    pub const fn new(what: &'static str) -> Self {
-        Self::of(what, false)
+    /// Creates an outage without occurrences. `name` is the label in metrics, which alarms refer to:
+    /// it never changes. `what` is a clause that begins the log message.
+    pub const fn new(name: &'static str, what: &'static str) -> Self {
+        Self::of(name, what, false)
     }
 
     /// Creates an outage that is logged as an error.
-    pub const fn severe(what: &'static str) -> Self {
-        Self::of(what, true)
+    pub const fn severe(name: &'static str, what: &'static str) -> Self {
+        Self::of(name, what, true)
     }
 
-    const fn of(what: &'static str, is_severe: bool) -> Self {
+    const fn of(name: &'static str, what: &'static str, is_severe: bool) -> Self {
         let causes = Mutex::new(BTreeMap::new());
-        Self { what, is_severe, causes, lasts: AtomicBool::new(false) }
+        Self { name, what, is_severe, causes, lasts: AtomicBool::new(false) }
     }
 
     /// Reports an occurrence that affects a component, such as a subscription.
@@ -90,7 +93,7 @@ impl Outage {
     /// Reports an occurrence whose error is text.
     pub fn occurs_because(&self, affected: &str, cause: &str, error: &str) {
         let hint = no_descriptor_is_left();
-        metrics::counter!("outage_occurrences_total", "outage" => self.what).increment(1);
+        metrics::counter!("outage_occurrences_total", "outage" => self.name).increment(1);
         let outage = self.what;
         match self.note(affected, cause, Instant::now()) {
             News::Begun if self.is_severe => tracing::error!(affected, error, hint, "{outage}"),
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_logged_at_its_begin_periodically_and_when_all_have_recovered() {
-        let outage = Outage::new("subscriptions are interrupted");
+        let outage = Outage::new("subscriptions_are_interrupted", "subscriptions are interrupted");
         let begun = Instant::now();
         let after = |seconds| begun + Duration::from_secs(seconds);
         assert_eq!(outage.note("one", "disk full", begun), News::Begun);
@@ -297,7 +300,10 @@ mod tests {
 
     #[test]
     fn what_comes_and_goes_is_not_logged_each_time() {
-        let outage = Outage::severe("the event store cannot be written to");
+        let outage = Outage::severe(
+            "the_event_store_cannot_be_written_to",
+            "the event store cannot be written to",
+        );
         let begun = Instant::now();
         assert_eq!(outage.note("store", "disk full", begun), News::Begun);
         assert_eq!(over(&outage, "store"), [("disk full".to_owned(), 1)]);
@@ -312,7 +318,7 @@ mod tests {
 
     #[test]
     fn causes_are_distinct_and_bounded() {
-        let outage = Outage::new("requests fail");
+        let outage = Outage::new("requests_fail", "requests fail");
         let now = Instant::now();
         for number in 0..2 * MOST_CAUSES {
             let at = now + Duration::from_millis(number as u64);
@@ -323,7 +329,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_without_reported_end_is_over_when_it_is_quiet() {
-        let outage = Outage::new("requests fail");
+        let outage = Outage::new("requests_fail", "requests fail");
         outage.occurs_because("", "disk full", "disk full");
         outage.ends_if_quiet();
         assert!(outage.lasts.load(Ordering::Relaxed));

@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Reactions that fail temporarily, reported per event.
-static FAILING: Outage = Outage::new("reactions fail and are retried");
+static FAILING: Outage = Outage::new("reactions_retried", "reactions fail and are retried");
 
 /// Why this replica cannot handle an event.
 pub(super) enum Failure {

@@ -21,7 +21,7 @@ use crate::lamp::{count, light, replica};
 use crate::running::{ENOUGH, names};
 use crate::subscriptions::MemoryDatabase;
 
-/// The last value of every gauge and counter.
+/// The last value of every gauge and counter, by name; of outages by name and label.
 #[derive(Debug, Clone, Default)]
 struct Values(Arc<Mutex<BTreeMap<String, f64>>>);
 
@@ -36,7 +36,9 @@ impl Values {
     }
 
     fn value(&self, key: &Key) -> Arc<Value> {
-        Arc::new(Value { values: self.clone(), name: key.name().to_owned() })
+        let of = key.labels().find(|label| label.key() == "outage");
+        let of = of.map_or_else(String::new, |label| format!(":{}", label.value()));
+        Arc::new(Value { values: self.clone(), name: format!("{}{of}", key.name()) })
     }
 }
 
@@ -131,6 +133,9 @@ async fn lag_owner_and_interruptions_are_measured() {
     assert_eq!(values.of("subscription_owner"), 0.0);
     let interruptions = values.of("subscription_interruptions_total");
     assert!(interruptions > 5.0, "{interruptions}");
+    // Alarms refer to this name.
+    let occurrences = values.of("outage_occurrences_total:subscriptions_interrupted");
+    assert!(occurrences > 5.0, "{occurrences}");
     database.set_away(false);
     one.until(|state| *state == SubscriptionState::Running).await;
     tokio::time::sleep(LATER).await;

@@ -202,7 +202,7 @@ impl Running {
 }
 
 /// Readiness probes that fail because of the store. (Subscriptions log their own errors.)
-static NOT_READY: Outage = Outage::new("this replica is not ready");
+static NOT_READY: Outage = Outage::new("replica_not_ready", "this replica is not ready");
 
 /// Returns the answer with the error and its causes: only operators see this listener.
 fn not_ready(status: &str, error: anyhow::Error) -> HttpResponse {

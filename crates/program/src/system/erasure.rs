@@ -43,8 +43,10 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// that it held at the time of the event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-static EVENTS_UNREADABLE: Outage = Outage::new("cannot read erasure events");
-static KEYS_UNREADABLE: Outage = Outage::new("cannot read whether a key is destroyed");
+static EVENTS_UNREADABLE: Outage =
+    Outage::new("erasure_events_unread", "cannot read erasure events");
+static KEYS_UNREADABLE: Outage =
+    Outage::new("destroyed_keys_unread", "cannot read whether a key is destroyed");
 
 /// Clears the memory of this process whenever a process destroys keys. Every process does this for
 /// itself, from the current end of the log on.

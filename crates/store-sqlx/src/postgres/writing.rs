@@ -63,7 +63,7 @@ pub(super) struct PostgresWriter {
     late: JoinSet<()>,
 }
 
-static RETRIED: Outage = Outage::new("appends to the event store are retried");
+static RETRIED: Outage = Outage::new("appends_retried", "appends to the event store are retried");
 
 impl GroupWriter for PostgresWriter {
     async fn write(&mut self, group: Vec<Job>) {

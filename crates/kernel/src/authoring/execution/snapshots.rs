@@ -20,8 +20,8 @@ use crate::log::store::{BoxError, EventStore, ReadError};
 /// snapshots must never slow commands down.
 const AT_ONCE: u32 = 4;
 
-static UNWRITTEN: Outage = Outage::new("snapshots cannot be written");
-static UNREAD: Outage = Outage::new("snapshots cannot be read");
+static UNWRITTEN: Outage = Outage::new("snapshots_unwritten", "snapshots cannot be written");
+static UNREAD: Outage = Outage::new("snapshots_unread", "snapshots cannot be read");
 
 /// The snapshots of this process's aggregates. Clones share the state.
 #[derive(Clone)]
