@@ -33,6 +33,11 @@ fn mistakes_exit_with_1_and_say_what_to_do() {
     std::fs::write(data.path("bascule.toml"), "[payments]\ndeadline = 5\n").unwrap();
     let told = complaint(&["serve"]);
     assert!(told.contains("deadline"), "{told}");
+    std::fs::write(data.path("bascule.toml"), "[payment]\ndeadline_ms = 5\n").unwrap();
+    let told = complaint(&["serve"]);
+    for part in ["unknown key `payment` in bascule.toml", "`admin_listen`", "[payments]"] {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use figment::error::Kind;
 use figment::providers::{Env, Format as _, Toml};
 use figment::value::{Dict, Map};
 use figment::{Error, Figment, Metadata, Profile, Provider};
@@ -113,14 +114,32 @@ pub fn section(figment: &Figment, module: &dyn AnyModule) -> anyhow::Result<Sect
         };
         // The source of the setting itself or, if it is missing, of the section.
         let source = figment.find_metadata(&path).or_else(|| figment.find_metadata(name));
-        let source = source.map(|metadata| match &metadata.source {
-            Some(source) => format!(" in {source} {}", metadata.name),
-            None => format!(" in {}", metadata.name),
-        });
-        let problem = format!("{} for key \"{path}\"{}", error.reason, source.unwrap_or_default());
+        let problem = format!("{} for key \"{path}\"{}", error.reason, place(source));
         anyhow::anyhow!(problem)
     })?;
     Ok(Section { given, shown })
+}
+
+/// Returns where a value comes from, as the end of an error text.
+fn place(source: Option<&Metadata>) -> String {
+    source.map_or_else(String::new, |metadata| match &metadata.source {
+        Some(source) => format!(" in {source} {}", metadata.name),
+        None => format!(" in {}", metadata.name),
+    })
+}
+
+/// Returns the error with the sections of the modules among the names that are allowed at the top level:
+/// the configuration's own type does not know them.
+pub fn with_sections(error: Error, sections: &[&str]) -> anyhow::Error {
+    let (Kind::UnknownField(name, known), 0..=1) = (&error.kind, error.path.len()) else {
+        return error.into();
+    };
+    let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let sections = sections.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
+    let place = place(error.metadata.as_ref());
+    anyhow::anyhow!(
+        "unknown key `{name}`{place}: expected one of {known}, or the section of a module: {sections}"
+    )
 }
 
 /// Returns a section without null values, which TOML cannot express.
