@@ -125,7 +125,7 @@ fn the_service_of_payments_is_whole() {
         "clippy.toml",
         "deny.toml",
         "docs/problems.md",
-        "domains/billing/contract/golden/InvoiceIssued.v1.json",
+        "domains/billing/contract/golden/billing.InvoiceIssued.v1.json",
         "migrations/postgres/payments/sandbox/0100_sandbox.sql",
         "migrations/sqlite/event_store/0001_event_store.sql",
         "openapi/events/payments/PaymentCaptured.v1.schema.json",

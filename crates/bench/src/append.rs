@@ -11,7 +11,7 @@ use kernel::store::{AppendRequest, EventStore, ExpectedRevision};
 use crate::Options;
 use crate::events::EventSource;
 use crate::load::{Client, Load, Measured, Request, closed_loop};
-use crate::store::Place;
+use crate::store::StoreArgs;
 use crate::store::refuse_other_stores;
 
 /// Options of `bascule-bench append`.
@@ -30,7 +30,7 @@ pub struct Arguments {
     streams: Option<u16>,
 }
 
-pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn measure(place: &StoreArgs, arguments: &Arguments) -> anyhow::Result<Measured> {
     place
         .on_the_store(async |environment| {
             refuse_other_stores(&*environment.store, &arguments.options).await?;

@@ -9,7 +9,7 @@ use crate::latencies::Latencies;
 use crate::load::asked_to_stop;
 use crate::load::{Measured, bar};
 use crate::replica::Replica;
-use crate::store::Place;
+use crate::store::StoreArgs;
 use crate::store::refuse_other_stores;
 use crate::{Options, command};
 
@@ -26,7 +26,7 @@ pub struct Arguments {
     preload: u64,
 }
 
-pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn measure(place: &StoreArgs, arguments: &Arguments) -> anyhow::Result<Measured> {
     let mut replica = Replica::open(place, "bench").await?;
     let measured = measure_on(&mut replica, arguments).await;
     replica.close().await?;

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::load::{Client, Load, Measured, Request, closed_loop};
-use crate::store::Place;
+use crate::store::StoreArgs;
 use crate::store::refuse_other_stores;
 use crate::{ACTOR, Options};
 
@@ -30,7 +30,7 @@ pub struct Arguments {
     load: Load,
 }
 
-pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn measure(place: &StoreArgs, arguments: &Arguments) -> anyhow::Result<Measured> {
     place
         .on_the_store(async |environment| {
             refuse_other_stores(&*environment.store, &arguments.options).await?;

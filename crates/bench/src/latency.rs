@@ -8,7 +8,7 @@ use crate::Options;
 use crate::command::Commander;
 use crate::load::{Client, Load, Measured, Request, closed_loop};
 use crate::replica::{PATIENCE, Replica};
-use crate::store::Place;
+use crate::store::StoreArgs;
 use crate::store::refuse_other_stores;
 
 /// Options of `bascule-bench latency`.
@@ -23,7 +23,7 @@ pub struct Arguments {
     across_replicas: bool,
 }
 
-pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn measure(place: &StoreArgs, arguments: &Arguments) -> anyhow::Result<Measured> {
     let mut replicas = Vec::new();
     // The first replica to start maintains the read model.
     if arguments.across_replicas {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use self::store::Place;
+use self::store::StoreArgs;
 
 /// Events are created by one thread and dropped by another, for which the system's allocator is slow.
 #[global_allocator]
@@ -45,7 +45,7 @@ enum Workload {
     Read(read::Arguments),
     /// Execute commands on orders: load, decide, append
     Command(command::Arguments),
-    /// Place orders and wait until they are visible in the read model
+    /// StoreArgs orders and wait until they are visible in the read model
     Latency(latency::Arguments),
     /// Fold the log into the orders' read model, which must not be built yet
     CatchUp(catch_up::Arguments),
@@ -55,7 +55,7 @@ enum Workload {
 #[derive(Debug, Clone, Args)]
 struct Options {
     #[command(flatten)]
-    place: Place,
+    place: StoreArgs,
     /// Print the result as one JSON object
     #[arg(long)]
     json: bool,

@@ -12,7 +12,7 @@ use crate::Options;
 use crate::append::fresh_stream;
 use crate::events::EventSource;
 use crate::load::{Client, Load, Measured, Request, closed_loop};
-use crate::store::Place;
+use crate::store::StoreArgs;
 
 /// Events per page. Latencies are per page of this size.
 pub const PAGE: usize = 1000;
@@ -32,7 +32,7 @@ pub struct Arguments {
     preload: u64,
 }
 
-pub async fn measure(place: &Place, arguments: &Arguments) -> anyhow::Result<Measured> {
+pub async fn measure(place: &StoreArgs, arguments: &Arguments) -> anyhow::Result<Measured> {
     place
         .on_the_store(async |environment| {
             let store = &environment.store;

@@ -15,7 +15,7 @@ use orders::projections::OrderViews;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::{Open, Place};
+use crate::store::{Open, StoreArgs};
 
 /// Maximum time for the read model to show an event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ pub struct Replica {
 
 impl Replica {
     /// Opens the module under a replica's name, without starting the projection.
-    pub async fn open(place: &Place, name: &str) -> anyhow::Result<Self> {
+    pub async fn open(place: &StoreArgs, name: &str) -> anyhow::Result<Self> {
         let open = place.open(name).await?;
         let url = database::module_url(&place.store, orders::NAME)?;
         let module =

@@ -19,7 +19,7 @@ use crate::{ACTOR, Options};
 
 /// The location of the store.
 #[derive(Debug, Clone, Args)]
-pub struct Place {
+pub struct StoreArgs {
     /// URL of the store to measure, such as sqlite:/tmp/bench/bascule.db; events of a benchmark stay in
     /// it for ever
     #[arg(long, value_name = "URL", env = "BASCULE_STORE")]
@@ -43,7 +43,7 @@ enum Closing {
     Far(store_eventstoredb::Opened),
 }
 
-impl Place {
+impl StoreArgs {
     /// Opens the store, creating it if needed, for a process with this name.
     pub async fn open(&self, replica: &str) -> anyhow::Result<Open> {
         let clock = Arc::new(SystemClock);

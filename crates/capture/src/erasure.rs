@@ -70,7 +70,7 @@ pub async fn erase(
     let mut transaction = database.begin().await?;
     let interrupt = transaction.query(&INTERRUPT).bind(&person.source).bind(Uuid::nil());
     let mapping: Option<String> = interrupt.scalar_optional().await?;
-    let mut erasure = Erasure {
+    let mut erasure = MirrorErasure {
         source: &person.source,
         suppression: Suppression::new(key.clone(), []),
         digests: Vec::new(),
@@ -91,13 +91,13 @@ pub async fn erase(
     database.scrub(TABLES).await
 }
 
-struct Erasure<'s> {
+struct MirrorErasure<'s> {
     source: &'s str,
     suppression: Suppression,
     digests: Vec<Digest>,
 }
 
-impl Erasure<'_> {
+impl MirrorErasure<'_> {
     fn suppress(&mut self, digest: Digest) {
         if self.suppression.add(digest) {
             self.digests.push(digest);

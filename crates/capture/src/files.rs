@@ -70,7 +70,7 @@ pub enum ReadError {
 
 /// How far a file was read. Offsets refer to the uncompressed content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct FilePosition {
     /// Bytes before the next line.
     pub(crate) offset: u64,
     /// Lines before it.
@@ -246,7 +246,7 @@ pub(crate) struct Lines {
     path: PathBuf,
     content: Content,
     compressed: bool,
-    place: Place,
+    place: FilePosition,
     buffer: Vec<u8>,
 }
 
@@ -257,7 +257,7 @@ impl Lines {
     /// Opens a file at a place, or at its beginning if it is another file.
     pub(crate) fn open(
         path: &Path,
-        from: Option<Place>,
+        from: Option<FilePosition>,
         count: &Arc<AtomicU64>,
     ) -> Result<Self, ReadError> {
         let (content, compressed) = open(path, count)?;
@@ -265,7 +265,7 @@ impl Lines {
             path: path.to_owned(),
             content,
             compressed,
-            place: Place::default(),
+            place: FilePosition::default(),
             buffer: Vec::new(),
         };
         let Some(from) = from.filter(|from| from.offset > 0) else {
@@ -280,7 +280,7 @@ impl Lines {
     }
 
     /// Skips the part that was read; returns `false` if the last line read is not there.
-    fn skip_to(&mut self, from: Place) -> Result<bool, ReadError> {
+    fn skip_to(&mut self, from: FilePosition) -> Result<bool, ReadError> {
         let before = from.offset.saturating_sub(from.tail_length);
         let skipped = std::io::copy(&mut self.content.by_ref().take(before), &mut std::io::sink());
         let mut tail = Vec::new();
@@ -307,7 +307,7 @@ impl Lines {
     }
 
     /// Returns the place of the next line.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> FilePosition {
         self.place
     }
 
@@ -319,7 +319,7 @@ impl Lines {
         if read == 0 {
             return Ok(None);
         }
-        self.place = Place {
+        self.place = FilePosition {
             offset: self.place.offset + read,
             line: self.place.line + 1,
             tail_length: read,
@@ -366,7 +366,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn all(path: &Path, from: Option<Place>) -> (Vec<String>, Place) {
+    fn all(path: &Path, from: Option<FilePosition>) -> (Vec<String>, FilePosition) {
         let mut lines = Lines::open(path, from, &Arc::default()).unwrap();
         let mut read = Vec::new();
         while let Some((line, _)) = lines.next().unwrap() {

@@ -4,12 +4,11 @@
 //! ```
 //! use database::documents::{DocumentModel, Documents};
 //! use kernel::codec::Envelope;
-//! # use event_contract::Published;
 //! use serde::{Deserialize, Serialize};
 //! use uuid::Uuid;
 //! # #[derive(Debug, Clone, Serialize, Deserialize)]
 //! # pub struct LampLit { lamp_id: Uuid, room: String }
-//! # impl Published for LampLit { const TYPE: &'static str = "lamps.LampLit.v1"; }
+//! # event_contract::published! { "lamps.LampLit.v1": LampLit; }
 //! # kernel::event_set! { pub enum LampEvent { Lit(LampLit) } }
 //!
 //! /// A lamp as the API shows it.

@@ -38,11 +38,11 @@
 //! connection pooler in between must work in session mode.
 
 mod beside;
-mod charge;
 pub mod documents;
 mod error;
 mod migrations;
 mod place;
+mod placement;
 mod pool;
 mod postgres;
 pub mod read_model;
@@ -62,12 +62,12 @@ use std::time::Duration;
 use sqlx::{Executor as _, SqlSafeStr as _};
 
 pub use beside::Scratch;
-pub use charge::{Charge, ChargeError, HandOver, HandedOver, is_in_charge};
 pub use error::{DatabaseError, is_unavailable};
 pub use kernel::credentials::redacted;
 use migrations::BOOKKEEPING;
 pub use migrations::Migrations;
 pub use place::{Engine, module_url, sqlite_path};
+pub use placement::{HandOver, HandOverError, HandedOver, Placement, is_in_charge};
 pub use pool::Transactions;
 use postgres::PostgresPools;
 pub use postgres::{
@@ -85,7 +85,7 @@ pub use transaction::Transaction;
 /// Every statement of this crate, for the test that prepares them all.
 pub const STATEMENTS: &[&[Statement]] = &[
     beside::STATEMENTS,
-    charge::STATEMENTS,
+    placement::STATEMENTS,
     remembered::STATEMENTS,
     subscriptions::STATEMENTS,
     tables::STATEMENTS,

@@ -1,14 +1,16 @@
 //! The vocabulary of event contracts: the [`Published`] trait that ties an event struct to its stored
 //! name, and the [`Personal`] marker for data about a person.
 //!
-//! An event with several stored versions names its [`Upcaster`]; a contract lists all its versions in a
-//! catalogue of [`PublishedEvent`]s.
+//! A contract declares its events in one table, [`published!`]: the catalogue of [`PublishedEvent`]s, their
+//! [`Sample`]s, and the [`Upcaster`] of an event with several stored versions.
 //!
 //! Nothing else belongs here. Contract crates depend on this crate and on plain data types, so
 //! that another service can compile them without pulling in a database or a web server.
 
 mod catalogue;
 pub mod ids;
+#[doc(hidden)]
+pub mod published;
 mod versions;
 
 use std::borrow::Cow;
@@ -16,6 +18,7 @@ use std::fmt;
 
 pub use catalogue::PublishedEvent;
 pub use ids::Identifier;
+pub use published::Sample;
 pub use versions::{Upcaster, read, readable_types, reads};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -59,7 +59,7 @@ pub mod projection {
 
 /// Policies, reactors and upkeep: the trait and its runner.
 pub mod reaction {
-    pub use crate::authoring::reaction::{Reaction, ReactionError, ReactionKind, settle, shown};
+    pub use crate::authoring::reaction::{Reaction, ReactionError, ReactionKind, shown, tolerate};
     pub use crate::runtime::reaction_runner::ReactionRunner;
 }
 

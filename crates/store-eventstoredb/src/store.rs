@@ -8,7 +8,8 @@ use kernel::backoff;
 use kernel::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use kernel::planning::{MAX_EVENT_BYTES, validate};
 use kernel::store::{
-    AppendError, AppendRequest, Appended, EventStore, ExpectedRevision, LogPage, Place, ReadError,
+    AppendError, AppendRequest, Appended, EventLocation, EventStore, ExpectedRevision, LogPage,
+    ReadError,
 };
 use tokio::sync::watch;
 use tonic::{Code, Status};
@@ -197,11 +198,11 @@ impl EventStore for RemoteStore {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         let request = FindInStreamRequest { stream: stream.to_string(), event_id: bytes(event_id) };
         let found = self.connection.service().find_in_stream(request).await;
         let place = found.map_err(unavailable)?.into_inner().place;
-        Ok(place.map(|place| Place { revision: place.revision, position: place.position }))
+        Ok(place.map(|place| EventLocation { revision: place.revision, position: place.position }))
     }
 
     async fn read_log(

@@ -23,7 +23,7 @@ use kernel::keys::SecretKey;
 use kernel::planning::validate;
 use kernel::seams::{SharedClock, new_id};
 use kernel::store::{
-    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+    AppendError, AppendRequest, Appended, EventLocation, EventStore, LogPage, PAGE_BYTES, ReadError,
 };
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgPool, Postgres};
@@ -270,7 +270,7 @@ impl EventStore for PostgresStore {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         let place = self.readers.find(stream, event_id).await?;
         if let Some(place) = place {
             self.tail.seen(place.position);

@@ -17,7 +17,7 @@ use kernel::outage::Outage;
 use kernel::planning::validate;
 use kernel::seams::SharedClock;
 use kernel::store::{
-    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+    AppendError, AppendRequest, Appended, EventLocation, EventStore, LogPage, PAGE_BYTES, ReadError,
 };
 use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
@@ -241,7 +241,7 @@ impl EventStore for SqliteStore {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         self.readers.find(stream, event_id).await
     }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::postgres::{TestDatabase, connect};
 
 /// An empty place for tables, removed when dropped.
-pub struct TestPlace {
+pub struct TestTables {
     url: String,
     held: Held,
 }
@@ -21,7 +21,7 @@ enum Held {
     Postgres(#[allow(dead_code, reason = "dropping it drops the database")] TestDatabase),
 }
 
-impl TestPlace {
+impl TestTables {
     /// Creates an empty place.
     pub async fn on(engine: Engine) -> Self {
         match engine {

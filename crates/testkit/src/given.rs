@@ -2,10 +2,9 @@
 //!
 //! ```
 //! # use kernel::decider::{Context, Decider};
-//! # use event_contract::Published;
 //! # use serde::{Deserialize, Serialize};
 //! # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit {}
-//! # impl Published for LampLit { const TYPE: &'static str = "house.LampLit.v1"; }
+//! # event_contract::published! { "house.LampLit.v1": LampLit; }
 //! # kernel::event_set! { pub enum Event { Lit(LampLit) } }
 //! # #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 //! # enum Refusal { #[error("the lamp is lit")] Lit }

@@ -1,8 +1,8 @@
 //! Stored formats never change: every version of every event has samples, and every stored event must
 //! stay readable.
 //!
-//! A sample is `<folder>/<Event>.v<N>.json`, or `<Event>.v<N>.<variation>.json` if one does not cover
-//! the format, such as after an optional field was added. A sample is never changed.
+//! A sample is `<folder>/<module>.<Event>.v<N>.json`, or `<module>.<Event>.v<N>.<variation>.json` if one
+//! does not cover the format, such as after an optional field was added. A sample is never changed.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,13 @@ struct Sample {
     data: Value,
 }
 
-fn samples(module: &str, folder: &Path) -> Vec<Sample> {
+fn samples(folder: &Path) -> Vec<Sample> {
     let files = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder:?}: {error}"));
     let read = |entry: std::io::Result<std::fs::DirEntry>| {
         let path = entry.unwrap().path();
         let file = path.file_name().unwrap().to_str().unwrap().to_owned();
         let data = serde_json::from_slice(&std::fs::read(&path).unwrap());
-        let mut parts = file.split('.');
-        let (event, version) = (parts.next().unwrap(), parts.next().unwrap());
-        let event_type = format!("{module}.{event}.{version}");
+        let event_type = file.split('.').take(3).collect::<Vec<_>>().join(".");
         Sample { data: data.unwrap_or_else(|error| panic!("{file}: {error}")), event_type, file }
     };
     files.map(read).collect()
@@ -48,7 +46,7 @@ pub fn keeps_formats(module: &ModuleDescription, folder: &Path) {
     let internal: BTreeSet<&str> = readable.difference(&published).copied().collect();
     for (name, expected) in [("contract/golden", &published), ("golden", &internal)] {
         let folder = folder.join(name);
-        let samples = if folder.is_dir() { samples(module.name, &folder) } else { Vec::new() };
+        let samples = if folder.is_dir() { samples(&folder) } else { Vec::new() };
         let sampled: BTreeSet<&str> = samples.iter().map(|sample| &*sample.event_type).collect();
         assert_eq!(sampled, *expected, "the event types with samples in {}", folder.display());
         for sample in &samples {
@@ -105,7 +103,7 @@ fn erased(data: Value) -> Value {
 pub fn are_read_by(subscription: &Identity, folders: impl Fn(&str) -> Vec<PathBuf>) {
     for event_type in &subscription.types {
         let module = event_type.split('.').next().unwrap();
-        let all = folders(module).into_iter().flat_map(|folder| samples(module, &folder));
+        let all = folders(module).into_iter().flat_map(|folder| samples(&folder));
         let of_type: Vec<Sample> = all.filter(|sample| sample.event_type == *event_type).collect();
         assert!(!of_type.is_empty(), "{} reads {event_type}: no samples", subscription.name);
         for Sample { file, data, .. } in of_type {
@@ -121,10 +119,10 @@ pub fn are_read_by(subscription: &Identity, folders: impl Fn(&str) -> Vec<PathBu
 }
 
 /// Checks upcasters: the first sample of each pair, of an older version, is read as equal to the
-/// second. Both are given without module and `.json`.
+/// second. Both are given without `.json`.
 #[track_caller]
-pub fn upcasts<E: EventSet>(module: &str, folder: &Path, pairs: &[(&str, &str)]) {
-    let samples = samples(module, folder);
+pub fn upcasts<E: EventSet>(folder: &Path, pairs: &[(&str, &str)]) {
+    let samples = samples(folder);
     let find = |name: &str| {
         let file = format!("{name}.json");
         samples.iter().find(|sample| sample.file == file).unwrap_or_else(|| panic!("no {file}"))
@@ -141,7 +139,7 @@ pub fn upcasts<E: EventSet>(module: &str, folder: &Path, pairs: &[(&str, &str)])
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use event_contract::{Published, PublishedEvent, Upcaster};
+    use event_contract::PublishedEvent;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use tempfile::TempDir;
@@ -161,13 +159,9 @@ mod tests {
         lumens: u32,
     }
 
-    impl Published for LampLitV1 {
-        const TYPE: &'static str = "house.LampLit.v1";
-    }
-
-    impl Published for LampLit {
-        const TYPE: &'static str = "house.LampLit.v2";
-        const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+    event_contract::published! {
+        "house.LampLit.v1": LampLitV1;
+        "house.LampLit.v2": LampLit, from LampLitV1;
     }
 
     impl From<LampLitV1> for LampLit {
@@ -211,29 +205,33 @@ mod tests {
     }
 
     fn read_as_pairs(folder: &Path) {
-        upcasts::<LampEvent>("house", &golden(folder), &[("LampLit.v1", "LampLit.v2")]);
+        upcasts::<LampEvent>(&golden(folder), &[("house.LampLit.v1", "house.LampLit.v2")]);
     }
 
     #[test]
     fn an_older_sample_is_read_as_the_newer_one_says() {
-        let folder =
-            samples(&[("LampLit.v1", r#"{"watts":60}"#), ("LampLit.v2", r#"{"lumens":720}"#)]);
+        let folder = samples(&[
+            ("house.LampLit.v1", r#"{"watts":60}"#),
+            ("house.LampLit.v2", r#"{"lumens":720}"#),
+        ]);
         keeps_formats(&house(), folder.path());
         read_as_pairs(folder.path());
     }
 
     #[test]
-    #[should_panic(expected = "LampLit.v1")]
+    #[should_panic(expected = "house.LampLit.v1")]
     fn an_older_sample_that_is_read_as_something_else_fails() {
-        let folder =
-            samples(&[("LampLit.v1", r#"{"watts":60}"#), ("LampLit.v2", r#"{"lumens":1}"#)]);
+        let folder = samples(&[
+            ("house.LampLit.v1", r#"{"watts":60}"#),
+            ("house.LampLit.v2", r#"{"lumens":1}"#),
+        ]);
         read_as_pairs(folder.path());
     }
 
     #[test]
     #[should_panic(expected = "the event types with samples")]
     fn a_version_without_a_sample_fails() {
-        let folder = samples(&[("LampLit.v2", r#"{"lumens":720}"#)]);
+        let folder = samples(&[("house.LampLit.v2", r#"{"lumens":720}"#)]);
         keeps_formats(&house(), folder.path());
     }
 }

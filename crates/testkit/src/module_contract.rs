@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use database::{Database, Engine, Migrations, Statement};
 use module::{Module, ModuleDescription};
 
-use crate::engines::TestPlace;
+use crate::engines::TestTables;
 
 /// Defines the tests of the contract of every module, for a module's own `tests/`:
 ///
@@ -43,7 +43,7 @@ macro_rules! module_contract {
         async fn tables_and_statements_are_what_the_engine_has(
             #[values($crate::Engine::Sqlite, $crate::Engine::Postgres)] engine: $crate::Engine,
         ) {
-            let place = $crate::engines::TestPlace::on(engine).await;
+            let place = $crate::engines::TestTables::on(engine).await;
             let database = $crate::module_contract::has_its_tables(&$module, &place, engine).await;
             $($crate::statements::are_prepared(&database, &[$($statements),*]).await;)?
             $($crate::lists::use_their_indexes(&database, engine, $lists).await;)?
@@ -90,9 +90,9 @@ pub fn names_are_its_own(module: &ModuleDescription) {
 
 /// Opens a module's database and checks that it has the tables that the module describes. Returns the
 /// database.
-pub async fn has_its_tables<M: Module>(module: &M, place: &TestPlace, engine: Engine) -> Database {
+pub async fn has_its_tables<M: Module>(module: &M, place: &TestTables, engine: Engine) -> Database {
     static NONE: Migrations = Migrations::NONE;
-    let (url, empty) = (place.url(), TestPlace::on(engine).await);
+    let (url, empty) = (place.url(), TestTables::on(engine).await);
     let bookkeeping = Database::open(empty.url(), M::NAME, &NONE).await.unwrap();
     let database = Database::open(url, M::NAME, module.migrations()).await.unwrap();
     let tables = async |of: &Database| -> BTreeSet<String> {

@@ -23,7 +23,7 @@ pub struct TestStore {
 }
 
 struct Reopening {
-    place: Place,
+    place: Kept,
     key: SecretKey,
     options: StoreOptions,
     opened: Opened,
@@ -39,12 +39,12 @@ pub trait Between: Send + Sync {
 }
 
 /// The place of a durable store, removed with it.
-enum Place {
+enum Kept {
     File(TempDir),
     Database(TestDatabase),
 }
 
-impl Place {
+impl Kept {
     fn url(&self) -> String {
         match self {
             Self::File(folder) => format!("sqlite:{}", folder.path().join("log.db").display()),
@@ -67,13 +67,13 @@ impl TestStore {
 
     /// Creates a store in a SQLite file of its own, with these options.
     pub async fn sqlite_with(options: StoreOptions) -> Self {
-        let place = Place::File(tempfile::tempdir().unwrap());
+        let place = Kept::File(tempfile::tempdir().unwrap());
         Self::open(place, SecretKey::generate().unwrap(), options, None).await
     }
 
     /// Creates a store in a SQLite file of its own that is used through a proxy.
     pub async fn sqlite_behind(between: Arc<dyn Between>) -> Self {
-        let place = Place::File(tempfile::tempdir().unwrap());
+        let place = Kept::File(tempfile::tempdir().unwrap());
         let key = SecretKey::generate().unwrap();
         Self::open(place, key, StoreOptions::default(), Some(between)).await
     }
@@ -91,11 +91,11 @@ impl TestStore {
     /// Creates a store in an existing PostgreSQL database.
     pub async fn in_database(database: TestDatabase, options: StoreOptions) -> Self {
         let key = SecretKey::generate().unwrap();
-        Self::open(Place::Database(database), key, options, None).await
+        Self::open(Kept::Database(database), key, options, None).await
     }
 
     async fn open(
-        place: Place,
+        place: Kept,
         key: SecretKey,
         options: StoreOptions,
         between: Option<Arc<dyn Between>>,

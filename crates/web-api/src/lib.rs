@@ -269,7 +269,7 @@ pub use idempotency::{Attempt, CarriesOut, CommandRequest};
 pub use json::{NoBody, Payload, ValidJson, not_null};
 pub use legacy::{Legacy, LegacyKey, Owner};
 pub use line::QuantityOfLine;
-pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Place, Sort, SortDate};
+pub use listing::{DateBound, Dates, List, ListCursor, ListStatements, Sort, SortDate, SortKey};
 pub use openapi::{
     CommandHeaders, CommandOn, CommandProblems, IdOf, IfMatchHeader, IfNoneMatchHeader,
     ListProblems, NotModified, ReadHeaders, ReadOf, ReadProblems, SortedListProblems,

@@ -103,7 +103,7 @@ struct Span {
 
 /// The place of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum SortKey {
     /// In log order.
     Recorded(i64),
     /// In date order.
@@ -124,7 +124,7 @@ impl List {
         statements: &ListStatements,
         filter: impl FnOnce(Query<'c>) -> Query<'c>,
         read: impl Fn(&Row) -> Result<T, DatabaseError>,
-    ) -> Result<Vec<(Place, T)>, DatabaseError> {
+    ) -> Result<Vec<(SortKey, T)>, DatabaseError> {
         let page = match self.order {
             Order::Recorded(paging) => {
                 filter(of.query(&statements.recorded)).bind(paging.before()).bind(paging.rows())
@@ -141,15 +141,15 @@ impl List {
         rows.iter().map(|row| Ok((self.place(row, statements)?, read(row)?))).collect()
     }
 
-    fn place(&self, row: &Row, statements: &ListStatements) -> Result<Place, DatabaseError> {
+    fn place(&self, row: &Row, statements: &ListStatements) -> Result<SortKey, DatabaseError> {
         Ok(match self.order {
-            Order::Recorded(_) => Place::Recorded(row.get("position")?),
-            Order::Dated(_) => Place::Dated(row.get(statements.date)?, row.get("id")?),
+            Order::Recorded(_) => SortKey::Recorded(row.get("position")?),
+            Order::Dated(_) => SortKey::Dated(row.get(statements.date)?, row.get("id")?),
         })
     }
 
     /// Returns the items to show, and the cursor of the next page.
-    pub(crate) fn cut<T>(&self, mut rows: Vec<(Place, T)>) -> (Page<T>, Option<String>) {
+    pub(crate) fn cut<T>(&self, mut rows: Vec<(SortKey, T)>) -> (Page<T>, Option<String>) {
         let shown = self.limit.shown();
         let next = if rows.len() > shown {
             rows.truncate(shown);
@@ -160,12 +160,12 @@ impl List {
         (Page { items: rows.into_iter().map(|(_, item)| item).collect() }, next)
     }
 
-    fn cursor(&self, last: Place) -> Option<String> {
+    fn cursor(&self, last: SortKey) -> Option<String> {
         match (self.order, last) {
-            (Order::Recorded(_), Place::Recorded(position)) => {
+            (Order::Recorded(_), SortKey::Recorded(position)) => {
                 position.try_into().ok().map(|position| Cursor(position).to_text())
             }
-            (Order::Dated(Span { list, .. }), Place::Dated(date, id)) => {
+            (Order::Dated(Span { list, .. }), SortKey::Dated(date, id)) => {
                 let microseconds = date.timestamp_micros();
                 Some(DatedCursor { list, microseconds, id }.to_text())
             }
@@ -225,7 +225,7 @@ impl ReadRequest {
     pub fn listed<T: Serialize>(
         &self,
         list: &List,
-        rows: Vec<(Place, T)>,
+        rows: Vec<(SortKey, T)>,
     ) -> actix_web::HttpResponse {
         let (page, next) = list.cut(rows);
         self.linked(&page, next)

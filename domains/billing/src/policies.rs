@@ -7,7 +7,7 @@ use kernel::codec::Envelope;
 use kernel::event::Position;
 use kernel::execution::Cause;
 use kernel::projection::Patience;
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use orders_contract::{
     CancellationReason, OrderCancelled, OrderPlaced, OrderReturned, PaymentDeferred,
 };
@@ -62,16 +62,16 @@ impl Reaction for Invoicing {
                 let known_at = event.recorded.position;
                 let bill_to = self.bill_to(order.customer_id.into(), known_at).await?;
                 // No refusal is expected: an order is placed once.
-                settle(self.0.issue(order, bill_to, &cause).await, |_| None)
+                tolerate(self.0.issue(order, bill_to, &cause).await, |_| None)
             }
             OrderEvent::Deferred(order) => {
-                settle(self.0.defer(order.order_id, &cause).await, no_invoice)
+                tolerate(self.0.defer(order.order_id, &cause).await, no_invoice)
             }
             OrderEvent::Cancelled(order) => self.cancel(order, &cause).await,
             OrderEvent::Returned(order) => {
                 let invoice = self.0.standing_invoice(order.order_id).await;
                 let invoice = invoice.map_err(kernel::execution::ExecuteError::<Refusal>::from)?;
-                settle(self.0.credit_return(invoice, order, &cause).await, no_invoice)
+                tolerate(self.0.credit_return(invoice, order, &cause).await, no_invoice)
             }
         }
     }
@@ -89,12 +89,12 @@ impl Invoicing {
     async fn cancel(&self, order: &OrderCancelled, cause: &Cause) -> Result<(), ReactionError> {
         let reason = VoidReason::OrderCancelled;
         let invoice = invoice_of(order.order_id);
-        settle(self.0.void(invoice, reason, cause).await, no_invoice)?;
+        tolerate(self.0.void(invoice, reason, cause).await, no_invoice)?;
         match order.reason {
             // Only an order that was confirmed by hand has a second invoice.
             CancellationReason::Requested { .. } => {
                 let replacement = replacement_of(invoice);
-                settle(self.0.void(replacement, reason, cause).await, no_invoice)
+                tolerate(self.0.void(replacement, reason, cause).await, no_invoice)
             }
             CancellationReason::PaymentDeclined
             | CancellationReason::PaymentExpired
@@ -180,7 +180,7 @@ impl Reaction for Settlement {
             }
             PaymentEvent::RefundProposed(proposed) => {
                 // What cannot be credited is an event of its own, not a refusal.
-                settle(self.0.credit_refund(proposed, &cause).await, |_| None)
+                tolerate(self.0.credit_refund(proposed, &cause).await, |_| None)
             }
             PaymentEvent::Refunded(payment) => {
                 let repayment = Repayment {
@@ -190,7 +190,7 @@ impl Reaction for Settlement {
                     currency: payment.currency.clone(),
                 };
                 let outcome = self.0.refund(payment.invoice_id, repayment, &cause).await;
-                settle(outcome, |refusal| match refusal {
+                tolerate(outcome, |refusal| match refusal {
                     // It was captured after the payment was over, and goes back as it came.
                     Refusal::NotPaid | Refusal::PaidByAnother => {
                         Some("the money never was on the invoice")
@@ -209,7 +209,7 @@ impl Settlement {
         receipt: Receipt,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
-        settle(self.0.pay(invoice, receipt, cause).await, |refusal| match refusal {
+        tolerate(self.0.pay(invoice, receipt, cause).await, |refusal| match refusal {
             // Payments sees the voiding, too, and gives the money back.
             Refusal::AlreadyVoided => {
                 Some("the invoice was voided, and was paid by another payment")
@@ -226,7 +226,7 @@ impl Settlement {
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         let outcome = self.0.fail_collection(invoice, payment, failure, cause).await;
-        settle(outcome, |refusal| match refusal {
+        tolerate(outcome, |refusal| match refusal {
             Refusal::AlreadyPaid => Some("another payment has settled the invoice"),
             _ => None,
         })

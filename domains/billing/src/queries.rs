@@ -7,7 +7,7 @@ use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Statement, Transaction};
 use kernel::event::Position;
 use orders_contract::OrderId;
-use web_api::{List, ListStatements, Owner, Place};
+use web_api::{List, ListStatements, Owner, SortKey};
 
 use crate::view::{Collection, InvoiceView, Kind, Status};
 
@@ -187,7 +187,7 @@ pub async fn invoices<'c>(
     of: impl Executor<'c>,
     filter: &InvoiceFilter,
     list: &List,
-) -> Result<Vec<(Place, InvoiceView)>, DatabaseError> {
+) -> Result<Vec<(SortKey, InvoiceView)>, DatabaseError> {
     let filtered = |query: Query<'c>| {
         query
             .bind(filter.status.map(Status::as_str))

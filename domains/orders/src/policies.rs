@@ -3,7 +3,7 @@
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
 use kernel::codec::Envelope;
 use kernel::execution::Cause;
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use orders_contract::{CancellationReason, OrderId};
 
 use crate::domain::Refusal;
@@ -61,7 +61,7 @@ impl PaymentOutcome {
     async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
             let outcome = self.0.confirm_paid(*id, cause).await;
-            settle(outcome, |refusal| match refusal {
+            tolerate(outcome, |refusal| match refusal {
                 // Billing sees the cancellation too, voids the invoice and gives the money back.
                 Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
                 // An invoice that was issued here for an order of the legacy system does not
@@ -81,7 +81,7 @@ impl PaymentOutcome {
     ) -> Result<(), ReactionError> {
         for id in orders {
             let outcome = self.0.cancel(*id, reason.clone(), cause, None).await;
-            settle(outcome, |refusal| match refusal {
+            tolerate(outcome, |refusal| match refusal {
                 // Confirmed by hand, without waiting for the payment. Billing hears of that, too, and
                 // issues the invoice anew.
                 Refusal::AlreadyConfirmed => Some("it was confirmed before its payment failed"),

@@ -7,7 +7,7 @@ use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
 use orders_contract::OrderId;
 use serde::Serialize;
 use uuid::Uuid;
-use web_api::{List, ListStatements, Owner, Place};
+use web_api::{List, ListStatements, Owner, SortKey};
 
 use crate::view::{OrderStatus, OrderView};
 
@@ -266,7 +266,7 @@ pub async fn orders<'c>(
     of: impl Executor<'c>,
     filter: &OrderFilter,
     list: &List,
-) -> Result<Vec<(Place, OrderView)>, DatabaseError> {
+) -> Result<Vec<(SortKey, OrderView)>, DatabaseError> {
     let statements = match filter {
         OrderFilter { legacy_id: Some(_), .. } => &ORDERS_OF_LEGACY_ID,
         OrderFilter { customer_id: Some(_), .. } => &ORDERS_OF_CUSTOMER,

@@ -7,7 +7,7 @@ use billing_contract::{
 };
 use kernel::codec::Envelope;
 use kernel::execution::{Cause, ExecuteError};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use payments_contract::PaymentRequested;
 
 use crate::domain::Refusal;
@@ -52,7 +52,7 @@ impl Reaction for Collection {
                     customer_id: invoice.customer_id,
                 };
                 // No refusal is expected: a payment is asked for once.
-                settle(self.payments.request(request, &cause).await, |_| None)
+                tolerate(self.payments.request(request, &cause).await, |_| None)
             }
             Trigger::CollectionRequested(collection) => {
                 let request = PaymentRequested {
@@ -64,14 +64,16 @@ impl Reaction for Collection {
                     deadline: deadline_after(&trigger.recorded, self.patience),
                     customer_id: collection.customer_id,
                 };
-                settle(self.payments.request(request, &cause).await, |_| None)
+                tolerate(self.payments.request(request, &cause).await, |_| None)
             }
             // Something is still due: what is under way goes on, and what comes too much goes back.
             Trigger::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
             Trigger::Credited(invoice) => self.end(invoice.invoice_id, End::CallOff, &cause).await,
-            Trigger::RefundDue(due) => settle(self.payments.give_back(due, &cause).await, |_| None),
+            Trigger::RefundDue(due) => {
+                tolerate(self.payments.give_back(due, &cause).await, |_| None)
+            }
             Trigger::RefundDenied(denied) => {
-                settle(self.payments.refuse_refund(denied, &cause).await, |_| None)
+                tolerate(self.payments.refuse_refund(denied, &cause).await, |_| None)
             }
             Trigger::Voided(invoice) => self.end(invoice.invoice_id, End::Withdraw, &cause).await,
         }

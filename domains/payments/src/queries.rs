@@ -3,7 +3,7 @@
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
 use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
-use web_api::{List, ListStatements, Owner, Paging, Place};
+use web_api::{List, ListStatements, Owner, Paging, SortKey};
 
 use crate::projections::{Details, RefundRow, RefundStatus, Status};
 
@@ -171,7 +171,7 @@ pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &PaymentFilter,
     list: &List,
-) -> Result<Vec<(Place, PaymentRow)>, DatabaseError> {
+) -> Result<Vec<(SortKey, PaymentRow)>, DatabaseError> {
     let statements = match filter {
         PaymentFilter { legacy_id: Some(_), .. } => &LIST_BY_LEGACY_ID,
         PaymentFilter { invoice_id: Some(_), .. } => &LIST_BY_INVOICE,
@@ -291,7 +291,7 @@ pub(crate) async fn all_refunds<'c>(
     of: impl Executor<'c>,
     status: Option<RefundStatus>,
     list: &List,
-) -> Result<Vec<(Place, RefundRow)>, DatabaseError> {
+) -> Result<Vec<(SortKey, RefundRow)>, DatabaseError> {
     let statements = if status.is_some() { &ALL_REFUNDS_BY_STATUS } else { &ALL_REFUNDS };
     let filtered = |query: Query<'c>| query.bind(status.map(RefundStatus::name));
     list.rows(of, statements, filtered, RefundRow::read).await

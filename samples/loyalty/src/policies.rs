@@ -2,7 +2,7 @@
 
 use kernel::codec::Envelope;
 use kernel::execution::{Cause, Environment};
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, settle};
+use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use loyalty_contract::PointsEarned;
 use orders_contract::OrderPlaced;
 use rust_decimal::prelude::ToPrimitive as _;
@@ -33,6 +33,6 @@ impl Reaction for Earning {
         let earn = Command::Earn(PointsEarned { customer_id, order_id, points });
         let outcome = self.0.execute::<CardDecider>(customer_id, earn, &cause, None).await;
         // No refusal is expected: any is parked.
-        settle(outcome, |_| None)
+        tolerate(outcome, |_| None)
     }
 }

@@ -40,7 +40,7 @@ fn scenario_tests_run_on_both_engines() -> Result<()> {
 fn a_test_that_chooses_an_engine_is_named() {
     let lines = |source: &str| chosen(&tokens(source));
     assert_eq!(lines("\nlet world = World::new(Engine::Sqlite).await;"), [2]);
-    assert_eq!(lines("TestPlace::on(database::Engine::Sqlite)"), [1]);
+    assert_eq!(lines("TestTables::on(database::Engine::Sqlite)"), [1]);
     for source in [
         "#[values(Engine::Sqlite, Engine::Postgres)] engine: Engine",
         "match engine { Engine::Sqlite => 1, Engine::Postgres => 2 }",

@@ -12,7 +12,7 @@ use database::Engine;
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::random::seed;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -50,14 +50,14 @@ const NO_KEY: &str = "service.key";
 
 /// A service that runs payments alone, with tables of its own, on the system's event store.
 struct Service {
-    place: TestPlace,
+    place: TestTables,
     /// Where the store is, and the provider's books, if the service does not open the database.
     far: Option<(String, String)>,
 }
 
 impl Service {
     async fn on(engine: Engine) -> Self {
-        Self { place: TestPlace::on(engine).await, far: None }
+        Self { place: TestTables::on(engine).await, far: None }
     }
 
     async fn reaching(reach: Reach, engine: Engine, data: &Data, system: &Server) -> Self {

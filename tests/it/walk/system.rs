@@ -21,7 +21,7 @@ use payments::provider::{Sandbox, SandboxSettings};
 use payments::{BreakerSettings, PaymentsModule, PaymentsSettings};
 use store_sqlx::StoreOptions;
 use testkit::Mounted;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::open;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -77,13 +77,13 @@ pub(super) struct System {
     tasks: JoinSet<()>,
     modules: Vec<OpenModule>,
     opened: store_sqlx::Opened,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl System {
     /// Opens the modules on an empty store and starts everything that they run.
     pub(super) async fn on(engine: Engine) -> Self {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let clock = Arc::new(ManualClock(Mutex::new(BEGINNING.parse().unwrap())));
         let key = SecretKey::generate().unwrap();
         let options =

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Sizes;
 use crate::debezium::SnapshotMark;
-use crate::files::{Lines, Place, ReadError};
+use crate::files::{FilePosition, Lines, ReadError};
 use crate::mask::{Change, Masker};
 use crate::mirror::UNPLACED;
 
@@ -26,7 +26,7 @@ const AHEAD: usize = 8;
 pub(super) struct Item {
     pub(super) change: Change,
     pub(super) file: usize,
-    pub(super) place: Place,
+    pub(super) place: FilePosition,
 }
 
 /// A source transaction, or a part of one.
@@ -36,7 +36,7 @@ pub(super) struct Segment {
     /// Whether the transaction ends with it.
     pub(super) ended: bool,
     /// How far each file is read with it.
-    pub(super) read_to: Vec<(usize, Place)>,
+    pub(super) read_to: Vec<(usize, FilePosition)>,
     pub(super) timestamp_ms: i64,
     /// Bytes of its records.
     pub(super) bytes: usize,
@@ -111,7 +111,7 @@ pub(super) struct Feed {
 
 impl Feed {
     /// Starts to read files, each from its place.
-    pub(super) fn start(files: Vec<(PathBuf, Option<Place>)>, masker: Masker) -> Self {
+    pub(super) fn start(files: Vec<(PathBuf, Option<FilePosition>)>, masker: Masker) -> Self {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let bytes = Arc::new(AtomicU64::new(0));
         let count = bytes.clone();
@@ -201,7 +201,7 @@ impl Feed {
 }
 
 fn read_all(
-    files: &[(PathBuf, Option<Place>)],
+    files: &[(PathBuf, Option<FilePosition>)],
     masker: &Masker,
     count: &Arc<AtomicU64>,
     sender: &mpsc::Sender<Result<Vec<Item>, ReadError>>,
@@ -225,7 +225,7 @@ fn read_all(
                     } else {
                         furthest = furthest.max(change.position);
                     }
-                    let place = Place { position: furthest, ..lines.place() };
+                    let place = FilePosition { position: furthest, ..lines.place() };
                     (change.file, change.line) = (file, place.line);
                     bytes += change.size;
                     chunk.push(Item { change, file, place });
@@ -272,7 +272,8 @@ mod tests {
     async fn cut(changes: Vec<Change>, least: usize, most: usize) -> Vec<(usize, bool)> {
         let (sender, receiver) = mpsc::channel(1);
         let items = changes.into_iter();
-        let items = items.map(|change| Item { change, file: 0, place: Place::default() }).collect();
+        let items =
+            items.map(|change| Item { change, file: 0, place: FilePosition::default() }).collect();
         sender.try_send(Ok(items)).unwrap();
         drop(sender);
         let mut feed = Feed {

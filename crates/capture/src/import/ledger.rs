@@ -16,7 +16,7 @@ use super::deliver::{Command, Stated};
 use super::feed::Cursor;
 use super::summary::Ignored;
 use crate::erasure::{SUPPRESS, SUPPRESSED};
-use crate::files::{Head, Place};
+use crate::files::{FilePosition, Head};
 use crate::mapping::Mapping;
 use crate::suppression::Digest;
 use statements as sql;
@@ -45,7 +45,7 @@ pub(super) struct Mark {
 pub(super) struct KnownFile {
     pub(super) id: i64,
     pub(super) head: Head,
-    pub(super) place: Place,
+    pub(super) place: FilePosition,
 }
 
 impl KnownFile {
@@ -58,7 +58,7 @@ impl KnownFile {
                 length: usize::try_from(length).unwrap_or_default(),
                 digest: row.get("head_digest")?,
             },
-            place: Place {
+            place: FilePosition {
                 offset: number("read_to")?,
                 line: number("line")?,
                 tail_length: number("tail_length")?,
@@ -214,7 +214,7 @@ impl Ledger {
         &self,
         transaction: &mut Transaction,
         file: i64,
-        place: Place,
+        place: FilePosition,
         head: &Head,
     ) -> Result<()> {
         let read_to = transaction

@@ -35,7 +35,7 @@ use super::summary::{Progress, Snapshot, Summary};
 use super::{Import, ImportError, Options, QuarantineId};
 use crate::assembly::{Assembled, assemble_within};
 use crate::erasure;
-use crate::files::{Beginning, Place};
+use crate::files::{Beginning, FilePosition};
 use crate::mapping::AggregateId;
 use crate::mask::Masker;
 use crate::mirror::{Applied, ChangeCounts, Mirror, Root};
@@ -61,7 +61,7 @@ struct Turn {
     quarantined: HashMap<Root, (i64, String)>,
     released: Vec<(Root, i64)>,
     commands: Vec<Command>,
-    read_to: Vec<(usize, Place)>,
+    read_to: Vec<(usize, FilePosition)>,
     /// The digests of rows that turned out to belong to an erased person.
     suppressed: Vec<Digest>,
     /// Whether commands with the same mark come from one source transaction and share a correlation.
@@ -276,7 +276,7 @@ impl<'i> Session<'i> {
         &mut self,
         files: &[PathBuf],
         options: Options,
-    ) -> Result<Vec<(PathBuf, Option<Place>)>, ImportError> {
+    ) -> Result<Vec<(PathBuf, Option<FilePosition>)>, ImportError> {
         let mut transaction = self.open(&self.committed.state).await?;
         let mut known = self.ledger.files(&mut transaction).await?;
         let mut places = Vec::with_capacity(files.len());
@@ -417,7 +417,7 @@ impl<'i> Session<'i> {
         self.ledger.release(&mut transaction, released).await?;
         let commands = turn.commands.iter().map(|command| (name(&command.root), command));
         self.ledger.post(&mut transaction, commands).await?;
-        let read_to: HashMap<usize, Place> = turn.read_to.into_iter().collect();
+        let read_to: HashMap<usize, FilePosition> = turn.read_to.into_iter().collect();
         for (file, place) in read_to {
             let (id, beginning) = &self.files[file];
             let head = beginning.head(place.offset);

@@ -30,7 +30,7 @@ use guard::Mentions;
 pub(crate) use natives::NamedRow;
 use natives::{Data, Kind, Room};
 pub(crate) use runner::{Job, Runner};
-pub(crate) use shape::{Misreading, Place, Programmed, Wrong, findings};
+pub(crate) use shape::{DocumentNode, Misreading, Programmed, Wrong, findings};
 pub(crate) use values::{from_json, object, to_json, to_plain};
 
 /// The name of the shared definitions in messages.

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::file::AggregateFile;
 use super::{Direction, Mapping, MappingError, Misread, NodeId, TableId};
-use crate::jq::{self, CompileError, Misreading, Place, Programmed, Wrong, findings};
+use crate::jq::{self, CompileError, DocumentNode, Misreading, Programmed, Wrong, findings};
 
 /// The columns from which each field of a state is computed, by the field's path.
 pub(crate) type Fields = BTreeMap<String, BTreeSet<(TableId, String)>>;
@@ -31,7 +31,7 @@ pub(super) fn check(
                     let several = place.edge.is_some_and(|edge| edge.direction == Direction::Many);
                     (place.field.clone(), (child, several))
                 });
-                Place {
+                DocumentNode {
                     table: table.name.clone(),
                     columns: table.columns.keys().cloned().collect(),
                     below: below.collect::<BTreeMap<_, _>>(),

@@ -15,7 +15,7 @@ use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
 use testkit::cancelling::{Moment, Sessions, at_every_await, cut_off};
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -50,12 +50,12 @@ struct World {
     sessions: Option<Mutex<Sessions>>,
     log_id: Uuid,
     next_id: AtomicI64,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl World {
     async fn on(engine: Engine) -> Self {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         // No connection is closed because of its age.
         let options = DatabaseOptions {
             writers: 1,
@@ -321,12 +321,12 @@ async fn a_hand_over_that_is_cut_off_leaves_nothing_open(
         .await;
     world
         .cut_off("a route", async || {
-            let epoch = database.charge().await.unwrap().epoch;
+            let epoch = database.placement().await.unwrap().epoch;
             database.set_route(Some("http://elsewhere"), epoch).await.unwrap();
         })
         .await;
     world
-        .cut_off("waiting for charge", async || drop(database.await_charge("another").await))
+        .cut_off("waiting for charge", async || drop(database.await_hand_over("another").await))
         .await;
     let scratch: Scratch = database.beside("scratch").await.unwrap();
     world

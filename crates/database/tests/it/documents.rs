@@ -5,7 +5,6 @@ use std::sync::Arc;
 use database::documents::{DocumentModel, Documents, migrations};
 use database::read_model::ReadModel;
 use database::{Database, Engine, Migrations};
-use event_contract::Published;
 use kernel::codec::Envelope;
 use kernel::execution::Environment;
 use kernel::projection::{Progress, ProjectionRunner};
@@ -13,7 +12,7 @@ use kernel::seams::{SystemClock, new_id};
 use kernel::subscription::Subscription as _;
 use rstest::rstest;
 use serde::{Deserialize, Serialize};
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, record};
 use testkit::running::PATIENCE;
 use tokio_util::sync::CancellationToken;
@@ -25,17 +24,14 @@ struct LampLit {
     room: String,
 }
 
-impl Published for LampLit {
-    const TYPE: &'static str = "lamps.LampLit.v1";
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct LampSold {
     lamp_id: Uuid,
 }
 
-impl Published for LampSold {
-    const TYPE: &'static str = "lamps.LampSold.v1";
+event_contract::published! {
+    "lamps.LampLit.v1": LampLit;
+    "lamps.LampSold.v1": LampSold;
 }
 
 kernel::event_set! {
@@ -89,12 +85,12 @@ struct World {
     lamps: Documents<Lamps>,
     progress: Progress,
     _running: tokio_util::sync::DropGuard,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl World {
     async fn on(engine: Engine) -> Self {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let migrations: &'static Migrations =
             Box::leak(Box::new(migrations(&[Documents::<Lamps>::table()])));
         let database = Database::open(place.url(), "lamps", migrations).await.unwrap();

@@ -10,7 +10,7 @@ use kernel::lease::Lease;
 use kernel::seams::new_id;
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::postgres::{PostgresServer, execute};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,7 +35,7 @@ fn registration(log_id: Uuid, families: &[&str]) -> Registration {
 }
 
 /// A database in which the subscription is registered, and the log's id.
-async fn registered(engine: Engine) -> (TestPlace, Database, Uuid) {
+async fn registered(engine: Engine) -> (TestTables, Database, Uuid) {
     let (place, database) = things(engine).await;
     let log_id = new_id();
     database.register(&registration(log_id, &["testing.Thing"])).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_transaction_that_is_open_keeps_the_lease_until_it_ends(
 
 #[tokio::test]
 async fn who_was_paused_within_its_transaction_is_cut_off() {
-    let place = TestPlace::on(Engine::Postgres).await;
+    let place = TestTables::on(Engine::Postgres).await;
     let options = DatabaseOptions {
         idle_in_transaction_timeout: Duration::from_millis(200),
         ..<_>::default()

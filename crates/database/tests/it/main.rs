@@ -2,11 +2,11 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod cancelling;
-mod charge;
 mod documents;
 mod full_disk;
 mod leases;
 mod parked;
+mod placement;
 mod places;
 mod read_models;
 mod replicas;

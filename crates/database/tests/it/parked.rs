@@ -11,13 +11,13 @@ use kernel::lease::Lease;
 use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 
 use crate::tables::things;
 
 const NAME: &str = "testing.policy";
 
-async fn leased(engine: Engine) -> (TestPlace, Database, Lease) {
+async fn leased(engine: Engine) -> (TestTables, Database, Lease) {
     let (place, database) = things(engine).await;
     let registration = Registration {
         subscription: NAME.to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use database::{Database, DatabaseError, Engine, Statement, Transaction, module_url};
 use futures::TryStreamExt as _;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 
 use crate::tables::{INSERT, THINGS, notes, open, things};
 
@@ -14,7 +14,7 @@ use crate::tables::{INSERT, THINGS, notes, open, things};
 async fn replicas_that_start_at_once_make_the_tables_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let opening = (0..4).map(|_| Database::open(place.url(), "testing", &THINGS));
     let opened = futures::future::join_all(opening).await;
     for (id, database) in (1_i64..).zip(opened) {
@@ -30,7 +30,7 @@ async fn replicas_that_start_at_once_make_the_tables_once(
 async fn modules_do_not_see_each_others_tables(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let (one, other) = (module_url(place.url(), "one"), module_url(place.url(), "other"));
     let one = Database::open(&one.unwrap(), "one", &THINGS).await.unwrap();
     let other = Database::open(&other.unwrap(), "other", &THINGS).await.unwrap();

@@ -16,7 +16,7 @@ use kernel::projection::{Projection, ProjectionRunner};
 use kernel::store::BoxError;
 use kernel::subscription::{Subscription as _, SubscriptionKind};
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +71,7 @@ struct World {
     database: Database,
     environment: Environment,
     replica: Option<(CancellationToken, JoinHandle<()>)>,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl World {

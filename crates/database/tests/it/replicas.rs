@@ -6,7 +6,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use database::{Database, Engine, Transaction};
-use event_contract::Published;
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::codec::Envelope;
 use kernel::event::Position;
@@ -18,7 +17,7 @@ use kernel::store::BoxError;
 use kernel::subscription::Subscription as _;
 use rstest::rstest;
 use serde::{Deserialize, Serialize};
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, record};
 use testkit::random::{Random, seed};
 use tokio::sync::mpsc;
@@ -37,8 +36,8 @@ pub struct Made {
     pub name: String,
 }
 
-impl Published for Made {
-    const TYPE: &'static str = "testing.Made.v1";
+event_contract::published! {
+    "testing.Made.v1": Made;
 }
 
 kernel::event_set! {
@@ -118,7 +117,7 @@ struct Replica {
 }
 
 impl Replica {
-    fn start(environment: &Environment, place: &TestPlace) -> Self {
+    fn start(environment: &Environment, place: &TestTables) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         let (environment, url) = (environment.clone(), place.url().to_owned());
         let thread = std::thread::spawn(move || {
@@ -162,7 +161,7 @@ async fn whatever_happens_to_replicas_every_event_becomes_one_row(
 ) {
     const ROUNDS: u64 = 25;
     const EVENTS: u64 = 20;
-    let (environment, place) = (new_environment(), TestPlace::on(engine).await);
+    let (environment, place) = (new_environment(), TestTables::on(engine).await);
     let database = open(place.url()).await;
     let seed = seed();
     println!("SEED={seed}");
@@ -238,7 +237,7 @@ fn run(environment: &Environment, database: &Database) -> (Progress, Cancellatio
 async fn every_replica_reads_what_was_written_once_it_says_so(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let (environment, place) = (new_environment(), TestPlace::on(engine).await);
+    let (environment, place) = (new_environment(), TestTables::on(engine).await);
     let databases = [open(place.url()).await, open(place.url()).await, open(place.url()).await];
     let replicas = databases.each_ref().map(|database| run(&environment, database));
     for number in 1..=30 {
@@ -258,7 +257,7 @@ async fn every_replica_reads_what_was_written_once_it_says_so(
 async fn a_server_that_is_gone_for_a_while_costs_nothing_but_time(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let (environment, place) = (new_environment(), TestPlace::on(engine).await);
+    let (environment, place) = (new_environment(), TestTables::on(engine).await);
     let database = open(place.url()).await;
     let (progress, shutdown) = run(&environment, &database);
     let first = make(&environment, "first").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use database::{Database, DatabaseError, DatabaseOptions, Engine, Statement};
 use sqlx::Connection as _;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::postgres::{PostgresServer, TestDatabase, connect, execute};
 
 use crate::tables::{INSERT, THINGS, notes, open, open_with, things};
@@ -146,7 +146,7 @@ async fn no_process_holds_its_locks_for_ever() {
 #[tokio::test]
 async fn an_exhausted_pool_is_unavailable_and_recovers() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let options = DatabaseOptions {
             writers: 1,
             acquire_timeout: Duration::from_millis(50),

@@ -1,7 +1,7 @@
 //! A table to test with, on either engine.
 
 use database::{Database, DatabaseOptions, Engine, Executor, Migrations, Statement};
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 
 /// A table with a column of every kind.
 pub static THINGS: Migrations = Migrations {
@@ -12,8 +12,8 @@ pub static THINGS: Migrations = Migrations {
 pub const INSERT: Statement = Statement::Same("INSERT INTO thing (id, note) VALUES ($1, $2)");
 const NOTES: Statement = Statement::Same("SELECT note FROM thing ORDER BY id");
 
-pub async fn things(engine: Engine) -> (TestPlace, Database) {
-    let place = TestPlace::on(engine).await;
+pub async fn things(engine: Engine) -> (TestTables, Database) {
+    let place = TestTables::on(engine).await;
     let database = open(place.url()).await;
     (place, database)
 }

@@ -71,7 +71,7 @@ impl From<SnapshotsUnavailable> for ReactionError {
 
 /// Completes a reaction with the result of its command. A refusal that `expected` explains is a
 /// normal outcome; every other failure goes to the runtime, which retries or parks the event.
-pub fn settle<T, R: std::error::Error + Send + Sync + 'static>(
+pub fn tolerate<T, R: std::error::Error + Send + Sync + 'static>(
     outcome: Result<T, ExecuteError<R>>,
     expected: impl FnOnce(&R) -> Option<&'static str>,
 ) -> Result<(), ReactionError> {

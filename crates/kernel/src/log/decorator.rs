@@ -7,7 +7,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
-use super::store::{AppendError, AppendRequest, Appended, EventStore, LogPage, Place, ReadError};
+use super::store::{
+    AppendError, AppendRequest, Appended, EventLocation, EventStore, LogPage, ReadError,
+};
 
 /// Overrides some operations of an event store; all other operations go to the inner store. Every
 /// implementation is an [`EventStore`].
@@ -56,7 +58,7 @@ pub trait Decorator: Send + Sync + 'static {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> impl Future<Output = Result<Option<Place>, ReadError>> + Send {
+    ) -> impl Future<Output = Result<Option<EventLocation>, ReadError>> + Send {
         async move { self.inner().find_in_stream(stream, event_id).await }
     }
 
@@ -113,7 +115,7 @@ impl<D: Decorator> EventStore for D {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         Decorator::find_in_stream(self, stream, event_id).await
     }
 

@@ -12,7 +12,7 @@ use super::event::{EventFilter, Position, RecordedEvent, Revision, StreamName};
 use super::planning::{MAX_EVENT_BYTES, Plan, validate};
 use super::seams::{SharedClock, new_id};
 use super::store::{
-    AppendError, AppendRequest, Appended, EventStore, LogPage, PAGE_BYTES, Place, ReadError,
+    AppendError, AppendRequest, Appended, EventLocation, EventStore, LogPage, PAGE_BYTES, ReadError,
 };
 
 #[derive(Debug, Default)]
@@ -133,8 +133,8 @@ impl MemoryStore {
     }
 }
 
-fn place_of(event: &RecordedEvent) -> Place {
-    Place { revision: event.revision, position: event.position }
+fn place_of(event: &RecordedEvent) -> EventLocation {
+    EventLocation { revision: event.revision, position: event.position }
 }
 
 #[async_trait]
@@ -205,7 +205,7 @@ impl EventStore for MemoryStore {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         let log = self.log();
         self.count_read(0);
         let mut events = log.stream(stream, 0);

@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::event::{NewEvent, Position, Revision, StreamName};
-use super::store::{AppendError, AppendRequest, Appended, Place};
+use super::store::{AppendError, AppendRequest, Appended, EventLocation};
 
 /// Default maximum size of an event, in bytes.
 pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// The places of event ids that their streams already contain.
-pub type KnownEvents = HashMap<(StreamName, Uuid), Place>;
+pub type KnownEvents = HashMap<(StreamName, Uuid), EventLocation>;
 
 /// Checks requests without reading the store.
 pub fn validate(requests: &[AppendRequest], max_event_bytes: usize) -> Result<(), AppendError> {
@@ -123,7 +123,7 @@ impl<'a> Plan<'a> {
         let mut unknown = None;
         let mut known = None;
         for request in requests {
-            let mut last: Option<Place> = None;
+            let mut last: Option<EventLocation> = None;
             for event in &request.events {
                 let named = (request.stream.clone(), event.id);
                 match self.known.get(&named) {
@@ -135,7 +135,7 @@ impl<'a> Plan<'a> {
                     None => unknown = Some(named),
                 }
             }
-            results.extend(last.map(|Place { revision, position }| Appended {
+            results.extend(last.map(|EventLocation { revision, position }| Appended {
                 revision,
                 position,
                 repeated: true,
@@ -154,7 +154,7 @@ impl<'a> Plan<'a> {
             let next = revision.map_or(0, |revision| revision + 1);
             revision = Some(next);
             self.head += 1;
-            let place = Place { revision: next, position: self.head };
+            let place = EventLocation { revision: next, position: self.head };
             self.known.insert((request.stream.clone(), event.id), place);
             self.events.push(PlannedEvent {
                 stream: &request.stream,

@@ -65,9 +65,9 @@ pub struct AppendRequest {
     pub events: Vec<NewEvent>,
 }
 
-/// The place of an event.
+/// The location of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct EventLocation {
     /// Revision in its stream.
     pub revision: Revision,
     /// Position in the log.
@@ -264,7 +264,7 @@ pub trait EventStore: Send + Sync + 'static {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError>;
+    ) -> Result<Option<EventLocation>, ReadError>;
 
     /// Returns up to `limit` selected events after a position, in log order, limited to a page of
     /// [`PAGE_BYTES`].

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use event_contract::{Personal, Published};
+use event_contract::Personal;
 use kernel::codec::Codec;
 use kernel::decider::{Context, Decider};
 use kernel::event::StreamName;
@@ -22,25 +22,16 @@ pub struct DoorOpened {
     pub by: Personal<String>,
 }
 
-impl Published for DoorOpened {
-    const TYPE: &'static str = "house.DoorOpened.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.door_id)
-    }
-}
-
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoorPassed {}
-
-impl Published for DoorPassed {
-    const TYPE: &'static str = "house.DoorPassed.v1";
-}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DoorClosed {}
 
-impl Published for DoorClosed {
-    const TYPE: &'static str = "house.DoorClosed.v1";
+event_contract::published! {
+    "house.DoorOpened.v1": DoorOpened, about |event| event.door_id;
+    "house.DoorPassed.v1": DoorPassed;
+    "house.DoorClosed.v1": DoorClosed;
 }
 
 kernel::event_set! {

@@ -34,8 +34,8 @@ pub struct LampCounted {
     pub times: u32,
 }
 
-impl Published for LampCounted {
-    const TYPE: &'static str = "house.LampCounted.v1";
+event_contract::published! {
+    "house.LampCounted.v1": LampCounted;
 }
 
 kernel::event_set! {

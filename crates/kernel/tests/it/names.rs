@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-use event_contract::{Published, Upcaster};
 use kernel::codec::Envelope;
 use kernel::projection::Projection;
 use kernel::store::BoxError;
@@ -71,19 +70,15 @@ impl From<LampLit> for LampLitBrightly {
     }
 }
 
-impl Published for LampLitBrightly {
-    const TYPE: &'static str = "house.LampLit.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLit>());
-}
-
 /// An event that the next release wants besides.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CandleLit {
     pub name: String,
 }
 
-impl Published for CandleLit {
-    const TYPE: &'static str = "house.CandleLit.v1";
+event_contract::published! {
+    "house.LampLit.v2": LampLitBrightly, from LampLit;
+    "house.CandleLit.v1": CandleLit;
 }
 
 kernel::event_set! {

@@ -1,7 +1,6 @@
 //! Older versions of an event are read through their upcasters; versions of a newer release are
 //! recognised as such.
 
-use event_contract::{Published, Upcaster};
 use kernel::codec::{CodecError, EventSet};
 use kernel::execution::{Cause, ExecuteError, LoadError};
 use kernel::seams::new_id;
@@ -28,18 +27,10 @@ struct BulbSold {
     lumens: u32,
 }
 
-impl Published for BulbSoldV1 {
-    const TYPE: &'static str = "house.BulbSold.v1";
-}
-
-impl Published for BulbSoldV2 {
-    const TYPE: &'static str = "house.BulbSold.v2";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<BulbSoldV1>());
-}
-
-impl Published for BulbSold {
-    const TYPE: &'static str = "house.BulbSold.v3";
-    const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<BulbSoldV2>());
+event_contract::published! {
+    "house.BulbSold.v1": BulbSoldV1;
+    "house.BulbSold.v2": BulbSoldV2, from BulbSoldV1;
+    "house.BulbSold.v3": BulbSold, from BulbSoldV2;
 }
 
 impl From<BulbSoldV1> for BulbSoldV2 {

@@ -62,14 +62,14 @@ struct Overrides {
     run: Option<Vec<String>>,
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    modules: Option<BTreeMap<String, Place>>,
+    modules: Option<BTreeMap<String, ModuleDatabase>>,
     #[arg(skip)]
     wire: WireOverrides,
 }
 
 /// The database of a module's tables.
 #[derive(Debug, Clone, Serialize)]
-struct Place {
+struct ModuleDatabase {
     database: String,
 }
 
@@ -162,9 +162,10 @@ impl Command {
         overrides.run.clone_from(modules);
         overrides.modules = match (modules.as_deref(), database) {
             (_, None) => None,
-            (Some([module]), Some(database)) => {
-                Some(BTreeMap::from([(module.clone(), Place { database: database.clone() })]))
-            }
+            (Some([module]), Some(database)) => Some(BTreeMap::from([(
+                module.clone(),
+                ModuleDatabase { database: database.clone() },
+            )])),
             (_, Some(_)) => {
                 let problem = "--database needs exactly one module: name it with --modules, or set \
                                [modules.<name>] database for each in the configuration file";

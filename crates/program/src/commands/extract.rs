@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use web_api::forwarding::service;
 use web_api::idempotency::KeptRequest;
 
-use crate::serve::admin::charge::Standing;
+use crate::serve::admin::placement::Standing;
 use crate::values::output;
 use crate::values::progress::{EVENTS, Meter};
 

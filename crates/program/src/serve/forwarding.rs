@@ -77,7 +77,7 @@ impl Routes {
 
 impl Following {
     async fn look(&self) -> anyhow::Result<()> {
-        let route = self.database.charge().await?.route;
+        let route = self.database.placement().await?.route;
         let route = route.as_deref().map(service).transpose()?;
         self.route.send_if_modified(|known| {
             let changes = *known != route;

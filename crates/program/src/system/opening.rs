@@ -126,7 +126,7 @@ async fn open_module(
     let module = one.open(environment.clone(), &url, section, sync_targets, configuration).await;
     let module = module.with_context(|| format!("cannot open the module {name}"))?;
     if is_context && configuration.awaits_charge(name) {
-        module.database.await_charge(FORMER_HOME).await?;
+        module.database.await_hand_over(FORMER_HOME).await?;
     }
     Ok(Some(module))
 }

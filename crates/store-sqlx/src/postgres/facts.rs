@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use kernel::event::{Revision, StreamName};
 use kernel::planning::KnownEvents;
-use kernel::store::{AppendRequest, ExpectedRevision, Place};
+use kernel::store::{AppendRequest, EventLocation, ExpectedRevision};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
@@ -103,7 +103,7 @@ impl Facts {
             let head = StreamHead { id, revision: last.cast_unsigned() };
             facts.heads.insert((*stream).clone(), Some(head));
             if let (Some(revision), Some(position)) = (revision, position) {
-                let place = Place {
+                let place = EventLocation {
                     revision: revision.cast_unsigned(),
                     position: position.cast_unsigned(),
                 };

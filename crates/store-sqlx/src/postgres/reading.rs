@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use kernel::backoff;
 use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{BoxError, LogPage, PAGE_BYTES, Place, ReadError};
+use kernel::store::{BoxError, EventLocation, LogPage, PAGE_BYTES, ReadError};
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _};
@@ -167,14 +167,14 @@ impl Readers {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         let row: Option<(i64, i64)> = self
             .read(|| {
                 let query = sqlx::query_as(FIND).bind(stream.as_str()).bind(event_id);
                 query.fetch_optional(&self.pool)
             })
             .await?;
-        Ok(row.map(|(revision, position)| Place {
+        Ok(row.map(|(revision, position)| EventLocation {
             revision: revision.cast_unsigned(),
             position: position.cast_unsigned(),
         }))

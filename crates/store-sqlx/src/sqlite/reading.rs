@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use kernel::event::{EventFilter, Metadata, Position, RecordedEvent, Revision, StreamName};
-use kernel::store::{BoxError, LogPage, PAGE_BYTES, Place, ReadError};
+use kernel::store::{BoxError, EventLocation, LogPage, PAGE_BYTES, ReadError};
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params};
 use uuid::Uuid;
 
@@ -130,8 +130,8 @@ fn count(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-pub(super) fn place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place {
+pub(super) fn place(row: &Row<'_>) -> rusqlite::Result<EventLocation> {
+    Ok(EventLocation {
         revision: row.get(0).map(i64::cast_unsigned)?,
         position: row.get(1).map(i64::cast_unsigned)?,
     })
@@ -193,7 +193,7 @@ impl Readers {
         &self,
         stream: &StreamName,
         event_id: Uuid,
-    ) -> Result<Option<Place>, ReadError> {
+    ) -> Result<Option<EventLocation>, ReadError> {
         let stream = stream.clone();
         self.read(move |reader| {
             first(&reader.connection, FIND, params![stream.as_str(), event_id], place)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kernel::event::{EventFilter, Position};
-use kernel::store::{EventStore, ExpectedRevision, PAGE_BYTES, Place};
+use kernel::store::{EventLocation, EventStore, ExpectedRevision, PAGE_BYTES};
 
 use super::{append, event, event_of, event_with_id, events, stream};
 use crate::stores::TestStore;
@@ -41,7 +41,7 @@ pub async fn an_event_is_found_in_its_stream_by_its_id(test: TestStore) {
     let store = &test.store;
     for (place, event) in (0..).zip(&written) {
         let found = store.find_in_stream(&stream("a-2"), event.id).await.unwrap();
-        assert_eq!(found, Some(Place { revision: place, position: place + 3 }));
+        assert_eq!(found, Some(EventLocation { revision: place, position: place + 3 }));
         assert_eq!(store.find_in_stream(&stream("a-1"), event.id).await.unwrap(), None);
         assert_eq!(store.find_in_stream(&stream("a-3"), event.id).await.unwrap(), None);
     }

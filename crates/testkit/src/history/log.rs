@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use kernel::event::{Position, Revision};
 use uuid::Uuid;
 
-use super::{Answer, Call, Moment, Operation, Place, Seen, Violation};
+use super::{Answer, Call, EventLocation, Moment, Operation, Seen, Violation};
 
 /// The possible lengths of the log when an operation took effect, by its last position.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl<'l> Log<'l> {
         let mut places = HashMap::new();
         for (seen, position) in events.iter().zip(1..) {
             let stream = streams.entry(&seen.stream).or_default();
-            let expected = Place { position, revision: stream.len() as Revision };
+            let expected = EventLocation { position, revision: stream.len() as Revision };
             if seen.place != expected {
                 return Err(Violation::NotDense(format!("expected {expected:?}, found {seen:?}")));
             }

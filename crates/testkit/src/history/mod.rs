@@ -100,7 +100,7 @@ pub enum Answer {
     /// The events are written; holds the place of the last event of each write.
     Appended {
         /// One per write.
-        last: Vec<Place>,
+        last: Vec<EventLocation>,
         /// Whether they were written before, or may have been.
         repeated: bool,
     },
@@ -128,9 +128,9 @@ pub enum Answer {
     Unknown,
 }
 
-/// The place of an event.
+/// The location of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct EventLocation {
     /// In its stream.
     pub revision: Revision,
     /// In the log.
@@ -143,7 +143,7 @@ pub struct Seen {
     /// Its stream.
     pub stream: String,
     /// Its place.
-    pub place: Place,
+    pub place: EventLocation,
     /// Its id.
     pub id: Uuid,
 }

@@ -11,7 +11,7 @@ use kernel::subscription::LogReader;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{Answer, Call, Place, Recorder, Seen, Write};
+use super::{Answer, Call, EventLocation, Recorder, Seen, Write};
 use crate::contract::event_with_id;
 use crate::random::Random;
 
@@ -223,7 +223,7 @@ fn appended(outcome: Result<Vec<kernel::store::Appended>, AppendError>) -> Answe
             repeated: appended.iter().any(|one| one.repeated),
             last: appended
                 .iter()
-                .map(|one| Place { revision: one.revision, position: one.position })
+                .map(|one| EventLocation { revision: one.revision, position: one.position })
                 .collect(),
         },
         Err(AppendError::WrongExpectedRevision { stream, actual, .. }) => {
@@ -239,7 +239,7 @@ fn appended(outcome: Result<Vec<kernel::store::Appended>, AppendError>) -> Answe
 }
 
 fn seen(event: &RecordedEvent) -> Seen {
-    let place = Place { revision: event.revision, position: event.position };
+    let place = EventLocation { revision: event.revision, position: event.position };
     Seen { stream: event.stream.as_str().to_owned(), place, id: event.id }
 }
 

@@ -2,7 +2,7 @@
 
 use kernel::store::ExpectedRevision::{self, Any, Exists, NoStream, Revision};
 use testkit::history::{
-    Answer, Call, Operation, Place, Seen, Violation, Write, in_log_order, linearizable,
+    Answer, Call, EventLocation, Operation, Seen, Violation, Write, in_log_order, linearizable,
 };
 use uuid::Uuid;
 
@@ -20,13 +20,15 @@ fn append(stream: &str, expected: ExpectedRevision, ids: &[u128]) -> Call {
 }
 
 fn written(places: &[(u64, u64)]) -> Answer {
-    let place =
-        |(revision, position): &(u64, u64)| Place { revision: *revision, position: *position };
+    let place = |(revision, position): &(u64, u64)| EventLocation {
+        revision: *revision,
+        position: *position,
+    };
     Answer::Appended { last: places.iter().map(place).collect(), repeated: false }
 }
 
 fn repeated(revision: u64, position: u64) -> Answer {
-    Answer::Appended { last: vec![Place { revision, position }], repeated: true }
+    Answer::Appended { last: vec![EventLocation { revision, position }], repeated: true }
 }
 
 fn conflict(stream: &str, actual: Option<u64>) -> Answer {
@@ -41,7 +43,7 @@ fn read(stream: &str) -> Call {
 fn log(events: &[(&str, u128)]) -> Vec<Seen> {
     let seen = |(place, (stream, number)): (usize, &(&str, u128))| Seen {
         stream: (*stream).to_owned(),
-        place: Place {
+        place: EventLocation {
             revision: events[..place].iter().filter(|one| one.0 == *stream).count() as u64,
             position: place as u64 + 1,
         },

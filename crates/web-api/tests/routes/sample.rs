@@ -12,7 +12,6 @@ use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use actix_web::{App, HttpResponse, get, post};
 use database::{Database, Migrations, Transaction};
-use event_contract::Published;
 use kernel::codec::{Codec, Envelope};
 use kernel::decider::{Context, Decider};
 use kernel::execution::{Environment, ExecuteError};
@@ -39,14 +38,11 @@ use web_api::{
 pub struct LampLit {
     pub place: String,
 }
-impl Published for LampLit {
-    const TYPE: &'static str = "house.LampLit.v1";
-}
-
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LampPutOut {}
-impl Published for LampPutOut {
-    const TYPE: &'static str = "house.LampPutOut.v1";
+event_contract::published! {
+    "house.LampLit.v1": LampLit;
+    "house.LampPutOut.v1": LampPutOut;
 }
 
 kernel::event_set! {

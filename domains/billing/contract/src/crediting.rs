@@ -1,7 +1,7 @@
 //! Credit notes, and the money that goes back by them.
 
 use chrono::NaiveDate;
-use event_contract::{Personal, Published};
+use event_contract::Personal;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,10 +54,6 @@ pub struct InvoiceCredited {
     pub due: Decimal,
 }
 
-impl Published for InvoiceCredited {
-    const TYPE: &'static str = "billing.InvoiceCredited.v1";
-}
-
 /// Money that was paid on an invoice is no longer due and has to go back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundDue {
@@ -74,10 +70,6 @@ pub struct RefundDue {
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
-}
-
-impl Published for RefundDue {
-    const TYPE: &'static str = "billing.RefundDue.v1";
 }
 
 /// Why no credit note is issued over a proposed refund.
@@ -109,10 +101,6 @@ pub struct RefundDenied {
     pub reason: DenialReason,
 }
 
-impl Published for RefundDenied {
-    const TYPE: &'static str = "billing.RefundDenied.v1";
-}
-
 /// The money of a credit note went back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CreditNoteSettled {
@@ -120,10 +108,6 @@ pub struct CreditNoteSettled {
     pub invoice_id: InvoiceId,
     /// The payment that the money went back by.
     pub payment_id: Uuid,
-}
-
-impl Published for CreditNoteSettled {
-    const TYPE: &'static str = "billing.CreditNoteSettled.v1";
 }
 
 /// A credit note was issued; its amounts are negative.
@@ -163,11 +147,4 @@ pub struct CreditNoteIssued {
     /// credit note is settled with its issue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_refund: Option<Decimal>,
-}
-
-impl Published for CreditNoteIssued {
-    const TYPE: &'static str = "billing.CreditNoteIssued.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
 }

@@ -3,7 +3,7 @@
 mod crediting;
 
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
+use event_contract::{LegacyReference, Personal};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,23 +14,27 @@ pub use crediting::{
     RefundDenied, RefundDue,
 };
 
-/// Every version of every event that this module publishes or ever published.
-pub const CATALOGUE: &[PublishedEvent] = &[
-    PublishedEvent::of::<InvoiceIssued>(),
-    PublishedEvent::of::<InvoicePaid>(),
-    PublishedEvent::of::<InvoiceDeferred>(),
-    PublishedEvent::of::<CollectionFailed>(),
-    PublishedEvent::of::<CollectionRequested>(),
-    PublishedEvent::of::<InvoiceVoided>(),
-    PublishedEvent::of::<InvoiceCredited>(),
-    PublishedEvent::of::<CreditNoteIssued>(),
-    PublishedEvent::of::<CreditNoteSettled>(),
-    PublishedEvent::of::<RefundDue>(),
-    PublishedEvent::of::<RefundDenied>(),
-    PublishedEvent::of::<InvoiceRefunded>(),
-    PublishedEvent::of::<InvoiceImported>(),
-    PublishedEvent::of::<InvoiceRevised>(),
-];
+event_contract::published! {
+    /// Every version of every event that this module publishes or ever published.
+    pub const CATALOGUE;
+
+    "billing.InvoiceIssued.v1": InvoiceIssued, about |event| event.customer_id;
+    "billing.InvoicePaid.v1": InvoicePaid;
+    "billing.InvoiceDeferred.v1": InvoiceDeferred;
+    "billing.CollectionFailed.v1": CollectionFailed;
+    "billing.CollectionRequested.v1": CollectionRequested;
+    "billing.InvoiceVoided.v1": InvoiceVoided;
+    "billing.InvoiceCredited.v1": InvoiceCredited;
+    "billing.CreditNoteIssued.v1": CreditNoteIssued, about |event| event.customer_id;
+    "billing.CreditNoteSettled.v1": CreditNoteSettled;
+    "billing.RefundDue.v1": RefundDue;
+    "billing.RefundDenied.v1": RefundDenied;
+    "billing.InvoiceRefunded.v1": InvoiceRefunded;
+    "billing.InvoiceImported.v1": InvoiceImported,
+        about |event| event.state.customer_id.unwrap_or(event.invoice_id);
+    "billing.InvoiceRevised.v1": InvoiceRevised,
+        about |event| event.state.customer_id.unwrap_or(event.invoice_id);
+}
 
 /// Identifies an invoice or a credit note.
 pub type InvoiceId = Uuid;
@@ -108,13 +112,6 @@ pub struct InvoiceIssued {
     pub total: Decimal,
 }
 
-impl Published for InvoiceIssued {
-    const TYPE: &'static str = "billing.InvoiceIssued.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
-}
-
 /// What is due on an invoice was paid in full.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoicePaid {
@@ -126,10 +123,6 @@ pub struct InvoicePaid {
     pub payment_id: Uuid,
     /// What was paid.
     pub amount: Decimal,
-}
-
-impl Published for InvoicePaid {
-    const TYPE: &'static str = "billing.InvoicePaid.v1";
 }
 
 /// Why an invoice was voided.
@@ -169,10 +162,6 @@ pub struct InvoiceDeferred {
     pub order_ids: Vec<Uuid>,
 }
 
-impl Published for InvoiceDeferred {
-    const TYPE: &'static str = "billing.InvoiceDeferred.v1";
-}
-
 /// The payment of an invoice came to nothing, and the invoice stays due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CollectionFailed {
@@ -182,10 +171,6 @@ pub struct CollectionFailed {
     pub payment_id: Uuid,
     /// Why.
     pub cause: CollectionFailure,
-}
-
-impl Published for CollectionFailed {
-    const TYPE: &'static str = "billing.CollectionFailed.v1";
 }
 
 /// What is open on an invoice is to be collected by a further payment.
@@ -205,10 +190,6 @@ pub struct CollectionRequested {
     pub payment_method: String,
 }
 
-impl Published for CollectionRequested {
-    const TYPE: &'static str = "billing.CollectionRequested.v1";
-}
-
 /// An invoice was voided by a credit note over everything that was left of it. It keeps its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceVoided {
@@ -224,10 +205,6 @@ pub struct InvoiceVoided {
     pub reason: VoidReason,
 }
 
-impl Published for InvoiceVoided {
-    const TYPE: &'static str = "billing.InvoiceVoided.v1";
-}
-
 /// Money paid on an invoice went back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceRefunded {
@@ -239,10 +216,6 @@ pub struct InvoiceRefunded {
     pub amount: Decimal,
     /// The refund.
     pub refund_id: Uuid,
-}
-
-impl Published for InvoiceRefunded {
-    const TYPE: &'static str = "billing.InvoiceRefunded.v1";
 }
 
 /// Invoice or credit note.
@@ -325,13 +298,6 @@ pub struct InvoiceImported {
     pub state: ImportedInvoice,
 }
 
-impl Published for InvoiceImported {
-    const TYPE: &'static str = "billing.InvoiceImported.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.invoice_id))
-    }
-}
-
 /// An imported document changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceRevised {
@@ -343,11 +309,4 @@ pub struct InvoiceRevised {
     pub state: ImportedInvoice,
     /// Which fields of it changed.
     pub changed: Vec<String>,
-}
-
-impl Published for InvoiceRevised {
-    const TYPE: &'static str = "billing.InvoiceRevised.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.invoice_id))
-    }
 }

@@ -8,7 +8,6 @@
 
 use chrono::{Datelike as _, NaiveDate};
 use customers_contract::CustomerId;
-use event_contract::Published;
 use kernel::decider::{Context, Decider};
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +25,8 @@ pub struct RetentionEnded {
     pub customer_id: CustomerId,
 }
 
-impl Published for RetentionEnded {
-    const TYPE: &'static str = "billing.RetentionEnded.v1";
+event_contract::published! {
+    "billing.RetentionEnded.v1": RetentionEnded;
 }
 
 kernel::event_set! {

@@ -14,7 +14,6 @@ use std::convert::Infallible;
 
 use billing_contract::InvoiceId;
 use chrono::NaiveDate;
-use event_contract::Published;
 use kernel::decider::{Context, Decider};
 use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
@@ -31,8 +30,8 @@ pub struct NumberTaken {
     pub issue_date: NaiveDate,
 }
 
-impl Published for NumberTaken {
-    const TYPE: &'static str = "billing.NumberTaken.v1";
+event_contract::published! {
+    "billing.NumberTaken.v1": NumberTaken;
 }
 
 kernel::event_set! {

@@ -11,7 +11,7 @@ use module::OpenModule;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ const INSERT: Statement = Statement::Same(
      VALUES ($1, $2, 0, 'invoice', 'issued', '2026-000001', $3, 'bascule', 'under_way', $4)",
 );
 
-async fn module(place: &TestPlace) -> (Environment, OpenModule) {
+async fn module(place: &TestTables) -> (Environment, OpenModule) {
     let environment = environment(Arc::new(SystemClock), Arc::default());
     let settings = BillingSettings::default();
     (environment.clone(), open(&BillingModule, environment, place.url(), settings).await)
@@ -41,7 +41,7 @@ fn list<'a>(client: &'a Client, environment: &'a Environment) -> DatedList<'a> {
 async fn documents_of_many_years_are_sorted_and_filtered_by_when_they_were_issued(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let (environment, mut module) = module(&place).await;
     let stop = CancellationToken::new();
     let _stop = stop.clone().drop_guard();
@@ -88,7 +88,7 @@ async fn documents_of_many_years_are_sorted_and_filtered_by_when_they_were_issue
 async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let customer = new_id();
     let write = async |database: &Database, position: i64, issued_at: &str| {
         let id = new_id();

@@ -20,7 +20,7 @@ use kernel::seams::{SystemClock, new_id};
 use kernel::store::EventStore;
 use orders_contract::OrderPlaced;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use uuid::Uuid;
 
 use crate::stores::Unreliable;
@@ -31,12 +31,12 @@ pub const NOON: &str = "2026-03-02T11:00:00Z";
 /// The tables that all processes share.
 pub struct Tables {
     database: Database,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl Tables {
     pub async fn on(engine: Engine) -> Self {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let database = Database::open(place.url(), NAME, &MIGRATIONS).await.unwrap();
         Self { database, _place: place }
     }

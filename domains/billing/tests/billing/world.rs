@@ -26,7 +26,7 @@ use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
     RefundProposed, RefundScope,
 };
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
 use uuid::Uuid;
@@ -83,7 +83,7 @@ pub const POLICIES: &[&str] = &["billing.invoicing", "billing.settlement"];
 
 pub struct World {
     running: Running,
-    pub place: TestPlace,
+    pub place: TestTables,
 }
 
 impl Deref for World {
@@ -117,7 +117,7 @@ impl World {
 
     async fn on(engine: Engine, clock: SharedClock, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(clock, Arc::default());
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let settings = BillingSettings::default();
         let module = open(&BillingModule, environment.clone(), place.url(), settings).await;
         Self { running: Running::some(&environment, module, runs), place }

@@ -1,21 +1,22 @@
 //! What the customers module publishes: its events and ids, nothing else.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
+use event_contract::{LegacyReference, Personal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-/// Every version of every event that this module publishes or ever published.
-pub const CATALOGUE: &[PublishedEvent] = &[
-    PublishedEvent::of::<CustomerRegistered>(),
-    PublishedEvent::of::<CustomerContactChanged>(),
-    PublishedEvent::of::<CustomerAddressChanged>(),
-    PublishedEvent::of::<CustomerClosed>(),
-    PublishedEvent::of::<CustomerErased>(),
-    PublishedEvent::of::<CustomerImported>(),
-    PublishedEvent::of::<CustomerRevised>(),
-];
+event_contract::published! {
+    /// Every version of every event that this module publishes or ever published.
+    pub const CATALOGUE;
+
+    "customers.CustomerRegistered.v1": CustomerRegistered, about |event| event.customer_id;
+    "customers.CustomerContactChanged.v1": CustomerContactChanged, about |event| event.customer_id;
+    "customers.CustomerAddressChanged.v1": CustomerAddressChanged, about |event| event.customer_id;
+    "customers.CustomerClosed.v1": CustomerClosed, about |event| event.customer_id;
+    "customers.CustomerErased.v1": CustomerErased;
+    "customers.CustomerImported.v1": CustomerImported, about |event| event.customer_id;
+    "customers.CustomerRevised.v1": CustomerRevised, about |event| event.customer_id;
+}
 
 event_contract::id! {
     /// Identifies a customer.
@@ -82,13 +83,6 @@ pub struct CustomerRegistered {
     pub vat_number: Option<Personal<String>>,
 }
 
-impl Published for CustomerRegistered {
-    const TYPE: &'static str = "customers.CustomerRegistered.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
-}
-
 /// A customer's name, e-mail address or telephone number changed. The full contact afterwards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerContactChanged {
@@ -103,13 +97,6 @@ pub struct CustomerContactChanged {
     pub phone: Option<Personal<String>>,
 }
 
-impl Published for CustomerContactChanged {
-    const TYPE: &'static str = "customers.CustomerContactChanged.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
-}
-
 /// A customer moved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerAddressChanged {
@@ -119,13 +106,6 @@ pub struct CustomerAddressChanged {
     pub address: Personal<Address>,
 }
 
-impl Published for CustomerAddressChanged {
-    const TYPE: &'static str = "customers.CustomerAddressChanged.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
-}
-
 /// A customer was closed and can no longer order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerClosed {
@@ -133,13 +113,6 @@ pub struct CustomerClosed {
     pub customer_id: CustomerId,
     /// Why, in somebody's words: they may speak of the person.
     pub reason: Personal<String>,
-}
-
-impl Published for CustomerClosed {
-    const TYPE: &'static str = "customers.CustomerClosed.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
 }
 
 /// A customer was erased: the person asked to be forgotten, or nothing is owed to them any more.
@@ -157,10 +130,6 @@ pub struct CustomerErased {
     /// are not taken again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<LegacyReference>,
-}
-
-impl Published for CustomerErased {
-    const TYPE: &'static str = "customers.CustomerErased.v1";
 }
 
 /// A customer as a legacy system has it.
@@ -210,13 +179,6 @@ pub struct CustomerImported {
     pub state: ImportedCustomer,
 }
 
-impl Published for CustomerImported {
-    const TYPE: &'static str = "customers.CustomerImported.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
-}
-
 /// An imported customer changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerRevised {
@@ -228,11 +190,4 @@ pub struct CustomerRevised {
     pub state: ImportedCustomer,
     /// Which fields of it changed.
     pub changed: Vec<String>,
-}
-
-impl Published for CustomerRevised {
-    const TYPE: &'static str = "customers.CustomerRevised.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id.as_uuid())
-    }
 }

@@ -9,7 +9,6 @@
 //! `+tags` tell mailboxes apart at most providers.
 
 use customers_contract::CustomerId;
-use event_contract::Published;
 use kernel::decider::{Context, Decider};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,10 +32,6 @@ pub struct EmailClaimed {
     pub customer_id: CustomerId,
 }
 
-impl Published for EmailClaimed {
-    const TYPE: &'static str = "customers.EmailClaimed.v1";
-}
-
 /// An e-mail address became free again. Internal to this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailReleased {
@@ -44,8 +39,9 @@ pub struct EmailReleased {
     pub customer_id: CustomerId,
 }
 
-impl Published for EmailReleased {
-    const TYPE: &'static str = "customers.EmailReleased.v1";
+event_contract::published! {
+    "customers.EmailClaimed.v1": EmailClaimed;
+    "customers.EmailReleased.v1": EmailReleased;
 }
 
 kernel::event_set! {

@@ -2,7 +2,7 @@
 
 use customers_contract::{Address, CustomerId};
 use database::{DatabaseError, Executor, Query, Row, Statement};
-use web_api::{Legacy, List, ListStatements, Owner, Place};
+use web_api::{Legacy, List, ListStatements, Owner, SortKey};
 
 use super::{CustomerView, Kind, Status};
 use crate::lookup::EmailKey;
@@ -87,7 +87,7 @@ pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &Filter,
     list: &List,
-) -> Result<Vec<(Place, CustomerView)>, DatabaseError> {
+) -> Result<Vec<(SortKey, CustomerView)>, DatabaseError> {
     let statements = match (&filter.email, &filter.legacy_id) {
         (None, None) => &LIST,
         (Some(_), _) => &LIST_BY_EMAIL,

@@ -10,7 +10,7 @@ use module::NoSettings;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
 use testkit::running::Running;
@@ -33,7 +33,7 @@ fn list<'a>(client: &'a Client, environment: &'a kernel::execution::Environment)
 async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_customers(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
     let opened = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     let running = Running::all(&environment, opened);
@@ -77,7 +77,7 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
 async fn rows_are_sorted_to_the_microsecond(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
     let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
     for (position, registered_at) in (1_i64..).zip([

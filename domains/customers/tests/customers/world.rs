@@ -12,7 +12,7 @@ use database::Engine;
 use kernel::execution::Cause;
 use kernel::seams::{SystemClock, new_id};
 use module::NoSettings;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub const DIRECTORY: &str = "customers.directory";
 pub struct World {
     running: Running,
     pub customers: Customers,
-    pub place: TestPlace,
+    pub place: TestTables,
 }
 
 impl Deref for World {
@@ -48,7 +48,7 @@ impl World {
     /// The module with only those subscriptions running whose name passes.
     pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
         let customers = Customers::new(environment.clone());
         Self { running: Running::some(&environment, module, runs), customers, place }

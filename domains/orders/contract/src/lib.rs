@@ -1,23 +1,27 @@
 //! What the orders module publishes: its events and ids, nothing else.
 
 use chrono::NaiveDate;
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
+use event_contract::{LegacyReference, Personal};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Every version of every event that this module publishes or ever published.
-pub const CATALOGUE: &[PublishedEvent] = &[
-    PublishedEvent::of::<OrderPlaced>(),
-    PublishedEvent::of::<OrderConfirmed>(),
-    PublishedEvent::of::<PaymentDeferred>(),
-    PublishedEvent::of::<OrderFulfilled>(),
-    PublishedEvent::of::<OrderReturned>(),
-    PublishedEvent::of::<OrderCancelled>(),
-    PublishedEvent::of::<OrderImported>(),
-    PublishedEvent::of::<OrderRevised>(),
-];
+event_contract::published! {
+    /// Every version of every event that this module publishes or ever published.
+    pub const CATALOGUE;
+
+    "orders.OrderPlaced.v1": OrderPlaced;
+    "orders.OrderConfirmed.v1": OrderConfirmed;
+    "orders.PaymentDeferred.v1": PaymentDeferred;
+    "orders.OrderFulfilled.v1": OrderFulfilled;
+    "orders.OrderReturned.v1": OrderReturned, about |event| event.customer_id;
+    "orders.OrderCancelled.v1": OrderCancelled, about |event| event.customer_id;
+    "orders.OrderImported.v1": OrderImported,
+        about |event| event.state.customer_id.unwrap_or(event.order_id);
+    "orders.OrderRevised.v1": OrderRevised,
+        about |event| event.state.customer_id.unwrap_or(event.order_id);
+}
 
 /// Identifies an order.
 pub type OrderId = Uuid;
@@ -58,19 +62,11 @@ pub struct OrderPlaced {
     pub total: Decimal,
 }
 
-impl Published for OrderPlaced {
-    const TYPE: &'static str = "orders.OrderPlaced.v1";
-}
-
 /// An order will be carried out: it is paid, or was confirmed without waiting for the payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
-}
-
-impl Published for OrderConfirmed {
-    const TYPE: &'static str = "orders.OrderConfirmed.v1";
 }
 
 /// An order was confirmed before it was paid: it is carried out whatever becomes of the payment, and
@@ -81,19 +77,11 @@ pub struct PaymentDeferred {
     pub order_id: OrderId,
 }
 
-impl Published for PaymentDeferred {
-    const TYPE: &'static str = "orders.PaymentDeferred.v1";
-}
-
 /// Everything ordered was delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderFulfilled {
     /// The order.
     pub order_id: OrderId,
-}
-
-impl Published for OrderFulfilled {
-    const TYPE: &'static str = "orders.OrderFulfilled.v1";
 }
 
 /// A quantity of one of the order's lines.
@@ -122,13 +110,6 @@ pub struct OrderReturned {
     pub reason: Personal<String>,
 }
 
-impl Published for OrderReturned {
-    const TYPE: &'static str = "orders.OrderReturned.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
-}
-
 /// Why an order was cancelled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "cause")]
@@ -155,13 +136,6 @@ pub struct OrderCancelled {
     pub customer_id: Uuid,
     /// Why.
     pub reason: CancellationReason,
-}
-
-impl Published for OrderCancelled {
-    const TYPE: &'static str = "orders.OrderCancelled.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
 }
 
 /// Where an imported order stands.
@@ -254,13 +228,6 @@ pub struct OrderImported {
     pub state: ImportedOrder,
 }
 
-impl Published for OrderImported {
-    const TYPE: &'static str = "orders.OrderImported.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.order_id))
-    }
-}
-
 /// An imported order changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderRevised {
@@ -272,11 +239,4 @@ pub struct OrderRevised {
     pub state: ImportedOrder,
     /// Which fields of it changed.
     pub changed: Vec<String>,
-}
-
-impl Published for OrderRevised {
-    const TYPE: &'static str = "orders.OrderRevised.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.order_id))
-    }
 }

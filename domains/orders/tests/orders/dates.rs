@@ -9,7 +9,7 @@ use orders::OrdersModule;
 use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::Client;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::lists::{DatedList, import};
 use testkit::modules::{environment, open};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
 async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let customer = new_id();
     let write = async |database: &Database, position: i64, placed_at: &str| {
         let id = new_id();

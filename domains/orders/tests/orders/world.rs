@@ -14,14 +14,14 @@ use orders::OrdersModule;
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
 use uuid::Uuid;
 
 pub struct World {
     running: Running,
-    _place: TestPlace,
+    _place: TestTables,
 }
 
 impl Deref for World {
@@ -56,7 +56,7 @@ impl World {
     }
 
     async fn on(engine: Engine, environment: Environment, runs: impl Fn(&str) -> bool) -> Self {
-        let place = TestPlace::on(engine).await;
+        let place = TestTables::on(engine).await;
         let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
         Self { running: Running::some(&environment, module, runs), _place: place }
     }

@@ -4,29 +4,33 @@
 //! name the customer, they are sealed for the payment.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use event_contract::{LegacyReference, Personal, Published, PublishedEvent};
+use event_contract::{LegacyReference, Personal};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Every version of every event that this module publishes or ever published.
-pub const CATALOGUE: &[PublishedEvent] = &[
-    PublishedEvent::of::<PaymentRequested>(),
-    PublishedEvent::of::<PaymentCaptured>(),
-    PublishedEvent::of::<PaymentDeclined>(),
-    PublishedEvent::of::<PaymentExpired>(),
-    PublishedEvent::of::<PaymentCancelled>(),
-    PublishedEvent::of::<PaymentCapturedLate>(),
-    PublishedEvent::of::<RefundProposed>(),
-    PublishedEvent::of::<RefundRequested>(),
-    PublishedEvent::of::<RefundRefused>(),
-    PublishedEvent::of::<RefundFailed>(),
-    PublishedEvent::of::<RefundRetried>(),
-    PublishedEvent::of::<PaymentRefunded>(),
-    PublishedEvent::of::<PaymentImported>(),
-    PublishedEvent::of::<PaymentRevised>(),
-];
+event_contract::published! {
+    /// Every version of every event that this module publishes or ever published.
+    pub const CATALOGUE;
+
+    "payments.PaymentRequested.v1": PaymentRequested;
+    "payments.PaymentCaptured.v1": PaymentCaptured;
+    "payments.PaymentDeclined.v1": PaymentDeclined, about |event| event.customer_id;
+    "payments.PaymentExpired.v1": PaymentExpired;
+    "payments.PaymentCancelled.v1": PaymentCancelled;
+    "payments.PaymentCapturedLate.v1": PaymentCapturedLate;
+    "payments.RefundProposed.v1": RefundProposed, about |event| event.customer_id;
+    "payments.RefundRequested.v1": RefundRequested, about |event| event.customer_id;
+    "payments.RefundRefused.v1": RefundRefused;
+    "payments.RefundFailed.v1": RefundFailed;
+    "payments.RefundRetried.v1": RefundRetried;
+    "payments.PaymentRefunded.v1": PaymentRefunded;
+    "payments.PaymentImported.v1": PaymentImported,
+        about |event| event.state.customer_id.unwrap_or(event.payment_id);
+    "payments.PaymentRevised.v1": PaymentRevised,
+        about |event| event.state.customer_id.unwrap_or(event.payment_id);
+}
 
 /// Identifies a payment.
 pub type PaymentId = Uuid;
@@ -53,10 +57,6 @@ pub struct PaymentRequested {
     pub customer_id: Uuid,
 }
 
-impl Published for PaymentRequested {
-    const TYPE: &'static str = "payments.PaymentRequested.v1";
-}
-
 /// The provider took the money in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentCaptured {
@@ -72,10 +72,6 @@ pub struct PaymentCaptured {
     pub provider_reference: String,
 }
 
-impl Published for PaymentCaptured {
-    const TYPE: &'static str = "payments.PaymentCaptured.v1";
-}
-
 /// The provider refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentDeclined {
@@ -89,13 +85,6 @@ pub struct PaymentDeclined {
     pub reason: Personal<String>,
 }
 
-impl Published for PaymentDeclined {
-    const TYPE: &'static str = "payments.PaymentDeclined.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
-}
-
 /// The deadline passed; the provider confirmed that nothing was taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentExpired {
@@ -105,10 +94,6 @@ pub struct PaymentExpired {
     pub invoice_id: Uuid,
 }
 
-impl Published for PaymentExpired {
-    const TYPE: &'static str = "payments.PaymentExpired.v1";
-}
-
 /// The payment is no longer wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentCancelled {
@@ -116,10 +101,6 @@ pub struct PaymentCancelled {
     pub payment_id: PaymentId,
     /// The invoice it was for.
     pub invoice_id: Uuid,
-}
-
-impl Published for PaymentCancelled {
-    const TYPE: &'static str = "payments.PaymentCancelled.v1";
 }
 
 /// The provider turned out to have taken the money of a payment that was given up or cancelled. A
@@ -136,10 +117,6 @@ pub struct PaymentCapturedLate {
     pub currency: String,
     /// The provider's own reference.
     pub provider_reference: String,
-}
-
-impl Published for PaymentCapturedLate {
-    const TYPE: &'static str = "payments.PaymentCapturedLate.v1";
 }
 
 /// A quantity of one of the invoice's lines.
@@ -187,13 +164,6 @@ pub struct RefundProposed {
     pub reason: Personal<String>,
 }
 
-impl Published for RefundProposed {
-    const TYPE: &'static str = "payments.RefundProposed.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
-}
-
 /// Why money goes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "cause")]
@@ -233,13 +203,6 @@ pub struct RefundRequested {
     pub credit_note_id: Option<Uuid>,
 }
 
-impl Published for RefundRequested {
-    const TYPE: &'static str = "payments.RefundRequested.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.customer_id)
-    }
-}
-
 /// A proposed refund does not come about: no credit note can be issued over it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundRefused {
@@ -249,10 +212,6 @@ pub struct RefundRefused {
     pub refund_id: RefundId,
     /// Why, as a code such as `exceeds_invoice`.
     pub code: String,
-}
-
-impl Published for RefundRefused {
-    const TYPE: &'static str = "payments.RefundRefused.v1";
 }
 
 /// The provider will not give the money back. It is still owed: somebody tries again.
@@ -266,10 +225,6 @@ pub struct RefundFailed {
     pub code: String,
 }
 
-impl Published for RefundFailed {
-    const TYPE: &'static str = "payments.RefundFailed.v1";
-}
-
 /// A refund that failed is tried again; the provider is to be called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundRetried {
@@ -281,10 +236,6 @@ pub struct RefundRetried {
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
-}
-
-impl Published for RefundRetried {
-    const TYPE: &'static str = "payments.RefundRetried.v1";
 }
 
 /// The provider gave the money back.
@@ -302,10 +253,6 @@ pub struct PaymentRefunded {
     pub currency: String,
     /// The provider's own reference of the refund.
     pub provider_reference: String,
-}
-
-impl Published for PaymentRefunded {
-    const TYPE: &'static str = "payments.PaymentRefunded.v1";
 }
 
 /// Where an imported payment stands.
@@ -358,13 +305,6 @@ pub struct PaymentImported {
     pub state: ImportedPayment,
 }
 
-impl Published for PaymentImported {
-    const TYPE: &'static str = "payments.PaymentImported.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.payment_id))
-    }
-}
-
 /// An imported payment changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentRevised {
@@ -376,11 +316,4 @@ pub struct PaymentRevised {
     pub state: ImportedPayment,
     /// Which fields of it changed.
     pub changed: Vec<String>,
-}
-
-impl Published for PaymentRevised {
-    const TYPE: &'static str = "payments.PaymentRevised.v1";
-    fn data_subject(&self) -> Option<Uuid> {
-        Some(self.state.customer_id.unwrap_or(self.payment_id))
-    }
 }

@@ -22,7 +22,7 @@ use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSetting
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
 use payments_contract::RefundProposed;
 use serde_json::Value;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, open, record};
 use testkit::running::PATIENCE;
 use testkit::{Answer, Client};
@@ -52,7 +52,7 @@ impl Clock for MovedClock {
 }
 
 pub(crate) struct World {
-    place: TestPlace,
+    place: TestTables,
     clock: Arc<MovedClock>,
     pub(crate) environment: Environment,
 }
@@ -75,7 +75,7 @@ impl World {
     pub(crate) async fn new(engine: Engine) -> Self {
         let clock = Arc::new(MovedClock(Mutex::default()));
         let environment = environment(clock.clone(), Arc::default());
-        Self { place: TestPlace::on(engine).await, clock, environment }
+        Self { place: TestTables::on(engine).await, clock, environment }
     }
 
     /// Lets time pass.

@@ -1,13 +1,16 @@
 //! What the loyalty module publishes: its events and ids, nothing else.
 
-use event_contract::{Published, PublishedEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Every version of every event that this module publishes or ever published.
-pub const CATALOGUE: &[PublishedEvent] =
-    &[PublishedEvent::of::<PointsEarned>(), PublishedEvent::of::<PointsSpent>()];
+event_contract::published! {
+    /// Every version of every event that this module publishes or ever published.
+    pub const CATALOGUE;
+
+    "loyalty.PointsEarned.v1": PointsEarned;
+    "loyalty.PointsSpent.v1": PointsSpent;
+}
 
 /// A customer earned points by an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,10 +23,6 @@ pub struct PointsEarned {
     pub points: u32,
 }
 
-impl Published for PointsEarned {
-    const TYPE: &'static str = "loyalty.PointsEarned.v1";
-}
-
 /// A customer spent points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointsSpent {
@@ -31,8 +30,4 @@ pub struct PointsSpent {
     pub customer_id: Uuid,
     /// How many.
     pub points: u32,
-}
-
-impl Published for PointsSpent {
-    const TYPE: &'static str = "loyalty.PointsSpent.v1";
 }

@@ -10,7 +10,7 @@ use orders_contract::OrderPlaced;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ fn placed(customer_id: Uuid, total: &str) -> loyalty::policies::OrderEvent {
 async fn an_order_earns_points_that_can_be_spent(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
     let module = open(&LoyaltyModule, environment.clone(), place.url(), NoSettings {}).await;
     let running = Running::all(&environment, module);

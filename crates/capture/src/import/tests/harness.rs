@@ -12,7 +12,7 @@ use kernel::keys::SecretKey;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use tokio_util::sync::CancellationToken;
 
 use super::super::*;
@@ -156,7 +156,7 @@ impl Module {
 pub(super) struct World {
     /// For the files to import.
     pub(super) folder: TempDir,
-    mirror: TestPlace,
+    mirror: TestTables,
     pub(super) modules: HashMap<&'static str, Arc<Module>>,
     mapping: Arc<Mapping>,
     pub(super) key: SecretKey,
@@ -172,7 +172,7 @@ impl World {
     pub(super) async fn on(engine: Engine, mapping: &str) -> Self {
         let mut world = Self {
             folder: tempfile::tempdir().unwrap(),
-            mirror: TestPlace::on(engine).await,
+            mirror: TestTables::on(engine).await,
             modules: HashMap::new(),
             mapping: Arc::new(parse(mapping)),
             key: SecretKey::generate().unwrap(),

@@ -2,7 +2,7 @@
 
 use database::Engine;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::statements::are_prepared;
 
 use super::super::{Import, anew, ledger};
@@ -13,7 +13,7 @@ use crate::{erasure, mirror, trial};
 async fn every_statement_can_be_prepared(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let database = Import::open_database(place.url()).await.unwrap();
     let lists = [
         anew::STATEMENTS,

@@ -33,7 +33,7 @@ const BUDGET: usize = 200_000;
 
 /// A place of a document.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Place {
+pub(crate) struct DocumentNode {
     /// The table of its rows.
     pub(crate) table: String,
     /// The columns of a row.
@@ -46,7 +46,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Programmed<'s> {
     pub(crate) program: &'s str,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<DocumentNode>,
 }
 
 /// Analyses all programs of a mapping. `keys` has the number of key columns of each root, by the name
@@ -83,7 +83,7 @@ fn library() -> Result<Vec<Def<&'static str>>, CompileError> {
 }
 
 struct Walk<'w> {
-    places: &'w [Place],
+    places: &'w [DocumentNode],
     keys: &'w BTreeMap<String, usize>,
     texts: [(Option<usize>, &'w str); 2],
     seen: Seen,

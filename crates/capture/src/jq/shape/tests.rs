@@ -1,7 +1,7 @@
 use super::*;
 
-fn place(table: &str, columns: &[&str], below: &[(&str, usize, bool)]) -> Place {
-    Place {
+fn place(table: &str, columns: &[&str], below: &[(&str, usize, bool)]) -> DocumentNode {
+    DocumentNode {
         table: table.to_owned(),
         columns: columns.iter().map(|&column| column.to_owned()).collect(),
         below: below.iter().map(|(name, at, many)| ((*name).to_owned(), (*at, *many))).collect(),

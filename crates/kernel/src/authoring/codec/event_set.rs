@@ -107,18 +107,15 @@ impl<A: EventSet, B: EventSet> EventSet for Either<A, B> {
 /// While two releases run side by side, the older one must be able to read what the newer writes.
 /// Therefore a new version is first published `written as` the version before it, into which it must
 /// be convertible; the next release drops `written as`.
-/// must then be convertible into; the release after that drops the two words.
 ///
 /// ```
-/// # use event_contract::{Published, Upcaster};
 /// # use serde::{Serialize, Deserialize};
 /// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLitV1 {}
 /// # #[derive(Debug, Clone, Serialize, Deserialize)] pub struct LampLit { lumens: Option<u32> }
-/// # impl Published for LampLitV1 { const TYPE: &'static str = "house.LampLit.v1"; }
 /// # impl From<LampLitV1> for LampLit { fn from(_: LampLitV1) -> Self { Self { lumens: None } } }
-/// impl Published for LampLit {
-///     const TYPE: &'static str = "house.LampLit.v2";
-///     const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
+/// event_contract::published! {
+///     "house.LampLit.v1": LampLitV1;
+///     "house.LampLit.v2": LampLit, from LampLitV1;
 /// }
 /// impl From<LampLit> for LampLitV1 {
 ///     fn from(_: LampLit) -> Self { Self {} }

@@ -13,7 +13,7 @@ use super::{Cause, Environment, ExecuteError, Executed, LoadError, Loaded};
 use crate::authoring::codec::{CodecError, EventSet as _};
 use crate::authoring::decider::{Context, Decider};
 use crate::log::event::{NewEvent, Position, StreamName};
-use crate::log::store::{AppendError, AppendRequest, Appended, ExpectedRevision, Place};
+use crate::log::store::{AppendError, AppendRequest, Appended, EventLocation, ExpectedRevision};
 
 /// The source of a unit's aggregates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -414,7 +414,7 @@ async fn found(
         let Some(last) = events.last() else { continue };
         let found = environment.store.find_in_stream(stream, last.id).await;
         let found = found.map_err(|error| AppendError::OutcomeUnknown(error.into()))?;
-        let Some(Place { revision, position }) = found else { return Ok(None) };
+        let Some(EventLocation { revision, position }) = found else { return Ok(None) };
         appended.push(Appended { revision, position, repeated: true });
     }
     Ok(Some(appended))

@@ -141,7 +141,6 @@ fn numbered(event_type: &str) -> Option<(&str, u32)> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use event_contract::{Published, Upcaster};
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
     use serde_json::{Value, json};
@@ -154,19 +153,10 @@ mod tests {
         by: String,
     }
 
-    impl Published for LampLitV1 {
-        const TYPE: &'static str = "house.LampLit.v1";
-    }
-
     #[derive(Debug, Serialize, Deserialize, JsonSchema)]
     struct LampLitV2 {
         by: String,
         at: Option<u32>,
-    }
-
-    impl Published for LampLitV2 {
-        const TYPE: &'static str = "house.LampLit.v2";
-        const UPCASTER: Option<Upcaster<Self>> = Some(Upcaster::from::<LampLitV1>());
     }
 
     #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -174,8 +164,10 @@ mod tests {
         who: String,
     }
 
-    impl Published for LampLitV3 {
-        const TYPE: &'static str = "house.LampLit.v3";
+    event_contract::published! {
+        "house.LampLit.v1": LampLitV1;
+        "house.LampLit.v2": LampLitV2, from LampLitV1;
+        "house.LampLit.v3": LampLitV3;
     }
 
     impl From<LampLitV1> for LampLitV2 {

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Progress of an erasure.
 #[derive(Debug, Serialize)]
-struct Erasure {
+struct ErasureProgress {
     customer_id: Uuid,
     /// Position of the erasure event in the log.
     position: Position,
@@ -91,7 +91,7 @@ pub async fn erase(
     let mut not_run_here = Vec::new();
     for module in ERASING {
         let is_here = match running.catalogue.database(module) {
-            Some(database) => database.charge().await?.elsewhere.is_none(),
+            Some(database) => database.placement().await?.elsewhere.is_none(),
             None => false,
         };
         if !is_here {
@@ -100,7 +100,7 @@ pub async fn erase(
     }
     let complete = pending.is_empty() && parked.is_empty() && not_run_here.is_empty();
     let status = if complete { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok(HttpResponse::build(status).json(Erasure {
+    Ok(HttpResponse::build(status).json(ErasureProgress {
         customer_id,
         position,
         complete,

@@ -1,13 +1,13 @@
 //! `/admin/…` on the second listener: operations on a running system.
 
 mod access;
-pub mod charge;
 mod erase;
 mod erasing;
 mod guard;
 mod jobs;
 mod modules;
 mod parked;
+pub mod placement;
 mod state;
 mod subscriptions;
 
@@ -22,7 +22,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(
         web::scope("/admin")
             .wrap(from_fn(guard::guard))
-            .configure(charge::routes)
+            .configure(placement::routes)
             .configure(subscriptions::routes)
             .configure(parked::routes)
             .configure(modules::routes)

@@ -132,7 +132,7 @@ impl Located {
     /// Returns the reason why this process cannot decide on the parked events, if there is one: the
     /// module was handed over together with its parked events.
     pub async fn gone(&self) -> Result<Option<String>, DatabaseError> {
-        let elsewhere = self.database.charge().await?.elsewhere;
+        let elsewhere = self.database.placement().await?.elsewhere;
         Ok(elsewhere
             .map(|to| format!("{} was handed over to {to}: run this there", self.subscription)))
     }

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use database::Engine;
 use kernel::seams::SystemClock;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use testkit::statements::are_prepared;
 
 use super::*;
 
-async fn sandbox(place: &TestPlace) -> Sandbox {
+async fn sandbox(place: &TestTables) -> Sandbox {
     let settings = SandboxSettings { slow_answer_after_ms: 0, ledger: None };
     Sandbox::open(place.url(), Arc::new(SystemClock), settings).await.unwrap()
 }
@@ -41,7 +41,7 @@ fn captured(key: u128) -> ChargeOutcome {
 async fn every_statement_can_be_prepared(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     are_prepared(&sandbox.ledger, &[STATEMENTS]).await;
 }
@@ -51,7 +51,7 @@ async fn every_statement_can_be_prepared(
 async fn the_method_decides_and_the_same_key_takes_money_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     for _ in 0..2 {
         assert_eq!(sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap(), captured(1));
@@ -72,7 +72,7 @@ async fn the_method_decides_and_the_same_key_takes_money_once(
 async fn flaky_fails_twice_for_each_charge(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     for key in [1, 2] {
         let request = charge(key, "sandbox:flaky");
@@ -90,7 +90,7 @@ async fn flaky_fails_twice_for_each_charge(
 async fn never_neither_answers_nor_decides_and_can_be_cancelled(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     let request = charge(1, "sandbox:never");
     // Polled once it has written its books at the latest when the enquiry sees it.
@@ -117,7 +117,7 @@ async fn never_neither_answers_nor_decides_and_can_be_cancelled(
 async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     let request = charge(1, "sandbox:ok");
     let cancelled = sandbox.cancel(request.idempotency_key).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards(
 async fn of_a_charge_and_its_cancellation_at_once_one_comes_first(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
     for key in 0..20 {
         let request = charge(key, "sandbox:ok");
@@ -150,7 +150,7 @@ async fn of_a_charge_and_its_cancellation_at_once_one_comes_first(
 /// A transaction reads what it decides by and holds it until it has decided.
 #[tokio::test]
 async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
-    let place = TestPlace::on(Engine::Postgres).await;
+    let place = TestTables::on(Engine::Postgres).await;
     let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
     let request = charge(1, "sandbox:ok");
     let mut books = ours.ledger.begin().await.unwrap();
@@ -174,7 +174,7 @@ async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
 async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     sandbox.charge(&charge(1, "sandbox:ok")).await.unwrap();
     let reference = charge_reference(Uuid::from_u128(1));
@@ -200,7 +200,7 @@ async fn money_that_was_taken_cannot_be_cancelled_but_goes_back_once(
 async fn nothing_goes_back_of_what_was_not_taken(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     sandbox.charge(&charge(1, "sandbox:declined")).await.unwrap();
     for charge_key in [1, 2] {
@@ -214,7 +214,7 @@ async fn nothing_goes_back_of_what_was_not_taken(
 async fn it_remembers_across_a_restart_of_ours(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestPlace::on(engine).await;
+    let place = TestTables::on(engine).await;
     let first = sandbox(&place).await;
     first.charge(&charge(1, "sandbox:ok")).await.unwrap();
     first.ledger.close().await;

@@ -1,4 +1,4 @@
-//! The charge of a module: the database whose processes run the module's policies and reactors and
+//! The placement of a module: the database whose processes run the module's policies and reactors and
 //! answer its requests. A hand-over moves the whole module from the database of one process to that of
 //! another, with the checkpoints and the parked events of its policies and reactors. Projections and
 //! maintenance stay: each side has tables of its own for them.
@@ -92,7 +92,7 @@ crate::statements! {
 
 /// Which side is in charge of a module, according to its database.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Charge {
+pub struct Placement {
     /// Grows with every hand-over; 0 before the first.
     pub epoch: u64,
     /// The side in charge; `None` if it is this database.
@@ -127,7 +127,7 @@ pub struct HandedOver {
 
 /// Why a module was not handed over or taken over. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum ChargeError {
+pub enum HandOverError {
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),
@@ -157,17 +157,17 @@ pub enum ChargeError {
     },
 }
 
-fn charge(row: &Row) -> Result<Charge, DatabaseError> {
-    Ok(Charge {
+fn placement_of(row: &Row) -> Result<Placement, DatabaseError> {
+    Ok(Placement {
         epoch: row.get::<i64>("epoch")?.cast_unsigned(),
         elsewhere: row.get("elsewhere")?,
         route: row.get("route")?,
     })
 }
 
-async fn charge_in(transaction: &mut Transaction) -> Result<Charge, DatabaseError> {
+async fn placement_in(transaction: &mut Transaction) -> Result<Placement, DatabaseError> {
     let row = transaction.query(&CHARGE).fetch_optional().await?;
-    Ok(row.as_ref().map(charge).transpose()?.unwrap_or_default())
+    Ok(row.as_ref().map(placement_of).transpose()?.unwrap_or_default())
 }
 
 async fn set(
@@ -226,21 +226,21 @@ pub async fn is_in_charge(url: &str, module: &str) -> Result<bool, DatabaseError
 
 impl Database {
     /// Returns which side is in charge of the module.
-    pub async fn charge(&self) -> Result<Charge, DatabaseError> {
+    pub async fn placement(&self) -> Result<Placement, DatabaseError> {
         let row = self.query(&CHARGE).fetch_optional().await?;
-        Ok(row.as_ref().map(charge).transpose()?.unwrap_or_default())
+        Ok(row.as_ref().map(placement_of).transpose()?.unwrap_or_default())
     }
 
     /// Leaves the module's policies and reactors to `elsewhere` until this side takes over, unless the
     /// charge was set before: for a new database next to an existing one. Refused if they have run
     /// here.
-    pub async fn await_charge(&self, elsewhere: &str) -> Result<(), ChargeError> {
+    pub async fn await_hand_over(&self, elsewhere: &str) -> Result<(), HandOverError> {
         let mut transaction = self.begin_locked().await?;
         if transaction.query(&AWAIT).bind(elsewhere).execute().await? == 1 {
             if let Some(row) = transaction.query(&IN_USE).fetch_optional().await? {
                 let subscription = row.get("subscription")?;
                 let position = row.get::<i64>("position")?.cast_unsigned();
-                return Err(ChargeError::InUse { subscription, position });
+                return Err(HandOverError::InUse { subscription, position });
             }
             transaction.query(&MARK).bind(elsewhere).execute().await?;
         }
@@ -250,16 +250,16 @@ impl Database {
     /// Hands over the module's policies and reactors. When this returns, the hand-over is durable, and
     /// no process moves their checkpoints here any more. A repeated call with the same recipient
     /// returns the same hand-over, as long as it was not taken back.
-    pub async fn hand_over(&self, to: &str) -> Result<HandOver, ChargeError> {
+    pub async fn hand_over(&self, to: &str) -> Result<HandOver, HandOverError> {
         let mut transaction = self.begin_locked().await?;
-        let charge = charge_in(&mut transaction).await?;
-        let epoch = match charge.elsewhere {
+        let placement = placement_in(&mut transaction).await?;
+        let epoch = match placement.elsewhere {
             None => {
-                set(&mut transaction, charge.epoch + 1, Some(to)).await?;
-                charge.epoch + 1
+                set(&mut transaction, placement.epoch + 1, Some(to)).await?;
+                placement.epoch + 1
             }
-            Some(already) if already == to => charge.epoch,
-            Some(to) => return Err(ChargeError::Elsewhere { to }),
+            Some(already) if already == to => placement.epoch,
+            Some(to) => return Err(HandOverError::Elsewhere { to }),
         };
         let subscriptions = reactions(&mut transaction).await?;
         self.commit_locked(transaction).await?;
@@ -268,15 +268,15 @@ impl Database {
 
     /// Takes over from another database: from now on the processes on this one are in charge. Returns
     /// `false`, and changes nothing, if it was taken over already.
-    pub async fn take_over(&self, handed: &HandOver) -> Result<bool, ChargeError> {
+    pub async fn take_over(&self, handed: &HandOver) -> Result<bool, HandOverError> {
         let mut transaction = self.begin_locked().await?;
-        let current = charge_in(&mut transaction).await?;
+        let current = placement_in(&mut transaction).await?;
         if handed.epoch == current.epoch && current.elsewhere.is_none() {
             return Ok(false);
         }
         if handed.epoch <= current.epoch {
             let (epoch, current) = (handed.epoch, current.epoch);
-            return Err(ChargeError::OutOfDate { epoch, current });
+            return Err(HandOverError::OutOfDate { epoch, current });
         }
         for one in &handed.subscriptions {
             let known = transaction.query(&FAMILIES).bind(&one.subscription).fetch_optional();
@@ -299,11 +299,11 @@ impl Database {
 
     /// Forwards requests to the module to another side, or answers them here again, as hand-over
     /// `epoch` requires; refused after a later hand-over.
-    pub async fn set_route(&self, route: Option<&str>, epoch: u64) -> Result<(), ChargeError> {
+    pub async fn set_route(&self, route: Option<&str>, epoch: u64) -> Result<(), HandOverError> {
         let mut transaction = self.begin_locked().await?;
-        let current = charge_in(&mut transaction).await?.epoch;
+        let current = placement_in(&mut transaction).await?.epoch;
         if epoch != current {
-            return Err(ChargeError::OutOfDate { epoch, current });
+            return Err(HandOverError::OutOfDate { epoch, current });
         }
         transaction.query(&ROUTE).bind(route).execute().await?;
         Ok(self.commit_locked(transaction).await?)

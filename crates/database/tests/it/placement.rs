@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use database::{Charge, ChargeError, Database, Engine, HandOver, is_in_charge};
+use database::{Database, Engine, HandOver, HandOverError, Placement, is_in_charge};
 use kernel::checkpoint::{
     Checkpoint, CheckpointError, ParkedEvent, Registration, SubscriptionStore,
 };
@@ -11,7 +11,7 @@ use kernel::lease::Lease;
 use kernel::seams::{Clock as _, SystemClock, new_id};
 use kernel::subscription::SubscriptionKind;
 use rstest::rstest;
-use testkit::engines::TestPlace;
+use testkit::engines::TestTables;
 use uuid::Uuid;
 
 use crate::tables::things;
@@ -27,7 +27,7 @@ async fn register(database: &Database, name: &str, kind: SubscriptionKind, log_i
 }
 
 /// A database with a policy and a projection.
-async fn home(engine: Engine, log_id: Uuid) -> (TestPlace, Database) {
+async fn home(engine: Engine, log_id: Uuid) -> (TestTables, Database) {
     let (place, database) = things(engine).await;
     register(&database, POLICY, SubscriptionKind::Policy, log_id).await;
     register(&database, PROJECTION, SubscriptionKind::Projection, log_id).await;
@@ -74,7 +74,7 @@ async fn a_module_goes_to_another_database_and_comes_back(
     let log_id = new_id();
     let (_one, old) = home(engines.0, log_id).await;
     let (_two, new) = home(engines.1, log_id).await;
-    new.await_charge("the old one").await.unwrap();
+    new.await_hand_over("the old one").await.unwrap();
     assert!(acquire(&new, POLICY).await.is_none(), "it was not handed over yet");
     assert!(acquire(&new, PROJECTION).await.is_some(), "projections are everybody's own");
 
@@ -102,7 +102,7 @@ async fn a_module_goes_to_another_database_and_comes_back(
 
     assert_eq!(old.hand_over("the new one").await.unwrap(), handed, "again is the same");
     let error = old.hand_over("a third one").await.unwrap_err();
-    assert!(matches!(error, ChargeError::Elsewhere { to } if to == "the new one"));
+    assert!(matches!(error, HandOverError::Elsewhere { to } if to == "the new one"));
 
     assert!(new.take_over(&handed).await.unwrap());
     let lease = acquire(&new, POLICY).await.unwrap();
@@ -115,10 +115,13 @@ async fn a_module_goes_to_another_database_and_comes_back(
     let back = new.hand_over("the old one").await.unwrap();
     assert_eq!((back.epoch, back.subscriptions[0].checkpoint), (2, at(log_id, 9)));
     let error = new.take_over(&handed).await.unwrap_err();
-    assert!(matches!(error, ChargeError::OutOfDate { epoch: 1, current: 2 }), "{error}");
+    assert!(matches!(error, HandOverError::OutOfDate { epoch: 1, current: 2 }), "{error}");
     assert!(old.take_over(&back).await.unwrap());
     assert_eq!(acquire(&old, POLICY).await.unwrap().checkpoint, at(log_id, 9));
-    assert_eq!(old.charge().await.unwrap(), Charge { epoch: 2, elsewhere: None, route: None });
+    assert_eq!(
+        old.placement().await.unwrap(),
+        Placement { epoch: 2, elsewhere: None, route: None }
+    );
 }
 
 #[rstest]
@@ -141,28 +144,28 @@ async fn waiting_for_a_charge_changes_nothing_once_it_was_had(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let (_place, database) = home(engine, new_id()).await;
-    database.await_charge("another").await.unwrap();
+    database.await_hand_over("another").await.unwrap();
     let nothing = HandOver { epoch: 1, subscriptions: Vec::new() };
     assert!(database.take_over(&nothing).await.unwrap());
-    database.await_charge("another").await.unwrap();
+    database.await_hand_over("another").await.unwrap();
     assert!(acquire(&database, POLICY).await.is_some());
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_route_is_kept_apart_from_the_charge(
+async fn a_route_is_kept_apart_from_the_placement(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let (_place, database) = home(engine, new_id()).await;
     database.set_route(Some("http://payments:8080"), 0).await.unwrap();
     database.hand_over("another").await.unwrap();
-    let charge = database.charge().await.unwrap();
+    let placement = database.placement().await.unwrap();
     let route = Some("http://payments:8080".to_owned());
-    assert_eq!(charge, Charge { epoch: 1, elsewhere: Some("another".to_owned()), route });
+    assert_eq!(placement, Placement { epoch: 1, elsewhere: Some("another".to_owned()), route });
     let error = database.set_route(Some("http://late:8080"), 0).await.unwrap_err();
-    assert!(matches!(error, ChargeError::OutOfDate { epoch: 0, current: 1 }), "{error}");
+    assert!(matches!(error, HandOverError::OutOfDate { epoch: 0, current: 1 }), "{error}");
     database.set_route(None, 1).await.unwrap();
-    assert_eq!(database.charge().await.unwrap().route, None);
+    assert_eq!(database.placement().await.unwrap().route, None);
 }
 
 /// A service is started on the system's own tables.
@@ -176,9 +179,9 @@ async fn a_database_whose_policies_have_run_does_not_wait(
     assert!(!is_in_charge(place.url(), "testing").await.unwrap());
     let lease = acquire(&database, POLICY).await.unwrap();
     advance(&database, &lease, 0, 7).await;
-    let error = database.await_charge("another").await.unwrap_err();
-    assert!(matches!(&error, ChargeError::InUse { position: 7, .. }), "{error}");
-    assert_eq!(database.charge().await.unwrap(), Charge::default());
+    let error = database.await_hand_over("another").await.unwrap_err();
+    assert!(matches!(&error, HandOverError::InUse { position: 7, .. }), "{error}");
+    assert_eq!(database.placement().await.unwrap(), Placement::default());
     advance(&database, &lease, 7, 8).await;
     assert!(is_in_charge(place.url(), "testing").await.unwrap());
     database.hand_over("another").await.unwrap();

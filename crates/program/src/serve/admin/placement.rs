@@ -3,7 +3,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use database::{Charge, ChargeError, Database, HandOver, HandedOver};
+use database::{Database, HandOver, HandOverError, HandedOver, Placement};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub struct Standing {
     /// Position of the module's slowest read model in this process.
     pub projected: u64,
     /// The process in charge of the module.
-    pub charge: Charge,
+    pub charge: Placement,
 }
 
 async fn show(admin: Data<Admin>, module: ValidPath<String>) -> Result<HttpResponse, Problem> {
@@ -60,7 +60,7 @@ async fn show(admin: Data<Admin>, module: ValidPath<String>) -> Result<HttpRespo
         lookup: hex::encode(environment.lookup_key.digest("hand-over", KNOWN_TEXT)),
         head,
         projected: of_module.map(|(_, progress)| progress.position()).min().unwrap_or(head),
-        charge: database.charge().await?,
+        charge: database.placement().await?,
     }))
 }
 
@@ -78,7 +78,7 @@ async fn hand_over(
     body: ValidJson<Recipient>,
 ) -> Result<HttpResponse, Problem> {
     let database = database(admin.running()?, &module)?;
-    let handed = database.hand_over(&body.to).await.map_err(charge_problem)?;
+    let handed = database.hand_over(&body.to).await.map_err(hand_over_problem)?;
     tracing::info!(module = &**module, to = &**body.to, epoch = handed.epoch, "handed over");
     Ok(HttpResponse::Ok().json(handed))
 }
@@ -110,7 +110,7 @@ async fn take_over(
             return Err(Problem::refused("another-log", detail));
         }
     }
-    let taken = database.take_over(&handed).await.map_err(charge_problem)?;
+    let taken = database.take_over(&handed).await.map_err(hand_over_problem)?;
     tracing::info!(module = &**module, epoch = handed.epoch, taken, "taken over");
     Ok(HttpResponse::Ok().json(json!({ "taken": taken })))
 }
@@ -204,7 +204,7 @@ async fn route(
     if let Some(Err(error)) = to.map(service) {
         return Err(Problem::invalid_field("to", "value", error.to_string()));
     }
-    database.set_route(to, body.epoch).await.map_err(charge_problem)?;
+    database.set_route(to, body.epoch).await.map_err(hand_over_problem)?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -223,11 +223,13 @@ fn database<'r>(running: &'r Running, module: &str) -> Result<&'r Database, Prob
     })
 }
 
-fn charge_problem(error: ChargeError) -> Problem {
+fn hand_over_problem(error: HandOverError) -> Problem {
     match error {
-        ChargeError::Database(error) => error.into(),
-        error @ ChargeError::Elsewhere { .. } => Problem::refused("elsewhere", error.to_string()),
-        error @ ChargeError::OutOfDate { .. } => Problem::refused("out-of-date", error.to_string()),
-        error @ ChargeError::InUse { .. } => Problem::refused("in-use", error.to_string()),
+        HandOverError::Database(error) => error.into(),
+        error @ HandOverError::Elsewhere { .. } => Problem::refused("elsewhere", error.to_string()),
+        error @ HandOverError::OutOfDate { .. } => {
+            Problem::refused("out-of-date", error.to_string())
+        }
+        error @ HandOverError::InUse { .. } => Problem::refused("in-use", error.to_string()),
     }
 }
