@@ -1,8 +1,8 @@
 //! Rules of the source code, checked: which crate may depend on which, that the groups of files within a
 //! crate depend one way and no files use each other in a circle ([`groups`]), that the `domain/` folders
 //! stay pure ([`purity`]), that every SQL statement is one that a test prepares ([`statements`]), that
-//! modules are tested on both engines ([`engines`]), and that the page for operators lists every outage
-//! ([`outages`]). The checks are functions over plain data, so that further tests here show that they
+//! modules are tested on both engines ([`engines`]), that the page for operators lists every outage
+//! ([`outages`]), and that the tour of the architecture leads to code that exists ([`tour`]). The checks are functions over plain data, so that further tests here show that they
 //! catch what they are for.
 
 mod engines;
@@ -12,6 +12,7 @@ mod outages;
 mod paths;
 mod purity;
 mod statements;
+mod tour;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;

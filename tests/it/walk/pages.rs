@@ -1,5 +1,5 @@
-//! `docs/states.md`: what people can ask in each state and what comes of it, who gives each command, and
-//! where things come to rest. Written from what the walk has seen, so that it cannot be out of date.
+//! `docs/states.md`: the result of each command in each state, the sender of each command, and the final
+//! states. Generated from the observations of the walk, so that it cannot be out of date.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -17,42 +17,43 @@ use super::resting::{self, Rest};
 const INTRODUCTION: &str = "\
 # Commands and states
 
-What people can ask of orders, documents, payments and customers in each state, who gives every command \
-that a module knows, and where things come to rest. `make states` writes this page from what the walk in \
-`tests/it/walk/` sees; `make test` fails when it is out of date. The walk gives pairs of commands in every \
-order, from every situation of an order, while deadlines pass before, between and after them: `make test` \
-those that this page follows from and a share of the others, `make test-walk` all of them, triples and long \
-random stories, on SQLite and on PostgreSQL.
+For each state of orders, documents, payments and customers: the commands that the API accepts, their \
+results, the sender of every command that a module knows, and the final states. `make states` generates \
+this page from the observations of the test in `tests/it/walk/`; `make test` fails when the page is out of \
+date. The test gives pairs of commands in every order, in every situation of an order, while deadlines pass \
+before, between and after them. `make test` runs the pairs that this page follows from and a share of the \
+others; `make test-walk` runs all of them, triples and long random sequences, on SQLite and on PostgreSQL.
 
-Whenever everything has come to rest,
+When all reactions are done,
 
-- per order and in total, invoiced − credited = captured − refunded + open, and what was captured and \
-refunded stands so in the provider's books;
-- everything is in one of the states of the last table, and a state that is not the end is left by the \
-command that the table names;
-- no event is parked, and the numbers of invoices and credit notes have no hole;
-- what is fulfilled was not voided, and what a person confirmed was not cancelled, without a person.
+- per order and in total, invoiced − credited = captured − refunded + open, and the provider's books have \
+the same captures and refunds;
+- everything is in one of the states of the last table; a state that is not final is left by the command \
+that the table names;
+- no event is parked, and the numbers of invoices and credit notes have no gap;
+- without a command of a person, no invoice of a fulfilled order is voided, and no order that a person \
+confirmed is cancelled.
 ";
 
-/// The page.
+/// Returns the page.
 pub(super) fn states(all: &[Told], logs: &HashMap<Uuid, Vec<Arc<RecordedEvent>>>) -> String {
     let mut page = INTRODUCTION.to_owned();
-    page += "\n## What people can ask\n\n";
+    page += "\n## Commands of the API\n\n";
     page += "Each cell: the events that the command records and the state that follows, or the problem \
-             with which it is refused. Several alternatives depend on what else there is of the order.\n";
+             with which it is refused. Alternatives depend on the other documents and payments of the order.\n";
     let seen = Seen::of(all, logs);
     for target in Target::ALL {
         writeln!(page, "\n### {}\n\n{}", capitalised(target.name()), seen.table(*target)).unwrap();
     }
-    page += "\n## Who gives each command\n\n";
-    page += "Every command of the modules' deciders, by whom the walk has seen it carried out.\n\n";
+    page += "\n## Senders of commands\n\n";
+    page += "Every command of the modules' deciders, with the senders that the test observed.\n\n";
     page += &who_gives();
-    page += "\n## Where things come to rest\n\n";
+    page += "\n## Final states\n\n";
     page += &where_it_rests();
     page
 }
 
-/// Fails unless the page in the repository is this one; writes it where that is asked for.
+/// Fails unless the page in the repository is this one. Writes it if `WRITE_PAGES` is set.
 pub(super) fn check(path: &str, page: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("WRITE_PAGES").is_some() {
@@ -63,7 +64,7 @@ pub(super) fn check(path: &str, page: &str) {
     assert!(stored == page, "{path} is out of date: run `make states`. First: {differs:?}");
 }
 
-/// What came of commands, by command and state.
+/// The results of commands, by command and state.
 struct Seen(BTreeMap<(Command, String), BTreeSet<String>>);
 
 impl Seen {
@@ -105,7 +106,7 @@ fn heads(states: &[&str]) -> String {
     states.iter().map(|state| format!(" {state} |")).collect()
 }
 
-/// What came of a command: the events of its request, and the state that followed.
+/// Returns the result of a command: the events of its request, and the state after them.
 fn outcome(told: &Told, given: &Given, log: &[Arc<RecordedEvent>]) -> String {
     if let Some(refused) = &given.outcome.refused {
         return format!("{} {refused}", given.outcome.status);
@@ -127,12 +128,12 @@ fn name(event_type: &str) -> &str {
 }
 
 fn who_gives() -> String {
-    let mut table = "| module | command | given by | records |\n|---|---|---|---|\n".to_owned();
+    let mut table = "| module | command | sender | event |\n|---|---|---|---|\n".to_owned();
     for (module, command, by) in deciders::all() {
         match by {
             By::Import => writeln!(
                 table,
-                "| {module} | {command} | the import of a legacy system's changes, not part of the walk | |"
+                "| {module} | {command} | the import from a legacy system (not part of this test) | |"
             )
             .unwrap(),
             By::Seen(seen) => {
@@ -151,10 +152,10 @@ fn who_gives() -> String {
 }
 
 fn where_it_rests() -> String {
-    let mut table = "| | state | what comes next |\n|---|---|---|\n".to_owned();
+    let mut table = "| | state | what follows |\n|---|---|---|\n".to_owned();
     for one in resting::ALL {
         let next = match one.rest {
-            Rest::End => "nothing has to".to_owned(),
+            Rest::End => "final".to_owned(),
             Rest::WhilePaying => {
                 "the provider's answer, or the deadline of a payment that is pending".to_owned()
             }

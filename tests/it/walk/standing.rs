@@ -85,7 +85,7 @@ impl Standing {
 
 fn invoice_state(invoice: &Value) -> String {
     let status = text(&invoice["status"]);
-    let deferred = if invoice["deferred"] == true { ", due whatever happens" } else { "" };
+    let deferred = if invoice["deferred"] == true { ", deferred" } else { "" };
     match (status, text(&invoice["collection"])) {
         ("issued", "under_way") => format!("issued{deferred}, payment under way"),
         ("issued", "failed") => format!("issued{deferred}, payment failed"),
