@@ -38,6 +38,10 @@ fn mistakes_exit_with_1_and_say_what_to_do() {
     for part in ["unknown key `payment` in bascule.toml", "`admin_listen`", "[payments]"] {
         assert!(told.contains(part), "{told}");
     }
+    std::fs::write(data.path("bascule.toml"), "[log]\nformt = \"json\"\n").unwrap();
+    let told = complaint(&["serve"]);
+    let expected = "unknown key `formt` in [log] in bascule.toml";
+    assert!(told.contains(expected) && told.contains("`filter`, `format`"), "{told}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub enum DatabaseError {
         source: MigrateError,
     },
     /// A reader prevents the write-ahead log from being overwritten.
-    #[error("the database's write-ahead log is in use; try again later")]
+    #[error("the database's write-ahead log is in use; retry later")]
     Busy,
     /// A statement failed.
     #[error("a database operation failed")]

@@ -341,7 +341,7 @@ impl Accounts {
         if let Some(known) = self.known(&digest, hashed) {
             return Ok(known);
         }
-        let busy = || Refusal::Busy("too many password checks are queued; try again later");
+        let busy = || Refusal::Busy("too many password checks are queued; retry later");
         let place = Arc::clone(&hashed.waiting).try_acquire_owned().map_err(|_| busy())?;
         let turn = Arc::clone(&hashed.turn).acquire_owned().await.map_err(|_| busy())?;
         // The waiting request is often one of many of one client, and another one was checked

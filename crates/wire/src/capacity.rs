@@ -37,9 +37,9 @@ impl Capacity {
 
     /// Reserves capacity for one more reader.
     pub(crate) fn reader(&self) -> Result<Reader, Refusal> {
-        let place = Arc::clone(&self.readers).try_acquire_owned().map_err(|_| {
-            Refusal::Busy("too many reads and subscriptions are open; try again later")
-        })?;
+        let place = Arc::clone(&self.readers)
+            .try_acquire_owned()
+            .map_err(|_| Refusal::Busy("too many reads and subscriptions are open; retry later"))?;
         metrics::gauge!("wire_readers").increment(1.0);
         Ok(Reader { _place: place })
     }
@@ -90,7 +90,7 @@ impl Received {
     pub(crate) fn add(&self, bytes: usize) -> Result<(), Refusal> {
         let Some(more) = self.room(bytes) else {
             return Err(Refusal::Busy(
-                "requests in progress use all memory reserved for them; try again later",
+                "requests in progress use all memory reserved for them; retry later",
             ));
         };
         merge(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner), Some(more));

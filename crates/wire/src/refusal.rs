@@ -45,7 +45,7 @@ pub(crate) enum Refusal {
     IdAlreadyUsed { stream: StreamName, event_id: Uuid },
     #[error("{what}; the limit is {limit} bytes")]
     TooLarge { what: String, limit: usize },
-    #[error("the event store is overloaded; try again later")]
+    #[error("the event store is overloaded; retry later")]
     Overloaded,
     /// The limit of concurrent work is reached.
     #[error("{0}")]
@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     WentBack,
     #[error("the server is stopping")]
     Stopping,
-    #[error("{what} is unavailable; try again later")]
+    #[error("{what} is unavailable; retry later")]
     Unavailable {
         what: &'static str,
         #[source]

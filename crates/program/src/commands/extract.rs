@@ -125,7 +125,7 @@ impl Side {
         if status.is_success() {
             let text = if text.is_empty() { "null" } else { &text };
             return serde_json::from_str(text)
-                .with_context(|| format!("{name} sent an answer that is not understood"));
+                .with_context(|| format!("{name} sent an invalid answer"));
         }
         let problem: Option<Problem> = serde_json::from_str(&text).ok();
         let problem = problem.and_then(|one| one.detail.or(one.title)).unwrap_or_default();

@@ -128,15 +128,22 @@ fn place(source: Option<&Metadata>) -> String {
     })
 }
 
-/// Returns the error with the sections of the modules among the names that are allowed at the top level:
-/// the configuration's own type does not know them.
-pub fn with_sections(error: Error, sections: &[&str]) -> anyhow::Error {
-    let (Kind::UnknownField(name, known), 0..=1) = (&error.kind, error.path.len()) else {
+/// Returns an error about an unknown key with the choices. Those of the top level include the sections of
+/// the modules, which the configuration's own type does not know.
+pub fn with_choices(error: Error, sections: &[&str]) -> anyhow::Error {
+    let Kind::UnknownField(name, known) = &error.kind else {
         return error.into();
     };
+    let path = error.path.strip_suffix(std::slice::from_ref(name)).unwrap_or(&error.path);
     let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let sections = sections.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
     let place = place(error.metadata.as_ref());
+    if !path.is_empty() {
+        let section = path.join(".");
+        return anyhow::anyhow!(
+            "unknown key `{name}` in [{section}]{place}: expected one of {known}"
+        );
+    }
+    let sections = sections.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
     anyhow::anyhow!(
         "unknown key `{name}`{place}: expected one of {known}, or the section of a module: {sections}"
     )

@@ -98,9 +98,7 @@ impl KeyTable for SqliteKeys {
         let (busy, _, _): (bool, i64, i64) =
             sqlx::query_as(EMPTY_WAL).fetch_one(self.writer.statements()).await?;
         if busy {
-            return Err(sqlx::Error::Protocol(
-                "the write-ahead log is in use; try again later".into(),
-            ));
+            return Err(sqlx::Error::Protocol("the write-ahead log is in use; retry later".into()));
         }
         Ok(())
     }

@@ -56,12 +56,12 @@ fn explain(path: &str, problem: &str) -> String {
     }
     match Complaint::of(problem) {
         Complaint::Field(which) => format!("{which} at `{path}`"),
-        Complaint::Expected(what) => format!("`{path}` is not understood: expected {what}"),
+        Complaint::Expected(what) => format!("`{path}` is invalid: expected {what}"),
         Complaint::Other if NO_TIME.contains(&problem) => format!(
-            "`{path}` is not understood: expected a day such as 2008-02-29, or an instant such as \
+            "`{path}` is invalid: expected a day such as 2008-02-29, or an instant such as \
              2008-02-29T12:00:00Z"
         ),
-        Complaint::Other => format!("`{path}` is not understood"),
+        Complaint::Other => format!("`{path}` is invalid"),
     }
 }
 
@@ -149,12 +149,12 @@ mod tests {
                 json!({ "crew": [{ "share": "1", "Ada Martin": 1 }] }),
                 "`crew[0]` holds a field that is not known, expected `share`",
             ),
-            (json!({ "name": 17 }), "`name` is not understood: expected a string"),
-            (json!({ "kind": "Ada" }), "`kind` is not understood: expected `barge` or `brig`"),
+            (json!({ "name": 17 }), "`name` is invalid: expected a string"),
+            (json!({ "kind": "Ada" }), "`kind` is invalid: expected `barge` or `brig`"),
             (json!({ "crew": [{}] }), "missing field `share` at `crew[0]`"),
             (
                 json!({ "launched": "29/02/2008" }),
-                "`launched` is not understood: expected a day such as 2008-02-29, or an instant such \
+                "`launched` is invalid: expected a day such as 2008-02-29, or an instant such \
                  as 2008-02-29T12:00:00Z",
             ),
             (json!("Ada"), "the state is not an object"),
