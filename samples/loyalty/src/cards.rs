@@ -2,6 +2,7 @@
 
 use database::documents::DocumentModel;
 use kernel::codec::Envelope;
+use loyalty_contract::CardId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -10,12 +11,14 @@ use crate::domain::Event;
 
 /// A customer's card.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Card)]
 pub struct CardView {
-    /// The customer.
-    pub customer_id: Uuid,
-    /// How many points there are.
+    /// Id of the card and of its customer.
+    #[schema(value_type = Uuid)]
+    pub id: CardId,
+    /// Number of points on the card.
     pub points: u32,
-    /// Of how many orders they are.
+    /// Number of orders that earned points.
     pub orders: u32,
 }
 
@@ -33,15 +36,12 @@ impl DocumentModel for Cards {
     const FOUND_BY: &'static [&'static str] = &[];
 
     fn id(event: &Event) -> Uuid {
-        match event {
-            Event::Earned(earned) => earned.customer_id,
-            Event::Spent(spent) => spent.customer_id,
-        }
+        card_of(event).as_uuid()
     }
 
     fn apply(card: Option<CardView>, event: &Envelope<Event>) -> Option<CardView> {
-        let customer_id = Self::id(&event.event);
-        let mut card = card.unwrap_or(CardView { customer_id, points: 0, orders: 0 });
+        let id = card_of(&event.event);
+        let mut card = card.unwrap_or(CardView { id, points: 0, orders: 0 });
         match &event.event {
             Event::Earned(earned) => {
                 card.points += earned.points;
@@ -54,5 +54,12 @@ impl DocumentModel for Cards {
 
     fn found_by(_: &CardView) -> Vec<Option<String>> {
         Vec::new()
+    }
+}
+
+fn card_of(event: &Event) -> CardId {
+    match event {
+        Event::Earned(earned) => earned.card_id,
+        Event::Spent(spent) => spent.card_id,
     }
 }

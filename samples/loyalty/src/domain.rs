@@ -1,45 +1,45 @@
-//! A customer's card: points earned by orders, and spent.
+//! The card of a customer: orders earn points, and the customer spends them.
 
 use kernel::decider::{Context, Decider};
-use loyalty_contract::{PointsEarned, PointsSpent};
+use loyalty_contract::{CardId, PointsEarned, PointsSpent};
 use uuid::Uuid;
 
 kernel::event_set! {
-    /// What happens to a card.
+    /// Events of a card.
     pub enum Event { Earned(PointsEarned), Spent(PointsSpent) }
 }
 
-/// What a card is: it exists for every customer, without points at first.
+/// State of a card. Every customer has a card, at first without points.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Card {
     points: u32,
     orders: Vec<Uuid>,
 }
 
-/// What can be asked of a card.
+/// Commands on a card.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// An order was placed.
+    /// Adds the points of an order, once per order.
     Earn(PointsEarned),
-    /// The customer buys something with points.
+    /// Removes points.
     Spend(PointsSpent),
 }
 
-/// Why a card refuses.
+/// Reasons to refuse a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There are fewer points.
+    /// The card has fewer points.
     #[error("the card has {0} points")]
     TooFewPoints(u32),
 }
 
-/// Decides on cards.
+/// The decider of cards.
 #[derive(Debug)]
 pub struct CardDecider;
 
 impl Decider for CardDecider {
     const CATEGORY: &'static str = "card";
-    type Id = Uuid;
+    type Id = CardId;
     type State = Card;
     type Command = Command;
     type Event = Event;
@@ -84,12 +84,14 @@ mod tests {
 
     use super::*;
 
+    const CARD: CardId = CardId::from_u128(1);
+
     fn earned(order_id: Uuid, points: u32) -> PointsEarned {
-        PointsEarned { customer_id: Uuid::nil(), order_id, points }
+        PointsEarned { card_id: CARD, order_id, points }
     }
 
     fn spent(points: u32) -> PointsSpent {
-        PointsSpent { customer_id: Uuid::nil(), points }
+        PointsSpent { card_id: CARD, points }
     }
 
     #[test]

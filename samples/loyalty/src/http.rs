@@ -7,26 +7,37 @@ use database::documents::Documents;
 use kernel::decider::Decider as _;
 use kernel::execution::Environment;
 use kernel::projection::Progress;
-use loyalty_contract::PointsSpent;
+use loyalty_contract::{CardId, PointsSpent};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, Problem, ReadHeaders,
-    ReadProblems, ReadRequest, ValidJson, ValidPath,
+    Acknowledgement, CarriesOut, CommandOn, CommandProblems, CommandRequest, Done, NotModified,
+    Problem, ReadOf, ReadProblems, ReadRequest, ValidJson, ValidPath,
 };
 
 use crate::cards::{CardView, Cards};
 use crate::domain::{CardDecider, Command, Refusal};
 
-/// What the handlers work with.
+/// The data of the handlers.
 pub struct Api {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
     pub(crate) cards: Documents<Cards>,
     pub(crate) progress: Progress,
+}
+
+impl CarriesOut for Api {
+    const CATEGORY: &'static str = CardDecider::CATEGORY;
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+
+    fn environment(&self) -> &Environment {
+        &self.environment
+    }
 }
 
 /// Adds the routes.
@@ -39,26 +50,26 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 #[utoipa::path(
     operation_id = "get_card",
     tag = "loyalty",
-    params(("customer_id" = Uuid, Path, description = "The customer"), ReadHeaders),
-    responses((status = 200, description = "The card", body = CardView), ReadProblems),
+    params(ReadOf<CardId>),
+    responses((status = 200, description = "The card", body = CardView), NotModified, ReadProblems),
 )]
-#[get("/{customer_id}")]
+#[get("/{id}")]
 async fn get_one(
     api: Data<Api>,
-    customer_id: ValidPath<Uuid>,
+    id: ValidPath<CardId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.environment, &api.progress).await?;
-    let card = api.cards.find(&api.database, *customer_id).await?;
+    let card = api.cards.find(&api.database, id.as_uuid()).await?;
     let card = card.ok_or_else(|| Problem::not_found("The customer has no card."))?;
     read.found(&api.environment, card.revision, &card.document)
 }
 
-/// Points to be spent.
+/// Points to spend.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SpendPoints {
-    /// How many.
+    /// Number of points.
     #[validate(range(min = 1, max = 1_000_000))]
     #[schema(minimum = 1, maximum = 1_000_000)]
     points: u32,
@@ -68,30 +79,27 @@ struct SpendPoints {
 #[utoipa::path(
     operation_id = "spend_points",
     tag = "loyalty",
-    params(("customer_id" = Uuid, Path, description = "The customer"), CommandHeaders),
+    params(CommandOn<CardId>),
     request_body = SpendPoints,
     responses(
         (status = 200, description = "The points are spent", body = Acknowledgement),
         CommandProblems,
     ),
 )]
-#[post("/{customer_id}/spend")]
+#[post("/{id}/spend")]
 async fn spend(
     api: Data<Api>,
-    customer_id: ValidPath<Uuid>,
+    id: ValidPath<CardId>,
     command: CommandRequest,
     body: ValidJson<SpendPoints>,
 ) -> Result<Done, Problem> {
-    let (database, environment) = (&api.database, &api.environment);
-    let category = CardDecider::CATEGORY;
-    let (payload, customer_id) = (body.payload(), *customer_id);
-    let spent = PointsSpent { customer_id, points: body.points };
+    let (environment, card_id) = (&api.environment, *id);
     command
-        .once(database, environment, category, payload, async |attempt| {
-            let spend = Command::Spend(spent.clone());
+        .change(&**api, card_id, body.payload(), async |attempt, expected| {
+            let spend = Command::Spend(PointsSpent { card_id, points: body.points });
             let cause = attempt.cause();
-            let done = environment.execute::<CardDecider>(customer_id, spend, cause, None).await;
-            Ok(Done::changed(customer_id, done.map_err(problem)?))
+            let spent = environment.execute::<CardDecider>(card_id, spend, cause, expected).await;
+            spent.map_err(problem)
         })
         .await
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! orders.OrderPlaced ───► Earning ─► loyalty.PointsEarned
 //! POST …/cards/{id}/spend ─────────► loyalty.PointsSpent
-//! loyalty.… ────────────► Cards: what the API shows
+//! loyalty.… ────────────► Cards: the read model of the API
 //! ```
 
 pub mod cards;

@@ -1,22 +1,22 @@
-//! What the module does when others' events happen.
+//! Reactions to events of other modules.
 
 use kernel::codec::Envelope;
 use kernel::execution::{Cause, Environment};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
-use loyalty_contract::PointsEarned;
+use loyalty_contract::{CardId, PointsEarned};
 use orders_contract::OrderPlaced;
 use rust_decimal::prelude::ToPrimitive as _;
 
 use crate::domain::{CardDecider, Command};
 
 kernel::event_set! {
-    /// What earns points.
+    /// Events that earn points.
     pub enum OrderEvent { Placed(OrderPlaced) }
 }
 
-/// Gives a point for every whole euro, or whatever the order's currency is.
+/// Adds a point for every whole unit of the order's currency.
 pub struct Earning(
-    /// Where the commands go.
+    /// Executes the commands.
     pub Environment,
 );
 
@@ -28,11 +28,11 @@ impl Reaction for Earning {
 
     async fn react(&self, event: &Envelope<OrderEvent>, cause: Cause) -> Result<(), ReactionError> {
         let OrderEvent::Placed(OrderPlaced { customer_id, order_id, total, .. }) = &event.event;
-        let (customer_id, order_id) = (*customer_id, *order_id);
+        let (card_id, order_id) = (CardId::from(*customer_id), *order_id);
         let points = total.trunc().to_u32().unwrap_or_default();
-        let earn = Command::Earn(PointsEarned { customer_id, order_id, points });
-        let outcome = self.0.execute::<CardDecider>(customer_id, earn, &cause, None).await;
-        // No refusal is expected: any is parked.
+        let earn = Command::Earn(PointsEarned { card_id, order_id, points });
+        let outcome = self.0.execute::<CardDecider>(card_id, earn, &cause, None).await;
+        // No refusal is expected: each one parks the event.
         tolerate(outcome, |_| None)
     }
 }

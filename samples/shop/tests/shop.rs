@@ -107,7 +107,7 @@ fn the_module_is_described_with_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let openapi: Value =
         serde_json::from_slice(&output(shop(folder.path()).arg("openapi")).stdout).unwrap();
-    assert!(openapi["paths"]["/api/v1/loyalty/cards/{customer_id}"]["get"].is_object());
+    assert!(openapi["paths"]["/api/v1/loyalty/cards/{id}"]["get"].is_object());
     let asyncapi: Value =
         serde_json::from_slice(&output(shop(folder.path()).arg("asyncapi")).stdout).unwrap();
     assert_eq!(asyncapi["operations"]["loyalty.earning.order"]["action"], "receive");

@@ -1,4 +1,4 @@
-//! What every module promises.
+//! The contract of every module.
 
 use database::documents::Documents;
 use loyalty::LoyaltyModule;

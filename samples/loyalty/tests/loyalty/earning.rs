@@ -1,10 +1,12 @@
-//! Points are earned by orders and spent over the API, on both engines.
+//! Orders earn points, and the API spends them, on both engines.
 
 use std::sync::Arc;
 
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::seams::{SystemClock, new_id};
 use loyalty::LoyaltyModule;
+use loyalty::policies::OrderEvent;
 use module::NoSettings;
 use orders_contract::OrderPlaced;
 use rstest::rstest;
@@ -15,19 +17,9 @@ use testkit::modules::{environment, open};
 use testkit::running::Running;
 use uuid::Uuid;
 
-fn placed(customer_id: Uuid, total: &str) -> loyalty::policies::OrderEvent {
+fn placed(customer_id: Uuid, total: &str) -> OrderEvent {
     let total = total.parse().unwrap();
-    OrderPlaced {
-        order_id: new_id(),
-        customer_id,
-        currency: "EUR".to_owned(),
-        payment_method: "sandbox:ok".to_owned(),
-        lines: Vec::new(),
-        total_net: total,
-        total_vat: "0".parse().unwrap(),
-        total,
-    }
-    .into()
+    OrderPlaced { order_id: new_id(), customer_id, total, ..OrderPlaced::sample() }.into()
 }
 
 #[rstest]

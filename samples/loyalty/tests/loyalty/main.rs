@@ -1,4 +1,4 @@
-//! The module at work.
+//! Scenarios of the module.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod contract;
