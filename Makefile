@@ -12,7 +12,7 @@ CARGO_SET := --locked --workspace --all-features
 
 .PHONY: run test test-tools test-doc test-api test-readme test-run test-rust \
 	test-scaffold test-crash test-cancel test-walk \
-	check lint fmt generate states bench bench-import bench-saga test-saga clean-data figures locked help
+	check lint fmt module generate states bench bench-import bench-saga test-saga clean-data figures locked help
 
 run: ## build, import the example feed and start the server (STORE=sqlite:… or postgres://…, LISTEN=, ADMIN_LISTEN=)
 	@scripts/run.sh
@@ -82,6 +82,9 @@ lint: locked ## check format, lints, licences, documentation and generated files
 fmt: ## format the code
 	@printf '\n==> Formatting\n'
 	@cargo fmt --all
+
+module: ## begin a module of your own as a copy of the sample module (NAME=)
+	@scripts/new-module.py $(NAME)
 
 generate: locked ## generate openapi/, docs/modules/ and the calls in docs/wire.md from the code
 	@printf '\n==> Generating openapi/, docs/modules/ and the calls in docs/wire.md\n'

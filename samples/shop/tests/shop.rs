@@ -2,7 +2,7 @@
 //! and costs what the page says.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -130,50 +130,65 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|file| folder.join(file).is_file()).collect()
 }
 
-/// What docs/new-module.md has a reader change outside of the module's folder.
-fn edited(file: &str, text: &str) -> String {
-    let insert = |after: &str, line: &str| {
-        assert_eq!(text.matches(after).count(), 1, "{file}: {after}");
-        text.replace(after, &format!("{after}{line}"))
-    };
-    match file {
-        "Cargo.toml" => {
-            // Without the samples, of which the module here is one.
-            let text = text.replace(", \"samples/*\", \"samples/*/contract\"", "");
-            let text = text.replace("samples/loyalty", "domains/loyalty");
-            text.replace(
-                "[dependencies]\nbilling",
-                "[dependencies]\nloyalty.workspace = true\nbilling",
-            )
+/// Copies the checkout without the samples.
+fn copied(root: &Path, checkout: &Path) {
+    for file in files(root) {
+        let to = checkout.join(&file);
+        if file.starts_with("samples") {
+            continue;
         }
-        "src/main.rs" => insert("::on_sandbox(),\n", "    &loyalty::LoyaltyModule,\n"),
-        _ => text.to_owned(),
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(root.join(&file), &to).unwrap();
     }
+    let manifest = checkout.join("Cargo.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let text = text.replace(", \"samples/*\", \"samples/*/contract\"", "");
+    let lines = text.lines().filter(|line| !line.starts_with("loyalty"));
+    std::fs::write(&manifest, lines.fold(String::new(), |text, line| text + line + "\n")).unwrap();
+}
+
+/// Runs the script that begins a module.
+fn new_module(checkout: &Path, name: &str) -> Output {
+    let mut script = Command::new(root().join("scripts/new-module.py"));
+    script.arg(name).arg("--into").arg(checkout).output().unwrap()
+}
+
+/// The files of a folder with their content.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut contents = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let shown = path.strip_prefix(folder).unwrap().to_owned();
+                contents.insert(shown, std::fs::read(path).unwrap());
+            }
+        }
+    }
+    contents
 }
 
 #[test]
 fn a_fifth_module_costs_two_edited_files_and_leaves_as_a_service() {
-    let (root, folder) = (root(), tempfile::tempdir().unwrap());
+    let folder = tempfile::tempdir().unwrap();
     let checkout = folder.path().join("checkout");
-    let mut changed = BTreeSet::new();
-    for file in files(&root) {
-        let shown = file.display().to_string();
-        // The sample becomes a module; the shop has what the checkout itself is then.
-        if shown.starts_with("samples/shop") {
-            continue;
-        }
-        let to = checkout.join(shown.replacen("samples/loyalty", "domains/loyalty", 1));
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(root.join(&file), &to).unwrap();
-        if let Ok(text) = std::fs::read_to_string(&to) {
-            let edited = edited(&shown, &text);
-            if edited != text {
-                std::fs::write(&to, edited).unwrap();
-                changed.insert(shown);
-            }
-        }
-    }
-    assert_eq!(changed, BTreeSet::from(["Cargo.toml".to_owned(), "src/main.rs".to_owned()]));
+    copied(&root(), &checkout);
+    let before = contents(&checkout);
+
+    let made = new_module(&checkout, "loyalty");
+    assert!(made.status.success(), "{made:?}");
+
+    let after = contents(&checkout);
+    let changed: Vec<&Path> = after
+        .iter()
+        .filter(|(file, content)| before.get(*file) != Some(content))
+        .map(|(file, _)| file.as_path())
+        .filter(|file| !file.starts_with("domains/loyalty"))
+        .collect();
+    assert_eq!(changed, [Path::new("Cargo.toml"), Path::new("src/main.rs")]);
 
     let service = folder.path().join("service");
     let mut extract = shop(&checkout);
@@ -183,6 +198,42 @@ fn a_fifth_module_costs_two_edited_files_and_leaves_as_a_service() {
     assert!(service.join("domains/loyalty/src/domain.rs").is_file());
     assert!(service.join("domains/orders/contract").is_dir());
     assert!(!service.join("domains/orders/src").exists());
+}
+
+#[test]
+fn a_module_begins_as_the_sample_under_another_name() {
+    let folder = tempfile::tempdir().unwrap();
+    copied(&root(), folder.path());
+    let made = new_module(folder.path(), "wishlist");
+    assert!(made.status.success(), "{made:?}");
+
+    let sample = contents(&root().join("samples/loyalty"));
+    let module = contents(&folder.path().join("domains/wishlist"));
+    assert_eq!(module.len(), sample.len());
+    for (file, content) in module {
+        let file = file.to_str().unwrap().replace("wishlist", "loyalty");
+        let content = String::from_utf8(content).unwrap();
+        let content = content.replace("wishlist", "loyalty").replace("Wishlist", "Loyalty");
+        assert_eq!(content.as_bytes(), sample[Path::new(&file)], "{file}");
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_or_invalid_begins_no_module() {
+    let folder = tempfile::tempdir().unwrap();
+    copied(&root(), folder.path());
+    let before = contents(folder.path());
+    for (name, problem) in [
+        ("orders", "already names a crate"),
+        ("kernel", "already names a crate"),
+        ("wish-list", "invalid name"),
+        ("../wishlist", "invalid name"),
+    ] {
+        let refused = new_module(folder.path(), name);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && told.contains(problem), "{name}: {told}");
+    }
+    assert!(contents(folder.path()) == before, "a refused name changed files");
 }
 
 /// Lines that say nothing about loyalty: manifests, the module's value, what its tests are held to.

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Begins a module as a copy of the sample module.
+
+    scripts/new-module.py NAME [--into CHECKOUT]
+
+copies samples/loyalty to domains/NAME, puts NAME in place of `loyalty`, and makes the edits outside of
+that folder: two entries in Cargo.toml, and a line in the list of src/main.rs. The copy compiles and passes
+its tests; replace the cards and points by your own aggregates (docs/new-module.md).
+"""
+import argparse
+import pathlib
+import re
+import shutil
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+SAMPLE = HERE / 'samples/loyalty'
+
+
+def named(text, name):
+    """Returns a text of the sample with the module's name in place of the sample's."""
+    return text.replace('loyalty', name).replace('Loyalty', name.capitalize())
+
+
+def inserted(path, before, lines):
+    """Inserts lines before the first match of a pattern in a file."""
+    text = path.read_text()
+    at = re.search(before, text, re.MULTILINE)
+    if at is None:
+        raise SystemExit(f'{path} has no line like {before}: add by hand\n{lines}')
+    path.write_text(text[:at.start()] + lines + text[at.start():])
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+    arguments.add_argument('name', metavar='NAME', help='lower-case letters and digits, such as wishlist')
+    arguments.add_argument('--into', metavar='CHECKOUT', type=pathlib.Path, default=HERE)
+    given = arguments.parse_args()
+    name, root = given.name, given.into
+    if not re.fullmatch(r'[a-z][a-z0-9]{1,39}', name):
+        raise SystemExit(f'invalid name {name}: expected 2 to 40 lower-case letters and digits, such as wishlist')
+    manifest, module = root / 'Cargo.toml', root / 'domains' / name
+    if module.exists() or re.search(rf'^({name}|{name}-contract)\b.*=', manifest.read_text(), re.MULTILINE):
+        raise SystemExit(f'{name} already names a crate of the workspace: choose another name')
+
+    for source in sorted(SAMPLE.rglob('*')):
+        if source.is_file():
+            target = module / named(str(source.relative_to(SAMPLE)), name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(named(source.read_text(), name))
+            shutil.copymode(source, target)
+    inserted(manifest, r'^\n# A module as docs/new-module.md|^\n# HTTP and OpenAPI', (
+        f'{name} = {{ path = "domains/{name}" }}\n'
+        f'{name}-contract = {{ path = "domains/{name}/contract" }}\n'))
+    inserted(manifest, r'(?<=^\[dependencies\]\n)', f'{name}.workspace = true\n')
+    inserted(root / 'src/main.rs', r'^ *#\[cfg\(feature = "import"\)\]\n +&capture', (
+        f'    &{name}::{name.capitalize()}Module,\n'))
+    print(f'domains/{name} is a copy of the sample module. Next: cargo check, then make generate,\n'
+          f'then replace cards and points by your own aggregates (docs/new-module.md).')
+
+
+main()
