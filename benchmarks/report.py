@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from the results of bench.py."""
+"""Writes docs/benchmarks.md from the results of bench.py."""
 import dataclasses
 import pathlib
 import statistics
@@ -11,8 +11,7 @@ FINDINGS = pathlib.Path(__file__).with_name('findings.md')
 
 PAGE = """# Benchmarks
 
-What bascule does beside others on one machine, and whether it meets its targets. Written by `make bench`; \
-edit `benchmarks/report.py` and `benchmarks/findings.md`, not this page.
+Performance of bascule and of its peers on one machine, compared with its targets. `make bench` writes this page; edit `benchmarks/report.py` and `benchmarks/findings.md`, not this page.
 
 {machine}
 
@@ -22,33 +21,28 @@ edit `benchmarks/report.py` and `benchmarks/findings.md`, not this page.
 
 {targets}
 
-A ratio compares medians of {rounds} rounds in which the peers took turns; each run measured {seconds:g} s. \
+A ratio compares the medians of {rounds} rounds in which the peers took turns; each run measured {seconds:g} s. \
 {verdict}
 
 ## Appending
 
-One event of 300 bytes a request, to a fresh stream that must not exist yet; closed loop. Events per second, \
-and in brackets the median and the 99th percentile of a request in ms.
+Each request appends one event of 300 bytes to a new stream, which must not exist; closed loop. Events per second; in brackets, median and 99th percentile of a request in ms.
 
 {append}
 
-Ten events a request:
+Ten events per request:
 
 {append10}
 
 ## Reading the whole log
 
-Every client reads {preload:,} events from the start, again and again, in pages of 1,000 (UmaDB: as a stream). \
-Events per second of all clients together, and in brackets ms per 1,000 events.
+Each client reads {preload:,} events from the start, repeatedly, in pages of 1,000 (UmaDB: as a stream). Events per second of all clients together; in brackets, ms per 1,000 events.
 
 {readall}
 
 ## Orders over HTTP
 
-64 connections post orders of one line for {order_seconds:g} s, each as soon as the last was answered. The plain \
-handler (`benchmarks/plain-handler`) is actix-web and sqlx as in bascule, checks the same fields and inserts one \
-row; nothing follows from it. bascule places the order as an event, and meanwhile the same process issues its \
-invoice, charges it and confirms the order: {steps} events an order.
+64 connections post orders of one line for {order_seconds:g} s, each one directly after the answer to the last. The plain handler (`benchmarks/plain-handler`) is actix-web and sqlx as in bascule, checks the same fields and inserts one row, without further work. bascule records the order as an event, and the same process issues its invoice, charges it and confirms the order: {steps} events per order.
 
 {orders}
 
@@ -58,49 +52,46 @@ invoice, charges it and confirms the order: {steps} events an order.
 
 ## Read models
 
-The orders' read model: SQL tables that follow the log, rows and checkpoint in one transaction. Catching up folds a log of {catch_up:,} events of orders into empty tables. Latency is the time from giving the command to place an order until its row is visible, with 16 clients that each wait for it before they place the next; across replicas, another process folds the read model and the one that asks finds out.
+The orders' read model: SQL tables that follow the log, rows and checkpoint in one transaction. Catching up folds a log of {catch_up:,} events of orders into empty tables. Latency is the time from the command that places an order until its row is visible, with 16 clients that each wait for the row before the next order; across replicas, another process folds the read model.
 
 {projections}
 
-## What bounds what was missed
+## Limits behind missed targets
 
 {findings}
 
-## What is compared
+## Peers
 
-| peer | what it is |
+| peer | description |
 | --- | --- |
 | bascule-postgres, bascule-sqlite | `bascule-bench` on the store that `bascule serve` uses, in one process with its clients |
 | bascule-wire | a server of EventStoreDB's protocol on SQLite, the official Rust client; it also runs one module |
-| umadb | UmaDB 0.7.8, server and Rust client; a stream is a tag, the condition is that no event has it yet |
+| umadb | UmaDB 0.7.8, server and Rust client; a stream is a tag; the condition is that no event has the tag |
 | emmett | Emmett 0.42 on PostgreSQL, Node.js |
 | postgres-es | postgres-es 0.5, `persist` of its repository |
-| pg-single-writer | a bare table that one connection writes all queued requests into, 256 at most in one transaction: ordered, group commit, no other promise of an event store |
-| pg-plain | a bare table, one INSERT a request on a connection per client: positions become visible out of order |
+| pg-single-writer | a bare table; one connection writes all queued requests, at most 256 per transaction: ordered, group commit, no other guarantee of an event store |
+| pg-plain | a bare table; one INSERT per request on a connection per client: positions become visible out of order |
 
 PostgreSQL is a throwaway server with default settings (but for port, sockets and `max_connections`); \
-`fsync` and `synchronous_commit` are on. SQLite commits with `synchronous=FULL`, UmaDB as it does by default. \
-Every append run finds an empty store, and a checkpoint and `sync` come before each run. Clients and servers \
-share the cores: a peer whose client is costly has less left for its server.
+`fsync` and `synchronous_commit` are on. SQLite commits with `synchronous=FULL`, UmaDB with its default. Every append run starts on an empty store, after a checkpoint and `sync`. Clients and servers share the cores: a peer with a costly client has less left for its server.
 
-## Again
+## Repeating the measurements
 
 ```sh
-make bench                        # about 20 minutes; installs and builds first: ten more, once
+make bench                        # about 20 minutes; installs and builds first, once: ten more
 make bench SECONDS=10 ROUNDS=5    # longer
 benchmarks/stores.py --workload append --clients 16 --peers bascule-postgres,postgres-es
 benchmarks/orders.py --seconds 20
 target/release/bascule-bench append --store sqlite:/tmp/bench/bascule.db --clients 16 --seconds 5
 ```
 
-Numbers of two machines, or of a busy and a quiet one, do not compare; ratios within one run do. Every run is \
-kept in `target/benchmarks.json`.
+Figures of two machines, or of a busy and a quiet one, are not comparable; ratios within one run are. Every run is kept in `target/benchmarks.json`.
 """
 
 
 @dataclasses.dataclass
 class Target:
-    """Something promised: a measured figure, and the bound it must keep."""
+    """A target: a measured figure and its bound."""
     text: str
     measured: float | None
     bound: float
@@ -124,7 +115,7 @@ def figure(value, unit):
 
 
 def render(results):
-    """The page, and how many runs failed."""
+    """Returns the page and the number of failed runs."""
     table = {(row['workload'], row['clients'], row['peer']): row for row in results['table']}
     overload = saga_rows(results)
     targets = [*all_targets(table, results['orders'], results['projections']), *saga_targets(overload)]
@@ -210,7 +201,7 @@ def probe(probes):
 
 
 def comparison(table, workload):
-    """A row a peer, a column a number of clients."""
+    """Returns the table: a row per peer, a column per number of clients."""
     clients = sorted({key[1] for key in table if key[0] == workload})
     peers = dict.fromkeys(key[2] for key in table if key[0] == workload)
     rows = [[peer, *(cell(table.get((workload, number, peer))) for number in clients)] for peer in peers]
@@ -239,7 +230,7 @@ def saga(orders):
 
 
 def saga_rows(results):
-    """What the saga's benchmark measured, a row an engine and side; none where it was not run."""
+    """Returns the measurements of the saga, a row per engine and side; empty if it was not run."""
     return saga_benchmark.medians(results['saga']['runs']) if 'saga' in results else []
 
 
@@ -272,7 +263,7 @@ def overload_section(rows, results):
         f'{row["drained_after_s"]:.1f} s', f'{row["cpu_ms_per_order"]:.2f} ms',
         f'{row["read_quiet_p99_ms"]:.1f} → {row["read_p99_ms"]:.1f} ms',
         f'{row["confirmation_p50_ms"]:.0f} / {row["confirmation_p99_ms"]:.0f} ms'] for row in rows])
-    return ('### Under more load than the saga can carry\n\n64 connections place orders for '
+    return ('### Overload of the saga\n\n64 connections place orders for '
             f'{results["saga"]["seconds"]:g} s as fast as they are taken in, and wait as long as `Retry-After` says '
             'when they are refused; 100 reads a second go on beside. With admission, and the same build without. '
             'The lag is the age of the oldest event that any subscription has not done; the CPU is the server\'s '
@@ -287,6 +278,6 @@ def projections_table(projections):
 
 
 def markdown(head, rows):
-    """A table; the first column is text, the others are figures."""
+    """Returns a table; the first column is text, the others are figures."""
     lines = [head, ['---', *('--:' for _ in head[1:])], *rows]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
