@@ -18,13 +18,15 @@ event_contract::published! {
     "orders.OrderReturned.v1": OrderReturned, about |event| event.customer_id;
     "orders.OrderCancelled.v1": OrderCancelled, about |event| event.customer_id;
     "orders.OrderImported.v1": OrderImported,
-        about |event| event.state.customer_id.unwrap_or(event.order_id);
+        about |event| event.state.customer_id.unwrap_or(event.order_id.as_uuid());
     "orders.OrderRevised.v1": OrderRevised,
-        about |event| event.state.customer_id.unwrap_or(event.order_id);
+        about |event| event.state.customer_id.unwrap_or(event.order_id.as_uuid());
 }
 
-/// Identifies an order.
-pub type OrderId = Uuid;
+event_contract::id! {
+    /// Identifies an order.
+    pub OrderId of "order";
+}
 
 /// One thing ordered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
