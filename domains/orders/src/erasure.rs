@@ -7,7 +7,7 @@ use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
-use orders_contract::OrderId;
+use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::OrderDecider;
@@ -34,16 +34,16 @@ impl Reaction for Erasure {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.views], &event.recorded).await?;
         let orders = queries::orders_of(&self.database, customer.customer_id).await?;
-        let all: Vec<OrderId> = orders.iter().map(|(id, _)| *id).collect();
         // What was said in an imported order while it named no customer is sealed for the order.
-        let imported = orders.into_iter().filter(|(_, owner)| *owner == Owner::Legacy);
-        let imported: Vec<OrderId> = imported.map(|(id, _)| id).collect();
+        let imported = orders.iter().filter(|(_, owner)| *owner == Owner::Legacy);
+        let imported: Vec<Uuid> = imported.map(|(id, _)| id.as_uuid()).collect();
         if !imported.is_empty() {
             self.environment.codec.destroy_keys(&imported, &[]).await?;
         }
-        for id in &all {
+        for (id, _) in &orders {
             self.environment.forget(&StreamName::of(OrderDecider::CATEGORY, *id)).await?;
         }
+        let all: Vec<Uuid> = orders.iter().map(|(id, _)| id.as_uuid()).collect();
         web_api::idempotency::forget(&self.database, &all).await?;
         Ok(self.database.scrub(&["order_view", "idempotency"]).await?)
     }

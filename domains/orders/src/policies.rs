@@ -5,6 +5,7 @@ use kernel::codec::Envelope;
 use kernel::execution::Cause;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use orders_contract::{CancellationReason, OrderId};
+use uuid::Uuid;
 
 use crate::domain::Refusal;
 use crate::handlers::Orders;
@@ -58,9 +59,9 @@ impl Reaction for PaymentOutcome {
 }
 
 impl PaymentOutcome {
-    async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
+    async fn confirm(&self, orders: &[Uuid], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.confirm_paid(*id, cause).await;
+            let outcome = self.0.confirm_paid(OrderId::from(*id), cause).await;
             tolerate(outcome, |refusal| match refusal {
                 // Billing sees the cancellation too, voids the invoice and gives the money back.
                 Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
@@ -75,12 +76,12 @@ impl PaymentOutcome {
 
     async fn cancel(
         &self,
-        orders: &[OrderId],
+        orders: &[Uuid],
         reason: CancellationReason,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.cancel(*id, reason.clone(), cause, None).await;
+            let outcome = self.0.cancel(OrderId::from(*id), reason.clone(), cause, None).await;
             tolerate(outcome, |refusal| match refusal {
                 // Confirmed by hand, without waiting for the payment. Billing hears of that, too, and
                 // issues the invoice anew.

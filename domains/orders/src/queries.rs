@@ -140,7 +140,7 @@ struct Columns<'v> {
     position: i64,
     revision: u64,
     status: &'static str,
-    customer_id: Option<Uuid>,
+    customer_id: Option<CustomerId>,
     currency: &'v str,
     owner: &'static str,
     legacy_source: Option<&'v str>,
@@ -215,13 +215,13 @@ async fn silence_erased(
     rows: &mut [ViewRow],
 ) -> Result<(), DatabaseError> {
     let speaking = rows.iter().filter(|row| row.view.says_something());
-    let customers: BTreeSet<Uuid> = speaking.filter_map(|row| row.view.customer_id).collect();
+    let customers: BTreeSet<CustomerId> = speaking.filter_map(|row| row.view.customer_id).collect();
     if customers.is_empty() {
         return Ok(());
     }
     let erased = transaction.query(&ERASED).bind_json(&customers).fetch_all().await?;
-    let erased: Result<BTreeSet<Uuid>, _> =
-        erased.iter().map(|row| row.get("customer_id")).collect();
+    let erased = erased.iter().map(|row| Ok(row.get::<Uuid>("customer_id")?.into()));
+    let erased: Result<BTreeSet<CustomerId>, DatabaseError> = erased.collect();
     let erased = erased?;
     for row in rows {
         if row.view.customer_id.is_some_and(|customer| erased.contains(&customer)) {
@@ -249,7 +249,8 @@ pub async fn orders_of<'c>(
     customer_id: CustomerId,
 ) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
     let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id.as_uuid()).fetch_all().await?;
-    rows.iter().map(|row| Ok((row.get("id")?, row.name("owner")?))).collect()
+    let order = |row: &Row| Ok((row.get::<Uuid>("id")?.into(), row.name("owner")?));
+    rows.iter().map(order).collect()
 }
 
 /// One order.
@@ -257,7 +258,7 @@ pub async fn order<'c>(
     of: impl Executor<'c>,
     id: OrderId,
 ) -> Result<Option<OrderView>, DatabaseError> {
-    let row = of.query(&ORDER).bind(id).fetch_optional().await?;
+    let row = of.query(&ORDER).bind(id.as_uuid()).fetch_optional().await?;
     row.map(|row| row.json("document")).transpose()
 }
 

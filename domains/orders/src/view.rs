@@ -1,15 +1,15 @@
 //! An order as the API shows it.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use customers_contract::CustomerId;
 use event_contract::{LegacyReference, Personal};
 use orders_contract::{
-    CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
-    OrderLine, OrderPlaced, OrderReturned,
+    CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderId,
+    OrderImported, OrderLine, OrderPlaced, OrderReturned,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::listing::start_of;
 use web_api::{Legacy, Owner};
 
@@ -175,7 +175,8 @@ impl From<&ImportedOrderLine> for LineView {
 #[schema(as = Order)]
 pub struct OrderView {
     /// Identifies the order.
-    pub id: Uuid,
+    #[schema(value_type = Uuid)]
+    pub id: OrderId,
     /// Where it stands.
     pub status: OrderStatus,
     /// Why it was cancelled.
@@ -184,8 +185,8 @@ pub struct OrderView {
     pub cancellation: Option<Cancellation>,
     /// Who ordered. An imported order may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub customer_id: Option<Uuid>,
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    pub customer_id: Option<CustomerId>,
     /// ISO 4217 code.
     #[schema(example = "EUR")]
     pub currency: String,
@@ -257,7 +258,7 @@ impl OrderView {
             id: order.order_id,
             status: OrderStatus::AwaitingPayment,
             cancellation: None,
-            customer_id: Some(order.customer_id),
+            customer_id: Some(order.customer_id.into()),
             currency: order.currency.clone(),
             payment_method: Some(order.payment_method.clone()),
             lines: order.lines.iter().map(Into::into).collect(),
@@ -312,7 +313,7 @@ impl OrderView {
 
     /// An order as the legacy system has it now.
     pub fn of_legacy(
-        id: Uuid,
+        id: OrderId,
         legacy: &LegacyReference,
         state: &ImportedOrder,
         placed_at: DateTime<Utc>,
@@ -327,7 +328,7 @@ impl OrderView {
             id,
             status,
             cancellation,
-            customer_id: state.customer_id,
+            customer_id: state.customer_id.map(CustomerId::from),
             currency: state.currency.clone(),
             payment_method: None,
             lines: state.lines.iter().map(Into::into).collect(),

@@ -2,16 +2,16 @@
 //! is recorded. No rule for new business applies.
 
 use chrono::NaiveDate;
+use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use orders_contract::{
-    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported, OrderRevised,
+    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderId, OrderImported, OrderRevised,
 };
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::{Event, Order, Refusal};
 
@@ -40,7 +40,7 @@ pub struct LegacyOrder {
     pub note: Patch<String>,
     /// Who ordered: the `uid` of the customer's root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
-    pub customer_id: Patch<Uuid>,
+    pub customer_id: Patch<CustomerId>,
     /// ISO 4217 code, in capital letters.
     #[serde(deserialize_with = "kernel::sync::currency")]
     #[schemars(with = "String", regex(pattern = "^[A-Z]{3}$"), extend("x-required" = true), example = &"EUR")]
@@ -124,7 +124,8 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
         | Order::Returned(_)
         | Order::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id: order_id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: word } = report;
+    let order_id = OrderId::from(id);
     // Drafts and quotations never were orders: there is nothing to take back.
     Ok(match compare(known, word, merge, take_back)? {
         News::None => vec![],
@@ -168,7 +169,7 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
         reference: said.reference.map(Personal::Known).over(known.reference),
         date: said.date.over(known.date),
         note: said.note.map(Personal::Known).over(known.note),
-        customer_id: said.customer_id.over(known.customer_id),
+        customer_id: said.customer_id.map(CustomerId::as_uuid).over(known.customer_id),
         currency: required_currency.ok_or_else(missing("currency"))?,
         lines,
         // No comments and an empty list of them are the same fact.

@@ -6,6 +6,7 @@ mod returning;
 #[cfg(test)]
 mod tests;
 
+use customers_contract::CustomerId;
 use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
 use kernel::snapshot::SnapshotRule;
@@ -15,7 +16,6 @@ use orders_contract::{
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
@@ -60,8 +60,8 @@ pub enum Order {
 pub struct PlacedHere {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
-    pub customer_id: Uuid,
+    /// Customer who placed the order.
+    pub customer_id: CustomerId,
     /// What is with the customer once it is delivered.
     pub delivered: Delivered,
 }
@@ -179,7 +179,7 @@ impl Decider for OrderDecider {
     fn evolve(order: Order, event: &Event) -> Order {
         match event {
             Event::Placed(OrderPlaced { order_id, customer_id, lines, .. }) => {
-                let (order_id, customer_id) = (*order_id, *customer_id);
+                let (order_id, customer_id) = (*order_id, CustomerId::from(*customer_id));
                 let delivered = Delivered::all_of(lines);
                 Order::AwaitingPayment(PlacedHere { order_id, customer_id, delivered })
             }
@@ -268,6 +268,7 @@ fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refus
         Order::Confirmed(_) if is_of_payment(&reason) => Err(Refusal::AlreadyConfirmed),
         Order::AwaitingPayment(placed) | Order::Confirmed(placed) => {
             let PlacedHere { order_id, customer_id, .. } = *placed;
+            let customer_id = customer_id.as_uuid();
             Ok(vec![OrderCancelled { order_id, customer_id, reason }.into()])
         }
         // The first reason stands.

@@ -81,7 +81,7 @@ pub(super) fn take_back(order: &Order, request: ReturnOrder) -> Result<Vec<Event
     Ok(vec![
         OrderReturned {
             order_id: placed.order_id,
-            customer_id: placed.customer_id,
+            customer_id: placed.customer_id.as_uuid(),
             number: placed.delivered.returns + 1,
             lines,
             complete: left.everything().is_empty(),

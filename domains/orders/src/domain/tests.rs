@@ -1,65 +1,35 @@
 //! What orders decide, as given – when – then.
 
-use chrono::DateTime;
+use customers_contract::CustomerId;
 use event_contract::{LegacyReference, Personal};
 use kernel::codec::EventSet as _;
-use kernel::decider::{Context, Decider as _};
+use kernel::decider::Decider as _;
 use kernel::event::StreamName;
 use kernel::money::Currency;
 use kernel::sync::{LegacyState, Patch};
 use orders_contract::{
     CancellationReason, ImportedOrderStatus, OrderCancelled, OrderConfirmed, OrderFulfilled,
-    OrderLine, OrderPlaced, PaymentDeferred,
+    OrderId, OrderLine, OrderPlaced, PaymentDeferred,
 };
 use serde_json::json;
-use uuid::Uuid;
+use testkit::given;
 
 mod returning;
 
 use super::{
-    Command, Event, LegacyLine, LegacyOrder, LegacyReport, Order, OrderDecider, PlaceOrder, Refusal,
+    Command, Event, LegacyLine, LegacyOrder, LegacyReport, OrderDecider, PlaceOrder, Refusal,
 };
 
-const ORDER: Uuid = Uuid::from_u128(1);
-const CUSTOMER: Uuid = Uuid::from_u128(2);
+const ORDER: OrderId = OrderId::from_u128(1);
+const CUSTOMER: CustomerId = CustomerId::from_u128(2);
 
-struct Given(Order);
-
-fn given(events: &[Event]) -> Given {
-    Given(events.iter().fold(Order::default(), OrderDecider::evolve))
-}
-
-impl Given {
-    fn when(self, command: Command) -> Then {
-        let context = Context { now: DateTime::UNIX_EPOCH };
-        Then(OrderDecider::decide(&self.0, command, &context))
-    }
-}
-
-struct Then(Result<Vec<Event>, Refusal>);
-
-impl Then {
-    #[track_caller]
-    fn then(self, expected: &[Event]) {
-        let events = self.0.expect("the command was refused");
-        let json = |events: &[Event]| {
-            let one = |event: &Event| (event.event_type(), event.to_json().unwrap());
-            events.iter().map(one).collect::<Vec<_>>()
-        };
-        assert_eq!(json(&events), json(expected));
-    }
-
-    #[track_caller]
-    fn then_refused(self, refusal: Refusal) {
-        assert_eq!(self.0.expect_err("the command was accepted"), refusal);
-    }
-
-    #[track_caller]
-    fn only_event(self) -> Event {
-        let mut events = self.0.expect("the command was refused");
-        assert_eq!(events.len(), 1, "{events:?}");
-        events.remove(0)
-    }
+/// The only event that a command results in.
+#[track_caller]
+fn only_event(history: &[Event], command: Command) -> Event {
+    let outcome = given::<OrderDecider>(history.iter().cloned()).when(command).outcome();
+    let mut events = outcome.expect("the command was refused");
+    assert_eq!(events.len(), 1, "{events:?}");
+    events.remove(0)
 }
 
 fn line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
@@ -75,7 +45,7 @@ fn line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
 fn place(lines: Vec<OrderLine>) -> Command {
     Command::Place(PlaceOrder {
         order_id: ORDER,
-        customer_id: CUSTOMER.into(),
+        customer_id: CUSTOMER,
         currency: Currency::from_code("EUR").unwrap(),
         payment_method: "sandbox:ok".to_owned(),
         lines,
@@ -85,7 +55,7 @@ fn place(lines: Vec<OrderLine>) -> Command {
 fn placed() -> Event {
     OrderPlaced {
         order_id: ORDER,
-        customer_id: CUSTOMER,
+        customer_id: CUSTOMER.into(),
         currency: "EUR".to_owned(),
         payment_method: "sandbox:ok".to_owned(),
         lines: vec![line("2", "49.90", "20")],
@@ -105,7 +75,7 @@ fn fulfilled() -> Event {
 }
 
 fn cancelled(reason: CancellationReason) -> Event {
-    OrderCancelled { order_id: ORDER, customer_id: CUSTOMER, reason }.into()
+    OrderCancelled { order_id: ORDER, customer_id: CUSTOMER.into(), reason }.into()
 }
 
 fn on_request() -> CancellationReason {
@@ -114,7 +84,7 @@ fn on_request() -> CancellationReason {
 
 fn report(state: LegacyState<LegacyOrder>) -> Command {
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "sale_sale/7".to_owned() };
-    Command::Sync(Box::new(LegacyReport { id: ORDER, legacy, state }))
+    Command::Sync(Box::new(LegacyReport { id: ORDER.into(), legacy, state }))
 }
 
 fn present(said: LegacyOrder) -> Command {
@@ -147,12 +117,12 @@ fn legacy_order() -> LegacyOrder {
 }
 
 fn imported() -> Event {
-    given(&[]).when(present(legacy_order())).only_event()
+    only_event(&[], present(legacy_order()))
 }
 
 #[track_caller]
 fn revision(events: &[Event], command: Command) -> (orders_contract::ImportedOrder, Vec<String>) {
-    match given(events).when(command).only_event() {
+    match only_event(events, command) {
         Event::Revised(mut revised) => {
             revised.changed.sort();
             (revised.state, revised.changed)
@@ -163,12 +133,12 @@ fn revision(events: &[Event], command: Command) -> (orders_contract::ImportedOrd
 
 #[test]
 fn an_order_is_placed_with_its_totals() {
-    given(&[]).when(place(vec![line("2", "49.90", "20")])).then(&[placed()]);
+    given::<OrderDecider>([]).when(place(vec![line("2", "49.90", "20")])).then([placed()]);
 }
 
 #[test]
 fn quantities_and_prices_keep_their_decimals() {
-    let event = given(&[]).when(place(vec![line("1.500", "10.00", "5.5")])).only_event();
+    let event = only_event(&[], place(vec![line("1.500", "10.00", "5.5")]));
     let data = event.to_json().unwrap();
     assert_eq!(data["lines"][0]["quantity"], "1.500");
     assert_eq!(data["lines"][0]["unit_price"], "10.00");
@@ -177,15 +147,21 @@ fn quantities_and_prices_keep_their_decimals() {
 
 #[test]
 fn an_order_without_anything_to_pay_is_refused() {
-    given(&[]).when(place(vec![])).then_refused(Refusal::NothingToPay);
-    given(&[]).when(place(vec![line("1", "0", "20")])).then_refused(Refusal::NothingToPay);
-    given(&[]).when(place(vec![line("1", "0.004", "20")])).then_refused(Refusal::NothingToPay);
+    given::<OrderDecider>([]).when(place(vec![])).refuses(&Refusal::NothingToPay);
+    given::<OrderDecider>([])
+        .when(place(vec![line("1", "0", "20")]))
+        .refuses(&Refusal::NothingToPay);
+    given::<OrderDecider>([])
+        .when(place(vec![line("1", "0.004", "20")]))
+        .refuses(&Refusal::NothingToPay);
 }
 
 #[test]
 fn an_order_beyond_computing_is_refused() {
     let huge = "70000000000000000000000000000";
-    given(&[]).when(place(vec![line(huge, "10", "20")])).then_refused(Refusal::TotalTooLarge);
+    given::<OrderDecider>([])
+        .when(place(vec![line(huge, "10", "20")]))
+        .refuses(&Refusal::TotalTooLarge);
 }
 
 #[test]
@@ -196,38 +172,40 @@ fn an_order_is_placed_once() {
         vec![placed(), confirmed(), fulfilled()],
         vec![placed(), cancelled(on_request())],
     ] {
-        given(&history)
+        given::<OrderDecider>(history.clone())
             .when(place(vec![line("2", "49.90", "20")]))
-            .then_refused(Refusal::AlreadyPlaced);
+            .refuses(&Refusal::AlreadyPlaced);
     }
 }
 
 #[test]
 fn a_placed_order_is_confirmed_once() {
     let deferred = PaymentDeferred { order_id: ORDER }.into();
-    given(&[placed()]).when(Command::ConfirmPaid).then(&[confirmed()]);
-    given(&[placed()]).when(Command::Confirm).then(&[confirmed(), deferred]);
+    given::<OrderDecider>([placed()]).when(Command::ConfirmPaid).then([confirmed()]);
+    given::<OrderDecider>([placed()]).when(Command::Confirm).then([confirmed(), deferred]);
     for command in [Command::Confirm, Command::ConfirmPaid] {
-        given(&[placed(), confirmed()]).when(command.clone()).then(&[]);
-        given(&[placed(), confirmed(), fulfilled()]).when(command).then(&[]);
+        given::<OrderDecider>([placed(), confirmed()]).when(command.clone()).changes_nothing();
+        given::<OrderDecider>([placed(), confirmed(), fulfilled()]).when(command).changes_nothing();
     }
 }
 
 #[test]
 fn only_a_confirmed_order_is_fulfilled() {
-    given(&[placed()]).when(Command::Fulfil).then_refused(Refusal::NotConfirmed);
-    given(&[placed(), confirmed()]).when(Command::Fulfil).then(&[fulfilled()]);
-    given(&[placed(), confirmed(), fulfilled()]).when(Command::Fulfil).then(&[]);
+    given::<OrderDecider>([placed()]).when(Command::Fulfil).refuses(&Refusal::NotConfirmed);
+    given::<OrderDecider>([placed(), confirmed()]).when(Command::Fulfil).then([fulfilled()]);
+    given::<OrderDecider>([placed(), confirmed(), fulfilled()])
+        .when(Command::Fulfil)
+        .changes_nothing();
 }
 
 #[test]
 fn an_order_is_cancelled_before_it_is_fulfilled() {
     let cancel = || Command::Cancel(on_request());
-    given(&[placed()]).when(cancel()).then(&[cancelled(on_request())]);
-    given(&[placed(), confirmed()]).when(cancel()).then(&[cancelled(on_request())]);
-    given(&[placed(), confirmed(), fulfilled()])
+    given::<OrderDecider>([placed()]).when(cancel()).then([cancelled(on_request())]);
+    given::<OrderDecider>([placed(), confirmed()]).when(cancel()).then([cancelled(on_request())]);
+    given::<OrderDecider>([placed(), confirmed(), fulfilled()])
         .when(cancel())
-        .then_refused(Refusal::AlreadyFulfilled);
+        .refuses(&Refusal::AlreadyFulfilled);
 }
 
 #[test]
@@ -238,32 +216,38 @@ fn a_failed_payment_cancels_only_an_order_that_waits_for_it() {
         CancellationReason::PaymentCancelled,
     ] {
         let cancel = || Command::Cancel(reason.clone());
-        given(&[placed()]).when(cancel()).then(&[cancelled(reason.clone())]);
-        given(&[placed(), confirmed()]).when(cancel()).then_refused(Refusal::AlreadyConfirmed);
-        given(&[placed(), confirmed(), fulfilled()])
+        given::<OrderDecider>([placed()]).when(cancel()).then([cancelled(reason.clone())]);
+        given::<OrderDecider>([placed(), confirmed()])
             .when(cancel())
-            .then_refused(Refusal::AlreadyFulfilled);
+            .refuses(&Refusal::AlreadyConfirmed);
+        given::<OrderDecider>([placed(), confirmed(), fulfilled()])
+            .when(cancel())
+            .refuses(&Refusal::AlreadyFulfilled);
     }
 }
 
 #[test]
 fn the_first_reason_for_a_cancellation_stands() {
-    given(&[placed(), cancelled(CancellationReason::PaymentDeclined)])
+    given::<OrderDecider>([placed(), cancelled(CancellationReason::PaymentDeclined)])
         .when(Command::Cancel(on_request()))
-        .then(&[]);
+        .changes_nothing();
 }
 
 #[test]
 fn a_cancelled_order_stays_cancelled() {
     let history = [placed(), cancelled(on_request())];
-    given(&history).when(Command::Confirm).then_refused(Refusal::AlreadyCancelled);
-    given(&history).when(Command::Fulfil).then_refused(Refusal::AlreadyCancelled);
+    given::<OrderDecider>(history.clone())
+        .when(Command::Confirm)
+        .refuses(&Refusal::AlreadyCancelled);
+    given::<OrderDecider>(history.clone())
+        .when(Command::Fulfil)
+        .refuses(&Refusal::AlreadyCancelled);
 }
 
 #[test]
 fn there_is_nothing_to_do_with_an_order_that_was_never_placed() {
     for command in [Command::Confirm, Command::Fulfil, Command::Cancel(on_request())] {
-        given(&[]).when(command).then_refused(Refusal::NoSuchOrder);
+        given::<OrderDecider>([]).when(command).refuses(&Refusal::NoSuchOrder);
     }
 }
 
@@ -275,7 +259,7 @@ fn what_the_legacy_owns_is_not_changed_here() {
         Command::Fulfil,
         Command::Cancel(on_request()),
     ] {
-        given(&[imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
+        given::<OrderDecider>([imported()]).when(command).refuses(&Refusal::OwnedByLegacy);
     }
 }
 
@@ -287,8 +271,12 @@ fn what_was_placed_here_is_not_changed_by_the_legacy() {
         vec![placed(), confirmed(), fulfilled()],
         vec![placed(), cancelled(on_request())],
     ] {
-        given(&history).when(present(legacy_order())).then_refused(Refusal::OwnedByBascule);
-        given(&history).when(absent("deleted")).then_refused(Refusal::OwnedByBascule);
+        given::<OrderDecider>(history.clone())
+            .when(present(legacy_order()))
+            .refuses(&Refusal::OwnedByBascule);
+        given::<OrderDecider>(history.clone())
+            .when(absent("deleted"))
+            .refuses(&Refusal::OwnedByBascule);
     }
 }
 
@@ -309,19 +297,19 @@ fn an_order_is_imported_as_it_is() {
 #[test]
 fn an_imported_order_needs_a_status_and_a_currency() {
     let without_status = LegacyOrder { status: Patch::Keep, ..legacy_order() };
-    given(&[])
+    given::<OrderDecider>([])
         .when(present(without_status))
-        .then_refused(Refusal::IncompleteReport { field: "status" });
+        .refuses(&Refusal::IncompleteReport { field: "status" });
     let without_currency = LegacyOrder { currency: Patch::Clear, ..legacy_order() };
-    given(&[imported()])
+    given::<OrderDecider>([imported()])
         .when(present(without_currency))
-        .then_refused(Refusal::IncompleteReport { field: "currency" });
+        .refuses(&Refusal::IncompleteReport { field: "currency" });
 }
 
 #[test]
 fn the_same_report_twice_records_nothing() {
-    given(&[imported()]).when(present(legacy_order())).then(&[]);
-    given(&[imported()]).when(present(LegacyOrder::default())).then(&[]);
+    given::<OrderDecider>([imported()]).when(present(legacy_order())).changes_nothing();
+    given::<OrderDecider>([imported()]).when(present(LegacyOrder::default())).changes_nothing();
 }
 
 #[test]
@@ -344,12 +332,12 @@ fn a_revision_names_what_changed_and_keeps_what_is_not_said() {
 #[test]
 fn no_comments_and_an_empty_list_of_them_are_the_same() {
     let said = LegacyOrder { comments: Patch::Set(vec![]), ..legacy_order() };
-    given(&[imported()]).when(present(said)).then(&[]);
+    given::<OrderDecider>([imported()]).when(present(said)).changes_nothing();
 }
 
 #[test]
 fn what_never_was_an_order_is_ignored() {
-    given(&[]).when(absent("state draft")).then(&[]);
+    given::<OrderDecider>([]).when(absent("state draft")).changes_nothing();
 }
 
 #[test]
@@ -359,8 +347,8 @@ fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
     assert_eq!(taken_back.status, ImportedOrderStatus::Cancelled);
     assert_eq!(taken_back.cancelled_reason, Some("state draft".to_owned().into()));
 
-    let history = [imported(), given(&[imported()]).when(absent("state draft")).only_event()];
-    given(&history).when(absent("state draft")).then(&[]);
+    let history = [imported(), only_event(&[imported()], absent("state draft"))];
+    given::<OrderDecider>(history.clone()).when(absent("state draft")).changes_nothing();
     let (reinstated, _) = revision(&history, present(legacy_order()));
     assert_eq!(reinstated.status, ImportedOrderStatus::Confirmed);
     assert_eq!(reinstated.cancelled_reason, None);
@@ -427,11 +415,12 @@ fn snapshots_keep_their_form_within_a_version() {
 fn a_snapshot_is_sealed_with_the_key_of_the_imported_events() {
     let imported = |customer_id| {
         let order = LegacyOrder { customer_id, ..legacy_order() };
-        given(&[given(&[]).when(present(order)).only_event()]).0
+        let imported = only_event(&[], present(order));
+        given::<OrderDecider>([imported]).state().clone()
     };
     let rule = OrderDecider::snapshots().unwrap();
     let stream = StreamName::of(OrderDecider::CATEGORY, ORDER);
     let known = imported(Patch::Set(CUSTOMER));
-    assert_eq!((rule.data_subject)(&stream, &known), Some(CUSTOMER));
-    assert_eq!((rule.data_subject)(&stream, &imported(Patch::Clear)), Some(ORDER));
+    assert_eq!((rule.data_subject)(&stream, &known), Some(CUSTOMER.as_uuid()));
+    assert_eq!((rule.data_subject)(&stream, &imported(Patch::Clear)), Some(ORDER.as_uuid()));
 }

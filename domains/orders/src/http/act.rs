@@ -2,14 +2,13 @@
 
 use actix_web::post;
 use actix_web::web::Data;
-use orders_contract::{CancellationReason, LineQuantity};
+use orders_contract::{CancellationReason, LineQuantity, OrderId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Line,
-    NoBody, Problem, QuantityOfLine, ValidJson, ValidPath,
+    Acknowledgement, CommandOn, CommandProblems, CommandRequest, Done, Line, NoBody, Problem,
+    QuantityOfLine, ValidJson, ValidPath,
 };
 
 use super::not_done;
@@ -32,10 +31,7 @@ pub(super) struct CancelOrderBody {
 #[utoipa::path(
     operation_id = "cancel_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     request_body(content = CancelOrderBody, example = json!({ "reason": "Ordered twice" })),
     responses(
         (status = 200, description = "The order is cancelled", body = Acknowledgement),
@@ -45,7 +41,7 @@ pub(super) struct CancelOrderBody {
 #[post("/{id}/cancel")]
 pub(super) async fn cancel(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: ValidJson<CancelOrderBody>,
 ) -> Result<Done, Problem> {
@@ -84,10 +80,7 @@ pub(super) struct ReturnOrderBody {
 #[utoipa::path(
     operation_id = "return_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     request_body(content = ReturnOrderBody, example = json!({
         "reason": "Arrived broken",
         "lines": [{ "line": 1, "quantity": "1" }]
@@ -100,7 +93,7 @@ pub(super) struct ReturnOrderBody {
 #[post("/{id}/return")]
 pub(super) async fn take_back(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: ValidJson<ReturnOrderBody>,
 ) -> Result<Done, Problem> {
@@ -126,10 +119,7 @@ pub(super) async fn take_back(
 #[utoipa::path(
     operation_id = "confirm_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     responses(
         (status = 200, description = "The order is confirmed", body = Acknowledgement),
         CommandProblems,
@@ -138,7 +128,7 @@ pub(super) async fn take_back(
 #[post("/{id}/confirm")]
 pub(super) async fn confirm(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
@@ -156,10 +146,7 @@ pub(super) async fn confirm(
 #[utoipa::path(
     operation_id = "fulfil_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     responses(
         (status = 200, description = "The order is fulfilled", body = Acknowledgement),
         CommandProblems,
@@ -168,7 +155,7 @@ pub(super) async fn confirm(
 #[post("/{id}/fulfil")]
 pub(super) async fn fulfil(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {

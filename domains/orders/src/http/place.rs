@@ -3,7 +3,7 @@
 use actix_web::post;
 use actix_web::web::Data;
 use customers_contract::CustomerId;
-use orders_contract::OrderLine;
+use orders_contract::{OrderId, OrderLine};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -98,7 +98,7 @@ pub(super) async fn place(
 ) -> Result<Done, Problem> {
     command
         .create(&**orders, body.payload(), async |attempt| {
-            let id = attempt.new_id();
+            let id = OrderId::from(attempt.new_id());
             let request = PlaceOrder {
                 order_id: id,
                 customer_id: body.customer_id,

@@ -3,13 +3,13 @@
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use customers_contract::CustomerId;
+use orders_contract::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    AnyCurrencyCode, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey,
-    Limit, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    AnyCurrencyCode, DateBound, Dates, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit,
+    ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest,
     Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
@@ -22,10 +22,7 @@ use crate::view::{OrderStatus, OrderView};
 #[utoipa::path(
     operation_id = "get_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        ReadHeaders, IfNoneMatchHeader
-    ),
+    params(ReadOf<OrderId>),
     responses(
         (status = 200, description = "The order", body = OrderView),
         NotModified, ReadProblems,
@@ -34,7 +31,7 @@ use crate::view::{OrderStatus, OrderView};
 #[get("/{id}")]
 pub(super) async fn get_one(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
@@ -126,7 +123,7 @@ pub(super) async fn list(
 #[utoipa::path(
     operation_id = "get_order_history",
     tag = "orders",
-    params(("id" = Uuid, Path, description = "The order"), HistoryQuery),
+    params(IdOf<OrderId>, HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
@@ -135,7 +132,7 @@ pub(super) async fn list(
 #[get("/{id}/history")]
 pub(super) async fn history(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

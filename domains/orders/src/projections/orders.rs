@@ -168,7 +168,7 @@ impl Views {
         change: impl FnOnce(OrderView) -> OrderView,
     ) -> Result<(), BoxError> {
         let row = self.new.get_mut(&id).or_else(|| self.known.get_mut(&id));
-        let row = row.ok_or(Unknown { what: "order", id })?;
+        let row = row.ok_or(Unknown { what: "order", id: id.as_uuid() })?;
         row.view = change(row.view.clone());
         Ok(())
     }

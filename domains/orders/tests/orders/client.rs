@@ -3,7 +3,8 @@
 use std::ops::Deref;
 
 use actix_web::test::TestRequest;
-use customers_contract::{CustomerKind, CustomerRegistered};
+use customers_contract::CustomerRegistered;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
 use serde_json::{Value, json};
@@ -56,15 +57,8 @@ pub fn order_of(customer_id: Uuid) -> Value {
 
 pub async fn customer(world: &World) -> Uuid {
     let customer_id = new_id();
-    let registered = CustomerRegistered {
-        customer_id: customer_id.into(),
-        kind: CustomerKind::Person,
-        name: "Ada Martin".to_owned().into(),
-        email: "ada@exemple.fr".to_owned().into(),
-        phone: None,
-        address: customers_contract::Address::default().into(),
-        vat_number: None,
-    };
+    let customer = customer_id.into();
+    let registered = CustomerRegistered { customer_id: customer, ..CustomerRegistered::sample() };
     world.happened("customer", customer_id, CustomerEvent::from(registered)).await;
     customer_id
 }

@@ -1,11 +1,12 @@
 //! Orders of the legacy system.
 
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders::domain::Event;
 use orders::view::{Cancellation, CancellationCause, OrderStatus};
-use orders_contract::OrderPlaced;
+use orders_contract::{OrderId, OrderPlaced};
 use rstest::rstest;
 use serde_json::json;
 use web_api::Owner;
@@ -159,18 +160,9 @@ async fn what_was_placed_here_is_a_conflict(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let order_id = new_id();
-    let event = OrderPlaced {
-        order_id,
-        customer_id: new_id(),
-        currency: "EUR".to_owned(),
-        payment_method: "sandbox:ok".to_owned(),
-        lines: vec![],
-        total_net: "1.00".parse().unwrap(),
-        total_vat: "0.00".parse().unwrap(),
-        total: "1.00".parse().unwrap(),
-    };
-    world.happened("order", order_id, Event::from(event)).await;
+    let order_id = OrderId::from(new_id());
+    let placed = OrderPlaced { order_id, ..OrderPlaced::sample() };
+    world.happened("order", order_id.into(), Event::from(placed)).await;
     assert_eq!(world.sync(order_id, legacy_order()).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.head().await, 1);
 }

@@ -14,6 +14,7 @@ use orders::OrdersModule;
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
+use orders_contract::OrderId;
 use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
@@ -66,9 +67,9 @@ impl World {
     }
 
     /// The view of an order once everything that was recorded so far shows.
-    pub async fn order(&self, id: Uuid) -> Option<OrderView> {
+    pub async fn order(&self, id: impl Into<OrderId>) -> Option<OrderView> {
         self.caught_up("orders.orders").await;
-        queries::order(&self.module.database, id).await.unwrap()
+        queries::order(&self.module.database, id.into()).await.unwrap()
     }
 
     /// Waits until the log holds an event that passes, and gives it.
@@ -77,7 +78,11 @@ impl World {
     }
 
     /// Gives the module the legacy system's word on an order.
-    pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
-        self.legacy_says("orders.SyncOrder", id, "sale_sale/7", state).await
+    pub async fn sync(
+        &self,
+        id: impl Into<Uuid>,
+        state: LegacyState,
+    ) -> Result<SyncOutcome, SyncError> {
+        self.legacy_says("orders.SyncOrder", id.into(), "sale_sale/7", state).await
     }
 }
