@@ -25,6 +25,7 @@ pub mod lookup;
 pub mod projections;
 pub mod queries;
 pub mod sync;
+pub mod view;
 
 use async_trait::async_trait;
 use database::Migrations;

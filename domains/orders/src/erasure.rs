@@ -1,5 +1,6 @@
 //! What follows when a customer is erased, beside what the read models take out of themselves.
 
+use customers_contract::CustomerErased;
 use database::Database;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
@@ -11,11 +12,15 @@ use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::OrderDecider;
-use crate::projections::Erasure as ErasureEvent;
 use crate::queries;
 
 /// The name of the subscription.
 pub const NAME: &str = "orders.erasure";
+
+kernel::event_set! {
+    /// The erasure of a customer.
+    pub enum ErasureEvent { Erased(CustomerErased) }
+}
 
 /// Cleans up.
 pub struct Erasure {

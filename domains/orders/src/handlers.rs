@@ -57,11 +57,11 @@ pub enum PlaceError {
     Database(#[from] DatabaseError),
     /// The order itself says no, or could not be stored.
     #[error(transparent)]
-    Execute(#[from] ExecuteError<Refusal>),
+    Execute(#[from] Error),
 }
 
-/// What a command on one order gives.
-pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+/// Why a command on an order was not carried out.
+pub type Error = ExecuteError<Refusal>;
 
 impl Orders {
     /// Places an order for a customer who may order, unless those before it wait too long for what
@@ -80,7 +80,7 @@ impl Orders {
     }
 
     /// Confirms an order that is paid.
-    pub async fn confirm_paid(&self, id: OrderId, cause: &Cause) -> Outcome {
+    pub async fn confirm_paid(&self, id: OrderId, cause: &Cause) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::ConfirmPaid, cause, None).await
     }
 
@@ -91,7 +91,7 @@ impl Orders {
         request: ReturnOrder,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::Return(request);
         self.environment.execute::<OrderDecider>(id, command, cause, expected).await
     }
@@ -102,7 +102,7 @@ impl Orders {
         id: OrderId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Confirm, cause, expected).await
     }
 
@@ -112,7 +112,7 @@ impl Orders {
         id: OrderId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Fulfil, cause, expected).await
     }
 
@@ -123,7 +123,7 @@ impl Orders {
         reason: CancellationReason,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected).await
     }
 

@@ -14,7 +14,8 @@ use web_api::{
 
 use super::{Api, CATEGORY};
 use crate::lookup::EmailKey;
-use crate::queries::{self, CustomerView, Filter, Kind, Status};
+use crate::queries::{self, Filter};
+use crate::view::{CustomerView, Kind, Status};
 
 /// Get a customer
 #[utoipa::path(

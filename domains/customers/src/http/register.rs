@@ -14,7 +14,7 @@ use web_api::{
 use super::input::NewAddress;
 use super::{Api, problem};
 use crate::domain::Registration;
-use crate::queries::Kind;
+use crate::view::Kind;
 
 /// A new customer.
 #[derive(Deserialize, Validate, ToSchema)]

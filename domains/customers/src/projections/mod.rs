@@ -2,4 +2,4 @@
 
 mod directory;
 
-pub use directory::{Directory, STATEMENTS};
+pub use directory::Directory;

@@ -3,7 +3,7 @@
 use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
 use customers::projections::Directory;
-use customers::queries::Status;
+use customers::view::Status;
 use database::Engine;
 use kernel::event::{EventFilter, Revision};
 use kernel::execution::{ExecuteError, Executed};

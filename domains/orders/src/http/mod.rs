@@ -8,12 +8,12 @@ mod read;
 use actix_web::http::StatusCode;
 use database::Database;
 use kernel::decider::Decider as _;
-use kernel::execution::{Environment, ExecuteError};
+use kernel::execution::Environment;
 use utoipa_actix_web::service_config::ServiceConfig;
 use web_api::{CarriesOut, Problem};
 
 use crate::domain::{OrderDecider, Refusal};
-use crate::handlers::{Orders, PlaceError};
+use crate::handlers::{Error, Orders, PlaceError};
 
 const CATEGORY: &str = OrderDecider::CATEGORY;
 
@@ -78,7 +78,7 @@ fn refused(refusal: Refusal) -> Problem {
     }
 }
 
-fn not_done(error: ExecuteError<Refusal>) -> Problem {
+fn not_done(error: Error) -> Problem {
     Problem::from_execute(error, refused)
 }
 
@@ -108,7 +108,7 @@ mod tests {
             Refusal::OwnedByBascule,
             Refusal::IncompleteReport { field: "status" },
         ] {
-            let answered = not_done(ExecuteError::Refused(refusal));
+            let answered = not_done(Error::Refused(refusal));
             assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
         }
     }

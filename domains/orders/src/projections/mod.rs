@@ -4,4 +4,4 @@ mod known_customers;
 mod orders;
 
 pub use known_customers::{CustomerEvent, KnownCustomers};
-pub use orders::{Erasure, OrderViews};
+pub use orders::OrderViews;

@@ -11,13 +11,9 @@ use kernel::store::BoxError;
 use orders_contract::OrderId;
 
 use crate::domain::Event;
+use crate::erasure::ErasureEvent;
 use crate::queries::{self, ViewRow};
 use crate::view::{OrderStatus, OrderView};
-
-kernel::event_set! {
-    /// Whose orders no longer show what was said in them.
-    pub enum Erasure { Erased(CustomerErased) }
-}
 
 /// Keeps the view of every order. What people said in the orders of an erased customer is taken out
 /// of it in this projection, in order with everything else that happens to them.
@@ -26,7 +22,7 @@ pub struct OrderViews;
 
 impl Projection for OrderViews {
     type Store = Database;
-    type Event = Either<Event, Erasure>;
+    type Event = Either<Event, ErasureEvent>;
 
     const NAME: &'static str = "orders.orders";
     const VERSION: u32 = 1;
@@ -58,10 +54,10 @@ impl Projection for OrderViews {
     }
 }
 
-fn erased(event: &Envelope<Either<Event, Erasure>>) -> Option<&CustomerErased> {
+fn erased(event: &Envelope<Either<Event, ErasureEvent>>) -> Option<&CustomerErased> {
     match &event.event {
         Either::Left(_) => None,
-        Either::Right(Erasure::Erased(customer)) => Some(customer),
+        Either::Right(ErasureEvent::Erased(customer)) => Some(customer),
     }
 }
 
@@ -78,7 +74,7 @@ struct Views {
 impl Views {
     async fn fold(
         transaction: &mut Transaction,
-        events: &[&Envelope<Either<Event, Erasure>>],
+        events: &[&Envelope<Either<Event, ErasureEvent>>],
     ) -> Result<(), BoxError> {
         let mut views = Self::load(transaction, events).await?;
         for event in events {
@@ -93,7 +89,7 @@ impl Views {
     /// What is there of the orders that are changed.
     async fn load(
         transaction: &mut Transaction,
-        events: &[&Envelope<Either<Event, Erasure>>],
+        events: &[&Envelope<Either<Event, ErasureEvent>>],
     ) -> Result<Self, DatabaseError> {
         let changed: Vec<OrderId> = events
             .iter()
@@ -113,7 +109,7 @@ impl Views {
     fn apply(
         &mut self,
         happened: &Event,
-        event: &Envelope<Either<Event, Erasure>>,
+        event: &Envelope<Either<Event, ErasureEvent>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
         let began = event.recorded.metadata.occurred_at;

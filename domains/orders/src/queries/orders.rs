@@ -1,4 +1,4 @@
-//! The statements over the module's read models. One event or many, rows are read and written by the same statements.
+//! The rows of orders: writing, finding and listing them. The same statements read and write one row or many.
 
 use std::collections::BTreeSet;
 
@@ -39,7 +39,7 @@ macro_rules! with_rows {
 
 database::statements! {
     /// Every statement of this file.
-    pub const STATEMENTS: [Statement];
+    pub const ORDER_STATEMENTS: [Statement];
 
     const INSERT_ORDERS: Statement = with_rows!(
         "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
@@ -72,13 +72,6 @@ database::statements! {
                    (SELECT CAST(atom AS uuid) FROM json_each($1))",
     };
     const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
-
-    const REMEMBER_CUSTOMER: Statement =
-        Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
-    const CHANGE_CUSTOMER: Statement =
-        Statement::Same("UPDATE known_customer SET open = $2 WHERE customer_id = $1");
-    const CUSTOMER_IS_OPEN: Statement =
-        Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
 }
 
 /// A list. What narrows it most is stated plainly, so that its index is used.
@@ -282,32 +275,4 @@ pub async fn orders<'c>(
             .bind(&filter.legacy_id)
     };
     list.rows(of, statements, filtered, |row| row.json("document")).await
-}
-
-/// Remembers a new customer.
-pub async fn remember_customer(
-    transaction: &mut Transaction,
-    customer_id: CustomerId,
-    open: bool,
-) -> Result<(), DatabaseError> {
-    transaction.query(&REMEMBER_CUSTOMER).bind(customer_id.as_uuid()).bind(open).execute().await?;
-    Ok(())
-}
-
-/// Opens or closes a customer; `false` when there is none of this id.
-pub async fn change_customer(
-    transaction: &mut Transaction,
-    customer_id: CustomerId,
-    open: bool,
-) -> Result<bool, DatabaseError> {
-    let change = transaction.query(&CHANGE_CUSTOMER).bind(customer_id.as_uuid()).bind(open);
-    Ok(change.execute().await? == 1)
-}
-
-/// Whether a customer may order, `None` when there is none of this id.
-pub async fn customer_is_open<'c>(
-    of: impl Executor<'c>,
-    customer_id: CustomerId,
-) -> Result<Option<bool>, DatabaseError> {
-    of.query(&CUSTOMER_IS_OPEN).bind(customer_id.as_uuid()).scalar_optional().await
 }
