@@ -1,4 +1,4 @@
-//! The module's read models, folded from its own events.
+//! The module's projections.
 
 mod directory;
 

@@ -14,8 +14,8 @@ use web_api::{Legacy, List, ListStatements, Owner, SortKey, listing};
 use crate::lookup::EmailKey;
 use crate::view::{CustomerView, Kind, Status};
 
-/// The flag of an imported customer whose e-mail address another open customer has too. It changes
-/// with the others, so it is found when asked for.
+/// The flag of an imported customer that shares its e-mail address with another open customer. Changes of
+/// other customers affect it, so each read computes it.
 const EMAIL_SHARED: &str = "email_shared";
 
 macro_rules! select {
@@ -28,8 +28,8 @@ macro_rules! select {
     };
 }
 
-/// A list, by what finds the fewest: one for each index, so that the planner never has to guess which
-/// filters are set.
+/// Declares a list whose most selective filter is a plain condition: a list for each index, so that the
+/// engine's plan does not depend on which filters are set.
 macro_rules! list {
     ($found_by:literal, $recorded:literal, $dated:literal) => {
         web_api::list_statements!(
@@ -92,18 +92,18 @@ database::statements! {
         list!("legacy_id = $4 AND", "customer_legacy", "customer_legacy");
 }
 
-/// Which customers are wanted; what is `None` does not matter.
+/// The filter of a list of customers. `None` matches every customer.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Open or closed.
+    /// Status of the customers.
     pub status: Option<Status>,
-    /// Person or company.
+    /// Kind of the customers.
     pub kind: Option<Kind>,
-    /// Whose word counts.
+    /// System that owns the customers.
     pub owner: Option<Owner>,
-    /// With this e-mail address.
+    /// Lookup key of the e-mail address.
     pub email: Option<EmailKey>,
-    /// With this key in the legacy system.
+    /// Key of the customer in the legacy system.
     pub legacy_id: Option<String>,
 }
 
@@ -137,7 +137,7 @@ pub async fn import(
     email_key: Option<EmailKey>,
     recorded: &RecordedEvent,
 ) -> Result<bool, DatabaseError> {
-    let insert = of(transaction, &IMPORT, event.customer_id, recorded);
+    let insert = on_customer(transaction, &IMPORT, event.customer_id, recorded);
     let insert = imported(insert, &event.legacy, &event.state, email_key)
         .bind(recorded.position.cast_signed())
         .bind(since(&event.state).unwrap_or(recorded.metadata.occurred_at));
@@ -151,7 +151,7 @@ pub async fn revise(
     email_key: Option<EmailKey>,
     recorded: &RecordedEvent,
 ) -> Result<bool, DatabaseError> {
-    let update = of(transaction, &REVISE, event.customer_id, recorded);
+    let update = on_customer(transaction, &REVISE, event.customer_id, recorded);
     let update = imported(update, &event.legacy, &event.state, email_key);
     is_written(update.bind(since(&event.state))).await
 }
@@ -163,7 +163,7 @@ pub async fn change_contact(
     email_key: Option<EmailKey>,
     recorded: &RecordedEvent,
 ) -> Result<bool, DatabaseError> {
-    let update = of(transaction, &CONTACT, event.customer_id, recorded)
+    let update = on_customer(transaction, &CONTACT, event.customer_id, recorded)
         .bind(event.name.known())
         .bind(event.email.known())
         .bind(bytes(email_key))
@@ -177,7 +177,7 @@ pub async fn change_address(
     event: &CustomerAddressChanged,
     recorded: &RecordedEvent,
 ) -> Result<bool, DatabaseError> {
-    let update = of(transaction, &ADDRESS, event.customer_id, recorded);
+    let update = on_customer(transaction, &ADDRESS, event.customer_id, recorded);
     is_written(update.bind_json(&event.address.known())).await
 }
 
@@ -187,7 +187,7 @@ pub async fn close(
     event: &CustomerClosed,
     recorded: &RecordedEvent,
 ) -> Result<bool, DatabaseError> {
-    let update = of(transaction, &CLOSE, event.customer_id, recorded);
+    let update = on_customer(transaction, &CLOSE, event.customer_id, recorded);
     is_written(update.bind(event.reason.known())).await
 }
 
@@ -202,7 +202,7 @@ async fn is_written(statement: Query<'_>) -> Result<bool, DatabaseError> {
 }
 
 /// Returns a statement on one customer: `$1` is its id, `$2` its revision.
-fn of<'c>(
+fn on_customer<'c>(
     transaction: &'c mut Transaction,
     statement: &Statement,
     id: CustomerId,
@@ -233,7 +233,7 @@ fn imported<'c>(
         .bind_json(&state.flags)
 }
 
-/// Returns the start of the day since which a legacy system has the customer, if it states one.
+/// Returns the start of the date on which an imported customer became a customer, if it is known.
 fn since(state: &ImportedCustomer) -> Option<DateTime<Utc>> {
     state.since.map(|day| listing::kept(listing::start_of(day)))
 }
@@ -249,16 +249,16 @@ fn bytes(email_key: Option<EmailKey>) -> Option<Vec<u8>> {
 
 /// Returns a customer.
 pub async fn find<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     id: CustomerId,
 ) -> Result<Option<CustomerView>, DatabaseError> {
-    let row = of.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
+    let row = executor.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(view).transpose()
 }
 
-/// The wanted part of a list of customers, each with its place.
+/// Returns a page of a list of customers, each with its sort key.
 pub async fn list<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     filter: &Filter,
     list: &List,
 ) -> Result<Vec<(SortKey, CustomerView)>, DatabaseError> {
@@ -275,7 +275,7 @@ pub async fn list<'c>(
             .bind(&filter.legacy_id)
             .bind(filter.email.as_ref().map(EmailKey::as_bytes))
     };
-    list.rows(of, statements, filtered, view).await
+    list.rows(executor, statements, filtered, view).await
 }
 
 fn view(row: &Row) -> Result<CustomerView, DatabaseError> {

@@ -1,4 +1,4 @@
-//! What a legacy system says of its customers, and what the directory then shows.
+//! Imports of a legacy system's customers, and the directory after them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a legacy system reports.
+//! Importing the state of a legacy system.
 
 use super::*;
 use crate::domain::imported::ABSENT;
@@ -74,7 +74,7 @@ fn a_customer_gone_from_the_legacy_is_closed_once_and_reopens_when_it_is_back() 
     let back = revision([imported(), gone()], present(json!({"number": "C7"})));
     assert_eq!(back.state, imported_state());
 
-    // Back, but closed there for a reason of its own, which is not that it had been gone.
+    // Reported again, but as closed: the reason for the absence no longer applies.
     let back = revision([imported(), gone()], present(json!({"status": "closed"})));
     assert_eq!(back.state.status, CustomerStatus::Closed);
     assert_eq!(back.state.closed_reason, None);

@@ -14,7 +14,7 @@ use super::*;
 const ADA: CustomerId = CustomerId::from_u128(0xada);
 const ERASED_AT: &str = "2026-03-02T09:30:00Z";
 
-/// The revision that a command results in.
+/// Returns the revision of a command, its only event.
 #[track_caller]
 fn revision(history: impl IntoIterator<Item = Event>, command: Command) -> CustomerRevised {
     let outcome = given::<CustomerDecider>(history).when(command).outcome();
@@ -204,8 +204,8 @@ fn only_an_open_customer_registered_here_has_an_address_to_itself() {
     assert_eq!(email(vec![imported(), revised(with_email, &["email"])]), None);
 }
 
-/// A snapshot is read by other releases, too. Whatever changes here needs another version of the
-/// schema: raise it in [`CustomerDecider::snapshots`].
+/// Other releases read the snapshots, too. A change of their form needs a new version of the schema: raise
+/// it in [`CustomerDecider::snapshots`].
 #[test]
 fn snapshots_keep_their_form_within_a_version() {
     let rule = CustomerDecider::snapshots().unwrap();
