@@ -1,4 +1,5 @@
-//! What follows when a customer is erased, beside what the read models take out of themselves.
+//! The reaction to the erasure of a customer. The projection of the order views removes the free text of
+//! the customer's orders; this reaction destroys keys and deletes copies.
 
 use customers_contract::CustomerErased;
 use database::Database;
@@ -14,7 +15,7 @@ use web_api::Owner;
 use crate::domain::OrderDecider;
 use crate::queries;
 
-/// The name of the subscription.
+/// Name of the subscription.
 pub const NAME: &str = "orders.erasure";
 
 kernel::event_set! {
@@ -22,7 +23,7 @@ kernel::event_set! {
     pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// Cleans up.
+/// Destroys keys, and deletes snapshots and idempotency keys.
 pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
@@ -39,7 +40,7 @@ impl Reaction for Erasure {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.views], &event.recorded).await?;
         let orders = queries::orders_of(&self.database, customer.customer_id).await?;
-        // What was said in an imported order while it named no customer is sealed for the order.
+        // Free text of an imported order that named no customer is encrypted with a key of the order.
         let imported = orders.iter().filter(|(_, owner)| *owner == Owner::Legacy);
         let imported: Vec<Uuid> = imported.map(|(id, _)| id.as_uuid()).collect();
         if !imported.is_empty() {

@@ -1,4 +1,4 @@
-//! The module's read models.
+//! The module's projections.
 
 mod known_customers;
 mod orders;

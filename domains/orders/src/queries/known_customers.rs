@@ -1,4 +1,4 @@
-//! The rows of customers who are known here: writing and finding them.
+//! The rows of known customers: writing and finding them.
 
 use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Statement, Transaction};
@@ -7,7 +7,7 @@ database::statements! {
     /// Every statement of this file.
     pub const KNOWN_CUSTOMER_STATEMENTS: [Statement];
 
-    const REMEMBER_CUSTOMER: Statement =
+    const INSERT_CUSTOMER: Statement =
         Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
     const CHANGE_CUSTOMER: Statement =
         Statement::Same("UPDATE known_customer SET open = $2 WHERE customer_id = $1");
@@ -15,17 +15,17 @@ database::statements! {
         Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
 }
 
-/// Remembers a new customer.
-pub async fn remember_customer(
+/// Inserts a new customer.
+pub async fn insert_customer(
     transaction: &mut Transaction,
     customer_id: CustomerId,
     open: bool,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&REMEMBER_CUSTOMER).bind(customer_id.as_uuid()).bind(open).execute().await?;
+    transaction.query(&INSERT_CUSTOMER).bind(customer_id.as_uuid()).bind(open).execute().await?;
     Ok(())
 }
 
-/// Opens or closes a customer; `false` when there is none of this id.
+/// Opens or closes a customer. Returns `false` if there is no customer with this id.
 pub async fn change_customer(
     transaction: &mut Transaction,
     customer_id: CustomerId,
@@ -35,10 +35,10 @@ pub async fn change_customer(
     Ok(change.execute().await? == 1)
 }
 
-/// Whether a customer may order, `None` when there is none of this id.
+/// Returns whether a customer may order, or `None` if there is no customer with this id.
 pub async fn customer_is_open<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     customer_id: CustomerId,
 ) -> Result<Option<bool>, DatabaseError> {
-    of.query(&CUSTOMER_IS_OPEN).bind(customer_id.as_uuid()).scalar_optional().await
+    executor.query(&CUSTOMER_IS_OPEN).bind(customer_id.as_uuid()).scalar_optional().await
 }

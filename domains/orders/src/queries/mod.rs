@@ -4,9 +4,9 @@ mod known_customers;
 mod orders;
 
 pub use known_customers::{
-    KNOWN_CUSTOMER_STATEMENTS, change_customer, customer_is_open, remember_customer,
+    KNOWN_CUSTOMER_STATEMENTS, change_customer, customer_is_open, insert_customer,
 };
 pub use orders::{
     LISTS, ORDER_STATEMENTS, OrderFilter, ViewRow, insert_orders, order, orders, orders_of,
-    rows_of, silence_orders, update_orders,
+    remove_free_text, rows_of, update_orders,
 };

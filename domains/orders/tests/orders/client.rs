@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::world::World;
 
-/// What is asked of `/api/v1/orders`.
+/// A client of `/api/v1/orders`.
 pub struct Orders(Client);
 
 impl Deref for Orders {
@@ -36,7 +36,7 @@ impl Orders {
         self.post("/api/v1/orders", order_of(customer_id)).await
     }
 
-    /// The order as it is after another answer.
+    /// Reads the order of an answer, once the read model includes that answer's events.
     pub async fn order_after(&self, answer: &Answer) -> Answer {
         let path = format!("/api/v1/orders/{}", answer.id());
         let position = answer.header("bascule-position").to_owned();

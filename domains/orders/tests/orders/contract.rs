@@ -1,4 +1,4 @@
-//! What every module promises.
+//! The requirements on every module.
 
 use orders::{OrdersModule, queries};
 

@@ -1,4 +1,4 @@
-//! A customer is erased: what people said in the orders goes, the orders stay.
+//! The erasure of a customer: free text is removed from the orders, and the orders are kept.
 
 use actix_web::test::TestRequest;
 use customers_contract::CustomerErased;
@@ -23,7 +23,7 @@ async fn erased(world: &World, customer_id: Uuid) {
     world.settled(&[orders::erasure::NAME]).await;
 }
 
-/// The legacy system's order of this customer, or of nobody in particular.
+/// Returns the state of an order in the legacy system, of this customer or without one.
 fn imported(customer_id: Option<Uuid>) -> LegacyState {
     let LegacyState::Present(mut state) = legacy_order() else { unreachable!() };
     state["customer_id"] = customer_id.map_or(Value::Null, |id| json!(id));
@@ -62,8 +62,8 @@ async fn the_orders_of_an_erased_customer_show_nothing_that_was_said_in_them(
     let of_ada = world.order(cancelled[0]).await.unwrap();
     assert_eq!(of_ada.status, OrderStatus::Cancelled);
     assert_eq!(of_ada.cancellation.unwrap().reason, None);
-    assert_eq!(of_ada.customer_id, Some(ada.into()), "an id says nothing by itself");
-    // A cache that has it from before is not told that this is still what it is.
+    assert_eq!(of_ada.customer_id, Some(ada.into()), "the id is kept");
+    // A cached copy from before the erasure is not confirmed with 304.
     let known = ("If-None-Match", before.header("etag"));
     let asked = client.send(TestRequest::get().uri(&path).insert_header(known)).await.is(200);
     assert_eq!(asked.body["revision"], before.body["revision"]);
@@ -83,7 +83,7 @@ async fn the_orders_of_an_erased_customer_show_nothing_that_was_said_in_them(
         let found: i64 = world.module.database.query(&kept).bind(order).scalar().await.unwrap();
         assert_eq!(found, keys);
     }
-    // What was said before the order named its customer was sealed for the order itself.
+    // Free text from before the order named its customer was encrypted with a key of the order.
     let holder = KeyHolder { subject: legacy, purpose: orders::NAME.to_owned() };
     assert!(world.environment.codec.is_key_destroyed(&holder).await.unwrap());
     client.place(ada).await.problem(409, "refused/customer-closed");
@@ -97,7 +97,7 @@ async fn what_the_legacy_says_later_of_an_erased_customers_order_is_not_shown(
     let world = World::new(engine).await;
     let (ada, legacy) = (customer(&world).await, new_id());
     world.sync(legacy, imported(Some(ada))).await.unwrap();
-    // Its keys are still there, as in the moment between the event and their end.
+    // The customer's keys still exist, as between the event and the reaction of the customers module.
     erased(&world, ada).await;
     let LegacyState::Present(mut state) = imported(Some(ada)) else { unreachable!() };
     state["status"] = json!("fulfilled");

@@ -115,14 +115,14 @@ async fn a_revision_shows_and_keeps_when_it_began(
     assert_eq!((after.status, after.revision), (OrderStatus::Fulfilled, 1));
     assert_eq!((after.note, after.comments), (None, before.comments));
     assert_eq!(after.placed_at, before.placed_at);
-    // The legacy corrects the day.
+    // The legacy system corrects the date.
     let said = LegacyState::Present(json!({ "date": "2024-12-31" }));
     world.sync(id, said).await.unwrap();
     let corrected = world.order(id).await.unwrap().placed_at;
     assert_eq!(corrected.to_rfc3339(), "2024-12-31T00:00:00+00:00");
-    // Or never said it.
+    // The legacy system never states a date.
     let undated = new_id();
-    let LegacyState::Present(mut said) = legacy_order() else { panic!("it is there") };
+    let LegacyState::Present(mut said) = legacy_order() else { panic!("absent") };
     said["date"] = json!(null);
     world.sync(undated, LegacyState::Present(said)).await.unwrap();
     let undated = world.order(undated).await.unwrap();

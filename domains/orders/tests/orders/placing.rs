@@ -54,7 +54,7 @@ async fn an_order_is_placed_confirmed_and_fulfilled(
     let confirmed = client.act(id, "confirm").await.is(200);
     assert_eq!(client.order_after(&confirmed).await.body["status"], "confirmed");
     let again = client.act(id, "confirm").await.is(200);
-    assert_eq!(again.header("etag"), "\"2\"", "confirming twice changes nothing");
+    assert_eq!(again.header("etag"), "\"2\"", "a repeated command changes nothing");
     let fulfilled = client.act(id, "fulfil").await.is(200);
     assert_eq!(client.order_after(&fulfilled).await.body["status"], "fulfilled");
 
@@ -92,7 +92,11 @@ async fn what_was_delivered_comes_back(#[values(Engine::Sqlite, Engine::Postgres
         (&json!("returned"), &json!("2"))
     );
     client.post(&path, everything()).await.is(200);
-    assert_eq!(world.order(id).await.unwrap().revision, 5, "returning twice changes nothing");
+    assert_eq!(
+        world.order(id).await.unwrap().revision,
+        5,
+        "a repeated return of everything changes nothing"
+    );
 }
 
 #[rstest]
@@ -139,7 +143,7 @@ async fn an_order_waits_for_its_customer_to_be_known_here(
     let customer_id = customer(&world).await;
     let mut placing = Box::pin(client.place(customer_id));
     let answered = tokio::time::timeout(Duration::from_millis(200), &mut placing).await;
-    assert!(answered.is_err(), "it was answered although nobody can tell yet");
+    assert!(answered.is_err(), "the order was answered before the customer was known");
     world.release();
     placing.await.is(201);
 }
@@ -191,7 +195,7 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
             .set_json(order_of(customer_id))
     };
     let first = client.send(keyed()).await.is(201);
-    // What the process kept of the request is lost, as if it had been killed before.
+    // The stored answer is lost, as after a kill before it was stored.
     let forget = Statement::Same("DELETE FROM idempotency");
     world.module.database.write(&forget).execute().await.unwrap();
     let closed = CustomerClosed { customer_id: customer_id.into(), ..CustomerClosed::sample() };

@@ -1,4 +1,4 @@
-//! What orders do when billing's events happen.
+//! Reactions of orders to billing's events.
 
 use std::sync::Arc;
 
@@ -72,7 +72,7 @@ async fn a_paid_invoice_confirms_its_orders(
     assert_eq!(confirmed.metadata.causation_id, Some(trigger));
     assert_eq!(confirmed.metadata.actor, POLICY);
     let other = confirmation(&world, second).await;
-    assert_ne!(confirmed.id, other.id, "one event id for two orders");
+    assert_ne!(confirmed.id, other.id, "the two orders have one event id");
     let view = world.order(first).await.unwrap();
     assert_eq!((view.status, view.revision), (OrderStatus::Confirmed, 1));
 }

@@ -1,4 +1,4 @@
-//! What a legacy system reports.
+//! Importing the state of a legacy system.
 
 use event_contract::Personal;
 use kernel::event::StreamName;

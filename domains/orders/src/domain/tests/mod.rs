@@ -23,7 +23,7 @@ use super::{
 const ORDER: OrderId = OrderId::from_u128(1);
 const CUSTOMER: CustomerId = CustomerId::from_u128(2);
 
-/// The only event that a command results in.
+/// Returns the only event of a command.
 #[track_caller]
 fn only_event(history: &[Event], command: Command) -> Event {
     let outcome = given::<OrderDecider>(history.iter().cloned()).when(command).outcome();
@@ -204,8 +204,8 @@ fn there_is_nothing_to_do_with_an_order_that_was_never_placed() {
     }
 }
 
-/// A snapshot is read by other releases, too. Whatever changes here needs another version of the
-/// schema: raise it in [`OrderDecider::snapshots`].
+/// Other releases read the snapshots, too. A change of their form needs a new version of the schema: raise
+/// it in [`OrderDecider::snapshots`].
 #[test]
 fn snapshots_keep_their_form_within_a_version() {
     let rule = OrderDecider::snapshots().unwrap();

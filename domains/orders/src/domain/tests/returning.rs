@@ -1,4 +1,4 @@
-//! What comes back.
+//! Returning delivered goods.
 
 use orders_contract::{LineQuantity, OrderReturned};
 use rust_decimal::Decimal;
@@ -52,7 +52,7 @@ fn no_more_comes_back_than_was_delivered() {
     given::<OrderDecider>(delivered())
         .when(take_back(Some(vec![back(1, "3")])))
         .refuses(&left("2"));
-    // One line named twice is one line.
+    // The quantities of a line that is listed twice add up.
     let twice = vec![back(1, "1"), back(1, "2")];
     given::<OrderDecider>(delivered()).when(take_back(Some(twice))).refuses(&left("1"));
     given::<OrderDecider>(delivered())
