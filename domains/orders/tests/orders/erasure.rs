@@ -75,8 +75,8 @@ async fn the_orders_of_an_erased_customer_show_nothing_that_was_said_in_them(
     assert_eq!((legacy_view.reference, legacy_view.note, legacy_view.comments), (None, None, None));
     assert_eq!(legacy_view.number.as_deref(), Some("CMD00002"));
     let of_bob = world.order(cancelled[1]).await.unwrap();
-    let said = of_bob.cancellation.unwrap().reason;
-    assert_eq!(said.as_deref(), Some("moved in with her sister"));
+    let reason = of_bob.cancellation.unwrap().reason;
+    assert_eq!(reason.as_deref(), Some("moved in with her sister"));
 
     let kept = Statement::Same("SELECT count(*) FROM idempotency WHERE resource_id = $1");
     for (order, keys) in [(cancelled[0], 0_i64), (cancelled[1], 1)] {

@@ -106,8 +106,8 @@ async fn a_revision_shows_and_keeps_when_it_began(
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     let before = world.order(id).await.unwrap();
-    let said = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
-    let outcome = world.sync(id, said).await.unwrap();
+    let stated = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
+    let outcome = world.sync(id, stated).await.unwrap();
     let SyncOutcome::Revised(mut changed) = outcome else { panic!("{outcome:?}") };
     changed.sort();
     assert_eq!(changed, ["note", "status"]);
@@ -116,15 +116,15 @@ async fn a_revision_shows_and_keeps_when_it_began(
     assert_eq!((after.note, after.comments), (None, before.comments));
     assert_eq!(after.placed_at, before.placed_at);
     // The legacy system corrects the date.
-    let said = LegacyState::Present(json!({ "date": "2024-12-31" }));
-    world.sync(id, said).await.unwrap();
+    let stated = LegacyState::Present(json!({ "date": "2024-12-31" }));
+    world.sync(id, stated).await.unwrap();
     let corrected = world.order(id).await.unwrap().placed_at;
     assert_eq!(corrected.to_rfc3339(), "2024-12-31T00:00:00+00:00");
     // The legacy system never states a date.
     let undated = new_id();
-    let LegacyState::Present(mut said) = legacy_order() else { panic!("absent") };
-    said["date"] = json!(null);
-    world.sync(undated, LegacyState::Present(said)).await.unwrap();
+    let LegacyState::Present(mut stated) = legacy_order() else { panic!("absent") };
+    stated["date"] = json!(null);
+    world.sync(undated, LegacyState::Present(stated)).await.unwrap();
     let undated = world.order(undated).await.unwrap();
     assert!(undated.date.is_none() && undated.placed_at > before.placed_at);
 }
@@ -173,8 +173,8 @@ async fn a_word_without_a_status_is_not_understood(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let said = LegacyState::Present(json!({ "currency": "EUR" }));
-    let error = world.sync(new_id(), said).await.unwrap_err();
+    let stated = LegacyState::Present(json!({ "currency": "EUR" }));
+    let error = world.sync(new_id(), stated).await.unwrap_err();
     assert!(
         matches!(&error, SyncError::NotUnderstood(text) if text == "`status` is missing"),
         "{error}"

@@ -68,13 +68,13 @@ fn the_same_report_twice_records_nothing() {
 
 #[test]
 fn a_revision_names_what_changed_and_keeps_what_is_not_said() {
-    let said = LegacyOrder {
+    let stated = LegacyOrder {
         status: Patch::Set(ImportedOrderStatus::Fulfilled),
         number: Patch::Clear,
         comments: Patch::Set(vec!["handle with care".to_owned()]),
         ..LegacyOrder::default()
     };
-    let (state, changed) = revision(&[imported()], present(said));
+    let (state, changed) = revision(&[imported()], present(stated));
     assert_eq!(changed, ["comments", "number", "status"]);
     assert_eq!(state.status, ImportedOrderStatus::Fulfilled);
     assert_eq!(state.number, None);
@@ -85,8 +85,8 @@ fn a_revision_names_what_changed_and_keeps_what_is_not_said() {
 
 #[test]
 fn no_comments_and_an_empty_list_of_them_are_the_same() {
-    let said = LegacyOrder { comments: Patch::Set(vec![]), ..legacy_order() };
-    given::<OrderDecider>([imported()]).when(present(said)).changes_nothing();
+    let stated = LegacyOrder { comments: Patch::Set(vec![]), ..legacy_order() };
+    given::<OrderDecider>([imported()]).when(present(stated)).changes_nothing();
 }
 
 #[test]

@@ -87,8 +87,8 @@ fn report(state: LegacyState<LegacyOrder>) -> Command {
     Command::Sync(Box::new(LegacyReport { id: ORDER.into(), legacy, state }))
 }
 
-fn present(said: LegacyOrder) -> Command {
-    report(LegacyState::Present(said))
+fn present(stated: LegacyOrder) -> Command {
+    report(LegacyState::Present(stated))
 }
 
 fn absent(reason: &str) -> Command {
