@@ -1,8 +1,8 @@
-//! What follows when a customer is erased: the keys of everything personal in the log are destroyed,
-//! and what this module keeps beside the log goes.
+//! The reaction to the erasure of a customer: it destroys the keys of the personal data in the log, and
+//! deletes this module's data about the person outside of the log.
 //!
-//! The event is first, so that all of this happens surely: a crash at any step repeats it. Other
-//! modules clean up after themselves.
+//! The event is recorded first: after a crash at any step, the reaction is repeated. Other modules delete
+//! their own data.
 
 use customers_contract::CustomerErased;
 use database::Database;
@@ -16,15 +16,15 @@ use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use crate::RETAINING;
 use crate::domain::CustomerDecider;
 
-/// The name of the policy.
+/// Name of the subscription.
 pub const NAME: &str = "customers.erasure";
 
 kernel::event_set! {
-    /// Who was erased.
+    /// The erasure of a customer.
     pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// Destroys keys and cleans up.
+/// Destroys keys, and deletes snapshots and idempotency keys.
 pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,

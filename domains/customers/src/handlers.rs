@@ -1,5 +1,5 @@
-//! The module's commands: how what is asked reaches a customer, together with the claims on e-mail
-//! addresses that go with it.
+//! The module's commands. Each command on a customer also claims and releases the e-mail addresses that
+//! it changes.
 
 use customers_contract::{Address, CustomerId};
 use event_contract::Personal;
@@ -12,22 +12,22 @@ use crate::domain::email::{EmailCommand, EmailDecider};
 use crate::domain::{Command, ContactChange, Customer, CustomerDecider, Refusal, Registration};
 use crate::lookup::EmailKey;
 
-/// Why a command on a customer was not carried out.
+/// Why a command on a customer was not executed.
 pub type Error = ExecuteError<Refusal>;
 
-/// What can be asked of customers. Cheap to clone.
+/// Executes commands on customers. Cheap to clone.
 #[derive(Clone)]
 pub struct Customers {
     environment: Environment,
 }
 
 impl Customers {
-    /// The customers of the environment's event store.
+    /// Creates the handler for the customers in the environment's event store.
     pub fn new(environment: Environment) -> Self {
         Self { environment }
     }
 
-    /// Registers a customer. Refused when another open customer has the e-mail address.
+    /// Registers a customer. Refused if another open customer has the e-mail address.
     pub async fn register(
         &self,
         registration: Registration,
@@ -36,8 +36,8 @@ impl Customers {
         self.execute(registration.customer_id, Command::Register(registration), cause, None).await
     }
 
-    /// Changes name, e-mail address or telephone number. Another address is claimed and the old
-    /// one released at once.
+    /// Changes name, e-mail address or telephone number. The new e-mail address is claimed and the previous
+    /// one released atomically.
     pub async fn change_contact(
         &self,
         id: CustomerId,
@@ -59,7 +59,7 @@ impl Customers {
         self.execute(id, Command::ChangeAddress(Personal::Known(address)), cause, expected).await
     }
 
-    /// Closes a customer; the e-mail address can then be registered again.
+    /// Closes a customer. The e-mail address can then be registered again.
     pub async fn close(
         &self,
         id: CustomerId,
@@ -70,13 +70,13 @@ impl Customers {
         self.execute(id, Command::Close { reason: reason.into() }, cause, expected).await
     }
 
-    /// Erases a customer, whoever owns it, and releases its e-mail address. What is kept of the
-    /// person elsewhere follows from the event. Erasing twice changes nothing.
+    /// Erases a customer of any owner, and releases its e-mail address. Reactions to the event delete all
+    /// other data about the person. A repeated command changes nothing.
     pub async fn erase(&self, id: CustomerId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::Erase, cause, None).await
     }
 
-    /// Decides over the customer and every e-mail address it takes or gives up: all or nothing.
+    /// Decides on the customer and on each e-mail address that it claims or releases, atomically.
     async fn execute(
         &self,
         id: CustomerId,
@@ -102,7 +102,7 @@ impl Customers {
         Ok(committed.executed(&customer))
     }
 
-    /// Claims the address that the customer has afterwards and releases the one it had before.
+    /// Claims the address that the customer has after the command, and releases the previous one.
     async fn record_claims(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -119,7 +119,7 @@ impl Customers {
             return Ok(());
         }
         if let Some(key) = after {
-            // Hardly any address was ever claimed before.
+            // Most addresses were never claimed before.
             let stream = key.stream().map_err(LoadError::from)?;
             let email = work.load_new_stream::<EmailDecider>(stream).await?;
             work.also_decide(&email, EmailCommand::Claim(id)).await?;

@@ -1,21 +1,22 @@
-//! Customers: who can order. Registered here, or imported from a legacy system.
+//! Customers: registered here, or imported from a legacy system.
 //!
 //! ```text
 //! POST /api/v1/customers… ─► Customers ─┬► customer-<id>      customers.CustomerRegistered, …
 //!                                       └► email-<digest>     one open customer per address
 //! POST /admin/…/erase ─────► Customers ──► customer-<id>      customers.CustomerErased
 //! customers.SyncCustomer ──► SyncCustomer ► customer-<id>     customers.CustomerImported, …Revised
-//! every customers.Customer… ─► Directory ─► what the API shows
-//! customers.CustomerErased ─► Erasure ────► keys destroyed, files cleaned
+//! every customers.Customer… ─► Directory ─► the customers as the API shows them
+//! customers.CustomerErased ─► Erasure ────► keys destroyed, tables scrubbed
 //! ```
 //!
-//! `domain` decides, `handlers` carry commands in, `sync` takes the legacy system's word,
-//! `projections` and `queries` keep and read the directory, `http` answers, `erasure` is the only
-//! policy: nothing that other modules do changes a customer.
+//! `domain` makes the decisions, `handlers` execute commands, `sync` imports customers of a legacy system,
+//! `projections` and `queries` write and read the directory, `view` defines the customers that the API
+//! shows, `http` contains the routes, `erasure` is the only reaction: no event of another module changes a
+//! customer.
 //!
-//! An e-mail address is unique among the open customers registered here. It is claimed in a stream
-//! named by a keyed digest of the normalised address (see [`domain::email`]), appended together
-//! with the customer's event: of two concurrent registrations the event store lets one through.
+//! An e-mail address is unique among the open customers registered here. It is claimed in a stream named
+//! by a keyed digest of the normalised address (see [`domain::email`]). The claim is appended together with
+//! the customer's event, so that the event store accepts only one of two concurrent registrations.
 
 pub mod domain;
 pub mod erasure;
@@ -25,6 +26,7 @@ pub mod lookup;
 pub mod projections;
 pub mod queries;
 pub mod sync;
+pub mod view;
 
 use async_trait::async_trait;
 use database::Migrations;
@@ -44,8 +46,8 @@ use projections::Directory;
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "customers";
 
-/// The modules that retain what they know of an erased customer for as long as the law says, and
-/// destroy it by themselves. By name: they may run elsewhere.
+/// Names of the modules that retain data of an erased customer for as long as the law requires, and
+/// destroy it themselves. They may run in another process.
 pub const RETAINING: &[&str] = &["billing"];
 
 /// The module of customers.
@@ -60,7 +62,7 @@ pub static MIGRATIONS: Migrations = Migrations {
 
 impl Module for CustomersModule {
     const NAME: &'static str = NAME;
-    const ABOUT: &'static str = "Who can order: registered here, or imported from a legacy system.";
+    const ABOUT: &'static str = "Customers: registered here, or imported from a legacy system.";
     const EVENTS: &'static [PublishedEvent] = customers_contract::CATALOGUE;
     type Settings = NoSettings;
     type Deciders = (CustomerDecider, EmailDecider);

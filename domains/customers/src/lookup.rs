@@ -1,5 +1,5 @@
-//! Finding customers by an e-mail address without keeping the address as a key: through a keyed
-//! digest of its normalised form.
+//! Finding customers by e-mail address: the key is a keyed digest of the normalised address, so that the
+//! address itself is not stored as a key.
 
 use kernel::event::StreamName;
 use kernel::keys::SecretKey;
@@ -9,26 +9,26 @@ use crate::domain::email::{EmailDecider, normalised};
 
 const PURPOSE: &str = "customers.email";
 
-/// What an e-mail address is looked up by: equal for addresses that are the same when normalised.
+/// The lookup key of an e-mail address. Addresses with the same normalised form have the same key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmailKey([u8; 32]);
 
 impl EmailKey {
-    /// The key of an address, normalised or not, under the store's lookup key.
+    /// Returns the key of an address, normalised or not, under the store's lookup key.
     pub fn of(lookup_key: &SecretKey, email: &str) -> Self {
         Self(lookup_key.digest(PURPOSE, &normalised(email)))
     }
 
-    /// The digest itself.
+    /// Returns the digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The stream of the claim on the address.
+    /// Returns the stream of the claim on the address.
     pub(crate) fn stream(&self) -> Result<StreamName, ReadError> {
         let category = <EmailDecider as kernel::decider::Decider>::CATEGORY;
         let name = format!("{category}-{}", hex::encode(self.0));
-        // 70 plain characters are always a stream's name.
+        // `email-` and 64 hexadecimal digits are always a valid name: the error cannot occur.
         StreamName::new(name).map_err(|error| ReadError::Unavailable(error.into()))
     }
 }

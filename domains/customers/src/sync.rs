@@ -1,6 +1,6 @@
-//! The entrance for imported customers: `customers.SyncCustomer`.
+//! The command that imports a customer of a legacy system: `customers.SyncCustomer`.
 //!
-//! An imported customer keeps no e-mail address to itself, so no claim goes with the command.
+//! Imported customers may share e-mail addresses, so the command claims none.
 
 use kernel::sync::{LegacyAggregate, Objection};
 

@@ -1,5 +1,7 @@
-//! What follows when a customer is erased, beside what the read models take out of themselves.
+//! The reaction to the erasure of a customer. The projection of the order views removes the free text of
+//! the customer's orders; this reaction destroys keys and deletes copies.
 
+use customers_contract::CustomerErased;
 use database::Database;
 use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
@@ -7,17 +9,21 @@ use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
-use orders_contract::OrderId;
+use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::OrderDecider;
-use crate::projections::Erasure as ErasureEvent;
 use crate::queries;
 
-/// The name of the subscription.
+/// Name of the subscription.
 pub const NAME: &str = "orders.erasure";
 
-/// Cleans up.
+kernel::event_set! {
+    /// The erasure of a customer.
+    pub enum ErasureEvent { Erased(CustomerErased) }
+}
+
+/// Destroys keys, and deletes snapshots and idempotency keys.
 pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
@@ -34,16 +40,16 @@ impl Reaction for Erasure {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.views], &event.recorded).await?;
         let orders = queries::orders_of(&self.database, customer.customer_id).await?;
-        let all: Vec<OrderId> = orders.iter().map(|(id, _)| *id).collect();
-        // What was said in an imported order while it named no customer is sealed for the order.
-        let imported = orders.into_iter().filter(|(_, owner)| *owner == Owner::Legacy);
-        let imported: Vec<OrderId> = imported.map(|(id, _)| id).collect();
+        // Free text of an imported order that named no customer is encrypted with a key of the order.
+        let imported = orders.iter().filter(|(_, owner)| *owner == Owner::Legacy);
+        let imported: Vec<Uuid> = imported.map(|(id, _)| id.as_uuid()).collect();
         if !imported.is_empty() {
             self.environment.codec.destroy_keys(&imported, &[]).await?;
         }
-        for id in &all {
+        for (id, _) in &orders {
             self.environment.forget(&StreamName::of(OrderDecider::CATEGORY, *id)).await?;
         }
+        let all: Vec<Uuid> = orders.iter().map(|(id, _)| id.as_uuid()).collect();
         web_api::idempotency::forget(&self.database, &all).await?;
         Ok(self.database.scrub(&["order_view", "idempotency"]).await?)
     }

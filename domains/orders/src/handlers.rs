@@ -1,4 +1,4 @@
-//! Commands in: what HTTP, policies and tests ask of orders goes through here.
+//! The module's commands. Routes, policies and tests call them.
 
 use std::time::Duration;
 
@@ -14,64 +14,65 @@ use orders_contract::{CancellationReason, OrderId};
 use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal, ReturnOrder};
 use crate::queries;
 
-/// How long an order waits for it before it is accepted. Usually it takes a millisecond.
-const MOMENT: Duration = Duration::from_millis(100);
+/// Longest wait for the read model of known customers before an order is accepted. A wait usually takes a
+/// millisecond.
+const ACCEPTING_WAIT: Duration = Duration::from_millis(100);
 
-/// The orders of this process. Cheap to clone.
+/// Executes commands on orders. Cheap to clone.
 #[derive(Clone)]
 pub struct Orders {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
-    /// How far the order views have come.
+    /// Progress of the order views.
     pub(crate) views: Progress,
-    /// How far the known customers have come.
+    /// Progress of the known customers.
     pub(crate) known_customers: Progress,
 }
 
 /// Why an order was not placed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// Nobody of this id was ever registered or imported.
+    /// No customer with this id was registered or imported.
     #[error("there is no such customer")]
     CustomerUnknown,
-    /// The customer can no longer order.
+    /// The customer can no longer place orders.
     #[error("the customer is closed")]
     CustomerClosed,
-    /// What follows from earlier orders still waits for its turn.
+    /// The processing of earlier orders is too far behind.
     #[error(transparent)]
     Backlogged(#[from] Backlogged),
-    /// The known customers did not catch up in time, so that nobody can tell.
-    #[error("whether the customer may order is not known yet; try again")]
+    /// The read model of known customers did not catch up with the log in time.
+    #[error("the known customers are not up to date; try again")]
     StaleReadModel {
-        /// How far they should have come.
+        /// Position that the read model has to reach.
         position: Position,
     },
-    /// The store could not be asked how far the log goes.
+    /// The position of the log's last event could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The order could not be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The known customers could not be read.
-    #[error("the known customers cannot be read")]
+    #[error("cannot read the known customers")]
     Database(#[from] DatabaseError),
-    /// The order itself says no, or could not be stored.
+    /// The order refused the command, or its events could not be stored.
     #[error(transparent)]
-    Execute(#[from] ExecuteError<Refusal>),
+    Execute(#[from] Error),
 }
 
-/// What a command on one order gives.
-pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+/// Why a command on an order was not executed.
+pub type Error = ExecuteError<Refusal>;
 
 impl Orders {
-    /// Places an order for a customer who may order, unless those before it wait too long for what
-    /// follows from them.
+    /// Places an order for a customer who may order, unless the processing of earlier orders is too far
+    /// behind.
     pub async fn place(&self, request: PlaceOrder, cause: &Cause) -> Result<Executed, PlaceError> {
         self.environment.admission.check()?;
         let id = request.order_id;
         if let Err(refusal) = self.check_customer(request.customer_id).await {
-            // A repetition of a request that was carried out answers as it did, whatever has
-            // become of the customer since.
+            // A repeated request gets the answer of the first one, even if the customer was closed
+            // in between.
             if self.environment.load::<OrderDecider>(id).await?.revision.is_none() {
                 return Err(refusal);
             }
@@ -80,39 +81,39 @@ impl Orders {
     }
 
     /// Confirms an order that is paid.
-    pub async fn confirm_paid(&self, id: OrderId, cause: &Cause) -> Outcome {
+    pub async fn confirm_paid(&self, id: OrderId, cause: &Cause) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::ConfirmPaid, cause, None).await
     }
 
-    /// Takes back what was delivered.
+    /// Takes back delivered goods.
     pub async fn take_back(
         &self,
         id: OrderId,
         request: ReturnOrder,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::Return(request);
         self.environment.execute::<OrderDecider>(id, command, cause, expected).await
     }
 
-    /// Confirms an order, paid or not.
+    /// Confirms an order without waiting for its payment.
     pub async fn confirm(
         &self,
         id: OrderId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Confirm, cause, expected).await
     }
 
-    /// Records that everything was delivered.
+    /// Records that all lines were delivered.
     pub async fn fulfil(
         &self,
         id: OrderId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Fulfil, cause, expected).await
     }
 
@@ -123,17 +124,17 @@ impl Orders {
         reason: CancellationReason,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<OrderDecider>(id, Command::Cancel(reason), cause, expected).await
     }
 
-    /// Whether a customer may order. The read model may lag behind what the client has just seen
-    /// succeed. Before it accepts it is given a moment, so that a customer who was closed cannot
-    /// order, but no more: one that stands still must not stop the shop. Before it refuses it must
-    /// have caught up with the log.
+    /// Checks that a customer may order. The read model of known customers may lag behind the events that
+    /// the client has seen. Before an order is accepted, the check waits briefly for the read model, so
+    /// that a customer who was just closed cannot order; a read model that has stopped does not stop all
+    /// orders. Before an order is refused, the read model must have caught up with the log.
     async fn check_customer(&self, customer_id: CustomerId) -> Result<(), PlaceError> {
         let seen = *self.environment.store.watch_head().borrow();
-        self.known_customers.reached(seen, MOMENT).await;
+        self.known_customers.reached(seen, ACCEPTING_WAIT).await;
         if self.customer_may_order(customer_id).await.is_ok() {
             return Ok(());
         }

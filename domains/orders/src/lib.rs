@@ -7,13 +7,15 @@
 //! POST …/{id}/return ────► Orders::take_back ► orders.OrderReturned ──► billing issues a credit note
 //! billing.InvoiceVoided ─► PaymentOutcome ──► orders.OrderCancelled
 //! orders.SyncOrder ──────► SyncOrder ───────► orders.OrderImported, then orders.OrderRevised
-//! customers.… ───────────► KnownCustomers: who may order
-//! orders.… ──────────────► OrderViews: what the API shows
-//! customers.CustomerErased ► OrderViews, Erasure: what people said in their orders goes
+//! customers.… ───────────► KnownCustomers: the customers and whether they may order
+//! orders.… ──────────────► OrderViews: the orders as the API shows them
+//! customers.CustomerErased ► OrderViews, Erasure: free text and keys are deleted
 //! ```
 //!
-//! `domain` decides, `handlers` carry commands in, `policies` react to billing, `sync` takes the
-//! legacy system's word, `projections` and `queries` keep and read the read models, `http` answers.
+//! `domain` makes the decisions, `handlers` execute commands, `policies` react to billing, `sync`
+//! imports orders of a legacy system, `projections` and `queries` write and read the read models, `view`
+//! defines the orders that the API shows, `http` contains the routes, `erasure` reacts to the erasure of
+//! a customer.
 
 pub mod domain;
 pub mod erasure;
@@ -52,7 +54,7 @@ pub static MIGRATIONS: Migrations = Migrations {
 impl Module for OrdersModule {
     const NAME: &'static str = NAME;
     const ABOUT: &'static str =
-        "What is bought: placed here by known customers, or imported from a legacy system.";
+        "Orders: placed here by known customers, or imported from a legacy system.";
     const EVENTS: &'static [PublishedEvent] = orders_contract::CATALOGUE;
     type Settings = NoSettings;
     type Deciders = (OrderDecider,);
@@ -67,24 +69,24 @@ impl Module for OrdersModule {
 
     async fn open(&self, on: Opening<'_, Self>) -> Result<Opened<Self>, OpenError> {
         let views = on.projection(OrderViews);
-        let customers = on.projection(KnownCustomers);
+        let known_customers = on.projection(KnownCustomers);
         let Opening { environment, database, .. } = on;
         let orders = Orders {
             environment: environment.clone(),
             database: database.clone(),
             views: views.progress(),
-            known_customers: customers.progress(),
+            known_customers: known_customers.progress(),
         };
         let erasure = Erasure { environment, database, views: views.progress() };
         let reactions = (PaymentOutcome(orders.clone()), erasure);
-        Ok(Opened::new((views, customers), reactions)
+        Ok(Opened::new((views, known_customers), reactions)
             .with_data(orders)
             .erasing_by::<Erasure>()
             .with_first_steps(FIRST_STEPS))
     }
 }
 
-/// Placing an order that is paid.
+/// Places an order that is paid.
 const FIRST_STEPS: FirstSteps = FirstSteps {
     needs: &["customers", "orders", "billing", "payments"],
     text: |api| {

@@ -1,25 +1,26 @@
-//! What orders do when others' events happen.
+//! Reactions to events of other modules.
 
 use billing_contract::{InvoicePaid, InvoiceVoided, VoidReason};
 use kernel::codec::Envelope;
 use kernel::execution::Cause;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
 use orders_contract::{CancellationReason, OrderId};
+use uuid::Uuid;
 
 use crate::domain::Refusal;
 use crate::handlers::Orders;
 
 kernel::event_set! {
-    /// How the payment of an order ended, as its invoice shows it.
+    /// The result of an order's payment, as its invoice shows it.
     pub enum PaymentEvent {
         Paid(InvoicePaid),
         Voided(InvoiceVoided),
     }
 }
 
-/// Confirms an order when its invoice is paid, cancels it when that will not happen.
+/// Confirms an order when its invoice is paid, and cancels it when its payment failed.
 pub struct PaymentOutcome(
-    /// Where the commands go.
+    /// Handler of the commands.
     pub Orders,
 );
 
@@ -37,8 +38,8 @@ impl Reaction for PaymentOutcome {
         match &event.event {
             PaymentEvent::Paid(invoice) => self.confirm(&invoice.order_ids, &cause).await,
             PaymentEvent::Voided(invoice) => match invoice.reason {
-                // It is the cancellation itself that made billing void the invoice; and what is written
-                // off is carried out all the same.
+                // Billing voided the invoice because the order is cancelled. An order whose invoice is
+                // written off stays confirmed.
                 VoidReason::OrderCancelled | VoidReason::WrittenOff => Ok(()),
                 VoidReason::PaymentDeclined => {
                     let reason = CancellationReason::PaymentDeclined;
@@ -58,15 +59,17 @@ impl Reaction for PaymentOutcome {
 }
 
 impl PaymentOutcome {
-    async fn confirm(&self, orders: &[OrderId], cause: &Cause) -> Result<(), ReactionError> {
+    async fn confirm(&self, orders: &[Uuid], cause: &Cause) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.confirm_paid(*id, cause).await;
+            let outcome = self.0.confirm_paid(OrderId::from(*id), cause).await;
             tolerate(outcome, |refusal| match refusal {
-                // Billing sees the cancellation too, voids the invoice and gives the money back.
-                Refusal::AlreadyCancelled => Some("it was cancelled before the payment arrived"),
-                // An invoice that was issued here for an order of the legacy system does not
-                // confirm it: the legacy system has its own say.
-                Refusal::OwnedByLegacy => Some("the legacy system owns it"),
+                // Billing reacts to the cancellation itself: it voids the invoice and refunds
+                // the payment.
+                Refusal::AlreadyCancelled => {
+                    Some("the order was cancelled before the payment arrived")
+                }
+                // An invoice issued in this system does not confirm an order that the legacy system owns.
+                Refusal::OwnedByLegacy => Some("the legacy system owns the order"),
                 _ => None,
             })?;
         }
@@ -75,18 +78,22 @@ impl PaymentOutcome {
 
     async fn cancel(
         &self,
-        orders: &[OrderId],
+        orders: &[Uuid],
         reason: CancellationReason,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         for id in orders {
-            let outcome = self.0.cancel(*id, reason.clone(), cause, None).await;
+            let outcome = self.0.cancel(OrderId::from(*id), reason.clone(), cause, None).await;
             tolerate(outcome, |refusal| match refusal {
-                // Confirmed by hand, without waiting for the payment. Billing hears of that, too, and
-                // issues the invoice anew.
-                Refusal::AlreadyConfirmed => Some("it was confirmed before its payment failed"),
-                Refusal::AlreadyFulfilled => Some("it was fulfilled before its payment failed"),
-                Refusal::OwnedByLegacy => Some("the legacy system owns it"),
+                // A command confirmed the order before the payment. Billing reads that event, too, and
+                // issues the invoice again.
+                Refusal::AlreadyConfirmed => {
+                    Some("the order was confirmed before its payment failed")
+                }
+                Refusal::AlreadyFulfilled => {
+                    Some("the order was fulfilled before its payment failed")
+                }
+                Refusal::OwnedByLegacy => Some("the legacy system owns the order"),
                 _ => None,
             })?;
         }

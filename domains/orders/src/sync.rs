@@ -1,4 +1,4 @@
-//! The entrance for imported orders: `orders.SyncOrder`.
+//! The command that imports an order of a legacy system: `orders.SyncOrder`.
 
 use kernel::sync::{LegacyAggregate, Objection};
 

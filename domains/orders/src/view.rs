@@ -1,36 +1,36 @@
-//! An order as the API shows it.
+//! Orders as the API shows them.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use customers_contract::CustomerId;
 use event_contract::{LegacyReference, Personal};
 use orders_contract::{
-    CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported,
-    OrderLine, OrderPlaced, OrderReturned,
+    CancellationReason, ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderId,
+    OrderImported, OrderLine, OrderPlaced, OrderReturned,
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::listing::start_of;
 use web_api::{Legacy, Owner};
 
-/// Where an order stands.
+/// Status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OrderStatus {
-    /// Its invoice is not paid yet.
+    /// The invoice is not paid yet.
     AwaitingPayment,
-    /// Will be carried out.
+    /// The order is paid, or was confirmed before the payment.
     Confirmed,
-    /// Everything was delivered. Some of it may have come back since.
+    /// All lines were delivered. Some of the goods may be returned.
     Fulfilled,
-    /// Everything that was delivered came back.
+    /// All goods are returned.
     Returned,
-    /// Will not be carried out.
+    /// The order is cancelled.
     Cancelled,
 }
 
 impl OrderStatus {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AwaitingPayment => "awaiting_payment",
@@ -52,12 +52,12 @@ impl From<ImportedOrderStatus> for OrderStatus {
     }
 }
 
-/// What led to a cancellation.
+/// Cause of a cancellation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = OrderCancellationCause)]
 pub enum CancellationCause {
-    /// Somebody asked for it.
+    /// The cancellation was requested.
     Requested,
     /// The payment was declined.
     PaymentDeclined,
@@ -65,17 +65,17 @@ pub enum CancellationCause {
     PaymentExpired,
     /// The payment was cancelled.
     PaymentCancelled,
-    /// The legacy system says so.
+    /// The legacy system cancelled the order.
     Legacy,
 }
 
-/// Why an order was cancelled.
+/// The cancellation of an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = OrderCancellation)]
 pub struct Cancellation {
-    /// What led to it.
+    /// Cause of the cancellation.
     pub cause: CancellationCause,
-    /// In the words of the request, or of the import; absent when it was erased.
+    /// Reason as free text, from the request or the import; absent once it is erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
@@ -100,35 +100,35 @@ impl From<&CancellationReason> for Cancellation {
     }
 }
 
-/// One line of an order.
+/// A line of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = OrderLine)]
 pub struct LineView {
     /// The article's code; may be empty on imported orders.
     #[schema(example = "CH-1")]
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     #[schema(example = "Chaise")]
     pub description: String,
-    /// How many, with the decimals it was given with.
+    /// Ordered quantity, with the decimals of the request or import.
     #[schema(value_type = String, example = "2")]
     pub quantity: Decimal,
-    /// Unit of measure, where the legacy system has one.
+    /// Unit of measure, if the legacy system has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub unit: Option<String>,
-    /// Price of one before tax, with the decimals it was given with.
+    /// Unit price before tax, in the order's currency, with the decimals of the request or import.
     #[schema(value_type = String, example = "49.90")]
     pub unit_price: Decimal,
-    /// VAT rate in percent, of orders placed here.
+    /// VAT rate in percent; only for orders placed in this system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "20")]
     pub vat_rate: Option<Decimal>,
-    /// VAT rates in percent, of imported orders.
+    /// VAT rates in percent; only for imported orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Vec<String>>)]
     pub vat_rates: Option<Vec<Decimal>>,
-    /// How many of it came back, once some did.
+    /// Returned quantity; absent if nothing is returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "1")]
     pub returned: Option<Decimal>,
@@ -174,75 +174,76 @@ impl From<&ImportedOrderLine> for LineView {
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Order)]
 pub struct OrderView {
-    /// Identifies the order.
-    pub id: Uuid,
-    /// Where it stands.
+    /// The order's id.
+    #[schema(value_type = Uuid)]
+    pub id: OrderId,
+    /// Status of the order.
     pub status: OrderStatus,
-    /// Why it was cancelled.
+    /// Cancellation; absent if the order is not cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cancellation: Option<Cancellation>,
-    /// Who ordered. An imported order may not say.
+    /// Customer who placed the order. An imported order may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub customer_id: Option<Uuid>,
-    /// ISO 4217 code.
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    pub customer_id: Option<CustomerId>,
+    /// ISO 4217 currency code.
     #[schema(example = "EUR")]
     pub currency: String,
-    /// How it is to be paid, of orders placed here.
+    /// Payment method, in the notation of the payment provider; only for orders placed in this system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "sandbox:ok")]
     pub payment_method: Option<String>,
-    /// What was ordered.
+    /// Ordered lines.
     pub lines: Vec<LineView>,
-    /// Sum before tax, of an order placed here rounded to the currency's minor unit. An imported order may
-    /// not say.
+    /// Total before tax, rounded to the currency's minor unit if the order was placed in this system. An
+    /// imported order may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "99.80")]
     pub total_net: Option<Decimal>,
-    /// Sum of the taxes. An imported order may not say.
+    /// Total VAT. An imported order may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "19.96")]
     pub total_vat: Option<Decimal>,
-    /// Sum to be paid. An imported order may not say.
+    /// Total including VAT. An imported order may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, example = "119.76")]
     pub total: Option<Decimal>,
-    /// The number people know an imported order by.
+    /// Order number of an imported order in the legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub number: Option<String>,
-    /// The customer's own reference on an imported order; absent when it was erased.
+    /// The customer's own reference on an imported order; absent once it is erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reference: Option<String>,
-    /// The day an imported order was made.
+    /// Date of an imported order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub date: Option<NaiveDate>,
-    /// Free text on an imported order; absent when it was erased.
+    /// Free text on an imported order; absent once it is erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub note: Option<String>,
-    /// Lines of an imported order that only say something; absent when they were erased.
+    /// Texts of an imported order's comment lines, which have no article; absent once they are erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub comments: Option<Vec<String>>,
-    /// Which system owns it.
+    /// System that owns the order.
     pub owner: Owner,
-    /// Where an imported order comes from.
+    /// Origin of an imported order in the legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When it was placed. Of an imported order the start of its `date` in UTC, or, where the legacy
-    /// system does not say, when its first change was made that was captured.
+    /// Time at which the order was placed. For an imported order, the start of its `date` in UTC or, without
+    /// a date, the time of its first captured change.
     pub placed_at: DateTime<Utc>,
-    /// Counts the events of this order from 0. The `ETag` begins with it.
+    /// Revision: the number of the order's last event, from 0. The `ETag` begins with it.
     #[schema(minimum = 0)]
     pub revision: u64,
 }
 
-/// Shows nothing of its content: notes and comments may speak of people.
+/// Shows no content: notes and comments may contain personal data.
 impl std::fmt::Debug for OrderView {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = formatter.debug_struct("OrderView");
@@ -251,13 +252,13 @@ impl std::fmt::Debug for OrderView {
 }
 
 impl OrderView {
-    /// An order that was placed here.
+    /// Returns the view of an order placed in this system.
     pub fn placed(order: &OrderPlaced, placed_at: DateTime<Utc>, revision: u64) -> Self {
         Self {
             id: order.order_id,
             status: OrderStatus::AwaitingPayment,
             cancellation: None,
-            customer_id: Some(order.customer_id),
+            customer_id: Some(order.customer_id.into()),
             currency: order.currency.clone(),
             payment_method: Some(order.payment_method.clone()),
             lines: order.lines.iter().map(Into::into).collect(),
@@ -276,7 +277,7 @@ impl OrderView {
         }
     }
 
-    /// The same, with what came back.
+    /// Returns the view with the returned quantities.
     #[must_use]
     pub fn returned(mut self, returned: &OrderReturned) -> Self {
         for (number, line) in (1_u32..).zip(&mut self.lines) {
@@ -290,29 +291,30 @@ impl OrderView {
         Self { status, ..self }
     }
 
-    /// Whether it holds what somebody said in their own words.
-    pub fn says_something(&self) -> bool {
+    /// Returns whether the order contains free text, which may contain personal data.
+    pub fn has_free_text(&self) -> bool {
         let reason =
             self.cancellation.as_ref().and_then(|cancellation| cancellation.reason.as_ref());
-        let said = [reason, self.reference.as_ref(), self.note.as_ref()];
-        said.iter().any(Option::is_some) || self.comments.is_some()
+        let texts = [reason, self.reference.as_ref(), self.note.as_ref()];
+        texts.iter().any(Option::is_some) || self.comments.is_some()
     }
 
-    /// The same, without what people said in it.
-    pub fn silenced(self) -> Self {
-        let without_words = |cancellation| Cancellation { reason: None, ..cancellation };
-        let cancellation = self.cancellation.map(without_words);
+    /// Returns the view without free text.
+    #[must_use]
+    pub fn without_free_text(self) -> Self {
+        let without_reason = |cancellation| Cancellation { reason: None, ..cancellation };
+        let cancellation = self.cancellation.map(without_reason);
         Self { cancellation, reference: None, note: None, comments: None, ..self }
     }
 
-    /// An order of a legacy system.
+    /// Returns the view of an imported order.
     pub fn imported(order: &OrderImported, placed_at: DateTime<Utc>, revision: u64) -> Self {
         Self::of_legacy(order.order_id, &order.legacy, &order.state, placed_at, revision)
     }
 
-    /// An order as the legacy system has it now.
+    /// Returns the view of an order in this state of the legacy system.
     pub fn of_legacy(
-        id: Uuid,
+        id: OrderId,
         legacy: &LegacyReference,
         state: &ImportedOrder,
         placed_at: DateTime<Utc>,
@@ -327,7 +329,7 @@ impl OrderView {
             id,
             status,
             cancellation,
-            customer_id: state.customer_id,
+            customer_id: state.customer_id.map(CustomerId::from),
             currency: state.currency.clone(),
             payment_method: None,
             lines: state.lines.iter().map(Into::into).collect(),
@@ -347,7 +349,7 @@ impl OrderView {
     }
 }
 
-/// The value, unless there is none or it was erased.
+/// Returns the value, or `None` if there is none or it was erased.
 fn known<T: Clone>(value: Option<&Personal<T>>) -> Option<T> {
     value.and_then(Personal::known).cloned()
 }

@@ -31,13 +31,15 @@ event_contract::published! {
     "billing.RefundDenied.v1": RefundDenied;
     "billing.InvoiceRefunded.v1": InvoiceRefunded;
     "billing.InvoiceImported.v1": InvoiceImported,
-        about |event| event.state.customer_id.unwrap_or(event.invoice_id);
+        about |event| event.state.customer_id.unwrap_or(event.invoice_id.as_uuid());
     "billing.InvoiceRevised.v1": InvoiceRevised,
-        about |event| event.state.customer_id.unwrap_or(event.invoice_id);
+        about |event| event.state.customer_id.unwrap_or(event.invoice_id.as_uuid());
 }
 
-/// Identifies an invoice or a credit note.
-pub type InvoiceId = Uuid;
+event_contract::id! {
+    /// Identifies an invoice or a credit note.
+    pub InvoiceId of "invoice";
+}
 
 /// Whom a document is addressed to, as the law wants it on the document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -1,4 +1,4 @@
-//! What the customers module publishes: its events and ids, nothing else.
+//! The events and ids that the customers module publishes, and nothing else.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
@@ -23,55 +23,55 @@ event_contract::id! {
     pub CustomerId of "customer";
 }
 
-/// A natural person or a firm.
+/// The kind of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CustomerKind {
     /// A natural person.
     Person,
-    /// A firm or another legal person.
+    /// A company or another legal person.
     Company,
 }
 
-/// Whether a customer can still order.
+/// Whether a customer can place orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CustomerStatus {
-    /// Can order.
+    /// The customer can place orders.
     Open,
-    /// Can no longer order.
+    /// The customer can no longer place orders.
     Closed,
 }
 
 /// A postal address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Address {
-    /// Street and number. Empty only where a legacy system had none.
+    /// Street and number. Empty only if a legacy system has none.
     pub line1: String,
-    /// What else the street part says.
+    /// Additional address line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line2: Option<String>,
-    /// Postal code, where the country has them.
+    /// Postal code, if the country has postal codes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub postal_code: Option<String>,
     /// Town.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub city: Option<String>,
-    /// ISO 3166-1 alpha-2 code.
+    /// ISO 3166-1 alpha-2 country code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<String>,
 }
 
-/// A customer was registered here.
+/// A customer was registered in this system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerRegistered {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Person or company.
+    /// Kind of the customer.
     pub kind: CustomerKind,
-    /// Full name, or the firm's.
+    /// Full name of the person, or name of the company.
     pub name: Personal<String>,
-    /// Where to write to; unique among the open customers registered here.
+    /// E-mail address, unique among the open customers registered in this system.
     pub email: Personal<String>,
     /// Telephone number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,72 +83,73 @@ pub struct CustomerRegistered {
     pub vat_number: Option<Personal<String>>,
 }
 
-/// A customer's name, e-mail address or telephone number changed. The full contact afterwards.
+/// A customer's name, e-mail address or telephone number changed. The event contains the full contact
+/// after the change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerContactChanged {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Name now.
+    /// Name after the change.
     pub name: Personal<String>,
-    /// E-mail address now.
+    /// E-mail address after the change.
     pub email: Personal<String>,
-    /// Telephone number now.
+    /// Telephone number after the change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone: Option<Personal<String>>,
 }
 
-/// A customer moved.
+/// A customer's postal address changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerAddressChanged {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Address now.
+    /// Postal address after the change.
     pub address: Personal<Address>,
 }
 
-/// A customer was closed and can no longer order.
+/// A customer was closed and can no longer place orders.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerClosed {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Why, in somebody's words: they may speak of the person.
+    /// Reason as free text, which may contain data about the person.
     pub reason: Personal<String>,
 }
 
-/// A customer was erased: the person asked to be forgotten, or nothing is owed to them any more.
+/// A customer was erased: the person requested the erasure, or nothing is owed to the person any more.
 ///
-/// Whoever keeps anything about the person deletes it, but what the law has them retain; the keys of
-/// the personal values in the log are destroyed, those of the purposes that retain them excepted.
-/// Nothing is recorded of the customer after this.
+/// Every module deletes the data about the person, except data that the law requires it to retain. The
+/// keys of the personal values in the log are destroyed, except those of the modules that retain data.
+/// The customer's stream has no event after this one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerErased {
-    /// The customer, who is only an id from now on.
+    /// The customer. Only the id remains.
     pub customer_id: CustomerId,
-    /// When it was decided.
+    /// Time of the decision.
     pub erased_at: DateTime<Utc>,
-    /// The row of a legacy system that the customer was imported from: copies of it go, too, and
-    /// are not taken again.
+    /// Origin of an imported customer in the legacy system. Copies of that row are deleted as well, and
+    /// the row is not imported again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy: Option<LegacyReference>,
 }
 
-/// A customer as a legacy system has it.
+/// The state of a customer in a legacy system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedCustomer {
-    /// Person or company.
+    /// Kind of the customer.
     pub kind: CustomerKind,
-    /// Open or closed.
+    /// Whether the customer can place orders.
     pub status: CustomerStatus,
-    /// Why it is closed.
+    /// Reason for the closing of the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_reason: Option<Personal<String>>,
-    /// The number people know the customer by.
+    /// Customer number in the legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
-    /// Name.
+    /// Name of the person or company.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Personal<String>>,
-    /// E-mail address, if any; several customers may have the same.
+    /// E-mail address. Several imported customers may share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<Personal<String>>,
     /// Telephone number.
@@ -160,22 +161,22 @@ pub struct ImportedCustomer {
     /// VAT identification number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vat_number: Option<Personal<String>>,
-    /// The day it became a customer.
+    /// Date on which it became a customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<NaiveDate>,
-    /// What is irregular about it, in short words such as `email_missing`.
+    /// Flags for irregularities of the customer, such as `email_missing`.
     #[serde(default)]
     pub flags: Vec<String>,
 }
 
-/// A customer of a legacy system was seen for the first time. For projections only.
+/// A customer of a legacy system was imported for the first time. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CustomerImported {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Where it comes from.
+    /// Origin of the customer in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says.
+    /// State in the legacy system.
     pub state: ImportedCustomer,
 }
 
@@ -184,10 +185,10 @@ pub struct CustomerImported {
 pub struct CustomerRevised {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Where it comes from.
+    /// Origin of the customer in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says now, in full.
+    /// Full state in the legacy system after the change.
     pub state: ImportedCustomer,
-    /// Which fields of it changed.
+    /// Names of the changed fields of the state.
     pub changed: Vec<String>,
 }

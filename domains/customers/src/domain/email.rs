@@ -1,12 +1,11 @@
-//! To whom an e-mail address belongs: one claim per address, in a stream of its own.
+//! The holder of an e-mail address: one claim per address, each in a separate stream.
 //!
-//! The stream is named by a keyed digest of the *normalised* address, so that neither the stream's
-//! name nor its events hold personal data. Two addresses are the same when they are equal after
-//! surrounding white space is cut off, Unicode lower case is taken of the part before the @, and the
-//! domain is written as name servers have it: `exämple.fr` is `xn--exmple-cua.fr` (UTS #46,
-//! non-transitional; IDNA2008). (RFC 5321, section 2.4, lets the part before the @ be
-//! case-sensitive; no mail system in use makes two people of it.) Nothing else is folded: dots and
-//! `+tags` tell mailboxes apart at most providers.
+//! The stream is named by a keyed digest of the *normalised* address, so that neither the stream's name nor
+//! its events contain personal data. The normalised form has no surrounding white space, the part before
+//! the @ in Unicode lower case, and the domain in the ASCII form of the DNS: `exämple.fr` becomes
+//! `xn--exmple-cua.fr` (UTS #46, non-transitional; IDNA2008). RFC 5321, section 2.4, allows the part before
+//! the @ to be case-sensitive, but no mail system in use distinguishes mailboxes by case. Dots and `+tags`
+//! are kept: they distinguish mailboxes at most providers.
 
 use customers_contract::CustomerId;
 use kernel::decider::{Context, Decider};
@@ -15,7 +14,7 @@ use uuid::Uuid;
 
 use super::Refusal;
 
-/// The form in which two addresses are compared.
+/// Returns the normalised form of an address, by which addresses are compared.
 pub fn normalised(email: &str) -> String {
     let email = email.trim();
     let in_ascii = email.rsplit_once('@').and_then(|(mailbox, domain)| {
@@ -25,17 +24,17 @@ pub fn normalised(email: &str) -> String {
     in_ascii.unwrap_or_else(|| email.to_lowercase())
 }
 
-/// An open customer took an e-mail address. Internal to this module.
+/// An open customer claimed an e-mail address. Internal to this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailClaimed {
-    /// Who has it now.
+    /// Customer who holds the address.
     pub customer_id: CustomerId,
 }
 
-/// An e-mail address became free again. Internal to this module.
+/// A customer released an e-mail address. Internal to this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EmailReleased {
-    /// Who had it.
+    /// Customer who held the address.
     pub customer_id: CustomerId,
 }
 
@@ -45,26 +44,26 @@ event_contract::published! {
 }
 
 kernel::event_set! {
-    /// What can happen to an e-mail address.
+    /// The events of an e-mail address.
     pub enum EmailEvent { Claimed(EmailClaimed), Released(EmailReleased) }
 }
 
-/// To whom an e-mail address belongs.
+/// An e-mail address at each stage of its life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Email {
-    /// To nobody.
+pub enum EmailAddress {
+    /// No open customer holds the address.
     #[default]
     Free,
-    /// To this open customer.
+    /// This open customer holds the address.
     ClaimedBy(CustomerId),
 }
 
-/// What can be asked of an e-mail address.
+/// A command on an e-mail address.
 #[derive(Debug, Clone, Copy)]
 pub enum EmailCommand {
-    /// Belong to this customer.
+    /// Claims the address for this customer.
     Claim(CustomerId),
-    /// Belong to this customer no longer.
+    /// Releases the claim of this customer.
     Release(CustomerId),
 }
 
@@ -75,13 +74,13 @@ pub struct EmailDecider;
 impl Decider for EmailDecider {
     const CATEGORY: &'static str = "email";
     type Id = Uuid;
-    type State = Email;
+    type State = EmailAddress;
     type Command = EmailCommand;
     type Event = EmailEvent;
     type Refusal = Refusal;
 
     fn decide(
-        email: &Email,
+        email: &EmailAddress,
         command: EmailCommand,
         _context: &Context,
     ) -> Result<Vec<EmailEvent>, Refusal> {
@@ -91,47 +90,40 @@ impl Decider for EmailDecider {
         }
     }
 
-    fn evolve(_email: Email, event: &EmailEvent) -> Email {
+    fn evolve(_email: EmailAddress, event: &EmailEvent) -> EmailAddress {
         match event {
-            EmailEvent::Claimed(event) => Email::ClaimedBy(event.customer_id),
-            EmailEvent::Released(_) => Email::Free,
+            EmailEvent::Claimed(event) => EmailAddress::ClaimedBy(event.customer_id),
+            EmailEvent::Released(_) => EmailAddress::Free,
         }
     }
 }
 
-fn claim(email: Email, customer_id: CustomerId) -> Result<Vec<EmailEvent>, Refusal> {
+fn claim(email: EmailAddress, customer_id: CustomerId) -> Result<Vec<EmailEvent>, Refusal> {
     match email {
-        Email::Free => Ok(vec![EmailClaimed { customer_id }.into()]),
-        Email::ClaimedBy(holder) if holder == customer_id => Ok(vec![]),
-        Email::ClaimedBy(_) => Err(Refusal::EmailTaken),
+        EmailAddress::Free => Ok(vec![EmailClaimed { customer_id }.into()]),
+        EmailAddress::ClaimedBy(holder) if holder == customer_id => Ok(vec![]),
+        EmailAddress::ClaimedBy(_) => Err(Refusal::EmailTaken),
     }
 }
 
-fn release(email: Email, customer_id: CustomerId) -> Vec<EmailEvent> {
+fn release(email: EmailAddress, customer_id: CustomerId) -> Vec<EmailEvent> {
     match email {
-        Email::ClaimedBy(holder) if holder == customer_id => {
+        EmailAddress::ClaimedBy(holder) if holder == customer_id => {
             vec![EmailReleased { customer_id }.into()]
         }
-        // Nobody gives away what is another's.
-        Email::Free | Email::ClaimedBy(_) => vec![],
+        // A customer cannot release the claim of another customer.
+        EmailAddress::Free | EmailAddress::ClaimedBy(_) => vec![],
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
+    use testkit::given;
 
     use super::*;
 
     const ADA: CustomerId = CustomerId::from_u128(1);
     const BOB: CustomerId = CustomerId::from_u128(2);
-
-    fn decide(given: &[EmailEvent], when: EmailCommand) -> Result<Vec<Email>, Refusal> {
-        let context = Context { now: DateTime::UNIX_EPOCH };
-        let email = given.iter().fold(Email::default(), EmailDecider::evolve);
-        let events = EmailDecider::decide(&email, when, &context)?;
-        Ok(events.iter().map(|event| EmailDecider::evolve(email, event)).collect())
-    }
 
     fn claimed(customer_id: CustomerId) -> EmailEvent {
         EmailClaimed { customer_id }.into()
@@ -143,22 +135,28 @@ mod tests {
 
     #[test]
     fn a_free_address_can_be_claimed_once() {
-        assert_eq!(decide(&[], EmailCommand::Claim(ADA)), Ok(vec![Email::ClaimedBy(ADA)]));
-        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Claim(ADA)), Ok(vec![]));
-        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Claim(BOB)), Err(Refusal::EmailTaken));
+        given::<EmailDecider>([])
+            .when(EmailCommand::Claim(ADA))
+            .then([claimed(ADA)])
+            .when(EmailCommand::Claim(ADA))
+            .changes_nothing()
+            .when(EmailCommand::Claim(BOB))
+            .refuses(&Refusal::EmailTaken);
     }
 
     #[test]
     fn a_released_address_is_free_again() {
-        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Release(ADA)), Ok(vec![Email::Free]));
-        let given = [claimed(ADA), released(ADA)];
-        assert_eq!(decide(&given, EmailCommand::Claim(BOB)), Ok(vec![Email::ClaimedBy(BOB)]));
+        given::<EmailDecider>([claimed(ADA)])
+            .when(EmailCommand::Release(ADA))
+            .then([released(ADA)])
+            .when(EmailCommand::Claim(BOB))
+            .then([claimed(BOB)]);
     }
 
     #[test]
     fn only_the_holder_releases() {
-        assert_eq!(decide(&[claimed(ADA)], EmailCommand::Release(BOB)), Ok(vec![]));
-        assert_eq!(decide(&[], EmailCommand::Release(BOB)), Ok(vec![]));
+        given::<EmailDecider>([claimed(ADA)]).when(EmailCommand::Release(BOB)).changes_nothing();
+        given::<EmailDecider>([]).when(EmailCommand::Release(BOB)).changes_nothing();
     }
 
     #[test]

@@ -1,6 +1,5 @@
-//! What a legacy system says of a customer, and how it is laid over what is known.
-//!
-//! It is a fact, however ugly: no rule for new customers applies here.
+//! Customers that the legacy system owns: the reported state is merged over the known state, and the
+//! difference is recorded. The rules for new customers do not apply.
 
 use chrono::NaiveDate;
 use customers_contract::{
@@ -14,38 +13,39 @@ use serde::{Deserialize, Deserializer};
 
 use super::{Customer, Event, Refusal};
 
-/// The flag of a customer that the legacy system has no longer. It goes when the customer is back.
+/// The flag of a customer that the legacy system no longer has. It is removed when the customer is reported
+/// again.
 pub const ABSENT: &str = "absent_in_legacy";
 
-/// How a customer stands in the legacy system.
+/// A customer as the legacy system reports it.
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyCustomer>;
 
-/// A customer as a mapping's program states it: a field that is absent leaves ours alone, null
-/// clears it. The address counts as one value: a new one replaces the old one whole.
+/// The state of a customer in the legacy system. A field that is absent keeps its known value, a field that
+/// is null is cleared. The address is one value: a new address replaces all fields of the known one.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LegacyCustomer {
-    /// Person or company; a person if nothing is said.
+    /// Kind of the customer; a person by default.
     #[schemars(example = &"company")]
     pub kind: Patch<CustomerKind>,
-    /// Whether the customer can still order; open if nothing is said.
+    /// Whether the customer can place orders; open by default.
     #[schemars(example = &"open")]
     pub status: Patch<CustomerStatus>,
-    /// Why it is closed; counts only while it is.
+    /// Reason for the closing. Ignored while the customer is open.
     #[serde(deserialize_with = "personal")]
     #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"inactive")]
     pub closed_reason: Patch<Personal<String>>,
-    /// The number people know the customer by.
+    /// Customer number in the legacy system.
     #[schemars(example = &"C12")]
     pub number: Patch<String>,
-    /// The day it became a customer.
+    /// Date on which it became a customer.
     #[schemars(example = &"2012-05-01")]
     pub since: Patch<NaiveDate>,
-    /// Name of the person or firm.
+    /// Name of the person or company.
     #[serde(deserialize_with = "personal")]
     #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"Établissements Œuf & Fils")]
     pub name: Patch<Personal<String>>,
-    /// E-mail address; several customers may have the same.
+    /// E-mail address. Several customers may share one.
     #[serde(deserialize_with = "personal")]
     #[schemars(with = "Patch<String>", extend("x-personal" = true), example = &"compta@exemple.test")]
     pub email: Patch<Personal<String>>,
@@ -61,19 +61,19 @@ pub struct LegacyCustomer {
     #[serde(deserialize_with = "personal_address")]
     #[schemars(with = "Patch<LegacyAddress>", extend("x-personal" = true))]
     pub address: Patch<Personal<Address>>,
-    /// What is irregular about it, in short words that say nothing of the person.
+    /// Flags for irregularities of the customer. They must not contain personal data.
     #[schemars(example = ["email_missing"])]
     pub flags: Patch<Vec<String>>,
 }
 
-/// An address as a mapping's program states it.
+/// An address in the legacy system.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct LegacyAddress {
-    /// Street and house, or what stands in their place; empty if nothing is said.
+    /// Street and number, or what the legacy system has instead; empty by default.
     #[schemars(example = &"12 rue de la Paix")]
     line1: Option<String>,
-    /// What else belongs above the town.
+    /// Additional address line.
     #[schemars(example = &"Bâtiment B")]
     line2: Option<String>,
     /// Postal code.
@@ -82,7 +82,7 @@ struct LegacyAddress {
     /// Town.
     #[schemars(example = &"Paris")]
     city: Option<String>,
-    /// ISO 3166-1 code of two letters.
+    /// ISO 3166-1 alpha-2 country code.
     #[schemars(example = &"FR")]
     country: Option<String>,
 }
@@ -107,7 +107,7 @@ fn personal_address<'de, D: Deserializer<'de>>(
     Ok(address.map(|address| Personal::Known(address.into())))
 }
 
-/// Compares what the legacy system says with what is known and records the difference.
+/// Compares the reported state with the known state and records the difference.
 pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
     let known = match customer {
         Customer::Unknown => None,
@@ -115,10 +115,10 @@ pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Even
         Customer::Open(_) | Customer::Closed(_) => return Err(Refusal::OwnedByBascule),
         Customer::Erased => return Err(Refusal::CustomerErased),
     };
-    let LegacyReport { id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: reported } = report;
     let customer_id = CustomerId::from(id);
     let merge = |known: Option<&ImportedCustomer>, stated: LegacyCustomer| Ok(stated.over(known));
-    Ok(match compare(known, word, merge, withdrawn)? {
+    Ok(match compare(known, reported, merge, withdrawn)? {
         News::None => vec![],
         News::Imported(state) => vec![CustomerImported { customer_id, legacy, state }.into()],
         News::Revised { state, changed } => {
@@ -127,7 +127,7 @@ pub(super) fn sync(customer: &Customer, report: LegacyReport) -> Result<Vec<Even
     })
 }
 
-/// A customer that the legacy system no longer has: closed, everything else as it was.
+/// Returns the closed state of a customer that the legacy system no longer has. All other fields are kept.
 fn withdrawn(known: &ImportedCustomer, reason: String) -> ImportedCustomer {
     let mut state = known.clone();
     state.status = CustomerStatus::Closed;
@@ -143,9 +143,9 @@ fn is_withdrawn(state: &ImportedCustomer) -> bool {
 }
 
 impl LegacyCustomer {
-    /// Lays what is stated over what is known.
+    /// Merges the reported state over the known state.
     fn over(self, known: Option<&ImportedCustomer>) -> ImportedCustomer {
-        // One that was gone is back: neither its closing nor the reason for it counts any longer.
+        // A customer that was absent is reported again: its status and the reason no longer apply.
         let lasting = known.filter(|known| !is_withdrawn(known));
         let status =
             self.status.over(lasting.map(|known| known.status)).unwrap_or(CustomerStatus::Open);

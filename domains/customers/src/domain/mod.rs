@@ -1,7 +1,6 @@
-//! A customer's life, as decisions: registered here or imported, changed, closed.
+//! The decisions on a customer. Pure: no I/O, no clock, no randomness.
 //!
-//! Pure: no I/O, no clock, no ids of its own. That an e-mail address belongs to one open customer
-//! only is decided by a second, small aggregate: see [`email`].
+//! A second aggregate decides that an e-mail address belongs to only one open customer: see [`email`].
 
 pub mod email;
 mod erasing;
@@ -22,32 +21,32 @@ use serde::{Deserialize, Serialize};
 
 use imported::LegacyReport;
 
-/// What a customer is at each stage of its life.
+/// A customer at each stage of its life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Customer {
-    /// Nothing is known of it.
+    /// The customer does not exist yet.
     #[default]
     Unknown,
-    /// Registered here, can order.
+    /// Registered in this system; can place orders.
     Open(Account),
-    /// Registered here, can no longer order.
+    /// Registered in this system; can no longer place orders.
     Closed(Account),
-    /// A legacy system's customer, as that system has it.
+    /// Imported; the legacy system owns the customer.
     Imported {
         /// The customer.
         customer_id: CustomerId,
-        /// Where it comes from.
+        /// Origin of the customer in the legacy system.
         legacy: LegacyReference,
-        /// What the legacy system says.
+        /// State in the legacy system.
         state: ImportedCustomer,
     },
-    /// Forgotten. Nothing happens to it any more, wherever it was from.
+    /// Erased. No command changes the customer any more.
     Erased,
 }
 
 impl Customer {
-    /// The e-mail address that nobody else may register while this customer is open. Imported
-    /// customers keep none to themselves: in a legacy system several may share one.
+    /// Returns the e-mail address that no other customer may register while this customer is open. Imported
+    /// customers have none: in a legacy system, several customers may share an address.
     pub fn exclusive_email(&self) -> Option<&str> {
         match self {
             Self::Open(account) => account.email.known().map(String::as_str),
@@ -56,14 +55,14 @@ impl Customer {
     }
 }
 
-/// What is known of a customer who was registered here.
+/// State of a customer registered in this system, as far as decisions need it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Full name, or the firm's.
+    /// Full name of the person, or name of the company.
     pub name: Personal<String>,
-    /// Where to write to.
+    /// E-mail address.
     pub email: Personal<String>,
     /// Telephone number.
     pub phone: Option<Personal<String>>,
@@ -71,36 +70,36 @@ pub struct Account {
     pub address: Personal<Address>,
 }
 
-/// What can be asked of a customer.
+/// A command on a customer.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// Become a customer here.
+    /// Registers the customer.
     Register(Registration),
-    /// Take another name, e-mail address or telephone number.
+    /// Changes the name, e-mail address or telephone number.
     ChangeContact(ContactChange),
-    /// Move.
+    /// Changes the postal address.
     ChangeAddress(Personal<Address>),
-    /// Stop being a customer.
+    /// Closes the customer.
     Close {
-        /// Why, in somebody's words.
+        /// Reason as free text.
         reason: Personal<String>,
     },
-    /// Be forgotten.
+    /// Erases the customer.
     Erase,
-    /// Be as a legacy system says.
+    /// Imports the customer's state in the legacy system.
     Sync(Box<LegacyReport>),
 }
 
-/// A new customer's own statements.
+/// A new customer.
 #[derive(Debug, Clone)]
 pub struct Registration {
     /// The customer.
     pub customer_id: CustomerId,
-    /// Person or company.
+    /// Kind of the customer.
     pub kind: CustomerKind,
-    /// Full name, or the firm's.
+    /// Full name of the person, or name of the company.
     pub name: Personal<String>,
-    /// Where to write to.
+    /// E-mail address.
     pub email: Personal<String>,
     /// Telephone number.
     pub phone: Option<Personal<String>>,
@@ -110,25 +109,25 @@ pub struct Registration {
     pub vat_number: Option<Personal<String>>,
 }
 
-/// What changes about how to reach a customer.
+/// A change of a customer's contact.
 #[derive(Debug, Clone)]
 pub struct ContactChange {
-    /// Another name, or the same.
+    /// New name; `None` keeps the name.
     pub name: Option<Personal<String>>,
-    /// The e-mail address from now on.
+    /// New e-mail address, or the same.
     pub email: Personal<String>,
-    /// Another telephone number, none any more, or the same.
+    /// Change of the telephone number.
     pub phone: Patch<Personal<String>>,
 }
 
-/// Why something asked of a customer is refused.
+/// Why a command on a customer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such customer.
+    /// The customer does not exist.
     #[error("there is no such customer")]
     NoSuchCustomer,
-    /// The id is another customer's.
-    #[error("there is a customer with this id already")]
+    /// The id belongs to another customer.
+    #[error("a customer with this id already exists")]
     AlreadyRegistered,
     /// The customer is closed.
     #[error("the customer is closed")]
@@ -139,16 +138,16 @@ pub enum Refusal {
     /// Another open customer has this e-mail address.
     #[error("another open customer is registered with this e-mail address")]
     EmailTaken,
-    /// The legacy system's word counts.
-    #[error("the customer is owned by the legacy system; change it there")]
+    /// The legacy system owns the customer.
+    #[error("the legacy system owns this customer; change it there")]
     OwnedByLegacy,
-    /// The legacy system's word does not count.
-    #[error("the customer is owned by bascule; the legacy system's word does not count")]
+    /// bascule owns the customer: the state in the legacy system is not imported.
+    #[error("bascule owns this customer; the legacy system cannot change it")]
     OwnedByBascule,
 }
 
 kernel::event_set! {
-    /// What can happen to a customer.
+    /// The events of a customer.
     pub enum Event {
         Registered(CustomerRegistered),
         ContactChanged(CustomerContactChanged),
@@ -212,14 +211,14 @@ impl Decider for CustomerDecider {
                 Customer::Imported { customer_id, legacy, state: state.clone() }
             }
             (_, Event::Erased(_)) => Customer::Erased,
-            // None of these is ever recorded of a customer who is not open here.
+            // Only open customers registered in this system have these events.
             (customer, Event::ContactChanged(_) | Event::AddressChanged(_) | Event::Closed(_)) => {
                 customer
             }
         }
     }
 
-    /// A legacy system may revise a customer as often as it likes.
+    /// A legacy system may revise a customer any number of times.
     fn snapshots() -> Option<SnapshotRule<Customer>> {
         Some(SnapshotRule::new(1, 50, |stream, _| stream.id()))
     }
@@ -262,13 +261,13 @@ fn change_address(customer: &Customer, address: Personal<Address>) -> Result<Vec
 
 fn close(customer: &Customer, reason: Personal<String>) -> Result<Vec<Event>, Refusal> {
     if let Customer::Closed(_) = customer {
-        return Ok(vec![]); // closing twice changes nothing
+        return Ok(vec![]); // a repeated command changes nothing
     }
     let customer_id = open_account(customer)?.customer_id;
     Ok(vec![CustomerClosed { customer_id, reason }.into()])
 }
 
-/// The customer who can be changed here.
+/// Returns the account of a customer that commands can change.
 fn open_account(customer: &Customer) -> Result<&Account, Refusal> {
     match customer {
         Customer::Open(account) => Ok(account),

@@ -16,22 +16,22 @@ use super::input::NewAddress;
 use super::{Api, problem};
 use crate::domain::ContactChange;
 
-/// How to reach a customer from now on.
+/// A customer's new contact.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeContact {
-    /// Full name, or the firm's; without it the name stays.
+    /// Full name of the person, or name of the company. Without this field, the name is unchanged.
     name: Option<Line<200>>,
-    /// Where to write to; unique among the open customers registered here.
+    /// E-mail address, unique among the open customers registered in this system.
     email: Email,
-    /// Telephone number; without it the number stays, null takes it away.
-    #[serde(default, deserialize_with = "stated")]
+    /// Telephone number. Without this field, the number is unchanged; null removes it.
+    #[serde(default, deserialize_with = "present")]
     #[schema(value_type = Option<Telephone>)]
     phone: Option<Option<Telephone>>,
 }
 
-/// What is stated, be it null; a field that is absent is not asked.
-fn stated<'de, D: Deserializer<'de>>(
+/// Reads a field that is present, null included. Serde uses the default for an absent field.
+fn present<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<Telephone>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
@@ -51,26 +51,26 @@ impl From<ChangeContact> for ContactChange {
     }
 }
 
-/// Where a customer lives from now on.
+/// A customer's new postal address.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChangeAddress {
-    /// The whole address.
+    /// The full address, which replaces the previous one.
     address: NewAddress,
 }
 
-/// Why a customer is closed.
+/// The closing of a customer.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CloseCustomer {
-    /// Reason in plain words. It is stored encrypted, and erased with the customer.
+    /// Reason as free text. It is stored encrypted, and erased with the customer.
     reason: Line<500>,
 }
 
 /// Change a customer's name, e-mail address or telephone number
 ///
-/// Refused with `/problems/refused/email-taken` when another open customer registered here has the
-/// e-mail address, with `/problems/refused/customer-closed` when the customer is closed.
+/// Refused with `/problems/refused/email-taken` if another open customer registered in this system has the
+/// e-mail address, and with `/problems/refused/customer-closed` if the customer is closed.
 #[utoipa::path(
     operation_id = "change_customer_contact",
     tag = "customers",
@@ -80,7 +80,7 @@ pub(super) struct CloseCustomer {
         example = json!({"email": "ada@exemple.fr", "phone": null})
     ),
     responses(
-        (status = 200, description = "The contact is as asked", body = Acknowledgement),
+        (status = 200, description = "The contact is changed", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -103,7 +103,7 @@ pub(super) async fn contact(
 
 /// Change a customer's postal address
 ///
-/// Refused with `/problems/refused/customer-closed` when the customer is closed.
+/// Refused with `/problems/refused/customer-closed` if the customer is closed.
 #[utoipa::path(
     operation_id = "change_customer_address",
     tag = "customers",
@@ -118,7 +118,7 @@ pub(super) async fn contact(
         })
     ),
     responses(
-        (status = 200, description = "The address is as asked", body = Acknowledgement),
+        (status = 200, description = "The address is changed", body = Acknowledgement),
         CommandProblems,
     ),
 )]
@@ -142,8 +142,8 @@ pub(super) async fn address(
 
 /// Close a customer
 ///
-/// A closed customer can order no longer; the e-mail address can be registered again. Closing a
-/// closed customer changes nothing.
+/// A closed customer can no longer place orders. The e-mail address can be registered again. Repeating the
+/// command changes nothing.
 #[utoipa::path(
     operation_id = "close_customer",
     tag = "customers",

@@ -1,4 +1,4 @@
-//! What several requests say of a customer.
+//! Types of fields that several requests share.
 
 use customers_contract::Address;
 use serde::Deserialize;
@@ -12,13 +12,13 @@ use web_api::{CountryCode, Line};
 pub(super) struct NewAddress {
     /// Street and number.
     line1: Line<200>,
-    /// What else the street part says.
+    /// Additional address line.
     line2: Option<Line<200>>,
     /// Postal code.
     postal_code: Line<16>,
     /// Town.
     city: Line<100>,
-    /// Country: ISO 3166-1 alpha-2. That the code is in use is not checked.
+    /// ISO 3166-1 alpha-2 country code. Whether the code is assigned is not checked.
     country: CountryCode,
 }
 

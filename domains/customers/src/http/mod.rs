@@ -1,4 +1,4 @@
-//! `/api/v1/customers`: a file per kind of request. Handlers parse, call and answer.
+//! The module's routes, and the answers to refusals. Each handler parses, calls and answers.
 
 mod change;
 mod input;
@@ -17,16 +17,16 @@ use crate::handlers::{Customers, Error};
 
 const CATEGORY: &str = CustomerDecider::CATEGORY;
 
-/// What the handlers work with.
+/// The data of the routes.
 pub(crate) struct Api {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
     pub(crate) customers: Customers,
-    /// How far the directory has come.
+    /// Progress of the directory.
     pub(crate) progress: Progress,
 }
 
-/// What the commands of the routes are carried out with.
+/// The stores with which the routes execute commands.
 impl CarriesOut for Api {
     const CATEGORY: &'static str = CATEGORY;
 
@@ -39,7 +39,8 @@ impl CarriesOut for Api {
     }
 }
 
-/// Adds the module's routes. Without their data they describe themselves, but do not answer.
+/// Adds the module's routes. Their data is registered separately, so that the OpenAPI document can be made
+/// without a store.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(
         utoipa_actix_web::scope("/api/v1/customers")
@@ -53,7 +54,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     );
 }
 
-/// Says in HTTP why a command was not carried out.
+/// Returns the problem that answers a command that was not executed.
 fn problem(error: Error) -> Problem {
     Problem::from_execute(error, |refusal| {
         let text = refusal.to_string();
@@ -64,7 +65,7 @@ fn problem(error: Error) -> Problem {
             Refusal::CustomerErased => Problem::refused("customer-erased", text),
             Refusal::EmailTaken => Problem::refused("email-taken", text),
             Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
-            // Only the import is refused so.
+            // Only the import can get this refusal.
             Refusal::OwnedByBascule => Problem::unexpected_refusal(refusal),
         }
     })

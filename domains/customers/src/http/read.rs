@@ -14,7 +14,8 @@ use web_api::{
 
 use super::{Api, CATEGORY};
 use crate::lookup::EmailKey;
-use crate::queries::{self, CustomerView, Filter, Kind, Status};
+use crate::queries::{self, Filter};
+use crate::view::{CustomerView, Kind, Status};
 
 /// Get a customer
 #[utoipa::path(
@@ -39,41 +40,41 @@ pub(super) async fn get_one(
     read.found(&api.environment, customer.revision, &customer)
 }
 
-/// Which customers to list.
+/// Filter, sort and page of the list.
 #[derive(Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListCustomers {
-    /// Only open, or only closed ones.
+    /// Only customers with this status.
     status: Option<Status>,
-    /// Only persons, or only companies.
+    /// Only customers of this kind.
     kind: Option<Kind>,
-    /// Only those with this e-mail address, whatever its case and however its domain is written.
+    /// Only customers with this e-mail address. Case and the spelling of an internationalised domain are
+    /// ignored.
     #[validate(length(min = 1, max = 254))]
     #[param(min_length = 1, max_length = 254, example = "ada@exemple.fr")]
     email: Option<String>,
-    /// Only customers that this system (`bascule`) or a legacy system (`legacy`) owns.
+    /// Only customers owned by this system (`bascule`) or by a legacy system (`legacy`).
     owner: Option<Owner>,
-    /// Only customers imported under this key of the legacy system, as `legacy.id` shows it.
+    /// Only imported customers with this key in the legacy system (`legacy.id`).
     legacy_id: Option<LegacyKey>,
-    /// Only customers registered then or later: a day (its start in UTC) or a moment. Sorts by
-    /// `-registered_at` unless `sort` says otherwise.
+    /// Only customers registered at or after this time: a date (its start in UTC) or a timestamp. Sorts by
+    /// `-registered_at` unless `sort` is set.
     registered_from: Option<DateBound>,
-    /// Only customers registered before then: a day (its start in UTC) or a moment. Sorts by
-    /// `-registered_at` unless `sort` says otherwise.
+    /// Only customers registered before this time: a date (its start in UTC) or a timestamp. Sorts by
+    /// `-registered_at` unless `sort` is set.
     registered_before: Option<DateBound>,
-    /// `registered_at` for the earliest first, `-registered_at` for the latest first; customers registered at
-    /// the same time are in the order of their ids. Without it, and without bounds, the customers that were
-    /// recorded last come first.
+    /// `registered_at` sorts the earliest customers first, `-registered_at` the latest; customers registered at
+    /// the same time are sorted by id. Without `sort` and time bounds, the customers recorded last come first.
     #[param(inline)]
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
+    /// Cursor of the next page, from the Link header of the previous page. 422 if the sort or a filter differs.
     cursor: Option<ListCursor>,
 }
 
-/// The date of a customer.
+/// The date by which customers are sorted.
 #[derive(Debug, Clone, Copy)]
 struct RegisteredAt;
 
@@ -81,12 +82,12 @@ impl SortDate for RegisteredAt {
     const NAME: &'static str = "registered_at";
 }
 
-/// A type with a name of its own, as the OpenAPI description wants it.
+/// The sort of the list. The OpenAPI description needs a named type.
 type DateSort = Sort<RegisteredAt>;
 
 /// List customers
 ///
-/// Newest first, unless `sort` says otherwise.
+/// Returns the newest customers first, unless `sort` is set.
 #[utoipa::path(
     operation_id = "list_customers",
     tag = "customers",
@@ -120,13 +121,13 @@ pub(super) async fn list(
 
 /// Get the history of a customer
 ///
-/// Its events, oldest first; personal values that were erased are null.
+/// Returns the customer's events, oldest first. Erased personal values are null.
 #[utoipa::path(
     operation_id = "get_customer_history",
     tag = "customers",
     params(IdOf<CustomerId>, HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        (status = 200, description = "The customer's events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]

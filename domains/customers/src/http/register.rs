@@ -14,18 +14,18 @@ use web_api::{
 use super::input::NewAddress;
 use super::{Api, problem};
 use crate::domain::Registration;
-use crate::queries::Kind;
+use crate::view::Kind;
 
 /// A new customer.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RegisterCustomer {
-    /// Person or company.
+    /// Kind of the customer.
     kind: Kind,
-    /// Full name, or the firm's.
+    /// Full name of the person, or name of the company.
     name: Line<200>,
-    /// E-mail address; unique among the open customers registered here. Case and the spelling of an
-    /// internationalised domain (`exämple.fr`, `xn--exmple-cua.fr`) do not tell addresses apart.
+    /// E-mail address, unique among the open customers registered in this system. Addresses that differ only in
+    /// case or in the spelling of an internationalised domain (`exämple.fr`, `xn--exmple-cua.fr`) are the same.
     email: Email,
     /// Telephone number.
     phone: Option<Telephone>,
@@ -51,7 +51,7 @@ impl RegisterCustomer {
 
 /// Register a customer
 ///
-/// Refused with `/problems/refused/email-taken` when another open customer registered here has the
+/// Refused with `/problems/refused/email-taken` if another open customer registered in this system has the
 /// e-mail address.
 #[utoipa::path(
     operation_id = "register_customer",

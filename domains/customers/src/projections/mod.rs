@@ -1,5 +1,5 @@
-//! The module's read models, folded from its own events.
+//! The module's projections.
 
 mod directory;
 
-pub use directory::{Directory, STATEMENTS};
+pub use directory::Directory;

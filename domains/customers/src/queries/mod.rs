@@ -1,7 +1,8 @@
-//! What the read models answer.
+//! The SQL that reads and writes the module's read models.
 
 mod directory;
-mod view;
 
-pub use directory::{Filter, LISTS, STATEMENTS, find, list};
-pub use view::{CustomerView, Kind, PostalAddress, Status};
+pub use directory::{
+    Filter, LISTS, STATEMENTS, change_address, change_contact, close, erase, find, import, list,
+    register, revise,
+};

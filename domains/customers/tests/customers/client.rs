@@ -18,7 +18,7 @@ pub async fn post(world: &World, path: &str, body: &Value) -> Answer {
     send(world, TestRequest::post().uri(&format!("{CUSTOMERS}{path}")).set_json(body)).await
 }
 
-/// Reads once everything in the log is shown.
+/// Reads, once the read model has caught up with the log.
 pub async fn get(world: &World, path: &str) -> Answer {
     let head = world.environment.store.head().await.unwrap();
     let request = TestRequest::get().uri(&format!("{CUSTOMERS}{path}"));

@@ -1,9 +1,9 @@
-//! What can be asked of customers, and what the directory then shows.
+//! Commands on customers, and the directory after them.
 
 use customers::domain::{ContactChange, Refusal};
 use customers::handlers::Error;
 use customers::projections::Directory;
-use customers::queries::Status;
+use customers::view::Status;
 use database::Engine;
 use kernel::event::{EventFilter, Revision};
 use kernel::execution::{ExecuteError, Executed};
@@ -184,8 +184,8 @@ async fn personal_data_is_stored_sealed(
     let page = world.environment.store.read_log(0, &EventFilter::all(), 10).await.unwrap();
     for event in page.events {
         let stored = format!("{} {}", event.stream, String::from_utf8_lossy(&event.data));
-        // Each holds a sign that is neither in hexadecimal digits nor in base64: shorter words stand
-        // in an id or in sealed bytes by chance.
+        // Each text has a character that is neither a hexadecimal digit nor in base64: other short words
+        // can occur in an id or in encrypted bytes by chance.
         for personal in ["Ada Martin", "ada@", "exemple.fr", "la Paix", "\"75002\""] {
             assert!(!stored.contains(personal), "{personal} is stored in the clear");
         }

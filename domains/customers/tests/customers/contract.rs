@@ -1,9 +1,9 @@
-//! What every module promises.
+//! The requirements on every module.
 
-use customers::{CustomersModule, projections, queries};
+use customers::{CustomersModule, queries};
 
 testkit::module_contract!(
     CustomersModule,
-    statements: [projections::STATEMENTS, queries::STATEMENTS],
+    statements: [queries::STATEMENTS],
     lists: queries::LISTS,
 );

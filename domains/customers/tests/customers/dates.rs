@@ -1,4 +1,4 @@
-//! Customers are sorted and filtered by when they became customers, whatever system they come from.
+//! Sorting and filtering customers by the time of their registration, for customers of all owners.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use testkit::running::Running;
 
 use crate::world::{registration, request};
 
-/// A row as the projection writes it.
+/// Inserts a row as the projection does.
 const INSERT: Statement = Statement::Same(
     "INSERT INTO customer (id, position, registered_at, revision, kind, status, owner, flags) \
      VALUES ($1, $2, $3, 0, 'company', 'open', 'legacy', '[]')",
@@ -33,9 +33,9 @@ fn list<'a>(client: &'a Client, environment: &'a kernel::execution::Environment)
 async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_customers(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestTables::on(engine).await;
+    let tables = TestTables::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let opened = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
+    let opened = open(&CustomersModule, environment.clone(), tables.url(), NoSettings {}).await;
     let running = Running::all(&environment, opened);
     let module = &running.module;
     for (since, kind) in [
@@ -52,7 +52,7 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
     }
     let ada = registration("compta@exemple.fr");
     Customers::new(environment.clone()).register(ada, &request()).await.unwrap();
-    // The legacy corrects a day, and then no longer knows it: the last one that it said stays.
+    // The legacy system corrects a date and then clears it: the list keeps the last date.
     let corrected = new_id();
     import(module, corrected, json!({ "since": "2030-01-01" })).await;
     import(module, corrected, json!({ "since": "2019-12-31" })).await;
@@ -66,7 +66,7 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
     let shown = client.get(&format!("/api/v1/customers/{corrected}")).await.is(200);
     assert_eq!(shown.body["registered_at"], "2019-12-31T00:00:00Z");
 
-    // What no engine keeps as a date is the last one that it does.
+    // A date outside of the engines' range is stored as the last date of the range.
     import(module, corrected, json!({ "since": "+200000-01-01" })).await;
     let sorted = list(&client, &environment).ids("sort=-registered_at&limit=1").await;
     assert_eq!(sorted[0], corrected);
@@ -77,9 +77,9 @@ async fn customers_of_many_years_are_sorted_and_filtered_by_when_they_became_cus
 async fn rows_are_sorted_to_the_microsecond(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestTables::on(engine).await;
+    let tables = TestTables::on(engine).await;
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
+    let module = open(&CustomersModule, environment.clone(), tables.url(), NoSettings {}).await;
     for (position, registered_at) in (1_i64..).zip([
         "2026-03-01T12:00:00.120Z",
         "2024-02-29T00:00:00Z",

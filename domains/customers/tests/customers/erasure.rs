@@ -1,4 +1,4 @@
-//! A customer is erased: the person is gone, the log stays readable.
+//! The erasure of a customer: the personal data is removed, and the log stays readable.
 
 use actix_web::test::TestRequest;
 use customers::domain::Refusal;
@@ -14,15 +14,15 @@ use uuid::Uuid;
 use crate::client::{CUSTOMERS, ada, get, import, post, registered, send};
 use crate::world::{World, request};
 
-/// What is known of Ada, wherever it stands.
-const SAID_OF_ADA: [&str; 4] = ["Ada Martin", "ada@exemple.fr", "rue de la Paix", "quarrelled"];
+/// Personal data of Ada.
+const DATA_OF_ADA: [&str; 4] = ["Ada Martin", "ada@exemple.fr", "rue de la Paix", "quarrelled"];
 
 async fn erase(world: &World, id: Uuid) {
     world.customers.erase(id.into(), &request()).await.unwrap();
     world.settled(&[customers::erasure::NAME]).await;
 }
 
-/// Ada, with an idempotency key, closed for a reason that speaks of her.
+/// Registers Ada with an idempotency key, and closes her with a reason that contains personal data.
 async fn closed_ada(world: &World) -> Uuid {
     let keyed = TestRequest::post().uri(CUSTOMERS).insert_header(("Idempotency-Key", "ada-1"));
     let id = send(world, keyed.set_json(ada())).await.body["id"].as_str().unwrap().to_owned();
@@ -42,18 +42,18 @@ async fn nothing_of_an_erased_customer_is_left_in_the_tables(
         "address": { "line1": "2 rue Basse", "postal_code": "69002", "city": "Lyon", "country": "FR" } });
     registered(&world, &bob).await;
     let id = closed_ada(&world).await;
-    for text in SAID_OF_ADA {
-        assert!(world.place.holds(text).await, "{text} is nowhere: the tables are not looked at");
+    for text in DATA_OF_ADA {
+        assert!(world.tables.holds(text).await, "{text} is not in the tables before the erasure");
     }
     erase(&world, id).await;
-    for text in SAID_OF_ADA {
-        assert!(!world.place.holds(text).await, "{text} is still there");
+    for text in DATA_OF_ADA {
+        assert!(!world.tables.holds(text).await, "{text} is still in the tables");
     }
-    assert!(world.place.holds("Bob Durand").await);
+    assert!(world.tables.holds("Bob Durand").await);
     let holder = |purpose: &str| KeyHolder { subject: id, purpose: purpose.to_owned() };
     let codec = &world.environment.codec;
     assert!(codec.is_key_destroyed(&holder("orders")).await.unwrap());
-    assert!(!codec.is_key_destroyed(&holder("billing")).await.unwrap(), "it decides for itself");
+    assert!(!codec.is_key_destroyed(&holder("billing")).await.unwrap(), "billing retains its data");
 }
 
 #[rstest]
@@ -133,5 +133,5 @@ async fn the_legacy_does_not_bring_an_erased_customer_back(
         assert_eq!(outcome, SyncOutcome::Suppressed);
     }
     assert_eq!(world.environment.store.head().await.unwrap(), head);
-    assert!(!world.place.holds("Ada Martin").await);
+    assert!(!world.tables.holds("Ada Martin").await);
 }

@@ -1,4 +1,4 @@
-//! Commands over HTTP, as clients see them.
+//! Commands over HTTP.
 
 use actix_web::http::Method;
 use actix_web::test::TestRequest;

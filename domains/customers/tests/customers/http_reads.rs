@@ -1,4 +1,4 @@
-//! Reads over HTTP, as clients see them, and how the routes describe themselves.
+//! Reads over HTTP, and the OpenAPI description of the routes.
 
 use actix_web::App;
 use actix_web::test::TestRequest;

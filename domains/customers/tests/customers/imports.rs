@@ -1,9 +1,10 @@
-//! What a legacy system says of its customers, and what the directory then shows.
+//! Imports of a legacy system's customers, and the directory after them.
 
 use std::sync::Arc;
 
-use customers::queries::{Filter, Status};
-use customers::{lookup::EmailKey, queries};
+use customers::lookup::EmailKey;
+use customers::queries::{self, Filter};
+use customers::view::{Kind, Status};
 use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest, SyncTarget};
@@ -194,7 +195,7 @@ async fn customers_are_found_by_what_they_are(
     assert_eq!(found(by_email.clone()).await, [ada_id.as_uuid(), FIRST]);
     assert_eq!(found(Filter { owner: Some(Owner::Legacy), ..by_email }).await, [FIRST]);
     assert_eq!(found(Filter { status: Some(Status::Closed), ..all.clone() }).await, [SECOND]);
-    let kind = Some(queries::Kind::Person);
+    let kind = Some(Kind::Person);
     assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id.as_uuid(), SECOND]);
     let legacy_id = Some("party_party/2".to_owned());
     assert_eq!(found(Filter { legacy_id, ..all }).await, [SECOND]);

@@ -1,4 +1,4 @@
-//! A customer that a legacy system revises again and again.
+//! Snapshots of a customer that a legacy system revises many times.
 
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ async fn what_is_imported_again_and_again_is_read_once_and_then_from_its_snapsho
 
     let another_process = environment.with_cache(CacheOptions::default());
     assert_eq!(sync(&another_process, id, "Ada Martin 69").await, SyncOutcome::Unchanged);
-    // The first 50, which show that there may be a snapshot; its last event and the 20 after it.
+    // One read of 50 events, after which a snapshot may exist, and one of its last event and the 20 after it.
     assert_eq!(store.take_stream_reads(), StreamReads { reads: 2, events: 50 + 21 });
     let customer = another_process.load::<CustomerDecider>(id.into()).await.unwrap().state;
     let Customer::Imported { state, .. } = customer else { panic!("{customer:?}") };

@@ -1,4 +1,4 @@
-//! The module at work on a log in memory, with its tables at a throwaway place.
+//! The running module, on a log in memory and with temporary tables.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use customers::CustomersModule;
 use customers::domain::Registration;
 use customers::handlers::Customers;
-use customers::queries::{self, CustomerView};
+use customers::queries;
+use customers::view::CustomerView;
 use customers_contract::{Address, CustomerKind};
 use database::Engine;
 use kernel::execution::Cause;
@@ -23,7 +24,7 @@ pub const DIRECTORY: &str = "customers.directory";
 pub struct World {
     running: Running,
     pub customers: Customers,
-    pub place: TestTables,
+    pub tables: TestTables,
 }
 
 impl Deref for World {
@@ -40,27 +41,27 @@ impl DerefMut for World {
 }
 
 impl World {
-    /// The module with everything of it running.
+    /// Starts the module with all of its subscriptions.
     pub async fn new(engine: Engine) -> Self {
         Self::with(engine, |_| true).await
     }
 
-    /// The module with only those subscriptions running whose name passes.
+    /// Starts the module with only the subscriptions whose name passes.
     pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
-        let place = TestTables::on(engine).await;
-        let module = open(&CustomersModule, environment.clone(), place.url(), NoSettings {}).await;
+        let tables = TestTables::on(engine).await;
+        let module = open(&CustomersModule, environment.clone(), tables.url(), NoSettings {}).await;
         let customers = Customers::new(environment.clone());
-        Self { running: Running::some(&environment, module, runs), customers, place }
+        Self { running: Running::some(&environment, module, runs), customers, tables }
     }
 
-    /// The customer as the directory shows it once it has caught up.
+    /// Returns the view of a customer, once the directory has caught up with the log.
     pub async fn view(&self, id: Uuid) -> CustomerView {
         self.caught_up(DIRECTORY).await;
         queries::find(&self.module.database, id.into()).await.unwrap().expect("a customer")
     }
 
-    /// The types of all events of the log, in order, without the module's name.
+    /// Returns the types of all events of the log, in order, without the module's name.
     pub async fn story(&self) -> Vec<String> {
         let log = self.log().await.into_iter();
         log.map(|name| name.trim_start_matches("customers.").to_owned()).collect()

@@ -1,4 +1,4 @@
-//! What the orders module publishes: its events and ids, nothing else.
+//! The events and ids that the orders module publishes, and nothing else.
 
 use chrono::NaiveDate;
 use event_contract::{LegacyReference, Personal};
@@ -18,66 +18,68 @@ event_contract::published! {
     "orders.OrderReturned.v1": OrderReturned, about |event| event.customer_id;
     "orders.OrderCancelled.v1": OrderCancelled, about |event| event.customer_id;
     "orders.OrderImported.v1": OrderImported,
-        about |event| event.state.customer_id.unwrap_or(event.order_id);
+        about |event| event.state.customer_id.unwrap_or(event.order_id.as_uuid());
     "orders.OrderRevised.v1": OrderRevised,
-        about |event| event.state.customer_id.unwrap_or(event.order_id);
+        about |event| event.state.customer_id.unwrap_or(event.order_id.as_uuid());
 }
 
-/// Identifies an order.
-pub type OrderId = Uuid;
+event_contract::id! {
+    /// Identifies an order.
+    pub OrderId of "order";
+}
 
-/// One thing ordered.
+/// A line of an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderLine {
     /// The article's code.
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     pub description: String,
-    /// How many, with as many decimals as were given.
+    /// Ordered quantity, with the decimals of the request.
     pub quantity: Decimal,
-    /// Price of one before tax, in the order's currency.
+    /// Unit price before tax, in the order's currency.
     pub unit_price: Decimal,
     /// VAT rate in percent.
     pub vat_rate: Decimal,
 }
 
-/// An order was placed here and awaits its payment.
+/// An order was placed in this system and awaits its payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderPlaced {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
+    /// Customer who placed the order.
     pub customer_id: Uuid,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// How it is to be paid, as the payment provider understands it.
+    /// Payment method, in the notation of the payment provider.
     pub payment_method: String,
-    /// What was ordered; at least one line.
+    /// Ordered lines; at least one.
     pub lines: Vec<OrderLine>,
-    /// Sum before tax, rounded to the currency's minor unit.
+    /// Total before tax, rounded to the currency's minor unit.
     pub total_net: Decimal,
-    /// Sum of the taxes.
+    /// Total VAT.
     pub total_vat: Decimal,
-    /// Sum to be paid.
+    /// Total including VAT.
     pub total: Decimal,
 }
 
-/// An order will be carried out: it is paid, or was confirmed without waiting for the payment.
+/// An order was confirmed: it is paid, or the confirmation did not wait for the payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderConfirmed {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// An order was confirmed before it was paid: it is carried out whatever becomes of the payment, and
-/// its invoice stays due.
+/// An order was confirmed before it was paid. A failed payment does not cancel it, and its invoice
+/// stays due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentDeferred {
     /// The order.
     pub order_id: OrderId,
 }
 
-/// Everything ordered was delivered.
+/// All lines of an order were delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderFulfilled {
     /// The order.
@@ -87,36 +89,36 @@ pub struct OrderFulfilled {
 /// A quantity of one of the order's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineQuantity {
-    /// The line's place in the order, from 1.
+    /// Line number in the order, from 1.
     pub line: u32,
-    /// How many of it.
+    /// Quantity of that line.
     pub quantity: Decimal,
 }
 
-/// Something delivered came back.
+/// The customer returned delivered goods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderReturned {
     /// The order.
     pub order_id: OrderId,
-    /// Who had ordered.
+    /// Customer who placed the order.
     pub customer_id: Uuid,
-    /// Identifies this return among those of the order, from 1.
+    /// Number of this return among the returns of the order, from 1.
     pub number: u32,
-    /// What came back with this return.
+    /// Returned quantities of this return.
     pub lines: Vec<LineQuantity>,
-    /// Whether nothing of the order is with the customer any more.
+    /// Whether all goods of the order are returned.
     pub complete: bool,
-    /// Why, in somebody's words, which may speak of the customer.
+    /// Reason as free text, which may contain data about the customer.
     pub reason: Personal<String>,
 }
 
-/// Why an order was cancelled.
+/// Reason for a cancellation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "cause")]
 pub enum CancellationReason {
-    /// Somebody asked for it.
+    /// The cancellation was requested.
     Requested {
-        /// In their words, which may speak of the customer.
+        /// Reason as free text, which may contain data about the customer.
         reason: Personal<String>,
     },
     /// The payment was declined.
@@ -132,25 +134,25 @@ pub enum CancellationReason {
 pub struct OrderCancelled {
     /// The order.
     pub order_id: OrderId,
-    /// Who had ordered.
+    /// Customer who placed the order.
     pub customer_id: Uuid,
-    /// Why.
+    /// Reason for the cancellation.
     pub reason: CancellationReason,
 }
 
-/// Where an imported order stands.
+/// Status of an imported order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportedOrderStatus {
-    /// Will be carried out.
+    /// The order is confirmed.
     Confirmed,
-    /// Everything was delivered.
+    /// All lines were delivered.
     Fulfilled,
-    /// Will not be carried out.
+    /// The order is cancelled.
     Cancelled,
 }
 
-/// A line of an imported order: nothing about it is recomputed.
+/// A line of an imported order, with the values of the legacy system: nothing is recomputed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedOrderLine {
     /// The line's key in the legacy system.
@@ -158,73 +160,73 @@ pub struct ImportedOrderLine {
     pub legacy_id: Option<String>,
     /// The article's code; may be empty.
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     pub description: String,
-    /// How many.
+    /// Ordered quantity.
     pub quantity: Decimal,
     /// Unit of measure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// Price of one before tax.
+    /// Unit price before tax, in the order's currency.
     pub unit_price: Decimal,
-    /// VAT rates in percent; usually one.
+    /// VAT rates in percent; usually one rate.
     #[serde(default)]
     pub vat_rates: Vec<Decimal>,
 }
 
-/// An order as a legacy system has it.
+/// The state of an order in a legacy system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedOrder {
-    /// Where it stands.
+    /// Status of the order.
     pub status: ImportedOrderStatus,
-    /// Why it is cancelled, where the legacy system took it back.
+    /// Reason for the cancellation, if the legacy system withdrew the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_reason: Option<Personal<String>>,
-    /// The number people know it by; an order cancelled early may have none.
+    /// Order number in the legacy system. An order that was cancelled early may have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
     /// The customer's own reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Personal<String>>,
-    /// When it was made.
+    /// Date of the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
     /// Free text on the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Personal<String>>,
-    /// Who ordered.
+    /// Customer who placed the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Uuid>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// What was ordered.
+    /// Ordered lines.
     #[serde(default)]
     pub lines: Vec<ImportedOrderLine>,
-    /// Lines that only say something.
+    /// Texts of comment lines, which have no article.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comments: Option<Personal<Vec<String>>>,
-    /// Sum before tax, as the legacy system states it.
+    /// Total before tax, as the legacy system states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_net: Option<Decimal>,
-    /// Sum of the taxes, as the legacy system states it.
+    /// Total VAT, as the legacy system states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_vat: Option<Decimal>,
-    /// Sum with tax, as the legacy system states it.
+    /// Total including VAT, as the legacy system states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Decimal>,
-    /// What is irregular about it, in short words such as `foreign_currency`.
+    /// Flags for irregularities of the order, such as `foreign_currency`.
     #[serde(default)]
     pub flags: Vec<String>,
 }
 
-/// An order of a legacy system was seen for the first time. For projections only.
+/// An order of a legacy system was imported for the first time. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderImported {
     /// The order.
     pub order_id: OrderId,
-    /// Where it comes from.
+    /// Origin of the order in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says.
+    /// State in the legacy system.
     pub state: ImportedOrder,
 }
 
@@ -233,10 +235,10 @@ pub struct OrderImported {
 pub struct OrderRevised {
     /// The order.
     pub order_id: OrderId,
-    /// Where it comes from.
+    /// Origin of the order in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says now, in full.
+    /// Full state in the legacy system after the change.
     pub state: ImportedOrder,
-    /// Which fields of it changed.
+    /// Names of the changed fields of the state.
     pub changed: Vec<String>,
 }

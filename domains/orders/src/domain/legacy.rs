@@ -1,94 +1,95 @@
-//! Orders that the legacy system owns: its word is compared with what we know, and the difference
-//! is recorded. No rule for new business applies.
+//! Orders that the legacy system owns: the reported state is compared with the known state, and the
+//! difference is recorded. The rules for new orders do not apply.
 
 use chrono::NaiveDate;
+use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
 use orders_contract::{
-    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderImported, OrderRevised,
+    ImportedOrder, ImportedOrderLine, ImportedOrderStatus, OrderId, OrderImported, OrderRevised,
 };
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::{Event, Order, Refusal};
 
-/// How an order stands in the legacy system.
+/// An order as the legacy system reports it.
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyOrder>;
 
-/// The state of an order in the legacy system. What is absent is left as it is here, what is null
-/// is cleared.
+/// The state of an order in the legacy system. A field that is absent keeps its known value, a field
+/// that is null is cleared.
 #[derive(Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyOrder {
-    /// Where it stands. What is no order yet, or no longer, is `{absent: "why"}` instead.
+    /// Status of the order. A row that is not an order (yet, or any more) is reported as
+    /// `{absent: "reason"}` instead.
     #[schemars(with = "ImportedOrderStatus", extend("x-required" = true), example = &"confirmed")]
     pub status: Patch<ImportedOrderStatus>,
-    /// The number people know it by.
+    /// Order number in the legacy system.
     #[schemars(example = &"4711")]
     pub number: Patch<String>,
     /// The customer's own reference.
     #[schemars(extend("x-personal" = true), example = &"Votre lettre du 12")]
     pub reference: Patch<String>,
-    /// The day on which it was made, where it was made.
+    /// Date of the order, in the local time of its place.
     #[schemars(example = &"2008-07-14")]
     pub date: Patch<NaiveDate>,
     /// Free text on the order.
     #[schemars(extend("x-personal" = true), example = &"Livrer le matin")]
     pub note: Patch<String>,
-    /// Who ordered: the `uid` of the customer's root row.
+    /// Customer who placed the order: the `uid` of the customer's root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
-    pub customer_id: Patch<Uuid>,
-    /// ISO 4217 code, in capital letters.
+    pub customer_id: Patch<CustomerId>,
+    /// ISO 4217 currency code, in capital letters.
     #[serde(deserialize_with = "kernel::sync::currency")]
     #[schemars(with = "String", regex(pattern = "^[A-Z]{3}$"), extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
-    /// What was ordered.
+    /// Ordered lines.
     pub lines: Patch<Vec<LegacyLine>>,
-    /// Lines that only say something.
+    /// Texts of comment lines, which have no article.
     #[schemars(extend("x-personal" = true), example = ["Livraison en deux fois"])]
     pub comments: Patch<Vec<String>>,
-    /// Sum before tax.
+    /// Total before tax.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"100.00")]
     pub total_net: Patch<Decimal>,
-    /// Sum of the taxes.
+    /// Total VAT.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"19.60")]
     pub total_vat: Patch<Decimal>,
-    /// Sum with tax.
+    /// Total including VAT.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"119.60")]
     pub total: Patch<Decimal>,
-    /// What is irregular about it, in short words that say nothing of a person.
+    /// Flags for irregularities of the order. They must not contain personal data.
     #[schemars(example = ["vat_code_unknown"])]
     pub flags: Patch<Vec<String>>,
 }
 
-/// Shows nothing of its content: notes and comments may speak of people.
+/// Shows no content: notes and comments may contain personal data.
 impl std::fmt::Debug for LegacyOrder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("LegacyOrder").finish_non_exhaustive()
     }
 }
 
-/// One line of it.
+/// A line of an order in the legacy system.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyLine {
-    /// The line's key.
+    /// The line's key in the legacy system.
     #[serde(default)]
     #[schemars(example = &"4711/1")]
     pub legacy_id: Option<String>,
     /// The article's code; may be empty.
     #[schemars(example = &"CH-1")]
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     #[schemars(example = &"Chaise")]
     pub description: String,
-    /// How many.
+    /// Ordered quantity.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"2")]
     pub quantity: Decimal,
@@ -96,7 +97,7 @@ pub struct LegacyLine {
     #[serde(default)]
     #[schemars(example = &"U")]
     pub unit: Option<String>,
-    /// Price of one before tax.
+    /// Unit price before tax, in the order's currency.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"50.00")]
     pub unit_price: Decimal,
@@ -124,9 +125,10 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
         | Order::Returned(_)
         | Order::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id: order_id, legacy, state: word } = report;
-    // Drafts and quotations never were orders: there is nothing to take back.
-    Ok(match compare(known, word, merge, take_back)? {
+    let LegacyReport { id, legacy, state: reported } = report;
+    let order_id = OrderId::from(id);
+    // An absent row that never was an order, such as a draft, results in no event.
+    Ok(match compare(known, reported, merge, withdrawn)? {
         News::None => vec![],
         News::Imported(state) => vec![OrderImported { order_id, legacy, state }.into()],
         News::Revised { state, changed } => {
@@ -135,8 +137,8 @@ pub(super) fn sync(order: &Order, report: LegacyReport) -> Result<Vec<Event>, Re
     })
 }
 
-/// What was an order and is none any more, deleted or back to a draft, is cancelled.
-fn take_back(known: &ImportedOrder, reason: String) -> ImportedOrder {
+/// Returns the cancelled state of an order that the legacy system has deleted or turned into a draft.
+fn withdrawn(known: &ImportedOrder, reason: String) -> ImportedOrder {
     ImportedOrder {
         status: ImportedOrderStatus::Cancelled,
         cancelled_reason: Some(reason.into()),
@@ -144,19 +146,20 @@ fn take_back(known: &ImportedOrder, reason: String) -> ImportedOrder {
     }
 }
 
-/// What is said, over what is known.
-fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrder, Refusal> {
+/// Merges the reported state over the known state.
+fn merge(known: Option<&ImportedOrder>, stated: LegacyOrder) -> Result<ImportedOrder, Refusal> {
     let known = known.cloned();
     let missing = |field| move || Refusal::IncompleteReport { field };
-    // Why it was taken back no longer holds once the legacy system states a status again.
-    let cancelled_reason = match &said.status {
+    // The reason for the withdrawal no longer applies once the legacy system states a status again.
+    let cancelled_reason = match &stated.status {
         Patch::Keep => known.as_ref().and_then(|known| known.cancelled_reason.clone()),
         Patch::Clear | Patch::Set(_) => None,
     };
-    let required_status = said.status.over(known.as_ref().map(|known| known.status));
-    let required_currency = said.currency.over(known.as_ref().map(|known| known.currency.clone()));
+    let required_status = stated.status.over(known.as_ref().map(|known| known.status));
+    let required_currency =
+        stated.currency.over(known.as_ref().map(|known| known.currency.clone()));
     let known = known.unwrap_or_else(nothing_known);
-    let lines = match said.lines {
+    let lines = match stated.lines {
         Patch::Keep => known.lines,
         Patch::Clear => vec![],
         Patch::Set(lines) => lines.into_iter().map(Into::into).collect(),
@@ -164,27 +167,27 @@ fn merge(known: Option<&ImportedOrder>, said: LegacyOrder) -> Result<ImportedOrd
     Ok(ImportedOrder {
         status: required_status.ok_or_else(missing("status"))?,
         cancelled_reason,
-        number: said.number.over(known.number),
-        reference: said.reference.map(Personal::Known).over(known.reference),
-        date: said.date.over(known.date),
-        note: said.note.map(Personal::Known).over(known.note),
-        customer_id: said.customer_id.over(known.customer_id),
+        number: stated.number.over(known.number),
+        reference: stated.reference.map(Personal::Known).over(known.reference),
+        date: stated.date.over(known.date),
+        note: stated.note.map(Personal::Known).over(known.note),
+        customer_id: stated.customer_id.map(CustomerId::as_uuid).over(known.customer_id),
         currency: required_currency.ok_or_else(missing("currency"))?,
         lines,
-        // No comments and an empty list of them are the same fact.
-        comments: said
+        // An empty list of comments is the same as none.
+        comments: stated
             .comments
             .map(Personal::Known)
             .over(known.comments)
             .filter(|comments| comments.known().is_none_or(|texts| !texts.is_empty())),
-        total_net: said.total_net.over(known.total_net),
-        total_vat: said.total_vat.over(known.total_vat),
-        total: said.total.over(known.total),
-        flags: said.flags.over(Some(known.flags)).unwrap_or_default(),
+        total_net: stated.total_net.over(known.total_net),
+        total_vat: stated.total_vat.over(known.total_vat),
+        total: stated.total.over(known.total),
+        flags: stated.flags.over(Some(known.flags)).unwrap_or_default(),
     })
 }
 
-/// What a first report is merged over. Status and currency are not taken from here.
+/// Returns the state that a first report is merged over. Status and currency are not taken from it.
 fn nothing_known() -> ImportedOrder {
     ImportedOrder {
         status: ImportedOrderStatus::Confirmed,

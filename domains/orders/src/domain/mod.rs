@@ -1,4 +1,4 @@
-//! What an order is, what can be asked of it, and what happens then. Pure business.
+//! The decisions on an order. Pure: no I/O, no clock, no randomness.
 
 mod legacy;
 mod placing;
@@ -6,6 +6,7 @@ mod returning;
 #[cfg(test)]
 mod tests;
 
+use customers_contract::CustomerId;
 use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
 use kernel::snapshot::SnapshotRule;
@@ -15,14 +16,13 @@ use orders_contract::{
 };
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
 pub use returning::{Delivered, ReturnOrder};
 
 kernel::event_set! {
-    /// What happens to an order.
+    /// The events of an order.
     pub enum Event {
         Placed(OrderPlaced),
         Confirmed(OrderConfirmed),
@@ -35,124 +35,124 @@ kernel::event_set! {
     }
 }
 
-/// What an order is at each stage of its life.
+/// An order at each stage of its life.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub enum Order {
-    /// Nothing yet.
+    /// The order does not exist yet.
     #[default]
     NotPlaced,
-    /// Placed here; its invoice is not paid yet.
+    /// Placed in this system; the invoice is not paid yet.
     AwaitingPayment(PlacedHere),
-    /// Paid, or confirmed by hand: will be carried out.
+    /// Paid, or confirmed by a command before the payment.
     Confirmed(PlacedHere),
-    /// Everything was delivered. Some of it may have come back since.
+    /// All lines were delivered. Some of the goods may be returned.
     Fulfilled(PlacedHere),
-    /// Everything that was delivered came back.
+    /// All goods are returned.
     Returned(PlacedHere),
-    /// Will not be carried out.
+    /// Cancelled before the delivery.
     Cancelled(PlacedHere),
-    /// Imported, and decided upon by the legacy system.
+    /// Imported; the legacy system owns the order.
     OwnedByLegacy(Box<ImportedHere>),
 }
 
-/// What later decisions need to know of an order placed here.
+/// State of an order placed in this system, as far as decisions need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedHere {
     /// The order.
     pub order_id: OrderId,
-    /// Who ordered.
-    pub customer_id: Uuid,
-    /// What is with the customer once it is delivered.
+    /// Customer who placed the order.
+    pub customer_id: CustomerId,
+    /// Quantities that the customer has once the order is delivered.
     pub delivered: Delivered,
 }
 
-/// An imported order as it was last reported.
+/// State of an imported order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImportedHere {
-    /// Where it comes from.
+    /// Origin of the order in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system said last.
+    /// Last reported state in the legacy system.
     pub state: ImportedOrder,
 }
 
-/// What can be asked of an order.
+/// A command on an order.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// A customer orders.
+    /// Places the order.
     Place(PlaceOrder),
-    /// It is paid and will be carried out.
+    /// Confirms the order, which is paid.
     ConfirmPaid,
-    /// It will be carried out, whether it is paid or not.
+    /// Confirms the order without waiting for the payment.
     Confirm,
-    /// Everything was delivered.
+    /// Records that all lines were delivered.
     Fulfil,
-    /// It will not be carried out.
+    /// Cancels the order.
     Cancel(CancellationReason),
-    /// Something delivered came back.
+    /// Takes back delivered goods.
     Return(ReturnOrder),
-    /// The legacy system says how it stands there.
+    /// Imports the order's state in the legacy system.
     Sync(Box<LegacyReport>),
 }
 
-/// Why an order says no.
+/// Why a command on an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no order of this id.
+    /// The order does not exist.
     #[error("there is no such order")]
     NoSuchOrder,
-    /// The id was used for an order before.
-    #[error("this order was placed before")]
+    /// The id belongs to another order.
+    #[error("an order with this id already exists")]
     AlreadyPlaced,
-    /// There is nothing to invoice.
+    /// The total is not above zero, so that there is nothing to invoice.
     #[error("the order's total must be above zero")]
     NothingToPay,
-    /// The amounts are beyond what can be computed with.
+    /// The total exceeds the range of exact arithmetic.
     #[error("the order's total is too large to be computed exactly")]
     TotalTooLarge,
-    /// Only a confirmed order can be fulfilled.
+    /// The order is not confirmed: only a confirmed order can be fulfilled.
     #[error("the order is not confirmed yet")]
     NotConfirmed,
-    /// A cancelled order stays cancelled.
+    /// The order is cancelled, and a cancellation is final.
     #[error("the order is cancelled")]
     AlreadyCancelled,
-    /// What was delivered can no longer be cancelled.
-    #[error("the order is fulfilled already")]
+    /// The order is fulfilled and can no longer be cancelled.
+    #[error("the order is already fulfilled")]
     AlreadyFulfilled,
-    /// A payment that failed does not cancel an order that was confirmed.
-    #[error("the order is confirmed: it is carried out though its payment failed")]
+    /// The order is confirmed: a failed payment does not cancel it.
+    #[error("the order is confirmed; a failed payment does not cancel it")]
     AlreadyConfirmed,
-    /// Only what was delivered can come back.
+    /// The order is not fulfilled: only delivered goods can be returned.
     #[error("the order is not fulfilled yet; cancel it instead")]
     NotFulfilled,
     /// The order has no line of this number.
     #[error("the order has no line {line}")]
     NoSuchLine {
-        /// The number, from 1.
+        /// Line number, from 1.
         line: u32,
     },
-    /// More is to come back than is with the customer.
-    #[error("of line {line} at most {left} can be returned")]
+    /// The return exceeds the quantity that the customer has.
+    #[error("at most {left} of line {line} can be returned")]
     ExceedsDelivery {
-        /// The line's place in the order, from 1.
+        /// Line number, from 1.
         line: u32,
-        /// What of it is with the customer.
+        /// Quantity of the line that the customer has.
         left: Decimal,
     },
-    /// The legacy system decides about this order.
+    /// The legacy system owns the order.
     #[error("the legacy system owns this order; change it there")]
     OwnedByLegacy,
-    /// bascule decides about this order: the legacy system's word no longer counts.
-    #[error("the order is no longer the legacy system's")]
+    /// bascule owns the order: the state in the legacy system is not imported.
+    #[error("bascule owns this order; the legacy system cannot change it")]
     OwnedByBascule,
-    /// The legacy system does not say what no order can be without.
+    /// The reported state lacks a required field.
     #[error("`{field}` is missing")]
     IncompleteReport {
-        /// What is missing.
+        /// Name of the field.
         field: &'static str,
     },
 }
 
-/// Decides about orders.
+/// The order as an aggregate: stream `order-<id>`.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderDecider;
 
@@ -179,12 +179,12 @@ impl Decider for OrderDecider {
     fn evolve(order: Order, event: &Event) -> Order {
         match event {
             Event::Placed(OrderPlaced { order_id, customer_id, lines, .. }) => {
-                let (order_id, customer_id) = (*order_id, *customer_id);
+                let (order_id, customer_id) = (*order_id, CustomerId::from(*customer_id));
                 let delivered = Delivered::all_of(lines);
                 Order::AwaitingPayment(PlacedHere { order_id, customer_id, delivered })
             }
             Event::Confirmed(_) => order.becomes(Order::Confirmed),
-            // What follows from it is billing's.
+            // Only billing reacts to it: the invoice stays due.
             Event::PaymentDeferred(_) => order,
             Event::Returned(returned) => order.becomes(|placed| {
                 let placed =
@@ -201,7 +201,7 @@ impl Decider for OrderDecider {
         }
     }
 
-    /// A legacy system may revise an order as often as it likes.
+    /// A legacy system may revise an order any number of times.
     fn snapshots() -> Option<SnapshotRule<Order>> {
         Some(SnapshotRule::new(2, 50, |stream, order| match order {
             Order::OwnedByLegacy(imported) => imported.state.customer_id.or_else(|| stream.id()),
@@ -211,7 +211,7 @@ impl Decider for OrderDecider {
 }
 
 impl Order {
-    /// The next stage of an order placed here; anything else stays what it is.
+    /// Returns the next stage of an order placed in this system, and any other order unchanged.
     fn becomes(self, next: impl FnOnce(PlacedHere) -> Self) -> Self {
         match self {
             Self::AwaitingPayment(placed)
@@ -229,7 +229,7 @@ fn confirm_paid(order: &Order) -> Result<Vec<Event>, Refusal> {
         Order::AwaitingPayment(placed) => {
             Ok(vec![OrderConfirmed { order_id: placed.order_id }.into()])
         }
-        // It was confirmed before: hearing of it twice changes nothing.
+        // Already confirmed: a repeated command changes nothing.
         Order::Confirmed(_) | Order::Fulfilled(_) | Order::Returned(_) => Ok(vec![]),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),
@@ -237,14 +237,14 @@ fn confirm_paid(order: &Order) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-/// Somebody will not wait for the payment: billing keeps the invoice due whatever becomes of it.
+/// Confirms before the payment: `PaymentDeferred` has billing keep the invoice due if the payment fails.
 fn confirm(order: &Order) -> Result<Vec<Event>, Refusal> {
     match order {
         Order::AwaitingPayment(PlacedHere { order_id, .. }) => {
             let order_id = *order_id;
             Ok(vec![OrderConfirmed { order_id }.into(), PaymentDeferred { order_id }.into()])
         }
-        // It was confirmed before: asking twice changes nothing.
+        // Already confirmed: a repeated command changes nothing.
         Order::Confirmed(_) | Order::Fulfilled(_) | Order::Returned(_) => Ok(vec![]),
         Order::Cancelled(_) => Err(Refusal::AlreadyCancelled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),
@@ -268,9 +268,10 @@ fn cancel(order: &Order, reason: CancellationReason) -> Result<Vec<Event>, Refus
         Order::Confirmed(_) if is_of_payment(&reason) => Err(Refusal::AlreadyConfirmed),
         Order::AwaitingPayment(placed) | Order::Confirmed(placed) => {
             let PlacedHere { order_id, customer_id, .. } = *placed;
+            let customer_id = customer_id.as_uuid();
             Ok(vec![OrderCancelled { order_id, customer_id, reason }.into()])
         }
-        // The first reason stands.
+        // Already cancelled: the first reason is kept.
         Order::Cancelled(_) => Ok(vec![]),
         Order::Fulfilled(_) | Order::Returned(_) => Err(Refusal::AlreadyFulfilled),
         Order::NotPlaced => Err(Refusal::NoSuchOrder),

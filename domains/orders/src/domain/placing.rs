@@ -1,4 +1,4 @@
-//! Placing an order: its totals are computed here, once.
+//! Placing an order. Its totals are computed once, here.
 
 use customers_contract::CustomerId;
 use kernel::money::{self, Currency, PricedLine};
@@ -7,18 +7,18 @@ use rust_decimal::Decimal;
 
 use super::{Event, Order, Refusal};
 
-/// What a customer orders. Whether the customer is known is not the order's own business.
+/// A new order. The handler checks that the customer exists; the order does not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlaceOrder {
-    /// The new order.
+    /// Id of the new order.
     pub order_id: OrderId,
-    /// Who orders.
+    /// Customer who places the order.
     pub customer_id: CustomerId,
-    /// What the prices are in.
+    /// Currency of the prices.
     pub currency: Currency,
-    /// How it is to be paid, as the payment provider understands it.
+    /// Payment method, in the notation of the payment provider.
     pub payment_method: String,
-    /// What is ordered.
+    /// Ordered lines.
     pub lines: Vec<OrderLine>,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn place(order: &Order, request: PlaceOrder) -> Result<Vec<Event>, Re
         })
         .collect();
     let totals = money::totals(&priced, request.currency).map_err(|_| Refusal::TotalTooLarge)?;
-    // An order that costs nothing would wait for ever for a payment that nobody can make.
+    // An order without anything to pay would wait for its payment for ever.
     if totals.total <= Decimal::ZERO {
         return Err(Refusal::NothingToPay);
     }

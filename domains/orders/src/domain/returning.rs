@@ -1,4 +1,4 @@
-//! What was delivered and comes back.
+//! Returns of delivered goods.
 
 use event_contract::Personal;
 use orders_contract::{LineQuantity, OrderLine, OrderReturned};
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Order, Refusal};
 
-/// Of each line, in their order, what is with the customer once it is delivered.
+/// Quantities of the lines, in their order, that the customer has once the order is delivered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivered {
     lines: Vec<Decimal>,
-    /// How often something came back.
+    /// Number of returns.
     returns: u32,
 }
 
-/// Something comes back.
+/// A return of delivered goods.
 #[derive(Debug, Clone)]
 pub struct ReturnOrder {
-    /// What; none stands for everything that is still with the customer.
+    /// Returned quantities. `None` stands for everything that the customer has.
     pub lines: Option<Vec<LineQuantity>>,
-    /// In somebody's words.
+    /// Reason as free text.
     pub reason: Personal<String>,
 }
 
@@ -31,7 +31,7 @@ impl Delivered {
 
     pub(super) fn less(mut self, returned: &[LineQuantity]) -> Self {
         for LineQuantity { line, quantity } in returned {
-            if let Some(left) = place(*line).and_then(|at| self.lines.get_mut(at)) {
+            if let Some(left) = index_of(*line).and_then(|at| self.lines.get_mut(at)) {
                 *left -= quantity;
             }
         }
@@ -45,11 +45,11 @@ impl Delivered {
         lines.map(|(line, quantity)| LineQuantity { line, quantity: *quantity }).collect()
     }
 
-    /// What is left when this comes back.
+    /// Returns the quantities that the customer has after a return.
     fn without(&self, returned: &[LineQuantity]) -> Result<Self, Refusal> {
         let mut left = self.clone();
         for LineQuantity { line, quantity } in returned.iter().copied() {
-            let of_line = place(line).and_then(|at| left.lines.get_mut(at));
+            let of_line = index_of(line).and_then(|at| left.lines.get_mut(at));
             let of_line = of_line.ok_or(Refusal::NoSuchLine { line })?;
             if quantity > *of_line {
                 return Err(Refusal::ExceedsDelivery { line, left: *of_line });
@@ -60,7 +60,8 @@ impl Delivered {
     }
 }
 
-fn place(line: u32) -> Option<usize> {
+/// Returns the index of a line number, which counts from 1.
+fn index_of(line: u32) -> Option<usize> {
     usize::try_from(line.checked_sub(1)?).ok()
 }
 
@@ -68,7 +69,7 @@ pub(super) fn take_back(order: &Order, request: ReturnOrder) -> Result<Vec<Event
     let ReturnOrder { lines, reason } = request;
     let placed = match order {
         Order::Fulfilled(placed) => placed,
-        // Everything is back already: asking twice changes nothing, asking for more does not work.
+        // Everything is returned: a repeated return of everything changes nothing.
         Order::Returned(_) if lines.is_none() => return Ok(vec![]),
         Order::Returned(placed) => placed,
         Order::AwaitingPayment(_) | Order::Confirmed(_) => return Err(Refusal::NotFulfilled),
@@ -81,7 +82,7 @@ pub(super) fn take_back(order: &Order, request: ReturnOrder) -> Result<Vec<Event
     Ok(vec![
         OrderReturned {
             order_id: placed.order_id,
-            customer_id: placed.customer_id,
+            customer_id: placed.customer_id.as_uuid(),
             number: placed.delivered.returns + 1,
             lines,
             complete: left.everything().is_empty(),

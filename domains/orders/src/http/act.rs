@@ -1,41 +1,37 @@
-//! `POST /api/v1/orders/{id}/…`: what is done with an order.
+//! `POST /api/v1/orders/{id}/cancel`, `…/confirm`, `…/fulfil` and `…/return`
 
 use actix_web::post;
 use actix_web::web::Data;
-use orders_contract::{CancellationReason, LineQuantity};
+use orders_contract::{CancellationReason, LineQuantity, OrderId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, Line,
-    NoBody, Problem, QuantityOfLine, ValidJson, ValidPath,
+    Acknowledgement, CommandOn, CommandProblems, CommandRequest, Done, Line, NoBody, Problem,
+    QuantityOfLine, ValidJson, ValidPath,
 };
 
 use super::not_done;
 use crate::domain::ReturnOrder;
 use crate::handlers::Orders;
 
-/// Why an order is cancelled.
+/// A cancellation.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CancelOrder)]
 pub(super) struct CancelOrderBody {
-    /// Reason in plain words. It is stored encrypted, and erased with the customer.
+    /// Reason as free text. It is stored encrypted, and erased with the customer.
     reason: Line<500>,
 }
 
 /// Cancel an order
 ///
-/// An order that awaits its payment or is confirmed is cancelled; money that was paid goes back.
-/// Cancelling twice changes nothing. What is fulfilled can no longer be cancelled.
+/// Cancels an order that awaits its payment or is confirmed, and refunds its payment. A fulfilled order
+/// can no longer be cancelled. Repeating the command changes nothing.
 #[utoipa::path(
     operation_id = "cancel_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     request_body(content = CancelOrderBody, example = json!({ "reason": "Ordered twice" })),
     responses(
         (status = 200, description = "The order is cancelled", body = Acknowledgement),
@@ -45,7 +41,7 @@ pub(super) struct CancelOrderBody {
 #[post("/{id}/cancel")]
 pub(super) async fn cancel(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: ValidJson<CancelOrderBody>,
 ) -> Result<Done, Problem> {
@@ -58,14 +54,14 @@ pub(super) async fn cancel(
         .await
 }
 
-/// What comes back of an order, and why.
+/// A return of delivered goods.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReturnOrder)]
 pub(super) struct ReturnOrderBody {
-    /// Reason in plain words. It is stored encrypted, and erased with the customer.
+    /// Reason as free text. It is stored encrypted, and erased with the customer.
     reason: Line<500>,
-    /// What comes back; without it everything that is still with the customer.
+    /// Returned quantities. Without this field, everything that the customer has is returned.
     #[serde(
         default,
         deserialize_with = "web_api::not_null",
@@ -78,16 +74,13 @@ pub(super) struct ReturnOrderBody {
 
 /// Return an order
 ///
-/// Records that what was delivered came back: everything, or some lines. Its invoice is credited, and
-/// what was paid goes back. Returning everything twice changes nothing. A refund that was requested for the
-/// same goods before (`create_refund`) adds to this until nothing of the invoice is left.
+/// Records the return of delivered goods: all of them, or quantities of some lines. The invoice is credited
+/// and the payment refunded. Repeating the return of everything changes nothing. A refund that was requested
+/// before for the same goods (`create_refund`) is not deducted: both are paid, up to the invoice's total.
 #[utoipa::path(
     operation_id = "return_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     request_body(content = ReturnOrderBody, example = json!({
         "reason": "Arrived broken",
         "lines": [{ "line": 1, "quantity": "1" }]
@@ -100,7 +93,7 @@ pub(super) struct ReturnOrderBody {
 #[post("/{id}/return")]
 pub(super) async fn take_back(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: ValidJson<ReturnOrderBody>,
 ) -> Result<Done, Problem> {
@@ -120,16 +113,13 @@ pub(super) async fn take_back(
 
 /// Confirm an order
 ///
-/// An order is confirmed by itself when its invoice is paid; this confirms it without waiting. It is
-/// then carried out whatever becomes of the payment, and its invoice stays due. Confirming twice
+/// Confirms an order without waiting for its payment. A failed payment then does not cancel the order, and
+/// the invoice stays due. An order whose invoice is paid is confirmed automatically. Repeating the command
 /// changes nothing.
 #[utoipa::path(
     operation_id = "confirm_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     responses(
         (status = 200, description = "The order is confirmed", body = Acknowledgement),
         CommandProblems,
@@ -138,7 +128,7 @@ pub(super) async fn take_back(
 #[post("/{id}/confirm")]
 pub(super) async fn confirm(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
@@ -151,15 +141,12 @@ pub(super) async fn confirm(
 
 /// Fulfil an order
 ///
-/// Records that everything ordered was delivered. Only a confirmed order can be fulfilled.
-/// Fulfilling twice changes nothing.
+/// Records that all lines of the order were delivered. Only a confirmed order can be fulfilled. Repeating
+/// the command changes nothing.
 #[utoipa::path(
     operation_id = "fulfil_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<OrderId>),
     responses(
         (status = 200, description = "The order is fulfilled", body = Acknowledgement),
         CommandProblems,
@@ -168,7 +155,7 @@ pub(super) async fn confirm(
 #[post("/{id}/fulfil")]
 pub(super) async fn fulfil(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {

@@ -1,4 +1,4 @@
-//! Numbers of an order's lines: decimals with fewer digits than others.
+//! Decimal fields of an order's lines, which allow fewer digits than other decimals.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,10 @@ use rust_decimal::Decimal;
 use web_api::field::{Field, Invalid, Rule};
 use web_api::{NonNegativeDecimal, Percentage};
 
-/// A price of one before tax: not negative, at most 4 decimals.
+/// Unit price before tax: not negative, at most 4 decimals.
 pub(super) type UnitPrice = Field<UnitPriceRule>;
 
-/// A VAT rate in percent: 0 to 100, at most 2 decimals.
+/// VAT rate in percent: 0 to 100, at most 2 decimals.
 pub(super) type VatRate = Field<VatRateRule>;
 
 /// The rule of [`UnitPrice`].

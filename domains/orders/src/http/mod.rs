@@ -1,4 +1,4 @@
-//! The module's routes: parse, call, answer.
+//! The module's routes, and the answers to refusals. Each handler parses, calls and answers.
 
 mod act;
 mod input;
@@ -8,17 +8,17 @@ mod read;
 use actix_web::http::StatusCode;
 use database::Database;
 use kernel::decider::Decider as _;
-use kernel::execution::{Environment, ExecuteError};
+use kernel::execution::Environment;
 use utoipa_actix_web::service_config::ServiceConfig;
 use web_api::{CarriesOut, Problem};
 
 use crate::domain::{OrderDecider, Refusal};
-use crate::handlers::{Orders, PlaceError};
+use crate::handlers::{Error, Orders, PlaceError};
 
 const CATEGORY: &str = OrderDecider::CATEGORY;
 
-/// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
-/// document can be made without a store.
+/// Adds the module's routes. Their data is registered separately, so that the OpenAPI document can be made
+/// without a store.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(
         utoipa_actix_web::scope("/api/v1/orders")
@@ -33,7 +33,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     );
 }
 
-/// What the commands of the routes are carried out with.
+/// The stores with which the routes execute commands.
 impl CarriesOut for Orders {
     const CATEGORY: &'static str = CATEGORY;
 
@@ -50,7 +50,7 @@ fn no_such_order() -> Problem {
     Problem::not_found("There is no such order.")
 }
 
-/// How a refusal is answered.
+/// Returns the problem that answers a refusal.
 fn refused(refusal: Refusal) -> Problem {
     let text = refusal.to_string();
     match refusal {
@@ -64,21 +64,21 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NoSuchLine { .. } | Refusal::ExceedsDelivery { .. } => {
             Problem::refused("return-exceeds-delivery", text)
         }
-        // Nothing about the order's situation is wrong, but what was sent.
+        // The request is invalid, whatever the state of the order.
         Refusal::NothingToPay => {
             Problem::refused("nothing-to-pay", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
         Refusal::TotalTooLarge => {
             Problem::refused("total-too-large", text).with_status(StatusCode::UNPROCESSABLE_ENTITY)
         }
-        // Only the policy and the import are refused so.
+        // Only the policy and the import can get these refusals.
         Refusal::AlreadyConfirmed | Refusal::OwnedByBascule | Refusal::IncompleteReport { .. } => {
             Problem::unexpected_refusal(refusal)
         }
     }
 }
 
-fn not_done(error: ExecuteError<Refusal>) -> Problem {
+fn not_done(error: Error) -> Problem {
     Problem::from_execute(error, refused)
 }
 
@@ -86,7 +86,7 @@ fn not_placed(error: PlaceError) -> Problem {
     match error {
         PlaceError::CustomerUnknown => Problem::refused("customer-unknown", error.to_string()),
         PlaceError::CustomerClosed => Problem::refused("customer-closed", error.to_string()),
-        PlaceError::Backlogged(refused) => Problem::backlog(refused),
+        PlaceError::Backlogged(backlogged) => Problem::backlog(backlogged),
         PlaceError::StaleReadModel { position } => Problem::stale_read(position),
         PlaceError::Read(error) => error.into(),
         PlaceError::Load(error) => error.into(),
@@ -108,7 +108,7 @@ mod tests {
             Refusal::OwnedByBascule,
             Refusal::IncompleteReport { field: "status" },
         ] {
-            let answered = not_done(ExecuteError::Refused(refusal));
+            let answered = not_done(Error::Refused(refusal));
             assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
         }
     }

@@ -3,7 +3,7 @@
 use actix_web::post;
 use actix_web::web::Data;
 use customers_contract::CustomerId;
-use orders_contract::OrderLine;
+use orders_contract::{OrderId, OrderLine};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -22,15 +22,15 @@ use crate::handlers::Orders;
 #[serde(deny_unknown_fields)]
 #[schema(as = PlaceOrder)]
 pub(super) struct PlaceOrderBody {
-    /// The customer who orders.
+    /// Customer who places the order.
     #[schema(value_type = Uuid)]
     customer_id: CustomerId,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     currency: CurrencyCode,
-    /// How it is to be paid, as the payment provider understands it: `<provider>` or
-    /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
+    /// Payment method: `<provider>` or `<provider>:<parameter of the provider>`. A payment with an unknown
+    /// method is declined.
     payment_method: PaymentMethod,
-    /// What is ordered.
+    /// Ordered lines.
     #[validate(length(min = 1, max = 200))]
     #[schema(min_items = 1, max_items = 200)]
     lines: Vec<NewLine>,
@@ -43,11 +43,11 @@ pub(super) struct PlaceOrderBody {
 pub(super) struct NewLine {
     /// The article's code.
     sku: Line<64>,
-    /// What it is, for people.
+    /// Description of the article.
     description: Line<500>,
-    /// How many: more than zero, at most 6 decimals.
+    /// Ordered quantity: more than zero, at most 6 decimals.
     quantity: PositiveDecimal,
-    /// Price of one before tax: not negative, at most 4 decimals.
+    /// Unit price before tax, in the order's currency: not negative, at most 4 decimals.
     unit_price: UnitPrice,
     /// VAT rate in percent: 0 to 100, at most 2 decimals.
     vat_rate: VatRate,
@@ -67,8 +67,8 @@ impl From<&NewLine> for OrderLine {
 
 /// Place an order
 ///
-/// The order awaits its payment: an invoice is issued and charged by itself, and the order is
-/// confirmed when it is paid or cancelled when it is not.
+/// The order awaits its payment: an invoice is issued and charged automatically. The order is confirmed when
+/// the invoice is paid, and cancelled when the payment fails.
 #[utoipa::path(
     operation_id = "place_order",
     tag = "orders",
@@ -98,7 +98,7 @@ pub(super) async fn place(
 ) -> Result<Done, Problem> {
     command
         .create(&**orders, body.payload(), async |attempt| {
-            let id = attempt.new_id();
+            let id = OrderId::from(attempt.new_id());
             let request = PlaceOrder {
                 order_id: id,
                 customer_id: body.customer_id,

@@ -1,15 +1,15 @@
-//! `GET /api/v1/orders…`
+//! `GET /api/v1/orders`, `…/{id}` and `…/{id}/history`
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
 use customers_contract::CustomerId;
+use orders_contract::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    AnyCurrencyCode, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey,
-    Limit, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    AnyCurrencyCode, DateBound, Dates, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit,
+    ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest,
     Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
@@ -22,10 +22,7 @@ use crate::view::{OrderStatus, OrderView};
 #[utoipa::path(
     operation_id = "get_order",
     tag = "orders",
-    params(
-        ("id" = Uuid, Path, description = "The order"),
-        ReadHeaders, IfNoneMatchHeader
-    ),
+    params(ReadOf<OrderId>),
     responses(
         (status = 200, description = "The order", body = OrderView),
         NotModified, ReadProblems,
@@ -34,7 +31,7 @@ use crate::view::{OrderStatus, OrderView};
 #[get("/{id}")]
 pub(super) async fn get_one(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
@@ -42,7 +39,7 @@ pub(super) async fn get_one(
     read.found(&orders.environment, order.revision, &order)
 }
 
-/// Filters of the list.
+/// Filter, sort and page of the list.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -52,31 +49,30 @@ pub(super) struct ListOrders {
     /// Only orders of this customer.
     #[param(value_type = Option<Uuid>)]
     customer_id: Option<CustomerId>,
-    /// Only orders that this system (`bascule`) or a legacy system (`legacy`) owns.
+    /// Only orders owned by this system (`bascule`) or by a legacy system (`legacy`).
     owner: Option<Owner>,
-    /// Only orders in this currency: an ISO 4217 code.
+    /// Only orders in this currency (ISO 4217 currency code).
     #[param(inline)]
     currency: Option<AnyCurrencyCode>,
-    /// Only orders imported under this key of the legacy system, as `legacy.id` shows it.
+    /// Only imported orders with this key in the legacy system (`legacy.id`).
     legacy_id: Option<LegacyKey>,
-    /// Only orders placed then or later: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
-    /// `sort` says otherwise.
+    /// Only orders placed at or after this time: a date (its start in UTC) or a timestamp. Sorts by
+    /// `-placed_at` unless `sort` is set.
     placed_from: Option<DateBound>,
-    /// Only orders placed before then: a day (its start in UTC) or a moment. Sorts by `-placed_at` unless
-    /// `sort` says otherwise.
+    /// Only orders placed before this time: a date (its start in UTC) or a timestamp. Sorts by `-placed_at`
+    /// unless `sort` is set.
     placed_before: Option<DateBound>,
-    /// `placed_at` for the earliest first, `-placed_at` for the latest first; orders placed at the same time
-    /// are in the order of their ids. Without it, and without bounds, the orders that were recorded last come
-    /// first.
+    /// `placed_at` sorts the earliest orders first, `-placed_at` the latest; orders placed at the same time are
+    /// sorted by id. Without `sort` and time bounds, the orders recorded last come first.
     #[param(inline)]
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
+    /// Cursor of the next page, from the Link header of the previous page. 422 if the sort or a filter differs.
     cursor: Option<ListCursor>,
 }
 
-/// The date of an order.
+/// The date by which orders are sorted.
 #[derive(Debug, Clone, Copy)]
 struct PlacedAt;
 
@@ -84,12 +80,12 @@ impl SortDate for PlacedAt {
     const NAME: &'static str = "placed_at";
 }
 
-/// A type with a name of its own, as the OpenAPI description wants it.
+/// The sort of the list. The OpenAPI description needs a named type.
 type DateSort = Sort<PlacedAt>;
 
 /// List orders
 ///
-/// Newest first, unless `sort` says otherwise.
+/// Returns the newest orders first, unless `sort` is set.
 #[utoipa::path(
     operation_id = "list_orders",
     tag = "orders",
@@ -122,20 +118,20 @@ pub(super) async fn list(
 
 /// Get an order's history
 ///
-/// Its events, oldest first; personal values that were erased are null.
+/// Returns the order's events, oldest first. Erased personal values are null.
 #[utoipa::path(
     operation_id = "get_order_history",
     tag = "orders",
-    params(("id" = Uuid, Path, description = "The order"), HistoryQuery),
+    params(IdOf<OrderId>, HistoryQuery),
     responses(
-        (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
+        (status = 200, description = "The order's events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]
 #[get("/{id}/history")]
 pub(super) async fn history(
     orders: Data<Orders>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<OrderId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

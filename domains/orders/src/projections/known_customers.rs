@@ -1,4 +1,4 @@
-//! Who may order: what this module remembers of the customers module's events.
+//! The known customers: which customers may order, from the events of the customers module.
 
 use customers_contract::{
     CustomerClosed, CustomerErased, CustomerId, CustomerImported, CustomerRegistered,
@@ -12,7 +12,7 @@ use kernel::store::BoxError;
 use crate::queries;
 
 kernel::event_set! {
-    /// What decides whether a customer may order.
+    /// The events that determine whether a customer may order.
     pub enum CustomerEvent {
         Registered(CustomerRegistered),
         Closed(CustomerClosed),
@@ -22,7 +22,7 @@ kernel::event_set! {
     }
 }
 
-/// Keeps the known customers, without anything about the person.
+/// Folds the events of customers into the table `known_customer`, which contains no personal data.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownCustomers;
 
@@ -41,11 +41,11 @@ impl Projection for KnownCustomers {
     ) -> Result<(), BoxError> {
         match &event.event {
             CustomerEvent::Registered(customer) => {
-                queries::remember_customer(transaction, customer.customer_id, true).await?;
+                queries::insert_customer(transaction, customer.customer_id, true).await?;
             }
             CustomerEvent::Imported(customer) => {
                 let open = customer.state.status == CustomerStatus::Open;
-                queries::remember_customer(transaction, customer.customer_id, open).await?;
+                queries::insert_customer(transaction, customer.customer_id, open).await?;
             }
             CustomerEvent::Closed(customer) => {
                 change(transaction, customer.customer_id, false).await?;

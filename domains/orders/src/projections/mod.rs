@@ -1,7 +1,7 @@
-//! The module's read models.
+//! The module's projections.
 
 mod known_customers;
 mod orders;
 
 pub use known_customers::{CustomerEvent, KnownCustomers};
-pub use orders::{Erasure, OrderViews};
+pub use orders::OrderViews;

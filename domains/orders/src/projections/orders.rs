@@ -1,4 +1,4 @@
-//! Every order, as the API shows it.
+//! The order views: every order as the API shows it.
 
 use std::collections::HashMap;
 
@@ -11,22 +11,18 @@ use kernel::store::BoxError;
 use orders_contract::OrderId;
 
 use crate::domain::Event;
+use crate::erasure::ErasureEvent;
 use crate::queries::{self, ViewRow};
 use crate::view::{OrderStatus, OrderView};
 
-kernel::event_set! {
-    /// Whose orders no longer show what was said in them.
-    pub enum Erasure { Erased(CustomerErased) }
-}
-
-/// Keeps the view of every order. What people said in the orders of an erased customer is taken out
-/// of it in this projection, in order with everything else that happens to them.
+/// Folds the events of orders into the table `order_view`. This projection also removes the free text of
+/// an erased customer's orders, so that the removal has its place in the sequence of their events.
 #[derive(Debug, Clone, Copy)]
 pub struct OrderViews;
 
 impl Projection for OrderViews {
     type Store = Database;
-    type Event = Either<Event, Erasure>;
+    type Event = Either<Event, ErasureEvent>;
 
     const NAME: &'static str = "orders.orders";
     const VERSION: u32 = 1;
@@ -45,55 +41,55 @@ impl Projection for OrderViews {
         transaction: &mut Transaction,
         mut events: &[&Envelope<Self::Event>],
     ) -> Result<(), BoxError> {
-        // An erasure goes through the rows of all orders of the customer: those before it first.
+        // An erasure changes rows of all orders of the customer: the events before it are written first.
         while let Some(at) = events.iter().position(|event| erased(event).is_some()) {
             let (before, [erasure, after @ ..]) = events.split_at(at) else { break };
-            Views::fold(transaction, before).await?;
+            Batch::fold(transaction, before).await?;
             if let Some(customer) = erased(erasure) {
-                queries::silence_orders(transaction, customer.customer_id).await?;
+                queries::remove_free_text(transaction, customer.customer_id).await?;
             }
             events = after;
         }
-        Views::fold(transaction, events).await
+        Batch::fold(transaction, events).await
     }
 }
 
-fn erased(event: &Envelope<Either<Event, Erasure>>) -> Option<&CustomerErased> {
+fn erased(event: &Envelope<Either<Event, ErasureEvent>>) -> Option<&CustomerErased> {
     match &event.event {
         Either::Left(_) => None,
-        Either::Right(Erasure::Erased(customer)) => Some(customer),
+        Either::Right(ErasureEvent::Erased(customer)) => Some(customer),
     }
 }
 
-/// The orders that some events are about: read at once, changed one event after the other, and
-/// written at once.
+/// The orders of a batch of events: read with one query, changed by one event after another, and written
+/// with one statement.
 #[derive(Default)]
-struct Views {
-    /// Orders that were not there before.
+struct Batch {
+    /// Orders that begin in the batch.
     new: HashMap<OrderId, ViewRow>,
-    /// Orders that were.
+    /// Orders that existed before the batch.
     known: HashMap<OrderId, ViewRow>,
 }
 
-impl Views {
+impl Batch {
     async fn fold(
         transaction: &mut Transaction,
-        events: &[&Envelope<Either<Event, Erasure>>],
+        events: &[&Envelope<Either<Event, ErasureEvent>>],
     ) -> Result<(), BoxError> {
-        let mut views = Self::load(transaction, events).await?;
+        let mut batch = Self::load(transaction, events).await?;
         for event in events {
             if let Either::Left(happened) = &event.event {
-                views.apply(happened, event)?;
+                batch.apply(happened, event)?;
             }
         }
-        views.save(transaction).await?;
+        batch.save(transaction).await?;
         Ok(())
     }
 
-    /// What is there of the orders that are changed.
+    /// Reads the existing orders that the events change.
     async fn load(
         transaction: &mut Transaction,
-        events: &[&Envelope<Either<Event, Erasure>>],
+        events: &[&Envelope<Either<Event, ErasureEvent>>],
     ) -> Result<Self, DatabaseError> {
         let changed: Vec<OrderId> = events
             .iter()
@@ -113,15 +109,17 @@ impl Views {
     fn apply(
         &mut self,
         happened: &Event,
-        event: &Envelope<Either<Event, Erasure>>,
+        event: &Envelope<Either<Event, ErasureEvent>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
-        let began = event.recorded.metadata.occurred_at;
+        let occurred_at = event.recorded.metadata.occurred_at;
         let position = event.recorded.position;
         match happened {
-            Event::Placed(placed) => self.add(OrderView::placed(placed, began, revision), position),
+            Event::Placed(placed) => {
+                self.add(OrderView::placed(placed, occurred_at, revision), position)
+            }
             Event::Imported(imported) => {
-                self.add(OrderView::imported(imported, began, revision), position)
+                self.add(OrderView::imported(imported, occurred_at, revision), position)
             }
             Event::Confirmed(confirmed) => self.change(confirmed.order_id, |view| OrderView {
                 status: OrderStatus::Confirmed,
@@ -147,8 +145,8 @@ impl Views {
                 ..view
             }),
             Event::Revised(revised) => self.change(revised.order_id, |view| {
-                let began = view.placed_at;
-                OrderView::of_legacy(view.id, &revised.legacy, &revised.state, began, revision)
+                let placed_at = view.placed_at;
+                OrderView::of_legacy(view.id, &revised.legacy, &revised.state, placed_at, revision)
             }),
         }
     }
@@ -158,7 +156,7 @@ impl Views {
         let row = ViewRow { view, position: position.cast_signed() };
         match self.new.insert(id, row) {
             None => Ok(()),
-            Some(_) => Err(format!("the order {id} begins twice").into()),
+            Some(_) => Err(format!("the order {id} has two first events").into()),
         }
     }
 
@@ -168,7 +166,7 @@ impl Views {
         change: impl FnOnce(OrderView) -> OrderView,
     ) -> Result<(), BoxError> {
         let row = self.new.get_mut(&id).or_else(|| self.known.get_mut(&id));
-        let row = row.ok_or(Unknown { what: "order", id })?;
+        let row = row.ok_or(Unknown { what: "order", id: id.as_uuid() })?;
         row.view = change(row.view.clone());
         Ok(())
     }
@@ -179,7 +177,7 @@ impl Views {
     }
 }
 
-/// The order that an event changes; `None` for one that begins an order.
+/// Returns the order that an event changes, or `None` if the event begins an order.
 fn changed_order(event: &Event) -> Option<OrderId> {
     match event {
         Event::Placed(_) | Event::Imported(_) => None,

@@ -1,4 +1,5 @@
-//! While what follows from earlier orders waits too long, no order is placed; everything else goes on.
+//! While the processing of earlier orders is too far behind, no order is placed. All other requests are
+//! served.
 
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ async fn orders_are_refused_while_the_gate_is_closed_and_everything_else_goes_on
     let refused = orders.place(customer_id).await.is(503);
     assert_eq!(refused.body["type"], "/problems/backlog");
     assert_eq!(refused.header("retry-after"), "5");
-    // Nothing is begun by what was carried out before, by reading, and by going on.
+    // A repeated request, a read and a command on an existing order start no new processing.
     let again = orders.send(keyed()).await.is(201);
     assert_eq!(again.id(), first.id());
     orders.order_after(&placed).await;

@@ -3,7 +3,8 @@
 use std::ops::Deref;
 
 use actix_web::test::TestRequest;
-use customers_contract::{CustomerKind, CustomerRegistered};
+use customers_contract::CustomerRegistered;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 use crate::world::World;
 
-/// What is asked of `/api/v1/orders`.
+/// A client of `/api/v1/orders`.
 pub struct Orders(Client);
 
 impl Deref for Orders {
@@ -35,7 +36,7 @@ impl Orders {
         self.post("/api/v1/orders", order_of(customer_id)).await
     }
 
-    /// The order as it is after another answer.
+    /// Reads the order of an answer, once the read model includes that answer's events.
     pub async fn order_after(&self, answer: &Answer) -> Answer {
         let path = format!("/api/v1/orders/{}", answer.id());
         let position = answer.header("bascule-position").to_owned();
@@ -56,15 +57,8 @@ pub fn order_of(customer_id: Uuid) -> Value {
 
 pub async fn customer(world: &World) -> Uuid {
     let customer_id = new_id();
-    let registered = CustomerRegistered {
-        customer_id: customer_id.into(),
-        kind: CustomerKind::Person,
-        name: "Ada Martin".to_owned().into(),
-        email: "ada@exemple.fr".to_owned().into(),
-        phone: None,
-        address: customers_contract::Address::default().into(),
-        vat_number: None,
-    };
+    let customer = customer_id.into();
+    let registered = CustomerRegistered { customer_id: customer, ..CustomerRegistered::sample() };
     world.happened("customer", customer_id, CustomerEvent::from(registered)).await;
     customer_id
 }

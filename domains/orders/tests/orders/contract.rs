@@ -1,9 +1,9 @@
-//! What every module promises.
+//! The requirements on every module.
 
 use orders::{OrdersModule, queries};
 
 testkit::module_contract!(
     OrdersModule,
-    statements: [queries::STATEMENTS],
+    statements: [queries::KNOWN_CUSTOMER_STATEMENTS, queries::ORDER_STATEMENTS],
     lists: queries::LISTS,
 );

@@ -1,4 +1,4 @@
-//! Orders are sorted and filtered by when they were placed, whatever system they come from.
+//! Sorting and filtering orders by the time at which they were placed, for orders of all owners.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use crate::client::{Orders, customer};
 use crate::imports::legacy_order;
 use crate::world::World;
 
-/// A row as the projection writes it: the engine makes the date of its document.
+/// Inserts a row as the projection does: the engine derives the date from the document.
 const INSERT: Statement = Statement::Same(
     "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, document) \
      VALUES ($1, $2, 0, 'confirmed', $3, 'EUR', 'legacy', $4)",
 );
 
 fn state(date: Option<&str>, customer: Uuid) -> Value {
-    let kernel::sync::LegacyState::Present(mut state) = legacy_order() else { panic!("there") };
+    let kernel::sync::LegacyState::Present(mut state) = legacy_order() else { panic!("absent") };
     state["date"] = json!(date);
     state["customer_id"] = json!(customer);
     state
@@ -44,7 +44,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
     let world = World::new(engine).await;
     let client = Orders::of(&world);
     let (ada, bob) = (customer(&world).await, customer(&world).await);
-    // In no order of theirs, several on one day, one on a day that is not known.
+    // Not in the order of their dates, several on one date, one without a date.
     for (day, customer) in [
         (Some("2025-01-06"), ada),
         (Some("2011-03-02"), ada),
@@ -58,7 +58,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
         import(&world.module, new_id(), state(day, customer)).await;
     }
     client.place(ada).await.is(201);
-    // The legacy corrects a day.
+    // The legacy system corrects a date.
     let corrected = new_id();
     import(&world.module, corrected, state(Some("2030-01-01"), bob)).await;
     import(&world.module, corrected, json!({ "date": "2019-12-31" })).await;
@@ -68,7 +68,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
     let of_2019 =
         client.get("/api/v1/orders?placed_from=2019-01-01&placed_before=2020-01-01").await;
     assert_eq!(of_2019.is(200).ids().len(), 3);
-    // One is found by its key there, too, if it is of that time.
+    // A filter by the key in the legacy system can be combined with time bounds.
     let found = async |bounds: &str| {
         let path = format!("/api/v1/orders?legacy_id={corrected}&{bounds}");
         client.get(&path).await.is(200).ids()
@@ -82,7 +82,7 @@ async fn orders_of_many_years_are_sorted_and_filtered_by_when_they_were_placed(
 async fn rows_have_the_place_that_their_documents_say(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
-    let place = TestTables::on(engine).await;
+    let tables = TestTables::on(engine).await;
     let customer = new_id();
     let write = async |database: &Database, position: i64, placed_at: &str| {
         let id = new_id();
@@ -96,7 +96,7 @@ async fn rows_have_the_place_that_their_documents_say(
         transaction.commit().await.unwrap();
     };
     let environment = environment(Arc::new(SystemClock), Arc::default());
-    let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
+    let module = open(&OrdersModule, environment.clone(), tables.url(), NoSettings {}).await;
     for (position, placed_at) in (1..).zip([
         "2024-02-29T00:00:00Z",
         "2011-03-02T00:00:00Z",
@@ -112,7 +112,7 @@ async fn rows_have_the_place_that_their_documents_say(
     let list = list(&client, &environment);
     list.is_sorted(&[&format!("&customer_id={customer}")]).await;
 
-    // Not what anybody would sort by, and there all the same.
+    // Years outside of 0 to 9999 are sorted, too.
     write(&module.database, 8, "+12025-01-01T00:00:00Z").await;
     write(&module.database, 9, "-0044-03-15T00:00:00Z").await;
     let sorted = client.get("/api/v1/orders?sort=placed_at").await.is(200);

@@ -1,10 +1,11 @@
-//! A customer is erased: what people said in the orders goes, the orders stay.
+//! The erasure of a customer: free text is removed from the orders, and the orders are kept.
 
 use actix_web::test::TestRequest;
 use customers_contract::CustomerErased;
 use database::{Engine, Statement};
+use event_contract::Sample as _;
 use kernel::keys::KeyHolder;
-use kernel::seams::{Clock as _, SystemClock, new_id};
+use kernel::seams::new_id;
 use kernel::sync::LegacyState;
 use orders::projections::CustomerEvent;
 use orders::view::OrderStatus;
@@ -17,16 +18,12 @@ use crate::imports::legacy_order;
 use crate::world::World;
 
 async fn erased(world: &World, customer_id: Uuid) {
-    let erased = CustomerErased {
-        customer_id: customer_id.into(),
-        erased_at: SystemClock.now(),
-        legacy: None,
-    };
+    let erased = CustomerErased { customer_id: customer_id.into(), ..CustomerErased::sample() };
     world.happened("customer", customer_id, CustomerEvent::from(erased)).await;
     world.settled(&[orders::erasure::NAME]).await;
 }
 
-/// The legacy system's order of this customer, or of nobody in particular.
+/// Returns the state of an order in the legacy system, of this customer or without one.
 fn imported(customer_id: Option<Uuid>) -> LegacyState {
     let LegacyState::Present(mut state) = legacy_order() else { unreachable!() };
     state["customer_id"] = customer_id.map_or(Value::Null, |id| json!(id));
@@ -65,8 +62,8 @@ async fn the_orders_of_an_erased_customer_show_nothing_that_was_said_in_them(
     let of_ada = world.order(cancelled[0]).await.unwrap();
     assert_eq!(of_ada.status, OrderStatus::Cancelled);
     assert_eq!(of_ada.cancellation.unwrap().reason, None);
-    assert_eq!(of_ada.customer_id, Some(ada), "an id says nothing by itself");
-    // A cache that has it from before is not told that this is still what it is.
+    assert_eq!(of_ada.customer_id, Some(ada.into()), "the id is kept");
+    // A cached copy from before the erasure is not confirmed with 304.
     let known = ("If-None-Match", before.header("etag"));
     let asked = client.send(TestRequest::get().uri(&path).insert_header(known)).await.is(200);
     assert_eq!(asked.body["revision"], before.body["revision"]);
@@ -78,15 +75,15 @@ async fn the_orders_of_an_erased_customer_show_nothing_that_was_said_in_them(
     assert_eq!((legacy_view.reference, legacy_view.note, legacy_view.comments), (None, None, None));
     assert_eq!(legacy_view.number.as_deref(), Some("CMD00002"));
     let of_bob = world.order(cancelled[1]).await.unwrap();
-    let said = of_bob.cancellation.unwrap().reason;
-    assert_eq!(said.as_deref(), Some("moved in with her sister"));
+    let reason = of_bob.cancellation.unwrap().reason;
+    assert_eq!(reason.as_deref(), Some("moved in with her sister"));
 
     let kept = Statement::Same("SELECT count(*) FROM idempotency WHERE resource_id = $1");
     for (order, keys) in [(cancelled[0], 0_i64), (cancelled[1], 1)] {
         let found: i64 = world.module.database.query(&kept).bind(order).scalar().await.unwrap();
         assert_eq!(found, keys);
     }
-    // What was said before the order named its customer was sealed for the order itself.
+    // Free text from before the order named its customer was encrypted with a key of the order.
     let holder = KeyHolder { subject: legacy, purpose: orders::NAME.to_owned() };
     assert!(world.environment.codec.is_key_destroyed(&holder).await.unwrap());
     client.place(ada).await.problem(409, "refused/customer-closed");
@@ -100,7 +97,7 @@ async fn what_the_legacy_says_later_of_an_erased_customers_order_is_not_shown(
     let world = World::new(engine).await;
     let (ada, legacy) = (customer(&world).await, new_id());
     world.sync(legacy, imported(Some(ada))).await.unwrap();
-    // Its keys are still there, as in the moment between the event and their end.
+    // The customer's keys still exist, as between the event and the reaction of the customers module.
     erased(&world, ada).await;
     let LegacyState::Present(mut state) = imported(Some(ada)) else { unreachable!() };
     state["status"] = json!("fulfilled");

@@ -1,11 +1,12 @@
 //! Orders of the legacy system.
 
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders::domain::Event;
 use orders::view::{Cancellation, CancellationCause, OrderStatus};
-use orders_contract::OrderPlaced;
+use orders_contract::{OrderId, OrderPlaced};
 use rstest::rstest;
 use serde_json::json;
 use web_api::Owner;
@@ -105,8 +106,8 @@ async fn a_revision_shows_and_keeps_when_it_began(
     let id = new_id();
     world.sync(id, legacy_order()).await.unwrap();
     let before = world.order(id).await.unwrap();
-    let said = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
-    let outcome = world.sync(id, said).await.unwrap();
+    let stated = LegacyState::Present(json!({ "status": "fulfilled", "note": null }));
+    let outcome = world.sync(id, stated).await.unwrap();
     let SyncOutcome::Revised(mut changed) = outcome else { panic!("{outcome:?}") };
     changed.sort();
     assert_eq!(changed, ["note", "status"]);
@@ -114,16 +115,16 @@ async fn a_revision_shows_and_keeps_when_it_began(
     assert_eq!((after.status, after.revision), (OrderStatus::Fulfilled, 1));
     assert_eq!((after.note, after.comments), (None, before.comments));
     assert_eq!(after.placed_at, before.placed_at);
-    // The legacy corrects the day.
-    let said = LegacyState::Present(json!({ "date": "2024-12-31" }));
-    world.sync(id, said).await.unwrap();
+    // The legacy system corrects the date.
+    let stated = LegacyState::Present(json!({ "date": "2024-12-31" }));
+    world.sync(id, stated).await.unwrap();
     let corrected = world.order(id).await.unwrap().placed_at;
     assert_eq!(corrected.to_rfc3339(), "2024-12-31T00:00:00+00:00");
-    // Or never said it.
+    // The legacy system never states a date.
     let undated = new_id();
-    let LegacyState::Present(mut said) = legacy_order() else { panic!("it is there") };
-    said["date"] = json!(null);
-    world.sync(undated, LegacyState::Present(said)).await.unwrap();
+    let LegacyState::Present(mut stated) = legacy_order() else { panic!("absent") };
+    stated["date"] = json!(null);
+    world.sync(undated, LegacyState::Present(stated)).await.unwrap();
     let undated = world.order(undated).await.unwrap();
     assert!(undated.date.is_none() && undated.placed_at > before.placed_at);
 }
@@ -159,18 +160,9 @@ async fn what_was_placed_here_is_a_conflict(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let order_id = new_id();
-    let event = OrderPlaced {
-        order_id,
-        customer_id: new_id(),
-        currency: "EUR".to_owned(),
-        payment_method: "sandbox:ok".to_owned(),
-        lines: vec![],
-        total_net: "1.00".parse().unwrap(),
-        total_vat: "0.00".parse().unwrap(),
-        total: "1.00".parse().unwrap(),
-    };
-    world.happened("order", order_id, Event::from(event)).await;
+    let order_id = OrderId::from(new_id());
+    let placed = OrderPlaced { order_id, ..OrderPlaced::sample() };
+    world.happened("order", order_id.into(), Event::from(placed)).await;
     assert_eq!(world.sync(order_id, legacy_order()).await.unwrap(), SyncOutcome::Conflict);
     assert_eq!(world.head().await, 1);
 }
@@ -181,8 +173,8 @@ async fn a_word_without_a_status_is_not_understood(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let said = LegacyState::Present(json!({ "currency": "EUR" }));
-    let error = world.sync(new_id(), said).await.unwrap_err();
+    let stated = LegacyState::Present(json!({ "currency": "EUR" }));
+    let error = world.sync(new_id(), stated).await.unwrap_err();
     assert!(
         matches!(&error, SyncError::NotUnderstood(text) if text == "`status` is missing"),
         "{error}"

@@ -1,5 +1,4 @@
-//! Scenarios of the orders module on real databases, SQLite and PostgreSQL: given events, when a
-//! command, then eventually the view.
+//! Scenarios of the orders module on real databases, SQLite and PostgreSQL, with an event store in memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod admission;

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use customers_contract::{
-    CustomerClosed, CustomerImported, CustomerKind, CustomerRevised, CustomerStatus,
-    ImportedCustomer,
+    CustomerClosed, CustomerImported, CustomerRevised, CustomerStatus, ImportedCustomer,
 };
 use database::{Engine, Statement};
-use event_contract::LegacyReference;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
 use orders::projections::CustomerEvent;
 use rstest::rstest;
@@ -55,7 +54,7 @@ async fn an_order_is_placed_confirmed_and_fulfilled(
     let confirmed = client.act(id, "confirm").await.is(200);
     assert_eq!(client.order_after(&confirmed).await.body["status"], "confirmed");
     let again = client.act(id, "confirm").await.is(200);
-    assert_eq!(again.header("etag"), "\"2\"", "confirming twice changes nothing");
+    assert_eq!(again.header("etag"), "\"2\"", "a repeated command changes nothing");
     let fulfilled = client.act(id, "fulfil").await.is(200);
     assert_eq!(client.order_after(&fulfilled).await.body["status"], "fulfilled");
 
@@ -93,7 +92,11 @@ async fn what_was_delivered_comes_back(#[values(Engine::Sqlite, Engine::Postgres
         (&json!("returned"), &json!("2"))
     );
     client.post(&path, everything()).await.is(200);
-    assert_eq!(world.order(id).await.unwrap().revision, 5, "returning twice changes nothing");
+    assert_eq!(
+        world.order(id).await.unwrap().revision,
+        5,
+        "a repeated return of everything changes nothing"
+    );
 }
 
 #[rstest]
@@ -124,8 +127,7 @@ async fn only_known_and_open_customers_may_order(
 
     let customer_id = customer(&world).await;
     client.place(customer_id).await.is(201);
-    let closed =
-        CustomerClosed { customer_id: customer_id.into(), reason: "moved".to_owned().into() };
+    let closed = CustomerClosed { customer_id: customer_id.into(), ..CustomerClosed::sample() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     client.place(customer_id).await.problem(409, "refused/customer-closed");
@@ -141,7 +143,7 @@ async fn an_order_waits_for_its_customer_to_be_known_here(
     let customer_id = customer(&world).await;
     let mut placing = Box::pin(client.place(customer_id));
     let answered = tokio::time::timeout(Duration::from_millis(200), &mut placing).await;
-    assert!(answered.is_err(), "it was answered although nobody can tell yet");
+    assert!(answered.is_err(), "the order was answered before the customer was known");
     world.release();
     placing.await.is(201);
 }
@@ -193,11 +195,10 @@ async fn an_order_that_was_placed_is_answered_although_its_customer_was_closed_s
             .set_json(order_of(customer_id))
     };
     let first = client.send(keyed()).await.is(201);
-    // What the process kept of the request is lost, as if it had been killed before.
+    // The stored answer is lost, as after a kill before it was stored.
     let forget = Statement::Same("DELETE FROM idempotency");
     world.module.database.write(&forget).execute().await.unwrap();
-    let closed =
-        CustomerClosed { customer_id: customer_id.into(), reason: "moved".to_owned().into() };
+    let closed = CustomerClosed { customer_id: customer_id.into(), ..CustomerClosed::sample() };
     world.happened("customer", customer_id, CustomerEvent::from(closed)).await;
     world.known_customers_caught_up().await;
     let second = client.send(keyed()).await.is(201);
@@ -254,33 +255,15 @@ async fn imported_customers_may_order_while_they_are_open(
     let world = World::new(engine).await;
     let client = Orders::of(&world);
     let customer_id = new_id();
-    let legacy = || LegacyReference { source: "tryton".to_owned(), id: "party_party/5".to_owned() };
-    let state = |status| ImportedCustomer {
-        kind: CustomerKind::Company,
-        status,
-        closed_reason: None,
-        number: None,
-        name: None,
-        email: None,
-        phone: None,
-        address: None,
-        vat_number: None,
-        since: None,
-        flags: vec![],
-    };
     let revised = |status| {
-        CustomerEvent::from(CustomerRevised {
-            customer_id: customer_id.into(),
-            legacy: legacy(),
-            state: state(status),
-            changed: vec!["status".to_owned()],
-        })
+        let sample = CustomerRevised::sample();
+        let state = ImportedCustomer { status, ..sample.state };
+        CustomerEvent::from(CustomerRevised { customer_id: customer_id.into(), state, ..sample })
     };
-    let imported = CustomerEvent::from(CustomerImported {
-        customer_id: customer_id.into(),
-        legacy: legacy(),
-        state: state(CustomerStatus::Closed),
-    });
+    let sample = CustomerImported::sample();
+    let state = ImportedCustomer { status: CustomerStatus::Closed, ..sample.state };
+    let imported = CustomerImported { customer_id: customer_id.into(), state, ..sample };
+    let imported = CustomerEvent::from(imported);
     world.happened("customer", customer_id, imported).await;
     let refused = client.place(customer_id).await;
     refused.problem(409, "refused/customer-closed");

@@ -1,4 +1,4 @@
-//! Reading over HTTP, and what the operations are called.
+//! Reading over HTTP, and the names of the operations.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Bodies that are refused over HTTP.
+//! Invalid bodies and refused commands over HTTP.
 
 use database::Engine;
 use rstest::rstest;
@@ -41,7 +41,7 @@ async fn a_field_that_is_wrong_is_named(
     body["discount"] = json!("5");
     let answer = client.post("/api/v1/orders", body).await.problem(422, "validation");
     assert_eq!(answer.body["errors"][0]["field"], "discount");
-    assert_eq!(world.head().await, 1, "nothing but the customer was recorded");
+    assert_eq!(world.head().await, 1, "only the customer is recorded");
 }
 
 #[rstest]

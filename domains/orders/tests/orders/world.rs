@@ -1,4 +1,4 @@
-//! The module at work on a log in memory, with its tables at a throwaway place.
+//! The running module, on a log in memory and with temporary tables.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use orders::OrdersModule;
 use orders::domain::Event;
 use orders::queries;
 use orders::view::OrderView;
+use orders_contract::OrderId;
 use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
 use testkit::running::Running;
@@ -21,7 +22,7 @@ use uuid::Uuid;
 
 pub struct World {
     running: Running,
-    _place: TestTables,
+    _tables: TestTables,
 }
 
 impl Deref for World {
@@ -38,46 +39,50 @@ impl DerefMut for World {
 }
 
 impl World {
-    /// The module with everything of it running.
+    /// Starts the module with all of its subscriptions.
     pub async fn new(engine: Engine) -> Self {
         Self::with(engine, |_| true).await
     }
 
-    /// The module with only those subscriptions running whose name passes.
+    /// Starts the module with only the subscriptions whose name passes.
     pub async fn with(engine: Engine, runs: impl Fn(&str) -> bool) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
         Self::on(engine, environment, runs).await
     }
 
-    /// The module with everything of it running, and a gate that the test closes.
+    /// Starts the module with all of its subscriptions and this admission control.
     pub async fn admitting(engine: Engine, admission: Admission) -> Self {
         let environment = environment(Arc::new(SystemClock), Arc::default());
         Self::on(engine, environment.with_admission(admission), |_| true).await
     }
 
     async fn on(engine: Engine, environment: Environment, runs: impl Fn(&str) -> bool) -> Self {
-        let place = TestTables::on(engine).await;
-        let module = open(&OrdersModule, environment.clone(), place.url(), NoSettings {}).await;
-        Self { running: Running::some(&environment, module, runs), _place: place }
+        let tables = TestTables::on(engine).await;
+        let module = open(&OrdersModule, environment.clone(), tables.url(), NoSettings {}).await;
+        Self { running: Running::some(&environment, module, runs), _tables: tables }
     }
 
     pub async fn known_customers_caught_up(&self) {
         self.caught_up("orders.known-customers").await;
     }
 
-    /// The view of an order once everything that was recorded so far shows.
-    pub async fn order(&self, id: Uuid) -> Option<OrderView> {
+    /// Returns the view of an order, once the read model has caught up with the log.
+    pub async fn order(&self, id: impl Into<OrderId>) -> Option<OrderView> {
         self.caught_up("orders.orders").await;
-        queries::order(&self.module.database, id).await.unwrap()
+        queries::order(&self.module.database, id.into()).await.unwrap()
     }
 
-    /// Waits until the log holds an event that passes, and gives it.
+    /// Waits until the log has an event that passes. Returns the event.
     pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> Arc<RecordedEvent> {
         self.first(wanted).await.1
     }
 
-    /// Gives the module the legacy system's word on an order.
-    pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
-        self.legacy_says("orders.SyncOrder", id, "sale_sale/7", state).await
+    /// Reports the state of an order in the legacy system.
+    pub async fn sync(
+        &self,
+        id: impl Into<Uuid>,
+        state: LegacyState,
+    ) -> Result<SyncOutcome, SyncError> {
+        self.legacy_says("orders.SyncOrder", id.into(), "sale_sale/7", state).await
     }
 }

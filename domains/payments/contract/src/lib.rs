@@ -27,16 +27,17 @@ event_contract::published! {
     "payments.RefundRetried.v1": RefundRetried;
     "payments.PaymentRefunded.v1": PaymentRefunded;
     "payments.PaymentImported.v1": PaymentImported,
-        about |event| event.state.customer_id.unwrap_or(event.payment_id);
+        about |event| event.state.customer_id.unwrap_or(event.payment_id.as_uuid());
     "payments.PaymentRevised.v1": PaymentRevised,
-        about |event| event.state.customer_id.unwrap_or(event.payment_id);
+        about |event| event.state.customer_id.unwrap_or(event.payment_id.as_uuid());
 }
 
-/// Identifies a payment.
-pub type PaymentId = Uuid;
-
-/// Identifies a refund.
-pub type RefundId = Uuid;
+event_contract::id! {
+    /// Identifies a payment.
+    pub PaymentId of "payment";
+    /// Identifies a refund.
+    pub RefundId of "refund";
+}
 
 /// A payment was asked for; the provider is to be called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

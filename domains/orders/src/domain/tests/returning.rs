@@ -1,4 +1,4 @@
-//! What comes back.
+//! Returning delivered goods.
 
 use orders_contract::{LineQuantity, OrderReturned};
 use rust_decimal::Decimal;
@@ -16,7 +16,8 @@ fn take_back(lines: Option<Vec<LineQuantity>>) -> Command {
 
 fn returned(number: u32, lines: Vec<LineQuantity>, complete: bool) -> Event {
     let reason = "broken".to_owned().into();
-    OrderReturned { order_id: ORDER, customer_id: CUSTOMER, number, lines, complete, reason }.into()
+    OrderReturned { order_id: ORDER, customer_id: CUSTOMER.into(), number, lines, complete, reason }
+        .into()
 }
 
 fn delivered() -> Vec<Event> {
@@ -25,47 +26,65 @@ fn delivered() -> Vec<Event> {
 
 #[test]
 fn what_was_delivered_comes_back_at_once_or_by_and_by() {
-    given(&delivered()).when(take_back(None)).then(&[returned(1, vec![back(1, "2")], true)]);
+    given::<OrderDecider>(delivered()).when(take_back(None)).then([returned(
+        1,
+        vec![back(1, "2")],
+        true,
+    )]);
     let half = || vec![back(1, "1")];
-    given(&delivered()).when(take_back(Some(half()))).then(&[returned(1, half(), false)]);
+    given::<OrderDecider>(delivered()).when(take_back(Some(half()))).then([returned(
+        1,
+        half(),
+        false,
+    )]);
     let story: Vec<Event> = delivered().into_iter().chain([returned(1, half(), false)]).collect();
-    given(&story).when(take_back(None)).then(&[returned(2, half(), true)]);
-    given(&story).when(take_back(Some(half()))).then(&[returned(2, half(), true)]);
+    given::<OrderDecider>(story.clone()).when(take_back(None)).then([returned(2, half(), true)]);
+    given::<OrderDecider>(story.clone()).when(take_back(Some(half()))).then([returned(
+        2,
+        half(),
+        true,
+    )]);
 }
 
 #[test]
 fn no_more_comes_back_than_was_delivered() {
     let left = |left: &str| Refusal::ExceedsDelivery { line: 1, left: left.parse().unwrap() };
-    given(&delivered()).when(take_back(Some(vec![back(1, "3")]))).then_refused(left("2"));
-    // One line named twice is one line.
+    given::<OrderDecider>(delivered())
+        .when(take_back(Some(vec![back(1, "3")])))
+        .refuses(&left("2"));
+    // The quantities of a line that is listed twice add up.
     let twice = vec![back(1, "1"), back(1, "2")];
-    given(&delivered()).when(take_back(Some(twice))).then_refused(left("1"));
-    given(&delivered())
+    given::<OrderDecider>(delivered()).when(take_back(Some(twice))).refuses(&left("1"));
+    given::<OrderDecider>(delivered())
         .when(take_back(Some(vec![back(2, "1")])))
-        .then_refused(Refusal::NoSuchLine { line: 2 });
+        .refuses(&Refusal::NoSuchLine { line: 2 });
     let all: Vec<Event> =
         delivered().into_iter().chain([returned(1, vec![back(1, "2")], true)]).collect();
-    given(&all).when(take_back(None)).then(&[]);
-    given(&all)
+    given::<OrderDecider>(all.clone()).when(take_back(None)).changes_nothing();
+    given::<OrderDecider>(all.clone())
         .when(take_back(Some(vec![back(1, "1")])))
-        .then_refused(Refusal::ExceedsDelivery { line: 1, left: Decimal::ZERO });
+        .refuses(&Refusal::ExceedsDelivery { line: 1, left: Decimal::ZERO });
 }
 
 #[test]
 fn only_a_fulfilled_order_comes_back() {
-    given(&[]).when(take_back(None)).then_refused(Refusal::NoSuchOrder);
-    given(&[placed()]).when(take_back(None)).then_refused(Refusal::NotFulfilled);
-    given(&[placed(), confirmed()]).when(take_back(None)).then_refused(Refusal::NotFulfilled);
-    given(&[placed(), cancelled(on_request())])
+    given::<OrderDecider>([]).when(take_back(None)).refuses(&Refusal::NoSuchOrder);
+    given::<OrderDecider>([placed()]).when(take_back(None)).refuses(&Refusal::NotFulfilled);
+    given::<OrderDecider>([placed(), confirmed()])
         .when(take_back(None))
-        .then_refused(Refusal::AlreadyCancelled);
+        .refuses(&Refusal::NotFulfilled);
+    given::<OrderDecider>([placed(), cancelled(on_request())])
+        .when(take_back(None))
+        .refuses(&Refusal::AlreadyCancelled);
 }
 
 #[test]
 fn what_came_back_is_neither_cancelled_nor_fulfilled_again() {
     let all: Vec<Event> =
         delivered().into_iter().chain([returned(1, vec![back(1, "2")], true)]).collect();
-    given(&all).when(Command::Cancel(on_request())).then_refused(Refusal::AlreadyFulfilled);
-    given(&all).when(Command::Fulfil).then(&[]);
-    given(&all).when(Command::Confirm).then(&[]);
+    given::<OrderDecider>(all.clone())
+        .when(Command::Cancel(on_request()))
+        .refuses(&Refusal::AlreadyFulfilled);
+    given::<OrderDecider>(all.clone()).when(Command::Fulfil).changes_nothing();
+    given::<OrderDecider>(all.clone()).when(Command::Confirm).changes_nothing();
 }

@@ -1,4 +1,4 @@
-//! A customer as it is shown.
+//! Customers as the API shows them.
 
 use chrono::{DateTime, Utc};
 use customers_contract::{Address, CustomerId, CustomerKind, CustomerStatus};
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web_api::{Legacy, Owner};
 
-/// A natural person or a firm.
+/// The kind of a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CustomerKind)]
 pub enum Kind {
     /// A natural person.
     Person,
-    /// A firm or another legal person.
+    /// A company or another legal person.
     Company,
 }
 
 impl Kind {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Person => "person",
@@ -46,19 +46,19 @@ impl From<Kind> for CustomerKind {
     }
 }
 
-/// Whether a customer can still order.
+/// Whether a customer can place orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = CustomerStatus)]
 pub enum Status {
-    /// Can order.
+    /// The customer can place orders.
     Open,
-    /// Can no longer order.
+    /// The customer can no longer place orders.
     Closed,
 }
 
 impl Status {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -76,29 +76,29 @@ impl From<CustomerStatus> for Status {
     }
 }
 
-/// A customer. Personal fields are null when there is nothing. An erased customer is not found.
+/// A customer. A personal field without a value is null. An erased customer is not found.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Customer)]
 pub struct CustomerView {
     /// The customer's id.
     #[schema(value_type = Uuid)]
     pub id: CustomerId,
-    /// Person or company.
+    /// Kind of the customer.
     pub kind: Kind,
-    /// Whether the customer can still order.
+    /// Whether the customer can place orders.
     pub status: Status,
-    /// Why the customer is closed.
+    /// Reason for the closing of the customer.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub closed_reason: Option<String>,
-    /// The number people know an imported customer by.
+    /// Customer number of an imported customer in the legacy system.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub number: Option<String>,
-    /// Full name, or the firm's.
+    /// Full name of the person, or name of the company.
     #[schema(required = true)]
     pub name: Option<String>,
-    /// Where to write to.
+    /// E-mail address.
     #[schema(required = true)]
     pub email: Option<String>,
     /// Telephone number.
@@ -110,27 +110,27 @@ pub struct CustomerView {
     /// VAT identification number.
     #[schema(required = true)]
     pub vat_number: Option<String>,
-    /// Which system owns the customer.
+    /// System that owns the customer.
     pub owner: Owner,
-    /// Where an imported customer comes from. The flag `email_shared`: another open customer has
-    /// the same e-mail address.
+    /// Origin of an imported customer in the legacy system. The flag `email_shared` means that another open
+    /// customer has the same e-mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When the customer was registered. Of an imported customer the start of the day it became one, in UTC,
-    /// or, where the legacy system does not say, when its first change was made that was captured.
+    /// Time of the registration. For an imported customer, the start (in UTC) of the date on which it
+    /// became a customer or, without such a date, the time of its first captured change.
     pub registered_at: DateTime<Utc>,
-    /// Counts the events of this customer from 0. The `ETag` begins with it.
+    /// Revision: the number of the customer's last event, from 0. The `ETag` begins with it.
     #[schema(value_type = u64, minimum = 0)]
     pub revision: Revision,
 }
 
-/// A postal address as it is shown. An imported one may lack anything.
+/// A postal address. An imported address may lack any field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PostalAddress {
     /// Street and number.
     pub line1: String,
-    /// What else the street part says.
+    /// Additional address line.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub line2: Option<String>,
@@ -142,7 +142,7 @@ pub struct PostalAddress {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub city: Option<String>,
-    /// ISO 3166-1 alpha-2 code.
+    /// ISO 3166-1 alpha-2 country code.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub country: Option<String>,

@@ -1,4 +1,4 @@
-//! The statements over the module's read models. One event or many, rows are read and written by the same statements.
+//! The rows of orders: writing, finding and listing them. The same statements read and write one row or many.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use web_api::{List, ListStatements, Owner, SortKey};
 
 use crate::view::{OrderStatus, OrderView};
 
-/// Statements that take the rows of orders as one JSON array.
+/// Declares a statement that takes the rows of orders as one JSON array.
 macro_rules! with_rows {
     ($before:literal, $after:literal) => {
         Statement::PerEngine {
@@ -39,7 +39,7 @@ macro_rules! with_rows {
 
 database::statements! {
     /// Every statement of this file.
-    pub const STATEMENTS: [Statement];
+    pub const ORDER_STATEMENTS: [Statement];
 
     const INSERT_ORDERS: Statement = with_rows!(
         "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
@@ -72,16 +72,9 @@ database::statements! {
                    (SELECT CAST(atom AS uuid) FROM json_each($1))",
     };
     const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
-
-    const REMEMBER_CUSTOMER: Statement =
-        Statement::Same("INSERT INTO known_customer (customer_id, open) VALUES ($1, $2)");
-    const CHANGE_CUSTOMER: Statement =
-        Statement::Same("UPDATE known_customer SET open = $2 WHERE customer_id = $1");
-    const CUSTOMER_IS_OPEN: Statement =
-        Statement::Same("SELECT open FROM known_customer WHERE customer_id = $1");
 }
 
-/// A list. What narrows it most is stated plainly, so that its index is used.
+/// Declares a list. The most selective filter is a plain condition, so that the engine uses its index.
 macro_rules! list {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         web_api::list_statements!(
@@ -110,37 +103,37 @@ database::statements! {
         list!("legacy_id = $5 AND", "order_view_legacy", "order_view_legacy");
 }
 
-/// Which orders are wanted; what is not said does not matter.
+/// The filter of a list of orders. `None` matches every order.
 #[derive(Debug, Clone, Default)]
 pub struct OrderFilter {
-    /// In this status.
+    /// Status of the orders.
     pub status: Option<OrderStatus>,
-    /// Of this customer.
+    /// Customer who placed the orders.
     pub customer_id: Option<CustomerId>,
-    /// Owned by this system.
+    /// System that owns the orders.
     pub owner: Option<Owner>,
-    /// In this currency.
+    /// ISO 4217 currency code of the orders.
     pub currency: Option<String>,
-    /// Imported under this id: the key there.
+    /// Key of the order in the legacy system.
     pub legacy_id: Option<String>,
 }
 
-/// An order as it stands in the read model.
+/// An order in the read model.
 pub struct ViewRow {
-    /// Where it began in the log.
+    /// Position of the order's first event in the log.
     pub position: i64,
-    /// What the API shows of it.
+    /// The order as the API shows it.
     pub view: OrderView,
 }
 
-/// The columns of an order.
+/// The columns of an order's row.
 #[derive(Serialize)]
 struct Columns<'v> {
     id: OrderId,
     position: i64,
     revision: u64,
     status: &'static str,
-    customer_id: Option<Uuid>,
+    customer_id: Option<CustomerId>,
     currency: &'v str,
     owner: &'static str,
     legacy_source: Option<&'v str>,
@@ -165,7 +158,7 @@ impl<'v> Columns<'v> {
     }
 }
 
-/// Those of some orders that are there.
+/// Returns the rows of orders, without those that do not exist.
 pub async fn rows_of(
     transaction: &mut Transaction,
     ids: &[OrderId],
@@ -178,7 +171,7 @@ fn row(row: &Row) -> Result<ViewRow, DatabaseError> {
     Ok(ViewRow { position: row.get("position")?, view: row.json("document")? })
 }
 
-/// Adds orders.
+/// Inserts orders.
 pub async fn insert_orders(
     transaction: &mut Transaction,
     rows: Vec<ViewRow>,
@@ -186,7 +179,7 @@ pub async fn insert_orders(
     write(transaction, &INSERT_ORDERS, rows).await
 }
 
-/// Replaces the views of orders that are there.
+/// Updates orders that exist.
 pub async fn update_orders(
     transaction: &mut Transaction,
     rows: Vec<ViewRow>,
@@ -202,68 +195,70 @@ async fn write(
     if rows.is_empty() {
         return Ok(());
     }
-    silence_erased(transaction, &mut rows).await?;
+    remove_erased_text(transaction, &mut rows).await?;
     let columns: Vec<_> = rows.iter().map(Columns::of).collect();
     transaction.query(statement).bind_json(&columns).execute().await?;
     Ok(())
 }
 
-/// Takes out what people said in orders whose customers were erased. The keys are destroyed a moment
-/// after the event: until then something may still be said, and read.
-async fn silence_erased(
+/// Removes the free text of orders whose customers are erased. The keys are destroyed shortly after the
+/// event: until then, events can still contain free text, and the codec can read it.
+async fn remove_erased_text(
     transaction: &mut Transaction,
     rows: &mut [ViewRow],
 ) -> Result<(), DatabaseError> {
-    let speaking = rows.iter().filter(|row| row.view.says_something());
-    let customers: BTreeSet<Uuid> = speaking.filter_map(|row| row.view.customer_id).collect();
+    let with_text = rows.iter().filter(|row| row.view.has_free_text());
+    let customers: BTreeSet<CustomerId> =
+        with_text.filter_map(|row| row.view.customer_id).collect();
     if customers.is_empty() {
         return Ok(());
     }
     let erased = transaction.query(&ERASED).bind_json(&customers).fetch_all().await?;
-    let erased: Result<BTreeSet<Uuid>, _> =
-        erased.iter().map(|row| row.get("customer_id")).collect();
+    let erased = erased.iter().map(|row| Ok(row.get::<Uuid>("customer_id")?.into()));
+    let erased: Result<BTreeSet<CustomerId>, DatabaseError> = erased.collect();
     let erased = erased?;
     for row in rows {
         if row.view.customer_id.is_some_and(|customer| erased.contains(&customer)) {
-            row.view = row.view.clone().silenced();
+            row.view = row.view.clone().without_free_text();
         }
     }
     Ok(())
 }
 
-/// Takes out of a customer's orders what people said in them, and keeps it out.
-pub async fn silence_orders(
+/// Removes the free text of a customer's orders, and of their later versions.
+pub async fn remove_free_text(
     transaction: &mut Transaction,
     customer_id: CustomerId,
 ) -> Result<(), DatabaseError> {
     transaction.query(&ERASE_CUSTOMER).bind(customer_id.as_uuid()).execute().await?;
     let rows = transaction.query(&ROWS_OF_CUSTOMER).bind(customer_id.as_uuid()).fetch_all().await?;
     let rows: Result<Vec<_>, _> = rows.iter().map(row).collect();
-    // Silenced as they are written.
+    // Writing the rows removes the free text, because the customer is recorded as erased.
     update_orders(transaction, rows?).await
 }
 
-/// The orders of a customer, and who decides about each.
+/// Returns the orders of a customer, each with the system that owns it.
 pub async fn orders_of<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     customer_id: CustomerId,
 ) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
-    let rows = of.query(&ORDERS_AND_OWNERS).bind(customer_id.as_uuid()).fetch_all().await?;
-    rows.iter().map(|row| Ok((row.get("id")?, row.name("owner")?))).collect()
+    let rows = executor.query(&ORDERS_AND_OWNERS).bind(customer_id.as_uuid()).fetch_all().await?;
+    let id_and_owner = |row: &Row| Ok((row.get::<Uuid>("id")?.into(), row.name("owner")?));
+    rows.iter().map(id_and_owner).collect()
 }
 
-/// One order.
+/// Returns an order.
 pub async fn order<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     id: OrderId,
 ) -> Result<Option<OrderView>, DatabaseError> {
-    let row = of.query(&ORDER).bind(id).fetch_optional().await?;
+    let row = executor.query(&ORDER).bind(id.as_uuid()).fetch_optional().await?;
     row.map(|row| row.json("document")).transpose()
 }
 
-/// The wanted part of a list of orders, each with its place.
+/// Returns a page of a list of orders, each with its sort key.
 pub async fn orders<'c>(
-    of: impl Executor<'c>,
+    executor: impl Executor<'c>,
     filter: &OrderFilter,
     list: &List,
 ) -> Result<Vec<(SortKey, OrderView)>, DatabaseError> {
@@ -280,33 +275,5 @@ pub async fn orders<'c>(
             .bind(filter.customer_id.map(CustomerId::as_uuid))
             .bind(&filter.legacy_id)
     };
-    list.rows(of, statements, filtered, |row| row.json("document")).await
-}
-
-/// Remembers a new customer.
-pub async fn remember_customer(
-    transaction: &mut Transaction,
-    customer_id: CustomerId,
-    open: bool,
-) -> Result<(), DatabaseError> {
-    transaction.query(&REMEMBER_CUSTOMER).bind(customer_id.as_uuid()).bind(open).execute().await?;
-    Ok(())
-}
-
-/// Opens or closes a customer; `false` when there is none of this id.
-pub async fn change_customer(
-    transaction: &mut Transaction,
-    customer_id: CustomerId,
-    open: bool,
-) -> Result<bool, DatabaseError> {
-    let change = transaction.query(&CHANGE_CUSTOMER).bind(customer_id.as_uuid()).bind(open);
-    Ok(change.execute().await? == 1)
-}
-
-/// Whether a customer may order, `None` when there is none of this id.
-pub async fn customer_is_open<'c>(
-    of: impl Executor<'c>,
-    customer_id: CustomerId,
-) -> Result<Option<bool>, DatabaseError> {
-    of.query(&CUSTOMER_IS_OPEN).bind(customer_id.as_uuid()).scalar_optional().await
+    list.rows(executor, statements, filtered, |row| row.json("document")).await
 }
