@@ -16,7 +16,7 @@ use kernel::keys::KeyHolder;
 use kernel::projection::Progress;
 use kernel::store::AppendError;
 use orders_contract::{OrderId, OrderPlaced, OrderReturned};
-use payments_contract::{RefundLine, RefundProposed};
+use payments_contract::{PaymentId, RefundId, RefundLine, RefundProposed};
 use uuid::Uuid;
 
 use crate::NAME;
@@ -43,47 +43,51 @@ pub struct Billing {
     pub(crate) numbering: Arc<Numbering>,
 }
 
-/// What a command on one document gives.
-pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+/// Why a command on a document was not carried out.
+pub type Error = ExecuteError<Refusal>;
 
 /// The invoice of an order placed here. The same order always has the same one.
 pub fn invoice_of(order_id: OrderId) -> InvoiceId {
-    Uuid::new_v5(&order_id, b"invoice")
+    derived(order_id, "invoice").into()
 }
 
 /// The invoice that takes the place of one that was voided for want of a payment, though its order is
 /// carried out.
 pub fn replacement_of(invoice_id: InvoiceId) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, b"replacement")
+    derived(invoice_id, "replacement").into()
 }
 
 /// The credit note that voids an invoice issued here, should it come to that.
 pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, b"credit-note")
+    derived(invoice_id, "credit-note").into()
 }
 
 /// The credit note over a return, by its number among those of the order.
 pub fn credit_note_of_return(invoice_id: InvoiceId, number: u32) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, format!("return/{number}").as_bytes())
+    derived(invoice_id, &format!("return/{number}")).into()
 }
 
 /// The credit note over a refund.
-pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: Uuid) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, format!("refund/{refund_id}").as_bytes())
+pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: RefundId) -> InvoiceId {
+    derived(invoice_id, &format!("refund/{refund_id}")).into()
 }
 
 /// The refund of what a payment brought too much.
-pub(crate) fn refund_of_surplus(payment_id: Uuid) -> Uuid {
-    Uuid::new_v5(&payment_id, b"surplus")
+pub(crate) fn refund_of_surplus(payment_id: PaymentId) -> RefundId {
+    derived(payment_id, "surplus").into()
 }
 
 /// The refund that pays a credit note out.
-fn refund_of(credit_note_id: InvoiceId) -> Uuid {
-    Uuid::new_v5(&credit_note_id, b"refund")
+fn refund_of(credit_note_id: InvoiceId) -> RefundId {
+    derived(credit_note_id, "refund").into()
+}
+
+fn derived(id: impl Into<Uuid>, name: &str) -> Uuid {
+    Uuid::new_v5(&id.into(), name.as_bytes())
 }
 
 /// The document that was decided on.
-pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
+pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, Error>;
 
 /// A document that needs a number.
 #[derive(Clone)]
@@ -122,7 +126,7 @@ impl Billing {
         order: &OrderPlaced,
         bill_to: Option<Personal<BillTo>>,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         if bill_to.is_some() {
             // Others wait while a document is sealed.
             let (subject, purpose) = (order.customer_id, NAME.to_owned());
@@ -134,7 +138,7 @@ impl Billing {
 
     /// Keeps the invoice of an order due whatever becomes of its payment. One that was voided for
     /// want of the payment a moment before is issued anew.
-    pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Outcome {
+    pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Result<Executed, Error> {
         let id = invoice_of(order_id);
         let command = Command::Defer;
         let deferred = self.environment.execute::<InvoiceDecider>(id, command, cause, None).await?;
@@ -154,7 +158,12 @@ impl Billing {
     }
 
     /// Voids an invoice by a credit note over everything that is left of it.
-    pub async fn void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
+    pub async fn void(
+        &self,
+        id: InvoiceId,
+        reason: VoidReason,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         self.void_at(id, reason, cause, None).await
     }
 
@@ -164,7 +173,7 @@ impl Billing {
         id: InvoiceId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.void_at(id, VoidReason::WrittenOff, cause, expected).await
     }
 
@@ -174,7 +183,7 @@ impl Billing {
         reason: VoidReason,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = move |note| Command::Void(VoidInvoice { reason, note });
         self.credit(id, credit_note_of(id), command, cause, expected).await
     }
@@ -183,10 +192,10 @@ impl Billing {
     pub async fn fail_collection(
         &self,
         id: InvoiceId,
-        payment_id: Uuid,
+        payment_id: PaymentId,
         failure: CollectionFailure,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = move |note| {
             Command::FailCollection(FailedCollection { payment_id, cause: failure, note })
         };
@@ -200,7 +209,7 @@ impl Billing {
         payment_method: String,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::Collect(Collect { payment_method });
         self.environment.execute::<InvoiceDecider>(id, command, cause, expected).await
     }
@@ -211,7 +220,7 @@ impl Billing {
         id: InvoiceId,
         returned: &OrderReturned,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let lines = returned.lines.iter();
         let lines = lines.map(|line| RefundLine { line: line.line, quantity: line.quantity });
         let (lines, complete): (Vec<_>, _) = (lines.collect(), returned.complete);
@@ -224,8 +233,12 @@ impl Billing {
     }
 
     /// Takes back what somebody wants to be refunded, or records why not.
-    pub async fn credit_refund(&self, proposed: &RefundProposed, cause: &Cause) -> Outcome {
-        let (id, payment_id) = (proposed.invoice_id, proposed.payment_id);
+    pub async fn credit_refund(
+        &self,
+        proposed: &RefundProposed,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
+        let (id, payment_id) = (InvoiceId::from(proposed.invoice_id), proposed.payment_id);
         let (refund_id, scope) = (proposed.refund_id, proposed.scope.clone());
         let command = move |note| {
             let scope = scope.clone();
@@ -241,19 +254,29 @@ impl Billing {
         command: impl Fn(NewCreditNote) -> Command + Send + Sync + 'static,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Arc::new(command);
         let credited = Credited { invoice, credit_note_id, command, expected };
         self.number(Numbered::CreditNote(credited), cause).await
     }
 
     /// Records that the money came.
-    pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
+    pub async fn pay(
+        &self,
+        id: InvoiceId,
+        receipt: Receipt,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
     }
 
     /// Records that money went back, and settles the credit note that waited for it.
-    pub async fn refund(&self, id: InvoiceId, repayment: Repayment, cause: &Cause) -> Outcome {
+    pub async fn refund(
+        &self,
+        id: InvoiceId,
+        repayment: Repayment,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         let repayment = &repayment;
         let attempt = self.environment.in_unit(cause, |work| {
             Box::pin(async move {
@@ -344,7 +367,7 @@ impl Billing {
         &self,
         work: &mut UnitOfWork<'_>,
         invoice_id: InvoiceId,
-    ) -> Result<NextNumber, ExecuteError<Refusal>> {
+    ) -> Result<NextNumber, Error> {
         let today = self.settings.day_of(work.context.now);
         let year = today.year();
         let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
@@ -364,7 +387,7 @@ struct NextNumber {
 }
 
 impl NextNumber {
-    async fn take(self, work: &mut UnitOfWork<'_>) -> Result<(), ExecuteError<Refusal>> {
+    async fn take(self, work: &mut UnitOfWork<'_>) -> Result<(), Error> {
         let taken = work.also_decide(&self.series, self.request).await;
         taken.map_err(|error| error.map_refusal(|never| match never {}))?;
         Ok(())

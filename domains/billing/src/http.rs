@@ -5,18 +5,19 @@ mod act;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
 use database::Database;
 use kernel::decider::Decider as _;
 use kernel::execution::Environment;
+use orders_contract::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    CarriesOut, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit,
-    Line, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
+    CarriesOut, DateBound, Dates, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit, Line,
+    ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest,
     Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
@@ -55,10 +56,7 @@ impl CarriesOut for Billing {
 #[utoipa::path(
     operation_id = "get_invoice",
     tag = "billing",
-    params(
-        ("id" = Uuid, Path, description = "The document"),
-        ReadHeaders, IfNoneMatchHeader
-    ),
+    params(ReadOf<InvoiceId>),
     responses(
         (status = 200, description = "The document", body = InvoiceView),
         NotModified, ReadProblems,
@@ -67,7 +65,7 @@ impl CarriesOut for Billing {
 #[get("/{id}")]
 async fn get_one(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&billing.environment, &billing.views).await?;
@@ -93,7 +91,8 @@ struct ListInvoices {
     #[param(value_type = Option<Uuid>)]
     customer_id: Option<CustomerId>,
     /// Only documents for this order.
-    order_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    order_id: Option<OrderId>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
     /// of its own: `owner` tells them apart.
     #[param(inline, example = "2026-000001")]
@@ -172,7 +171,7 @@ async fn list(
 #[utoipa::path(
     operation_id = "get_invoice_history",
     tag = "billing",
-    params(("id" = Uuid, Path, description = "The document"), HistoryQuery),
+    params(IdOf<InvoiceId>, HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
@@ -181,7 +180,7 @@ async fn list(
 #[get("/{id}/history")]
 async fn history(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

@@ -144,18 +144,18 @@ pub async fn update_invoice(
     view: &InvoiceView,
 ) -> Result<(), DatabaseError> {
     bind_invoice(transaction.query(&UPDATE_INVOICE), view).execute().await?;
-    transaction.query(&FORGET_ORDERS).bind(view.id).execute().await?;
+    transaction.query(&FORGET_ORDERS).bind(view.id.as_uuid()).execute().await?;
     add_orders(transaction, view).await
 }
 
 fn bind_invoice<'c>(statement: Query<'c>, view: &InvoiceView) -> Query<'c> {
     statement
-        .bind(view.id)
+        .bind(view.id.as_uuid())
         .bind(view.revision.cast_signed())
         .bind(view.kind.as_str())
         .bind(view.status.as_str())
         .bind(&view.number)
-        .bind(view.customer_id)
+        .bind(view.customer_id.map(CustomerId::as_uuid))
         .bind(view.owner.as_str())
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
@@ -168,7 +168,12 @@ async fn add_orders(
     view: &InvoiceView,
 ) -> Result<(), DatabaseError> {
     for order_id in &view.order_ids {
-        transaction.query(&ADD_ORDER).bind(order_id).bind(view.id).execute().await?;
+        transaction
+            .query(&ADD_ORDER)
+            .bind(order_id.as_uuid())
+            .bind(view.id.as_uuid())
+            .execute()
+            .await?;
     }
     Ok(())
 }
@@ -178,7 +183,7 @@ pub async fn invoice<'c>(
     of: impl Executor<'c>,
     id: InvoiceId,
 ) -> Result<Option<InvoiceView>, DatabaseError> {
-    let row = of.query(&INVOICE).bind(id).fetch_optional().await?;
+    let row = of.query(&INVOICE).bind(id.as_uuid()).fetch_optional().await?;
     row.map(|row| row.json("document")).transpose()
 }
 
@@ -193,7 +198,7 @@ pub async fn invoices<'c>(
             .bind(filter.status.map(Status::as_str))
             .bind(filter.kind.map(Kind::as_str))
             .bind(filter.customer_id.map(CustomerId::as_uuid))
-            .bind(filter.order_id)
+            .bind(filter.order_id.map(OrderId::as_uuid))
             .bind(&filter.number)
             .bind(filter.owner.map(Owner::as_str))
             .bind(&filter.legacy_id)

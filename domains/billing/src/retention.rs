@@ -170,7 +170,8 @@ impl Reaction for Erasure {
                 // What was said in an imported document while it named no customer is sealed for
                 // the document.
                 let imported = documents.iter().filter(|document| document.owner == Owner::Legacy);
-                let mut subjects: Vec<Uuid> = imported.map(|document| document.id).collect();
+                let mut subjects: Vec<Uuid> =
+                    imported.map(|document| document.id.as_uuid()).collect();
                 subjects.push(customer_id.as_uuid());
                 environment.codec.destroy_keys(&subjects, &[]).await?;
                 environment.forget_memory();

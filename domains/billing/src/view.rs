@@ -1,11 +1,13 @@
 //! An invoice or a credit note as the API shows it.
 
 use billing_contract::{
-    BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceIssued,
-    InvoiceLine, VatTotal, VoidReason,
+    BillTo, CreditNoteIssued, DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId,
+    InvoiceIssued, InvoiceLine, VatTotal, VoidReason,
 };
 use chrono::{DateTime, NaiveDate, Utc};
+use customers_contract::CustomerId;
 use event_contract::{LegacyReference, Personal};
+use orders_contract::OrderId;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -178,7 +180,8 @@ pub struct BillToView {
 #[schema(as = Invoice)]
 pub struct InvoiceView {
     /// Identifies the document.
-    pub id: Uuid,
+    #[schema(value_type = Uuid)]
+    pub id: InvoiceId,
     /// Its number: of our series when `owner` is `bascule`, else of the legacy system's own.
     #[schema(example = "2026-000001")]
     pub number: String,
@@ -192,11 +195,12 @@ pub struct InvoiceView {
     #[schema(nullable = false)]
     pub voided_reason: Option<String>,
     /// The orders it is for.
-    pub order_ids: Vec<Uuid>,
+    #[schema(value_type = Vec<Uuid>)]
+    pub order_ids: Vec<OrderId>,
     /// The customer who is to pay. An imported document may not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub customer_id: Option<Uuid>,
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    pub customer_id: Option<CustomerId>,
     /// Whom it is addressed to; absent on imported documents, and when it was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -252,9 +256,11 @@ pub struct InvoiceView {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deferred: bool,
     /// The invoices that this credit note takes back, or takes back some of.
-    pub credits: Vec<Uuid>,
+    #[schema(value_type = Vec<Uuid>)]
+    pub credits: Vec<InvoiceId>,
     /// The credit notes that take this invoice back, or some of it.
-    pub credited_by: Vec<Uuid>,
+    #[schema(value_type = Vec<Uuid>)]
+    pub credited_by: Vec<InvoiceId>,
     /// Which system owns it.
     pub owner: Owner,
     /// Where an imported document comes from. The flag `number_like_ours`: its number has the form
@@ -287,8 +293,8 @@ impl InvoiceView {
             kind: Kind::Invoice,
             status: Status::Issued,
             voided_reason: None,
-            order_ids: invoice.order_ids.clone(),
-            customer_id: Some(invoice.customer_id),
+            order_ids: ids(&invoice.order_ids),
+            customer_id: Some(invoice.customer_id.into()),
             bill_to: bill_to(invoice.bill_to.as_ref()),
             currency: invoice.currency.clone(),
             issue_date: Some(invoice.issue_date),
@@ -321,8 +327,8 @@ impl InvoiceView {
             kind: Kind::CreditNote,
             status: if note.to_refund.is_some() { Status::Issued } else { Status::Settled },
             voided_reason: None,
-            order_ids: note.order_ids.clone(),
-            customer_id: Some(note.customer_id),
+            order_ids: ids(&note.order_ids),
+            customer_id: Some(note.customer_id.into()),
             bill_to: bill_to(note.bill_to.as_ref()),
             currency: note.currency.clone(),
             issue_date: Some(note.issue_date),
@@ -349,7 +355,7 @@ impl InvoiceView {
 
     /// A document as a legacy system has it.
     pub fn of_legacy(
-        id: Uuid,
+        id: InvoiceId,
         legacy: &LegacyReference,
         state: &ImportedInvoice,
         issued_at: DateTime<Utc>,
@@ -361,8 +367,8 @@ impl InvoiceView {
             kind: state.kind.into(),
             status: state.status.into(),
             voided_reason: state.voided_reason.as_ref().and_then(Personal::known).cloned(),
-            order_ids: state.order_ids.clone(),
-            customer_id: state.customer_id,
+            order_ids: ids(&state.order_ids),
+            customer_id: state.customer_id.map(CustomerId::from),
             bill_to: None,
             currency: state.currency.clone(),
             issue_date: state.date,
@@ -378,8 +384,8 @@ impl InvoiceView {
             open: None,
             collection: None,
             deferred: false,
-            credits: state.credits.clone(),
-            credited_by: state.credited_by.clone(),
+            credits: ids(&state.credits),
+            credited_by: ids(&state.credited_by),
             owner: Owner::Legacy,
             legacy: Some(Legacy::new(legacy, &state.flags)),
             issued_at: state.date.map_or(issued_at, start_of),
@@ -415,7 +421,7 @@ impl InvoiceView {
 
     /// The same, some of it taken back by a credit note.
     #[must_use]
-    pub fn credited(self, amount: Decimal, credit_note: Uuid) -> Self {
+    pub fn credited(self, amount: Decimal, credit_note: InvoiceId) -> Self {
         let credited = Some(self.credited.unwrap_or_default() + amount);
         let credited_by = [self.credited_by, vec![credit_note]].concat();
         Self { credited, credited_by, ..self }.balanced()
@@ -423,7 +429,7 @@ impl InvoiceView {
 
     /// The same, everything that was left of it taken back by a credit note.
     #[must_use]
-    pub fn voided(self, reason: VoidReason, credit_note: Uuid) -> Self {
+    pub fn voided(self, reason: VoidReason, credit_note: InvoiceId) -> Self {
         let reason = match reason {
             VoidReason::OrderCancelled => "order_cancelled",
             VoidReason::PaymentDeclined => "payment_declined",
@@ -473,6 +479,10 @@ impl InvoiceView {
         let collection = self.collection.filter(|_| status == Status::Issued);
         Self { open: Some(open), status, collection, ..self }
     }
+}
+
+fn ids<I: From<Uuid>>(uuids: &[Uuid]) -> Vec<I> {
+    uuids.iter().copied().map(I::from).collect()
 }
 
 fn bill_to(bill_to: Option<&Personal<BillTo>>) -> Option<BillToView> {

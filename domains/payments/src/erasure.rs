@@ -7,7 +7,7 @@ use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment};
 use kernel::projection::Progress;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
-use payments_contract::PaymentId;
+use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::PaymentDecider;
@@ -33,11 +33,11 @@ impl Reaction for Erasure {
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.payments], &event.recorded).await?;
-        let payments = queries::of_customer(&self.database, customer.customer_id.as_uuid()).await?;
-        let all: Vec<PaymentId> = payments.iter().map(|payment| payment.id).collect();
+        let payments = queries::of_customer(&self.database, customer.customer_id).await?;
+        let all: Vec<Uuid> = payments.iter().map(|payment| payment.id.as_uuid()).collect();
         // What was said of an imported payment while it named no customer is sealed for the payment.
         let imported = payments.into_iter().filter(|payment| payment.owner == Owner::Legacy);
-        let imported: Vec<PaymentId> = imported.map(|payment| payment.id).collect();
+        let imported: Vec<Uuid> = imported.map(|payment| payment.id.as_uuid()).collect();
         if !imported.is_empty() {
             self.environment.codec.destroy_keys(&imported, &[]).await?;
         }

@@ -4,20 +4,21 @@ mod refunds;
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
+use billing_contract::InvoiceId;
 use database::Database;
 use kernel::decider::Decider;
 use kernel::execution::{Environment, ExecuteError};
 use kernel::projection::Progress;
+use payments_contract::PaymentId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CarriesOut, CommandHeaders, CommandProblems, CommandRequest, DateBound, Dates,
-    Done, HistoryEntry, HistoryQuery, IfMatchHeader, IfNoneMatchHeader, LegacyKey, Limit,
-    ListCursor, NoBody, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
-    Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
+    Acknowledgement, CarriesOut, CommandOn, CommandProblems, CommandRequest, DateBound, Dates,
+    Done, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit, ListCursor, NoBody, NotModified,
+    Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest, Sort, SortDate,
+    SortedListProblems, ValidPath, ValidQuery,
 };
 
 pub use crate::view::PaymentView;
@@ -74,7 +75,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 /// back. Cancelling twice changes nothing.
 #[utoipa::path(
     operation_id = "cancel_payment", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<PaymentId>),
     responses(
         (status = 200, description = "The payment is cancelled", body = Acknowledgement),
         CommandProblems,
@@ -83,7 +84,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
 #[post("/{id}/cancel")]
 async fn cancel(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {
@@ -99,7 +100,7 @@ async fn cancel(
 /// One payment.
 #[utoipa::path(
     operation_id = "get_payment", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), ReadHeaders, IfNoneMatchHeader),
+    params(ReadOf<PaymentId>),
     responses(
         (status = 200, description = "The payment", body = PaymentView),
         NotModified, ReadProblems,
@@ -108,7 +109,7 @@ async fn cancel(
 #[get("/{id}")]
 async fn get_one(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.payments.environment, &api.progress).await?;
@@ -125,7 +126,8 @@ pub struct ListPayments {
     /// Only payments in this status.
     status: Option<Status>,
     /// Only payments for this invoice.
-    invoice_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    invoice_id: Option<InvoiceId>,
     /// Only payments that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only payments imported under this key of the legacy system, as `legacy.id` shows it.
@@ -195,7 +197,7 @@ async fn list(
 /// Its events, oldest first; personal values that were erased are null.
 #[utoipa::path(
     operation_id = "get_payment_history", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), HistoryQuery),
+    params(IdOf<PaymentId>, HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
@@ -204,7 +206,7 @@ async fn list(
 #[get("/{id}/history")]
 async fn history(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

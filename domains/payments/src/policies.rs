@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use billing_contract::{
-    CollectionRequested, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied, RefundDue,
+    CollectionRequested, InvoiceCredited, InvoiceId, InvoiceIssued, InvoiceVoided, RefundDenied,
+    RefundDue,
 };
 use kernel::codec::Envelope;
-use kernel::execution::{Cause, ExecuteError};
+use kernel::execution::{Cause, Executed};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
-use payments_contract::PaymentRequested;
+use payments_contract::{PaymentId, PaymentRequested};
 
 use crate::domain::Refusal;
-use crate::handlers::{Outcome, Payments, attempt_of, deadline_after, payment_of};
-use uuid::Uuid;
+use crate::handlers::{Error, Payments, attempt_of, deadline_after, payment_of};
 
 kernel::event_set! {
     /// What the collection of payments follows from.
@@ -44,7 +44,7 @@ impl Reaction for Collection {
             Trigger::Issued(invoice) => {
                 let request = PaymentRequested {
                     payment_id: payment_of(invoice.invoice_id),
-                    invoice_id: invoice.invoice_id,
+                    invoice_id: invoice.invoice_id.as_uuid(),
                     amount: invoice.total,
                     currency: invoice.currency.clone(),
                     method: invoice.payment_method.clone(),
@@ -57,7 +57,7 @@ impl Reaction for Collection {
             Trigger::CollectionRequested(collection) => {
                 let request = PaymentRequested {
                     payment_id: attempt_of(collection.invoice_id, collection.attempt),
-                    invoice_id: collection.invoice_id,
+                    invoice_id: collection.invoice_id.as_uuid(),
                     amount: collection.amount,
                     currency: collection.currency.clone(),
                     method: collection.payment_method.clone(),
@@ -91,11 +91,16 @@ enum End {
 
 impl Collection {
     /// Ends every payment of an invoice: the first one, and those that were asked for later.
-    async fn end(&self, invoice_id: Uuid, end: End, cause: &Cause) -> Result<(), ReactionError> {
+    async fn end(
+        &self,
+        invoice_id: InvoiceId,
+        end: End,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
         for attempt in 1_u32.. {
             let id = attempt_of(invoice_id, attempt);
             let outcome = self.end_one(id, end, cause).await;
-            if let Err(ExecuteError::Refused(Refusal::NoSuchPayment)) = &outcome {
+            if let Err(Error::Refused(Refusal::NoSuchPayment)) = &outcome {
                 tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
                 return Ok(());
             }
@@ -104,7 +109,7 @@ impl Collection {
         Ok(())
     }
 
-    async fn end_one(&self, id: Uuid, end: End, cause: &Cause) -> Outcome {
+    async fn end_one(&self, id: PaymentId, end: End, cause: &Cause) -> Result<Executed, Error> {
         match end {
             End::CallOff => self.payments.call_off(id, cause).await,
             End::Withdraw => self.payments.withdraw(id, cause).await,

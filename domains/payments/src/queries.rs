@@ -1,5 +1,7 @@
 //! The statements over the module's read model. They are the same on both engines.
 
+use billing_contract::InvoiceId;
+use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
 use payments_contract::{PaymentId, RefundId};
 use uuid::Uuid;
@@ -114,9 +116,9 @@ pub struct PaymentRow {
     /// Where it stands.
     pub status: Status,
     /// The invoice it is for, where known.
-    pub invoice_id: Option<Uuid>,
+    pub invoice_id: Option<InvoiceId>,
     /// Who is to pay or paid, where known.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<CustomerId>,
     /// Who decides over it.
     pub owner: Owner,
     /// The legacy system it comes from.
@@ -130,12 +132,12 @@ pub struct PaymentRow {
 impl PaymentRow {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         Ok(Self {
-            id: row.get("id")?,
+            id: row.get::<Uuid>("id")?.into(),
             position: row.get::<i64>("position")?.cast_unsigned(),
             revision: row.get::<i64>("revision")?.cast_unsigned(),
             status: row.name("status")?,
-            invoice_id: row.get("invoice_id")?,
-            customer_id: row.get("customer_id")?,
+            invoice_id: row.get::<Option<Uuid>>("invoice_id")?.map(InvoiceId::from),
+            customer_id: row.get::<Option<Uuid>>("customer_id")?.map(CustomerId::from),
             owner: row.name("owner")?,
             legacy_source: row.get("legacy_source")?,
             legacy_id: row.get("legacy_id")?,
@@ -150,7 +152,7 @@ pub struct PaymentFilter {
     /// Where they stand.
     pub status: Option<Status>,
     /// The invoice they are for.
-    pub invoice_id: Option<Uuid>,
+    pub invoice_id: Option<InvoiceId>,
     /// Who decides over them.
     pub owner: Option<Owner>,
     /// Their key in the legacy system.
@@ -162,7 +164,7 @@ pub async fn by_id<'c>(
     of: impl Executor<'c>,
     id: PaymentId,
 ) -> Result<Option<PaymentRow>, DatabaseError> {
-    let row = of.query(&BY_ID).bind(id).fetch_optional().await?;
+    let row = of.query(&BY_ID).bind(id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(PaymentRow::read).transpose()
 }
 
@@ -183,7 +185,7 @@ pub async fn list<'c>(
         query
             .bind(filter.status.map(Status::name))
             .bind(filter.owner.map(Owner::as_str))
-            .bind(filter.invoice_id)
+            .bind(filter.invoice_id.map(InvoiceId::as_uuid))
             .bind(&filter.legacy_id)
     };
     list.rows(of, statements, filtered, PaymentRow::read).await
@@ -192,27 +194,27 @@ pub async fn list<'c>(
 /// The payments of a customer.
 pub(crate) async fn of_customer<'c>(
     of: impl Executor<'c>,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<Vec<PaymentRow>, DatabaseError> {
-    let rows = of.query(&OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    let rows = of.query(&OF_CUSTOMER).bind(customer_id.as_uuid()).fetch_all().await?;
     rows.iter().map(PaymentRow::read).collect()
 }
 
 /// Remembers that a customer was erased.
 pub(crate) async fn erase_customer(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
+    transaction.query(&ERASE_CUSTOMER).bind(customer_id.as_uuid()).execute().await?;
     Ok(())
 }
 
 /// Returns whether a customer was erased.
 pub(crate) async fn is_erased(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<bool, DatabaseError> {
-    Ok(transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?.is_some())
+    Ok(transaction.query(&IS_ERASED).bind(customer_id.as_uuid()).fetch_optional().await?.is_some())
 }
 
 /// Adds a payment.
@@ -222,16 +224,16 @@ pub(crate) async fn insert(
 ) -> Result<(), DatabaseError> {
     let insert = transaction
         .query(&INSERT)
-        .bind(row.id)
+        .bind(row.id.as_uuid())
         .bind(row.position.cast_signed())
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
-        .bind(row.invoice_id)
+        .bind(row.invoice_id.map(InvoiceId::as_uuid))
         .bind(row.owner.as_str())
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
         .bind_json(&row.details)
-        .bind(row.customer_id);
+        .bind(row.customer_id.map(CustomerId::as_uuid));
     insert.execute().await?;
     Ok(())
 }
@@ -243,12 +245,12 @@ pub(crate) async fn update(
 ) -> Result<(), DatabaseError> {
     let update = transaction
         .query(&UPDATE)
-        .bind(row.id)
+        .bind(row.id.as_uuid())
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
-        .bind(row.invoice_id)
+        .bind(row.invoice_id.map(InvoiceId::as_uuid))
         .bind_json(&row.details)
-        .bind(row.customer_id);
+        .bind(row.customer_id.map(CustomerId::as_uuid));
     update.execute().await?;
     Ok(())
 }
@@ -256,8 +258,8 @@ pub(crate) async fn update(
 impl RefundRow {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         Ok(Self {
-            id: row.get("id")?,
-            payment_id: row.get("payment_id")?,
+            id: row.get::<Uuid>("id")?.into(),
+            payment_id: row.get::<Uuid>("payment_id")?.into(),
             position: row.get::<i64>("position")?.cast_unsigned(),
             revision: row.get::<i64>("revision")?.cast_unsigned(),
             status: row.name("status")?,
@@ -272,7 +274,8 @@ pub(crate) async fn refund<'c>(
     payment_id: PaymentId,
     id: RefundId,
 ) -> Result<Option<RefundRow>, DatabaseError> {
-    let row = of.query(&REFUND).bind(payment_id).bind(id).fetch_optional().await?;
+    let row =
+        of.query(&REFUND).bind(payment_id.as_uuid()).bind(id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(RefundRow::read).transpose()
 }
 
@@ -282,7 +285,8 @@ pub(crate) async fn refunds<'c>(
     payment_id: PaymentId,
     paging: Paging,
 ) -> Result<Vec<RefundRow>, DatabaseError> {
-    let page = of.query(&REFUNDS).bind(payment_id).bind(paging.before()).bind(paging.rows());
+    let page = of.query(&REFUNDS).bind(payment_id.as_uuid());
+    let page = page.bind(paging.before()).bind(paging.rows());
     page.fetch_all().await?.iter().map(RefundRow::read).collect()
 }
 
@@ -304,8 +308,8 @@ pub(crate) async fn upsert_refund(
 ) -> Result<(), DatabaseError> {
     let upsert = transaction
         .query(&UPSERT_REFUND)
-        .bind(row.id)
-        .bind(row.payment_id)
+        .bind(row.id.as_uuid())
+        .bind(row.payment_id.as_uuid())
         .bind(row.position.cast_signed())
         .bind(row.revision.cast_signed())
         .bind(row.status.name())

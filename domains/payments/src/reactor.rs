@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::codec::Envelope;
 use kernel::event::{RecordedEvent, StreamName};
-use kernel::execution::{Cause, LoadError};
+use kernel::execution::{Cause, Executed, LoadError};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind};
 use kernel::store::ReadError;
 use payments_contract::{
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::Payment;
-use crate::handlers::{Outcome, Payments};
+use crate::handlers::{Error, Payments};
 use crate::provider::{
     Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome, RefundRequest,
     RefundStatus,
@@ -71,7 +71,7 @@ impl GiveBack {
     /// The first attempt of a refund.
     fn of(refund: &RefundRequested) -> Self {
         let RefundRequested { payment_id, refund_id, amount, ref currency, .. } = *refund;
-        let (idempotency_key, currency) = (refund_id, currency.clone());
+        let (idempotency_key, currency) = (refund_id.as_uuid(), currency.clone());
         Self { payment_id, refund_id, idempotency_key, amount, currency }
     }
 
@@ -309,7 +309,7 @@ impl ProviderCalls {
 
     async fn record_capture(
         &self,
-        id: Uuid,
+        id: PaymentId,
         reference: String,
         trigger: &RecordedEvent,
         cause: &Cause,
@@ -320,7 +320,7 @@ impl ProviderCalls {
 
     async fn record_decline(
         &self,
-        id: Uuid,
+        id: PaymentId,
         reason: String,
         trigger: &RecordedEvent,
         cause: &Cause,
@@ -376,7 +376,7 @@ fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
     cause.clone().recognised_by(trigger.id, format!("{NAME}/{outcome}"))
 }
 
-fn recorded(outcome: Outcome) -> Result<(), ReactionError> {
+fn recorded(outcome: Result<Executed, Error>) -> Result<(), ReactionError> {
     outcome?;
     Ok(())
 }

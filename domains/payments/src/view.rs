@@ -1,10 +1,11 @@
 //! A payment as clients see it.
 
+use billing_contract::InvoiceId;
 use chrono::{DateTime, NaiveDate, Utc};
+use payments_contract::PaymentId;
 use rust_decimal::Decimal;
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::listing::start_of;
 use web_api::{Legacy, Owner};
 
@@ -28,13 +29,14 @@ use crate::queries::PaymentRow;
 }))]
 pub struct PaymentView {
     /// Its id.
-    id: Uuid,
+    #[schema(value_type = Uuid)]
+    id: PaymentId,
     /// Where it stands.
     status: Status,
     /// The invoice it is for, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    invoice_id: Option<Uuid>,
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    invoice_id: Option<InvoiceId>,
     /// How much.
     #[schema(value_type = String, format = "decimal", example = "119.76")]
     amount: Decimal,

@@ -2,14 +2,14 @@
 
 use actix_web::post;
 use actix_web::web::Data;
+use billing_contract::InvoiceId;
 use kernel::execution::ExecuteError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Done, IfMatchHeader, NoBody,
-    PaymentMethod, Problem, ValidJson, ValidPath,
+    Acknowledgement, CommandOn, CommandProblems, CommandRequest, Done, NoBody, PaymentMethod,
+    Problem, ValidJson, ValidPath,
 };
 
 use crate::domain::Refusal;
@@ -33,10 +33,7 @@ pub(super) struct CollectInvoiceBody {
 #[utoipa::path(
     operation_id = "collect_invoice",
     tag = "billing",
-    params(
-        ("id" = Uuid, Path, description = "The invoice"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<InvoiceId>),
     request_body(content = CollectInvoiceBody, example = json!({ "payment_method": "sandbox:ok" })),
     responses(
         (status = 200, description = "A payment is requested", body = Acknowledgement),
@@ -46,7 +43,7 @@ pub(super) struct CollectInvoiceBody {
 #[post("/{id}/collect")]
 pub(super) async fn collect(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     command: CommandRequest,
     body: ValidJson<CollectInvoiceBody>,
 ) -> Result<Done, Problem> {
@@ -66,10 +63,7 @@ pub(super) async fn collect(
 #[utoipa::path(
     operation_id = "void_invoice",
     tag = "billing",
-    params(
-        ("id" = Uuid, Path, description = "The invoice"),
-        CommandHeaders, IfMatchHeader
-    ),
+    params(CommandOn<InvoiceId>),
     responses(
         (status = 200, description = "The invoice is voided", body = Acknowledgement),
         CommandProblems,
@@ -78,7 +72,7 @@ pub(super) async fn collect(
 #[post("/{id}/void")]
 pub(super) async fn void(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     command: CommandRequest,
     body: NoBody,
 ) -> Result<Done, Problem> {

@@ -138,8 +138,8 @@ async fn update(
     revision: u64,
     change: impl FnOnce(InvoiceView) -> InvoiceView + Send,
 ) -> Result<(), BoxError> {
-    let view =
-        queries::invoice(&mut *transaction, id).await?.ok_or(Unknown { what: "document", id })?;
+    let view = queries::invoice(&mut *transaction, id).await?;
+    let view = view.ok_or(Unknown { what: "document", id: id.as_uuid() })?;
     let view = InvoiceView { revision, ..change(view) };
     let ended = retention::prolong(transaction, &view).await?;
     let view = if ended { view.silenced() } else { view };

@@ -1,7 +1,6 @@
-use chrono::TimeZone as _;
-use kernel::codec::EventSet as _;
+use customers_contract::CustomerId;
 use payments_contract::{RefundLine, RefundReason};
-use uuid::Uuid;
+use testkit::given;
 
 use super::refund::nth_refund_of;
 use super::*;
@@ -9,76 +8,29 @@ use super::*;
 mod imported;
 mod refunds;
 
-/// Events that happened, a command, and what is to come of it.
-struct Given(Vec<Event>);
+const ID: PaymentId = PaymentId::from_u128(1);
+const INVOICE: InvoiceId = InvoiceId::from_u128(2);
+const CUSTOMER: CustomerId = CustomerId::from_u128(3);
+const REFUND: RefundId = RefundId::from_u128(4);
+const OTHER_REFUND: RefundId = RefundId::from_u128(5);
+const CREDIT_NOTE: InvoiceId = InvoiceId::from_u128(6);
 
-fn given(events: impl IntoIterator<Item = Event>) -> Given {
-    Given(events.into_iter().collect())
-}
-
-impl Given {
-    fn when(self, command: Command) -> When {
-        self.when_at(command, before_deadline())
-    }
-
-    fn when_at(self, command: Command, now: DateTime<Utc>) -> When {
-        let payment = self.0.iter().fold(Payment::default(), PaymentDecider::evolve);
-        let outcome = PaymentDecider::decide(&payment, command, &Context { now });
-        When { payment, outcome }
-    }
-}
-
-struct When {
-    payment: Payment,
-    outcome: Result<Vec<Event>, Refusal>,
-}
-
-impl When {
-    /// The events, compared as they are stored.
-    #[track_caller]
-    fn then(self, expected: impl IntoIterator<Item = Event>) {
-        let stored = |events: Vec<Event>| -> Vec<_> {
-            let stored = |event: &Event| (event.event_type(), event.to_json().unwrap());
-            events.iter().map(stored).collect()
-        };
-        assert_eq!(stored(self.outcome.unwrap()), stored(expected.into_iter().collect()));
-    }
-
-    #[track_caller]
-    fn then_nothing(self) {
-        self.then([]);
-    }
-
-    #[track_caller]
-    fn then_refused(self, refusal: Refusal) {
-        assert_eq!(self.outcome.unwrap_err(), refusal, "of {:?}", self.payment);
-    }
-}
-
-const ID: Uuid = Uuid::from_u128(1);
-const INVOICE: Uuid = Uuid::from_u128(2);
-const CUSTOMER: Uuid = Uuid::from_u128(3);
-const REFUND: Uuid = Uuid::from_u128(4);
-const OTHER_REFUND: Uuid = Uuid::from_u128(5);
-const CREDIT_NOTE: Uuid = Uuid::from_u128(6);
+/// Later than when decisions are made unless a test says otherwise.
+const DEADLINE: &str = "2026-03-01T12:15:00Z";
 
 fn deadline() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 3, 1, 12, 15, 0).unwrap()
-}
-
-fn before_deadline() -> DateTime<Utc> {
-    Utc.with_ymd_and_hms(2026, 3, 1, 12, 0, 0).unwrap()
+    DEADLINE.parse().unwrap()
 }
 
 fn the_request() -> PaymentRequested {
     PaymentRequested {
         payment_id: ID,
-        invoice_id: INVOICE,
+        invoice_id: INVOICE.as_uuid(),
         amount: "119.76".parse().unwrap(),
         currency: "EUR".to_owned(),
         method: "sandbox:ok".to_owned(),
         deadline: deadline(),
-        customer_id: CUSTOMER,
+        customer_id: CUSTOMER.as_uuid(),
     }
 }
 
@@ -101,19 +53,19 @@ fn captured_late() -> Event {
 fn declined() -> Event {
     PaymentDeclined {
         payment_id: ID,
-        invoice_id: INVOICE,
-        customer_id: CUSTOMER,
+        invoice_id: INVOICE.as_uuid(),
+        customer_id: CUSTOMER.as_uuid(),
         reason: "no funds".to_owned().into(),
     }
     .into()
 }
 
 fn expired() -> Event {
-    PaymentExpired { payment_id: ID, invoice_id: INVOICE }.into()
+    PaymentExpired { payment_id: ID, invoice_id: INVOICE.as_uuid() }.into()
 }
 
 fn cancelled() -> Event {
-    PaymentCancelled { payment_id: ID, invoice_id: INVOICE }.into()
+    PaymentCancelled { payment_id: ID, invoice_id: INVOICE.as_uuid() }.into()
 }
 
 fn refund_requested(reason: RefundReason) -> Event {
@@ -162,99 +114,127 @@ fn record_refund() -> Command {
 
 #[test]
 fn a_payment_is_requested_once() {
-    given([]).when(Command::Request(the_request())).then([requested()]);
-    given([requested()]).when(Command::Request(the_request())).then_nothing();
-    given([requested(), captured()]).when(Command::Request(the_request())).then_nothing();
+    given::<PaymentDecider>([]).when(Command::Request(the_request())).then([requested()]);
+    given::<PaymentDecider>([requested()]).when(Command::Request(the_request())).changes_nothing();
+    given::<PaymentDecider>([requested(), captured()])
+        .when(Command::Request(the_request()))
+        .changes_nothing();
     let other = PaymentRequested { amount: 1.into(), ..the_request() };
-    given([requested()]).when(Command::Request(other)).then_refused(Refusal::AlreadyRequested);
+    given::<PaymentDecider>([requested()])
+        .when(Command::Request(other))
+        .refuses(&Refusal::AlreadyRequested);
 }
 
 #[test]
 fn the_providers_word_decides_a_pending_payment() {
-    given([requested()]).when(record_capture("ch_1")).then([captured()]);
-    given([requested()]).when(record_decline()).then([declined()]);
+    given::<PaymentDecider>([requested()]).when(record_capture("ch_1")).then([captured()]);
+    given::<PaymentDecider>([requested()]).when(record_decline()).then([declined()]);
 }
 
 #[test]
 fn money_taken_before_we_gave_up_counts_even_after_the_deadline() {
-    given([requested()]).when_at(record_capture("ch_1"), deadline()).then([captured()]);
+    given::<PaymentDecider>([requested()])
+        .at(DEADLINE)
+        .when(record_capture("ch_1"))
+        .then([captured()]);
 }
 
 #[test]
 fn the_providers_word_may_be_heard_twice() {
-    given([requested(), captured()]).when(record_capture("ch_1")).then_nothing();
-    given([requested(), declined()]).when(record_decline()).then_nothing();
-    given([requested(), captured(), refund_requested(voided())])
+    given::<PaymentDecider>([requested(), captured()])
         .when(record_capture("ch_1"))
-        .then_nothing();
-    given([requested(), captured(), refund_requested(voided()), refunded()])
+        .changes_nothing();
+    given::<PaymentDecider>([requested(), declined()]).when(record_decline()).changes_nothing();
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided())])
+        .when(record_capture("ch_1"))
+        .changes_nothing();
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided()), refunded()])
         .when(record_refund())
-        .then_nothing();
+        .changes_nothing();
 }
 
 #[test]
 fn the_provider_cannot_contradict_a_capture() {
-    given([requested(), captured()])
+    given::<PaymentDecider>([requested(), captured()])
         .when(record_capture("ch_2"))
-        .then_refused(Refusal::AnotherCapture);
-    given([requested(), captured()]).when(record_decline()).then_refused(Refusal::AlreadyCaptured);
-    given([requested(), captured()])
-        .when_at(Command::Expire, deadline())
-        .then_refused(Refusal::AlreadyCaptured);
+        .refuses(&Refusal::AnotherCapture);
+    given::<PaymentDecider>([requested(), captured()])
+        .when(record_decline())
+        .refuses(&Refusal::AlreadyCaptured);
+    given::<PaymentDecider>([requested(), captured()])
+        .at(DEADLINE)
+        .when(Command::Expire)
+        .refuses(&Refusal::AlreadyCaptured);
 }
 
 #[test]
 fn a_payment_expires_at_its_deadline_and_not_before() {
-    given([requested()])
+    given::<PaymentDecider>([requested()])
         .when(Command::Expire)
-        .then_refused(Refusal::NotDueYet { deadline: deadline() });
-    given([requested()]).when_at(Command::Expire, deadline()).then([expired()]);
-    given([requested(), expired()]).when_at(Command::Expire, deadline()).then_nothing();
-    given([requested(), cancelled()]).when_at(Command::Expire, deadline()).then_nothing();
+        .refuses(&Refusal::NotDueYet { deadline: deadline() });
+    given::<PaymentDecider>([requested()]).at(DEADLINE).when(Command::Expire).then([expired()]);
+    given::<PaymentDecider>([requested(), expired()])
+        .at(DEADLINE)
+        .when(Command::Expire)
+        .changes_nothing();
+    given::<PaymentDecider>([requested(), cancelled()])
+        .at(DEADLINE)
+        .when(Command::Expire)
+        .changes_nothing();
 }
 
 #[test]
 fn only_a_pending_payment_is_cancelled() {
-    given([requested()]).when(Command::Cancel).then([cancelled()]);
-    given([requested(), cancelled()]).when(Command::Cancel).then_nothing();
-    given([requested(), captured()]).when(Command::Cancel).then_refused(Refusal::AlreadyCaptured);
-    given([requested(), declined()])
+    given::<PaymentDecider>([requested()]).when(Command::Cancel).then([cancelled()]);
+    given::<PaymentDecider>([requested(), cancelled()]).when(Command::Cancel).changes_nothing();
+    given::<PaymentDecider>([requested(), captured()])
         .when(Command::Cancel)
-        .then_refused(Refusal::AlreadyOver("declined"));
-    given([requested(), expired()])
+        .refuses(&Refusal::AlreadyCaptured);
+    given::<PaymentDecider>([requested(), declined()])
         .when(Command::Cancel)
-        .then_refused(Refusal::AlreadyOver("expired"));
-    given([requested(), captured(), refund_requested(voided())])
+        .refuses(&Refusal::AlreadyOver("declined"));
+    given::<PaymentDecider>([requested(), expired()])
         .when(Command::Cancel)
-        .then_refused(Refusal::AlreadyRefunded);
+        .refuses(&Refusal::AlreadyOver("expired"));
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided())])
+        .when(Command::Cancel)
+        .refuses(&Refusal::AlreadyRefunded);
 }
 
 #[test]
 fn only_captured_money_goes_back() {
-    given([requested(), captured()]).when(refund()).then([refunds::proposed(RefundScope::Rest)]);
-    given([requested(), captured(), refund_requested(voided())]).when(refund()).then_nothing();
+    given::<PaymentDecider>([requested(), captured()])
+        .when(refund())
+        .then([refunds::proposed(RefundScope::Rest)]);
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided())])
+        .when(refund())
+        .changes_nothing();
     for (events, stage) in [
         (vec![requested()], "pending"),
         (vec![requested(), declined()], "declined"),
         (vec![requested(), expired()], "expired"),
         (vec![requested(), cancelled()], "cancelled"),
     ] {
-        given(events).when(refund()).then_refused(Refusal::NothingToRefund(stage));
+        given::<PaymentDecider>(events).when(refund()).refuses(&Refusal::NothingToRefund(stage));
     }
 }
 
 #[test]
 fn a_refund_that_was_asked_for_is_recorded_when_it_is_done() {
-    given([requested(), captured(), refund_requested(voided())])
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided())])
         .when(record_refund())
         .then([refunded()]);
-    given([requested(), captured()]).when(record_refund()).then_refused(Refusal::NoRefundRequested);
+    given::<PaymentDecider>([requested(), captured()])
+        .when(record_refund())
+        .refuses(&Refusal::NoRefundRequested);
 }
 
 #[test]
 fn no_money_of_a_void_invoice_stays_here() {
-    given([requested()]).when(Command::Withdraw).then([cancelled()]);
-    given([requested(), captured()]).when(Command::Withdraw).then([refund_requested(voided())]);
+    given::<PaymentDecider>([requested()]).when(Command::Withdraw).then([cancelled()]);
+    given::<PaymentDecider>([requested(), captured()])
+        .when(Command::Withdraw)
+        .then([refund_requested(voided())]);
     for events in [
         vec![requested(), declined()],
         vec![requested(), expired()],
@@ -262,21 +242,21 @@ fn no_money_of_a_void_invoice_stays_here() {
         vec![requested(), captured(), refund_requested(voided())],
         vec![requested(), captured(), refund_requested(voided()), refunded()],
     ] {
-        given(events).when(Command::Withdraw).then_nothing();
+        given::<PaymentDecider>(events).when(Command::Withdraw).changes_nothing();
     }
 }
 
 #[test]
 fn money_taken_of_a_payment_given_up_goes_back() {
     for given_up in [cancelled(), expired(), declined()] {
-        given([requested(), given_up])
+        given::<PaymentDecider>([requested(), given_up])
             .when(record_capture("ch_1"))
             .then([captured_late(), refund_requested(RefundReason::CapturedLate)]);
     }
     let late =
         [requested(), cancelled(), captured_late(), refund_requested(RefundReason::CapturedLate)];
-    given(late.clone()).when(record_capture("ch_1")).then_nothing();
-    given(late).when(record_refund()).then([refunded()]);
+    given::<PaymentDecider>(late.clone()).when(record_capture("ch_1")).changes_nothing();
+    given::<PaymentDecider>(late).when(record_refund()).then([refunded()]);
 }
 
 #[test]
@@ -290,6 +270,6 @@ fn nothing_can_be_asked_of_a_payment_that_does_not_exist() {
         Command::Expire,
         record_refund(),
     ] {
-        given([]).when(command).then_refused(Refusal::NoSuchPayment);
+        given::<PaymentDecider>([]).when(command).refuses(&Refusal::NoSuchPayment);
     }
 }

@@ -2,18 +2,18 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get, post};
+use billing_contract::InvoiceId;
 use chrono::{DateTime, Utc};
-use payments_contract::{RefundLine, RefundScope};
+use payments_contract::{PaymentId, RefundId, RefundLine, RefundScope};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 use validator::{Validate, ValidationError};
 use web_api::{
-    Acknowledgement, CommandHeaders, CommandProblems, CommandRequest, Cursor, DateBound, Dates,
-    Done, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListCursor, NoBody, NotModified, Page,
-    Paging, PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems, ReadRequest,
-    SortedListProblems, ValidJson, ValidPath, ValidQuery,
+    Acknowledgement, CommandHeaders, CommandOn, CommandProblems, CommandRequest, Cursor, DateBound,
+    Dates, Done, IdOf, IfMatchHeader, IfNoneMatchHeader, Limit, Line, ListCursor, NoBody,
+    NotModified, Page, Paging, PositiveDecimal, Problem, QuantityOfLine, ReadHeaders, ReadProblems,
+    ReadRequest, SortedListProblems, ValidJson, ValidPath, ValidQuery,
 };
 
 use super::{Api, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, problem};
@@ -38,7 +38,7 @@ pub struct RefundPayment {
 /// it cannot, the refund is `refused` a moment later. A second request changes nothing.
 #[utoipa::path(
     operation_id = "refund_payment", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<PaymentId>),
     request_body = RefundPayment,
     responses(
         (status = 200, body = Acknowledgement,
@@ -49,15 +49,15 @@ pub struct RefundPayment {
 #[post("/{id}/refund")]
 pub(super) async fn refund_all(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     command: CommandRequest,
     body: ValidJson<RefundPayment>,
 ) -> Result<Done, Problem> {
     let payload = body.payload();
     command
         .change(&**api, *id, payload, async |attempt, expected| {
-            let (refund, reason) =
-                (attempt.new_id_of(REFUND), body.into_inner().reason.into_inner());
+            let refund = attempt.new_id_of(REFUND).into();
+            let reason = body.into_inner().reason.into_inner();
             let refunded = api.payments.refund(*id, refund, reason, attempt.cause(), expected);
             refunded.await.map_err(problem)
         })
@@ -124,7 +124,7 @@ impl CreateRefund {
 /// (`return_order`), which refunds what was paid by itself: both together credit the goods twice.
 #[utoipa::path(
     operation_id = "create_refund", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), CommandHeaders, IfMatchHeader),
+    params(CommandOn<PaymentId>),
     request_body = CreateRefund,
     responses(
         (status = 201, description = "The refund was requested", body = Acknowledgement),
@@ -134,14 +134,14 @@ impl CreateRefund {
 #[post("/{id}/refunds")]
 pub(super) async fn propose(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     command: CommandRequest,
     body: ValidJson<CreateRefund>,
 ) -> Result<Done, Problem> {
     let (id, expected) = (*id, command.if_match());
     command
         .create(&**api, body.payload(), async |attempt| {
-            let refund = attempt.new_id_of(REFUND);
+            let refund = RefundId::from(attempt.new_id_of(REFUND));
             let (scope, reason, cause) =
                 (body.scope(), body.reason.clone().into_inner(), attempt.cause());
             let proposed =
@@ -154,8 +154,8 @@ pub(super) async fn propose(
 /// Which refund.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct RefundPath {
-    id: Uuid,
-    refund_id: Uuid,
+    id: PaymentId,
+    refund_id: RefundId,
 }
 
 /// Retry a failed refund
@@ -165,7 +165,7 @@ pub struct RefundPath {
 #[utoipa::path(
     operation_id = "retry_refund", tag = "payments",
     params(
-        ("id" = Uuid, Path, description = "The payment"),
+        IdOf<PaymentId>,
         ("refund_id" = Uuid, Path, description = "The refund"),
         CommandHeaders, IfMatchHeader
     ),
@@ -195,9 +195,11 @@ pub(super) async fn retry(
 #[schema(as = Refund)]
 pub struct RefundView {
     /// Its id.
-    id: Uuid,
+    #[schema(value_type = Uuid)]
+    id: RefundId,
     /// The payment whose money goes back.
-    payment_id: Uuid,
+    #[schema(value_type = Uuid)]
+    payment_id: PaymentId,
     /// How far it is.
     status: RefundStatus,
     /// What led to it.
@@ -215,8 +217,8 @@ pub struct RefundView {
     lines: Vec<RefundedLine>,
     /// The credit note that it pays out, where it was issued for this refund.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    credit_note_id: Option<Uuid>,
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    credit_note_id: Option<InvoiceId>,
     /// The provider's own reference, once the money is back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -255,7 +257,7 @@ impl From<RefundRow> for RefundView {
 #[utoipa::path(
     operation_id = "get_refund", tag = "payments",
     params(
-        ("id" = Uuid, Path, description = "The payment"),
+        IdOf<PaymentId>,
         ("refund_id" = Uuid, Path, description = "The refund"),
         ReadHeaders, IfNoneMatchHeader
     ),
@@ -293,7 +295,7 @@ pub struct ListRefunds {
 /// Refunds of a payment, newest first.
 #[utoipa::path(
     operation_id = "list_refunds", tag = "payments",
-    params(("id" = Uuid, Path, description = "The payment"), ListRefunds, ReadHeaders),
+    params(IdOf<PaymentId>, ListRefunds, ReadHeaders),
     responses(
         (status = 200, description = "Refunds, newest first", body = Page<RefundView>),
         ReadProblems,
@@ -302,7 +304,7 @@ pub struct ListRefunds {
 #[get("/{id}/refunds")]
 pub(super) async fn list(
     api: Data<Api>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<PaymentId>,
     query: ValidQuery<ListRefunds>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {

@@ -2,8 +2,9 @@
 
 mod refunds;
 
+use billing_contract::InvoiceId;
 use chrono::{DateTime, NaiveDate, Utc};
-use customers_contract::CustomerErased;
+use customers_contract::{CustomerErased, CustomerId};
 use database::{Database, Transaction};
 use event_contract::Personal;
 use kernel::codec::{Either, Envelope};
@@ -14,7 +15,6 @@ use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentId};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::Event;
@@ -160,7 +160,7 @@ impl Projection for PaymentsProjection {
         let event = match &envelope.event {
             Either::Left(event) => event,
             Either::Right(ErasureEvent::Erased(customer)) => {
-                return silence(transaction, customer.customer_id.as_uuid()).await;
+                return silence(transaction, customer.customer_id).await;
             }
         };
         if let Some(row) = begun(event, &envelope.recorded) {
@@ -168,7 +168,7 @@ impl Projection for PaymentsProjection {
         }
         let id = payment_id(event);
         let found = by_id(&mut *transaction, id).await?;
-        let mut row = found.ok_or(Unknown { what: "payment", id })?;
+        let mut row = found.ok_or(Unknown { what: "payment", id: id.as_uuid() })?;
         apply(&mut row, event);
         row.revision = envelope.recorded.revision;
         let refund = refunds::project(transaction, &row, event, &envelope.recorded).await?;
@@ -186,7 +186,7 @@ impl Projection for PaymentsProjection {
 }
 
 /// Takes out of an erased customer's payments what was said of them.
-async fn silence(transaction: &mut Transaction, customer_id: Uuid) -> Result<(), BoxError> {
+async fn silence(transaction: &mut Transaction, customer_id: CustomerId) -> Result<(), BoxError> {
     erase_customer(transaction, customer_id).await?;
     for mut row in of_customer(&mut *transaction, customer_id).await? {
         row.details.reason = None;
@@ -251,8 +251,8 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
                 ..details(request.amount, &request.currency)
             };
             Some(PaymentRow {
-                invoice_id: Some(request.invoice_id),
-                customer_id: Some(request.customer_id),
+                invoice_id: Some(request.invoice_id.into()),
+                customer_id: Some(request.customer_id.into()),
                 ..row(Owner::Bascule, details)
             })
         }
@@ -311,8 +311,8 @@ fn show_imported(row: &mut PaymentRow, state: &ImportedPayment) {
         ImportedPaymentStatus::Captured => Status::Captured,
         ImportedPaymentStatus::Cancelled => Status::Cancelled,
     };
-    row.invoice_id = state.invoice_id;
-    row.customer_id = state.customer_id;
+    row.invoice_id = state.invoice_id.map(InvoiceId::from);
+    row.customer_id = state.customer_id.map(CustomerId::from);
     let details = &mut row.details;
     details.amount = state.amount;
     details.currency.clone_from(&state.currency);

@@ -1,5 +1,6 @@
 //! The read model of refunds: one row per refund, folded from its payment's events.
 
+use billing_contract::InvoiceId;
 use chrono::{DateTime, Utc};
 use database::{DatabaseError, Transaction};
 use kernel::event::RecordedEvent;
@@ -10,7 +11,6 @@ use payments_contract::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use crate::domain::Event;
 use crate::queries::{PaymentRow, refund, upsert_refund};
@@ -92,7 +92,7 @@ pub struct RefundDetails {
     /// The lines that were asked for.
     pub lines: Vec<RefundedLine>,
     /// The credit note that it pays out.
-    pub credit_note_id: Option<Uuid>,
+    pub credit_note_id: Option<InvoiceId>,
     /// The provider's own reference.
     pub reference: Option<String>,
     /// Why it failed or was refused.
@@ -194,7 +194,7 @@ fn apply(row: &mut RefundRow, event: &Event) {
         Event::RefundRequested(RefundRequested { amount, credit_note_id, .. }) => {
             row.status = RefundStatus::Pending;
             details.amount = Some(*amount);
-            details.credit_note_id = *credit_note_id;
+            details.credit_note_id = credit_note_id.map(InvoiceId::from);
         }
         Event::RefundRefused(refused) => {
             row.status = RefundStatus::Refused;

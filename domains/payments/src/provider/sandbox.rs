@@ -157,7 +157,7 @@ impl SandboxCharge {
         let amounts: Vec<_> = refunds.map(|refund| refund.amount).collect();
         Ok(Self {
             idempotency_key,
-            payment_id: row.get("payment_id")?,
+            payment_id: row.get::<Option<Uuid>>("payment_id")?.map(PaymentId::from),
             amount: amount.and_then(|amount| amount.parse().ok()),
             currency: row.get("currency")?,
             captured: status == "captured",
@@ -274,7 +274,7 @@ impl Sandbox {
         let record = books
             .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
-            .bind(request.payment_id)
+            .bind(request.payment_id.as_uuid())
             .bind(request.amount.to_string())
             .bind(&request.currency)
             .bind(decision.status)
