@@ -18,7 +18,7 @@ use payments_contract::{
 
 use crate::domain::{Receipt, Refusal, Repayment};
 use crate::handlers::{Billing, Error, invoice_of, refund_of_surplus, replacement_of};
-use crate::queries;
+use crate::queries::known_customers;
 
 kernel::event_set! {
     /// What becomes of orders placed here.
@@ -111,7 +111,7 @@ impl Invoicing {
         if !self.0.known_customers.reached(known_at, Patience::Reaction).await {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
-        let known = queries::known_customer(&self.0.database, customer)
+        let known = known_customers::find(&self.0.database, customer)
             .await?
             .ok_or_else(|| ReactionError::Permanent(InvoicingError::CustomerUnknown.into()))?;
         Ok(known.name.map(|name| {

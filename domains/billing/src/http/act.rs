@@ -3,7 +3,6 @@
 use actix_web::post;
 use actix_web::web::Data;
 use billing_contract::InvoiceId;
-use kernel::execution::ExecuteError;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use validator::Validate;
@@ -12,7 +11,7 @@ use web_api::{
     Problem, ValidJson, ValidPath,
 };
 
-use crate::domain::Refusal;
+use super::problem;
 use crate::handlers::Billing;
 
 /// How an invoice is to be paid.
@@ -50,7 +49,7 @@ pub(super) async fn collect(
     command
         .change(&**billing, *id, body.payload(), async |attempt, expected| {
             let method = body.into_inner().payment_method.into_inner();
-            billing.collect(*id, method, attempt.cause(), expected).await.map_err(not_done)
+            billing.collect(*id, method, attempt.cause(), expected).await.map_err(problem)
         })
         .await
 }
@@ -78,65 +77,7 @@ pub(super) async fn void(
 ) -> Result<Done, Problem> {
     command
         .change(&**billing, *id, body.payload(), async |attempt, expected| {
-            billing.write_off(*id, attempt.cause(), expected).await.map_err(not_done)
+            billing.write_off(*id, attempt.cause(), expected).await.map_err(problem)
         })
         .await
-}
-
-fn not_done(error: ExecuteError<Refusal>) -> Problem {
-    Problem::from_execute(error, refused)
-}
-
-/// How a refusal is answered.
-fn refused(refusal: Refusal) -> Problem {
-    let text = refusal.to_string();
-    match refusal {
-        Refusal::NoSuchInvoice => Problem::not_found("There is no such invoice."),
-        Refusal::OwnedByLegacy => Problem::owned_by_legacy(text),
-        Refusal::IsCreditNote => Problem::refused("is-credit-note", text),
-        Refusal::AlreadyPaid => Problem::refused("already-paid", text),
-        Refusal::NothingOpen => Problem::refused("nothing-open", text),
-        Refusal::CollectionUnderWay => Problem::refused("collection-under-way", text),
-        Refusal::OrderAwaitsPayment => Problem::refused("order-awaits-payment", text),
-        // Only the policies and the import are refused so.
-        Refusal::AlreadyIssued
-        | Refusal::UnknownCurrency
-        | Refusal::TotalTooLarge
-        | Refusal::TotalsDisagree { .. }
-        | Refusal::AmountDiffers { .. }
-        | Refusal::PaidByAnother
-        | Refusal::AlreadyVoided
-        | Refusal::NoSuchLine
-        | Refusal::NotPaid
-        | Refusal::OwnedByBascule
-        | Refusal::IncompleteReport { .. } => Problem::unexpected_refusal(refusal),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rust_decimal::Decimal;
-    use web_api::ProblemKind;
-
-    use super::*;
-
-    #[test]
-    fn a_refusal_that_no_route_can_provoke_is_a_defect() {
-        for refusal in [
-            Refusal::AlreadyIssued,
-            Refusal::UnknownCurrency,
-            Refusal::TotalTooLarge,
-            Refusal::TotalsDisagree { computed: Decimal::ONE, stated: Decimal::TWO },
-            Refusal::AmountDiffers { expected: "1 EUR".to_owned(), found: "2 EUR".to_owned() },
-            Refusal::PaidByAnother,
-            Refusal::AlreadyVoided,
-            Refusal::NoSuchLine,
-            Refusal::NotPaid,
-            Refusal::OwnedByBascule,
-            Refusal::IncompleteReport { field: "date" },
-        ] {
-            let answered = not_done(ExecuteError::Refused(refusal));
-            assert_eq!(answered.kind(), ProblemKind::Internal, "{answered:?}");
-        }
-    }
 }

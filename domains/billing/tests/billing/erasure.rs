@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use billing::domain::Event;
+use billing::erasure::NAME as ERASURE;
 use billing::handlers::invoice_of;
-use billing::retention::{ERASURE, Retentions};
+use billing::retention::Retentions;
 use billing::{BillingSettings, NAME};
 use billing_contract::InvoiceId;
 use customers_contract::{CustomerErased, CustomerId};

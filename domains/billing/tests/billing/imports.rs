@@ -1,7 +1,7 @@
 //! Documents that a legacy system owns.
 
 use billing::handlers::invoice_of;
-use billing::queries::InvoiceFilter;
+use billing::queries::invoices::InvoiceFilter;
 use billing::view::{Kind, Status};
 use billing_contract::InvoiceId;
 use database::Engine;

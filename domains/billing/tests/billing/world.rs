@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use billing::domain::Event;
 use billing::handlers::invoice_of;
-use billing::queries::{self, InvoiceFilter};
+use billing::queries::invoices::{self, InvoiceFilter};
 use billing::view::InvoiceView;
 use billing::{BillingModule, BillingSettings};
 use billing_contract::InvoiceId;
@@ -250,7 +250,7 @@ impl World {
     /// The view of a document once everything that was recorded so far shows.
     pub async fn view(&self, id: InvoiceId) -> InvoiceView {
         self.views_caught_up().await;
-        let view = queries::invoice(&self.module.database, id).await.unwrap();
+        let view = invoices::find(&self.module.database, id).await.unwrap();
         view.expect("there is no such document")
     }
 
@@ -259,7 +259,7 @@ impl World {
         self.views_caught_up().await;
         let database = &self.module.database;
         let list = List::recorded(Paging::of(None, None));
-        let rows = queries::invoices(database, &filter, &list).await.unwrap();
+        let rows = invoices::list(database, &filter, &list).await.unwrap();
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 
