@@ -23,7 +23,7 @@ use crate::NAME;
 use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
 use crate::domain::{
     Collect, Command, CreditRefund, CreditReturn, FailedCollection, InvoiceDecider, IssueAnew,
-    IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleNote, VoidInvoice,
+    IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleCreditNote, VoidInvoice,
     credit_note_for,
 };
 use crate::numbering::{Numbering, numbering};
@@ -86,20 +86,17 @@ fn derived(id: impl Into<Uuid>, name: &str) -> Uuid {
     Uuid::new_v5(&id.into(), name.as_bytes())
 }
 
-/// The document that was decided on.
-pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, Error>;
-
 /// A document that needs a number.
 #[derive(Clone)]
-pub(crate) enum Numbered {
+pub(crate) enum PendingDocument {
     Invoice { order: OrderPlaced, bill_to: Option<Personal<BillTo>> },
     Replacement { of: InvoiceId },
-    CreditNote(Credited),
+    CreditNote(PendingCreditNote),
 }
 
 /// What may lead to a credit note, and the id that it would have.
 #[derive(Clone)]
-pub(crate) struct Credited {
+pub(crate) struct PendingCreditNote {
     invoice: InvoiceId,
     credit_note_id: InvoiceId,
     /// The command on the invoice, given the credit note.
@@ -133,7 +130,7 @@ impl Billing {
             let key = self.environment.codec.fetch_key(KeyHolder { subject, purpose });
             key.await.map_err(CodecError::from)?;
         }
-        self.number(Numbered::Invoice { order: order.clone(), bill_to }, cause).await
+        self.number(PendingDocument::Invoice { order: order.clone(), bill_to }, cause).await
     }
 
     /// Keeps the invoice of an order due whatever becomes of its payment. One that was voided for
@@ -147,7 +144,7 @@ impl Billing {
             return Ok(deferred);
         }
         // Voided it stays voided: no other writer can have changed that meanwhile.
-        self.number(Numbered::Replacement { of: id }, cause).await
+        self.number(PendingDocument::Replacement { of: id }, cause).await
     }
 
     /// The invoice that an order is to be paid by: its replacement where there is one.
@@ -256,8 +253,8 @@ impl Billing {
         expected: Option<ExpectedAt>,
     ) -> Result<Executed, Error> {
         let command = Arc::new(command);
-        let credited = Credited { invoice, credit_note_id, command, expected };
-        self.number(Numbered::CreditNote(credited), cause).await
+        let pending = PendingCreditNote { invoice, credit_note_id, command, expected };
+        self.number(PendingDocument::CreditNote(pending), cause).await
     }
 
     /// Records that the money came.
@@ -289,7 +286,7 @@ impl Billing {
                 if let Some(credit_note_id) = settled {
                     let note = work.load::<InvoiceDecider>(credit_note_id).await?;
                     let payment_id = repayment.payment_id;
-                    let command = Command::Settle(SettleNote { credit_note_id, payment_id });
+                    let command = Command::Settle(SettleCreditNote { credit_note_id, payment_id });
                     work.also_decide(&note, command).await?;
                 }
                 Ok(invoice)
@@ -300,13 +297,17 @@ impl Billing {
     }
 
     /// Decides on a document and takes its number, as one of those that are numbered together.
-    pub(crate) async fn record(&self, work: &mut UnitOfWork<'_>, document: &Numbered) -> Decided {
+    pub(crate) async fn record(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        document: &PendingDocument,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         match document {
-            Numbered::Invoice { order, bill_to } => {
+            PendingDocument::Invoice { order, bill_to } => {
                 self.record_issue(work, order, bill_to.clone()).await
             }
-            Numbered::Replacement { of } => self.record_replacement(work, *of).await,
-            Numbered::CreditNote(credited) => self.record_credit(work, credited).await,
+            PendingDocument::Replacement { of } => self.record_replacement(work, *of).await,
+            PendingDocument::CreditNote(pending) => self.record_credit(work, pending).await,
         }
     }
 
@@ -315,7 +316,7 @@ impl Billing {
         work: &mut UnitOfWork<'_>,
         order: &OrderPlaced,
         bill_to: Option<Personal<BillTo>>,
-    ) -> Decided {
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         let invoice_id = invoice_of(order.order_id);
         let invoice = work.load_new::<InvoiceDecider>(invoice_id).await?;
         let next = self.next_number(work, invoice_id).await?;
@@ -328,7 +329,11 @@ impl Billing {
         Ok(invoice)
     }
 
-    async fn record_replacement(&self, work: &mut UnitOfWork<'_>, of: InvoiceId) -> Decided {
+    async fn record_replacement(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        of: InvoiceId,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         let voided = work.load::<InvoiceDecider>(of).await?;
         let invoice_id = replacement_of(of);
         let replacement = work.load_new::<InvoiceDecider>(invoice_id).await?;
@@ -344,8 +349,12 @@ impl Billing {
         Ok(replacement)
     }
 
-    async fn record_credit(&self, work: &mut UnitOfWork<'_>, credited: &Credited) -> Decided {
-        let Credited { invoice, credit_note_id, command, expected } = credited;
+    async fn record_credit(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        pending: &PendingCreditNote,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
+        let PendingCreditNote { invoice, credit_note_id, command, expected } = pending;
         // Before the invoice: both are recorded at once, so whoever sees a credit note of this
         // invoice then sees what it did to the invoice, and has nothing left to decide about either.
         let credit_note = work.load_new::<InvoiceDecider>(*credit_note_id).await?;

@@ -16,7 +16,7 @@ use crate::handlers::{Error, Payments, attempt_of, deadline_after, payment_of};
 
 kernel::event_set! {
     /// What the collection of payments follows from.
-    pub enum Trigger {
+    pub enum InvoiceEvent {
         Issued(InvoiceIssued),
         CollectionRequested(CollectionRequested),
         Credited(InvoiceCredited),
@@ -34,48 +34,56 @@ pub struct Collection {
 }
 
 impl Reaction for Collection {
-    type Event = Trigger;
+    type Event = InvoiceEvent;
 
     const NAME: &'static str = "payments.collection";
     const KIND: ReactionKind = ReactionKind::Policy;
 
-    async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
-        match &trigger.event {
-            Trigger::Issued(invoice) => {
+    async fn react(
+        &self,
+        event: &Envelope<InvoiceEvent>,
+        cause: Cause,
+    ) -> Result<(), ReactionError> {
+        match &event.event {
+            InvoiceEvent::Issued(invoice) => {
                 let request = PaymentRequested {
                     payment_id: payment_of(invoice.invoice_id),
                     invoice_id: invoice.invoice_id.as_uuid(),
                     amount: invoice.total,
                     currency: invoice.currency.clone(),
                     method: invoice.payment_method.clone(),
-                    deadline: deadline_after(&trigger.recorded, self.patience),
+                    deadline: deadline_after(&event.recorded, self.patience),
                     customer_id: invoice.customer_id,
                 };
                 // No refusal is expected: a payment is asked for once.
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
-            Trigger::CollectionRequested(collection) => {
+            InvoiceEvent::CollectionRequested(collection) => {
                 let request = PaymentRequested {
                     payment_id: attempt_of(collection.invoice_id, collection.attempt),
                     invoice_id: collection.invoice_id.as_uuid(),
                     amount: collection.amount,
                     currency: collection.currency.clone(),
                     method: collection.payment_method.clone(),
-                    deadline: deadline_after(&trigger.recorded, self.patience),
+                    deadline: deadline_after(&event.recorded, self.patience),
                     customer_id: collection.customer_id,
                 };
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
             // Something is still due: what is under way goes on, and what comes too much goes back.
-            Trigger::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
-            Trigger::Credited(invoice) => self.end(invoice.invoice_id, End::CallOff, &cause).await,
-            Trigger::RefundDue(due) => {
+            InvoiceEvent::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
+            InvoiceEvent::Credited(invoice) => {
+                self.end(invoice.invoice_id, End::CallOff, &cause).await
+            }
+            InvoiceEvent::RefundDue(due) => {
                 tolerate(self.payments.give_back(due, &cause).await, |_| None)
             }
-            Trigger::RefundDenied(denied) => {
+            InvoiceEvent::RefundDenied(denied) => {
                 tolerate(self.payments.refuse_refund(denied, &cause).await, |_| None)
             }
-            Trigger::Voided(invoice) => self.end(invoice.invoice_id, End::Withdraw, &cause).await,
+            InvoiceEvent::Voided(invoice) => {
+                self.end(invoice.invoice_id, End::Withdraw, &cause).await
+            }
         }
     }
 }

@@ -156,8 +156,8 @@ impl Account {
     }
 
     fn lines_left(&self) -> Vec<CreditedLine> {
-        let places = 1_u32..;
-        let lines = self.invoice.lines.iter().zip(places).filter_map(|(_, line)| {
+        let numbers = 1_u32..;
+        let lines = self.invoice.lines.iter().zip(numbers).filter_map(|(_, line)| {
             let (quantity, net) = self.line_left(line)?;
             (!quantity.is_zero()).then_some(CreditedLine { line, quantity, net })
         });
@@ -173,13 +173,13 @@ impl Account {
     /// The credit note that waits for a refund: the one that asked for it, or the oldest that asked
     /// for none in particular.
     fn unsettled_for(&self, refund_id: RefundId) -> Option<usize> {
-        let place = |wanted: Option<RefundId>| {
+        let index_of = |wanted: Option<RefundId>| {
             self.unsettled.iter().position(|note| note.refund_id == wanted)
         };
-        place(Some(refund_id)).or_else(|| {
+        index_of(Some(refund_id)).or_else(|| {
             // A refund that was due without a credit note settles none.
             let is_due = self.returning.iter().any(|one| one.refund_id == refund_id);
-            if is_due { None } else { place(None) }
+            if is_due { None } else { index_of(None) }
         })
     }
 }
@@ -237,7 +237,7 @@ fn zero(invoice: &InvoiceIssued) -> Decimal {
 
 /// A credit note issued here.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Note {
+pub struct IssuedCreditNote {
     /// As it was issued.
     pub document: CreditNoteIssued,
     /// Whether its money went back, or none had to.

@@ -120,10 +120,10 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
         | Invoice::Voided { .. }
         | Invoice::CreditNote(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: reported } = report;
     let invoice_id = InvoiceId::from(id);
     // Drafts and suppliers' invoices never were documents of ours: there is nothing to take back.
-    Ok(match compare(known, word, merge, take_back)? {
+    Ok(match compare(known, reported, merge, take_back)? {
         News::None => vec![],
         News::Imported(state) => vec![InvoiceImported { invoice_id, legacy, state }.into()],
         News::Revised { state, changed } => {

@@ -37,7 +37,7 @@ pub struct Repayment {
 
 /// The money of a credit note went back.
 #[derive(Debug, Clone)]
-pub struct SettleNote {
+pub struct SettleCreditNote {
     /// The credit note.
     pub credit_note_id: InvoiceId,
     /// The payment that the money went back by.
@@ -141,11 +141,11 @@ pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Even
 }
 
 /// Records that a credit note's money went back.
-pub(super) fn settle(note: &Invoice, request: SettleNote) -> Result<Vec<Event>, Refusal> {
+pub(super) fn settle(note: &Invoice, request: SettleCreditNote) -> Result<Vec<Event>, Refusal> {
     match note {
         Invoice::CreditNote(note) if note.settled => Ok(vec![]),
         Invoice::CreditNote(_) => {
-            let SettleNote { credit_note_id: invoice_id, payment_id } = request;
+            let SettleCreditNote { credit_note_id: invoice_id, payment_id } = request;
             let payment_id = payment_id.as_uuid();
             Ok(vec![CreditNoteSettled { invoice_id, payment_id }.into()])
         }

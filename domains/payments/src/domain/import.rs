@@ -73,9 +73,9 @@ pub(super) fn sync(payment: &Payment, report: LegacyReport) -> Result<Vec<Event>
         | Payment::Expired(_)
         | Payment::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: reported } = report;
     let payment_id = PaymentId::from(id);
-    Ok(match compare(known, word, merge, take_back)? {
+    Ok(match compare(known, reported, merge, take_back)? {
         News::None => vec![],
         News::Imported(state) => vec![PaymentImported { payment_id, legacy, state }.into()],
         News::Revised { state, changed } => {

@@ -99,7 +99,7 @@ pub(super) async fn list(
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
     let rows = payments::list(&api.database, &filter, &wanted).await?;
-    let rows = rows.into_iter().map(|(place, row)| (place, PaymentView::from(row))).collect();
+    let rows = rows.into_iter().map(|(key, row)| (key, PaymentView::from(row))).collect();
     Ok(read.listed(&wanted, rows))
 }
 

@@ -130,6 +130,6 @@ pub(super) async fn list(
     let dates = Dates::of(query.sort, query.requested_from, query.requested_before);
     let wanted = read.list(&api.payments.environment, query.limit, query.cursor, dates)?;
     let rows = refunds::list(&api.database, query.status, &wanted).await?;
-    let rows = rows.into_iter().map(|(place, row)| (place, RefundView::from(row))).collect();
+    let rows = rows.into_iter().map(|(key, row)| (key, RefundView::from(row))).collect();
     Ok(read.listed(&wanted, rows))
 }

@@ -26,10 +26,10 @@ use testkit::given;
 use uuid::Uuid;
 
 use super::{
-    Account, Collect, Command, CreditNote, CreditRefund, CreditReturn, DocumentNumber, Event,
-    FailedCollection, Invoice, InvoiceDecider, IssueAnew, IssueInvoice, LegacyInvoice,
-    LegacyReport, LegacyVat, NUMBER_LIKE_OURS, NewCreditNote, Receipt, Refusal, Repayment,
-    SettleNote, VoidInvoice, credit_note_for,
+    Account, Collect, Command, CreditRefund, CreditReturn, DocumentNumber, Event, FailedCollection,
+    Invoice, InvoiceDecider, IssueAnew, IssueCreditNote, IssueInvoice, LegacyInvoice, LegacyReport,
+    LegacyVat, NUMBER_LIKE_OURS, NewCreditNote, Receipt, Refusal, Repayment, SettleCreditNote,
+    VoidInvoice, credit_note_for,
 };
 
 const INVOICE: InvoiceId = InvoiceId::from_u128(1);
@@ -217,7 +217,7 @@ fn void(reason: VoidReason) -> Command {
 }
 
 fn credit() -> Command {
-    Command::Credit(Box::new(CreditNote {
+    Command::Credit(Box::new(IssueCreditNote {
         credit_note_id: CREDIT_NOTE,
         number: number("2026-000002"),
         of: as_issued(),

@@ -105,7 +105,7 @@ fn only_the_money_that_came_goes_back() {
 fn a_credit_note_settles_when_its_money_went_back() {
     let note = CreditNoteIssued { to_refund: Some(decimal("121.32")), ..the_credit_note() };
     let settle =
-        || Command::Settle(SettleNote { credit_note_id: CREDIT_NOTE, payment_id: PAYMENT });
+        || Command::Settle(SettleCreditNote { credit_note_id: CREDIT_NOTE, payment_id: PAYMENT });
     let settled: Event =
         CreditNoteSettled { invoice_id: CREDIT_NOTE, payment_id: PAYMENT.as_uuid() }.into();
     given::<InvoiceDecider>([note.clone().into()]).when(settle()).then([settled.clone()]);

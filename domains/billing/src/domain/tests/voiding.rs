@@ -64,7 +64,7 @@ fn nothing_has_no_sign() {
         total_vat: decimal("0.00"),
         ..as_issued()
     };
-    let note = CreditNote {
+    let note = IssueCreditNote {
         credit_note_id: CREDIT_NOTE,
         number: number("2"),
         credit: Account::opened(free.clone()).rest(),
