@@ -16,14 +16,14 @@ use kernel::keys::KeyHolder;
 use kernel::projection::Progress;
 use kernel::store::AppendError;
 use orders_contract::{OrderId, OrderPlaced, OrderReturned};
-use payments_contract::{RefundLine, RefundProposed};
+use payments_contract::{PaymentId, RefundId, RefundLine, RefundProposed};
 use uuid::Uuid;
 
 use crate::NAME;
 use crate::domain::series::{NumberTaken, SeriesDecider, TakeNumber, take};
 use crate::domain::{
     Collect, Command, CreditRefund, CreditReturn, FailedCollection, InvoiceDecider, IssueAnew,
-    IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleNote, VoidInvoice,
+    IssueInvoice, NewCreditNote, Receipt, Refusal, Repayment, SettleCreditNote, VoidInvoice,
     credit_note_for,
 };
 use crate::numbering::{Numbering, numbering};
@@ -43,59 +43,60 @@ pub struct Billing {
     pub(crate) numbering: Arc<Numbering>,
 }
 
-/// What a command on one document gives.
-pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+/// Why a command on a document was not carried out.
+pub type Error = ExecuteError<Refusal>;
 
 /// The invoice of an order placed here. The same order always has the same one.
 pub fn invoice_of(order_id: OrderId) -> InvoiceId {
-    Uuid::new_v5(&order_id, b"invoice")
+    derived(order_id, "invoice").into()
 }
 
 /// The invoice that takes the place of one that was voided for want of a payment, though its order is
 /// carried out.
 pub fn replacement_of(invoice_id: InvoiceId) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, b"replacement")
+    derived(invoice_id, "replacement").into()
 }
 
 /// The credit note that voids an invoice issued here, should it come to that.
 pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, b"credit-note")
+    derived(invoice_id, "credit-note").into()
 }
 
 /// The credit note over a return, by its number among those of the order.
 pub fn credit_note_of_return(invoice_id: InvoiceId, number: u32) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, format!("return/{number}").as_bytes())
+    derived(invoice_id, &format!("return/{number}")).into()
 }
 
 /// The credit note over a refund.
-pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: Uuid) -> InvoiceId {
-    Uuid::new_v5(&invoice_id, format!("refund/{refund_id}").as_bytes())
+pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: RefundId) -> InvoiceId {
+    derived(invoice_id, &format!("refund/{refund_id}")).into()
 }
 
 /// The refund of what a payment brought too much.
-pub(crate) fn refund_of_surplus(payment_id: Uuid) -> Uuid {
-    Uuid::new_v5(&payment_id, b"surplus")
+pub(crate) fn refund_of_surplus(payment_id: PaymentId) -> RefundId {
+    derived(payment_id, "surplus").into()
 }
 
 /// The refund that pays a credit note out.
-fn refund_of(credit_note_id: InvoiceId) -> Uuid {
-    Uuid::new_v5(&credit_note_id, b"refund")
+fn refund_of(credit_note_id: InvoiceId) -> RefundId {
+    derived(credit_note_id, "refund").into()
 }
 
-/// The document that was decided on.
-pub(crate) type Decided = Result<Arc<Loaded<InvoiceDecider>>, ExecuteError<Refusal>>;
+fn derived(id: impl Into<Uuid>, name: &str) -> Uuid {
+    Uuid::new_v5(&id.into(), name.as_bytes())
+}
 
 /// A document that needs a number.
 #[derive(Clone)]
-pub(crate) enum Numbered {
+pub(crate) enum PendingDocument {
     Invoice { order: OrderPlaced, bill_to: Option<Personal<BillTo>> },
     Replacement { of: InvoiceId },
-    CreditNote(Credited),
+    CreditNote(PendingCreditNote),
 }
 
 /// What may lead to a credit note, and the id that it would have.
 #[derive(Clone)]
-pub(crate) struct Credited {
+pub(crate) struct PendingCreditNote {
     invoice: InvoiceId,
     credit_note_id: InvoiceId,
     /// The command on the invoice, given the credit note.
@@ -122,19 +123,19 @@ impl Billing {
         order: &OrderPlaced,
         bill_to: Option<Personal<BillTo>>,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         if bill_to.is_some() {
             // Others wait while a document is sealed.
             let (subject, purpose) = (order.customer_id, NAME.to_owned());
             let key = self.environment.codec.fetch_key(KeyHolder { subject, purpose });
             key.await.map_err(CodecError::from)?;
         }
-        self.number(Numbered::Invoice { order: order.clone(), bill_to }, cause).await
+        self.number(PendingDocument::Invoice { order: order.clone(), bill_to }, cause).await
     }
 
     /// Keeps the invoice of an order due whatever becomes of its payment. One that was voided for
     /// want of the payment a moment before is issued anew.
-    pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Outcome {
+    pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Result<Executed, Error> {
         let id = invoice_of(order_id);
         let command = Command::Defer;
         let deferred = self.environment.execute::<InvoiceDecider>(id, command, cause, None).await?;
@@ -143,7 +144,7 @@ impl Billing {
             return Ok(deferred);
         }
         // Voided it stays voided: no other writer can have changed that meanwhile.
-        self.number(Numbered::Replacement { of: id }, cause).await
+        self.number(PendingDocument::Replacement { of: id }, cause).await
     }
 
     /// The invoice that an order is to be paid by: its replacement where there is one.
@@ -154,7 +155,12 @@ impl Billing {
     }
 
     /// Voids an invoice by a credit note over everything that is left of it.
-    pub async fn void(&self, id: InvoiceId, reason: VoidReason, cause: &Cause) -> Outcome {
+    pub async fn void(
+        &self,
+        id: InvoiceId,
+        reason: VoidReason,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         self.void_at(id, reason, cause, None).await
     }
 
@@ -164,7 +170,7 @@ impl Billing {
         id: InvoiceId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.void_at(id, VoidReason::WrittenOff, cause, expected).await
     }
 
@@ -174,7 +180,7 @@ impl Billing {
         reason: VoidReason,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = move |note| Command::Void(VoidInvoice { reason, note });
         self.credit(id, credit_note_of(id), command, cause, expected).await
     }
@@ -183,10 +189,10 @@ impl Billing {
     pub async fn fail_collection(
         &self,
         id: InvoiceId,
-        payment_id: Uuid,
+        payment_id: PaymentId,
         failure: CollectionFailure,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = move |note| {
             Command::FailCollection(FailedCollection { payment_id, cause: failure, note })
         };
@@ -200,7 +206,7 @@ impl Billing {
         payment_method: String,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::Collect(Collect { payment_method });
         self.environment.execute::<InvoiceDecider>(id, command, cause, expected).await
     }
@@ -211,7 +217,7 @@ impl Billing {
         id: InvoiceId,
         returned: &OrderReturned,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let lines = returned.lines.iter();
         let lines = lines.map(|line| RefundLine { line: line.line, quantity: line.quantity });
         let (lines, complete): (Vec<_>, _) = (lines.collect(), returned.complete);
@@ -224,8 +230,12 @@ impl Billing {
     }
 
     /// Takes back what somebody wants to be refunded, or records why not.
-    pub async fn credit_refund(&self, proposed: &RefundProposed, cause: &Cause) -> Outcome {
-        let (id, payment_id) = (proposed.invoice_id, proposed.payment_id);
+    pub async fn credit_refund(
+        &self,
+        proposed: &RefundProposed,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
+        let (id, payment_id) = (InvoiceId::from(proposed.invoice_id), proposed.payment_id);
         let (refund_id, scope) = (proposed.refund_id, proposed.scope.clone());
         let command = move |note| {
             let scope = scope.clone();
@@ -241,19 +251,29 @@ impl Billing {
         command: impl Fn(NewCreditNote) -> Command + Send + Sync + 'static,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Arc::new(command);
-        let credited = Credited { invoice, credit_note_id, command, expected };
-        self.number(Numbered::CreditNote(credited), cause).await
+        let pending = PendingCreditNote { invoice, credit_note_id, command, expected };
+        self.number(PendingDocument::CreditNote(pending), cause).await
     }
 
     /// Records that the money came.
-    pub async fn pay(&self, id: InvoiceId, receipt: Receipt, cause: &Cause) -> Outcome {
+    pub async fn pay(
+        &self,
+        id: InvoiceId,
+        receipt: Receipt,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
     }
 
     /// Records that money went back, and settles the credit note that waited for it.
-    pub async fn refund(&self, id: InvoiceId, repayment: Repayment, cause: &Cause) -> Outcome {
+    pub async fn refund(
+        &self,
+        id: InvoiceId,
+        repayment: Repayment,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         let repayment = &repayment;
         let attempt = self.environment.in_unit(cause, |work| {
             Box::pin(async move {
@@ -266,7 +286,7 @@ impl Billing {
                 if let Some(credit_note_id) = settled {
                     let note = work.load::<InvoiceDecider>(credit_note_id).await?;
                     let payment_id = repayment.payment_id;
-                    let command = Command::Settle(SettleNote { credit_note_id, payment_id });
+                    let command = Command::Settle(SettleCreditNote { credit_note_id, payment_id });
                     work.also_decide(&note, command).await?;
                 }
                 Ok(invoice)
@@ -277,13 +297,17 @@ impl Billing {
     }
 
     /// Decides on a document and takes its number, as one of those that are numbered together.
-    pub(crate) async fn record(&self, work: &mut UnitOfWork<'_>, document: &Numbered) -> Decided {
+    pub(crate) async fn record(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        document: &PendingDocument,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         match document {
-            Numbered::Invoice { order, bill_to } => {
+            PendingDocument::Invoice { order, bill_to } => {
                 self.record_issue(work, order, bill_to.clone()).await
             }
-            Numbered::Replacement { of } => self.record_replacement(work, *of).await,
-            Numbered::CreditNote(credited) => self.record_credit(work, credited).await,
+            PendingDocument::Replacement { of } => self.record_replacement(work, *of).await,
+            PendingDocument::CreditNote(pending) => self.record_credit(work, pending).await,
         }
     }
 
@@ -292,7 +316,7 @@ impl Billing {
         work: &mut UnitOfWork<'_>,
         order: &OrderPlaced,
         bill_to: Option<Personal<BillTo>>,
-    ) -> Decided {
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         let invoice_id = invoice_of(order.order_id);
         let invoice = work.load_new::<InvoiceDecider>(invoice_id).await?;
         let next = self.next_number(work, invoice_id).await?;
@@ -305,7 +329,11 @@ impl Billing {
         Ok(invoice)
     }
 
-    async fn record_replacement(&self, work: &mut UnitOfWork<'_>, of: InvoiceId) -> Decided {
+    async fn record_replacement(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        of: InvoiceId,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         let voided = work.load::<InvoiceDecider>(of).await?;
         let invoice_id = replacement_of(of);
         let replacement = work.load_new::<InvoiceDecider>(invoice_id).await?;
@@ -321,8 +349,12 @@ impl Billing {
         Ok(replacement)
     }
 
-    async fn record_credit(&self, work: &mut UnitOfWork<'_>, credited: &Credited) -> Decided {
-        let Credited { invoice, credit_note_id, command, expected } = credited;
+    async fn record_credit(
+        &self,
+        work: &mut UnitOfWork<'_>,
+        pending: &PendingCreditNote,
+    ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
+        let PendingCreditNote { invoice, credit_note_id, command, expected } = pending;
         // Before the invoice: both are recorded at once, so whoever sees a credit note of this
         // invoice then sees what it did to the invoice, and has nothing left to decide about either.
         let credit_note = work.load_new::<InvoiceDecider>(*credit_note_id).await?;
@@ -344,7 +376,7 @@ impl Billing {
         &self,
         work: &mut UnitOfWork<'_>,
         invoice_id: InvoiceId,
-    ) -> Result<NextNumber, ExecuteError<Refusal>> {
+    ) -> Result<NextNumber, Error> {
         let today = self.settings.day_of(work.context.now);
         let year = today.year();
         let stream = StreamName::new(format!("{}-{year:04}", SeriesDecider::CATEGORY))
@@ -364,7 +396,7 @@ struct NextNumber {
 }
 
 impl NextNumber {
-    async fn take(self, work: &mut UnitOfWork<'_>) -> Result<(), ExecuteError<Refusal>> {
+    async fn take(self, work: &mut UnitOfWork<'_>) -> Result<(), Error> {
         let taken = work.also_decide(&self.series, self.request).await;
         taken.map_err(|error| error.map_refusal(|never| match never {}))?;
         Ok(())

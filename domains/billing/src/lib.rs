@@ -26,6 +26,7 @@
 //! word, `projections` and `queries` keep and read the read models, `http` answers.
 
 pub mod domain;
+pub mod erasure;
 pub mod handlers;
 mod http;
 mod numbering;
@@ -47,10 +48,11 @@ pub use settings::BillingSettings;
 use domain::InvoiceDecider;
 use domain::retention::RetentionDecider;
 use domain::series::SeriesDecider;
+use erasure::Erasure;
 use handlers::Billing;
 use policies::{Invoicing, Settlement};
 use projections::{InvoiceViews, KnownCustomers};
-use retention::{Erasure, Retentions};
+use retention::Retentions;
 
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "billing";

@@ -9,15 +9,15 @@
 //! the way appended all the same is recognised by its event ids.
 
 use kernel::combining::Combiner;
-use kernel::execution::Cause;
+use kernel::execution::{Cause, Executed};
 
-use crate::handlers::{Billing, Numbered, Outcome};
+use crate::handlers::{Billing, Error, PendingDocument};
 
 /// Most documents of a run.
 const MOST: usize = 256;
 
 /// The documents that wait for their numbers.
-pub(crate) type Numbering = Combiner<(Numbered, Cause), Outcome>;
+pub(crate) type Numbering = Combiner<(PendingDocument, Cause), Result<Executed, Error>>;
 
 /// Nothing waits yet.
 pub(crate) fn numbering() -> Numbering {
@@ -26,12 +26,16 @@ pub(crate) fn numbering() -> Numbering {
 
 impl Billing {
     /// Decides on a document and numbers it, together with the others that are pending.
-    pub(crate) async fn number(&self, document: Numbered, cause: &Cause) -> Outcome {
+    pub(crate) async fn number(
+        &self,
+        document: PendingDocument,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         let asked = (document, cause.clone());
         self.numbering.ask(asked, |run| self.number_run(run)).await
     }
 
-    async fn number_run(&self, run: Vec<(Numbered, Cause)>) -> Vec<Outcome> {
+    async fn number_run(&self, run: Vec<(PendingDocument, Cause)>) -> Vec<Result<Executed, Error>> {
         metrics::histogram!("billing_numbering_run_documents").record(run.len() as f64);
         let outcomes = self.environment.in_shared_units(
             &run,

@@ -1,6 +1,6 @@
 //! What billing does when others' events happen.
 
-use billing_contract::{BillTo, CollectionFailure, VoidReason};
+use billing_contract::{BillTo, CollectionFailure, InvoiceId, VoidReason};
 use customers_contract::CustomerId;
 use event_contract::Personal;
 use kernel::codec::Envelope;
@@ -13,13 +13,12 @@ use orders_contract::{
 };
 use payments_contract::{
     PaymentCancelled, PaymentCaptured, PaymentCapturedLate, PaymentDeclined, PaymentExpired,
-    PaymentRefunded, RefundProposed,
+    PaymentId, PaymentRefunded, RefundProposed,
 };
-use uuid::Uuid;
 
 use crate::domain::{Receipt, Refusal, Repayment};
-use crate::handlers::{Billing, invoice_of, refund_of_surplus, replacement_of};
-use crate::queries;
+use crate::handlers::{Billing, Error, invoice_of, refund_of_surplus, replacement_of};
+use crate::queries::known_customers;
 
 kernel::event_set! {
     /// What becomes of orders placed here.
@@ -70,7 +69,7 @@ impl Reaction for Invoicing {
             OrderEvent::Cancelled(order) => self.cancel(order, &cause).await,
             OrderEvent::Returned(order) => {
                 let invoice = self.0.standing_invoice(order.order_id).await;
-                let invoice = invoice.map_err(kernel::execution::ExecuteError::<Refusal>::from)?;
+                let invoice = invoice.map_err(Error::from)?;
                 tolerate(self.0.credit_return(invoice, order, &cause).await, no_invoice)
             }
         }
@@ -112,7 +111,7 @@ impl Invoicing {
         if !self.0.known_customers.reached(known_at, Patience::Reaction).await {
             return Err(ReactionError::Transient(InvoicingError::CustomersBehind.into()));
         }
-        let known = queries::known_customer(&self.0.database, customer)
+        let known = known_customers::find(&self.0.database, customer)
             .await?
             .ok_or_else(|| ReactionError::Permanent(InvoicingError::CustomerUnknown.into()))?;
         Ok(known.name.map(|name| {
@@ -160,23 +159,41 @@ impl Reaction for Settlement {
                     payment.clone();
                 let refund_id = refund_of_surplus(payment_id);
                 let receipt = Receipt { payment_id, amount, currency, refund_id, is_late: false };
-                self.pay(invoice_id, receipt, &cause).await
+                self.pay(invoice_id.into(), receipt, &cause).await
             }
             PaymentEvent::CapturedLate(payment) => {
                 let PaymentCapturedLate { payment_id, invoice_id, amount, currency, .. } =
                     payment.clone();
                 let refund_id = refund_of_surplus(payment_id);
                 let receipt = Receipt { payment_id, amount, currency, refund_id, is_late: true };
-                self.pay(invoice_id, receipt, &cause).await
+                self.pay(invoice_id.into(), receipt, &cause).await
             }
             PaymentEvent::Declined(PaymentDeclined { invoice_id, payment_id, .. }) => {
-                self.fail(*invoice_id, *payment_id, CollectionFailure::Declined, &cause).await
+                self.fail(
+                    InvoiceId::from(*invoice_id),
+                    *payment_id,
+                    CollectionFailure::Declined,
+                    &cause,
+                )
+                .await
             }
             PaymentEvent::Expired(PaymentExpired { invoice_id, payment_id }) => {
-                self.fail(*invoice_id, *payment_id, CollectionFailure::Expired, &cause).await
+                self.fail(
+                    InvoiceId::from(*invoice_id),
+                    *payment_id,
+                    CollectionFailure::Expired,
+                    &cause,
+                )
+                .await
             }
             PaymentEvent::Cancelled(PaymentCancelled { invoice_id, payment_id }) => {
-                self.fail(*invoice_id, *payment_id, CollectionFailure::Cancelled, &cause).await
+                self.fail(
+                    InvoiceId::from(*invoice_id),
+                    *payment_id,
+                    CollectionFailure::Cancelled,
+                    &cause,
+                )
+                .await
             }
             PaymentEvent::RefundProposed(proposed) => {
                 // What cannot be credited is an event of its own, not a refusal.
@@ -189,7 +206,7 @@ impl Reaction for Settlement {
                     amount: payment.amount,
                     currency: payment.currency.clone(),
                 };
-                let outcome = self.0.refund(payment.invoice_id, repayment, &cause).await;
+                let outcome = self.0.refund(payment.invoice_id.into(), repayment, &cause).await;
                 tolerate(outcome, |refusal| match refusal {
                     // It was captured after the payment was over, and goes back as it came.
                     Refusal::NotPaid | Refusal::PaidByAnother => {
@@ -205,7 +222,7 @@ impl Reaction for Settlement {
 impl Settlement {
     async fn pay(
         &self,
-        invoice: Uuid,
+        invoice: InvoiceId,
         receipt: Receipt,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
@@ -220,8 +237,8 @@ impl Settlement {
 
     async fn fail(
         &self,
-        invoice: Uuid,
-        payment: Uuid,
+        invoice: InvoiceId,
+        payment: PaymentId,
         failure: CollectionFailure,
         cause: &Cause,
     ) -> Result<(), ReactionError> {

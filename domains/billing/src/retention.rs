@@ -5,32 +5,27 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{Datelike as _, NaiveDate};
-use customers_contract::{CustomerErased, CustomerId};
+use customers_contract::CustomerId;
 use database::Database;
 use kernel::checkpoint::SubscriptionStore as _;
-use kernel::codec::Envelope;
 use kernel::decider::Decider as _;
 use kernel::event::StreamName;
 use kernel::execution::{Cause, Environment, ExecuteError};
 use kernel::outage::Outage;
-use kernel::projection::Progress;
-use kernel::reaction::{Reaction, ReactionError, ReactionKind, shown};
 use kernel::seams::new_id;
 use kernel::store::BoxError;
 use kernel::subscription::Identity;
 use module::{Retained, RetainsDocuments};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use web_api::{Owner, Problem};
+use web_api::Problem;
 
 use crate::NAME;
 use crate::domain::retention::{RetentionDecider, RetentionEnded, retained_until};
-use crate::projections::{InvoiceViews, RetentionEvent};
+use crate::projections::InvoiceViews;
 use crate::queries::retention;
 use crate::settings::BillingSettings;
 
-/// The name of the policy.
-pub const ERASURE: &str = "billing.erasure";
 /// Who ends retentions by the clock.
 const CLOCK: &str = "billing.retention";
 const PAGE: i64 = 500;
@@ -109,7 +104,10 @@ impl Retentions {
     }
 
     /// Whether nothing of a customer needs to be retained today.
-    async fn is_over(&self, customer_id: CustomerId) -> Result<bool, database::DatabaseError> {
+    pub(crate) async fn is_over(
+        &self,
+        customer_id: CustomerId,
+    ) -> Result<bool, database::DatabaseError> {
         let Some(last_document) = retention::last_document(&self.database, customer_id).await?
         else {
             return Ok(false); // it has ended already
@@ -119,7 +117,7 @@ impl Retentions {
         Ok(last_document.is_none_or(|last| retained_until(last, years) < today))
     }
 
-    async fn end(
+    pub(crate) async fn end(
         &self,
         customer_id: CustomerId,
         cause: &Cause,
@@ -134,48 +132,5 @@ impl Retentions {
         let today = self.settings.day_of(self.environment.clock.now());
         let last_year = today.year() - i32::from(self.settings.retention_years) - 1;
         NaiveDate::from_ymd_opt(last_year, 12, 31).unwrap_or(NaiveDate::MIN)
-    }
-}
-
-/// Destroys the key of an erased customer's billing data when nothing has it retained, and cleans
-/// up.
-pub struct Erasure {
-    pub(crate) retentions: Retentions,
-    pub(crate) views: Progress,
-    pub(crate) known_customers: Progress,
-}
-
-impl Reaction for Erasure {
-    type Event = RetentionEvent;
-
-    const NAME: &'static str = ERASURE;
-    const KIND: ReactionKind = ReactionKind::Upkeep;
-
-    async fn react(
-        &self,
-        event: &Envelope<RetentionEvent>,
-        cause: Cause,
-    ) -> Result<(), ReactionError> {
-        shown(&[&self.views, &self.known_customers], &event.recorded).await?;
-        let Retentions { environment, database, .. } = &self.retentions;
-        match &event.event {
-            RetentionEvent::Erased(CustomerErased { customer_id, .. }) => {
-                if self.retentions.is_over(*customer_id).await? {
-                    self.retentions.end(*customer_id, &cause).await?;
-                }
-                Ok(database.scrub(&["known_customer"]).await?)
-            }
-            RetentionEvent::Ended(RetentionEnded { customer_id }) => {
-                let documents = retention::documents_of(database, *customer_id).await?;
-                // What was said in an imported document while it named no customer is sealed for
-                // the document.
-                let imported = documents.iter().filter(|document| document.owner == Owner::Legacy);
-                let mut subjects: Vec<Uuid> = imported.map(|document| document.id).collect();
-                subjects.push(customer_id.as_uuid());
-                environment.codec.destroy_keys(&subjects, &[]).await?;
-                environment.forget_memory();
-                Ok(database.scrub(&["invoice_view"]).await?)
-            }
-        }
     }
 }

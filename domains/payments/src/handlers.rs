@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use billing_contract::{DenialReason, RefundDenied, RefundDue};
+use billing_contract::{DenialReason, InvoiceId, RefundDenied, RefundDue};
 use chrono::{DateTime, Utc};
 use kernel::event::RecordedEvent;
 use kernel::execution::{
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::domain::{Command, PaymentDecider, Refusal};
 
-/// What became of a command.
-pub type Outcome = Result<Executed, ExecuteError<Refusal>>;
+/// Why a command on a payment was not carried out.
+pub type Error = ExecuteError<Refusal>;
 
 /// The payments of this system. Cheap to clone.
 #[derive(Clone)]
@@ -23,15 +23,18 @@ pub struct Payments {
 }
 
 /// The first payment of an invoice: usually the only one.
-pub fn payment_of(invoice_id: Uuid) -> PaymentId {
-    Uuid::new_v5(&invoice_id, b"payment")
+pub fn payment_of(invoice_id: InvoiceId) -> PaymentId {
+    Uuid::new_v5(&invoice_id.as_uuid(), b"payment").into()
 }
 
 /// A payment of an invoice by its number, counted from 1.
-pub fn attempt_of(invoice_id: Uuid, attempt: u32) -> PaymentId {
+pub fn attempt_of(invoice_id: InvoiceId, attempt: u32) -> PaymentId {
     match attempt {
         0 | 1 => payment_of(invoice_id),
-        further => Uuid::new_v5(&invoice_id, format!("payment/{further}").as_bytes()),
+        further => {
+            let name = format!("payment/{further}");
+            Uuid::new_v5(&invoice_id.as_uuid(), name.as_bytes()).into()
+        }
     }
 }
 
@@ -50,7 +53,11 @@ impl Payments {
     }
 
     /// Asks for a payment.
-    pub async fn request(&self, request: PaymentRequested, cause: &Cause) -> Outcome {
+    pub async fn request(
+        &self,
+        request: PaymentRequested,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         let id = request.payment_id;
         self.environment.create::<PaymentDecider>(id, Command::Request(request), cause).await
     }
@@ -61,7 +68,7 @@ impl Payments {
         id: PaymentId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::Cancel, cause, expected).await
     }
 
@@ -73,7 +80,7 @@ impl Payments {
         reason: String,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::Refund { refund_id, reason: reason.into() };
         self.execute(id, command, cause, expected).await
     }
@@ -87,7 +94,7 @@ impl Payments {
         reason: String,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         let command = Command::ProposeRefund { refund_id, scope, reason: reason.into() };
         self.execute(id, command, cause, expected).await
     }
@@ -99,19 +106,24 @@ impl Payments {
         refund_id: RefundId,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::RetryRefund { refund_id }, cause, expected).await
     }
 
     /// Gives money back that is no longer due.
-    pub async fn give_back(&self, due: &RefundDue, cause: &Cause) -> Outcome {
-        let RefundDue { refund_id, amount, credit_note_id, .. } = *due;
+    pub async fn give_back(&self, due: &RefundDue, cause: &Cause) -> Result<Executed, Error> {
+        let RefundDue { amount, credit_note_id, .. } = *due;
+        let refund_id = due.refund_id.into();
         let command = Command::GiveBack { refund_id, amount, credit_note_id };
-        self.execute(due.payment_id, command, cause, None).await
+        self.execute(due.payment_id.into(), command, cause, None).await
     }
 
     /// Records that a proposed refund gets no credit note.
-    pub async fn refuse_refund(&self, denied: &RefundDenied, cause: &Cause) -> Outcome {
+    pub async fn refuse_refund(
+        &self,
+        denied: &RefundDenied,
+        cause: &Cause,
+    ) -> Result<Executed, Error> {
         let code = match denied.reason {
             DenialReason::NotPaid => "not_paid",
             DenialReason::ExceedsInvoice => "exceeds_invoice",
@@ -119,17 +131,18 @@ impl Payments {
             DenialReason::ExceedsLine => "exceeds_line",
             DenialReason::NothingToCredit => "nothing_to_credit",
         };
-        let command = Command::RefuseRefund { refund_id: denied.refund_id, code: code.to_owned() };
-        self.execute(denied.payment_id, command, cause, None).await
+        let (refund_id, code) = (denied.refund_id.into(), code.to_owned());
+        let command = Command::RefuseRefund { refund_id, code };
+        self.execute(denied.payment_id.into(), command, cause, None).await
     }
 
     /// Makes sure that a payment that is under way collects nothing.
-    pub async fn call_off(&self, id: PaymentId, cause: &Cause) -> Outcome {
+    pub async fn call_off(&self, id: PaymentId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::CallOff, cause, None).await
     }
 
     /// Makes sure that no money of a void invoice stays here.
-    pub async fn withdraw(&self, id: PaymentId, cause: &Cause) -> Outcome {
+    pub async fn withdraw(&self, id: PaymentId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::Withdraw, cause, None).await
     }
 
@@ -138,7 +151,7 @@ impl Payments {
         id: PaymentId,
         reference: String,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::RecordCapture { reference }, cause, None).await
     }
 
@@ -147,11 +160,11 @@ impl Payments {
         id: PaymentId,
         reason: String,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::RecordDecline { reason: reason.into() }, cause, None).await
     }
 
-    pub(crate) async fn expire(&self, id: PaymentId, cause: &Cause) -> Outcome {
+    pub(crate) async fn expire(&self, id: PaymentId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::Expire, cause, None).await
     }
 
@@ -161,7 +174,7 @@ impl Payments {
         refund_id: RefundId,
         reference: String,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::RecordRefund { refund_id, reference }, cause, None).await
     }
 
@@ -171,7 +184,7 @@ impl Payments {
         refund_id: RefundId,
         code: String,
         cause: &Cause,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.execute(id, Command::RecordRefundFailure { refund_id, code }, cause, None).await
     }
 
@@ -186,7 +199,7 @@ impl Payments {
         command: Command,
         cause: &Cause,
         expected: Option<ExpectedAt>,
-    ) -> Outcome {
+    ) -> Result<Executed, Error> {
         self.environment.execute::<PaymentDecider>(id, command, cause, expected).await
     }
 }

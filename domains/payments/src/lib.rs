@@ -36,7 +36,7 @@ pub mod queries;
 mod reactor;
 mod settings;
 mod sync;
-mod view;
+pub mod view;
 
 use std::sync::Arc;
 
@@ -45,10 +45,7 @@ use event_contract::PublishedEvent;
 use module::{Module, OpenError, Opened, Opening, Routes};
 
 pub use handlers::{Payments, attempt_of, payment_of};
-pub use http::{PaymentView, routes};
-pub use projections::{
-    Details, RefundCause, RefundDetails, RefundProgress, RefundStatus, RefundedLine, Status,
-};
+pub use http::routes;
 pub use settings::{BreakerSettings, PaymentsSettings};
 
 use domain::PaymentDecider;

@@ -3,20 +3,20 @@
 use std::time::Duration;
 
 use billing_contract::{
-    CollectionRequested, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied, RefundDue,
+    CollectionRequested, InvoiceCredited, InvoiceId, InvoiceIssued, InvoiceVoided, RefundDenied,
+    RefundDue,
 };
 use kernel::codec::Envelope;
-use kernel::execution::{Cause, ExecuteError};
+use kernel::execution::{Cause, Executed};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, tolerate};
-use payments_contract::PaymentRequested;
+use payments_contract::{PaymentId, PaymentRequested};
 
 use crate::domain::Refusal;
-use crate::handlers::{Outcome, Payments, attempt_of, deadline_after, payment_of};
-use uuid::Uuid;
+use crate::handlers::{Error, Payments, attempt_of, deadline_after, payment_of};
 
 kernel::event_set! {
     /// What the collection of payments follows from.
-    pub enum Trigger {
+    pub enum InvoiceEvent {
         Issued(InvoiceIssued),
         CollectionRequested(CollectionRequested),
         Credited(InvoiceCredited),
@@ -34,48 +34,56 @@ pub struct Collection {
 }
 
 impl Reaction for Collection {
-    type Event = Trigger;
+    type Event = InvoiceEvent;
 
     const NAME: &'static str = "payments.collection";
     const KIND: ReactionKind = ReactionKind::Policy;
 
-    async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
-        match &trigger.event {
-            Trigger::Issued(invoice) => {
+    async fn react(
+        &self,
+        event: &Envelope<InvoiceEvent>,
+        cause: Cause,
+    ) -> Result<(), ReactionError> {
+        match &event.event {
+            InvoiceEvent::Issued(invoice) => {
                 let request = PaymentRequested {
                     payment_id: payment_of(invoice.invoice_id),
-                    invoice_id: invoice.invoice_id,
+                    invoice_id: invoice.invoice_id.as_uuid(),
                     amount: invoice.total,
                     currency: invoice.currency.clone(),
                     method: invoice.payment_method.clone(),
-                    deadline: deadline_after(&trigger.recorded, self.patience),
+                    deadline: deadline_after(&event.recorded, self.patience),
                     customer_id: invoice.customer_id,
                 };
                 // No refusal is expected: a payment is asked for once.
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
-            Trigger::CollectionRequested(collection) => {
+            InvoiceEvent::CollectionRequested(collection) => {
                 let request = PaymentRequested {
                     payment_id: attempt_of(collection.invoice_id, collection.attempt),
-                    invoice_id: collection.invoice_id,
+                    invoice_id: collection.invoice_id.as_uuid(),
                     amount: collection.amount,
                     currency: collection.currency.clone(),
                     method: collection.payment_method.clone(),
-                    deadline: deadline_after(&trigger.recorded, self.patience),
+                    deadline: deadline_after(&event.recorded, self.patience),
                     customer_id: collection.customer_id,
                 };
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
             // Something is still due: what is under way goes on, and what comes too much goes back.
-            Trigger::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
-            Trigger::Credited(invoice) => self.end(invoice.invoice_id, End::CallOff, &cause).await,
-            Trigger::RefundDue(due) => {
+            InvoiceEvent::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
+            InvoiceEvent::Credited(invoice) => {
+                self.end(invoice.invoice_id, End::CallOff, &cause).await
+            }
+            InvoiceEvent::RefundDue(due) => {
                 tolerate(self.payments.give_back(due, &cause).await, |_| None)
             }
-            Trigger::RefundDenied(denied) => {
+            InvoiceEvent::RefundDenied(denied) => {
                 tolerate(self.payments.refuse_refund(denied, &cause).await, |_| None)
             }
-            Trigger::Voided(invoice) => self.end(invoice.invoice_id, End::Withdraw, &cause).await,
+            InvoiceEvent::Voided(invoice) => {
+                self.end(invoice.invoice_id, End::Withdraw, &cause).await
+            }
         }
     }
 }
@@ -91,11 +99,16 @@ enum End {
 
 impl Collection {
     /// Ends every payment of an invoice: the first one, and those that were asked for later.
-    async fn end(&self, invoice_id: Uuid, end: End, cause: &Cause) -> Result<(), ReactionError> {
+    async fn end(
+        &self,
+        invoice_id: InvoiceId,
+        end: End,
+        cause: &Cause,
+    ) -> Result<(), ReactionError> {
         for attempt in 1_u32.. {
             let id = attempt_of(invoice_id, attempt);
             let outcome = self.end_one(id, end, cause).await;
-            if let Err(ExecuteError::Refused(Refusal::NoSuchPayment)) = &outcome {
+            if let Err(Error::Refused(Refusal::NoSuchPayment)) = &outcome {
                 tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
                 return Ok(());
             }
@@ -104,7 +117,7 @@ impl Collection {
         Ok(())
     }
 
-    async fn end_one(&self, id: Uuid, end: End, cause: &Cause) -> Outcome {
+    async fn end_one(&self, id: PaymentId, end: End, cause: &Cause) -> Result<Executed, Error> {
         match end {
             End::CallOff => self.payments.call_off(id, cause).await,
             End::Withdraw => self.payments.withdraw(id, cause).await,

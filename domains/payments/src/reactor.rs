@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use kernel::backoff;
 use kernel::codec::Envelope;
 use kernel::event::{RecordedEvent, StreamName};
-use kernel::execution::{Cause, LoadError};
+use kernel::execution::{Cause, Executed, LoadError};
 use kernel::reaction::{Reaction, ReactionError, ReactionKind};
 use kernel::store::ReadError;
 use payments_contract::{
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::Payment;
-use crate::handlers::{Outcome, Payments};
+use crate::handlers::{Error, Payments};
 use crate::provider::{
     Calls, CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, RefundOutcome, RefundRequest,
     RefundStatus,
@@ -34,7 +34,7 @@ const NAME: &str = "payments.provider-calls";
 
 kernel::event_set! {
     /// What the provider is called for.
-    pub enum Trigger {
+    pub enum PaymentEvent {
         Requested(PaymentRequested),
         Cancelled(PaymentCancelled),
         RefundRequested(RefundRequested),
@@ -58,7 +58,7 @@ enum Settled {
 }
 
 /// Money that the provider is to give back.
-struct GiveBack {
+struct RefundAttempt {
     payment_id: PaymentId,
     refund_id: RefundId,
     /// What the provider recognises this attempt by.
@@ -67,11 +67,11 @@ struct GiveBack {
     currency: String,
 }
 
-impl GiveBack {
+impl RefundAttempt {
     /// The first attempt of a refund.
     fn of(refund: &RefundRequested) -> Self {
         let RefundRequested { payment_id, refund_id, amount, ref currency, .. } = *refund;
-        let (idempotency_key, currency) = (refund_id, currency.clone());
+        let (idempotency_key, currency) = (refund_id.as_uuid(), currency.clone());
         Self { payment_id, refund_id, idempotency_key, amount, currency }
     }
 
@@ -91,7 +91,7 @@ struct NoRequest {
 }
 
 impl Reaction for ProviderCalls {
-    type Event = Trigger;
+    type Event = PaymentEvent;
 
     const NAME: &'static str = NAME;
     const KIND: ReactionKind = ReactionKind::Reactor;
@@ -100,16 +100,20 @@ impl Reaction for ProviderCalls {
         self.calls.waiting_since()
     }
 
-    async fn react(&self, trigger: &Envelope<Trigger>, cause: Cause) -> Result<(), ReactionError> {
+    async fn react(
+        &self,
+        trigger: &Envelope<PaymentEvent>,
+        cause: Cause,
+    ) -> Result<(), ReactionError> {
         let recorded = &*trigger.recorded;
         match &trigger.event {
-            Trigger::Requested(request) => self.collect(request, recorded, &cause).await,
-            Trigger::Cancelled(cancelled) => self.call_off(cancelled, recorded, &cause).await,
-            Trigger::RefundRequested(refund) => {
-                self.give_back(GiveBack::of(refund), recorded, &cause).await
+            PaymentEvent::Requested(request) => self.collect(request, recorded, &cause).await,
+            PaymentEvent::Cancelled(cancelled) => self.call_off(cancelled, recorded, &cause).await,
+            PaymentEvent::RefundRequested(refund) => {
+                self.give_back(RefundAttempt::of(refund), recorded, &cause).await
             }
-            Trigger::RefundRetried(refund) => {
-                self.give_back(GiveBack::again(refund, recorded), recorded, &cause).await
+            PaymentEvent::RefundRetried(refund) => {
+                self.give_back(RefundAttempt::again(refund, recorded), recorded, &cause).await
             }
         }
     }
@@ -232,7 +236,7 @@ impl ProviderCalls {
     /// Gives money back until the provider has done it, or refuses.
     async fn give_back(
         &self,
-        refund: GiveBack,
+        refund: RefundAttempt,
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
@@ -309,7 +313,7 @@ impl ProviderCalls {
 
     async fn record_capture(
         &self,
-        id: Uuid,
+        id: PaymentId,
         reference: String,
         trigger: &RecordedEvent,
         cause: &Cause,
@@ -320,7 +324,7 @@ impl ProviderCalls {
 
     async fn record_decline(
         &self,
-        id: Uuid,
+        id: PaymentId,
         reason: String,
         trigger: &RecordedEvent,
         cause: &Cause,
@@ -376,7 +380,7 @@ fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
     cause.clone().recognised_by(trigger.id, format!("{NAME}/{outcome}"))
 }
 
-fn recorded(outcome: Outcome) -> Result<(), ReactionError> {
+fn recorded(outcome: Result<Executed, Error>) -> Result<(), ReactionError> {
     outcome?;
     Ok(())
 }

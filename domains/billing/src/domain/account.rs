@@ -9,8 +9,8 @@ use billing_contract::{
     InvoiceRefunded, RefundDue, VatTotal,
 };
 use kernel::money::RateTotal;
+use payments_contract::{PaymentId, RefundId};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 /// An invoice issued here, and where its money is.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Account {
     /// How many payments were asked for.
     pub(super) attempts: u32,
     /// The payment that came last.
-    pub(super) payment_id: Option<Uuid>,
+    pub(super) payment_id: Option<PaymentId>,
     /// What came.
     received: Decimal,
     /// What went back.
@@ -68,13 +68,13 @@ impl Credit {
 struct Unsettled {
     credit_note_id: InvoiceId,
     /// The refund that pays it out; none when payments gives back what it has by itself.
-    refund_id: Option<Uuid>,
+    refund_id: Option<RefundId>,
     amount: Decimal,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct Returning {
-    refund_id: Uuid,
+    refund_id: RefundId,
     amount: Decimal,
 }
 
@@ -156,8 +156,8 @@ impl Account {
     }
 
     fn lines_left(&self) -> Vec<CreditedLine> {
-        let places = 1_u32..;
-        let lines = self.invoice.lines.iter().zip(places).filter_map(|(_, line)| {
+        let numbers = 1_u32..;
+        let lines = self.invoice.lines.iter().zip(numbers).filter_map(|(_, line)| {
             let (quantity, net) = self.line_left(line)?;
             (!quantity.is_zero()).then_some(CreditedLine { line, quantity, net })
         });
@@ -165,20 +165,21 @@ impl Account {
     }
 
     /// The credit note that a refund settles.
-    pub fn settled_by(&self, refund_id: Uuid, amount: Decimal) -> Option<InvoiceId> {
+    pub fn settled_by(&self, refund_id: RefundId, amount: Decimal) -> Option<InvoiceId> {
         let note = &self.unsettled[self.unsettled_for(refund_id)?];
         (amount >= note.amount).then_some(note.credit_note_id)
     }
 
     /// The credit note that waits for a refund: the one that asked for it, or the oldest that asked
     /// for none in particular.
-    fn unsettled_for(&self, refund_id: Uuid) -> Option<usize> {
-        let place =
-            |wanted: Option<Uuid>| self.unsettled.iter().position(|note| note.refund_id == wanted);
-        place(Some(refund_id)).or_else(|| {
+    fn unsettled_for(&self, refund_id: RefundId) -> Option<usize> {
+        let index_of = |wanted: Option<RefundId>| {
+            self.unsettled.iter().position(|note| note.refund_id == wanted)
+        };
+        index_of(Some(refund_id)).or_else(|| {
             // A refund that was due without a credit note settles none.
             let is_due = self.returning.iter().any(|one| one.refund_id == refund_id);
-            if is_due { None } else { place(None) }
+            if is_due { None } else { index_of(None) }
         })
     }
 }
@@ -187,17 +188,18 @@ impl Account {
 impl Account {
     pub(super) fn receive(&mut self, paid: &InvoicePaid) {
         self.received += paid.amount;
-        self.payment_id = Some(paid.payment_id);
+        self.payment_id = Some(paid.payment_id.into());
         self.collecting = None;
     }
 
     pub(super) fn give_back(&mut self, refunded: &InvoiceRefunded) {
-        if let Some(at) = self.unsettled_for(refunded.refund_id) {
+        let refund_id = RefundId::from(refunded.refund_id);
+        if let Some(at) = self.unsettled_for(refund_id) {
             self.unsettled[at].amount -= refunded.amount;
             self.unsettled.retain(|note| note.amount > Decimal::ZERO);
         }
         self.refunded += refunded.amount;
-        self.returning.retain(|one| one.refund_id != refunded.refund_id);
+        self.returning.retain(|one| one.refund_id != refund_id);
     }
 
     pub(super) fn credit(&mut self, credited: &InvoiceCredited) {
@@ -206,7 +208,8 @@ impl Account {
     }
 
     pub(super) fn owe(&mut self, due: &RefundDue) {
-        let RefundDue { refund_id, credit_note_id, amount, .. } = *due;
+        let RefundDue { credit_note_id, amount, .. } = *due;
+        let refund_id = RefundId::from(due.refund_id);
         self.returning.push(Returning { refund_id, amount });
         if let Some(credit_note_id) = credit_note_id {
             self.unsettled.push(Unsettled { credit_note_id, refund_id: Some(refund_id), amount });
@@ -234,7 +237,7 @@ fn zero(invoice: &InvoiceIssued) -> Decimal {
 
 /// A credit note issued here.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Note {
+pub struct IssuedCreditNote {
     /// As it was issued.
     pub document: CreditNoteIssued,
     /// Whether its money went back, or none had to.

@@ -3,7 +3,7 @@
 use billing_contract::{
     CollectionFailed, CollectionFailure, CollectionRequested, InvoiceDeferred, VoidReason,
 };
-use uuid::Uuid;
+use payments_contract::PaymentId;
 
 use super::crediting::NewCreditNote;
 use super::voiding::{VoidInvoice, void};
@@ -13,7 +13,7 @@ use super::{Account, Event, Invoice, Refusal};
 #[derive(Debug, Clone)]
 pub struct FailedCollection {
     /// The payment.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// Why.
     pub cause: CollectionFailure,
     /// The credit note that voids the invoice, should nothing have it stay due.
@@ -55,6 +55,7 @@ pub(super) fn fail(invoice: &Invoice, failed: FailedCollection) -> Result<Vec<Ev
                 return Ok(vec![]);
             }
             let invoice_id = account.invoice.invoice_id;
+            let payment_id = payment_id.as_uuid();
             Ok(vec![CollectionFailed { invoice_id, payment_id, cause }.into()])
         }
         // It was withdrawn because nothing is due any more.

@@ -9,9 +9,8 @@ use billing_contract::{
 };
 use kernel::money::crediting::{over_base, over_sum};
 use kernel::money::{Currency, RateTotal, TooLarge, exact};
-use payments_contract::{RefundLine, RefundScope};
+use payments_contract::{PaymentId, RefundId, RefundLine, RefundScope};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 use super::account::{Account, Credit, vat_total};
 use super::{Event, Invoice, Refusal};
@@ -35,16 +34,16 @@ pub struct CreditReturn {
     /// The credit note over it.
     pub note: NewCreditNote,
     /// The refund, should money have to go back.
-    pub refund_id: Uuid,
+    pub refund_id: RefundId,
 }
 
 /// Somebody wants to be paid back.
 #[derive(Debug, Clone)]
 pub struct CreditRefund {
     /// The payment whose money is to go back.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// The refund.
-    pub refund_id: Uuid,
+    pub refund_id: RefundId,
     /// How much.
     pub scope: RefundScope,
     /// The credit note over it.
@@ -129,9 +128,19 @@ pub(super) fn credit_refund(
     }
 }
 
-fn denied(account: &Account, payment_id: Uuid, refund_id: Uuid, reason: DenialReason) -> Event {
-    let invoice_id = account.invoice.invoice_id;
-    RefundDenied { invoice_id, payment_id, refund_id, reason }.into()
+fn denied(
+    account: &Account,
+    payment_id: PaymentId,
+    refund_id: RefundId,
+    reason: DenialReason,
+) -> Event {
+    RefundDenied {
+        invoice_id: account.invoice.invoice_id,
+        payment_id: payment_id.as_uuid(),
+        refund_id: refund_id.as_uuid(),
+        reason,
+    }
+    .into()
 }
 
 fn credited(
@@ -139,7 +148,7 @@ fn credited(
     credit: Credit,
     reason: CreditReason,
     note: NewCreditNote,
-    refund_id: Uuid,
+    refund_id: RefundId,
 ) -> Vec<Event> {
     let invoice = &account.invoice;
     let amount = credit.total();
@@ -164,13 +173,20 @@ fn credited(
 /// What has to go back now, if anything.
 pub(super) fn refund_due(
     account: &Account,
-    refund_id: Uuid,
+    refund_id: RefundId,
     credit_note_id: Option<InvoiceId>,
 ) -> Option<Event> {
     let amount = account.overpaid();
     let payment_id = account.payment_id.filter(|_| !amount.is_zero())?;
-    let (invoice_id, currency) = (account.invoice.invoice_id, account.invoice.currency.clone());
-    Some(RefundDue { invoice_id, payment_id, refund_id, credit_note_id, amount, currency }.into())
+    let due = RefundDue {
+        invoice_id: account.invoice.invoice_id,
+        payment_id: payment_id.as_uuid(),
+        refund_id: refund_id.as_uuid(),
+        credit_note_id,
+        amount,
+        currency: account.invoice.currency.clone(),
+    };
+    Some(due.into())
 }
 
 fn cut(account: &Account, scope: &RefundScope) -> Result<Credit, Uncut> {

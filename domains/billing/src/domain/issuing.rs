@@ -52,7 +52,7 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
             invoice_id,
             number: number.text,
             issue_date: number.issue_date,
-            order_ids: vec![order.order_id],
+            order_ids: vec![order.order_id.as_uuid()],
             customer_id: order.customer_id,
             bill_to,
             currency: order.currency,

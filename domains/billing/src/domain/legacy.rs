@@ -7,7 +7,8 @@
 //! one of ours bears the flag [`NUMBER_LIKE_OURS`].
 
 use billing_contract::{
-    DocumentKind, DocumentStatus, ImportedInvoice, InvoiceImported, InvoiceRevised, VatTotal,
+    DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId, InvoiceImported, InvoiceRevised,
+    VatTotal,
 };
 use chrono::NaiveDate;
 use kernel::money::exact::exactly;
@@ -119,9 +120,10 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
         | Invoice::Voided { .. }
         | Invoice::CreditNote(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id: invoice_id, legacy, state: word } = report;
+    let LegacyReport { id, legacy, state: reported } = report;
+    let invoice_id = InvoiceId::from(id);
     // Drafts and suppliers' invoices never were documents of ours: there is nothing to take back.
-    Ok(match compare(known, word, merge, take_back)? {
+    Ok(match compare(known, reported, merge, take_back)? {
         News::None => vec![],
         News::Imported(state) => vec![InvoiceImported { invoice_id, legacy, state }.into()],
         News::Revised { state, changed } => {

@@ -25,15 +25,15 @@ use event_contract::LegacyReference;
 use kernel::decider::{Context, Decider};
 use rust_decimal::Decimal;
 
-pub use account::{Account, Credit, Note};
+pub use account::{Account, Credit, IssuedCreditNote};
 pub use collecting::{Collect, FailedCollection};
 pub use crediting::{CreditRefund, CreditReturn, NewCreditNote};
 pub use issuing::IssueAnew;
 pub use issuing::IssueInvoice;
 pub use legacy::{LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS};
 pub use series::DocumentNumber;
-pub use settling::{Receipt, Repayment, SettleNote};
-pub use voiding::{CreditNote, VoidInvoice, credit_note_for};
+pub use settling::{Receipt, Repayment, SettleCreditNote};
+pub use voiding::{IssueCreditNote, VoidInvoice, credit_note_for};
 
 kernel::event_set! {
     /// What happens to an invoice or a credit note.
@@ -75,7 +75,7 @@ pub enum Invoice {
         reason: VoidReason,
     },
     /// A credit note issued here.
-    CreditNote(Box<Note>),
+    CreditNote(Box<IssuedCreditNote>),
     /// Imported, and decided upon by the legacy system.
     OwnedByLegacy(Box<ImportedHere>),
 }
@@ -111,11 +111,11 @@ pub enum Command {
     /// Somebody wants to be paid back.
     CreditRefund(CreditRefund),
     /// Issue the credit note that takes back an invoice, or some of it.
-    Credit(Box<CreditNote>),
+    Credit(Box<IssueCreditNote>),
     /// Money that was paid went back.
     Refund(Repayment),
     /// The money of a credit note went back.
-    Settle(SettleNote),
+    Settle(SettleCreditNote),
     /// The legacy system says how it stands there.
     Sync(Box<LegacyReport>),
 }
@@ -227,7 +227,7 @@ impl Decider for InvoiceDecider {
             Event::Issued(issued) => Invoice::Issued(Box::new(Account::opened(issued.clone()))),
             Event::CreditNoteIssued(note) => {
                 let settled = note.to_refund.is_none_or(|amount| amount.is_zero());
-                Invoice::CreditNote(Box::new(Note { document: note.clone(), settled }))
+                Invoice::CreditNote(Box::new(IssuedCreditNote { document: note.clone(), settled }))
             }
             Event::CreditNoteSettled(_) => {
                 if let Invoice::CreditNote(note) = &mut invoice {

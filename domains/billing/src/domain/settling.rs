@@ -1,8 +1,8 @@
 //! Money that comes and goes on an invoice.
 
 use billing_contract::{CreditNoteSettled, InvoiceId, InvoicePaid, InvoiceRefunded};
+use payments_contract::{PaymentId, RefundId};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 use super::crediting::refund_due;
 use super::{Account, Event, Invoice, Refusal};
@@ -11,13 +11,13 @@ use super::{Account, Event, Invoice, Refusal};
 #[derive(Debug, Clone)]
 pub struct Receipt {
     /// The payment.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// What came.
     pub amount: Decimal,
     /// ISO 4217 code.
     pub currency: String,
     /// The refund, should more have come than is due.
-    pub refund_id: Uuid,
+    pub refund_id: RefundId,
     /// Whether the payment was over when the money came: payments gives it back.
     pub is_late: bool,
 }
@@ -26,9 +26,9 @@ pub struct Receipt {
 #[derive(Debug, Clone)]
 pub struct Repayment {
     /// The payment it came with.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
     /// The refund.
-    pub refund_id: Uuid,
+    pub refund_id: RefundId,
     /// What went back.
     pub amount: Decimal,
     /// ISO 4217 code.
@@ -37,11 +37,11 @@ pub struct Repayment {
 
 /// The money of a credit note went back.
 #[derive(Debug, Clone)]
-pub struct SettleNote {
+pub struct SettleCreditNote {
     /// The credit note.
     pub credit_note_id: InvoiceId,
     /// The payment that the money went back by.
-    pub payment_id: Uuid,
+    pub payment_id: PaymentId,
 }
 
 /// The sum that was asked for settles the invoice. What credit notes took off meanwhile is too much
@@ -96,11 +96,11 @@ fn receive_in_vain(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Re
     Ok(vec![paid(account, payment_id, amount).into()])
 }
 
-fn paid(account: &Account, payment_id: Uuid, amount: Decimal) -> InvoicePaid {
+fn paid(account: &Account, payment_id: PaymentId, amount: Decimal) -> InvoicePaid {
     InvoicePaid {
         invoice_id: account.invoice.invoice_id,
         order_ids: account.invoice.order_ids.clone(),
-        payment_id,
+        payment_id: payment_id.as_uuid(),
         amount,
     }
 }
@@ -129,16 +129,24 @@ pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Even
     if amount > held || currency != account.invoice.currency {
         return Err(differs(account, held, amount, &currency));
     }
-    let invoice_id = account.invoice.invoice_id;
-    Ok(vec![InvoiceRefunded { invoice_id, payment_id, amount, refund_id }.into()])
+    Ok(vec![
+        InvoiceRefunded {
+            invoice_id: account.invoice.invoice_id,
+            payment_id: payment_id.as_uuid(),
+            amount,
+            refund_id: refund_id.as_uuid(),
+        }
+        .into(),
+    ])
 }
 
 /// Records that a credit note's money went back.
-pub(super) fn settle(note: &Invoice, request: SettleNote) -> Result<Vec<Event>, Refusal> {
+pub(super) fn settle(note: &Invoice, request: SettleCreditNote) -> Result<Vec<Event>, Refusal> {
     match note {
         Invoice::CreditNote(note) if note.settled => Ok(vec![]),
         Invoice::CreditNote(_) => {
-            let SettleNote { credit_note_id: invoice_id, payment_id } = request;
+            let SettleCreditNote { credit_note_id: invoice_id, payment_id } = request;
+            let payment_id = payment_id.as_uuid();
             Ok(vec![CreditNoteSettled { invoice_id, payment_id }.into()])
         }
         Invoice::OwnedByLegacy(_) => Err(Refusal::OwnedByLegacy),

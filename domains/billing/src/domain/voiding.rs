@@ -22,7 +22,7 @@ pub struct VoidInvoice {
 
 /// The credit note to be issued.
 #[derive(Debug, Clone)]
-pub struct CreditNote {
+pub struct IssueCreditNote {
     /// The credit note.
     pub credit_note_id: InvoiceId,
     /// Its number and day.
@@ -84,7 +84,7 @@ pub fn credit_note_for(
     before: &Invoice,
     events: &[Event],
     number: DocumentNumber,
-) -> Option<CreditNote> {
+) -> Option<IssueCreditNote> {
     let account = before.account()?;
     let mut to_refund = Decimal::ZERO;
     let mut credit = None;
@@ -106,10 +106,10 @@ pub fn credit_note_for(
     }
     let (credit_note_id, credit) = credit?;
     let of = account.invoice.clone();
-    Some(CreditNote { credit_note_id, number, of, credit, to_refund })
+    Some(IssueCreditNote { credit_note_id, number, of, credit, to_refund })
 }
 
-pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>, Refusal> {
+pub(super) fn credit(document: &Invoice, note: IssueCreditNote) -> Result<Vec<Event>, Refusal> {
     match document {
         Invoice::NotIssued => {}
         Invoice::Issued(_)
@@ -119,7 +119,7 @@ pub(super) fn credit(document: &Invoice, note: CreditNote) -> Result<Vec<Event>,
         | Invoice::CreditNote(_) => return Err(Refusal::AlreadyIssued),
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     }
-    let CreditNote { credit_note_id, number, of, credit, to_refund } = note;
+    let IssueCreditNote { credit_note_id, number, of, credit, to_refund } = note;
     let lines = lines(&of, &credit);
     Ok(vec![
         CreditNoteIssued {

@@ -10,13 +10,9 @@ use kernel::store::BoxError;
 
 use crate::domain::Event;
 use crate::domain::retention::RetentionEnded;
-use crate::queries::{self, retention};
+use crate::erasure::ErasureEvent;
+use crate::queries::{invoices, retention};
 use crate::view::{Collection, InvoiceView};
-
-kernel::event_set! {
-    /// When documents are to be kept as they are for as long as the law says, and when that is over.
-    pub enum RetentionEvent { Erased(CustomerErased), Ended(RetentionEnded) }
-}
 
 /// Keeps the view of every document. An erased customer's documents stay as they are until the law
 /// no longer has them kept.
@@ -25,7 +21,7 @@ pub struct InvoiceViews;
 
 impl Projection for InvoiceViews {
     type Store = Database;
-    type Event = Either<Event, RetentionEvent>;
+    type Event = Either<Event, ErasureEvent>;
 
     const NAME: &'static str = "billing.invoices";
     const VERSION: u32 = 1;
@@ -34,7 +30,7 @@ impl Projection for InvoiceViews {
     async fn project(
         &self,
         transaction: &mut Transaction,
-        event: &Envelope<Either<Event, RetentionEvent>>,
+        event: &Envelope<Either<Event, ErasureEvent>>,
     ) -> Result<(), BoxError> {
         let revision = event.recorded.revision;
         let position = event.recorded.position;
@@ -104,16 +100,16 @@ impl Projection for InvoiceViews {
 }
 
 /// Keeps a customer's documents as they are, or no longer.
-async fn retain(transaction: &mut Transaction, event: &RetentionEvent) -> Result<(), BoxError> {
+async fn retain(transaction: &mut Transaction, event: &ErasureEvent) -> Result<(), BoxError> {
     match event {
-        RetentionEvent::Erased(CustomerErased { customer_id, .. }) => {
+        ErasureEvent::Erased(CustomerErased { customer_id, .. }) => {
             let documents = retention::documents_of(&mut *transaction, *customer_id).await?;
             let last = documents.iter().map(InvoiceView::day).max();
             Ok(retention::begin(transaction, *customer_id, last).await?)
         }
-        RetentionEvent::Ended(RetentionEnded { customer_id }) => {
+        ErasureEvent::RetentionEnded(RetentionEnded { customer_id }) => {
             for document in retention::documents_of(&mut *transaction, *customer_id).await? {
-                queries::update_invoice(transaction, &document.silenced()).await?;
+                invoices::update(transaction, &document.silenced()).await?;
             }
             Ok(retention::end(transaction, *customer_id).await?)
         }
@@ -127,9 +123,9 @@ async fn insert(
 ) -> Result<(), BoxError> {
     if retention::prolong(transaction, view).await? {
         let silenced = view.clone().silenced();
-        return Ok(queries::insert_invoice(transaction, &silenced, position).await?);
+        return Ok(invoices::insert(transaction, &silenced, position).await?);
     }
-    Ok(queries::insert_invoice(transaction, view, position).await?)
+    Ok(invoices::insert(transaction, view, position).await?)
 }
 
 async fn update(
@@ -138,10 +134,10 @@ async fn update(
     revision: u64,
     change: impl FnOnce(InvoiceView) -> InvoiceView + Send,
 ) -> Result<(), BoxError> {
-    let view =
-        queries::invoice(&mut *transaction, id).await?.ok_or(Unknown { what: "document", id })?;
+    let view = invoices::find(&mut *transaction, id).await?;
+    let view = view.ok_or(Unknown { what: "document", id: id.as_uuid() })?;
     let view = InvoiceView { revision, ..change(view) };
     let ended = retention::prolong(transaction, &view).await?;
     let view = if ended { view.silenced() } else { view };
-    Ok(queries::update_invoice(transaction, &view).await?)
+    Ok(invoices::update(transaction, &view).await?)
 }

@@ -10,7 +10,7 @@ use kernel::codec::Envelope;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
-use crate::queries::{self, KnownCustomer};
+use crate::queries::known_customers::{self, KnownCustomer};
 
 kernel::event_set! {
     /// What changes how a customer is addressed.
@@ -48,11 +48,11 @@ impl Projection for KnownCustomers {
                     address_lines: address_lines(Some(&customer.address)),
                     vat_number: known(customer.vat_number.as_ref()),
                 };
-                Ok(queries::remember_customer(transaction, customer.customer_id, &known).await?)
+                Ok(known_customers::insert(transaction, customer.customer_id, &known).await?)
             }
             CustomerEvent::Imported(CustomerImported { customer_id, state, .. }) => {
                 let known = imported(state);
-                Ok(queries::remember_customer(transaction, *customer_id, &known).await?)
+                Ok(known_customers::insert(transaction, *customer_id, &known).await?)
             }
             CustomerEvent::Revised(CustomerRevised { customer_id, state, .. }) => {
                 change(transaction, *customer_id, |_| imported(state)).await
@@ -80,9 +80,9 @@ async fn change(
     id: CustomerId,
     change: impl FnOnce(KnownCustomer) -> KnownCustomer + Send,
 ) -> Result<(), BoxError> {
-    let before = queries::known_customer(&mut *transaction, id).await?;
+    let before = known_customers::find(&mut *transaction, id).await?;
     let before = before.ok_or(Unknown { what: "customer", id: id.as_uuid() })?;
-    queries::change_customer(transaction, id, &change(before)).await?;
+    known_customers::update(transaction, id, &change(before)).await?;
     Ok(())
 }
 

@@ -3,5 +3,5 @@
 mod invoices;
 mod known_customers;
 
-pub use invoices::{InvoiceViews, RetentionEvent};
+pub use invoices::InvoiceViews;
 pub use known_customers::KnownCustomers;

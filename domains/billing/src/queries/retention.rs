@@ -62,7 +62,7 @@ pub async fn prolong(
 ) -> Result<bool, DatabaseError> {
     let Some(customer_id) = document.customer_id else { return Ok(false) };
     let day = document.day().to_string();
-    let ended = transaction.query(&PROLONG).bind(customer_id).bind(day);
+    let ended = transaction.query(&PROLONG).bind(customer_id.as_uuid()).bind(day);
     Ok(ended.scalar_optional().await?.unwrap_or(false))
 }
 

@@ -1,10 +1,10 @@
 //! What every module promises.
 
 use billing::BillingModule;
-use billing::queries::{self, retention};
+use billing::queries::{invoices, known_customers, retention};
 
 testkit::module_contract!(
     BillingModule,
-    statements: [queries::STATEMENTS, retention::STATEMENTS],
-    lists: queries::LISTS,
+    statements: [invoices::STATEMENTS, known_customers::STATEMENTS, retention::STATEMENTS],
+    lists: invoices::LISTS,
 );

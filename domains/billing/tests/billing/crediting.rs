@@ -5,8 +5,9 @@ use billing::handlers::{
     credit_note_of, credit_note_of_refund, credit_note_of_return, invoice_of, replacement_of,
 };
 use billing::view::{Collection, InvoiceView, Status};
+use billing_contract::InvoiceId;
 use database::Engine;
-use orders_contract::CancellationReason;
+use orders_contract::{CancellationReason, OrderId};
 use payments_contract::RefundScope;
 use rstest::rstest;
 use rust_decimal::Decimal;
@@ -25,7 +26,7 @@ fn text(amount: Option<Decimal>) -> String {
     amount.unwrap().to_string()
 }
 
-async fn paid(world: &World) -> (uuid::Uuid, uuid::Uuid) {
+async fn paid(world: &World) -> (InvoiceId, OrderId) {
     let (invoice, order) = world.invoiced().await;
     world.captured(invoice, "119.76").await;
     world.eventually(|event| matches!(event, Event::Paid(one) if one.invoice_id == invoice)).await;
@@ -129,7 +130,7 @@ async fn what_comes_back_is_credited_and_its_money_goes_back(
     assert_eq!((credit.status, credit.total.to_string()), (Status::Issued, "-59.88".to_owned()));
     assert_eq!(credit.paid, None);
 
-    world.paid_out(invoice, due.refund_id, "59.88").await;
+    world.paid_out(invoice, due.refund_id.into(), "59.88").await;
     world.eventually(|event| matches!(event, Event::CreditNoteSettled(_))).await;
     world.settled(POLICIES).await;
     let view = world.view(invoice).await;

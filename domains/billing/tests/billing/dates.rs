@@ -8,6 +8,7 @@ use database::{Database, Engine, Statement};
 use kernel::execution::Environment;
 use kernel::seams::{SystemClock, new_id};
 use module::OpenModule;
+use orders_contract::OrderId;
 use rstest::rstest;
 use serde_json::json;
 use testkit::Client;
@@ -48,7 +49,7 @@ async fn documents_of_many_years_are_sorted_and_filtered_by_when_they_were_issue
     for subscription in module.subscriptions.drain(..) {
         tokio::spawn(subscription.run(stop.clone()));
     }
-    let (customer, order) = (new_id(), new_id());
+    let (customer, order) = (new_id(), OrderId::from(new_id()));
     for (day, kind) in [
         (Some("2025-01-06"), "invoice"),
         (Some("2011-03-02"), "credit_note"),

@@ -1,19 +1,20 @@
 //! Documents that a legacy system owns.
 
 use billing::handlers::invoice_of;
-use billing::queries::InvoiceFilter;
+use billing::queries::invoices::InvoiceFilter;
 use billing::view::{Kind, Status};
+use billing_contract::InvoiceId;
 use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
+use orders_contract::OrderId;
 use rstest::rstest;
 use serde_json::{Value, json};
-use uuid::Uuid;
 use web_api::Owner;
 
 use crate::world::{POLICIES, World};
 
-pub fn state(orders: &[Uuid]) -> Value {
+pub fn state(orders: &[OrderId]) -> Value {
     json!({
         "status": "issued",
         "kind": "invoice",
@@ -46,8 +47,8 @@ async fn a_document_is_imported_then_revised_and_repetitions_record_nothing(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let id = new_id();
-    let (first, second) = (new_id(), new_id());
+    let id = InvoiceId::from(new_id());
+    let (first, second) = (OrderId::from(new_id()), OrderId::from(new_id()));
     let imported = LegacyState::Present(state(&[first, second]));
     assert_eq!(world.sync(id, imported.clone()).await.unwrap(), SyncOutcome::Imported);
     assert_eq!(world.sync(id, imported).await.unwrap(), SyncOutcome::Unchanged);
@@ -85,7 +86,7 @@ async fn what_is_gone_is_voided_and_what_is_back_stands_again(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let id = new_id();
+    let id = InvoiceId::from(new_id());
     let gone = || LegacyState::Absent { reason: "state draft".to_owned() };
     assert_eq!(world.sync(id, gone()).await.unwrap(), SyncOutcome::Ignored);
     let present = || LegacyState::Present(state(&[]));
@@ -128,7 +129,7 @@ async fn what_cannot_be_understood_is_said_without_its_values(
             "`number` is not understood: expected at most 600",
         ),
     ] {
-        match world.sync(new_id(), state).await {
+        match world.sync(new_id().into(), state).await {
             Err(SyncError::NotUnderstood(text)) => {
                 assert!(text.contains(said), "{text}");
                 assert!(!text.contains("Ada"), "{text}");
@@ -146,7 +147,7 @@ async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart(
     let world = World::new(engine).await;
     let (ours, _) = world.invoiced().await;
     let number = world.view(ours).await.number;
-    let theirs = new_id();
+    let theirs = InvoiceId::from(new_id());
     world.sync(theirs, with(json!({ "number": number }))).await.unwrap();
     let filter = InvoiceFilter { number: Some(number.clone()), ..InvoiceFilter::default() };
     assert_eq!(world.list(filter.clone()).await, [theirs, ours]);
@@ -157,7 +158,7 @@ async fn a_number_like_ours_takes_none_of_ours_and_is_told_apart(
     assert_eq!(world.view(theirs).await.legacy.unwrap().flags, ["number_like_ours"]);
     // Ours goes on where it was, even when the next number is taken in the legacy system.
     let next = number.replace("-000001", "-000002");
-    world.sync(new_id(), with(json!({ "number": next }))).await.unwrap();
+    world.sync(new_id().into(), with(json!({ "number": next }))).await.unwrap();
     let (another, _) = world.invoiced().await;
     assert_eq!(world.view(another).await.number, next);
 }
@@ -168,12 +169,12 @@ async fn imported_documents_are_neither_charged_nor_numbered(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let id = new_id();
+    let id = InvoiceId::from(new_id());
     world.sync(id, LegacyState::Present(state(&[]))).await.unwrap();
     world.sync(id, LegacyState::Absent { reason: "deleted".to_owned() }).await.unwrap();
     world.settled(POLICIES).await;
     let head = world.environment.store.head().await.unwrap();
     assert_eq!(head, 2, "something followed from an import");
     // A cancellation here of an order that was imported meets no invoice of ours.
-    assert_ne!(id, invoice_of(id));
+    assert_ne!(id, invoice_of(id.as_uuid().into()));
 }

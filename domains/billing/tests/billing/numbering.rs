@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use billing::domain::series::SeriesEvent;
 use billing::domain::{Event, Refusal};
-use billing::handlers::{Billing, Outcome, credit_note_of, invoice_of};
+use billing::handlers::{Billing, Error, credit_note_of, invoice_of};
 use billing::projections::{InvoiceViews, KnownCustomers};
 use billing::{BillingSettings, MIGRATIONS, NAME};
-use billing_contract::VoidReason;
+use billing_contract::{InvoiceId, VoidReason};
 use chrono::NaiveDate;
 use database::{Database, Engine};
 use kernel::cache::CacheOptions;
 use kernel::event::{EventFilter, StreamName};
-use kernel::execution::{Cause, Environment, ExecuteError};
+use kernel::execution::{Cause, Environment, Executed};
 use kernel::memory::MemoryStore;
 use kernel::projection::ProjectionRunner;
 use kernel::seams::{SystemClock, new_id};
@@ -53,12 +53,13 @@ pub async fn process(environment: &Environment, tables: &Tables) -> Billing {
 }
 
 /// What a policy would carry: the same trigger gives the same cause.
-pub fn cause_of(trigger: Uuid) -> Cause {
+pub fn cause_of(trigger: impl Into<Uuid>) -> Cause {
+    let trigger = trigger.into();
     Cause::request(trigger, "test").recognised_by(trigger, "billing.invoicing")
 }
 
 /// As the policy runtime does: again while it may help.
-async fn persistently<F: Future<Output = Outcome>>(command: impl Fn() -> F) {
+async fn persistently<F: Future<Output = Result<Executed, Error>>>(command: impl Fn() -> F) {
     loop {
         match command().await {
             Ok(_) => return,
@@ -79,7 +80,7 @@ pub async fn void(billing: &Billing, order: &OrderPlaced) {
 }
 
 /// What the series of a year has given: number, document, day; in its own order.
-async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, NaiveDate)> {
+async fn series(environment: &Environment, year: i32) -> Vec<(String, InvoiceId, NaiveDate)> {
     let stream = StreamName::new(format!("series-{year}")).unwrap();
     let events = environment.store.read_stream(&stream, 0, 10_000).await.unwrap();
     let mut taken = Vec::new();
@@ -91,7 +92,7 @@ async fn series(environment: &Environment, year: i32) -> Vec<(String, Uuid, Naiv
 }
 
 /// What stands on the documents: number and day by id. Every number is there once.
-pub async fn documents(environment: &Environment) -> BTreeMap<Uuid, (String, NaiveDate)> {
+pub async fn documents(environment: &Environment) -> BTreeMap<InvoiceId, (String, NaiveDate)> {
     let filter =
         EventFilter::families_of(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);
     let page = environment.store.read_log(0, &filter, 10_000).await.unwrap();
@@ -132,7 +133,7 @@ async fn many_at_once(engine: Engine, store: Arc<dyn EventStore>) -> Environment
     for task in 0..200 {
         let billing = processes[task % processes.len()].clone();
         tasks.spawn(async move {
-            let order = order_of(new_id());
+            let order = order_of(new_id().into());
             issue(&billing, &order).await;
             // Every tenth is voided again.
             if task % 10 == 0 {
@@ -180,7 +181,7 @@ async fn whoever_comes_second_takes_the_next_number_at_once(
     let environment = environment_on(store.clone(), clock);
     let tables = Tables::on(engine).await;
     let billing = process(&environment, &tables).await;
-    let (first, second) = (order_of(new_id()), order_of(new_id()));
+    let (first, second) = (order_of(new_id().into()), order_of(new_id().into()));
     issue(&billing, &first).await;
     let billing = process(&environment, &tables).await;
     store.miss_the_last_event();
@@ -205,9 +206,9 @@ async fn a_process_at_work_numbers_and_voids_without_reading(
     let tables = Tables::on(engine).await;
     let billing = process(&environment, &tables).await;
     // Where the series stands, which this process is the first to ask.
-    issue(&billing, &order_of(new_id())).await;
+    issue(&billing, &order_of(new_id().into())).await;
     assert_eq!(store.take_stream_reads().reads, 1);
-    let order = order_of(new_id());
+    let order = order_of(new_id().into());
     issue(&billing, &order).await;
     void(&billing, &order).await;
     assert_eq!(store.take_stream_reads().reads, 0);
@@ -230,7 +231,7 @@ async fn what_another_process_does_meanwhile_is_found_done(
             let environment = environment_on(store.clone(), clock);
             let mut billing = process(&environment, &tables).await;
             let other = process(&environment, &tables).await;
-            let order = order_of(new_id());
+            let order = order_of(new_id().into());
             let id = invoice_of(order.order_id);
             issue(&billing, &order).await;
 
@@ -266,7 +267,7 @@ async fn an_invoice_that_another_process_issues_meanwhile_is_found_issued(
         let environment = environment_on(store.clone(), clock);
         let billing = process(&environment, &tables).await;
         let other = process(&environment, &tables).await;
-        let order = order_of(new_id());
+        let order = order_of(new_id().into());
         let same = order.clone();
         let issuing = async move { issue(&other, &same).await };
         if reads == 0 {
@@ -289,13 +290,13 @@ async fn days_of_issue_never_go_back_when_the_clock_does(
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
     let tables = Tables::on(engine).await;
     let billing = process(&environment, &tables).await;
-    let order = order_of(new_id());
+    let order = order_of(new_id().into());
     issue(&billing, &order).await;
     clock.set("2026-03-01T11:00:00Z");
-    issue(&billing, &order_of(new_id())).await;
+    issue(&billing, &order_of(new_id().into())).await;
     void(&billing, &order).await;
     clock.set("2026-03-03T11:00:00Z");
-    issue(&billing, &order_of(new_id())).await;
+    issue(&billing, &order_of(new_id().into())).await;
     let days: Vec<String> =
         series(&environment, 2026).await.iter().map(|(.., day)| day.to_string()).collect();
     assert_eq!(days, ["2026-03-02", "2026-03-02", "2026-03-02", "2026-03-03"]);
@@ -311,11 +312,11 @@ async fn every_year_has_a_series_of_its_own_and_it_is_the_seats_year(
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock.clone());
     let tables = Tables::on(engine).await;
     let billing = process(&environment, &tables).await;
-    issue(&billing, &order_of(new_id())).await;
+    issue(&billing, &order_of(new_id().into())).await;
     // Midnight in Paris.
     clock.set("2026-12-31T23:00:00Z");
-    issue(&billing, &order_of(new_id())).await;
-    let taken = |series: Vec<(String, Uuid, NaiveDate)>| {
+    issue(&billing, &order_of(new_id().into())).await;
+    let taken = |series: Vec<(String, InvoiceId, NaiveDate)>| {
         series.into_iter().map(|(number, _, day)| format!("{number} {day}")).collect::<Vec<_>>()
     };
     assert_eq!(taken(series(&environment, 2026).await), ["2026-000001 2026-12-31"]);
@@ -331,13 +332,13 @@ async fn what_is_refused_or_was_done_before_takes_no_number(
     let environment = environment_on(Arc::new(MemoryStore::new(clock.clone())), clock);
     let tables = Tables::on(engine).await;
     let billing = process(&environment, &tables).await;
-    let order = order_of(new_id());
+    let order = order_of(new_id().into());
     issue(&billing, &order).await;
     // The same trigger again, and another one for the same order.
     issue(&billing, &order).await;
     let again = billing.issue(&order, None, &cause_of(new_id())).await;
-    assert!(matches!(again, Err(ExecuteError::Refused(Refusal::AlreadyIssued))), "{again:?}");
-    let odd = OrderPlaced { total: "1".parse().unwrap(), ..order_of(new_id()) };
+    assert!(matches!(again, Err(Error::Refused(Refusal::AlreadyIssued))), "{again:?}");
+    let odd = OrderPlaced { total: "1".parse().unwrap(), ..order_of(new_id().into()) };
     assert!(billing.issue(&odd, None, &cause_of(odd.order_id)).await.is_err());
     assert_without_a_hole(&environment, 2026, 1).await;
 
@@ -347,8 +348,9 @@ async fn what_is_refused_or_was_done_before_takes_no_number(
     let again =
         billing.void(invoice_id, VoidReason::PaymentExpired, &cause_of(new_id())).await.unwrap();
     assert!(!again.recorded);
-    let nothing = billing.void(new_id(), VoidReason::OrderCancelled, &cause_of(new_id())).await;
-    assert!(matches!(nothing, Err(ExecuteError::Refused(Refusal::NoSuchInvoice))), "{nothing:?}");
+    let nothing =
+        billing.void(new_id().into(), VoidReason::OrderCancelled, &cause_of(new_id())).await;
+    assert!(matches!(nothing, Err(Error::Refused(Refusal::NoSuchInvoice))), "{nothing:?}");
     assert_without_a_hole(&environment, 2026, 2).await;
     assert!(documents(&environment).await.contains_key(&credit_note_of(invoice_id)));
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use actix_web::test::TestRequest;
 use billing::domain::Event;
 use billing::handlers::credit_note_of;
+use billing_contract::InvoiceId;
 use database::Engine;
 use kernel::seams::new_id;
 use kernel::sync::LegacyState;
@@ -42,12 +43,12 @@ async fn an_invoice_is_shown_with_everything_on_it(
         "order_ids": [order],
         "bill_to": {
             "name": "Ada Martin",
-            "address_lines": ["1 rue de la Paix", "75002 Paris", "FR"],
-            "vat_number": "FR32123456789"
+            "address_lines": ["1 rue de la Paix", "Escalier C", "75002 Paris", "FR"],
+            "vat_number": "FR40303265045"
         },
         "currency": "EUR",
         "lines": [{
-            "sku": "CH-1", "description": "Chaise", "quantity": "2", "unit_price": "49.90",
+            "sku": "CH-1", "description": "Chaise de bistrot", "quantity": "2", "unit_price": "49.90",
             "vat_rate": "20", "net": "99.80"
         }],
         "vat": [{ "rate": "20", "base": "99.80", "amount": "19.96" }],
@@ -83,13 +84,16 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered(
     world.declined(second).await;
     world.eventually(|event| matches!(event, Event::CreditNoteIssued(_))).await;
     let note = credit_note_of(second);
-    let imported = new_id();
+    let imported = InvoiceId::from(new_id());
     world.sync(imported, LegacyState::Present(state(&[order]))).await.unwrap();
     world.views_caught_up().await;
     let customer = world.view(second).await.customer_id.unwrap();
     let number = world.view(note).await.number;
 
-    let get = async |query: String| client.get(&format!("{INVOICES}{query}")).await.is(200).ids();
+    let get = async |query: String| {
+        let answer = client.get(&format!("{INVOICES}{query}")).await.is(200);
+        answer.ids().into_iter().map(InvoiceId::from).collect::<Vec<_>>()
+    };
     assert_eq!(get(String::new()).await, [imported, note, second, first]);
     assert_eq!(get("?status=voided".into()).await, [second]);
     assert_eq!(get("?kind=credit_note".into()).await, [note]);
@@ -103,11 +107,11 @@ async fn documents_are_listed_newest_first_in_pages_and_filtered(
     assert!(get(format!("?legacy_id=7&number={number}")).await.is_empty());
 
     let page = client.get(&format!("{INVOICES}?owner=bascule&limit=2")).await.is(200);
-    assert_eq!(page.ids(), [note, second]);
+    assert_eq!(page.ids(), [note, second].map(InvoiceId::as_uuid));
     let link = page.header("link").to_owned();
     let next = link.strip_prefix('<').unwrap().split('>').next().unwrap();
     let page = client.get(next).await.is(200);
-    assert_eq!(page.ids(), [first]);
+    assert_eq!(page.ids(), [first.as_uuid()]);
     assert!(page.headers.get("link").is_none());
 }
 
@@ -125,8 +129,8 @@ async fn the_invoices_that_wait_for_a_persons_decision_are_found(
     world.declined(unpaid).await;
     world.settled(POLICIES).await;
     let found = async |query: &str| client.get(&format!("{INVOICES}{query}")).await.is(200).ids();
-    assert_eq!(found("?collection=failed").await, [unpaid]);
-    assert_eq!(found("?collection=under_way").await, [paying]);
+    assert_eq!(found("?collection=failed").await, [unpaid.as_uuid()]);
+    assert_eq!(found("?collection=under_way").await, [paying.as_uuid()]);
     assert!(found("?collection=failed&status=paid").await.is_empty());
     // It is decided: nobody has to look after it any more.
     let void = TestRequest::post().uri(&format!("{INVOICES}/{unpaid}/void"));
@@ -142,7 +146,7 @@ async fn an_imported_document_says_where_it_comes_from(
 ) {
     let world = World::new(engine).await;
     let client = Client::of(&world.module);
-    let imported = new_id();
+    let imported = InvoiceId::from(new_id());
     world.sync(imported, LegacyState::Present(state(&[]))).await.unwrap();
     world.views_caught_up().await;
     let body = client.get(&format!("{INVOICES}/{imported}")).await.is(200).body;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use billing::domain::Refusal;
-use billing::handlers::{Billing, Outcome, invoice_of};
+use billing::handlers::{Billing, Error, invoice_of};
 use billing_contract::VoidReason;
 use database::Engine;
 use kernel::decorator::Decorator;
 use kernel::event::EventFilter;
-use kernel::execution::{Environment, ExecuteError};
+use kernel::execution::{Environment, Executed};
 use kernel::memory::MemoryStore;
 use kernel::seams::new_id;
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore};
@@ -88,7 +88,7 @@ impl Desk {
     async fn close(&self) -> JoinHandle<()> {
         self.store.is_closed.store(true, Ordering::SeqCst);
         let billing = self.billing.clone();
-        let first = tokio::spawn(async move { issue(&billing, &order_of(new_id())).await });
+        let first = tokio::spawn(async move { issue(&billing, &order_of(new_id().into())).await });
         self.store.arrived.acquire().await.unwrap().forget();
         first
     }
@@ -111,13 +111,13 @@ enum Asked {
 }
 
 impl Asked {
-    async fn of(self, billing: Billing) -> Outcome {
+    async fn of(self, billing: Billing) -> Result<Executed, Error> {
         match self {
             Self::Issue(order) => billing.issue(&order, None, &cause_of(order.order_id)).await,
             Self::Void(order, reason) => {
                 let id = invoice_of(order.order_id);
                 // Each reason stands for a trigger of its own.
-                let trigger = uuid::Uuid::new_v5(&id, format!("{reason:?}").as_bytes());
+                let trigger = uuid::Uuid::new_v5(&id.as_uuid(), format!("{reason:?}").as_bytes());
                 billing.void(id, reason, &cause_of(trigger)).await
             }
         }
@@ -125,7 +125,7 @@ impl Asked {
 }
 
 /// Asks for all of them, in order, while the gate is closed; then opens it. Their outcomes.
-async fn pile_up(desk: &Desk, all: Vec<Asked>) -> Vec<Outcome> {
+async fn pile_up(desk: &Desk, all: Vec<Asked>) -> Vec<Result<Executed, Error>> {
     let first = desk.close().await;
     let mut tasks = Vec::new();
     for asked in all {
@@ -143,7 +143,7 @@ async fn pile_up(desk: &Desk, all: Vec<Asked>) -> Vec<Outcome> {
 }
 
 fn orders(count: usize) -> Vec<OrderPlaced> {
-    (0..count).map(|_| order_of(new_id())).collect()
+    (0..count).map(|_| order_of(new_id().into())).collect()
 }
 
 fn issues(orders: &[OrderPlaced]) -> Vec<Asked> {
@@ -176,7 +176,7 @@ async fn as_many_as_are_pending_take_their_numbers_in_one_append_and_in_order(
     };
     for order in &orders {
         let [issued, taken] = ["billing.InvoiceIssued.v1", "billing.NumberTaken.v1"]
-            .map(|event_type| at(order.order_id, event_type));
+            .map(|event_type| at(order.order_id.as_uuid(), event_type));
         assert!(issued < taken);
     }
 }
@@ -187,26 +187,26 @@ async fn one_that_is_refused_or_too_large_neither_fails_the_others_nor_leaves_a_
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let desk = Desk::new(engine).await;
-    let issued = order_of(new_id());
+    let issued = order_of(new_id().into());
     issue(&desk.billing, &issued).await;
     let good = orders(10);
     let mut all = issues(&good);
-    let odd = OrderPlaced { total: "1".parse().unwrap(), ..order_of(new_id()) };
+    let odd = OrderPlaced { total: "1".parse().unwrap(), ..order_of(new_id().into()) };
     all.insert(3, Asked::Issue(odd));
-    let nothing = order_of(new_id());
+    let nothing = order_of(new_id().into());
     all.insert(5, Asked::Void(nothing, VoidReason::OrderCancelled));
     let payment_method = "x".repeat(1024 * 1024);
-    all.insert(7, Asked::Issue(OrderPlaced { payment_method, ..order_of(new_id()) }));
+    all.insert(7, Asked::Issue(OrderPlaced { payment_method, ..order_of(new_id().into()) }));
     let mut outcomes = pile_up(&desk, all).await;
     let too_large = outcomes.remove(7);
     assert!(
-        matches!(too_large, Err(ExecuteError::Append(AppendError::EventTooLarge { .. }))),
+        matches!(too_large, Err(Error::Append(AppendError::EventTooLarge { .. }))),
         "{too_large:?}"
     );
     let nothing = outcomes.remove(5);
-    assert!(matches!(nothing, Err(ExecuteError::Refused(Refusal::NoSuchInvoice))), "{nothing:?}");
+    assert!(matches!(nothing, Err(Error::Refused(Refusal::NoSuchInvoice))), "{nothing:?}");
     let odd = outcomes.remove(3);
-    assert!(matches!(odd, Err(ExecuteError::Refused(Refusal::TotalsDisagree { .. }))), "{odd:?}");
+    assert!(matches!(odd, Err(Error::Refused(Refusal::TotalsDisagree { .. }))), "{odd:?}");
     assert!(outcomes.iter().all(|outcome| outcome.as_ref().is_ok_and(|done| done.recorded)));
     assert_without_a_hole(&desk.environment, 2026, 12).await;
 }
@@ -250,7 +250,7 @@ async fn two_reasons_to_void_an_invoice_at_once_give_one_credit_note(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let desk = Desk::new(engine).await;
-    let order = order_of(new_id());
+    let order = order_of(new_id().into());
     issue(&desk.billing, &order).await;
     let reasons = [VoidReason::OrderCancelled, VoidReason::PaymentDeclined];
     let all = reasons.map(|reason| Asked::Void(order.clone(), reason));
@@ -278,7 +278,7 @@ async fn who_has_the_turn_may_be_dropped_and_takes_nobody_along(
     // The others' run arrives; one more comes after it.
     desk.store.arrived.acquire().await.unwrap().forget();
     tasks.spawn({
-        let (billing, order) = (desk.billing.clone(), order_of(new_id()));
+        let (billing, order) = (desk.billing.clone(), order_of(new_id().into()));
         async move { issue(&billing, &order).await }
     });
     desk.open();

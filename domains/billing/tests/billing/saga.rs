@@ -4,16 +4,16 @@ use billing::domain::Event;
 use billing::handlers::{credit_note_of, invoice_of};
 use billing::view::{Kind, Status};
 use customers_contract::{
-    CustomerAddressChanged, CustomerContactChanged, CustomerImported, CustomerKind,
-    CustomerRevised, CustomerStatus, ImportedCustomer,
+    CustomerAddressChanged, CustomerContactChanged, CustomerId, CustomerImported, CustomerRevised,
+    ImportedCustomer,
 };
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::seams::new_id;
-use kernel::sync::LegacyReference;
 use orders_contract::{CancellationReason, OrderPlaced};
 use rstest::rstest;
 
-use crate::world::{POLICIES, World, address, order_of, payment_of};
+use crate::world::{POLICIES, World, order_of, payment_of};
 
 fn requested() -> CancellationReason {
     CancellationReason::Requested { reason: "changed my mind".to_owned().into() }
@@ -28,7 +28,7 @@ async fn an_order_is_invoiced_to_its_customer(
     let customer = world.customer().await;
     let order_id = world.order(customer).await;
     let (_, recorded) = world.eventually(|event| matches!(event, Event::Issued(_))).await;
-    assert_eq!(recorded.stream.id(), Some(invoice_of(order_id)));
+    assert_eq!(recorded.stream.id(), Some(invoice_of(order_id).as_uuid()));
     assert_eq!(recorded.metadata.actor, "billing.invoicing");
     let invoice = world.view(invoice_of(order_id)).await;
     assert_eq!((invoice.kind, invoice.status), (Kind::Invoice, Status::Issued));
@@ -39,8 +39,8 @@ async fn an_order_is_invoiced_to_its_customer(
     assert_eq!(invoice.paid.unwrap().to_string(), "0.00");
     let bill_to = invoice.bill_to.expect("nobody is billed");
     assert_eq!(bill_to.name, "Ada Martin");
-    assert_eq!(bill_to.address_lines, ["1 rue de la Paix", "75002 Paris", "FR"]);
-    assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
+    assert_eq!(bill_to.address_lines, ["1 rue de la Paix", "Escalier C", "75002 Paris", "FR"]);
+    assert_eq!(bill_to.vat_number.as_deref(), Some("FR40303265045"));
 }
 
 #[rstest]
@@ -53,7 +53,7 @@ async fn a_captured_payment_settles_the_invoice(
     world.captured(invoice, "119.76").await;
     let (event, _) = world.eventually(|event| matches!(event, Event::Paid(_))).await;
     let Event::Paid(paid) = event else { panic!("{event:?}") };
-    assert_eq!(paid.payment_id, payment_of(invoice));
+    assert_eq!(paid.payment_id, payment_of(invoice).as_uuid());
     let view = world.view(invoice).await;
     assert_eq!((view.status, view.paid.unwrap().to_string()), (Status::Paid, "119.76".to_owned()));
     assert_eq!(view.revision, 1);
@@ -215,7 +215,7 @@ async fn an_order_of_nobody_is_parked_and_takes_no_number(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    world.order(new_id()).await;
+    world.order(new_id().into()).await;
     assert!(world.parked("billing.invoicing").await.contains("customer is not known"));
     assert_eq!(world.count("billing.NumberTaken.v1").await, 0);
 }
@@ -238,7 +238,7 @@ async fn a_cancelled_order_without_an_invoice_needs_nothing(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    world.cancelled(new_id(), requested()).await;
+    world.cancelled(new_id().into(), requested()).await;
     world.settled(POLICIES).await;
     assert!(world.all_parked().await.is_empty());
 }
@@ -260,7 +260,7 @@ async fn a_payment_of_another_sum_or_of_no_invoice_is_parked(
     assert_eq!(world.view(invoice).await.paid.unwrap().to_string(), "0.00");
 
     let world = World::new(engine).await;
-    world.captured(new_id(), "1.00").await;
+    world.captured(new_id().into(), "1.00").await;
     assert!(world.parked("billing.settlement").await.contains("no such invoice"));
 }
 
@@ -271,22 +271,16 @@ async fn a_customer_is_addressed_as_last_known(
 ) {
     let world = World::new(engine).await;
     let customer_id = world.customer().await;
-    let moved =
-        CustomerAddressChanged { customer_id: customer_id.into(), address: address("Lyon").into() };
+    let moved = CustomerAddressChanged { customer_id, ..CustomerAddressChanged::sample() };
     world.happened("customer", customer_id, moved).await;
-    let renamed = CustomerContactChanged {
-        customer_id: customer_id.into(),
-        name: "Ada Durand".to_owned().into(),
-        email: "ada@exemple.fr".to_owned().into(),
-        phone: None,
-    };
+    let renamed = CustomerContactChanged { customer_id, ..CustomerContactChanged::sample() };
     world.happened("customer", customer_id, renamed).await;
     let order = world.order(customer_id).await;
     world.eventually(|event| matches!(event, Event::Issued(_))).await;
     let bill_to = world.view(invoice_of(order)).await.bill_to.unwrap();
-    assert_eq!(bill_to.name, "Ada Durand");
-    assert_eq!(bill_to.address_lines, ["1 rue de la Paix", "75002 Lyon", "FR"]);
-    assert_eq!(bill_to.vat_number.as_deref(), Some("FR32123456789"));
+    assert_eq!(bill_to.name, "Ada Martin-Lovelace");
+    assert_eq!(bill_to.address_lines, ["2 quai des Brumes", "76600 Le Havre", "FR"]);
+    assert_eq!(bill_to.vat_number.as_deref(), Some("FR40303265045"));
 }
 
 #[rstest]
@@ -295,26 +289,10 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let world = World::new(engine).await;
-    let customer_id = new_id();
-    let legacy = LegacyReference { source: "tryton".to_owned(), id: "7".to_owned() };
-    let state = ImportedCustomer {
-        kind: CustomerKind::Company,
-        status: CustomerStatus::Open,
-        closed_reason: None,
-        number: None,
-        name: None,
-        email: None,
-        phone: None,
-        address: None,
-        vat_number: None,
-        since: None,
-        flags: vec![],
-    };
-    let imported = CustomerImported {
-        customer_id: customer_id.into(),
-        legacy: legacy.clone(),
-        state: state.clone(),
-    };
+    let customer_id = CustomerId::from(new_id());
+    let sample = CustomerImported::sample();
+    let state = ImportedCustomer { name: None, address: None, ..sample.state.clone() };
+    let imported = CustomerImported { customer_id, state: state.clone(), ..sample };
     world.happened("customer", customer_id, imported).await;
     let nameless = world.order(customer_id).await;
     let is = |id| move |event: &Event| matches!(event, Event::Issued(one) if one.invoice_id == id);
@@ -322,12 +300,7 @@ async fn an_imported_customer_is_addressed_as_far_as_the_legacy_system_says(
     assert!(world.view(invoice_of(nameless)).await.bill_to.is_none());
 
     let state = ImportedCustomer { name: Some("Bocage".to_owned().into()), ..state };
-    let revised = CustomerRevised {
-        customer_id: customer_id.into(),
-        legacy,
-        state,
-        changed: vec!["name".to_owned()],
-    };
+    let revised = CustomerRevised { customer_id, state, ..CustomerRevised::sample() };
     world.happened("customer", customer_id, revised).await;
     let named = world.order(customer_id).await;
     world.eventually(is(invoice_of(named))).await;
@@ -342,7 +315,7 @@ async fn a_customer_whose_key_is_gone_is_not_named(
 ) {
     let mut world = World::with(engine, |name| !name.starts_with("billing.known-customers")).await;
     let customer = world.customer().await;
-    world.environment.codec.destroy_keys(&[customer], &[]).await.unwrap();
+    world.environment.codec.destroy_keys(&[customer.as_uuid()], &[]).await.unwrap();
     let order = world.order(customer).await;
     world.release();
     world.eventually(|event| matches!(event, Event::Issued(_))).await;

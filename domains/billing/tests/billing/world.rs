@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use billing::domain::Event;
 use billing::handlers::invoice_of;
-use billing::queries::{self, InvoiceFilter};
+use billing::queries::invoices::{self, InvoiceFilter};
 use billing::view::InvoiceView;
 use billing::{BillingModule, BillingSettings};
+use billing_contract::InvoiceId;
 use chrono::{DateTime, Utc};
-use customers_contract::{Address, CustomerKind, CustomerRegistered};
+use customers_contract::{CustomerId, CustomerRegistered};
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::codec::Codec;
 use kernel::event::{EventFilter, RecordedEvent};
 use kernel::execution::Environment;
@@ -19,12 +21,12 @@ use kernel::seams::{Clock, SharedClock, SystemClock, new_id};
 use kernel::store::EventStore;
 use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use orders_contract::{
-    CancellationReason, LineQuantity, OrderCancelled, OrderLine, OrderPlaced, OrderReturned,
+    CancellationReason, LineQuantity, OrderCancelled, OrderId, OrderPlaced, OrderReturned,
     PaymentDeferred,
 };
 use payments_contract::{
-    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentRefunded,
-    RefundProposed, RefundScope,
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentExpired, PaymentId, PaymentRefunded,
+    RefundId, RefundProposed, RefundScope,
 };
 use testkit::engines::TestTables;
 use testkit::modules::{environment, open};
@@ -124,28 +126,25 @@ impl World {
     }
 
     /// Records an event of another module as if that module had.
-    pub async fn happened(&self, category: &'static str, id: Uuid, event: impl Into<Foreign>) {
-        self.running.happened(category, id, event.into()).await;
+    pub async fn happened(
+        &self,
+        category: &'static str,
+        id: impl Into<Uuid>,
+        event: impl Into<Foreign>,
+    ) {
+        self.running.happened(category, id.into(), event.into()).await;
     }
 
     /// A customer registers.
-    pub async fn customer(&self) -> Uuid {
-        let customer_id = new_id();
-        let registered = CustomerRegistered {
-            customer_id: customer_id.into(),
-            kind: CustomerKind::Company,
-            name: "Ada Martin".to_owned().into(),
-            email: "ada@exemple.fr".to_owned().into(),
-            phone: None,
-            address: address("Paris").into(),
-            vat_number: Some("FR32123456789".to_owned().into()),
-        };
+    pub async fn customer(&self) -> CustomerId {
+        let customer_id = CustomerId::from(new_id());
+        let registered = CustomerRegistered { customer_id, ..CustomerRegistered::sample() };
         self.happened("customer", customer_id, registered).await;
         customer_id
     }
 
     /// A customer orders: the order's id.
-    pub async fn order(&self, customer_id: Uuid) -> Uuid {
+    pub async fn order(&self, customer_id: CustomerId) -> OrderId {
         let placed = order_of(customer_id);
         let order_id = placed.order_id;
         self.happened("order", order_id, placed).await;
@@ -153,7 +152,7 @@ impl World {
     }
 
     /// A new customer orders, and the invoice is there: its id and the order's.
-    pub async fn invoiced(&self) -> (Uuid, Uuid) {
+    pub async fn invoiced(&self) -> (InvoiceId, OrderId) {
         let order_id = self.order(self.customer().await).await;
         let invoice_id = invoice_of(order_id);
         self.eventually(
@@ -163,91 +162,84 @@ impl World {
         (invoice_id, order_id)
     }
 
-    pub async fn cancelled(&self, order_id: Uuid, reason: CancellationReason) {
-        let cancelled = OrderCancelled { order_id, customer_id: new_id(), reason };
+    pub async fn cancelled(&self, order_id: OrderId, reason: CancellationReason) {
+        let cancelled = OrderCancelled { order_id, reason, ..OrderCancelled::sample() };
         self.happened("order", order_id, cancelled).await;
     }
 
     /// The order was confirmed before it was paid.
-    pub async fn deferred(&self, order_id: Uuid) {
+    pub async fn deferred(&self, order_id: OrderId) {
         self.happened("order", order_id, PaymentDeferred { order_id }).await;
     }
 
     /// Something of the order's first line came back.
-    pub async fn returned(&self, order_id: Uuid, number: u32, quantity: &str, complete: bool) {
+    pub async fn returned(&self, order_id: OrderId, number: u32, quantity: &str, complete: bool) {
         let lines = vec![LineQuantity { line: 1, quantity: quantity.parse().unwrap() }];
-        let (customer_id, reason) = (new_id(), "broken".to_owned().into());
-        let returned = OrderReturned { order_id, customer_id, number, lines, complete, reason };
+        let returned =
+            OrderReturned { order_id, number, lines, complete, ..OrderReturned::sample() };
         self.happened("order", order_id, returned).await;
     }
 
     /// Somebody wants money back: the refund's id.
-    pub async fn refund_proposed(&self, invoice_id: Uuid, scope: RefundScope) -> Uuid {
-        let (payment_id, refund_id) = (payment_of(invoice_id), new_id());
+    pub async fn refund_proposed(&self, invoice_id: InvoiceId, scope: RefundScope) -> RefundId {
+        let (payment_id, refund_id) = (payment_of(invoice_id), RefundId::from(new_id()));
         let proposed = RefundProposed {
             payment_id,
             refund_id,
-            invoice_id,
-            customer_id: new_id(),
+            invoice_id: invoice_id.as_uuid(),
             scope,
-            reason: "broken".to_owned().into(),
+            ..RefundProposed::sample()
         };
         self.happened("payment", payment_id, proposed).await;
         refund_id
     }
 
     /// A refund was paid out.
-    pub async fn paid_out(&self, invoice_id: Uuid, refund_id: Uuid, amount: &str) {
+    pub async fn paid_out(&self, invoice_id: InvoiceId, refund_id: RefundId, amount: &str) {
         let refunded = PaymentRefunded {
             payment_id: payment_of(invoice_id),
             refund_id,
-            invoice_id,
+            invoice_id: invoice_id.as_uuid(),
             amount: amount.parse().unwrap(),
-            currency: "EUR".to_owned(),
-            provider_reference: "sandbox-3".to_owned(),
+            ..PaymentRefunded::sample()
         };
         self.happened("payment", refunded.payment_id, refunded).await;
     }
 
-    pub async fn payment_cancelled(&self, invoice_id: Uuid) {
+    pub async fn payment_cancelled(&self, invoice_id: InvoiceId) {
         let payment_id = payment_of(invoice_id);
-        self.happened("payment", payment_id, PaymentCancelled { payment_id, invoice_id }).await;
+        let cancelled = PaymentCancelled { payment_id, invoice_id: invoice_id.as_uuid() };
+        self.happened("payment", payment_id, cancelled).await;
     }
 
-    pub async fn captured(&self, invoice_id: Uuid, amount: &str) {
+    pub async fn captured(&self, invoice_id: InvoiceId, amount: &str) {
         let captured = PaymentCaptured {
             payment_id: payment_of(invoice_id),
-            invoice_id,
+            invoice_id: invoice_id.as_uuid(),
             amount: amount.parse().unwrap(),
-            currency: "EUR".to_owned(),
-            provider_reference: "sandbox-1".to_owned(),
+            ..PaymentCaptured::sample()
         };
         self.happened("payment", captured.payment_id, captured).await;
     }
 
-    pub async fn refunded(&self, invoice_id: Uuid, amount: &str) {
-        let refunded = PaymentRefunded {
+    /// Money went back by a refund that payments makes by itself.
+    pub async fn refunded(&self, invoice_id: InvoiceId, amount: &str) {
+        self.paid_out(invoice_id, new_id().into(), amount).await;
+    }
+
+    pub async fn declined(&self, invoice_id: InvoiceId) {
+        let declined = PaymentDeclined {
             payment_id: payment_of(invoice_id),
-            refund_id: new_id(),
-            invoice_id,
-            amount: amount.parse().unwrap(),
-            currency: "EUR".to_owned(),
-            provider_reference: "sandbox-2".to_owned(),
+            invoice_id: invoice_id.as_uuid(),
+            ..PaymentDeclined::sample()
         };
-        self.happened("payment", refunded.payment_id, refunded).await;
+        self.happened("payment", declined.payment_id, declined).await;
     }
 
-    pub async fn declined(&self, invoice_id: Uuid) {
+    pub async fn expired(&self, invoice_id: InvoiceId) {
         let payment_id = payment_of(invoice_id);
-        let reason = "no funds".to_owned().into();
-        let customer_id = new_id();
-        let declined = PaymentDeclined { payment_id, invoice_id, customer_id, reason };
-        self.happened("payment", payment_id, declined).await;
-    }
-
-    pub async fn expired(&self, invoice_id: Uuid) {
-        let payment_id = payment_of(invoice_id);
-        self.happened("payment", payment_id, PaymentExpired { payment_id, invoice_id }).await;
+        let expired = PaymentExpired { payment_id, invoice_id: invoice_id.as_uuid() };
+        self.happened("payment", payment_id, expired).await;
     }
 
     /// Waits until the views show everything recorded so far.
@@ -256,18 +248,18 @@ impl World {
     }
 
     /// The view of a document once everything that was recorded so far shows.
-    pub async fn view(&self, id: Uuid) -> InvoiceView {
+    pub async fn view(&self, id: InvoiceId) -> InvoiceView {
         self.views_caught_up().await;
-        let view = queries::invoice(&self.module.database, id).await.unwrap();
+        let view = invoices::find(&self.module.database, id).await.unwrap();
         view.expect("there is no such document")
     }
 
     /// The ids of the documents that pass a filter, newest first.
-    pub async fn list(&self, filter: InvoiceFilter) -> Vec<Uuid> {
+    pub async fn list(&self, filter: InvoiceFilter) -> Vec<InvoiceId> {
         self.views_caught_up().await;
         let database = &self.module.database;
         let list = List::recorded(Paging::of(None, None));
-        let rows = queries::invoices(database, &filter, &list).await.unwrap();
+        let rows = invoices::list(database, &filter, &list).await.unwrap();
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 
@@ -283,41 +275,25 @@ impl World {
     }
 
     /// Gives the module the legacy system's word on a document.
-    pub async fn sync(&self, id: Uuid, state: LegacyState) -> Result<SyncOutcome, SyncError> {
-        self.legacy_says("billing.SyncInvoice", id, "7", state).await
+    pub async fn sync(&self, id: InvoiceId, state: LegacyState) -> Result<SyncOutcome, SyncError> {
+        self.legacy_says("billing.SyncInvoice", id.as_uuid(), "7", state).await
     }
 }
 
-pub fn address(city: &str) -> Address {
-    Address {
-        line1: "1 rue de la Paix".to_owned(),
-        line2: None,
-        postal_code: Some("75002".to_owned()),
-        city: Some(city.to_owned()),
-        country: Some("FR".to_owned()),
-    }
-}
-
-/// An order over 119.76 EUR.
-pub fn order_of(customer_id: Uuid) -> OrderPlaced {
+/// An order over 119.76 EUR: the first line of the sample.
+pub fn order_of(customer_id: CustomerId) -> OrderPlaced {
+    let sample = OrderPlaced::sample();
     OrderPlaced {
-        order_id: new_id(),
-        customer_id,
-        currency: "EUR".to_owned(),
-        payment_method: "sandbox:ok".to_owned(),
-        lines: vec![OrderLine {
-            sku: "CH-1".to_owned(),
-            description: "Chaise".to_owned(),
-            quantity: "2".parse().unwrap(),
-            unit_price: "49.90".parse().unwrap(),
-            vat_rate: "20".parse().unwrap(),
-        }],
+        order_id: new_id().into(),
+        customer_id: customer_id.as_uuid(),
+        lines: sample.lines[..1].to_vec(),
         total_net: "99.80".parse().unwrap(),
         total_vat: "19.96".parse().unwrap(),
         total: "119.76".parse().unwrap(),
+        ..sample
     }
 }
 
-pub fn payment_of(invoice_id: Uuid) -> Uuid {
-    Uuid::new_v5(&invoice_id, b"payment")
+pub fn payment_of(invoice_id: InvoiceId) -> PaymentId {
+    Uuid::new_v5(&invoice_id.as_uuid(), b"payment").into()
 }

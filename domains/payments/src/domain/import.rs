@@ -3,7 +3,9 @@
 use chrono::NaiveDate;
 use kernel::money::exact::exactly;
 use kernel::sync::{News, Patch, compare};
-use payments_contract::{ImportedPayment, ImportedPaymentStatus, PaymentImported, PaymentRevised};
+use payments_contract::{
+    ImportedPayment, ImportedPaymentStatus, PaymentId, PaymentImported, PaymentRevised,
+};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -71,8 +73,9 @@ pub(super) fn sync(payment: &Payment, report: LegacyReport) -> Result<Vec<Event>
         | Payment::Expired(_)
         | Payment::Cancelled(_) => return Err(Refusal::OwnedByBascule),
     };
-    let LegacyReport { id: payment_id, legacy, state: word } = report;
-    Ok(match compare(known, word, merge, take_back)? {
+    let LegacyReport { id, legacy, state: reported } = report;
+    let payment_id = PaymentId::from(id);
+    Ok(match compare(known, reported, merge, take_back)? {
         News::None => vec![],
         News::Imported(state) => vec![PaymentImported { payment_id, legacy, state }.into()],
         News::Revised { state, changed } => {

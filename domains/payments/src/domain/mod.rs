@@ -11,6 +11,7 @@ mod refund;
 #[cfg(test)]
 mod tests;
 
+use billing_contract::InvoiceId;
 use chrono::{DateTime, Utc};
 use event_contract::{LegacyReference, Personal};
 use kernel::decider::{Context, Decider};
@@ -21,7 +22,6 @@ use payments_contract::{
     RefundScope,
 };
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 pub use import::{LegacyPatch, LegacyReport};
 pub use refund::{RefundStage, Taken};
@@ -101,7 +101,7 @@ pub enum Command {
         /// How much.
         amount: Decimal,
         /// The credit note that it pays out.
-        credit_note_id: Option<Uuid>,
+        credit_note_id: Option<InvoiceId>,
     },
     /// Billing issues no credit note over a proposed refund.
     RefuseRefund {

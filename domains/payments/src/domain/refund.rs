@@ -4,6 +4,7 @@
 //! says what goes back, or says why not. Of a voided invoice, and of a payment that was captured too
 //! late, everything goes back without a proposal.
 
+use billing_contract::InvoiceId;
 use event_contract::Personal;
 use kernel::money::Currency;
 use payments_contract::{
@@ -98,7 +99,7 @@ impl Taken {
         refund_id: RefundId,
         amount: Decimal,
         reason: RefundReason,
-        credit_note_id: Option<Uuid>,
+        credit_note_id: Option<InvoiceId>,
     ) -> Event {
         let PaymentRequested { payment_id, invoice_id, customer_id, .. } = self.request;
         let currency = self.request.currency.clone();
@@ -110,7 +111,7 @@ impl Taken {
             amount,
             currency,
             reason,
-            credit_note_id,
+            credit_note_id: credit_note_id.map(InvoiceId::as_uuid),
         }
         .into()
     }
@@ -144,7 +145,8 @@ impl Taken {
 
 /// The id of a refund that nobody asked for, after so many others of the payment.
 pub(super) fn nth_refund_of(payment_id: PaymentId, others: usize) -> RefundId {
-    Uuid::new_v5(&payment_id, format!("refund/{others}").as_bytes())
+    let name = format!("refund/{others}");
+    Uuid::new_v5(&payment_id.as_uuid(), name.as_bytes()).into()
 }
 
 /// Somebody wants all that is left to go back. Asking twice changes nothing.
@@ -216,7 +218,7 @@ pub(super) fn give_back(
     payment: &Payment,
     refund_id: RefundId,
     amount: Decimal,
-    credit_note_id: Option<Uuid>,
+    credit_note_id: Option<InvoiceId>,
 ) -> Result<Vec<Event>, Refusal> {
     let taken = refundable(payment)?;
     let known = taken.refund(refund_id);

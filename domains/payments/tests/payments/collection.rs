@@ -143,8 +143,7 @@ async fn an_invoice_voided_before_the_capture_is_not_collected(
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<PaymentRequested>(payment).await;
-    let invoice = world.data::<PaymentRequested>(payment).await["invoice_id"].clone();
-    world.void(serde_json::from_value(invoice).unwrap()).await;
+    world.void(world.invoice_of(payment).await).await;
     world.until::<PaymentCancelled>(payment).await;
     world
         .eventually("the charge is called off", async || {
@@ -166,9 +165,7 @@ async fn an_invoice_voided_after_the_capture_is_refunded_once(
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
-    let invoice = world.data::<PaymentRequested>(payment).await["invoice_id"].clone();
-    let invoice = serde_json::from_value(invoice).unwrap();
-    world.void(invoice).await;
+    world.void(world.invoice_of(payment).await).await;
     world.until::<PaymentRefunded>(payment).await;
     let story = ["PaymentRequested", "PaymentCaptured", "RefundRequested", "PaymentRefunded"];
     assert_eq!(world.story(payment).await, story);
@@ -190,10 +187,9 @@ async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing(
     let running = world.start(settings()).await;
     let declined = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(declined).await;
-    let invoice = world.data::<PaymentRequested>(declined).await["invoice_id"].clone();
-    world.void(serde_json::from_value(invoice).unwrap()).await;
+    world.void(world.invoice_of(declined).await).await;
     // An invoice of which no payment was ever asked for.
-    world.void(kernel::seams::new_id()).await;
+    world.void(kernel::seams::new_id().into()).await;
     let next = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(next).await;
     running.stop().await;

@@ -4,6 +4,6 @@ use payments::{PaymentsModule, queries};
 
 testkit::module_contract!(
     PaymentsModule::on_sandbox(),
-    statements: [queries::STATEMENTS],
-    lists: queries::LISTS,
+    statements: [queries::payments::STATEMENTS, queries::refunds::STATEMENTS],
+    lists: &[queries::payments::LISTS, queries::refunds::LISTS].concat(),
 );

@@ -1,21 +1,22 @@
 //! Payments of a legacy system.
 
-use customers_contract::CustomerErased;
+use billing_contract::InvoiceId;
+use customers_contract::{CustomerErased, CustomerId};
 use database::Engine;
+use event_contract::Sample as _;
 use kernel::execution::Cause;
 use kernel::keys::KeyHolder;
-use kernel::seams::{Clock as _, SystemClock, new_id};
+use kernel::seams::new_id;
 use kernel::sync::{LegacyReference, LegacyState, SyncError, SyncOutcome, SyncRequest};
-use payments_contract::PaymentCaptured;
+use payments_contract::{PaymentCaptured, PaymentId};
 use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::modules::record;
-use uuid::Uuid;
 
 use crate::world::{Running, World, settings};
 
-const ID: Uuid = Uuid::from_u128(7);
-const INVOICE: Uuid = Uuid::from_u128(8);
+const ID: PaymentId = PaymentId::from_u128(7);
+const INVOICE: InvoiceId = InvoiceId::from_u128(8);
 
 kernel::event_set! {
     /// What happens to customers.
@@ -24,13 +25,14 @@ kernel::event_set! {
 
 async fn sync_as(
     running: &Running,
-    id: Uuid,
+    id: PaymentId,
     state: LegacyState,
 ) -> Result<SyncOutcome, SyncError> {
     let target = running.sync_target();
     assert_eq!(target.command(), "payments.SyncPayment");
     let legacy = LegacyReference { source: "tryton".to_owned(), id: "line/7".to_owned() };
-    target.sync(SyncRequest { id, legacy, state, cause: Cause::request(new_id(), "import") }).await
+    let (id, cause) = (id.as_uuid(), Cause::request(new_id(), "import"));
+    target.sync(SyncRequest { id, legacy, state, cause }).await
 }
 
 async fn sync(running: &Running, state: Value) -> Result<SyncOutcome, SyncError> {
@@ -167,7 +169,7 @@ async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
 ) {
     let world = World::new(engine).await;
     let running = world.start(settings()).await;
-    let customer_id = new_id();
+    let customer_id = CustomerId::from(new_id());
     sync(&running, state()).await.unwrap();
     // While the payment names no customer the words are sealed for the payment.
     taken_back(&running, "paid for Mme Martin").await.unwrap();
@@ -180,15 +182,12 @@ async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
         assert!(!String::from_utf8_lossy(&event.data).contains("Martin"), "{}", event.event_type);
     }
 
-    let erased = CustomerErased {
-        customer_id: customer_id.into(),
-        erased_at: SystemClock.now(),
-        legacy: None,
-    };
-    record(&world.environment, "customer", customer_id, CustomerEvent::from(erased)).await;
+    let erased = CustomerErased { customer_id, ..CustomerErased::sample() };
+    let (environment, erased) = (&world.environment, CustomerEvent::from(erased));
+    record(environment, "customer", customer_id.as_uuid(), erased).await;
     let view = running.view(&world, ID).await;
     assert_eq!((&view["status"], view.get("reason")), (&json!("cancelled"), None));
-    let holder = KeyHolder { subject: ID, purpose: payments::NAME.to_owned() };
+    let holder = KeyHolder { subject: ID.as_uuid(), purpose: payments::NAME.to_owned() };
     let is_destroyed = async || world.environment.codec.is_key_destroyed(&holder).await.unwrap();
     world.eventually("the payment's own key is destroyed", is_destroyed).await;
     // The customer's key is there for a moment yet.

@@ -1,10 +1,11 @@
 //! Refunds in parts, and further payments of an invoice.
 
-use billing_contract::{CollectionRequested, CreditReason, DenialReason, InvoiceCredited};
+use billing_contract::{CollectionRequested, DenialReason, InvoiceCredited};
 use database::Engine;
+use event_contract::Sample as _;
 use payments::{attempt_of, payment_of};
 use payments_contract::{
-    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentRefunded, RefundFailed,
+    PaymentCancelled, PaymentCaptured, PaymentDeclined, PaymentId, PaymentRefunded, RefundFailed,
     RefundRefused,
 };
 use rstest::rstest;
@@ -14,13 +15,13 @@ use uuid::Uuid;
 use crate::scripted::{Does, Scripted};
 use crate::world::{Running, World, settings};
 
-async fn captured(world: &World) -> Uuid {
+async fn captured(world: &World) -> PaymentId {
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
     payment
 }
 
-async fn asked(running: &Running, payment: Uuid, body: Value) -> Value {
+async fn asked(running: &Running, payment: PaymentId, body: Value) -> Value {
     let answer = running.post(&format!("/{payment}/refunds"), Some(body)).await;
     assert_eq!(answer.status, 201, "{}", answer.body);
     answer.body
@@ -176,17 +177,9 @@ async fn a_further_payment_is_collected_and_ends_with_its_invoice(
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(payment).await;
-    let requested = world.data::<payments_contract::PaymentRequested>(payment).await;
-    let invoice: Uuid = requested["invoice_id"].as_str().unwrap().parse().unwrap();
-    let again = |attempt, method: &str| CollectionRequested {
-        invoice_id: invoice,
-        attempt,
-        customer_id: Uuid::nil(),
-        amount: "119.76".parse().unwrap(),
-        currency: "EUR".to_owned(),
-        payment_method: method.to_owned(),
-    };
-    world.publish(invoice, again(2, "sandbox:ok").into()).await;
+    let invoice = world.invoice_of(payment).await;
+    let again = CollectionRequested { invoice_id: invoice, ..CollectionRequested::sample() };
+    world.publish(invoice, again.into()).await;
     let second = attempt_of(invoice, 2);
     assert_ne!(second, payment);
     assert_eq!(attempt_of(invoice, 1), payment_of(invoice));
@@ -206,18 +199,12 @@ async fn nothing_is_collected_of_an_invoice_that_is_credited_altogether(
     let running = world.start(settings()).await;
     let payment = world.issue("sandbox:never").await;
     world.until::<payments_contract::PaymentRequested>(payment).await;
-    let requested = world.data::<payments_contract::PaymentRequested>(payment).await;
-    let invoice_id: Uuid = requested["invoice_id"].as_str().unwrap().parse().unwrap();
+    let invoice_id = world.invoice_of(payment).await;
     let credited = |amount: &str, due: &str| InvoiceCredited {
         invoice_id,
-        order_ids: vec![],
-        credit_note_id: Uuid::nil(),
-        credit_note_number: "2026-000002".to_owned(),
-        reason: CreditReason::OrderReturned,
-        lines: vec![],
-        vat: vec![],
         amount: amount.parse().unwrap(),
         due: due.parse().unwrap(),
+        ..InvoiceCredited::sample()
     };
     world.publish(invoice_id, credited("19.76", "100.00").into()).await;
     world.publish(invoice_id, credited("100.00", "0.00").into()).await;

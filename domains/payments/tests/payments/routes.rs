@@ -4,26 +4,25 @@ use actix_web::App;
 use actix_web::test::TestRequest;
 use database::Engine;
 use kernel::seams::new_id;
-use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentRequested};
+use payments_contract::{PaymentCaptured, PaymentDeclined, PaymentId, PaymentRefunded};
 use rstest::rstest;
 use serde_json::{Value, json};
 use utoipa_actix_web::AppExt as _;
-use uuid::Uuid;
 
 use crate::world::{Running, World, settings};
 
-async fn captured(world: &World) -> Uuid {
+async fn captured(world: &World) -> PaymentId {
     let payment = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(payment).await;
     payment
 }
 
-fn ids(page: &Value) -> Vec<Uuid> {
+fn ids(page: &Value) -> Vec<PaymentId> {
     let items = page["items"].as_array().unwrap();
     items.iter().map(|item| serde_json::from_value(item["id"].clone()).unwrap()).collect()
 }
 
-async fn list(running: &Running, world: &World, query: &str) -> Vec<Uuid> {
+async fn list(running: &Running, world: &World, query: &str) -> Vec<PaymentId> {
     let answer = running.get(world, query).await;
     assert_eq!(answer.status, 200, "{query}: {}", answer.body);
     ids(&answer.body)
@@ -64,16 +63,15 @@ async fn lists_are_filtered_and_paged_newest_first(
     }
     let declined = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(declined).await;
-    let invoice = world.data::<PaymentRequested>(declined).await["invoice_id"].clone();
-    let invoice = invoice.as_str().unwrap();
+    let invoice = world.invoice_of(declined).await;
 
     let everything: Vec<_> = [declined].into_iter().chain(all.iter().copied()).collect();
     assert_eq!(list(&running, &world, "").await, everything);
     assert_eq!(list(&running, &world, "?status=captured").await, all);
     assert_eq!(list(&running, &world, &format!("?invoice_id={invoice}")).await, [declined]);
     assert_eq!(list(&running, &world, "?owner=bascule&status=declined").await, [declined]);
-    assert_eq!(list(&running, &world, "?owner=legacy").await, [] as [Uuid; 0]);
-    assert_eq!(list(&running, &world, "?legacy_id=line%2F7").await, [] as [Uuid; 0]);
+    assert_eq!(list(&running, &world, "?owner=legacy").await, [] as [PaymentId; 0]);
+    assert_eq!(list(&running, &world, "?legacy_id=line%2F7").await, [] as [PaymentId; 0]);
 
     let first = running.get(&world, "?status=captured&limit=2").await;
     assert_eq!(ids(&first.body), all[..2]);

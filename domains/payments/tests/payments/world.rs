@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::test::TestRequest;
 use billing_contract::{
-    CollectionRequested, DenialReason, InvoiceCredited, InvoiceIssued, InvoiceVoided, RefundDenied,
-    RefundDue, VoidReason,
+    CollectionRequested, DenialReason, InvoiceCredited, InvoiceId, InvoiceIssued, InvoiceVoided,
+    RefundDenied, RefundDue,
 };
 use chrono::{DateTime, Utc};
 use database::Engine;
-use event_contract::Published;
+use event_contract::{Published, Sample as _};
 use kernel::checkpoint::SubscriptionStore as _;
 use kernel::credentials::ConnectionUrl;
 use kernel::event::{RecordedEvent, StreamName};
@@ -20,7 +20,7 @@ use kernel::sync::SyncTarget;
 use payments::PaymentsModule;
 use payments::provider::{PaymentProvider, Sandbox, SandboxCharge, SandboxSettings};
 use payments::{BreakerSettings, PaymentsSettings, payment_of};
-use payments_contract::RefundProposed;
+use payments_contract::{PaymentId, PaymentRequested, RefundId, RefundProposed};
 use serde_json::Value;
 use testkit::engines::TestTables;
 use testkit::modules::{environment, open, record};
@@ -138,84 +138,83 @@ impl World {
         sandbox.charges().await.unwrap()
     }
 
-    /// Billing issues an invoice. Its payment's id.
-    pub(crate) async fn issue(&self, method: &str) -> Uuid {
-        let invoice_id = new_id();
+    /// Billing issues an invoice over 119.76 EUR. Its payment's id.
+    pub(crate) async fn issue(&self, method: &str) -> PaymentId {
+        let invoice_id = InvoiceId::from(new_id());
         let issued = InvoiceIssued {
             invoice_id,
-            number: "2026-000001".to_owned(),
-            issue_date: "2026-03-01".parse().unwrap(),
-            order_ids: vec![new_id()],
-            customer_id: new_id(),
-            bill_to: None,
-            currency: "EUR".to_owned(),
             payment_method: method.to_owned(),
-            lines: vec![],
-            total_net: "99.80".parse().unwrap(),
-            vat: vec![],
-            total_vat: "19.96".parse().unwrap(),
             total: "119.76".parse().unwrap(),
+            ..InvoiceIssued::sample()
         };
         self.publish(invoice_id, issued.into()).await;
         payment_of(invoice_id)
     }
 
-    /// Billing voids the invoice of a payment.
-    pub(crate) async fn void(&self, invoice_id: Uuid) {
-        let voided = InvoiceVoided {
-            invoice_id,
-            order_ids: vec![],
-            credit_note_id: new_id(),
-            credit_note_number: "2026-000002".to_owned(),
-            reason: VoidReason::OrderCancelled,
-        };
+    /// The invoice of a payment.
+    pub(crate) async fn invoice_of(&self, payment: PaymentId) -> InvoiceId {
+        let requested = self.data::<PaymentRequested>(payment).await;
+        serde_json::from_value(requested["invoice_id"].clone()).unwrap()
+    }
+
+    /// Billing voids an invoice.
+    pub(crate) async fn void(&self, invoice_id: InvoiceId) {
+        let voided = InvoiceVoided { invoice_id, ..InvoiceVoided::sample() };
         self.publish(invoice_id, voided.into()).await;
     }
 
     /// Billing credits what somebody proposed to refund: the refund's id.
-    pub(crate) async fn credit(&self, payment: Uuid, amount: &str) -> Uuid {
-        let proposed = self.last::<RefundProposed>(payment).await;
-        let id = |member: &str| proposed[member].as_str().unwrap().parse::<Uuid>().unwrap();
+    pub(crate) async fn credit(&self, payment: PaymentId, amount: &str) -> RefundId {
+        let (invoice_id, refund_id) = self.proposed(payment).await;
         let due = RefundDue {
-            invoice_id: id("invoice_id"),
-            payment_id: payment,
-            refund_id: id("refund_id"),
-            credit_note_id: Some(new_id()),
+            invoice_id,
+            payment_id: payment.as_uuid(),
+            refund_id: refund_id.as_uuid(),
             amount: amount.parse().unwrap(),
-            currency: "EUR".to_owned(),
+            ..RefundDue::sample()
         };
-        self.publish(due.invoice_id, due.clone().into()).await;
-        due.refund_id
+        self.publish(invoice_id, due.into()).await;
+        refund_id
     }
 
     /// Billing issues no credit note over what somebody proposed to refund.
-    pub(crate) async fn deny(&self, payment: Uuid, reason: DenialReason) {
-        let proposed = self.last::<RefundProposed>(payment).await;
-        let id = |member: &str| proposed[member].as_str().unwrap().parse::<Uuid>().unwrap();
-        let (invoice_id, refund_id) = (id("invoice_id"), id("refund_id"));
-        let denied = RefundDenied { invoice_id, payment_id: payment, refund_id, reason };
+    pub(crate) async fn deny(&self, payment: PaymentId, reason: DenialReason) {
+        let (invoice_id, refund_id) = self.proposed(payment).await;
+        let denied = RefundDenied {
+            invoice_id,
+            payment_id: payment.as_uuid(),
+            refund_id: refund_id.as_uuid(),
+            reason,
+        };
         self.publish(invoice_id, denied.into()).await;
     }
 
-    async fn last<E: Published>(&self, payment: Uuid) -> Value {
+    /// The invoice and the id of the refund that was proposed last.
+    async fn proposed(&self, payment: PaymentId) -> (InvoiceId, RefundId) {
+        let proposed = self.last::<RefundProposed>(payment).await;
+        let id = |member: &str| proposed[member].as_str().unwrap().parse::<Uuid>().unwrap();
+        (id("invoice_id").into(), id("refund_id").into())
+    }
+
+    async fn last<E: Published>(&self, payment: PaymentId) -> Value {
         let events = self.events(payment).await;
         let event = events.iter().rfind(|event| event.event_type == E::TYPE).unwrap();
         self.environment.codec.readable_data(event).await.unwrap()
     }
 
     /// Billing publishes an event of an invoice.
-    pub(crate) async fn publish(&self, invoice_id: Uuid, event: Billing) {
-        record(&self.environment, "invoice", invoice_id, event).await;
+    pub(crate) async fn publish(&self, invoice_id: InvoiceId, event: Billing) {
+        record(&self.environment, "invoice", invoice_id.as_uuid(), event).await;
     }
 
     /// Everything that happened to a payment.
-    pub(crate) async fn events(&self, payment: Uuid) -> Vec<Arc<RecordedEvent>> {
+    pub(crate) async fn events(&self, payment: PaymentId) -> Vec<Arc<RecordedEvent>> {
         let stream = StreamName::of("payment", payment);
         self.environment.store.read_stream(&stream, 0, 100).await.unwrap()
     }
 
     /// The names of what happened to a payment, without module and version.
-    pub(crate) async fn story(&self, payment: Uuid) -> Vec<String> {
+    pub(crate) async fn story(&self, payment: PaymentId) -> Vec<String> {
         let name = |event: &Arc<RecordedEvent>| {
             event.event_type.split('.').nth(1).unwrap_or_default().to_owned()
         };
@@ -223,7 +222,7 @@ impl World {
     }
 
     /// The data of the one event of this type of a payment, as people read it.
-    pub(crate) async fn data<E: Published>(&self, payment: Uuid) -> Value {
+    pub(crate) async fn data<E: Published>(&self, payment: PaymentId) -> Value {
         let events = self.events(payment).await;
         let event = events.iter().find(|event| event.event_type == E::TYPE).unwrap();
         self.environment.codec.readable_data(event).await.unwrap()
@@ -231,7 +230,7 @@ impl World {
 
     /// Waits until an event of this type has happened to a payment.
     #[track_caller]
-    pub(crate) fn until<E: Published>(&self, payment: Uuid) -> impl Future<Output = ()> {
+    pub(crate) fn until<E: Published>(&self, payment: PaymentId) -> impl Future<Output = ()> {
         let mut head = self.environment.store.watch_head();
         let caller = std::panic::Location::caller();
         async move {
@@ -320,7 +319,7 @@ impl Running {
     }
 
     /// The payment as it is shown once everything recorded so far is visible.
-    pub(crate) async fn view(&self, world: &World, payment: Uuid) -> Value {
+    pub(crate) async fn view(&self, world: &World, payment: PaymentId) -> Value {
         let answer = self.get(world, &format!("/{payment}")).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.body

@@ -3,11 +3,11 @@
 use super::*;
 
 fn deferred() -> Event {
-    InvoiceDeferred { invoice_id: INVOICE, order_ids: vec![ORDER] }.into()
+    InvoiceDeferred { invoice_id: INVOICE, order_ids: vec![ORDER.as_uuid()] }.into()
 }
 
 fn failed(cause: CollectionFailure) -> Event {
-    CollectionFailed { invoice_id: INVOICE, payment_id: PAYMENT, cause }.into()
+    CollectionFailed { invoice_id: INVOICE, payment_id: PAYMENT.as_uuid(), cause }.into()
 }
 
 fn fail(cause: CollectionFailure) -> Command {
@@ -39,27 +39,33 @@ const FAILURES: [(CollectionFailure, VoidReason); 3] = [
 #[test]
 fn a_payment_that_fails_voids_the_invoice_of_an_order_that_waits_for_it() {
     for (cause, reason) in FAILURES {
-        given(&[issued()]).when(fail(cause)).then(&[voided(reason)]);
-        given(&[issued(), voided(reason)]).when(fail(cause)).then(&[]);
-        given(&[issued(), paid()]).when(fail(cause)).then_refused(Refusal::AlreadyPaid);
+        given::<InvoiceDecider>([issued()]).when(fail(cause)).then([voided(reason)]);
+        given::<InvoiceDecider>([issued(), voided(reason)]).when(fail(cause)).changes_nothing();
+        given::<InvoiceDecider>([issued(), paid()])
+            .when(fail(cause))
+            .refuses(&Refusal::AlreadyPaid);
     }
 }
 
 #[test]
 fn an_invoice_whose_order_is_carried_out_stays_due() {
     for (cause, _) in FAILURES {
-        given(&[issued(), deferred()]).when(fail(cause)).then(&[failed(cause)]);
-        given(&[issued(), deferred(), failed(cause)]).when(fail(cause)).then(&[]);
+        given::<InvoiceDecider>([issued(), deferred()]).when(fail(cause)).then([failed(cause)]);
+        given::<InvoiceDecider>([issued(), deferred(), failed(cause)])
+            .when(fail(cause))
+            .changes_nothing();
     }
 }
 
 #[test]
 fn what_is_paid_or_over_is_not_deferred() {
-    given(&[issued()]).when(Command::Defer).then(&[deferred()]);
-    given(&[issued(), deferred()]).when(Command::Defer).then(&[]);
-    given(&[issued(), paid()]).when(Command::Defer).then(&[]);
-    given(&[issued(), voided(VoidReason::OrderCancelled)]).when(Command::Defer).then(&[]);
-    given(&[]).when(Command::Defer).then_refused(Refusal::NoSuchInvoice);
+    given::<InvoiceDecider>([issued()]).when(Command::Defer).then([deferred()]);
+    given::<InvoiceDecider>([issued(), deferred()]).when(Command::Defer).changes_nothing();
+    given::<InvoiceDecider>([issued(), paid()]).when(Command::Defer).changes_nothing();
+    given::<InvoiceDecider>([issued(), voided(VoidReason::OrderCancelled)])
+        .when(Command::Defer)
+        .changes_nothing();
+    given::<InvoiceDecider>([]).when(Command::Defer).refuses(&Refusal::NoSuchInvoice);
 }
 
 #[test]
@@ -74,33 +80,39 @@ fn an_invoice_voided_for_want_of_its_payment_is_issued_anew_and_stays_due() {
     let number = "2026-000003".to_owned();
     let anew: Event = InvoiceIssued { invoice_id: REPLACEMENT, number, ..as_issued() }.into();
     let deferred: Event =
-        InvoiceDeferred { invoice_id: REPLACEMENT, order_ids: vec![ORDER] }.into();
-    given(&[]).when(command()).then(&[anew.clone(), deferred]);
-    given(&[anew]).when(command()).then(&[]);
+        InvoiceDeferred { invoice_id: REPLACEMENT, order_ids: vec![ORDER.as_uuid()] }.into();
+    given::<InvoiceDecider>([]).when(command()).then([anew.clone(), deferred]);
+    given::<InvoiceDecider>([anew]).when(command()).changes_nothing();
 }
 
 #[test]
 fn what_is_open_is_collected_when_no_payment_is_under_way() {
     let failed = failed(CollectionFailure::Expired);
-    given(&[issued()]).when(collect()).then_refused(Refusal::CollectionUnderWay);
-    given(&[issued(), deferred()]).when(collect()).then_refused(Refusal::CollectionUnderWay);
-    given(&[issued(), deferred(), failed.clone()]).when(collect()).then(&[asked_again()]);
-    given(&[issued(), deferred(), failed.clone(), asked_again()])
+    given::<InvoiceDecider>([issued()]).when(collect()).refuses(&Refusal::CollectionUnderWay);
+    given::<InvoiceDecider>([issued(), deferred()])
         .when(collect())
-        .then_refused(Refusal::CollectionUnderWay);
-    given(&[issued(), deferred(), failed, asked_again()])
+        .refuses(&Refusal::CollectionUnderWay);
+    given::<InvoiceDecider>([issued(), deferred(), failed.clone()])
+        .when(collect())
+        .then([asked_again()]);
+    given::<InvoiceDecider>([issued(), deferred(), failed.clone(), asked_again()])
+        .when(collect())
+        .refuses(&Refusal::CollectionUnderWay);
+    given::<InvoiceDecider>([issued(), deferred(), failed, asked_again()])
         .when(pay(OTHER_PAYMENT, "121.32", "EUR"))
-        .then(&[paid_by(OTHER_PAYMENT)]);
-    given(&[issued(), paid()]).when(collect()).then_refused(Refusal::AlreadyPaid);
-    given(&[issued(), voided(VoidReason::WrittenOff)])
+        .then([paid_by(OTHER_PAYMENT)]);
+    given::<InvoiceDecider>([issued(), paid()]).when(collect()).refuses(&Refusal::AlreadyPaid);
+    given::<InvoiceDecider>([issued(), voided(VoidReason::WrittenOff)])
         .when(collect())
-        .then_refused(Refusal::NothingOpen);
+        .refuses(&Refusal::NothingOpen);
 }
 
 #[test]
 fn only_an_invoice_that_no_order_waits_for_is_written_off() {
     let write_off = || void(VoidReason::WrittenOff);
-    given(&[issued()]).when(write_off()).then_refused(Refusal::OrderAwaitsPayment);
-    given(&[issued(), deferred()]).when(write_off()).then(&[voided(VoidReason::WrittenOff)]);
-    given(&[issued(), paid()]).when(write_off()).then_refused(Refusal::AlreadyPaid);
+    given::<InvoiceDecider>([issued()]).when(write_off()).refuses(&Refusal::OrderAwaitsPayment);
+    given::<InvoiceDecider>([issued(), deferred()])
+        .when(write_off())
+        .then([voided(VoidReason::WrittenOff)]);
+    given::<InvoiceDecider>([issued(), paid()]).when(write_off()).refuses(&Refusal::AlreadyPaid);
 }

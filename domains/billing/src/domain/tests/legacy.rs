@@ -1,9 +1,11 @@
-//! What imported documents decide.
+//! Imported documents.
+
+use testkit::Given;
 
 use super::*;
 
 fn report(state: LegacyState<LegacyInvoice>) -> Command {
-    Command::Sync(Box::new(LegacyReport { id: INVOICE, legacy: reference(), state }))
+    Command::Sync(Box::new(LegacyReport { id: INVOICE.as_uuid(), legacy: reference(), state }))
 }
 
 fn reference() -> LegacyReference {
@@ -26,7 +28,7 @@ fn said() -> LegacyInvoice {
         date: Patch::Set(day("2025-01-10")),
         currency: Patch::Set("EUR".to_owned()),
         customer_id: Patch::Set(CUSTOMER),
-        order_ids: Patch::Set(vec![ORDER]),
+        order_ids: Patch::Set(vec![ORDER.as_uuid()]),
         credits: Patch::Keep,
         credited_by: Patch::Set(vec![]),
         total_net: Patch::Set(decimal("487.90")),
@@ -52,7 +54,7 @@ fn state() -> ImportedInvoice {
         date: Some(day("2025-01-10")),
         currency: "EUR".to_owned(),
         customer_id: Some(CUSTOMER),
-        order_ids: vec![ORDER],
+        order_ids: vec![ORDER.as_uuid()],
         credits: vec![],
         credited_by: vec![],
         total_net: Some(decimal("487.90")),
@@ -73,14 +75,22 @@ fn revised(state: ImportedInvoice, changed: &[&str]) -> Event {
     InvoiceRevised { invoice_id: INVOICE, legacy: reference(), state, changed }.into()
 }
 
+/// Returns the one revision that a command records of a document.
+#[track_caller]
+fn revised_by(document: Given<InvoiceDecider>, command: Command) -> InvoiceRevised {
+    let events = document.when(command).outcome().unwrap();
+    let [Event::Revised(revised)] = &events[..] else { panic!("{events:?}") };
+    revised.clone()
+}
+
 #[test]
 fn a_first_report_is_taken_as_it_is() {
-    given(&[]).when(present(said())).then(&[imported(state())]);
+    given::<InvoiceDecider>([]).when(present(said())).then([imported(state())]);
 }
 
 #[test]
 fn the_same_state_again_records_nothing() {
-    given(&[imported(state())]).when(present(said())).then(&[]);
+    given::<InvoiceDecider>([imported(state())]).when(present(said())).changes_nothing();
 }
 
 #[test]
@@ -90,18 +100,11 @@ fn what_changed_is_named_and_the_rest_is_kept() {
         paid: Patch::Set(decimal("545.82")),
         ..LegacyInvoice::default()
     };
-    let state_now =
-        ImportedInvoice { status: DocumentStatus::Paid, paid: decimal("545.82"), ..state() };
-    let event = revised(state_now, &["status", "paid"]);
-    match given(&[imported(state())]).when(present(news)).only_event() {
-        Event::Revised(mut found) => {
-            found.changed.sort();
-            assert_eq!(found.changed, ["paid", "status"]);
-            found.changed = vec!["status".to_owned(), "paid".to_owned()];
-            assert_eq!(Event::from(found).to_json().unwrap(), event.to_json().unwrap());
-        }
-        other => panic!("{other:?}"),
-    }
+    let mut found = revised_by(given([imported(state())]), present(news));
+    found.changed.sort();
+    assert_eq!(found.changed, ["paid", "status"]);
+    let paid = ImportedInvoice { status: DocumentStatus::Paid, paid: decimal("545.82"), ..state() };
+    assert_eq!(found.state, paid);
 }
 
 #[test]
@@ -116,23 +119,19 @@ fn null_clears() {
         flags: Patch::Clear,
         ..LegacyInvoice::default()
     };
-    match given(&[imported(state())]).when(present(news)).only_event() {
-        Event::Revised(found) => {
-            let cleared = ImportedInvoice {
-                date: None,
-                customer_id: None,
-                order_ids: vec![],
-                total_net: None,
-                total_vat: None,
-                vat: vec![],
-                flags: vec![],
-                ..state()
-            };
-            assert_eq!(found.state, cleared);
-            assert_eq!(found.changed.len(), 7, "{:?}", found.changed);
-        }
-        other => panic!("{other:?}"),
-    }
+    let found = revised_by(given([imported(state())]), present(news));
+    let cleared = ImportedInvoice {
+        date: None,
+        customer_id: None,
+        order_ids: vec![],
+        total_net: None,
+        total_vat: None,
+        vat: vec![],
+        flags: vec![],
+        ..state()
+    };
+    assert_eq!(found.state, cleared);
+    assert_eq!(found.changed.len(), 7, "{:?}", found.changed);
 }
 
 #[test]
@@ -146,13 +145,15 @@ fn what_no_document_can_be_without_is_named() {
             "currency" => said.currency = Patch::Keep,
             _ => said.total = Patch::Clear,
         }
-        given(&[]).when(present(said)).then_refused(Refusal::IncompleteReport { field });
+        given::<InvoiceDecider>([])
+            .when(present(said))
+            .refuses(&Refusal::IncompleteReport { field });
     }
 }
 
 #[test]
 fn what_never_was_a_document_is_ignored() {
-    given(&[]).when(absent("state draft")).then(&[]);
+    given::<InvoiceDecider>([]).when(absent("state draft")).changes_nothing();
 }
 
 #[test]
@@ -162,20 +163,16 @@ fn what_is_a_document_no_more_is_voided_with_the_reason() {
         voided_reason: Some("deleted".to_owned().into()),
         ..state()
     };
-    match given(&[imported(state())]).when(absent("deleted")).only_event() {
-        Event::Revised(found) => assert_eq!(found.state, taken_back),
-        other => panic!("{other:?}"),
-    }
-    let gone = || given(&[imported(state()), revised(taken_back.clone(), &["status"])]);
-    gone().when(absent("deleted")).then(&[]);
+    let found = revised_by(given([imported(state())]), absent("deleted"));
+    assert_eq!(found.state, taken_back);
+    let gone =
+        || given::<InvoiceDecider>([imported(state()), revised(taken_back.clone(), &["status"])]);
+    gone().when(absent("deleted")).changes_nothing();
     // It is there again.
-    match gone().when(present(said())).only_event() {
-        Event::Revised(found) => assert_eq!(found.state, state()),
-        other => panic!("{other:?}"),
-    }
+    assert_eq!(revised_by(gone(), present(said())).state, state());
     // How it stands now must be said: what we know is that it was gone.
     let silent = LegacyInvoice { status: Patch::Keep, ..said() };
-    gone().when(present(silent)).then_refused(Refusal::IncompleteReport { field: "status" });
+    gone().when(present(silent)).refuses(&Refusal::IncompleteReport { field: "status" });
 }
 
 #[test]
@@ -184,9 +181,10 @@ fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
         let number = Patch::Set(number.to_owned());
         present(LegacyInvoice { number, flags, ..said() })
     };
-    let flags_of = |command: Command| match given(&[]).when(command).only_event() {
-        Event::Imported(found) => found.state.flags,
-        other => panic!("{other:?}"),
+    let flags_of = |command: Command| {
+        let events = given::<InvoiceDecider>([]).when(command).outcome().unwrap();
+        let [Event::Imported(found)] = &events[..] else { panic!("{events:?}") };
+        found.state.flags.clone()
     };
     let flags = flags_of(numbered("2026-000001", Patch::Set(vec!["old".to_owned()])));
     assert_eq!(flags, ["old", NUMBER_LIKE_OURS]);
@@ -194,28 +192,30 @@ fn a_number_that_looks_like_ours_is_flagged_and_the_flag_is_ours_alone() {
     assert!(flags_of(numbered("FA2025-00001", Patch::Set(claimed.clone()))).is_empty());
 
     let flagged = ImportedInvoice { number: "2026-000001".to_owned(), flags: claimed, ..state() };
-    let known = || given(&[imported(flagged.clone())]);
-    known().when(numbered("2026-000001", Patch::Clear)).then(&[]);
-    match known().when(numbered("FA2025-00001", Patch::Keep)).only_event() {
-        Event::Revised(found) => assert!(found.state.flags.is_empty()),
-        other => panic!("{other:?}"),
-    }
+    let known = || given::<InvoiceDecider>([imported(flagged.clone())]);
+    known().when(numbered("2026-000001", Patch::Clear)).changes_nothing();
+    let found = revised_by(known(), numbered("FA2025-00001", Patch::Keep));
+    assert!(found.state.flags.is_empty());
 }
 
 #[test]
 fn the_legacy_systems_documents_obey_nobody_else() {
-    let known = || given(&[imported(state())]);
-    known().when(issue(order())).then_refused(Refusal::OwnedByLegacy);
-    known().when(credit()).then_refused(Refusal::OwnedByLegacy);
-    known().when(pay(PAYMENT, "545.82", "EUR")).then_refused(Refusal::OwnedByLegacy);
-    known().when(give_back(PAYMENT, "545.82")).then_refused(Refusal::OwnedByLegacy);
-    known().when(void(VoidReason::OrderCancelled)).then_refused(Refusal::OwnedByLegacy);
+    let known = || given::<InvoiceDecider>([imported(state())]);
+    known().when(issue(order())).refuses(&Refusal::OwnedByLegacy);
+    known().when(credit()).refuses(&Refusal::OwnedByLegacy);
+    known().when(pay(PAYMENT, "545.82", "EUR")).refuses(&Refusal::OwnedByLegacy);
+    known().when(give_back(PAYMENT, "545.82")).refuses(&Refusal::OwnedByLegacy);
+    known().when(void(VoidReason::OrderCancelled)).refuses(&Refusal::OwnedByLegacy);
 }
 
 #[test]
 fn our_documents_do_not_obey_the_legacy_system() {
     for ours in [vec![issued()], vec![issued(), paid()], vec![credited()]] {
-        given(&ours).when(present(said())).then_refused(Refusal::OwnedByBascule);
-        given(&ours).when(absent("deleted")).then_refused(Refusal::OwnedByBascule);
+        given::<InvoiceDecider>(ours.clone())
+            .when(present(said()))
+            .refuses(&Refusal::OwnedByBascule);
+        given::<InvoiceDecider>(ours.clone())
+            .when(absent("deleted"))
+            .refuses(&Refusal::OwnedByBascule);
     }
 }

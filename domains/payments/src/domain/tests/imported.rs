@@ -12,8 +12,8 @@ fn legacy() -> LegacyReference {
 fn patch() -> LegacyPatch {
     LegacyPatch {
         status: Some(ImportedPaymentStatus::Captured),
-        invoice_id: Patch::Set(INVOICE),
-        customer_id: Patch::Set(CUSTOMER),
+        invoice_id: Patch::Set(INVOICE.as_uuid()),
+        customer_id: Patch::Set(CUSTOMER.as_uuid()),
         date: Patch::Set("2026-02-01".parse().unwrap()),
         amount: Some("50.00".parse().unwrap()),
         currency: Some("EUR".to_owned()),
@@ -23,7 +23,7 @@ fn patch() -> LegacyPatch {
 }
 
 fn report(state: LegacyState<LegacyPatch>) -> Command {
-    Command::Sync(Box::new(LegacyReport { id: ID, legacy: legacy(), state }))
+    Command::Sync(Box::new(LegacyReport { id: ID.as_uuid(), legacy: legacy(), state }))
 }
 
 fn sync(patch: LegacyPatch) -> Command {
@@ -38,8 +38,8 @@ fn state() -> ImportedPayment {
     ImportedPayment {
         status: ImportedPaymentStatus::Captured,
         cancelled_reason: None,
-        invoice_id: Some(INVOICE),
-        customer_id: Some(CUSTOMER),
+        invoice_id: Some(INVOICE.as_uuid()),
+        customer_id: Some(CUSTOMER.as_uuid()),
         date: Some("2026-02-01".parse().unwrap()),
         amount: "50.00".parse().unwrap(),
         currency: "EUR".to_owned(),
@@ -67,37 +67,41 @@ fn taken_back() -> ImportedPayment {
 
 #[test]
 fn a_legacy_payment_is_imported_then_revised_and_repetitions_change_nothing() {
-    given([]).when(sync(patch())).then([imported()]);
-    given([imported()]).when(sync(patch())).then_nothing();
+    given::<PaymentDecider>([]).when(sync(patch())).then([imported()]);
+    given::<PaymentDecider>([imported()]).when(sync(patch())).changes_nothing();
     let reconciled = LegacyPatch { reconciled: Patch::Set(true), ..patch() };
     let after = ImportedPayment { reconciled: Some(true), ..state() };
-    given([imported()]).when(sync(reconciled)).then([revised(after, &["reconciled"])]);
+    given::<PaymentDecider>([imported()])
+        .when(sync(reconciled))
+        .then([revised(after, &["reconciled"])]);
 }
 
 #[test]
 fn a_field_the_legacy_does_not_speak_of_is_kept_and_one_it_clears_goes() {
-    given([imported()]).when(sync(LegacyPatch::default())).then_nothing();
+    given::<PaymentDecider>([imported()]).when(sync(LegacyPatch::default())).changes_nothing();
     let cleared = LegacyPatch { invoice_id: Patch::Clear, ..LegacyPatch::default() };
     let after = ImportedPayment { invoice_id: None, ..state() };
-    given([imported()]).when(sync(cleared)).then([revised(after, &["invoice_id"])]);
+    given::<PaymentDecider>([imported()])
+        .when(sync(cleared))
+        .then([revised(after, &["invoice_id"])]);
 }
 
 #[test]
 fn the_first_word_needs_an_amount_in_a_currency() {
-    given([])
+    given::<PaymentDecider>([])
         .when(sync(LegacyPatch { amount: None, ..patch() }))
-        .then_refused(Refusal::Incomplete("amount"));
-    given([])
+        .refuses(&Refusal::Incomplete("amount"));
+    given::<PaymentDecider>([])
         .when(sync(LegacyPatch { currency: None, ..patch() }))
-        .then_refused(Refusal::Incomplete("currency"));
+        .refuses(&Refusal::Incomplete("currency"));
 }
 
 #[test]
 fn one_that_disappears_there_is_cancelled_and_one_that_returns_is_reinstated() {
-    given([]).when(gone()).then_nothing();
+    given::<PaymentDecider>([]).when(gone()).changes_nothing();
     let back = revised(taken_back(), &["cancelled_reason", "status"]);
     let changed = |events: Vec<Event>, command| {
-        let Ok(events) = given(events).when(command).outcome else { panic!("refused") };
+        let events = given::<PaymentDecider>(events).when(command).outcome().unwrap();
         let [Event::Revised(revised)] = &events[..] else { panic!("{events:?}") };
         (revised.state.clone(), {
             let mut changed = revised.changed.clone();
@@ -107,7 +111,7 @@ fn one_that_disappears_there_is_cancelled_and_one_that_returns_is_reinstated() {
     };
     let both = vec!["cancelled_reason".to_owned(), "status".to_owned()];
     assert_eq!(changed(vec![imported()], gone()), (taken_back(), both.clone()));
-    given([imported(), back.clone()]).when(gone()).then_nothing();
+    given::<PaymentDecider>([imported(), back.clone()]).when(gone()).changes_nothing();
     let returns = sync(LegacyPatch { status: None, ..patch() });
     assert_eq!(changed(vec![imported(), back], returns), (state(), both));
 }
@@ -124,9 +128,9 @@ fn the_legacy_decides_over_its_payments_and_only_over_its() {
         record_refund(),
         Command::Request(the_request()),
     ] {
-        given([imported()]).when(command).then_refused(Refusal::OwnedByLegacy);
+        given::<PaymentDecider>([imported()]).when(command).refuses(&Refusal::OwnedByLegacy);
     }
     for command in [sync(patch()), gone()] {
-        given([requested()]).when(command).then_refused(Refusal::OwnedByBascule);
+        given::<PaymentDecider>([requested()]).when(command).refuses(&Refusal::OwnedByBascule);
     }
 }

@@ -6,15 +6,15 @@ pub(super) fn proposed(scope: RefundScope) -> Event {
     RefundProposed {
         payment_id: ID,
         refund_id: REFUND,
-        invoice_id: INVOICE,
-        customer_id: CUSTOMER,
+        invoice_id: INVOICE.as_uuid(),
+        customer_id: CUSTOMER.as_uuid(),
         scope,
         reason: "broken".to_owned().into(),
     }
     .into()
 }
 
-fn propose(refund_id: Uuid, scope: RefundScope) -> Command {
+fn propose(refund_id: RefundId, scope: RefundScope) -> Command {
     Command::ProposeRefund { refund_id, scope, reason: "broken".to_owned().into() }
 }
 
@@ -22,21 +22,21 @@ fn amount(text: &str) -> RefundScope {
     RefundScope::Amount { amount: text.parse().unwrap() }
 }
 
-fn give_back(refund_id: Uuid, amount: &str) -> Command {
+fn give_back(refund_id: RefundId, amount: &str) -> Command {
     let amount = amount.parse().unwrap();
     Command::GiveBack { refund_id, amount, credit_note_id: Some(CREDIT_NOTE) }
 }
 
-fn going_back(refund_id: Uuid, amount: &str, reason: RefundReason) -> Event {
+fn going_back(refund_id: RefundId, amount: &str, reason: RefundReason) -> Event {
     RefundRequested {
         payment_id: ID,
         refund_id,
-        invoice_id: INVOICE,
-        customer_id: CUSTOMER,
+        invoice_id: INVOICE.as_uuid(),
+        customer_id: CUSTOMER.as_uuid(),
         amount: amount.parse().unwrap(),
         currency: "EUR".to_owned(),
         reason,
-        credit_note_id: Some(CREDIT_NOTE),
+        credit_note_id: Some(CREDIT_NOTE.as_uuid()),
     }
     .into()
 }
@@ -52,81 +52,96 @@ fn exceeds(left: &str) -> Refusal {
 #[test]
 fn money_is_proposed_to_go_back_until_nothing_is_left() {
     let captured = [requested(), captured()];
-    given(captured.clone()).when(propose(REFUND, amount("20"))).then([proposed(amount("20.00"))]);
-    given(captured.clone()).when(propose(REFUND, amount("119.77"))).then_refused(exceeds("119.76"));
+    given::<PaymentDecider>(captured.clone())
+        .when(propose(REFUND, amount("20")))
+        .then([proposed(amount("20.00"))]);
+    given::<PaymentDecider>(captured.clone())
+        .when(propose(REFUND, amount("119.77")))
+        .refuses(&exceeds("119.76"));
     let partly = captured
         .into_iter()
         .chain([proposed(amount("20.00")), going_back(REFUND, "20.00", asked())]);
     let partly: Vec<Event> = partly.collect();
-    given(partly.clone())
+    given::<PaymentDecider>(partly.clone())
         .when(propose(OTHER_REFUND, amount("99.77")))
-        .then_refused(exceeds("99.76"));
-    let rest = given(partly.clone()).when(propose(OTHER_REFUND, RefundScope::Rest));
-    assert_eq!(rest.outcome.unwrap().len(), 1);
+        .refuses(&exceeds("99.76"));
+    let rest =
+        given::<PaymentDecider>(partly.clone()).when(propose(OTHER_REFUND, RefundScope::Rest));
+    assert_eq!(rest.outcome().unwrap().len(), 1);
     let all = partly.into_iter().chain([going_back(OTHER_REFUND, "99.76", asked())]);
-    given(all).when(propose(OTHER_REFUND, RefundScope::Rest)).then_refused(exceeds("0.00"));
+    given::<PaymentDecider>(all)
+        .when(propose(OTHER_REFUND, RefundScope::Rest))
+        .refuses(&exceeds("0.00"));
 }
 
 #[test]
 fn while_the_rest_is_proposed_nothing_is_left() {
-    given([requested(), captured(), proposed(RefundScope::Rest)])
+    given::<PaymentDecider>([requested(), captured(), proposed(RefundScope::Rest)])
         .when(propose(OTHER_REFUND, amount("1")))
-        .then_refused(exceeds("0.00"));
+        .refuses(&exceeds("0.00"));
     let refused = RefundRefused { payment_id: ID, refund_id: REFUND, code: "not_paid".to_owned() };
-    let again = given([requested(), captured(), proposed(RefundScope::Rest), refused.into()])
-        .when(propose(OTHER_REFUND, amount("1")));
-    assert_eq!(again.outcome.unwrap().len(), 1);
+    let again = given::<PaymentDecider>([
+        requested(),
+        captured(),
+        proposed(RefundScope::Rest),
+        refused.into(),
+    ])
+    .when(propose(OTHER_REFUND, amount("1")));
+    assert_eq!(again.outcome().unwrap().len(), 1);
 }
 
 #[test]
 fn an_amount_is_in_minor_units() {
     let too_precise = Refusal::TooPrecise { currency: "EUR".to_owned(), decimals: 2 };
-    given([requested(), captured()])
+    given::<PaymentDecider>([requested(), captured()])
         .when(propose(REFUND, amount("1.001")))
-        .then_refused(too_precise);
+        .refuses(&too_precise);
 }
 
 #[test]
 fn billing_says_what_lines_come_to() {
     let lines = vec![RefundLine { line: 1, quantity: 1.into() }];
     let story = [requested(), captured(), proposed(RefundScope::Lines { lines })];
-    given(story.clone()).when(give_back(REFUND, "59.88")).then([going_back(
+    given::<PaymentDecider>(story.clone()).when(give_back(REFUND, "59.88")).then([going_back(
         REFUND,
         "59.88",
         asked(),
     )]);
     let told = story.into_iter().chain([going_back(REFUND, "59.88", asked())]);
-    given(told).when(give_back(REFUND, "59.88")).then_nothing();
+    given::<PaymentDecider>(told).when(give_back(REFUND, "59.88")).changes_nothing();
 }
 
 #[test]
 fn what_is_credited_goes_back_without_a_proposal_and_no_more_than_is_here() {
     let reason = RefundReason::InvoiceCredited;
-    given([requested(), captured()]).when(give_back(REFUND, "59.88")).then([going_back(
-        REFUND,
-        "59.88",
-        reason.clone(),
-    )]);
-    given([requested(), captured(), going_back(OTHER_REFUND, "100.00", asked())])
+    given::<PaymentDecider>([requested(), captured()])
+        .when(give_back(REFUND, "59.88"))
+        .then([going_back(REFUND, "59.88", reason.clone())]);
+    given::<PaymentDecider>([requested(), captured(), going_back(OTHER_REFUND, "100.00", asked())])
         .when(give_back(REFUND, "59.88"))
         .then([going_back(REFUND, "19.76", reason)]);
-    given([requested(), captured(), refund_requested(voided())])
+    given::<PaymentDecider>([requested(), captured(), refund_requested(voided())])
         .when(give_back(REFUND, "59.88"))
-        .then_nothing();
+        .changes_nothing();
 }
 
 #[test]
 fn a_proposal_of_money_that_goes_back_otherwise_does_not_wait_for_ever() {
     let code = "nothing_left".to_owned();
-    given([requested(), captured(), proposed(RefundScope::Rest), refund_requested(voided())])
-        .when(give_back(REFUND, "119.76"))
-        .then([RefundRefused { payment_id: ID, refund_id: REFUND, code }.into()]);
+    given::<PaymentDecider>([
+        requested(),
+        captured(),
+        proposed(RefundScope::Rest),
+        refund_requested(voided()),
+    ])
+    .when(give_back(REFUND, "119.76"))
+    .then([RefundRefused { payment_id: ID, refund_id: REFUND, code }.into()]);
 }
 
 #[test]
 fn of_a_void_invoice_the_rest_goes_back() {
     let story = [requested(), captured(), going_back(REFUND, "20.00", asked())];
-    let events = given(story).when(Command::Withdraw).outcome.unwrap();
+    let events = given::<PaymentDecider>(story).when(Command::Withdraw).outcome().unwrap();
     let [Event::RefundRequested(rest)] = &events[..] else { panic!("{events:?}") };
     assert_eq!(rest.amount.to_string(), "99.76");
     assert_ne!(rest.refund_id, REFUND);
@@ -138,33 +153,35 @@ fn a_refund_that_failed_is_still_owed_and_tried_again() {
     let failed: Event =
         RefundFailed { payment_id: ID, refund_id: REFUND, code: "closed".to_owned() }.into();
     let story = [requested(), captured(), going_back(REFUND, "20.00", asked())];
-    given(story.clone()).when(failure()).then([failed.clone()]);
+    given::<PaymentDecider>(story.clone()).when(failure()).then([failed.clone()]);
     let story: Vec<Event> = story.into_iter().chain([failed]).collect();
-    given(story.clone()).when(failure()).then_nothing();
-    given(story.clone())
+    given::<PaymentDecider>(story.clone()).when(failure()).changes_nothing();
+    given::<PaymentDecider>(story.clone())
         .when(propose(OTHER_REFUND, amount("99.77")))
-        .then_refused(exceeds("99.76"));
+        .refuses(&exceeds("99.76"));
     let (amount, currency) = ("20.00".parse().unwrap(), "EUR".to_owned());
     let retried: Event =
         RefundRetried { payment_id: ID, refund_id: REFUND, amount, currency }.into();
     let retry = || Command::RetryRefund { refund_id: REFUND };
-    given(story.clone()).when(retry()).then([retried.clone()]);
-    given(story.into_iter().chain([retried])).when(retry()).then_nothing();
-    given([requested(), captured()]).when(retry()).then_refused(Refusal::NoRefundRequested);
+    given::<PaymentDecider>(story.clone()).when(retry()).then([retried.clone()]);
+    given::<PaymentDecider>(story.into_iter().chain([retried])).when(retry()).changes_nothing();
+    given::<PaymentDecider>([requested(), captured()])
+        .when(retry())
+        .refuses(&Refusal::NoRefundRequested);
 }
 
 #[test]
 fn a_refund_without_a_credit_note_is_not_tried_again() {
     let refused = RefundRefused { payment_id: ID, refund_id: REFUND, code: "not_paid".to_owned() };
-    given([requested(), captured(), proposed(RefundScope::Rest), refused.into()])
+    given::<PaymentDecider>([requested(), captured(), proposed(RefundScope::Rest), refused.into()])
         .when(Command::RetryRefund { refund_id: REFUND })
-        .then_refused(Refusal::RefundRefused);
+        .refuses(&Refusal::RefundRefused);
 }
 
 #[test]
 fn what_nothing_is_due_of_any_more_collects_nothing() {
-    given([requested()]).when(Command::CallOff).then([cancelled()]);
+    given::<PaymentDecider>([requested()]).when(Command::CallOff).then([cancelled()]);
     for over in [captured(), declined(), expired(), cancelled()] {
-        given([requested(), over]).when(Command::CallOff).then_nothing();
+        given::<PaymentDecider>([requested(), over]).when(Command::CallOff).changes_nothing();
     }
 }

@@ -100,7 +100,7 @@ async fn ask(calls: &Calls) -> Result<ChargeStatus, CallError> {
 async fn charge(calls: &Calls) -> Result<ChargeOutcome, CallError> {
     let request = ChargeRequest {
         idempotency_key: Uuid::nil(),
-        payment_id: Uuid::nil(),
+        payment_id: Uuid::nil().into(),
         amount: "1".parse().unwrap(),
         currency: "EUR".to_owned(),
         method: "card".to_owned(),

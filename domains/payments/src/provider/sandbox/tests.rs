@@ -16,7 +16,7 @@ async fn sandbox(place: &TestTables) -> Sandbox {
 fn charge(key: u128, method: &str) -> ChargeRequest {
     ChargeRequest {
         idempotency_key: Uuid::from_u128(key),
-        payment_id: Uuid::from_u128(100 + key),
+        payment_id: PaymentId::from_u128(100 + key),
         amount: "12.50".parse().unwrap(),
         currency: "EUR".to_owned(),
         method: method.to_owned(),

@@ -1,77 +1,42 @@
-//! The module's routes. Documents are issued and settled by policies; what a person decides is what
-//! becomes of an invoice that stays due though its payment failed (`act`).
-
-mod act;
+//! `GET /api/v1/billing/invoices`, `…/{id}` and `…/{id}/history`
 
 use actix_web::web::Data;
 use actix_web::{HttpResponse, get};
+use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
-use database::Database;
-use kernel::decider::Decider as _;
-use kernel::execution::Environment;
+use orders_contract::OrderId;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 use validator::Validate;
 use web_api::{
-    CarriesOut, DateBound, Dates, HistoryEntry, HistoryQuery, IfNoneMatchHeader, LegacyKey, Limit,
-    Line, ListCursor, NotModified, Owner, Page, Problem, ReadHeaders, ReadProblems, ReadRequest,
-    Sort, SortDate, SortedListProblems, ValidPath, ValidQuery,
+    DateBound, Dates, HistoryEntry, HistoryQuery, IdOf, LegacyKey, Limit, Line, ListCursor,
+    NotModified, Owner, Page, Problem, ReadHeaders, ReadOf, ReadProblems, ReadRequest, Sort,
+    SortDate, SortedListProblems, ValidPath, ValidQuery,
 };
 
-use crate::domain::InvoiceDecider;
+use super::CATEGORY;
 use crate::handlers::Billing;
-use crate::queries::{self, InvoiceFilter};
+use crate::queries::invoices::{self, InvoiceFilter};
 use crate::view::{Collection, InvoiceView, Kind, Status};
-
-/// Registers the routes. What the handlers need is registered beside them, so that the OpenAPI
-/// document can be made without a store.
-pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(
-        utoipa_actix_web::scope("/api/v1/billing/invoices")
-            .service(list)
-            .service(history)
-            .service(act::collect)
-            .service(act::void)
-            .service(get_one),
-    );
-}
-
-/// What the commands of the routes are carried out with.
-impl CarriesOut for Billing {
-    const CATEGORY: &'static str = InvoiceDecider::CATEGORY;
-
-    fn database(&self) -> &Database {
-        &self.database
-    }
-
-    fn environment(&self) -> &Environment {
-        &self.environment
-    }
-}
 
 /// Get an invoice or a credit note
 #[utoipa::path(
     operation_id = "get_invoice",
     tag = "billing",
-    params(
-        ("id" = Uuid, Path, description = "The document"),
-        ReadHeaders, IfNoneMatchHeader
-    ),
+    params(ReadOf<InvoiceId>),
     responses(
         (status = 200, description = "The document", body = InvoiceView),
         NotModified, ReadProblems,
     ),
 )]
 #[get("/{id}")]
-async fn get_one(
+pub(super) async fn get_one(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&billing.environment, &billing.views).await?;
-    let invoice = queries::invoice(&billing.database, *id)
+    let invoice = invoices::find(&billing.database, *id)
         .await?
         .ok_or_else(|| Problem::not_found("There is no such invoice."))?;
     read.found(&billing.environment, invoice.revision, &invoice)
@@ -81,7 +46,7 @@ async fn get_one(
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct ListInvoices {
+pub(super) struct ListInvoices {
     /// Only documents in this status.
     status: Option<Status>,
     /// Only open invoices whose payment is under way, or has failed: then a person decides to collect it
@@ -93,7 +58,8 @@ struct ListInvoices {
     #[param(value_type = Option<Uuid>)]
     customer_id: Option<CustomerId>,
     /// Only documents for this order.
-    order_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    order_id: Option<OrderId>,
     /// Only documents with this number. A legacy system may have used one of ours for a document
     /// of its own: `owner` tells them apart.
     #[param(inline, example = "2026-000001")]
@@ -143,7 +109,7 @@ type DateSort = Sort<IssuedAt>;
     ),
 )]
 #[get("")]
-async fn list(
+pub(super) async fn list(
     billing: Data<Billing>,
     query: ValidQuery<ListInvoices>,
     read: ReadRequest,
@@ -162,7 +128,7 @@ async fn list(
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
         collection: query.collection,
     };
-    let rows = queries::invoices(&billing.database, &filter, &wanted).await?;
+    let rows = invoices::list(&billing.database, &filter, &wanted).await?;
     Ok(read.listed(&wanted, rows))
 }
 
@@ -172,19 +138,18 @@ async fn list(
 #[utoipa::path(
     operation_id = "get_invoice_history",
     tag = "billing",
-    params(("id" = Uuid, Path, description = "The document"), HistoryQuery),
+    params(IdOf<InvoiceId>, HistoryQuery),
     responses(
         (status = 200, description = "Its events, oldest first", body = Page<HistoryEntry>),
         ReadProblems,
     ),
 )]
 #[get("/{id}/history")]
-async fn history(
+pub(super) async fn history(
     billing: Data<Billing>,
-    id: ValidPath<Uuid>,
+    id: ValidPath<InvoiceId>,
     query: ValidQuery<HistoryQuery>,
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
-    web_api::history::of_stream(&billing.environment, InvoiceDecider::CATEGORY, *id, &query, &read)
-        .await
+    web_api::history::of_stream(&billing.environment, CATEGORY, *id, &query, &read).await
 }

@@ -1,6 +1,4 @@
-//! The statements over the module's read models. They are the same on both engines.
-
-pub mod retention;
+//! The rows of invoices and credit notes. The statements are the same on both engines.
 
 use billing_contract::InvoiceId;
 use customers_contract::CustomerId;
@@ -15,12 +13,12 @@ database::statements! {
     /// Every statement of this file.
     pub const STATEMENTS: [Statement];
 
-    const INSERT_INVOICE: Statement = Statement::Same(
+    const INSERT: Statement = Statement::Same(
         "INSERT INTO invoice_view (id, revision, kind, status, number, customer_id, owner, \
          legacy_source, legacy_id, collection, document, position) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     );
-    const UPDATE_INVOICE: Statement = Statement::Same(
+    const UPDATE: Statement = Statement::Same(
         "UPDATE invoice_view SET revision = $2, kind = $3, status = $4, number = $5, \
          customer_id = $6, owner = $7, legacy_source = $8, legacy_id = $9, collection = $10, \
          document = $11 \
@@ -31,19 +29,7 @@ database::statements! {
         "INSERT INTO invoice_order (order_id, invoice_id) VALUES ($1, $2) \
          ON CONFLICT (order_id, invoice_id) DO NOTHING",
     );
-    const INVOICE: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
-
-    const REMEMBER_CUSTOMER: Statement = Statement::Same(
-        "INSERT INTO known_customer (customer_id, name, address_lines, vat_number) \
-         VALUES ($1, $2, $3, $4)",
-    );
-    const CHANGE_CUSTOMER: Statement = Statement::Same(
-        "UPDATE known_customer SET name = $2, address_lines = $3, vat_number = $4 \
-         WHERE customer_id = $1",
-    );
-    const KNOWN_CUSTOMER: Statement = Statement::Same(
-        "SELECT name, address_lines, vat_number FROM known_customer WHERE customer_id = $1",
-    );
+    const FIND: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
 }
 
 /// A list by every filter there is, with one of them first. `… OR $n IS NULL` alone would read the
@@ -71,19 +57,19 @@ database::statements! {
     /// Every list of this file.
     pub const LISTS: [ListStatements];
 
-    const INVOICES: ListStatements = invoices_by!("TRUE", "position", "invoice_view_issued");
-    const INVOICES_BY_CUSTOMER: ListStatements =
+    const LIST: ListStatements = invoices_by!("TRUE", "position", "invoice_view_issued");
+    const LIST_BY_CUSTOMER: ListStatements =
         invoices_by!("customer_id = $3", "invoice_view_customer", "invoice_view_customer_issued");
-    const INVOICES_BY_ORDER: ListStatements = invoices_by!(
+    const LIST_BY_ORDER: ListStatements = invoices_by!(
         "id IN (SELECT invoice_id FROM invoice_order WHERE order_id = $4)",
         "invoice_order",
         "invoice_order"
     );
-    const INVOICES_BY_NUMBER: ListStatements =
+    const LIST_BY_NUMBER: ListStatements =
         invoices_by!("number = $5", "invoice_view_number", "invoice_view_number");
-    const INVOICES_BY_LEGACY_ID: ListStatements =
+    const LIST_BY_LEGACY_ID: ListStatements =
         invoices_by!("legacy_id = $7", "invoice_view_legacy", "invoice_view_legacy");
-    const INVOICES_BY_COLLECTION: ListStatements =
+    const LIST_BY_COLLECTION: ListStatements =
         invoices_by!("collection = $8", "invoice_view_collection", "invoice_view_collection_issued");
 }
 
@@ -112,50 +98,50 @@ impl InvoiceFilter {
     /// The statements that begin with the filter that leaves the fewest documents.
     fn statements(&self) -> &'static ListStatements {
         if self.legacy_id.is_some() {
-            &INVOICES_BY_LEGACY_ID
+            &LIST_BY_LEGACY_ID
         } else if self.number.is_some() {
-            &INVOICES_BY_NUMBER
+            &LIST_BY_NUMBER
         } else if self.order_id.is_some() {
-            &INVOICES_BY_ORDER
+            &LIST_BY_ORDER
         } else if self.customer_id.is_some() {
-            &INVOICES_BY_CUSTOMER
+            &LIST_BY_CUSTOMER
         } else if self.collection.is_some() {
-            &INVOICES_BY_COLLECTION
+            &LIST_BY_COLLECTION
         } else {
-            &INVOICES
+            &LIST
         }
     }
 }
 
 /// Adds a document that began at a position of the log.
-pub async fn insert_invoice(
+pub async fn insert(
     transaction: &mut Transaction,
     view: &InvoiceView,
     position: Position,
 ) -> Result<(), DatabaseError> {
-    let insert = bind_invoice(transaction.query(&INSERT_INVOICE), view);
+    let insert = bind(transaction.query(&INSERT), view);
     insert.bind(position.cast_signed()).execute().await?;
     add_orders(transaction, view).await
 }
 
 /// Replaces the view of a document that is there.
-pub async fn update_invoice(
+pub async fn update(
     transaction: &mut Transaction,
     view: &InvoiceView,
 ) -> Result<(), DatabaseError> {
-    bind_invoice(transaction.query(&UPDATE_INVOICE), view).execute().await?;
-    transaction.query(&FORGET_ORDERS).bind(view.id).execute().await?;
+    bind(transaction.query(&UPDATE), view).execute().await?;
+    transaction.query(&FORGET_ORDERS).bind(view.id.as_uuid()).execute().await?;
     add_orders(transaction, view).await
 }
 
-fn bind_invoice<'c>(statement: Query<'c>, view: &InvoiceView) -> Query<'c> {
+fn bind<'c>(statement: Query<'c>, view: &InvoiceView) -> Query<'c> {
     statement
-        .bind(view.id)
+        .bind(view.id.as_uuid())
         .bind(view.revision.cast_signed())
         .bind(view.kind.as_str())
         .bind(view.status.as_str())
         .bind(&view.number)
-        .bind(view.customer_id)
+        .bind(view.customer_id.map(CustomerId::as_uuid))
         .bind(view.owner.as_str())
         .bind(view.legacy.as_ref().map(|legacy| &legacy.source))
         .bind(view.legacy.as_ref().map(|legacy| &legacy.id))
@@ -168,22 +154,27 @@ async fn add_orders(
     view: &InvoiceView,
 ) -> Result<(), DatabaseError> {
     for order_id in &view.order_ids {
-        transaction.query(&ADD_ORDER).bind(order_id).bind(view.id).execute().await?;
+        transaction
+            .query(&ADD_ORDER)
+            .bind(order_id.as_uuid())
+            .bind(view.id.as_uuid())
+            .execute()
+            .await?;
     }
     Ok(())
 }
 
 /// One document.
-pub async fn invoice<'c>(
+pub async fn find<'c>(
     of: impl Executor<'c>,
     id: InvoiceId,
 ) -> Result<Option<InvoiceView>, DatabaseError> {
-    let row = of.query(&INVOICE).bind(id).fetch_optional().await?;
+    let row = of.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
     row.map(|row| row.json("document")).transpose()
 }
 
 /// The wanted part of a list of documents, each with its place.
-pub async fn invoices<'c>(
+pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &InvoiceFilter,
     list: &List,
@@ -193,70 +184,11 @@ pub async fn invoices<'c>(
             .bind(filter.status.map(Status::as_str))
             .bind(filter.kind.map(Kind::as_str))
             .bind(filter.customer_id.map(CustomerId::as_uuid))
-            .bind(filter.order_id)
+            .bind(filter.order_id.map(OrderId::as_uuid))
             .bind(&filter.number)
             .bind(filter.owner.map(Owner::as_str))
             .bind(&filter.legacy_id)
             .bind(filter.collection.map(Collection::as_str))
     };
     list.rows(of, filter.statements(), filtered, |row| row.json("document")).await
-}
-
-/// What is known of a customer. Personal: it has no form for logs.
-#[derive(Clone, PartialEq, Eq)]
-pub struct KnownCustomer {
-    /// Name of the person or firm.
-    pub name: Option<String>,
-    /// Lines of the postal address.
-    pub address_lines: Option<Vec<String>>,
-    /// VAT identification number.
-    pub vat_number: Option<String>,
-}
-
-/// Remembers a new customer.
-pub async fn remember_customer(
-    transaction: &mut Transaction,
-    id: CustomerId,
-    customer: &KnownCustomer,
-) -> Result<(), DatabaseError> {
-    write_customer(transaction.query(&REMEMBER_CUSTOMER), id, customer).await
-}
-
-/// Replaces what is known of a customer.
-pub async fn change_customer(
-    transaction: &mut Transaction,
-    id: CustomerId,
-    customer: &KnownCustomer,
-) -> Result<(), DatabaseError> {
-    write_customer(transaction.query(&CHANGE_CUSTOMER), id, customer).await
-}
-
-async fn write_customer(
-    statement: Query<'_>,
-    id: CustomerId,
-    customer: &KnownCustomer,
-) -> Result<(), DatabaseError> {
-    statement
-        .bind(id.as_uuid())
-        .bind(&customer.name)
-        .bind_json(&customer.address_lines)
-        .bind(&customer.vat_number)
-        .execute()
-        .await?;
-    Ok(())
-}
-
-/// What is known of a customer, `None` when there is none of this id.
-pub async fn known_customer<'c>(
-    of: impl Executor<'c>,
-    id: CustomerId,
-) -> Result<Option<KnownCustomer>, DatabaseError> {
-    let Some(row) = of.query(&KNOWN_CUSTOMER).bind(id.as_uuid()).fetch_optional().await? else {
-        return Ok(None);
-    };
-    Ok(Some(KnownCustomer {
-        name: row.get("name")?,
-        address_lines: row.json("address_lines")?,
-        vat_number: row.get("vat_number")?,
-    }))
 }

@@ -1,11 +1,16 @@
-//! The statements over the module's read model. They are the same on both engines.
+//! The rows of payments. The statements are the same on both engines.
 
+use billing_contract::InvoiceId;
+use chrono::{DateTime, NaiveDate, Utc};
+use customers_contract::CustomerId;
 use database::{DatabaseError, Executor, Query, Row, Statement, Transaction};
-use payments_contract::{PaymentId, RefundId};
+use payments_contract::PaymentId;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use web_api::{List, ListStatements, Owner, Paging, SortKey};
+use web_api::{List, ListStatements, Owner, SortKey};
 
-use crate::projections::{Details, RefundRow, RefundStatus, Status};
+use crate::view::{PaymentStatus, RefundProgress};
 
 macro_rules! columns {
     () => {
@@ -32,28 +37,11 @@ macro_rules! list {
     };
 }
 
-/// The refunds of all payments. What narrows it is stated plainly, so that its index is used.
-macro_rules! all_refunds {
-    ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
-        web_api::list_statements!(
-            select: [
-                "SELECT id, payment_id, position, requested_at, revision, status, document \
-                 FROM payment_refund WHERE ",
-                $narrowed_by,
-                " (status = $1 OR $1 IS NULL)"
-            ],
-            date: "requested_at",
-            end: ["$2", "$3", "$4", "$5"],
-            indexes: [$recorded, $dated],
-        )
-    };
-}
-
 database::statements! {
     /// Every statement of this file.
     pub const STATEMENTS: [Statement];
 
-    const BY_ID: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
+    const FIND: Statement = Statement::Same(concat!(columns!(), "WHERE id = $1"));
     const INSERT: Statement = Statement::Same(
         "INSERT INTO payment (id, position, revision, status, invoice_id, owner, legacy_source, \
          legacy_id, document, customer_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
@@ -68,20 +56,6 @@ database::statements! {
     const IS_ERASED: Statement =
         Statement::Same("SELECT customer_id FROM erased_customer WHERE customer_id = $1");
     const OF_CUSTOMER: Statement = Statement::Same(concat!(columns!(), "WHERE customer_id = $1"));
-
-    const REFUND: Statement = Statement::Same(
-        "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-         WHERE payment_id = $1 AND id = $2",
-    );
-    const REFUNDS: Statement = Statement::Same(
-        "SELECT id, payment_id, position, revision, status, document FROM payment_refund \
-         WHERE payment_id = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
-    );
-    const UPSERT_REFUND: Statement = Statement::Same(
-        "INSERT INTO payment_refund (id, payment_id, position, revision, status, document) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET \
-         revision = excluded.revision, status = excluded.status, document = excluded.document",
-    );
 }
 
 database::statements! {
@@ -97,9 +71,6 @@ database::statements! {
         list!("invoice_id = $3 AND", "payment_invoice", "payment_invoice");
     const LIST_BY_LEGACY_ID: ListStatements =
         list!("legacy_id = $4 AND", "payment_legacy_id", "payment_legacy_id");
-    const ALL_REFUNDS: ListStatements = all_refunds!("", "position", "payment_refund_requested");
-    const ALL_REFUNDS_BY_STATUS: ListStatements =
-        all_refunds!("status = $1 AND", "payment_refund_status", "payment_refund_status_requested");
 }
 
 /// A payment as it is shown.
@@ -112,11 +83,11 @@ pub struct PaymentRow {
     /// The last revision of its stream.
     pub revision: u64,
     /// Where it stands.
-    pub status: Status,
+    pub status: PaymentStatus,
     /// The invoice it is for, where known.
-    pub invoice_id: Option<Uuid>,
+    pub invoice_id: Option<InvoiceId>,
     /// Who is to pay or paid, where known.
-    pub customer_id: Option<Uuid>,
+    pub customer_id: Option<CustomerId>,
     /// Who decides over it.
     pub owner: Owner,
     /// The legacy system it comes from.
@@ -124,18 +95,18 @@ pub struct PaymentRow {
     /// Its key there.
     pub legacy_id: Option<String>,
     /// Everything else about it.
-    pub details: Details,
+    pub details: PaymentDetails,
 }
 
 impl PaymentRow {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         Ok(Self {
-            id: row.get("id")?,
+            id: row.get::<Uuid>("id")?.into(),
             position: row.get::<i64>("position")?.cast_unsigned(),
             revision: row.get::<i64>("revision")?.cast_unsigned(),
             status: row.name("status")?,
-            invoice_id: row.get("invoice_id")?,
-            customer_id: row.get("customer_id")?,
+            invoice_id: row.get::<Option<Uuid>>("invoice_id")?.map(InvoiceId::from),
+            customer_id: row.get::<Option<Uuid>>("customer_id")?.map(CustomerId::from),
             owner: row.name("owner")?,
             legacy_source: row.get("legacy_source")?,
             legacy_id: row.get("legacy_id")?,
@@ -144,13 +115,66 @@ impl PaymentRow {
     }
 }
 
+/// What of a payment is neither filtered nor sorted by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PaymentDetails {
+    /// How much.
+    pub amount: Decimal,
+    /// ISO 4217 code.
+    pub currency: String,
+    /// When it was asked for, or its first captured change was made in a legacy system.
+    pub requested_at: DateTime<Utc>,
+    /// How it is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// When it is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DateTime<Utc>>,
+    /// Why it was declined or, in a legacy system, taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The provider's own reference of the capture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_reference: Option<String>,
+    /// Money that goes back: the refund that changed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund: Option<LastRefund>,
+    /// What is to go back or is back, in all its refunds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed_back: Option<Decimal>,
+    /// What is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refunded: Option<Decimal>,
+    /// When it came, in a legacy system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<NaiveDate>,
+    /// Whether the legacy system has matched it with what it settles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconciled: Option<bool>,
+    /// What is irregular about it in the legacy system.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<String>,
+}
+
+/// Money that goes back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastRefund {
+    /// Whether it is back.
+    pub status: RefundProgress,
+    /// How much.
+    pub amount: Decimal,
+    /// The provider's own reference of the refund, once it is back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
 /// Which payments are wanted; `None` stands for any.
 #[derive(Debug, Clone, Default)]
 pub struct PaymentFilter {
     /// Where they stand.
-    pub status: Option<Status>,
+    pub status: Option<PaymentStatus>,
     /// The invoice they are for.
-    pub invoice_id: Option<Uuid>,
+    pub invoice_id: Option<InvoiceId>,
     /// Who decides over them.
     pub owner: Option<Owner>,
     /// Their key in the legacy system.
@@ -158,11 +182,11 @@ pub struct PaymentFilter {
 }
 
 /// A payment by its id.
-pub async fn by_id<'c>(
+pub async fn find<'c>(
     of: impl Executor<'c>,
     id: PaymentId,
 ) -> Result<Option<PaymentRow>, DatabaseError> {
-    let row = of.query(&BY_ID).bind(id).fetch_optional().await?;
+    let row = of.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
     row.as_ref().map(PaymentRow::read).transpose()
 }
 
@@ -181,9 +205,9 @@ pub async fn list<'c>(
     };
     let filtered = |query: Query<'c>| {
         query
-            .bind(filter.status.map(Status::name))
+            .bind(filter.status.map(PaymentStatus::name))
             .bind(filter.owner.map(Owner::as_str))
-            .bind(filter.invoice_id)
+            .bind(filter.invoice_id.map(InvoiceId::as_uuid))
             .bind(&filter.legacy_id)
     };
     list.rows(of, statements, filtered, PaymentRow::read).await
@@ -192,27 +216,27 @@ pub async fn list<'c>(
 /// The payments of a customer.
 pub(crate) async fn of_customer<'c>(
     of: impl Executor<'c>,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<Vec<PaymentRow>, DatabaseError> {
-    let rows = of.query(&OF_CUSTOMER).bind(customer_id).fetch_all().await?;
+    let rows = of.query(&OF_CUSTOMER).bind(customer_id.as_uuid()).fetch_all().await?;
     rows.iter().map(PaymentRow::read).collect()
 }
 
 /// Remembers that a customer was erased.
 pub(crate) async fn erase_customer(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<(), DatabaseError> {
-    transaction.query(&ERASE_CUSTOMER).bind(customer_id).execute().await?;
+    transaction.query(&ERASE_CUSTOMER).bind(customer_id.as_uuid()).execute().await?;
     Ok(())
 }
 
 /// Returns whether a customer was erased.
 pub(crate) async fn is_erased(
     transaction: &mut Transaction,
-    customer_id: Uuid,
+    customer_id: CustomerId,
 ) -> Result<bool, DatabaseError> {
-    Ok(transaction.query(&IS_ERASED).bind(customer_id).fetch_optional().await?.is_some())
+    Ok(transaction.query(&IS_ERASED).bind(customer_id.as_uuid()).fetch_optional().await?.is_some())
 }
 
 /// Adds a payment.
@@ -222,16 +246,16 @@ pub(crate) async fn insert(
 ) -> Result<(), DatabaseError> {
     let insert = transaction
         .query(&INSERT)
-        .bind(row.id)
+        .bind(row.id.as_uuid())
         .bind(row.position.cast_signed())
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
-        .bind(row.invoice_id)
+        .bind(row.invoice_id.map(InvoiceId::as_uuid))
         .bind(row.owner.as_str())
         .bind(&row.legacy_source)
         .bind(&row.legacy_id)
         .bind_json(&row.details)
-        .bind(row.customer_id);
+        .bind(row.customer_id.map(CustomerId::as_uuid));
     insert.execute().await?;
     Ok(())
 }
@@ -243,73 +267,12 @@ pub(crate) async fn update(
 ) -> Result<(), DatabaseError> {
     let update = transaction
         .query(&UPDATE)
-        .bind(row.id)
+        .bind(row.id.as_uuid())
         .bind(row.revision.cast_signed())
         .bind(row.status.name())
-        .bind(row.invoice_id)
+        .bind(row.invoice_id.map(InvoiceId::as_uuid))
         .bind_json(&row.details)
-        .bind(row.customer_id);
+        .bind(row.customer_id.map(CustomerId::as_uuid));
     update.execute().await?;
-    Ok(())
-}
-
-impl RefundRow {
-    fn read(row: &Row) -> Result<Self, DatabaseError> {
-        Ok(Self {
-            id: row.get("id")?,
-            payment_id: row.get("payment_id")?,
-            position: row.get::<i64>("position")?.cast_unsigned(),
-            revision: row.get::<i64>("revision")?.cast_unsigned(),
-            status: row.name("status")?,
-            details: row.json("document")?,
-        })
-    }
-}
-
-/// A refund of a payment.
-pub(crate) async fn refund<'c>(
-    of: impl Executor<'c>,
-    payment_id: PaymentId,
-    id: RefundId,
-) -> Result<Option<RefundRow>, DatabaseError> {
-    let row = of.query(&REFUND).bind(payment_id).bind(id).fetch_optional().await?;
-    row.as_ref().map(RefundRow::read).transpose()
-}
-
-/// Refunds of a payment, newest first.
-pub(crate) async fn refunds<'c>(
-    of: impl Executor<'c>,
-    payment_id: PaymentId,
-    paging: Paging,
-) -> Result<Vec<RefundRow>, DatabaseError> {
-    let page = of.query(&REFUNDS).bind(payment_id).bind(paging.before()).bind(paging.rows());
-    page.fetch_all().await?.iter().map(RefundRow::read).collect()
-}
-
-/// The wanted part of the list of all payments' refunds, each with its place.
-pub(crate) async fn all_refunds<'c>(
-    of: impl Executor<'c>,
-    status: Option<RefundStatus>,
-    list: &List,
-) -> Result<Vec<(SortKey, RefundRow)>, DatabaseError> {
-    let statements = if status.is_some() { &ALL_REFUNDS_BY_STATUS } else { &ALL_REFUNDS };
-    let filtered = |query: Query<'c>| query.bind(status.map(RefundStatus::name));
-    list.rows(of, statements, filtered, RefundRow::read).await
-}
-
-/// Adds a refund, or replaces what may change of one that is there.
-pub(crate) async fn upsert_refund(
-    transaction: &mut Transaction,
-    row: &RefundRow,
-) -> Result<(), DatabaseError> {
-    let upsert = transaction
-        .query(&UPSERT_REFUND)
-        .bind(row.id)
-        .bind(row.payment_id)
-        .bind(row.position.cast_signed())
-        .bind(row.revision.cast_signed())
-        .bind(row.status.name())
-        .bind_json(&row.details);
-    upsert.execute().await?;
     Ok(())
 }

@@ -1,15 +1,60 @@
-//! A payment as clients see it.
+//! A payment as the API shows it.
 
+use billing_contract::InvoiceId;
 use chrono::{DateTime, NaiveDate, Utc};
+use payments_contract::PaymentId;
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use uuid::Uuid;
 use web_api::listing::start_of;
 use web_api::{Legacy, Owner};
 
-use crate::projections::{RefundDetails, RefundProgress, Status};
-use crate::queries::PaymentRow;
+use crate::queries::payments::{LastRefund, PaymentRow};
+
+/// Where a payment stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaymentStatus {
+    /// The provider has not decided yet.
+    Pending,
+    /// The money was taken; while it is on its way back, too.
+    Captured,
+    /// The provider refused.
+    Declined,
+    /// The deadline passed. Should money have been taken late, it is on its way back.
+    Expired,
+    /// It is no longer wanted. Should money have been taken late, it is on its way back.
+    Cancelled,
+    /// All the money went back.
+    Refunded,
+}
+
+impl PaymentStatus {
+    /// Its name, as in the column and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Captured => "captured",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+/// How far a refund has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PaymentRefundStatus)]
+pub enum RefundProgress {
+    /// The money is to go back.
+    Requested,
+    /// The money is back.
+    Refunded,
+    /// The provider refuses. The money is still owed: retry the refund.
+    Failed,
+}
 
 /// A payment.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
@@ -28,13 +73,14 @@ use crate::queries::PaymentRow;
 }))]
 pub struct PaymentView {
     /// Its id.
-    id: Uuid,
+    #[schema(value_type = Uuid)]
+    id: PaymentId,
     /// Where it stands.
-    status: Status,
+    status: PaymentStatus,
     /// The invoice it is for, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    invoice_id: Option<Uuid>,
+    #[schema(nullable = false, value_type = Option<Uuid>)]
+    invoice_id: Option<InvoiceId>,
     /// How much.
     #[schema(value_type = String, format = "decimal", example = "119.76")]
     amount: Decimal,
@@ -65,7 +111,7 @@ pub struct PaymentView {
     /// once everything is back.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    refund: Option<RefundView>,
+    refund: Option<LastRefundView>,
     /// When it came, in a legacy system.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -90,7 +136,7 @@ pub struct PaymentView {
 /// Money that goes back.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = PaymentRefund)]
-pub struct RefundView {
+pub struct LastRefundView {
     /// How far it is.
     status: RefundProgress,
     /// How much.
@@ -119,7 +165,7 @@ impl From<PaymentRow> for PaymentView {
             refunded: (row.owner == Owner::Bascule).then(|| {
                 details.refunded.unwrap_or_else(|| Decimal::new(0, details.amount.scale()))
             }),
-            refund: details.refund.map(RefundView::from),
+            refund: details.refund.map(LastRefundView::from),
             date: details.date,
             reconciled: details.reconciled,
             owner: row.owner,
@@ -130,8 +176,8 @@ impl From<PaymentRow> for PaymentView {
     }
 }
 
-impl From<RefundDetails> for RefundView {
-    fn from(refund: RefundDetails) -> Self {
+impl From<LastRefund> for LastRefundView {
+    fn from(refund: LastRefund) -> Self {
         Self { status: refund.status, amount: refund.amount, reference: refund.reference }
     }
 }

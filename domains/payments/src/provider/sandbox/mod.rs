@@ -149,7 +149,7 @@ pub struct SandboxCharge {
 }
 
 impl SandboxCharge {
-    fn read(row: &Row, refunds: &[Refund]) -> Result<Self, DatabaseError> {
+    fn read(row: &Row, refunds: &[RefundEntry]) -> Result<Self, DatabaseError> {
         let status: &str = row.get("status")?;
         let amount: Option<&str> = row.get("amount")?;
         let idempotency_key = row.get("idempotency_key")?;
@@ -157,7 +157,7 @@ impl SandboxCharge {
         let amounts: Vec<_> = refunds.map(|refund| refund.amount).collect();
         Ok(Self {
             idempotency_key,
-            payment_id: row.get("payment_id")?,
+            payment_id: row.get::<Option<Uuid>>("payment_id")?.map(PaymentId::from),
             amount: amount.and_then(|amount| amount.parse().ok()),
             currency: row.get("currency")?,
             captured: status == "captured",
@@ -214,7 +214,8 @@ impl Sandbox {
     pub async fn charges(&self) -> Result<Vec<SandboxCharge>, DatabaseError> {
         let rows = self.ledger.query(&CHARGES).fetch_all().await?;
         let refunds = self.ledger.query(&REFUNDS).fetch_all().await?;
-        let refunds: Vec<Refund> = refunds.iter().map(Refund::read).collect::<Result<_, _>>()?;
+        let refunds: Vec<RefundEntry> =
+            refunds.iter().map(RefundEntry::read).collect::<Result<_, _>>()?;
         rows.iter().map(|row| SandboxCharge::read(row, &refunds)).collect()
     }
 
@@ -274,7 +275,7 @@ impl Sandbox {
         let record = books
             .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
-            .bind(request.payment_id)
+            .bind(request.payment_id.as_uuid())
             .bind(request.amount.to_string())
             .bind(&request.currency)
             .bind(decision.status)
@@ -298,7 +299,8 @@ impl Sandbox {
             return refused("insufficient_balance");
         }
         let refunds = books.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
-        let refunds: Vec<Refund> = refunds.iter().map(Refund::read).collect::<Result<_, _>>()?;
+        let refunds: Vec<RefundEntry> =
+            refunds.iter().map(RefundEntry::read).collect::<Result<_, _>>()?;
         if !refunds.iter().any(|refund| refund.key == request.idempotency_key) {
             let back: Decimal = refunds.iter().map(|refund| refund.amount).sum();
             let left = charge.amount.unwrap_or_default() - back;
@@ -391,13 +393,13 @@ fn decimal(text: &str) -> Result<Decimal, DatabaseError> {
 }
 
 /// Money that went back.
-struct Refund {
+struct RefundEntry {
     /// Recognises the refund, or the charge whose refunds are listed.
     key: Uuid,
     amount: Decimal,
 }
 
-impl Refund {
+impl RefundEntry {
     fn read(row: &Row) -> Result<Self, DatabaseError> {
         let amount: &str = row.get("amount")?;
         let amount = decimal(amount)?;
