@@ -111,7 +111,7 @@ impl Commander {
     async fn execute(&self, command: Command) -> anyhow::Result<Position> {
         let cause = Cause::request(new_id(), ACTOR);
         let executed =
-            self.environment.execute::<OrderDecider>(self.order, command, &cause, None).await?;
+            self.environment.execute::<OrderDecider>(self.order.into(), command, &cause, None).await?;
         Ok(executed.position)
     }
 }
@@ -133,7 +133,7 @@ fn order(order_id: Uuid, customer_id: Uuid, currency: Currency) -> PlaceOrder {
         vat_rate: Decimal::from(20),
     };
     PlaceOrder {
-        order_id,
+        order_id: order_id.into(),
         customer_id: customer_id.into(),
         currency,
         payment_method: "sandbox:ok".to_owned(),

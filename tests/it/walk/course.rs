@@ -71,12 +71,12 @@ impl Told {
     /// What a command is about, as far as it is known yet.
     fn ids(&self, target: Target) -> Ids {
         let known = self.rested.last().and_then(|(_, standing)| standing.ids(target));
-        let invoice_id = invoice_of(self.order_id);
+        let invoice_id = invoice_of(self.order_id.into());
         known.unwrap_or_else(|| {
             let id = match target {
                 Target::Order => self.order_id,
-                Target::Invoice => invoice_id,
-                Target::Payment | Target::Refund => payment_of(invoice_id),
+                Target::Invoice => invoice_id.as_uuid(),
+                Target::Payment | Target::Refund => payment_of(invoice_id).as_uuid(),
                 Target::Customer => self.customer_id,
             };
             Ids { id, refund: None }

@@ -100,7 +100,7 @@ impl Books {
         for charge in charges {
             // A charge that was cancelled before it arrived is nobody's.
             let Some(payment) = charge.payment_id else { continue };
-            let (taken, given_back) = books.entry(payment).or_default();
+            let (taken, given_back) = books.entry(payment.as_uuid()).or_default();
             if charge.captured {
                 *taken += charge.amount.unwrap();
             }

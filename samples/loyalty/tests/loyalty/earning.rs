@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 fn placed(customer_id: Uuid, total: &str) -> OrderEvent {
     let total = total.parse().unwrap();
-    OrderPlaced { order_id: new_id(), customer_id, total, ..OrderPlaced::sample() }.into()
+    OrderPlaced { order_id: new_id().into(), customer_id, total, ..OrderPlaced::sample() }.into()
 }
 
 #[rstest]
