@@ -1,4 +1,4 @@
-//! Every invoice and credit note, as the API shows it.
+//! The read model of invoices and credit notes.
 
 use billing_contract::{InvoiceId, RefundDenied, RefundDue};
 use customers_contract::CustomerErased;
@@ -14,8 +14,8 @@ use crate::erasure::ErasureEvent;
 use crate::queries::{invoices, retention};
 use crate::view::{Collection, InvoiceView};
 
-/// Keeps the view of every document. An erased customer's documents stay as they are until the law
-/// no longer has them kept.
+/// Maintains the view of every document. The documents of an erased customer stay unchanged until their
+/// retention ends.
 #[derive(Debug, Clone, Copy)]
 pub struct InvoiceViews;
 
@@ -99,7 +99,7 @@ impl Projection for InvoiceViews {
     }
 }
 
-/// Keeps a customer's documents as they are, or no longer.
+/// Begins or ends the retention of a customer's documents.
 async fn retain(transaction: &mut Transaction, event: &ErasureEvent) -> Result<(), BoxError> {
     match event {
         ErasureEvent::Erased(CustomerErased { customer_id, .. }) => {
