@@ -42,10 +42,10 @@ pub struct Invoicing(
 #[derive(Debug, thiserror::Error)]
 enum InvoicingError {
     /// The read model of customers is behind.
-    #[error("the customer's name and address are not known yet")]
+    #[error("the customer's name and address are not in the read model yet")]
     CustomersBehind,
     /// No customer of this id was registered or imported before the order.
-    #[error("the order's customer is not known: an invoice must say whom it is for")]
+    #[error("the order's customer is unknown; an invoice must name its customer")]
     CustomerUnknown,
 }
 
@@ -80,7 +80,7 @@ impl Reaction for Invoicing {
 /// void or credit.
 fn no_invoice(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
-        Refusal::NoSuchInvoice => Some("there is no invoice of this order"),
+        Refusal::NoSuchInvoice => Some("the order has no invoice"),
         _ => None,
     }
 }
@@ -211,7 +211,7 @@ impl Reaction for Settlement {
                 tolerate(outcome, |refusal| match refusal {
                     // The payment was captured late, and payments refunds it on its own.
                     Refusal::NotPaid | Refusal::PaidByAnother => {
-                        Some("the money never was on the invoice")
+                        Some("the invoice never held this money")
                     }
                     _ => None,
                 })

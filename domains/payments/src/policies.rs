@@ -109,7 +109,7 @@ impl Collection {
             let id = attempt_of(invoice_id, attempt);
             let outcome = self.end_one(id, end, cause).await;
             if let Err(Error::Refused(Refusal::NoSuchPayment)) = &outcome {
-                tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
+                tracing::debug!(%invoice_id, attempt, "the invoice has no further payment");
                 return Ok(());
             }
             outcome?;

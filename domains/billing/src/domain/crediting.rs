@@ -1,6 +1,6 @@
-//! Taking back some of an invoice that still stands: what was returned, or what somebody wants to be
-//! paid back. The credit note is an invoice before the law and refers to the one it changes (CGI
-//! article 289, I-5); how base and tax are cut stands in [`kernel::money::crediting`].
+//! Credit notes over part of an invoice, for returns and proposed refunds. By law a credit note is an
+//! invoice and refers to the one that it changes (CGI article 289, I-5). [`kernel::money::crediting`]
+//! computes base and tax.
 
 use std::collections::BTreeMap;
 
@@ -15,42 +15,42 @@ use rust_decimal::Decimal;
 use super::account::{Account, Credit, vat_total};
 use super::{Event, Invoice, Refusal};
 
-/// The credit note that would be issued: its id and number.
+/// The id and number of a credit note that may be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCreditNote {
-    /// The credit note.
+    /// Credit note.
     pub credit_note_id: InvoiceId,
-    /// Its number.
+    /// Number of the credit note.
     pub number: String,
 }
 
-/// What was delivered came back.
+/// A return to be credited.
 #[derive(Debug, Clone)]
 pub struct CreditReturn {
-    /// Of which lines of the invoice how many.
+    /// Returned quantities of invoice lines.
     pub lines: Vec<RefundLine>,
-    /// Whether nothing is with the customer any more.
+    /// Whether the customer has returned everything.
     pub complete: bool,
-    /// The credit note over it.
+    /// Credit note over the return.
     pub note: NewCreditNote,
-    /// The refund, should money have to go back.
+    /// Refund, if money has to be refunded.
     pub refund_id: RefundId,
 }
 
-/// Somebody wants to be paid back.
+/// A proposed refund to be credited.
 #[derive(Debug, Clone)]
 pub struct CreditRefund {
-    /// The payment whose money is to go back.
+    /// Payment to be refunded.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// How much.
+    /// Extent of the refund.
     pub scope: RefundScope,
-    /// The credit note over it.
+    /// Credit note over the refund.
     pub note: NewCreditNote,
 }
 
-/// Why a credit cannot be cut out of an invoice.
+/// The reason why a credit cannot be computed.
 enum Uncut {
     Denied(DenialReason),
     TooLarge,
@@ -62,8 +62,8 @@ impl From<TooLarge> for Uncut {
     }
 }
 
-/// Credits what came back, as far as it is not credited already: whoever was paid back before the
-/// goods came is not paid twice.
+/// Credits a return as far as it is not credited yet: goods that were refunded before their return are
+/// not credited twice.
 pub(super) fn credit_return(
     invoice: &Invoice,
     request: CreditReturn,
@@ -96,7 +96,7 @@ pub(super) fn credit_return(
     Ok(credited(account, credit, CreditReason::OrderReturned, note, refund_id))
 }
 
-/// Credits what somebody wants to be paid back, or says why not.
+/// Credits a proposed refund, or denies it.
 pub(super) fn credit_refund(
     invoice: &Invoice,
     request: CreditRefund,
@@ -170,7 +170,7 @@ fn credited(
     events
 }
 
-/// What has to go back now, if anything.
+/// Returns the refund that is due now, if there is one.
 pub(super) fn refund_due(
     account: &Account,
     refund_id: RefundId,
@@ -206,7 +206,8 @@ fn sum(account: &Account, amount: Decimal) -> Result<Credit, Uncut> {
     Ok(Credit { lines: Vec::new(), vat: vat.into_iter().map(vat_total).collect() })
 }
 
-/// What becomes of lines that come to more than what earlier credit notes over sums left of a rate.
+/// The treatment of lines whose amount exceeds what earlier credit notes over amounts left of a VAT
+/// rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Beyond {
     IsDenied,
@@ -242,7 +243,7 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
             if beyond == Beyond::IsDenied {
                 return Err(Uncut::Denied(DenialReason::ExceedsInvoice));
             }
-            // It is no longer over whole lines.
+            // The credit no longer covers whole lines.
             lines.clear();
         }
         vat.push(over_base(left, base, currency)?);
@@ -251,6 +252,6 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
 }
 
 fn currency(account: &Account) -> Result<Currency, Uncut> {
-    // An invoice is issued in a currency that is known.
+    // Invoices are issued only in known currencies.
     Currency::from_code(&account.invoice.currency).ok_or(Uncut::TooLarge)
 }

@@ -156,26 +156,26 @@ pub enum Refusal {
     #[error("there is no such payment")]
     NoSuchPayment,
     /// The same payment was requested with other particulars.
-    #[error("this payment was already requested, with other particulars")]
+    #[error("this payment was already requested with other details")]
     AlreadyRequested,
     /// The provider has the money already.
-    #[error("the payment is captured already; ask for a refund instead")]
+    #[error("the payment is already captured; request a refund instead")]
     AlreadyCaptured,
     /// Nothing is under way any more and nothing was taken.
     #[error("the payment is already {0}")]
     AlreadyOver(&'static str),
     /// There is no money that could go back.
-    #[error("nothing was captured, so there is nothing to refund: the payment is {0}")]
+    #[error("no money was captured: the payment is {0}")]
     NothingToRefund(&'static str),
     /// The money is on its way back, or is back.
     #[error("the payment is being refunded or was refunded")]
     AlreadyRefunded,
     /// No such refund was asked for.
-    #[error("no such refund was asked for")]
+    #[error("no such refund was requested")]
     NoRefundRequested,
     /// Billing issued no credit note over the refund, so that nothing is owed by it.
     #[error(
-        "no credit note could be issued over this refund, so that there is nothing to try again; ask for another refund"
+        "this refund was refused because no credit note could be issued over it; request another refund"
     )]
     RefundRefused,
     /// More is to go back than is here.
@@ -195,10 +195,10 @@ pub enum Refusal {
         decimals: u32,
     },
     /// The provider now names another capture than before.
-    #[error("the provider names another capture than the one on record")]
+    #[error("the provider reports another capture than the recorded one")]
     AnotherCapture,
     /// Too early to give up.
-    #[error("the payment can be given up only after its deadline, {deadline}")]
+    #[error("the payment can expire only after its deadline, {deadline}")]
     NotDueYet {
         /// The deadline.
         deadline: DateTime<Utc>,
@@ -207,7 +207,7 @@ pub enum Refusal {
     #[error("the payment is owned by the legacy system; change it there")]
     OwnedByLegacy,
     /// A legacy system speaks of a payment that was made here.
-    #[error("the payment is owned by bascule; the legacy system's word no longer counts")]
+    #[error("the payment is owned by bascule; the legacy system cannot change it")]
     OwnedByBascule,
     /// A legacy system's first word on a payment lacks something it cannot do without.
     #[error("`{0}` is missing")]

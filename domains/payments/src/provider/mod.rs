@@ -144,7 +144,7 @@ pub enum ProviderError {
     #[error("the payment provider is unavailable")]
     Unavailable(#[source] BoxError),
     /// It works, but wants fewer calls.
-    #[error("the payment provider wants fewer calls")]
+    #[error("the payment provider limits the rate of calls")]
     RateLimited {
         /// How long to leave it alone, where it says so.
         retry_after: Option<Duration>,

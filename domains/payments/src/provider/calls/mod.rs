@@ -313,7 +313,7 @@ impl Instrument for CircuitGauge {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
-        tracing::warn!("the payment provider fails again and again; it is left alone for a while");
+        tracing::warn!("the payment provider fails repeatedly; calls are suspended");
         Self::set(1.0);
     }
 

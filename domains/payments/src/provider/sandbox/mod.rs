@@ -464,8 +464,8 @@ fn refund_reference(key: Uuid) -> String {
 
 /// What `sandbox:flaky` says.
 #[derive(Debug, thiserror::Error)]
-#[error("the sandbox plays unavailable")]
-struct PlaysUnavailable;
+#[error("the sandbox simulates an outage")]
+struct SimulatedOutage;
 
 fn unavailable(error: DatabaseError) -> ProviderError {
     ProviderError::Unavailable(error.into())
@@ -483,7 +483,7 @@ impl PaymentProvider for Sandbox {
             }
             Answer::Never => std::future::pending().await,
             Answer::Unavailable => {
-                return Err(ProviderError::Unavailable(PlaysUnavailable.into()));
+                return Err(ProviderError::Unavailable(SimulatedOutage.into()));
             }
         }
         if decision.status == "captured" {
