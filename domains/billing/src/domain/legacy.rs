@@ -28,7 +28,7 @@ pub const NUMBER_LIKE_OURS: &str = "number_like_ours";
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyInvoice>;
 
 /// The state of a document in the legacy system. Absent fields keep their recorded value, null clears
-/// it. `status`, `kind`, `number`, `currency` and `total` are required in the first report.
+/// it. `status`, `kind`, `number`, `currency` and `total` must be known, from this report or an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyInvoice {
