@@ -14,14 +14,14 @@ use kernel::execution::{Cause, Executed};
 use crate::handlers::{Billing, Error, PendingDocument};
 
 /// Maximum number of documents per run.
-const MOST: usize = 256;
+const MAX_RUN: usize = 256;
 
 /// The documents that wait for their numbers.
 pub(crate) type Numbering = Combiner<(PendingDocument, Cause), Result<Executed, Error>>;
 
 /// Returns an empty queue.
 pub(crate) fn numbering() -> Numbering {
-    Combiner::new(MOST)
+    Combiner::new(MAX_RUN)
 }
 
 impl Billing {

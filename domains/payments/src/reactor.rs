@@ -165,7 +165,7 @@ impl ProviderCalls {
             } else {
                 self.calls.charge(&charge, until).await.map(ChargeStatus::from)
             };
-            let left_alone = match status {
+            let retry_after = match status {
                 Ok(ChargeStatus::Captured { reference }) => {
                     return self
                         .record_capture(request.payment_id, reference, trigger, cause)
@@ -188,11 +188,11 @@ impl ProviderCalls {
                 }
                 Err(error) if !outcome_unknown && error.leaves_outcome_unknown() => {
                     outcome_unknown = true;
-                    continue; // what became of it is asked at once
+                    continue; // the enquiry follows at once
                 }
                 Err(error) => error.retry_after(),
             };
-            let pause = self.next_pause(&mut pauses, left_alone);
+            let pause = self.next_pause(&mut pauses, retry_after);
             tokio::time::sleep(pause.min(left)).await;
         }
     }
@@ -213,7 +213,7 @@ impl ProviderCalls {
             }
             Settled::Declined { reason } => self.record_decline(id, reason, trigger, cause).await,
             Settled::NothingTaken => {
-                let cause = because(cause, trigger, "expired");
+                let cause = outcome_cause(cause, trigger, "expired");
                 recorded(self.payments.expire(id, &cause).await)
             }
         }
@@ -262,7 +262,7 @@ impl ProviderCalls {
                     Ok(RefundOutcome::Pending) => Ok(RefundStatus::Pending),
                     Ok(RefundOutcome::Refused { code }) => {
                         tracing::warn!(%refund_id, code, "the payment provider refuses a refund");
-                        let cause = because(cause, trigger, "refund-failed");
+                        let cause = outcome_cause(cause, trigger, "refund-failed");
                         let failed =
                             self.payments.record_refund_failure(id, refund_id, code, &cause);
                         return recorded(failed.await);
@@ -270,9 +270,9 @@ impl ProviderCalls {
                     Err(error) => Err(error),
                 }
             };
-            let left_alone = match status {
+            let retry_after = match status {
                 Ok(RefundStatus::Refunded { reference }) => {
-                    let cause = because(cause, trigger, "refunded");
+                    let cause = outcome_cause(cause, trigger, "refunded");
                     let done = self.payments.record_refund(id, refund_id, reference, &cause);
                     return recorded(done.await);
                 }
@@ -290,7 +290,7 @@ impl ProviderCalls {
                 }
                 Err(error) => error.retry_after(),
             };
-            tokio::time::sleep(self.next_pause(&mut pauses, left_alone)).await;
+            tokio::time::sleep(self.next_pause(&mut pauses, retry_after)).await;
         }
     }
 
@@ -320,7 +320,7 @@ impl ProviderCalls {
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
-        let cause = because(cause, trigger, "captured");
+        let cause = outcome_cause(cause, trigger, "captured");
         recorded(self.payments.record_capture(id, reference, &cause).await)
     }
 
@@ -331,7 +331,7 @@ impl ProviderCalls {
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
-        let cause = because(cause, trigger, "declined");
+        let cause = outcome_cause(cause, trigger, "declined");
         recorded(self.payments.record_decline(id, reason, &cause).await)
     }
 
@@ -359,10 +359,10 @@ impl ProviderCalls {
     fn next_pause(
         &self,
         pauses: &mut impl Iterator<Item = Duration>,
-        left_alone: Option<Duration>,
+        retry_after: Option<Duration>,
     ) -> Duration {
         let pause = pauses.next().unwrap_or(self.longest_pause).min(self.longest_pause);
-        left_alone.unwrap_or_default().saturating_add(pause)
+        retry_after.unwrap_or_default().saturating_add(pause)
     }
 }
 
@@ -378,7 +378,7 @@ impl From<ChargeOutcome> for ChargeStatus {
 
 /// Returns the cause of one possible outcome of an event. Each outcome has its own ids, so another
 /// outcome decided after a crash is not mistaken for the first.
-fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
+fn outcome_cause(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
     cause.clone().recognised_by(trigger.id, format!("{NAME}/{outcome}"))
 }
 

@@ -51,12 +51,12 @@ pub struct CreditRefund {
 }
 
 /// The reason why a credit cannot be computed.
-enum Uncut {
+enum CreditError {
     Denied(DenialReason),
     TooLarge,
 }
 
-impl From<TooLarge> for Uncut {
+impl From<TooLarge> for CreditError {
     fn from(_: TooLarge) -> Self {
         Self::TooLarge
     }
@@ -85,9 +85,9 @@ pub(super) fn credit_return(
             (!quantity.is_zero()).then_some(RefundLine { line: line.line, quantity })
         };
         let lines: Vec<RefundLine> = lines.iter().filter_map(available).collect();
-        over_lines(account, &lines, Beyond::IsLeftOut).map_err(|uncut| match uncut {
-            Uncut::Denied(_) => Refusal::NoSuchLine,
-            Uncut::TooLarge => Refusal::TotalTooLarge,
+        over_lines(account, &lines, Excess::IsLeftOut).map_err(|error| match error {
+            CreditError::Denied(_) => Refusal::NoSuchLine,
+            CreditError::TooLarge => Refusal::TotalTooLarge,
         })?
     };
     if credit.total().is_zero() {
@@ -114,17 +114,19 @@ pub(super) fn credit_refund(
     let outcome = match invoice {
         Invoice::Paid(_) if account.payment_id == Some(payment_id) => cut(account, &scope),
         Invoice::Credited(_) | Invoice::Voided { .. } => {
-            Err(Uncut::Denied(DenialReason::ExceedsInvoice))
+            Err(CreditError::Denied(DenialReason::ExceedsInvoice))
         }
-        _ => Err(Uncut::Denied(DenialReason::NotPaid)),
+        _ => Err(CreditError::Denied(DenialReason::NotPaid)),
     };
     match outcome {
         Ok(credit) if credit.total().is_zero() => {
             Ok(vec![denied(account, payment_id, refund_id, DenialReason::NothingToCredit)])
         }
         Ok(credit) => Ok(credited(account, credit, CreditReason::RefundRequested, note, refund_id)),
-        Err(Uncut::Denied(reason)) => Ok(vec![denied(account, payment_id, refund_id, reason)]),
-        Err(Uncut::TooLarge) => Err(Refusal::TotalTooLarge),
+        Err(CreditError::Denied(reason)) => {
+            Ok(vec![denied(account, payment_id, refund_id, reason)])
+        }
+        Err(CreditError::TooLarge) => Err(Refusal::TotalTooLarge),
     }
 }
 
@@ -189,18 +191,18 @@ pub(super) fn refund_due(
     Some(due.into())
 }
 
-fn cut(account: &Account, scope: &RefundScope) -> Result<Credit, Uncut> {
+fn cut(account: &Account, scope: &RefundScope) -> Result<Credit, CreditError> {
     match scope {
         RefundScope::Rest => Ok(account.rest()),
         RefundScope::Amount { amount } if *amount == account.due() => Ok(account.rest()),
         RefundScope::Amount { amount } => sum(account, *amount),
-        RefundScope::Lines { lines } => over_lines(account, lines, Beyond::IsDenied),
+        RefundScope::Lines { lines } => over_lines(account, lines, Excess::IsDenied),
     }
 }
 
-fn sum(account: &Account, amount: Decimal) -> Result<Credit, Uncut> {
+fn sum(account: &Account, amount: Decimal) -> Result<Credit, CreditError> {
     if amount > account.due() {
-        return Err(Uncut::Denied(DenialReason::ExceedsInvoice));
+        return Err(CreditError::Denied(DenialReason::ExceedsInvoice));
     }
     let vat = over_sum(&account.rates_left(), amount, currency(account)?)?;
     Ok(Credit { lines: Vec::new(), vat: vat.into_iter().map(vat_total).collect() })
@@ -209,28 +211,33 @@ fn sum(account: &Account, amount: Decimal) -> Result<Credit, Uncut> {
 /// The treatment of lines whose amount exceeds what earlier credit notes over amounts left of a VAT
 /// rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum Excess {
     IsDenied,
     IsLeftOut,
 }
 
-fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Result<Credit, Uncut> {
+fn over_lines(
+    account: &Account,
+    wanted: &[RefundLine],
+    excess: Excess,
+) -> Result<Credit, CreditError> {
     let currency = currency(account)?;
     let mut lines: Vec<CreditedLine> = Vec::with_capacity(wanted.len());
     let mut bases: BTreeMap<Decimal, Decimal> = BTreeMap::new();
     for RefundLine { line, quantity } in wanted.iter().copied() {
-        let left = account.line_left(line).ok_or(Uncut::Denied(DenialReason::NoSuchLine))?;
+        let left = account.line_left(line).ok_or(CreditError::Denied(DenialReason::NoSuchLine))?;
         let taken = lines.iter().filter(|one| one.line == line);
         let (quantity_left, net_left) =
             taken.fold(left, |(quantity, net), taken| (quantity - taken.quantity, net - taken.net));
         if quantity > quantity_left {
-            return Err(Uncut::Denied(DenialReason::ExceedsLine));
+            return Err(CreditError::Denied(DenialReason::ExceedsLine));
         }
         let invoiced = &account.invoice.lines[line as usize - 1];
         let net = if quantity == quantity_left {
             net_left
         } else {
-            let exact = exact::product(quantity, invoiced.unit_price).ok_or(Uncut::TooLarge)?;
+            let exact =
+                exact::product(quantity, invoiced.unit_price).ok_or(CreditError::TooLarge)?;
             currency.round(exact)?.min(net_left)
         };
         *bases.entry(invoiced.vat_rate.normalize()).or_default() += net;
@@ -240,8 +247,8 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
     for left in account.rates_left() {
         let Some(base) = bases.get(&left.rate).copied() else { continue };
         if base > left.base {
-            if beyond == Beyond::IsDenied {
-                return Err(Uncut::Denied(DenialReason::ExceedsInvoice));
+            if excess == Excess::IsDenied {
+                return Err(CreditError::Denied(DenialReason::ExceedsInvoice));
             }
             // The credit no longer covers whole lines.
             lines.clear();
@@ -251,7 +258,7 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
     Ok(Credit { lines, vat: vat.into_iter().map(vat_total).collect() })
 }
 
-fn currency(account: &Account) -> Result<Currency, Uncut> {
+fn currency(account: &Account) -> Result<Currency, CreditError> {
     // Invoices are issued only in known currencies.
-    Currency::from_code(&account.invoice.currency).ok_or(Uncut::TooLarge)
+    Currency::from_code(&account.invoice.currency).ok_or(CreditError::TooLarge)
 }

@@ -49,7 +49,7 @@ pub struct SettleCreditNote {
 /// meantime, the excess is refunded.
 pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
     if let Invoice::Voided { account, .. } = invoice {
-        return receive_in_vain(account, receipt);
+        return receive_after_voiding(account, receipt);
     }
     let Receipt { payment_id, amount, currency, refund_id, is_late } = receipt;
     if is_late {
@@ -83,7 +83,7 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
 }
 
 /// Records money for a voided invoice: it is owed to the customer until payments has refunded it.
-fn receive_in_vain(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
+fn receive_after_voiding(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
     let Receipt { payment_id, amount, currency, .. } = receipt;
     if account.payment_id == Some(payment_id) {
         return Ok(vec![]);

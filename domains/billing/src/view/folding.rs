@@ -128,7 +128,7 @@ impl InvoiceView {
     }
 
     /// Returns the view without the addressee and without free text.
-    pub fn silenced(self) -> Self {
+    pub fn without_personal_data(self) -> Self {
         let voided_reason = self.voided_reason.filter(|_| self.owner == Owner::Bascule);
         Self { bill_to: None, voided_reason, ..self }
     }

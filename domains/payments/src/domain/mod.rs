@@ -234,7 +234,9 @@ impl Decider for PaymentDecider {
         match command {
             Command::Request(request) => collection::request(payment, request),
             Command::Cancel => collection::cancel(payment),
-            Command::Refund { refund_id, reason } => refund::ask_back(payment, refund_id, reason),
+            Command::Refund { refund_id, reason } => {
+                refund::propose_rest(payment, refund_id, reason)
+            }
             Command::ProposeRefund { refund_id, scope, reason } => {
                 refund::propose(payment, refund_id, scope, reason)
             }

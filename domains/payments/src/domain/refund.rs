@@ -151,7 +151,7 @@ pub(super) fn nth_refund_of(payment_id: PaymentId, others: usize) -> RefundId {
 }
 
 /// Proposes a refund of everything that remains. Repeating it changes nothing.
-pub(super) fn ask_back(
+pub(super) fn propose_rest(
     payment: &Payment,
     refund_id: RefundId,
     reason: Personal<String>,
@@ -224,7 +224,7 @@ pub(super) fn give_back(
     let taken = refundable(payment)?;
     let known = taken.refund(refund_id);
     if known.is_some_and(|refund| refund.stage != RefundStage::Proposed) {
-        return Ok(vec![]); // told twice
+        return Ok(vec![]); // repeated
     }
     let amount = amount.min(taken.kept());
     if !amount.is_zero() {

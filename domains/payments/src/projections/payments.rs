@@ -39,7 +39,7 @@ impl Projection for PaymentsProjection {
         let event = match &envelope.event {
             Either::Left(event) => event,
             Either::Right(ErasureEvent::Erased(customer)) => {
-                return silence(transaction, customer.customer_id).await;
+                return clear_free_text(transaction, customer.customer_id).await;
             }
         };
         if let Some(row) = begun(event, &envelope.recorded) {
@@ -78,7 +78,10 @@ fn last_refund(refund: &RefundRow, event: &Event) -> Option<LastRefund> {
 }
 
 /// Clears the free text of an erased customer's payments.
-async fn silence(transaction: &mut Transaction, customer_id: CustomerId) -> Result<(), BoxError> {
+async fn clear_free_text(
+    transaction: &mut Transaction,
+    customer_id: CustomerId,
+) -> Result<(), BoxError> {
     payments::erase_customer(transaction, customer_id).await?;
     for mut row in payments::of_customer(&mut *transaction, customer_id).await? {
         row.details.reason = None;

@@ -288,7 +288,7 @@ async fn what_waits_behind_own_work_waits_for_its_turn() {
     tokio::pin!(second);
     assert!(poll!(&mut second).is_pending());
     let third = Box::pin(charge(&calls));
-    assert_eq!(calls.waiting_since(), None, "the first one waits for somebody outside");
+    assert_eq!(calls.waiting_since(), None, "the first one waits for an external service");
     provider.at_work.store(true, Ordering::SeqCst);
     let since = calls.waiting_since().unwrap();
     assert!((before..=calls.clock.now()).contains(&since), "{since}");

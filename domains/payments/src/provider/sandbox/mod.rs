@@ -13,6 +13,8 @@
 //!
 //! Every other method is declined.
 
+mod decision;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +30,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::decision::{Answer, Decision, REFUSES_A_REFUND};
 use super::{
     CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, PaymentProvider, ProviderError,
     RefundOutcome, RefundRequest, RefundStatus,
@@ -41,14 +44,8 @@ static LEDGER: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/payments/sandbox"),
 };
 
-/// The stored reason of a captured charge whose next refund is refused.
-const REFUSES_A_REFUND: &str = "refuses the next refund";
-
 /// Maximum number of charges decided in one statement.
-const MOST: usize = 256;
-
-/// Number of calls per charge that `sandbox:flaky` fails.
-const FLAKY_FAILURES: i64 = 2;
+const MAX_RUN: usize = 256;
 
 database::statements! {
     /// Every statement on the ledger.
@@ -206,7 +203,7 @@ impl Sandbox {
         settings: SandboxSettings,
     ) -> Result<Self, DatabaseError> {
         let ledger = Database::open(url, NAME, &LEDGER).await?;
-        let (firsts, deciding) = (Arc::new(Combiner::new(MOST)), Arc::default());
+        let (firsts, deciding) = (Arc::new(Combiner::new(MAX_RUN)), Arc::default());
         Ok(Self { ledger, clock, settings, firsts, deciding })
     }
 
@@ -260,8 +257,8 @@ impl Sandbox {
 
     /// Decides a known charge.
     async fn decide_again(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
-        let known = hold(&mut books, request.idempotency_key).await?;
+        let mut transaction = self.ledger.begin().await?;
+        let known = hold(&mut transaction, request.idempotency_key).await?;
         let decision = match known.status.as_str() {
             "declined" => Decision::declined(known.reason.as_deref().unwrap_or("declined")),
             "captured" => Decision { reason: known.reason, ..Decision::captured() },
@@ -272,7 +269,7 @@ impl Sandbox {
             }
             _ => Decision::by_method(&request.method, known.attempts + 1),
         };
-        let record = books
+        let record = transaction
             .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
             .bind(request.payment_id.as_uuid())
@@ -282,23 +279,24 @@ impl Sandbox {
             .bind(&decision.reason)
             .bind((decision.status == "captured").then(|| self.clock.now()));
         record.execute().await?;
-        books.commit().await?;
+        transaction.commit().await?;
         Ok(decision)
     }
 
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
+        let mut transaction = self.ledger.begin().await?;
         let refused = |code: &str| Ok(RefundOutcome::Refused { code: code.to_owned() });
-        let charge = hold(&mut books, request.charge_key).await?;
+        let charge = hold(&mut transaction, request.charge_key).await?;
         if charge.status != "captured" {
             return refused("charge_not_captured");
         }
         if charge.reason.as_deref() == Some(REFUSES_A_REFUND) {
-            books.query(&ALLOW_REFUNDS).bind(request.charge_key).execute().await?;
-            books.commit().await?;
+            transaction.query(&ALLOW_REFUNDS).bind(request.charge_key).execute().await?;
+            transaction.commit().await?;
             return refused("insufficient_balance");
         }
-        let refunds = books.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
+        let refunds =
+            transaction.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
         let refunds: Vec<RefundEntry> =
             refunds.iter().map(RefundEntry::read).collect::<Result<_, _>>()?;
         if !refunds.iter().any(|refund| refund.key == request.idempotency_key) {
@@ -310,21 +308,21 @@ impl Sandbox {
             if request.amount > left {
                 return refused("exceeds_charge");
             }
-            let record = books
+            let record = transaction
                 .query(&RECORD_REFUND)
                 .bind(request.idempotency_key)
                 .bind(request.charge_key)
                 .bind(request.amount.to_string())
                 .bind(self.clock.now());
             record.execute().await?;
-            books.commit().await?;
+            transaction.commit().await?;
         }
         Ok(RefundOutcome::Refunded { reference: refund_reference(request.idempotency_key) })
     }
 
     async fn settle_cancel(&self, key: Uuid) -> Result<CancelOutcome, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
-        let known = hold(&mut books, key).await?;
+        let mut transaction = self.ledger.begin().await?;
+        let known = hold(&mut transaction, key).await?;
         match known.status.as_str() {
             "captured" => {
                 return Ok(CancelOutcome::AlreadyCaptured { reference: charge_reference(key) });
@@ -335,8 +333,8 @@ impl Sandbox {
             }
             _ => {}
         }
-        books.query(&CANCEL).bind(key).execute().await?;
-        books.commit().await?;
+        transaction.query(&CANCEL).bind(key).execute().await?;
+        transaction.commit().await?;
         Ok(CancelOutcome::Cancelled)
     }
 
@@ -408,50 +406,8 @@ impl RefundEntry {
 }
 
 /// Locks a charge until the transaction ends, and returns it.
-async fn hold(books: &mut Transaction, key: Uuid) -> Result<Charge, DatabaseError> {
-    Charge::read(&books.query(&HOLD_CHARGE).bind(key).fetch_one().await?)
-}
-
-/// The decision on a charge and how it is answered.
-struct Decision {
-    status: &'static str,
-    reason: Option<String>,
-    answer: Answer,
-}
-
-#[derive(Clone, Copy)]
-enum Answer {
-    AtOnce,
-    Late,
-    Never,
-    Unavailable,
-}
-
-impl Decision {
-    fn captured() -> Self {
-        Self { status: "captured", reason: None, answer: Answer::AtOnce }
-    }
-
-    fn declined(reason: &str) -> Self {
-        Self { status: "declined", reason: Some(reason.to_owned()), answer: Answer::AtOnce }
-    }
-
-    fn by_method(method: &str, attempts: i64) -> Self {
-        match method {
-            "sandbox:ok" => Self::captured(),
-            "sandbox:declined" => Self::declined("insufficient funds"),
-            "sandbox:flaky" if attempts <= FLAKY_FAILURES => {
-                Self { status: "received", reason: None, answer: Answer::Unavailable }
-            }
-            "sandbox:flaky" => Self::captured(),
-            "sandbox:refund-refused" => {
-                Self { reason: Some(REFUSES_A_REFUND.to_owned()), ..Self::captured() }
-            }
-            "sandbox:slow" => Self { answer: Answer::Late, ..Self::captured() },
-            "sandbox:never" => Self { status: "pending", reason: None, answer: Answer::Never },
-            _ => Self::declined("unknown payment method"),
-        }
-    }
+async fn hold(transaction: &mut Transaction, key: Uuid) -> Result<Charge, DatabaseError> {
+    Charge::read(&transaction.query(&HOLD_CHARGE).bind(key).fetch_one().await?)
 }
 
 fn charge_reference(key: Uuid) -> String {

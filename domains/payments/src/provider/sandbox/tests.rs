@@ -153,8 +153,8 @@ async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
     let place = TestTables::on(Engine::Postgres).await;
     let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
     let request = charge(1, "sandbox:ok");
-    let mut books = ours.ledger.begin().await.unwrap();
-    hold(&mut books, request.idempotency_key).await.unwrap();
+    let mut transaction = ours.ledger.begin().await.unwrap();
+    hold(&mut transaction, request.idempotency_key).await.unwrap();
     let captured = async {
         let waiting = Statement::Same(
             "SELECT count(*) FROM pg_stat_activity \
@@ -162,8 +162,8 @@ async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
         );
         while ours.ledger.query(&waiting).scalar::<i64>().await.unwrap() == 0 {}
         let capture = Statement::Same("UPDATE charge SET status = 'captured'");
-        books.query(&capture).execute().await.unwrap();
-        books.commit().await.unwrap();
+        transaction.query(&capture).execute().await.unwrap();
+        transaction.commit().await.unwrap();
     };
     let (cancelled, ()) = tokio::join!(theirs.cancel(request.idempotency_key), captured);
     assert!(matches!(cancelled.unwrap(), CancelOutcome::AlreadyCaptured { .. }));
