@@ -1,5 +1,5 @@
-//! Erasure of a customer: destroys the key of its billing data once the law no longer requires that its
-//! documents are kept, and removes what this module stores beside the log.
+//! Erasure of a customer: destroys the key of the customer's billing data once the law no longer
+//! requires the documents, and removes what this module stores beside the log.
 
 use customers_contract::CustomerErased;
 use kernel::codec::Envelope;
@@ -13,16 +13,16 @@ use crate::domain::retention::RetentionEnded;
 use crate::queries::retention;
 use crate::retention::Retentions;
 
-/// The name of the policy.
+/// The subscription's name.
 pub const NAME: &str = "billing.erasure";
 
 kernel::event_set! {
-    /// An erasure, and the later end of the retention of the customer's documents.
+    /// The erasure of a customer, and the later end of the retention of its documents.
     pub enum ErasureEvent { Erased(CustomerErased), RetentionEnded(RetentionEnded) }
 }
 
-/// Destroys the key of an erased customer's billing data when nothing has it retained, and cleans
-/// up.
+/// Destroys the key of an erased customer's billing data when its retention ends, and removes deleted
+/// rows from the database files.
 pub struct Erasure {
     pub(crate) retentions: Retentions,
     pub(crate) views: Progress,
@@ -51,8 +51,8 @@ impl Reaction for Erasure {
             }
             ErasureEvent::RetentionEnded(RetentionEnded { customer_id }) => {
                 let documents = retention::documents_of(database, *customer_id).await?;
-                // What was said in an imported document while it named no customer is sealed for
-                // the document.
+                // While an imported document named no customer, a key of the document encrypted its
+                // free text.
                 let imported = documents.iter().filter(|document| document.owner == Owner::Legacy);
                 let mut subjects: Vec<Uuid> =
                     imported.map(|document| document.id.as_uuid()).collect();

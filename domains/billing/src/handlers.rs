@@ -1,4 +1,4 @@
-//! Commands in: what policies and tests ask of billing goes through here.
+//! The commands of billing: policies and routes call them.
 
 use std::sync::Arc;
 
@@ -29,55 +29,55 @@ use crate::domain::{
 use crate::numbering::{Numbering, numbering};
 use crate::settings::BillingSettings;
 
-/// The billing of this process. Cheap to clone.
+/// The commands of billing. Cheap to clone.
 #[derive(Clone)]
 pub struct Billing {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
     settings: BillingSettings,
-    /// How far the invoice views have come.
+    /// Progress of the invoice views.
     pub(crate) views: Progress,
-    /// How far the known customers have come.
+    /// Progress of the known customers.
     pub(crate) known_customers: Progress,
-    /// The documents that wait for their numbers.
+    /// Documents that wait for their numbers.
     pub(crate) numbering: Arc<Numbering>,
 }
 
-/// Why a command on a document was not carried out.
+/// The error of a command on a document.
 pub type Error = ExecuteError<Refusal>;
 
-/// The invoice of an order placed here. The same order always has the same one.
+/// Returns the id of an order's invoice: always the same for the same order.
 pub fn invoice_of(order_id: OrderId) -> InvoiceId {
     derived(order_id, "invoice").into()
 }
 
-/// The invoice that takes the place of one that was voided for want of a payment, though its order is
-/// carried out.
+/// Returns the id of the invoice that replaces one that was voided by a failed payment although its
+/// order is carried out.
 pub fn replacement_of(invoice_id: InvoiceId) -> InvoiceId {
     derived(invoice_id, "replacement").into()
 }
 
-/// The credit note that voids an invoice issued here, should it come to that.
+/// Returns the id of the credit note that would void an invoice issued here.
 pub fn credit_note_of(invoice_id: InvoiceId) -> InvoiceId {
     derived(invoice_id, "credit-note").into()
 }
 
-/// The credit note over a return, by its number among those of the order.
+/// Returns the id of the credit note over a return, given the return's number among those of the order.
 pub fn credit_note_of_return(invoice_id: InvoiceId, number: u32) -> InvoiceId {
     derived(invoice_id, &format!("return/{number}")).into()
 }
 
-/// The credit note over a refund.
+/// Returns the id of the credit note over a refund.
 pub fn credit_note_of_refund(invoice_id: InvoiceId, refund_id: RefundId) -> InvoiceId {
     derived(invoice_id, &format!("refund/{refund_id}")).into()
 }
 
-/// The refund of what a payment brought too much.
+/// Returns the id of the refund of what a payment brought above the amount due.
 pub(crate) fn refund_of_surplus(payment_id: PaymentId) -> RefundId {
     derived(payment_id, "surplus").into()
 }
 
-/// The refund that pays a credit note out.
+/// Returns the id of the refund that pays out a credit note.
 fn refund_of(credit_note_id: InvoiceId) -> RefundId {
     derived(credit_note_id, "refund").into()
 }
@@ -86,7 +86,7 @@ fn derived(id: impl Into<Uuid>, name: &str) -> Uuid {
     Uuid::new_v5(&id.into(), name.as_bytes())
 }
 
-/// A document that needs a number.
+/// A document that waits for a number.
 #[derive(Clone)]
 pub(crate) enum PendingDocument {
     Invoice { order: OrderPlaced, bill_to: Option<Personal<BillTo>> },
@@ -94,18 +94,18 @@ pub(crate) enum PendingDocument {
     CreditNote(PendingCreditNote),
 }
 
-/// What may lead to a credit note, and the id that it would have.
+/// A command on an invoice that may produce a credit note.
 #[derive(Clone)]
 pub(crate) struct PendingCreditNote {
     invoice: InvoiceId,
     credit_note_id: InvoiceId,
-    /// The command on the invoice, given the credit note.
+    /// Builds the command on the invoice from the credit note.
     command: Arc<dyn Fn(NewCreditNote) -> Command + Send + Sync>,
     expected: Option<ExpectedAt>,
 }
 
 impl Billing {
-    /// The billing of an environment, with its read models.
+    /// Returns the commands on an environment and the database of its read models.
     pub fn new(
         environment: Environment,
         database: Database,
@@ -125,7 +125,7 @@ impl Billing {
         cause: &Cause,
     ) -> Result<Executed, Error> {
         if bill_to.is_some() {
-            // Others wait while a document is sealed.
+            // Fetches the key before the document joins a run: fetching it there delays the whole run.
             let (subject, purpose) = (order.customer_id, NAME.to_owned());
             let key = self.environment.codec.fetch_key(KeyHolder { subject, purpose });
             key.await.map_err(CodecError::from)?;
@@ -133,8 +133,8 @@ impl Billing {
         self.number(PendingDocument::Invoice { order: order.clone(), bill_to }, cause).await
     }
 
-    /// Keeps the invoice of an order due whatever becomes of its payment. One that was voided for
-    /// want of the payment a moment before is issued anew.
+    /// Keeps the invoice of an order due even if its payment fails. If a failed payment has just voided
+    /// the invoice, a replacement is issued.
     pub async fn defer(&self, order_id: OrderId, cause: &Cause) -> Result<Executed, Error> {
         let id = invoice_of(order_id);
         let command = Command::Defer;
@@ -143,18 +143,18 @@ impl Billing {
         if !invoice.state.failed_by_its_payment() {
             return Ok(deferred);
         }
-        // Voided it stays voided: no other writer can have changed that meanwhile.
+        // A voided invoice stays voided, so no concurrent writer can have changed this.
         self.number(PendingDocument::Replacement { of: id }, cause).await
     }
 
-    /// The invoice that an order is to be paid by: its replacement where there is one.
+    /// Returns the invoice that is valid for an order: its replacement if there is one.
     pub async fn standing_invoice(&self, order_id: OrderId) -> Result<InvoiceId, LoadError> {
         let id = invoice_of(order_id);
         let invoice = self.environment.load::<InvoiceDecider>(id).await?;
         Ok(if invoice.state.failed_by_its_payment() { replacement_of(id) } else { id })
     }
 
-    /// Voids an invoice by a credit note over everything that is left of it.
+    /// Voids an invoice by a credit note over its whole remaining amount.
     pub async fn void(
         &self,
         id: InvoiceId,
@@ -164,7 +164,7 @@ impl Billing {
         self.void_at(id, reason, cause, None).await
     }
 
-    /// Gives up the money that is open on an invoice whose order is carried out.
+    /// Gives up the open amount of an invoice whose order is carried out.
     pub async fn write_off(
         &self,
         id: InvoiceId,
@@ -185,7 +185,7 @@ impl Billing {
         self.credit(id, credit_note_of(id), command, cause, expected).await
     }
 
-    /// Records that a payment came to nothing. The invoice of an order that waits for it is voided.
+    /// Records that a payment failed. If the order waits for the payment, its invoice is voided.
     pub async fn fail_collection(
         &self,
         id: InvoiceId,
@@ -199,7 +199,7 @@ impl Billing {
         self.credit(id, credit_note_of(id), command, cause, None).await
     }
 
-    /// Asks for a further payment of what is open on an invoice.
+    /// Requests a further payment of the open amount of an invoice.
     pub async fn collect(
         &self,
         id: InvoiceId,
@@ -211,7 +211,7 @@ impl Billing {
         self.environment.execute::<InvoiceDecider>(id, command, cause, expected).await
     }
 
-    /// Takes back what was returned.
+    /// Credits returned goods.
     pub async fn credit_return(
         &self,
         id: InvoiceId,
@@ -229,7 +229,7 @@ impl Billing {
         self.credit(id, credit_note_id, command, cause, None).await
     }
 
-    /// Takes back what somebody wants to be refunded, or records why not.
+    /// Credits a proposed refund, or records why it is denied.
     pub async fn credit_refund(
         &self,
         proposed: &RefundProposed,
@@ -257,7 +257,7 @@ impl Billing {
         self.number(PendingDocument::CreditNote(pending), cause).await
     }
 
-    /// Records that the money came.
+    /// Records a payment.
     pub async fn pay(
         &self,
         id: InvoiceId,
@@ -267,7 +267,7 @@ impl Billing {
         self.environment.execute::<InvoiceDecider>(id, Command::Pay(receipt), cause, None).await
     }
 
-    /// Records that money went back, and settles the credit note that waited for it.
+    /// Records a refund, and settles the credit note that it pays out.
     pub async fn refund(
         &self,
         id: InvoiceId,
@@ -296,7 +296,7 @@ impl Billing {
         Ok(committed.executed(&invoice))
     }
 
-    /// Decides on a document and takes its number, as one of those that are numbered together.
+    /// Decides on a document and takes its number, as part of a run.
     pub(crate) async fn record(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -355,8 +355,8 @@ impl Billing {
         pending: &PendingCreditNote,
     ) -> Result<Arc<Loaded<InvoiceDecider>>, Error> {
         let PendingCreditNote { invoice, credit_note_id, command, expected } = pending;
-        // Before the invoice: both are recorded at once, so whoever sees a credit note of this
-        // invoice then sees what it did to the invoice, and has nothing left to decide about either.
+        // Loads the credit note before the invoice. Both are recorded at once, so if this process sees
+        // the credit note it also sees the invoice's events, and nothing remains to be decided.
         let credit_note = work.load_new::<InvoiceDecider>(*credit_note_id).await?;
         let invoice = work.load::<InvoiceDecider>(*invoice).await?;
         let next = self.next_number(work, *credit_note_id).await?;
@@ -371,7 +371,8 @@ impl Billing {
         Ok(invoice)
     }
 
-    /// The number a document would take now. Nothing is taken before the unit is committed.
+    /// Returns the number that a document would take now. The number is taken when the unit is
+    /// committed.
     async fn next_number(
         &self,
         work: &mut UnitOfWork<'_>,
@@ -388,7 +389,7 @@ impl Billing {
     }
 }
 
-/// The number that a document takes once it is decided that there is one.
+/// The next number of a series, before a document takes it.
 struct NextNumber {
     series: Arc<Loaded<SeriesDecider>>,
     request: TakeNumber,

@@ -1,5 +1,5 @@
-//! Billing: an invoice for every order placed here, numbered without a hole; settled by its
-//! payment or voided by a credit note; and the documents imported from a legacy system.
+//! Billing: an invoice for every order placed here, numbered without gaps, and settled by its payment or
+//! voided by a credit note; and the documents imported from a legacy system.
 //!
 //! ```text
 //! orders.OrderPlaced ──────────► Invoicing ──► billing.InvoiceIssued + NumberTaken ──► payments
@@ -16,14 +16,16 @@
 //! payments.PaymentRefunded ────► Settlement ─► billing.InvoiceRefunded + CreditNoteSettled
 //! POST …/{id}/collect, …/void ─► Billing ────► billing.CollectionRequested ──► payments, InvoiceVoided
 //! billing.SyncInvoice ─────────► SyncInvoice ► billing.InvoiceImported, then InvoiceRevised
-//! customers.… ─────────────────► KnownCustomers: whom documents are addressed to
+//! customers.… ─────────────────► KnownCustomers: names and addresses for documents
 //! billing.… ───────────────────► InvoiceViews: what the API shows
-//! customers.CustomerErased ────► InvoiceViews, retention: documents are kept as the law says
+//! customers.CustomerErased ────► InvoiceViews, Erasure: documents are retained as the law requires
 //! ```
 //!
-//! `domain` decides (`domain/series.rs` has the law on numbers), `handlers` carry commands in,
-//! `numbering` numbers the documents that are pending together, `policies` react to orders and payments, `sync` takes the legacy system's
-//! word, `projections` and `queries` keep and read the read models, `http` answers.
+//! - `domain`: the decisions; `domain/series.rs` cites the law on numbers.
+//! - `handlers`: the commands; `numbering`: numbers pending documents together.
+//! - `policies`: the reactions to orders and payments; `sync`: the import from a legacy system.
+//! - `projections` and `queries`: the read models; `view`: what the API shows; `http`: the routes.
+//! - `retention` and `erasure`: how long an erased customer's documents are kept.
 
 pub mod domain;
 pub mod erasure;
@@ -69,7 +71,7 @@ pub static MIGRATIONS: Migrations = Migrations {
 
 impl Module for BillingModule {
     const NAME: &'static str = NAME;
-    const ABOUT: &'static str = "An invoice for every order placed here, numbered without a hole; \
+    const ABOUT: &'static str = "An invoice for every order placed here, numbered without gaps; \
         settled by its payment or voided by a credit note.";
     const EVENTS: &'static [PublishedEvent] = billing_contract::CATALOGUE;
     type Settings = BillingSettings;

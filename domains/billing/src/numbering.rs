@@ -1,31 +1,31 @@
-//! Numbering by runs: documents that are pending at the same time take their numbers in one unit.
+//! Numbering in runs: documents that are pending at the same time take their numbers in one unit of
+//! work.
 //!
-//! All documents of a year share the stream of their series, so that one commit at a time can number
-//! them. Were each committed by itself, a commit's duration would bound how many are issued, however
-//! many are asked for at once.
+//! All documents of a year share the stream of their series, so only one commit at a time can number
+//! them. With one commit per document, the duration of a commit would limit the rate of issue.
 //!
-//! Combining only spares this process's tasks the conflicts they would have with each other; what makes
-//! numbers unique and without a hole is the series stream's revision. What a task that was dropped on
-//! the way appended all the same is recognised by its event ids.
+//! Combining only avoids conflicts between the tasks of this process. The revision of the series'
+//! stream is what makes numbers unique and gapless. If a task is dropped after its append, its events
+//! are recognised by their ids.
 
 use kernel::combining::Combiner;
 use kernel::execution::{Cause, Executed};
 
 use crate::handlers::{Billing, Error, PendingDocument};
 
-/// Most documents of a run.
-const MOST: usize = 256;
+/// Maximum number of documents per run.
+const MAX_RUN: usize = 256;
 
 /// The documents that wait for their numbers.
 pub(crate) type Numbering = Combiner<(PendingDocument, Cause), Result<Executed, Error>>;
 
-/// Nothing waits yet.
+/// Returns an empty queue.
 pub(crate) fn numbering() -> Numbering {
-    Combiner::new(MOST)
+    Combiner::new(MAX_RUN)
 }
 
 impl Billing {
-    /// Decides on a document and numbers it, together with the others that are pending.
+    /// Decides on a document and numbers it, together with the other pending documents.
     pub(crate) async fn number(
         &self,
         document: PendingDocument,

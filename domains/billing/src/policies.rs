@@ -1,4 +1,4 @@
-//! What billing does when others' events happen.
+//! Reactions of billing to the events of orders and payments.
 
 use billing_contract::{BillTo, CollectionFailure, InvoiceId, VoidReason};
 use customers_contract::CustomerId;
@@ -21,7 +21,7 @@ use crate::handlers::{Billing, Error, invoice_of, refund_of_surplus, replacement
 use crate::queries::known_customers;
 
 kernel::event_set! {
-    /// What becomes of orders placed here.
+    /// The course of an order placed here.
     pub enum OrderEvent {
         Placed(OrderPlaced),
         Deferred(PaymentDeferred),
@@ -31,21 +31,21 @@ kernel::event_set! {
 }
 
 /// Issues the invoice of an order, keeps it due when the order is carried out unpaid, voids it when the
-/// order is cancelled and credits what is returned. One subscription for all, in order per order: a
-/// cancellation never overtakes its placing.
+/// order is cancelled, and credits returns. One subscription reads all these events in the order of
+/// each order's stream, so a cancellation never overtakes its placing.
 pub struct Invoicing(
-    /// Where the commands go.
+    /// Commands of billing.
     pub Billing,
 );
 
-/// Why an order cannot be invoiced.
+/// The reason why an order cannot be invoiced.
 #[derive(Debug, thiserror::Error)]
 enum InvoicingError {
-    /// The read model is behind.
-    #[error("the customer's name and address are not known yet")]
+    /// The read model of customers is behind.
+    #[error("the customer's name and address are not in the read model yet")]
     CustomersBehind,
-    /// Nobody of this id was registered or imported before the order.
-    #[error("the order's customer is not known: an invoice must say whom it is for")]
+    /// No customer of this id was registered or imported before the order.
+    #[error("the order's customer is unknown; an invoice must name its customer")]
     CustomerUnknown,
 }
 
@@ -76,10 +76,11 @@ impl Reaction for Invoicing {
     }
 }
 
-/// Issuing it failed and was given up by hand: there is nothing to take back.
+/// Tolerates a missing invoice: its event was parked and skipped by an operator, so there is nothing to
+/// void or credit.
 fn no_invoice(refusal: &Refusal) -> Option<&'static str> {
     match refusal {
-        Refusal::NoSuchInvoice => Some("there is no invoice of this order"),
+        Refusal::NoSuchInvoice => Some("the order has no invoice"),
         _ => None,
     }
 }
@@ -90,7 +91,7 @@ impl Invoicing {
         let invoice = invoice_of(order.order_id);
         tolerate(self.0.void(invoice, reason, cause).await, no_invoice)?;
         match order.reason {
-            // Only an order that was confirmed by hand has a second invoice.
+            // Only an order that was confirmed manually has a replacement invoice.
             CancellationReason::Requested { .. } => {
                 let replacement = replacement_of(invoice);
                 tolerate(self.0.void(replacement, reason, cause).await, no_invoice)
@@ -101,8 +102,8 @@ impl Invoicing {
         }
     }
 
-    /// Whom an order's invoice is addressed to, as known when the order was placed. `None` when
-    /// the customer has no name, be it that it was erased or never imported.
+    /// Returns the addressee of an order's invoice as known when the order was placed; `None` if the
+    /// customer has no name, because it was erased or the legacy system has none.
     async fn bill_to(
         &self,
         customer: CustomerId,
@@ -122,7 +123,7 @@ impl Invoicing {
 }
 
 kernel::event_set! {
-    /// How the payment of an invoice goes.
+    /// The course of an invoice's payment.
     pub enum PaymentEvent {
         Captured(PaymentCaptured),
         Declined(PaymentDeclined),
@@ -134,11 +135,11 @@ kernel::event_set! {
     }
 }
 
-/// Settles invoices whose payment came, voids those whose payment will not unless their order is
-/// carried out all the same, credits what somebody wants to be paid back, and takes note of money that
-/// went back. Only of payments asked for here: imported ones publish other events.
+/// Settles invoices on payment; voids them when their payment fails, unless their order is carried out
+/// unpaid; credits proposed refunds; records refunds. It reads only payments requested here: imported
+/// payments publish other events.
 pub struct Settlement(
-    /// Where the commands go.
+    /// Commands of billing.
     pub Billing,
 );
 
@@ -196,7 +197,7 @@ impl Reaction for Settlement {
                 .await
             }
             PaymentEvent::RefundProposed(proposed) => {
-                // What cannot be credited is an event of its own, not a refusal.
+                // No refusal is expected: a refund that cannot be credited is denied by an event.
                 tolerate(self.0.credit_refund(proposed, &cause).await, |_| None)
             }
             PaymentEvent::Refunded(payment) => {
@@ -208,9 +209,9 @@ impl Reaction for Settlement {
                 };
                 let outcome = self.0.refund(payment.invoice_id.into(), repayment, &cause).await;
                 tolerate(outcome, |refusal| match refusal {
-                    // It was captured after the payment was over, and goes back as it came.
+                    // The payment was captured late, and payments refunds it on its own.
                     Refusal::NotPaid | Refusal::PaidByAnother => {
-                        Some("the money never was on the invoice")
+                        Some("the invoice never held this money")
                     }
                     _ => None,
                 })
@@ -227,7 +228,7 @@ impl Settlement {
         cause: &Cause,
     ) -> Result<(), ReactionError> {
         tolerate(self.0.pay(invoice, receipt, cause).await, |refusal| match refusal {
-            // Payments sees the voiding, too, and gives the money back.
+            // Payments reads the voiding too, and refunds the money.
             Refusal::AlreadyVoided => {
                 Some("the invoice was voided, and was paid by another payment")
             }

@@ -1,5 +1,5 @@
-//! What follows when a customer is erased: nothing of its documents for as long as the law has them
-//! kept, then everything.
+//! The retention of erased customers' documents. The documents stay unchanged for as long as the law
+//! requires; then their personal data is erased.
 
 use std::time::Duration;
 
@@ -26,18 +26,18 @@ use crate::projections::InvoiceViews;
 use crate::queries::retention;
 use crate::settings::BillingSettings;
 
-/// Who ends retentions by the clock.
+/// The actor of retentions that end by the clock.
 const CLOCK: &str = "billing.retention";
 const PAGE: i64 = 500;
-/// How often the retentions that are over are looked for. They change with the year.
+/// Interval between two searches for retentions that are over. They end at the turn of the year.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
-/// How soon they are looked for again after a failure.
+/// Interval until the next search after a failure.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 static UNENDED: Outage =
     Outage::new("retentions_unended", "retentions that are over cannot be ended");
 
-/// Ends the retentions that are over, now and then, until the process stops. Retentions end by the
-/// clock, not by an event. Every replica does this; ending one twice changes nothing.
+/// Ends the retentions that are over, periodically, until the process stops. Retentions end by the
+/// clock, not by an event. Every replica does this; ending a retention twice changes nothing.
 pub(crate) async fn end_retentions(retentions: Retentions, shutdown: CancellationToken) {
     let mut pause = Duration::ZERO;
     loop {
@@ -74,18 +74,18 @@ impl RetainsDocuments for Retentions {
 /// The retention of customers' documents. Cheap to clone.
 #[derive(Clone)]
 pub struct Retentions {
-    /// The event store.
+    /// Event store and clock.
     pub environment: Environment,
-    /// The database with the documents.
+    /// Database of the documents.
     pub database: Database,
-    /// For how long documents are kept.
+    /// Settings with the retention period.
     pub settings: BillingSettings,
 }
 
 impl Retentions {
     /// Ends every retention that is over today.
     pub async fn end_all_over(&self) -> Result<(), BoxError> {
-        // After a restore the rows may show erasures that the log does not have.
+        // After a restore, the rows may contain erasures that the log does not.
         let documents = Identity::of_projection::<InvoiceViews>();
         match self.database.checkpoint(&documents.name).await? {
             Some(checkpoint) if checkpoint.is_of(&*self.environment.store).await? => {}
@@ -103,7 +103,7 @@ impl Retentions {
         }
     }
 
-    /// Whether nothing of a customer needs to be retained today.
+    /// Returns whether no document of a customer has to be retained today.
     pub(crate) async fn is_over(
         &self,
         customer_id: CustomerId,
@@ -127,7 +127,7 @@ impl Retentions {
         Ok(())
     }
 
-    /// Documents of this day or before need not be retained today.
+    /// Returns the last day whose documents no longer have to be retained today.
     fn last_day_over(&self) -> NaiveDate {
         let today = self.settings.day_of(self.environment.clock.now());
         let last_year = today.year() - i32::from(self.settings.retention_years) - 1;

@@ -1,4 +1,4 @@
-//! What can be configured of billing.
+//! The section of billing in the configuration.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BillingSettings {
-    /// The IANA time zone of the firm's seat, such as `Europe/Paris`: it decides which day, and
-    /// at the turn of the year which series, a document is issued in.
+    /// IANA time zone of the company's seat, such as `Europe/Paris`. It determines the day of issue of
+    /// a document and, at the turn of the year, its series.
     #[serde(with = "zone_by_name")]
     pub time_zone: Tz,
-    /// For how many years after the one it was issued in a document of an erased customer is kept
-    /// as it is: ten by the French Code de commerce, article L123-22.
+    /// Number of years after the year of issue for which a document of an erased customer is kept
+    /// unchanged: ten under the French Code de commerce, article L123-22.
     pub retention_years: u16,
 }
 
@@ -24,7 +24,7 @@ impl Default for BillingSettings {
 }
 
 impl BillingSettings {
-    /// The day it is at the firm's seat.
+    /// Returns the day at the company's seat.
     pub(crate) fn day_of(&self, moment: DateTime<Utc>) -> NaiveDate {
         moment.with_timezone(&self.time_zone).date_naive()
     }

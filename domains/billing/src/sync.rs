@@ -1,4 +1,4 @@
-//! The entrance for imported invoices and credit notes: `billing.SyncInvoice`.
+//! The import of invoices and credit notes: `billing.SyncInvoice`.
 
 use kernel::sync::{LegacyAggregate, Objection};
 

@@ -1,4 +1,5 @@
-//! What follows when a customer is erased, beside what the read model takes out of itself.
+//! Erasure of a customer: destroys the keys of its imported payments, and removes what this module
+//! stores beside the log. The projection clears the free text of the customer's rows.
 
 use customers_contract::CustomerErased;
 use database::Database;
@@ -14,15 +15,15 @@ use web_api::Owner;
 use crate::domain::PaymentDecider;
 use crate::queries::payments;
 
-/// The name of the subscription.
+/// The subscription's name.
 pub const NAME: &str = "payments.erasure";
 
 kernel::event_set! {
-    /// An erasure of a customer.
+    /// The erasure of a customer.
     pub enum ErasureEvent { Erased(CustomerErased) }
 }
 
-/// Cleans up.
+/// Destroys keys and removes deleted rows from the database files.
 pub struct Erasure {
     pub(crate) environment: Environment,
     pub(crate) database: Database,
@@ -40,7 +41,7 @@ impl Reaction for Erasure {
         shown(&[&self.payments], &event.recorded).await?;
         let rows = payments::of_customer(&self.database, customer.customer_id).await?;
         let all: Vec<Uuid> = rows.iter().map(|payment| payment.id.as_uuid()).collect();
-        // What was said of an imported payment while it named no customer is sealed for the payment.
+        // While an imported payment named no customer, a key of the payment encrypted its free text.
         let imported = rows.into_iter().filter(|payment| payment.owner == Owner::Legacy);
         let imported: Vec<Uuid> = imported.map(|payment| payment.id.as_uuid()).collect();
         if !imported.is_empty() {

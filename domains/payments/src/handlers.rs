@@ -1,4 +1,4 @@
-//! The module's commands, as HTTP, the policy and the reactor alike carry them out.
+//! The commands of payments: routes, the policy and the reactor call them.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use uuid::Uuid;
 
 use crate::domain::{Command, PaymentDecider, Refusal};
 
-/// Why a command on a payment was not carried out.
+/// The error of a command on a payment.
 pub type Error = ExecuteError<Refusal>;
 
-/// The payments of this system. Cheap to clone.
+/// The commands of payments. Cheap to clone.
 #[derive(Clone)]
 pub struct Payments {
     pub(crate) environment: Environment,
 }
 
-/// The first payment of an invoice: usually the only one.
+/// Returns the id of the first payment of an invoice, usually the only one.
 pub fn payment_of(invoice_id: InvoiceId) -> PaymentId {
     Uuid::new_v5(&invoice_id.as_uuid(), b"payment").into()
 }
 
-/// A payment of an invoice by its number, counted from 1.
+/// Returns the id of a payment of an invoice, given its number from 1.
 pub fn attempt_of(invoice_id: InvoiceId, attempt: u32) -> PaymentId {
     match attempt {
         0 | 1 => payment_of(invoice_id),
@@ -38,7 +38,8 @@ pub fn attempt_of(invoice_id: InvoiceId, attempt: u32) -> PaymentId {
     }
 }
 
-/// When a payment is given up: a while after its invoice was recorded, whenever that is read.
+/// Returns the deadline of a payment. It depends on when the invoice was recorded, not on when its
+/// event is read.
 pub(crate) fn deadline_after(trigger: &RecordedEvent, patience: Duration) -> DateTime<Utc> {
     chrono::TimeDelta::from_std(patience)
         .ok()
@@ -47,12 +48,12 @@ pub(crate) fn deadline_after(trigger: &RecordedEvent, patience: Duration) -> Dat
 }
 
 impl Payments {
-    /// Payments in the given environment.
+    /// Returns the commands on an environment.
     pub fn new(environment: Environment) -> Self {
         Self { environment }
     }
 
-    /// Asks for a payment.
+    /// Requests a payment.
     pub async fn request(
         &self,
         request: PaymentRequested,
@@ -62,7 +63,7 @@ impl Payments {
         self.environment.create::<PaymentDecider>(id, Command::Request(request), cause).await
     }
 
-    /// Gives up a payment that is still pending.
+    /// Cancels a pending payment.
     pub async fn cancel(
         &self,
         id: PaymentId,
@@ -72,7 +73,7 @@ impl Payments {
         self.execute(id, Command::Cancel, cause, expected).await
     }
 
-    /// Asks for all that is left of a captured payment to go back.
+    /// Requests a refund of everything that remains of a captured payment.
     pub async fn refund(
         &self,
         id: PaymentId,
@@ -85,7 +86,7 @@ impl Payments {
         self.execute(id, command, cause, expected).await
     }
 
-    /// Asks for money of a captured payment to go back.
+    /// Requests a refund of a captured payment.
     pub async fn propose_refund(
         &self,
         id: PaymentId,
@@ -99,7 +100,7 @@ impl Payments {
         self.execute(id, command, cause, expected).await
     }
 
-    /// Tries a refund again that the provider refused.
+    /// Retries a refund that the provider refused.
     pub async fn retry_refund(
         &self,
         id: PaymentId,
@@ -110,7 +111,7 @@ impl Payments {
         self.execute(id, Command::RetryRefund { refund_id }, cause, expected).await
     }
 
-    /// Gives money back that is no longer due.
+    /// Refunds money that is no longer due.
     pub async fn give_back(&self, due: &RefundDue, cause: &Cause) -> Result<Executed, Error> {
         let RefundDue { amount, credit_note_id, .. } = *due;
         let refund_id = due.refund_id.into();
@@ -136,12 +137,12 @@ impl Payments {
         self.execute(denied.payment_id.into(), command, cause, None).await
     }
 
-    /// Makes sure that a payment that is under way collects nothing.
+    /// Cancels a pending payment of an invoice on which nothing is due any more.
     pub async fn call_off(&self, id: PaymentId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::CallOff, cause, None).await
     }
 
-    /// Makes sure that no money of a void invoice stays here.
+    /// Cancels a pending payment of a voided invoice, or refunds a captured one.
     pub async fn withdraw(&self, id: PaymentId, cause: &Cause) -> Result<Executed, Error> {
         self.execute(id, Command::Withdraw, cause, None).await
     }
@@ -188,7 +189,7 @@ impl Payments {
         self.execute(id, Command::RecordRefundFailure { refund_id, code }, cause, None).await
     }
 
-    /// A payment as it stands in the log.
+    /// Returns the current state of a payment.
     pub(crate) async fn load(&self, id: PaymentId) -> Result<Loaded<PaymentDecider>, LoadError> {
         self.environment.load(id).await
     }

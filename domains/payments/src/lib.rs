@@ -1,13 +1,13 @@
-//! Payments: of invoices issued here, collected through a payment provider and refunded through it.
+//! Payments of the invoices issued here, collected and refunded through a payment provider.
 //!
 //! ```text
 //!  billing.InvoiceIssued ──▶ policy ──▶ PaymentRequested ──▶ reactor ──▶ provider
 //!                         (collection)                   (provider-calls)  │
-//!                                         PaymentCaptured ◀────────────────┤ took the money
-//!                                         PaymentDeclined ◀────────────────┤ refused
-//!                                         PaymentExpired  ◀────────────────┘ silent to the end
+//!                                         PaymentCaptured ◀────────────────┤ captured
+//!                                         PaymentDeclined ◀────────────────┤ declined
+//!                                         PaymentExpired  ◀────────────────┘ no decision in time
 //!  billing.CollectionRequested ──▶ policy: a further payment of the same invoice
-//!  billing.InvoiceVoided ──▶ policy ──▶ PaymentCancelled ──▶ reactor: nothing may stay taken
+//!  billing.InvoiceVoided ──▶ policy ──▶ PaymentCancelled ──▶ reactor: cancels the charge
 //!                                       RefundRequested  ──▶ reactor ──▶ PaymentRefunded
 //!                                                                    or RefundFailed, to be retried
 //!  POST …/{id}/refunds ──▶ RefundProposed ──▶ billing issues the credit note
@@ -15,15 +15,14 @@
 //!  billing.RefundDenied ──▶ policy ──▶ RefundRefused
 //! ```
 //!
-//! - `domain`: what a payment is and may become.
-//! - `handlers`: its commands.
-//! - `policies`: what follows from invoices.
-//! - [`provider`]: the port to the provider, and the sandbox that comes with it. `reactor`: the
-//!   only caller of it. A time-out is an unknown outcome and is resolved before anything is
-//!   recorded; money that came too late goes back.
-//! - [`erasure`]: what follows when a customer is erased.
-//! - `projections`, [`queries`]: payments as they are shown. `http`: the routes that show them.
-//! - `sync`: payments of a legacy system. They are shown and never charged.
+//! - `domain`: the states and decisions of payments.
+//! - `handlers`: the commands; `policies`: the reactions to invoices.
+//! - [`provider`]: the port to the provider, and the built-in sandbox. `reactor`: its only caller. A
+//!   time-out is an unknown outcome, which is resolved before anything is recorded; money that is
+//!   captured too late is refunded.
+//! - `projections` and [`queries`]: the read models; [`view`]: what the API shows; `http`: the routes.
+//! - `sync`: payments of a legacy system, which are shown and never charged.
+//! - [`erasure`]: what happens when a customer is erased.
 
 pub mod domain;
 pub mod erasure;
@@ -58,7 +57,7 @@ use reactor::ProviderCalls;
 /// The module's name: the first part of its event types and of its routes.
 pub const NAME: &str = "payments";
 
-/// The module of payments, with the provider that takes the money.
+/// The module of payments, with its provider.
 #[derive(Clone)]
 pub struct PaymentsModule {
     provider: Provider,
@@ -71,19 +70,19 @@ enum Provider {
 }
 
 impl PaymentsModule {
-    /// Payments through the built-in sandbox. Its books are in a database of their own: it plays a
-    /// service outside, which remembers what it took whatever becomes of this module's tables.
+    /// Returns the module with the built-in sandbox. Its ledger is in a database of its own, like that of
+    /// an external service, and does not depend on this module's tables.
     pub const fn on_sandbox() -> Self {
         Self { provider: Provider::Sandbox }
     }
 
-    /// Payments through another provider.
+    /// Returns the module with another provider.
     pub fn through(provider: Arc<dyn PaymentProvider>) -> Self {
         Self { provider: Provider::Outside(provider) }
     }
 }
 
-/// The tables of the module's read model.
+/// The tables of the module's read models.
 pub static MIGRATIONS: Migrations = Migrations {
     sqlite: sqlx::migrate!("../../migrations/sqlite/payments"),
     postgres: sqlx::migrate!("../../migrations/postgres/payments"),

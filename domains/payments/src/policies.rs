@@ -1,4 +1,4 @@
-//! What the module does when invoices are issued, collected again, credited and voided.
+//! Reactions of payments to the events of invoices.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::domain::Refusal;
 use crate::handlers::{Error, Payments, attempt_of, deadline_after, payment_of};
 
 kernel::event_set! {
-    /// What the collection of payments follows from.
+    /// The events of invoices that payments follow from.
     pub enum InvoiceEvent {
         Issued(InvoiceIssued),
         CollectionRequested(CollectionRequested),
@@ -26,10 +26,11 @@ kernel::event_set! {
     }
 }
 
-/// Collects what is invoiced, gives back what is credited, and gives up or gives back what is voided.
+/// Requests the payments of invoices, refunds credited money, and cancels or refunds the payments of
+/// voided invoices.
 pub struct Collection {
     pub(crate) payments: Payments,
-    /// How long after its invoice a payment is given up.
+    /// Time from the record of an invoice to the deadline of its payment.
     pub(crate) patience: Duration,
 }
 
@@ -55,7 +56,7 @@ impl Reaction for Collection {
                     deadline: deadline_after(&event.recorded, self.patience),
                     customer_id: invoice.customer_id,
                 };
-                // No refusal is expected: a payment is asked for once.
+                // No refusal is expected: a payment is requested once.
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
             InvoiceEvent::CollectionRequested(collection) => {
@@ -70,7 +71,7 @@ impl Reaction for Collection {
                 };
                 tolerate(self.payments.request(request, &cause).await, |_| None)
             }
-            // Something is still due: what is under way goes on, and what comes too much goes back.
+            // An amount is still due: a pending payment continues, and the excess is refunded later.
             InvoiceEvent::Credited(invoice) if !invoice.due.is_zero() => Ok(()),
             InvoiceEvent::Credited(invoice) => {
                 self.end(invoice.invoice_id, End::CallOff, &cause).await
@@ -88,17 +89,17 @@ impl Reaction for Collection {
     }
 }
 
-/// How the payments of an invoice are ended.
+/// How the payments of an invoice end.
 #[derive(Clone, Copy)]
 enum End {
-    /// Nothing is collected any more.
+    /// Pending payments are cancelled.
     CallOff,
-    /// And what was collected goes back.
+    /// Pending payments are cancelled, and captured ones are refunded.
     Withdraw,
 }
 
 impl Collection {
-    /// Ends every payment of an invoice: the first one, and those that were asked for later.
+    /// Ends every payment of an invoice, the first one and all further ones.
     async fn end(
         &self,
         invoice_id: InvoiceId,
@@ -109,7 +110,7 @@ impl Collection {
             let id = attempt_of(invoice_id, attempt);
             let outcome = self.end_one(id, end, cause).await;
             if let Err(Error::Refused(Refusal::NoSuchPayment)) = &outcome {
-                tracing::debug!(%invoice_id, attempt, "no further payment was asked for");
+                tracing::debug!(%invoice_id, attempt, "the invoice has no further payment");
                 return Ok(());
             }
             outcome?;

@@ -1,10 +1,10 @@
-//! Calls to the payment provider: the one place that makes them.
+//! The calls to the payment provider; no other code makes any.
 //!
-//! A trigger is finished only when its outcome is definite. A call without an answer is an unknown
-//! outcome and is followed by an enquiry; a payment is given up only after the provider has
-//! confirmed that the charge is cancelled; what it took all the same is recorded, and refunded if
-//! it was too late. Whatever happens is recorded under an id that derives from the trigger and the
-//! outcome, so that doing it again after a crash changes nothing.
+//! An event is handled only when the outcome of its call is definite. A call without an answer has an
+//! unknown outcome, and an enquiry follows. A payment expires only after the provider has confirmed
+//! that the charge is cancelled; money that it captured nevertheless is recorded, and refunded if it
+//! came too late. Each outcome is recorded under an id derived from the event and the outcome, so a
+//! repetition after a crash changes nothing.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ use crate::settings::PaymentsSettings;
 const NAME: &str = "payments.provider-calls";
 
 kernel::event_set! {
-    /// What the provider is called for.
+    /// The events that require a call to the provider.
     pub enum PaymentEvent {
         Requested(PaymentRequested),
         Cancelled(PaymentCancelled),
@@ -42,7 +42,7 @@ kernel::event_set! {
     }
 }
 
-/// Calls the provider for what happens to payments.
+/// Calls the provider for the events of payments.
 pub struct ProviderCalls {
     payments: Payments,
     calls: Calls,
@@ -50,32 +50,33 @@ pub struct ProviderCalls {
     longest_pause: Duration,
 }
 
-/// Where the provider stands with a charge, for good.
+/// The final state of a charge at the provider.
 enum Settled {
     NothingTaken,
     Declined { reason: String },
     Captured { reference: String },
 }
 
-/// Money that the provider is to give back.
+/// One attempt to refund money.
 struct RefundAttempt {
     payment_id: PaymentId,
     refund_id: RefundId,
-    /// What the provider recognises this attempt by.
+    /// Key by which the provider recognises the attempt.
     idempotency_key: Uuid,
     amount: Decimal,
     currency: String,
 }
 
 impl RefundAttempt {
-    /// The first attempt of a refund.
+    /// Returns the first attempt of a refund.
     fn of(refund: &RefundRequested) -> Self {
         let RefundRequested { payment_id, refund_id, amount, ref currency, .. } = *refund;
         let (idempotency_key, currency) = (refund_id.as_uuid(), currency.clone());
         Self { payment_id, refund_id, idempotency_key, amount, currency }
     }
 
-    /// A further attempt, after the provider refused: it would answer to the same key as before.
+    /// Returns a further attempt after the provider refused. It needs a key of its own, because the
+    /// provider answers the same key as before.
     fn again(refund: &RefundRetried, trigger: &RecordedEvent) -> Self {
         let RefundRetried { payment_id, refund_id, amount, ref currency } = *refund;
         let (idempotency_key, currency) = (trigger.id, currency.clone());
@@ -83,7 +84,7 @@ impl RefundAttempt {
     }
 }
 
-/// A payment that was made here begins with its request; this one does not.
+/// The stream of a payment requested here must begin with its request.
 #[derive(Debug, thiserror::Error)]
 #[error("stream {stream} does not begin with a request for a payment")]
 struct NoRequest {
@@ -129,7 +130,7 @@ impl ProviderCalls {
         }
     }
 
-    /// Charges until the provider has decided, somebody has cancelled, or the deadline has passed.
+    /// Charges until the provider has decided, the payment is cancelled, or the deadline has passed.
     async fn collect(
         &self,
         request: &PaymentRequested,
@@ -148,8 +149,8 @@ impl ProviderCalls {
         loop {
             let loaded = self.payments.load(request.payment_id).await.map_err(load_failure)?;
             if !matches!(loaded.state, Payment::Pending(_)) {
-                // Decided before a restart, or cancelled: the cancellation comes next in this
-                // stream and sees to it that nothing stays taken.
+                // The payment was decided before a restart, or it was cancelled. The cancellation is
+                // the next event of this stream, and handling it leaves nothing captured.
                 return Ok(());
             }
             let now = self.payments.environment.clock.now();
@@ -164,7 +165,7 @@ impl ProviderCalls {
             } else {
                 self.calls.charge(&charge, until).await.map(ChargeStatus::from)
             };
-            let left_alone = match status {
+            let retry_after = match status {
                 Ok(ChargeStatus::Captured { reference }) => {
                     return self
                         .record_capture(request.payment_id, reference, trigger, cause)
@@ -187,16 +188,17 @@ impl ProviderCalls {
                 }
                 Err(error) if !outcome_unknown && error.leaves_outcome_unknown() => {
                     outcome_unknown = true;
-                    continue; // what became of it is asked at once
+                    continue; // the enquiry follows at once
                 }
                 Err(error) => error.retry_after(),
             };
-            let pause = self.next_pause(&mut pauses, left_alone);
+            let pause = self.next_pause(&mut pauses, retry_after);
             tokio::time::sleep(pause.min(left)).await;
         }
     }
 
-    /// The deadline has passed and the charge is settled: money that came counts, else it is over.
+    /// Records the final state of a charge after the deadline: captured money counts, otherwise the
+    /// payment expires.
     async fn give_up(
         &self,
         request: &PaymentRequested,
@@ -211,13 +213,13 @@ impl ProviderCalls {
             }
             Settled::Declined { reason } => self.record_decline(id, reason, trigger, cause).await,
             Settled::NothingTaken => {
-                let cause = because(cause, trigger, "expired");
+                let cause = outcome_cause(cause, trigger, "expired");
                 recorded(self.payments.expire(id, &cause).await)
             }
         }
     }
 
-    /// Makes sure that nothing stays taken of a payment that was cancelled.
+    /// Cancels the charge of a cancelled payment, or records its late capture.
     async fn call_off(
         &self,
         cancelled: &PaymentCancelled,
@@ -233,7 +235,7 @@ impl ProviderCalls {
         }
     }
 
-    /// Gives money back until the provider has done it, or refuses.
+    /// Refunds until the provider has done so or refuses.
     async fn give_back(
         &self,
         refund: RefundAttempt,
@@ -260,7 +262,7 @@ impl ProviderCalls {
                     Ok(RefundOutcome::Pending) => Ok(RefundStatus::Pending),
                     Ok(RefundOutcome::Refused { code }) => {
                         tracing::warn!(%refund_id, code, "the payment provider refuses a refund");
-                        let cause = because(cause, trigger, "refund-failed");
+                        let cause = outcome_cause(cause, trigger, "refund-failed");
                         let failed =
                             self.payments.record_refund_failure(id, refund_id, code, &cause);
                         return recorded(failed.await);
@@ -268,9 +270,9 @@ impl ProviderCalls {
                     Err(error) => Err(error),
                 }
             };
-            let left_alone = match status {
+            let retry_after = match status {
                 Ok(RefundStatus::Refunded { reference }) => {
-                    let cause = because(cause, trigger, "refunded");
+                    let cause = outcome_cause(cause, trigger, "refunded");
                     let done = self.payments.record_refund(id, refund_id, reference, &cause);
                     return recorded(done.await);
                 }
@@ -288,7 +290,7 @@ impl ProviderCalls {
                 }
                 Err(error) => error.retry_after(),
             };
-            tokio::time::sleep(self.next_pause(&mut pauses, left_alone)).await;
+            tokio::time::sleep(self.next_pause(&mut pauses, retry_after)).await;
         }
     }
 
@@ -318,7 +320,7 @@ impl ProviderCalls {
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
-        let cause = because(cause, trigger, "captured");
+        let cause = outcome_cause(cause, trigger, "captured");
         recorded(self.payments.record_capture(id, reference, &cause).await)
     }
 
@@ -329,12 +331,12 @@ impl ProviderCalls {
         trigger: &RecordedEvent,
         cause: &Cause,
     ) -> Result<(), ReactionError> {
-        let cause = because(cause, trigger, "declined");
+        let cause = outcome_cause(cause, trigger, "declined");
         recorded(self.payments.record_decline(id, reason, &cause).await)
     }
 
-    /// The idempotency key of a payment's charge: the id of its request, the first event of its
-    /// stream.
+    /// Returns the idempotency key of a payment's charge: the id of its request, which is the first
+    /// event of its stream.
     async fn charge_key(&self, stream: &StreamName) -> Result<Uuid, ReactionError> {
         let store = &self.payments.environment.store;
         let page = store.read_stream(stream, 0, 1).await.map_err(read_failure)?;
@@ -346,21 +348,21 @@ impl ProviderCalls {
             .ok_or_else(|| ReactionError::Permanent(NoRequest { stream: stream.clone() }.into()))
     }
 
-    /// Growing pauses between two calls for the same payment. The longest ones differ, too: after
-    /// an outage many payments wait, and their calls must not all come at the same moments.
+    /// Returns growing pauses between the calls for one payment. The longest pauses vary as well, so
+    /// that after an outage the calls for many payments are spread.
     fn pauses(&self) -> impl Iterator<Item = Duration> {
-        // Jitter adds up to as much again.
+        // Jitter adds up to the same amount again.
         backoff::endless(self.first_pause, self.longest_pause / 2)
     }
 
-    /// The next pause, begun when the provider wants calls again where it asked to be left alone.
+    /// Returns the next pause. It begins when the time that the provider asked for is over.
     fn next_pause(
         &self,
         pauses: &mut impl Iterator<Item = Duration>,
-        left_alone: Option<Duration>,
+        retry_after: Option<Duration>,
     ) -> Duration {
         let pause = pauses.next().unwrap_or(self.longest_pause).min(self.longest_pause);
-        left_alone.unwrap_or_default().saturating_add(pause)
+        retry_after.unwrap_or_default().saturating_add(pause)
     }
 }
 
@@ -374,9 +376,9 @@ impl From<ChargeOutcome> for ChargeStatus {
     }
 }
 
-/// The trigger as the cause of one of its possible outcomes. Each outcome has ids of its own: were
-/// another one decided after a crash, it would not be mistaken for the first.
-fn because(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
+/// Returns the cause of one possible outcome of an event. Each outcome has its own ids, so another
+/// outcome decided after a crash is not mistaken for the first.
+fn outcome_cause(cause: &Cause, trigger: &RecordedEvent, outcome: &str) -> Cause {
     cause.clone().recognised_by(trigger.id, format!("{NAME}/{outcome}"))
 }
 

@@ -1,4 +1,4 @@
-//! What can be configured of the module.
+//! The section of payments in the configuration.
 
 use std::time::Duration;
 
@@ -6,25 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::provider::SandboxSettings;
 
-/// Settings of the payments module. Times are in milliseconds.
+/// The settings of the payments module. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PaymentsSettings {
-    /// How long after its invoice a payment is given up.
+    /// Time from the record of an invoice until its payment expires.
     pub deadline_ms: u64,
-    /// How long a call to the provider may take; then its outcome counts as unknown.
+    /// Time-out of a call to the provider, after which its outcome counts as unknown.
     pub call_timeout_ms: u64,
-    /// The pause after the first call without a definite answer. It grows from there.
+    /// First pause after a call without a definite answer; later pauses are longer.
     pub first_pause_ms: u64,
-    /// The longest pause between two calls for the same payment.
+    /// Longest pause between two calls for the same payment.
     pub longest_pause_ms: u64,
-    /// How many charges may be under way at once. One that waits for its answer costs little.
+    /// Maximum number of charges under way at once. A charge that waits for its answer costs little.
     pub concurrent_charges: u32,
-    /// How many enquiries, cancellations and refunds may be under way at once, besides charges.
+    /// Maximum number of enquiries, cancellations and refunds under way at once, in addition to
+    /// charges.
     pub concurrent_enquiries: u32,
-    /// When to leave a failing provider alone.
+    /// Circuit breaker of the calls.
     pub breaker: BreakerSettings,
-    /// The built-in sandbox provider.
+    /// Built-in sandbox provider.
     pub sandbox: SandboxSettings,
 }
 
@@ -43,15 +44,15 @@ impl Default for PaymentsSettings {
     }
 }
 
-/// When a failing provider is left alone, and for how long. Times are in milliseconds.
+/// The settings of the circuit breaker. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
-    /// Calls that fail in a row before no more are made for a while.
+    /// Number of consecutive failures that open the circuit.
     pub failures: u32,
-    /// How long no calls are made the first time. It doubles while the provider goes on failing.
+    /// First time that the circuit stays open; it doubles while the provider keeps failing.
     pub first_pause_ms: u64,
-    /// The longest time without calls.
+    /// Longest time that the circuit stays open.
     pub longest_pause_ms: u64,
 }
 

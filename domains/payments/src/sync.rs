@@ -1,4 +1,4 @@
-//! The entrance for payments of a legacy system: `payments.SyncPayment`.
+//! The import of payments: `payments.SyncPayment`.
 
 use kernel::sync::{LegacyAggregate, Objection};
 

@@ -1,4 +1,4 @@
-//! Credit notes, and the money that goes back by them.
+//! Credit notes and the refunds that pay them out.
 
 use chrono::NaiveDate;
 use event_contract::Personal;
@@ -9,142 +9,142 @@ use uuid::Uuid;
 
 use crate::{BillTo, InvoiceId, InvoiceLine, VatTotal};
 
-/// What of an invoice's line a credit note takes back.
+/// The part of an invoice line that a credit note takes back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CreditedLine {
-    /// The line's place in the invoice, from 1.
+    /// Number of the invoice line, counted from 1.
     pub line: u32,
-    /// How many of it.
+    /// Credited quantity.
     pub quantity: Decimal,
-    /// Its share of the line's net.
+    /// Credited share of the line's net amount, in the invoice's currency.
     pub net: Decimal,
 }
 
-/// What led to a credit note over some of an invoice.
+/// The cause of a credit note over part of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CreditReason {
-    /// What was delivered came back.
+    /// The customer returned goods.
     OrderReturned,
-    /// Somebody asked for a refund.
+    /// A refund was requested without a return.
     RefundRequested,
 }
 
-/// A credit note took back some of an invoice, which still stands. The amounts are positive.
+/// A credit note took back part of an invoice, which remains valid. The amounts are positive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceCredited {
-    /// The invoice.
+    /// Credited invoice.
     pub invoice_id: InvoiceId,
-    /// The orders it is for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
-    /// The credit note.
+    /// Credit note.
     pub credit_note_id: InvoiceId,
-    /// That credit note's number.
+    /// Number of the credit note.
     pub credit_note_number: String,
-    /// Why.
+    /// Cause of the credit note.
     pub reason: CreditReason,
-    /// The lines that it takes back; empty when it is over a sum.
+    /// Credited lines; empty if the credit note is over an amount instead.
     #[serde(default)]
     pub lines: Vec<CreditedLine>,
-    /// What it takes back per VAT rate.
+    /// Credited base and tax per VAT rate.
     pub vat: Vec<VatTotal>,
-    /// Sum with tax.
+    /// Credited amount including tax.
     pub amount: Decimal,
-    /// What the invoice is over now, all its credit notes taken off.
+    /// Invoice total including tax, minus all its credit notes.
     pub due: Decimal,
 }
 
-/// Money that was paid on an invoice is no longer due and has to go back.
+/// The invoice holds money that is no longer due; payments refunds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundDue {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The payment that it came with.
+    /// Payment that brought the money.
     pub payment_id: Uuid,
-    /// The refund.
+    /// Refund to be made.
     pub refund_id: Uuid,
-    /// The credit note that it pays out; none when more was paid than was due.
+    /// Credit note that the refund pays out; absent if the payment exceeded the amount due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credit_note_id: Option<InvoiceId>,
-    /// What has to go back.
+    /// Amount to be refunded.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
 }
 
-/// Why no credit note is issued over a proposed refund.
+/// The reason why a proposed refund gets no credit note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DenialReason {
     /// The invoice is not paid.
     NotPaid,
-    /// It is more than what is left of the invoice.
+    /// The amount exceeds what remains of the invoice.
     ExceedsInvoice,
     /// The invoice has no such line.
     NoSuchLine,
-    /// It is more than what is left of a line.
+    /// The quantity exceeds what remains of a line.
     ExceedsLine,
-    /// It comes to nothing.
+    /// The proposed refund amounts to zero.
     NothingToCredit,
 }
 
-/// A proposed refund gets no credit note, so that nothing goes back.
+/// A proposed refund gets no credit note, and is not paid out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundDenied {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The payment.
+    /// Payment that was to be refunded.
     pub payment_id: Uuid,
-    /// The refund.
+    /// Denied refund.
     pub refund_id: Uuid,
-    /// Why.
+    /// Reason of the denial.
     pub reason: DenialReason,
 }
 
-/// The money of a credit note went back.
+/// The money of a credit note was refunded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CreditNoteSettled {
-    /// The credit note.
+    /// Credit note.
     pub invoice_id: InvoiceId,
-    /// The payment that the money went back by.
+    /// Payment through which the money was refunded.
     pub payment_id: Uuid,
 }
 
 /// A credit note was issued; its amounts are negative.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CreditNoteIssued {
-    /// The credit note.
+    /// Credit note.
     pub invoice_id: InvoiceId,
-    /// Its number in the year's series.
+    /// Number in the year's series.
     pub number: String,
     /// Day of issue.
     pub issue_date: NaiveDate,
-    /// The invoice it takes back, or takes back some of.
+    /// Invoice that the credit note takes back, in whole or in part.
     pub credits: InvoiceId,
-    /// The number of that invoice.
+    /// Number of that invoice.
     pub credits_number: String,
-    /// The orders the invoice was for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
-    /// Who was to pay.
+    /// Customer of the invoice.
     pub customer_id: Uuid,
-    /// Whom it is addressed to.
+    /// Name and address of the customer, as on the invoice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bill_to: Option<Personal<BillTo>>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The invoice's lines that it takes back, with negative quantities; one line per VAT rate when it
-    /// is over a sum.
+    /// Credited invoice lines with negative quantities; one line per VAT rate if the credit note is
+    /// over an amount.
     pub lines: Vec<InvoiceLine>,
-    /// Sum before tax.
+    /// Total before tax.
     pub total_net: Decimal,
-    /// The tax per rate.
+    /// Tax per VAT rate.
     pub vat: Vec<VatTotal>,
-    /// Sum of the taxes.
+    /// Total tax.
     pub total_vat: Decimal,
-    /// Sum with tax.
+    /// Total including tax.
     pub total: Decimal,
-    /// What of it has to go back to the customer, a positive sum. Absent when nothing was paid: the
-    /// credit note is settled with its issue.
+    /// Amount to be refunded to the customer, positive. Absent if nothing was paid: the credit note is
+    /// then settled when it is issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_refund: Option<Decimal>,
 }

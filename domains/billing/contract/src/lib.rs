@@ -1,4 +1,4 @@
-//! What the billing module publishes: its events and ids, nothing else.
+//! The events and ids that the billing module publishes, and nothing else.
 
 mod crediting;
 
@@ -15,7 +15,7 @@ pub use crediting::{
 };
 
 event_contract::published! {
-    /// Every version of every event that this module publishes or ever published.
+    /// Every version of every event that this module publishes or has published.
     pub const CATALOGUE;
 
     "billing.InvoiceIssued.v1": InvoiceIssued, about |event| event.customer_id;
@@ -41,10 +41,10 @@ event_contract::id! {
     pub InvoiceId of "invoice";
 }
 
-/// Whom a document is addressed to, as the law wants it on the document.
+/// The addressee of a document: the particulars that the law requires on it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BillTo {
-    /// Name of the person or firm.
+    /// Name of the person or company.
     pub name: String,
     /// Lines of the postal address.
     pub address_lines: Vec<String>,
@@ -56,181 +56,181 @@ pub struct BillTo {
 /// One line of an invoice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceLine {
-    /// The article's code.
+    /// Article code.
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     pub description: String,
-    /// How many.
+    /// Invoiced quantity.
     pub quantity: Decimal,
-    /// Price of one before tax.
+    /// Unit price before tax, in the invoice's currency.
     pub unit_price: Decimal,
     /// VAT rate in percent.
     pub vat_rate: Decimal,
-    /// Quantity times price, rounded to the currency's minor unit.
+    /// Quantity times unit price, rounded to the currency's minor unit.
     pub net: Decimal,
 }
 
-/// The tax of one rate.
+/// The tax at one VAT rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VatTotal {
-    /// Rate in percent; none where a legacy system does not say.
+    /// VAT rate in percent; absent if a legacy system does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<Decimal>,
-    /// What it is computed on.
+    /// Amount that the tax is computed from.
     pub base: Decimal,
-    /// The tax.
+    /// Amount of tax.
     pub amount: Decimal,
 }
 
-/// An invoice was issued here for an order.
+/// Billing issued an invoice for an order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceIssued {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// Its number in the year's series, such as `2026-000001`.
+    /// Number in the year's series, such as `2026-000001`.
     pub number: String,
     /// Day of issue.
     pub issue_date: NaiveDate,
-    /// The orders it is for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
-    /// Who is to pay.
+    /// Customer who owes the invoice.
     pub customer_id: Uuid,
-    /// Whom it is addressed to, as known at the time of issue.
+    /// Name and address of the customer at the time of issue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bill_to: Option<Personal<BillTo>>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// How it is to be paid, as the payment provider understands it.
+    /// Payment method, in the payment provider's terms.
     pub payment_method: String,
-    /// What it is for.
+    /// Invoiced lines.
     pub lines: Vec<InvoiceLine>,
-    /// Sum before tax.
+    /// Total before tax.
     pub total_net: Decimal,
-    /// The tax per rate.
+    /// Tax per VAT rate.
     pub vat: Vec<VatTotal>,
-    /// Sum of the taxes.
+    /// Total tax.
     pub total_vat: Decimal,
-    /// Sum to be paid.
+    /// Total including tax: the amount due.
     pub total: Decimal,
 }
 
-/// What is due on an invoice was paid in full.
+/// A payment settled the whole amount due on an invoice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoicePaid {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The orders it is for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
-    /// The payment that settled it.
+    /// Payment that settled the invoice.
     pub payment_id: Uuid,
-    /// What was paid.
+    /// Amount paid.
     pub amount: Decimal,
 }
 
-/// Why an invoice was voided.
+/// The reason why an invoice was voided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VoidReason {
-    /// Its order was cancelled.
+    /// The order was cancelled.
     OrderCancelled,
-    /// Its payment was declined.
+    /// The payment was declined.
     PaymentDeclined,
-    /// Its payment did not arrive in time.
+    /// The payment did not arrive before its deadline.
     PaymentExpired,
-    /// Its payment was cancelled.
+    /// The payment was cancelled.
     PaymentCancelled,
-    /// Somebody no longer expects the money, though the order was carried out.
+    /// An operator gave up the money although the order was carried out.
     WrittenOff,
 }
 
-/// Why the payment of an invoice that stays due came to nothing.
+/// The reason why a payment failed, of an invoice that stays due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CollectionFailure {
-    /// It was declined.
+    /// The provider declined the payment.
     Declined,
-    /// It did not arrive in time.
+    /// The payment did not arrive before its deadline.
     Expired,
-    /// It was cancelled.
+    /// The payment was cancelled.
     Cancelled,
 }
 
-/// An invoice stays due whatever becomes of its payment: its order is carried out all the same.
+/// An invoice stays due even if its payment fails, because its order is carried out unpaid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceDeferred {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The orders it is for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
 }
 
-/// The payment of an invoice came to nothing, and the invoice stays due.
+/// The payment of an invoice failed, and the invoice stays due.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CollectionFailed {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The payment.
+    /// Failed payment.
     pub payment_id: Uuid,
-    /// Why.
+    /// Reason of the failure.
     pub cause: CollectionFailure,
 }
 
-/// What is open on an invoice is to be collected by a further payment.
+/// A further payment is to collect the open amount of an invoice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CollectionRequested {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// Which payment of the invoice it is: 2 for the first further one.
+    /// Number of the payment among those of the invoice; 2 is the first further payment.
     pub attempt: u32,
-    /// Who is to pay.
+    /// Customer who owes the invoice.
     pub customer_id: Uuid,
-    /// What is to be paid.
+    /// Amount to be collected.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// How it is to be paid, as the payment provider understands it.
+    /// Payment method, in the payment provider's terms.
     pub payment_method: String,
 }
 
-/// An invoice was voided by a credit note over everything that was left of it. It keeps its number.
+/// A credit note over the whole remaining amount voided an invoice. The invoice keeps its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceVoided {
-    /// The invoice.
+    /// Voided invoice.
     pub invoice_id: InvoiceId,
-    /// The orders it was for.
+    /// Orders that the invoice covers.
     pub order_ids: Vec<Uuid>,
-    /// The credit note that voids it.
+    /// Credit note that voids the invoice.
     pub credit_note_id: InvoiceId,
-    /// That credit note's number.
+    /// Number of the credit note.
     pub credit_note_number: String,
-    /// Why.
+    /// Reason of the voiding.
     pub reason: VoidReason,
 }
 
-/// Money paid on an invoice went back.
+/// Money paid on an invoice was refunded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceRefunded {
-    /// The invoice.
+    /// Invoice.
     pub invoice_id: InvoiceId,
-    /// The payment that was refunded.
+    /// Refunded payment.
     pub payment_id: Uuid,
-    /// What went back.
+    /// Refunded amount.
     pub amount: Decimal,
-    /// The refund.
+    /// Refund.
     pub refund_id: Uuid,
 }
 
-/// Invoice or credit note.
+/// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentKind {
-    /// Asks for money.
+    /// A claim for money.
     Invoice,
-    /// Takes an invoice back.
+    /// The reversal of an invoice, in whole or in part.
     CreditNote,
 }
 
-/// Where a document stands.
+/// The status of an imported document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentStatus {
@@ -238,77 +238,77 @@ pub enum DocumentStatus {
     Issued,
     /// Settled.
     Paid,
-    /// Taken back by a credit note.
+    /// Reversed by a credit note.
     Voided,
 }
 
-/// A document as a legacy system has it: numbers and totals are kept, nothing is recomputed.
+/// A document in a legacy system. Billing keeps its number and totals and recomputes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedInvoice {
-    /// Where it stands.
+    /// Status of the document.
     pub status: DocumentStatus,
-    /// Why it is voided, where the legacy system took it back.
+    /// Reason of the voiding, if the legacy system withdrew the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voided_reason: Option<Personal<String>>,
-    /// Invoice or credit note.
+    /// Kind of the document.
     pub kind: DocumentKind,
-    /// Its number in the legacy system.
+    /// Number in the legacy system.
     pub number: String,
     /// Day of issue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// Who is to pay.
+    /// Customer of the document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Uuid>,
-    /// The orders it is for.
+    /// Orders that the document covers.
     #[serde(default)]
     pub order_ids: Vec<Uuid>,
-    /// The invoices it takes back.
+    /// Invoices that the document reverses.
     #[serde(default)]
     pub credits: Vec<Uuid>,
-    /// The credit notes that take it back.
+    /// Credit notes that reverse the document.
     #[serde(default)]
     pub credited_by: Vec<Uuid>,
-    /// Sum before tax.
+    /// Total before tax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_net: Option<Decimal>,
-    /// Sum of the taxes.
+    /// Total tax.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_vat: Option<Decimal>,
-    /// Sum with tax; negative on a credit note.
+    /// Total including tax; negative on a credit note.
     pub total: Decimal,
-    /// The tax per rate.
+    /// Tax per VAT rate.
     #[serde(default)]
     pub vat: Vec<VatTotal>,
-    /// What was paid on it.
+    /// Amount paid.
     pub paid: Decimal,
-    /// What is irregular about it, in short words such as `foreign_currency`.
+    /// Codes of irregularities, such as `foreign_currency`.
     #[serde(default)]
     pub flags: Vec<String>,
 }
 
-/// A document of a legacy system was seen for the first time. For projections only.
+/// A document of a legacy system was imported. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceImported {
-    /// The document.
+    /// Document.
     pub invoice_id: InvoiceId,
-    /// Where it comes from.
+    /// Origin in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says.
+    /// State in the legacy system.
     pub state: ImportedInvoice,
 }
 
 /// An imported document changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InvoiceRevised {
-    /// The document.
+    /// Document.
     pub invoice_id: InvoiceId,
-    /// Where it comes from.
+    /// Origin in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says now, in full.
+    /// Complete state in the legacy system after the change.
     pub state: ImportedInvoice,
-    /// Which fields of it changed.
+    /// Names of the fields that changed.
     pub changed: Vec<String>,
 }

@@ -1,8 +1,7 @@
-//! An invoice issued here with everything that happened to it since: what credit notes took back of
-//! it, what was paid on it and what went back.
+//! The account of an invoice issued here: its credit notes, payments and refunds.
 //!
-//! Whatever happens, `total = credited + held + open`: what was invoiced is credited, or its money is
-//! here, or it is open. `open` is below zero while money has to go back.
+//! Always, `total = credited + held + open`: each part of the invoiced amount is credited, or paid, or
+//! open. `open` is negative while a refund is due.
 
 use billing_contract::{
     CreditNoteIssued, CreditedLine, InvoiceCredited, InvoiceId, InvoiceIssued, InvoicePaid,
@@ -12,62 +11,63 @@ use kernel::money::RateTotal;
 use payments_contract::{PaymentId, RefundId};
 use rust_decimal::Decimal;
 
-/// An invoice issued here, and where its money is.
+/// An invoice issued here and its money.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Account {
-    /// The invoice as it was issued.
+    /// Invoice as issued.
     pub invoice: InvoiceIssued,
-    /// Whether it stays due though its payment fails: its order is carried out all the same.
+    /// Whether the invoice stays due even if its payment fails, because its order is carried out
+    /// unpaid.
     pub(super) deferred: bool,
-    /// The sum that a payment is asked for now, if one is under way.
+    /// Amount of the payment under way, if there is one.
     pub(super) collecting: Option<Decimal>,
-    /// How many payments were asked for.
+    /// Number of payments requested so far.
     pub(super) attempts: u32,
-    /// The payment that came last.
+    /// Payment that brought money last.
     pub(super) payment_id: Option<PaymentId>,
-    /// What came.
+    /// Amount received.
     received: Decimal,
-    /// What went back.
+    /// Amount refunded.
     refunded: Decimal,
-    /// What credit notes took back, first to last.
+    /// Credit notes, oldest first.
     credits: Vec<Credit>,
-    /// Credit notes whose money has not gone back yet.
+    /// Credit notes whose money is not refunded yet.
     unsettled: Vec<Unsettled>,
     /// Refunds that are due and not done.
     returning: Vec<Returning>,
 }
 
-/// What one credit note takes back of the invoice. Its amounts are positive.
+/// The part of the invoice that one credit note takes back. Its amounts are positive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Credit {
-    /// Of which lines how much; empty when it is over a sum.
+    /// Credited lines; empty if the credit note is over an amount.
     pub lines: Vec<CreditedLine>,
-    /// Base and tax of each rate.
+    /// Base and tax per VAT rate.
     pub vat: Vec<VatTotal>,
 }
 
 impl Credit {
-    /// Sum before tax.
+    /// Returns the total before tax.
     pub fn net(&self) -> Decimal {
         self.vat.iter().map(|rate| rate.base).sum()
     }
 
-    /// Sum of the taxes.
+    /// Returns the total tax.
     pub fn tax(&self) -> Decimal {
         self.vat.iter().map(|rate| rate.amount).sum()
     }
 
-    /// Sum with tax.
+    /// Returns the total including tax.
     pub fn total(&self) -> Decimal {
         self.net() + self.tax()
     }
 }
 
-/// A credit note whose money has not gone back yet.
+/// A credit note whose money is not refunded yet.
 #[derive(Debug, Clone, PartialEq)]
 struct Unsettled {
     credit_note_id: InvoiceId,
-    /// The refund that pays it out; none when payments gives back what it has by itself.
+    /// Refund that pays out the credit note; `None` if payments refunds on its own.
     refund_id: Option<RefundId>,
     amount: Decimal,
 }
@@ -94,33 +94,33 @@ impl Account {
         }
     }
 
-    /// What the invoice is over, all its credit notes taken off.
+    /// Returns the invoice total minus all its credit notes.
     pub fn due(&self) -> Decimal {
         self.invoice.total - self.credits.iter().map(Credit::total).sum::<Decimal>()
     }
 
-    /// The money that is here.
+    /// Returns the money received and not refunded.
     pub fn held(&self) -> Decimal {
         self.received - self.refunded
     }
 
-    /// What is still to be paid; below zero when money has to go back.
+    /// Returns the amount still to be paid; negative while a refund is due.
     pub fn open(&self) -> Decimal {
         self.due() - self.held()
     }
 
-    /// The money that is here, is not due, and is not on its way back yet.
+    /// Returns the money that is neither due nor part of a refund under way.
     pub fn overpaid(&self) -> Decimal {
         let returning: Decimal = self.returning.iter().map(|refund| refund.amount).sum();
         (-self.open() - returning).max(zero(&self.invoice))
     }
 
-    /// Whether money ever came.
+    /// Returns whether any money was received.
     pub(super) fn was_paid(&self) -> bool {
         !self.received.is_zero()
     }
 
-    /// What is left of each VAT rate.
+    /// Returns what remains of each VAT rate.
     pub(super) fn rates_left(&self) -> Vec<RateTotal> {
         let rates = self.invoice.vat.iter().filter_map(|tax| {
             let rate = tax.rate?;
@@ -134,7 +134,7 @@ impl Account {
         rates.collect()
     }
 
-    /// What is left of a line, counted from 1: quantity and net.
+    /// Returns the remaining quantity and net amount of a line, counted from 1.
     pub(super) fn line_left(&self, line: u32) -> Option<(Decimal, Decimal)> {
         let at = usize::try_from(line.checked_sub(1)?).ok()?;
         let invoiced = self.invoice.lines.get(at)?;
@@ -145,7 +145,8 @@ impl Account {
         }))
     }
 
-    /// Everything that is left: line by line, unless a credit note over a sum took from no line.
+    /// Returns everything that remains: by lines, unless an earlier credit note was over an amount and
+    /// belongs to no line.
     pub fn rest(&self) -> Credit {
         let by_lines = self.credits.iter().all(|credit| !credit.lines.is_empty());
         let lines = if by_lines { self.lines_left() } else { Vec::new() };
@@ -164,14 +165,14 @@ impl Account {
         lines.collect()
     }
 
-    /// The credit note that a refund settles.
+    /// Returns the credit note that a refund settles.
     pub fn settled_by(&self, refund_id: RefundId, amount: Decimal) -> Option<InvoiceId> {
         let note = &self.unsettled[self.unsettled_for(refund_id)?];
         (amount >= note.amount).then_some(note.credit_note_id)
     }
 
-    /// The credit note that waits for a refund: the one that asked for it, or the oldest that asked
-    /// for none in particular.
+    /// Returns the index of the credit note that a refund pays out: the one that requested it, or the
+    /// oldest one that requested no particular refund.
     fn unsettled_for(&self, refund_id: RefundId) -> Option<usize> {
         let index_of = |wanted: Option<RefundId>| {
             self.unsettled.iter().position(|note| note.refund_id == wanted)
@@ -184,7 +185,7 @@ impl Account {
     }
 }
 
-/// What happens to the account.
+/// Changes by events.
 impl Account {
     pub(super) fn receive(&mut self, paid: &InvoicePaid) {
         self.received += paid.amount;
@@ -230,7 +231,7 @@ pub(super) fn vat_total(rate: RateTotal) -> VatTotal {
     VatTotal { rate: Some(rate.rate), base: rate.base, amount: rate.amount }
 }
 
-/// Zero, with the decimals of the invoice.
+/// Returns zero with the decimals of the invoice.
 fn zero(invoice: &InvoiceIssued) -> Decimal {
     Decimal::new(0, invoice.total.scale())
 }
@@ -238,8 +239,8 @@ fn zero(invoice: &InvoiceIssued) -> Decimal {
 /// A credit note issued here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IssuedCreditNote {
-    /// As it was issued.
+    /// Credit note as issued.
     pub document: CreditNoteIssued,
-    /// Whether its money went back, or none had to.
+    /// Whether its money was refunded, or no refund was required.
     pub settled: bool,
 }

@@ -1,4 +1,4 @@
-//! Getting the money of an invoice that is carried out before it is paid.
+//! The collection of an invoice whose order is carried out before it is paid.
 
 use billing_contract::{
     CollectionFailed, CollectionFailure, CollectionRequested, InvoiceDeferred, VoidReason,
@@ -9,25 +9,25 @@ use super::crediting::NewCreditNote;
 use super::voiding::{VoidInvoice, void};
 use super::{Account, Event, Invoice, Refusal};
 
-/// A payment that came to nothing.
+/// A failed payment.
 #[derive(Debug, Clone)]
 pub struct FailedCollection {
-    /// The payment.
+    /// Failed payment.
     pub payment_id: PaymentId,
-    /// Why.
+    /// Reason of the failure.
     pub cause: CollectionFailure,
-    /// The credit note that voids the invoice, should nothing have it stay due.
+    /// Credit note that voids the invoice, if the invoice does not stay due.
     pub note: NewCreditNote,
 }
 
-/// A further payment is wanted.
+/// A request for a further payment.
 #[derive(Debug, Clone)]
 pub struct Collect {
-    /// How it is to be paid, as the payment provider understands it.
+    /// Payment method, in the payment provider's terms.
     pub payment_method: String,
 }
 
-/// The order is carried out whatever becomes of the payment.
+/// Keeps the invoice due even if its payment fails.
 pub(super) fn defer(invoice: &Invoice) -> Result<Vec<Event>, Refusal> {
     match invoice {
         Invoice::Issued(account) if !account.deferred => {
@@ -35,7 +35,7 @@ pub(super) fn defer(invoice: &Invoice) -> Result<Vec<Event>, Refusal> {
             let order_ids = invoice.order_ids.clone();
             Ok(vec![InvoiceDeferred { invoice_id: invoice.invoice_id, order_ids }.into()])
         }
-        // Nothing is to be waited for.
+        // No payment is awaited, or the invoice is deferred already.
         Invoice::Issued(_) | Invoice::Paid(_) | Invoice::Credited(_) | Invoice::Voided { .. } => {
             Ok(vec![])
         }
@@ -45,7 +45,7 @@ pub(super) fn defer(invoice: &Invoice) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-/// Voids an invoice whose order waits for the payment that failed; one whose order is carried out
+/// Voids an invoice whose order waits for the failed payment. If the order is carried out, the invoice
 /// stays due.
 pub(super) fn fail(invoice: &Invoice, failed: FailedCollection) -> Result<Vec<Event>, Refusal> {
     let FailedCollection { payment_id, cause, note } = failed;
@@ -58,13 +58,13 @@ pub(super) fn fail(invoice: &Invoice, failed: FailedCollection) -> Result<Vec<Ev
             let payment_id = payment_id.as_uuid();
             Ok(vec![CollectionFailed { invoice_id, payment_id, cause }.into()])
         }
-        // It was withdrawn because nothing is due any more.
+        // The payment was cancelled because nothing is due any more.
         Invoice::Credited(_) => Ok(vec![]),
         _ => void(invoice, VoidInvoice { reason: reason(cause), note }),
     }
 }
 
-/// Asks for a further payment over what is open.
+/// Requests a further payment of the open amount.
 pub(super) fn collect(invoice: &Invoice, request: Collect) -> Result<Vec<Event>, Refusal> {
     let account = match invoice {
         Invoice::Issued(account) => account,
@@ -91,7 +91,7 @@ pub(super) fn collect(invoice: &Invoice, request: Collect) -> Result<Vec<Event>,
     ])
 }
 
-/// Whether the invoice stays due though its payment fails: its order does not wait for it.
+/// Returns whether the invoice stays due even if its payment fails: its order does not wait for it.
 pub(super) fn stands(account: &Account) -> bool {
     account.deferred || account.was_paid()
 }

@@ -1,6 +1,6 @@
-//! Taking back some of an invoice that still stands: what was returned, or what somebody wants to be
-//! paid back. The credit note is an invoice before the law and refers to the one it changes (CGI
-//! article 289, I-5); how base and tax are cut stands in [`kernel::money::crediting`].
+//! Credit notes over part of an invoice, for returns and proposed refunds. By law a credit note is an
+//! invoice and refers to the one that it changes (CGI article 289, I-5). [`kernel::money::crediting`]
+//! computes base and tax.
 
 use std::collections::BTreeMap;
 
@@ -15,55 +15,55 @@ use rust_decimal::Decimal;
 use super::account::{Account, Credit, vat_total};
 use super::{Event, Invoice, Refusal};
 
-/// The credit note that would be issued: its id and number.
+/// The id and number of a credit note that may be issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCreditNote {
-    /// The credit note.
+    /// Credit note.
     pub credit_note_id: InvoiceId,
-    /// Its number.
+    /// Number of the credit note.
     pub number: String,
 }
 
-/// What was delivered came back.
+/// A return to be credited.
 #[derive(Debug, Clone)]
 pub struct CreditReturn {
-    /// Of which lines of the invoice how many.
+    /// Returned quantities of invoice lines.
     pub lines: Vec<RefundLine>,
-    /// Whether nothing is with the customer any more.
+    /// Whether the customer has returned everything.
     pub complete: bool,
-    /// The credit note over it.
+    /// Credit note over the return.
     pub note: NewCreditNote,
-    /// The refund, should money have to go back.
+    /// Refund, if money has to be refunded.
     pub refund_id: RefundId,
 }
 
-/// Somebody wants to be paid back.
+/// A proposed refund to be credited.
 #[derive(Debug, Clone)]
 pub struct CreditRefund {
-    /// The payment whose money is to go back.
+    /// Payment to be refunded.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// How much.
+    /// Extent of the refund.
     pub scope: RefundScope,
-    /// The credit note over it.
+    /// Credit note over the refund.
     pub note: NewCreditNote,
 }
 
-/// Why a credit cannot be cut out of an invoice.
-enum Uncut {
+/// The reason why a credit cannot be computed.
+enum CreditError {
     Denied(DenialReason),
     TooLarge,
 }
 
-impl From<TooLarge> for Uncut {
+impl From<TooLarge> for CreditError {
     fn from(_: TooLarge) -> Self {
         Self::TooLarge
     }
 }
 
-/// Credits what came back, as far as it is not credited already: whoever was paid back before the
-/// goods came is not paid twice.
+/// Credits a return as far as it is not credited yet: goods that were refunded before their return are
+/// not credited twice.
 pub(super) fn credit_return(
     invoice: &Invoice,
     request: CreditReturn,
@@ -85,9 +85,9 @@ pub(super) fn credit_return(
             (!quantity.is_zero()).then_some(RefundLine { line: line.line, quantity })
         };
         let lines: Vec<RefundLine> = lines.iter().filter_map(available).collect();
-        over_lines(account, &lines, Beyond::IsLeftOut).map_err(|uncut| match uncut {
-            Uncut::Denied(_) => Refusal::NoSuchLine,
-            Uncut::TooLarge => Refusal::TotalTooLarge,
+        over_lines(account, &lines, Excess::IsLeftOut).map_err(|error| match error {
+            CreditError::Denied(_) => Refusal::NoSuchLine,
+            CreditError::TooLarge => Refusal::TotalTooLarge,
         })?
     };
     if credit.total().is_zero() {
@@ -96,7 +96,7 @@ pub(super) fn credit_return(
     Ok(credited(account, credit, CreditReason::OrderReturned, note, refund_id))
 }
 
-/// Credits what somebody wants to be paid back, or says why not.
+/// Credits a proposed refund, or denies it.
 pub(super) fn credit_refund(
     invoice: &Invoice,
     request: CreditRefund,
@@ -114,17 +114,19 @@ pub(super) fn credit_refund(
     let outcome = match invoice {
         Invoice::Paid(_) if account.payment_id == Some(payment_id) => cut(account, &scope),
         Invoice::Credited(_) | Invoice::Voided { .. } => {
-            Err(Uncut::Denied(DenialReason::ExceedsInvoice))
+            Err(CreditError::Denied(DenialReason::ExceedsInvoice))
         }
-        _ => Err(Uncut::Denied(DenialReason::NotPaid)),
+        _ => Err(CreditError::Denied(DenialReason::NotPaid)),
     };
     match outcome {
         Ok(credit) if credit.total().is_zero() => {
             Ok(vec![denied(account, payment_id, refund_id, DenialReason::NothingToCredit)])
         }
         Ok(credit) => Ok(credited(account, credit, CreditReason::RefundRequested, note, refund_id)),
-        Err(Uncut::Denied(reason)) => Ok(vec![denied(account, payment_id, refund_id, reason)]),
-        Err(Uncut::TooLarge) => Err(Refusal::TotalTooLarge),
+        Err(CreditError::Denied(reason)) => {
+            Ok(vec![denied(account, payment_id, refund_id, reason)])
+        }
+        Err(CreditError::TooLarge) => Err(Refusal::TotalTooLarge),
     }
 }
 
@@ -170,7 +172,7 @@ fn credited(
     events
 }
 
-/// What has to go back now, if anything.
+/// Returns the refund that is due now, if there is one.
 pub(super) fn refund_due(
     account: &Account,
     refund_id: RefundId,
@@ -189,47 +191,53 @@ pub(super) fn refund_due(
     Some(due.into())
 }
 
-fn cut(account: &Account, scope: &RefundScope) -> Result<Credit, Uncut> {
+fn cut(account: &Account, scope: &RefundScope) -> Result<Credit, CreditError> {
     match scope {
         RefundScope::Rest => Ok(account.rest()),
         RefundScope::Amount { amount } if *amount == account.due() => Ok(account.rest()),
         RefundScope::Amount { amount } => sum(account, *amount),
-        RefundScope::Lines { lines } => over_lines(account, lines, Beyond::IsDenied),
+        RefundScope::Lines { lines } => over_lines(account, lines, Excess::IsDenied),
     }
 }
 
-fn sum(account: &Account, amount: Decimal) -> Result<Credit, Uncut> {
+fn sum(account: &Account, amount: Decimal) -> Result<Credit, CreditError> {
     if amount > account.due() {
-        return Err(Uncut::Denied(DenialReason::ExceedsInvoice));
+        return Err(CreditError::Denied(DenialReason::ExceedsInvoice));
     }
     let vat = over_sum(&account.rates_left(), amount, currency(account)?)?;
     Ok(Credit { lines: Vec::new(), vat: vat.into_iter().map(vat_total).collect() })
 }
 
-/// What becomes of lines that come to more than what earlier credit notes over sums left of a rate.
+/// The treatment of lines whose amount exceeds what earlier credit notes over amounts left of a VAT
+/// rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Beyond {
+enum Excess {
     IsDenied,
     IsLeftOut,
 }
 
-fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Result<Credit, Uncut> {
+fn over_lines(
+    account: &Account,
+    wanted: &[RefundLine],
+    excess: Excess,
+) -> Result<Credit, CreditError> {
     let currency = currency(account)?;
     let mut lines: Vec<CreditedLine> = Vec::with_capacity(wanted.len());
     let mut bases: BTreeMap<Decimal, Decimal> = BTreeMap::new();
     for RefundLine { line, quantity } in wanted.iter().copied() {
-        let left = account.line_left(line).ok_or(Uncut::Denied(DenialReason::NoSuchLine))?;
+        let left = account.line_left(line).ok_or(CreditError::Denied(DenialReason::NoSuchLine))?;
         let taken = lines.iter().filter(|one| one.line == line);
         let (quantity_left, net_left) =
             taken.fold(left, |(quantity, net), taken| (quantity - taken.quantity, net - taken.net));
         if quantity > quantity_left {
-            return Err(Uncut::Denied(DenialReason::ExceedsLine));
+            return Err(CreditError::Denied(DenialReason::ExceedsLine));
         }
         let invoiced = &account.invoice.lines[line as usize - 1];
         let net = if quantity == quantity_left {
             net_left
         } else {
-            let exact = exact::product(quantity, invoiced.unit_price).ok_or(Uncut::TooLarge)?;
+            let exact =
+                exact::product(quantity, invoiced.unit_price).ok_or(CreditError::TooLarge)?;
             currency.round(exact)?.min(net_left)
         };
         *bases.entry(invoiced.vat_rate.normalize()).or_default() += net;
@@ -239,10 +247,10 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
     for left in account.rates_left() {
         let Some(base) = bases.get(&left.rate).copied() else { continue };
         if base > left.base {
-            if beyond == Beyond::IsDenied {
-                return Err(Uncut::Denied(DenialReason::ExceedsInvoice));
+            if excess == Excess::IsDenied {
+                return Err(CreditError::Denied(DenialReason::ExceedsInvoice));
             }
-            // It is no longer over whole lines.
+            // The credit no longer covers whole lines.
             lines.clear();
         }
         vat.push(over_base(left, base, currency)?);
@@ -250,7 +258,7 @@ fn over_lines(account: &Account, wanted: &[RefundLine], beyond: Beyond) -> Resul
     Ok(Credit { lines, vat: vat.into_iter().map(vat_total).collect() })
 }
 
-fn currency(account: &Account) -> Result<Currency, Uncut> {
-    // An invoice is issued in a currency that is known.
-    Currency::from_code(&account.invoice.currency).ok_or(Uncut::TooLarge)
+fn currency(account: &Account) -> Result<Currency, CreditError> {
+    // Invoices are issued only in known currencies.
+    Currency::from_code(&account.invoice.currency).ok_or(CreditError::TooLarge)
 }

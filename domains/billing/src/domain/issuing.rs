@@ -1,5 +1,5 @@
-//! Issuing the invoice of an order. Its totals are computed from the lines and must agree with
-//! the order's: the customer pays what was ordered.
+//! The invoice of an order. Its totals are computed from the lines and must agree with those of the
+//! order: the customer pays what was ordered.
 
 use billing_contract::{BillTo, InvoiceDeferred, InvoiceId, InvoiceIssued, InvoiceLine, VatTotal};
 use event_contract::Personal;
@@ -8,16 +8,16 @@ use orders_contract::{OrderLine, OrderPlaced};
 
 use super::{DocumentNumber, Event, Invoice, Refusal};
 
-/// What an invoice is issued from.
+/// An invoice to be issued.
 #[derive(Debug, Clone)]
 pub struct IssueInvoice {
-    /// The new invoice.
+    /// New invoice.
     pub invoice_id: InvoiceId,
-    /// Its number and day.
+    /// Number and day of issue.
     pub number: DocumentNumber,
-    /// The order it is for.
+    /// Order to be invoiced.
     pub order: OrderPlaced,
-    /// Whom it is addressed to, as far as that is known.
+    /// Name and address of the customer, if known.
     pub bill_to: Option<Personal<BillTo>>,
 }
 
@@ -69,22 +69,22 @@ pub(super) fn issue(invoice: &Invoice, request: IssueInvoice) -> Result<Vec<Even
     ])
 }
 
-/// What takes the place of an invoice that was voided.
+/// A replacement for a voided invoice.
 #[derive(Debug, Clone)]
 pub struct IssueAnew {
-    /// The new invoice.
+    /// New invoice.
     pub invoice_id: InvoiceId,
-    /// Its number and day.
+    /// Number and day of issue.
     pub number: DocumentNumber,
-    /// The invoice that was voided.
+    /// Voided invoice.
     pub voided: InvoiceIssued,
 }
 
-/// The same invoice under another number, due whatever becomes of its payment.
+/// Issues the same invoice under another number; it stays due even if its payment fails.
 pub(super) fn issue_anew(invoice: &Invoice, request: IssueAnew) -> Result<Vec<Event>, Refusal> {
     match invoice {
         Invoice::NotIssued => {}
-        // Its place is taken already.
+        // The replacement was issued before.
         _ => return Ok(vec![]),
     }
     let IssueAnew { invoice_id, number, voided } = request;

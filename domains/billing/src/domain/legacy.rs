@@ -1,10 +1,10 @@
-//! Documents that the legacy system owns: its word is compared with what we know, and the
-//! difference is recorded. Numbers and totals are kept as they are; nothing is recomputed, and no
-//! rule for new documents applies.
+//! Documents that the legacy system owns: each report is compared with the recorded state, and the
+//! difference is recorded. Numbers and totals are kept as reported; nothing is recomputed, and the
+//! rules for new documents do not apply.
 //!
-//! Numbers: those of the legacy system live under its name (`legacy.source`), ours in our series
-//! alone, so that neither can take one from the other. An import whose number merely looks like
-//! one of ours bears the flag [`NUMBER_LIKE_OURS`].
+//! Numbers of the legacy system belong to its name (`legacy.source`), those of this system to its
+//! series, so neither can take a number of the other. An imported number with the form of this series
+//! is marked by the flag [`NUMBER_LIKE_OURS`].
 
 use billing_contract::{
     DocumentKind, DocumentStatus, ImportedInvoice, InvoiceId, InvoiceImported, InvoiceRevised,
@@ -20,84 +20,84 @@ use uuid::Uuid;
 
 use super::{Event, Invoice, Refusal, series};
 
-/// The flag of an imported document whose number has the form of our own series. It is this
-/// module's: the legacy system can neither set nor clear it.
+/// The flag of an imported document whose number has the form of this system's series. Only this module
+/// sets and clears it.
 pub const NUMBER_LIKE_OURS: &str = "number_like_ours";
 
-/// How a document stands in the legacy system.
+/// A report of a document's state in the legacy system.
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyInvoice>;
 
-/// The state of a document in the legacy system. What is absent is left as it is here, what is
-/// null is cleared. `status`, `kind`, `number`, `currency` and `total` must be known in the end.
+/// The state of a document in the legacy system. Absent fields keep their recorded value, null clears
+/// it. `status`, `kind`, `number`, `currency` and `total` must be known, from this report or an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyInvoice {
-    /// Where it stands. A draft is `{absent: "why"}` instead.
+    /// Status of the document. For a draft, send `{absent: "why"}` instead.
     #[schemars(with = "DocumentStatus", extend("x-required" = true), example = &"issued")]
     pub status: Patch<DocumentStatus>,
-    /// Invoice or credit note.
+    /// Kind of the document.
     #[schemars(with = "DocumentKind", extend("x-required" = true), example = &"invoice")]
     pub kind: Patch<DocumentKind>,
-    /// Its number there, of at most 600 characters.
+    /// Number in the legacy system, at most 600 characters.
     #[serde(deserialize_with = "kernel::sync::indexed")]
     #[schemars(with = "String", extend("x-required" = true), example = &"F0001")]
     pub number: Patch<String>,
     /// Day of issue.
     #[schemars(example = &"2008-07-15")]
     pub date: Patch<NaiveDate>,
-    /// ISO 4217 code, in capital letters.
+    /// ISO 4217 currency code, in capital letters.
     #[serde(deserialize_with = "kernel::sync::currency")]
     #[schemars(with = "String", regex(pattern = "^[A-Z]{3}$"), extend("x-required" = true), example = &"EUR")]
     pub currency: Patch<String>,
-    /// Who is to pay: the `uid` of the customer's root row.
+    /// Customer of the document: the `uid` of the customer's root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub customer_id: Patch<Uuid>,
-    /// The orders it is for: the `uid`s of their root rows.
+    /// Orders that the document covers: the `uid`s of their root rows.
     #[schemars(example = ["8a6a9f2c-3d6d-5d1e-9a55-0d5c4f3d8b11"])]
     pub order_ids: Patch<Vec<Uuid>>,
-    /// Of a credit note: the invoices it takes back, by `uid`.
+    /// Invoices that a credit note reverses, by `uid`.
     #[schemars(example = [] as [&str; 0])]
     pub credits: Patch<Vec<Uuid>>,
-    /// Of an invoice: the credit notes that take it back, by `uid`.
+    /// Credit notes that reverse an invoice, by `uid`.
     #[schemars(example = [] as [&str; 0])]
     pub credited_by: Patch<Vec<Uuid>>,
-    /// Sum before tax.
+    /// Total before tax.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"100.00")]
     pub total_net: Patch<Decimal>,
-    /// Sum of the taxes.
+    /// Total tax.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"19.60")]
     pub total_vat: Patch<Decimal>,
-    /// Sum with tax; negative on a credit note.
+    /// Total including tax; negative on a credit note.
     #[serde(deserialize_with = "exactly")]
     #[schemars(with = "Decimal", extend("x-required" = true), example = &"119.60")]
     pub total: Patch<Decimal>,
-    /// The tax per rate.
+    /// Tax per VAT rate.
     pub vat: Patch<Vec<LegacyVat>>,
-    /// What was paid on it and has not gone back; nothing when nobody says, also of an invoice that is
-    /// `paid`: imported payments are not added up.
+    /// Amount paid and not refunded; zero if not stated, even if the status is `paid`: imported
+    /// payments are not added up.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"119.60")]
     pub paid: Patch<Decimal>,
-    /// What is irregular about it, in short words that say nothing of a person.
+    /// Codes of irregularities, without personal data.
     #[schemars(example = ["foreign_currency"])]
     pub flags: Patch<Vec<String>>,
 }
 
-/// The tax of one rate as the legacy system has it.
+/// The tax at one VAT rate in the legacy system.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyVat {
-    /// Rate in percent.
+    /// VAT rate in percent.
     #[serde(default, deserialize_with = "exactly")]
     #[schemars(example = &"19.6")]
     pub rate: Option<Decimal>,
-    /// What it is computed on.
+    /// Amount that the tax is computed from.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"100.00")]
     pub base: Decimal,
-    /// The tax.
+    /// Amount of tax.
     #[serde(deserialize_with = "exactly")]
     #[schemars(example = &"19.60")]
     pub amount: Decimal,
@@ -122,7 +122,7 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
     };
     let LegacyReport { id, legacy, state: reported } = report;
     let invoice_id = InvoiceId::from(id);
-    // Drafts and suppliers' invoices never were documents of ours: there is nothing to take back.
+    // Drafts and suppliers' invoices were never imported: their absence changes nothing.
     Ok(match compare(known, reported, merge, take_back)? {
         News::None => vec![],
         News::Imported(state) => vec![InvoiceImported { invoice_id, legacy, state }.into()],
@@ -132,7 +132,7 @@ pub(super) fn sync(invoice: &Invoice, report: LegacyReport) -> Result<Vec<Event>
     })
 }
 
-/// What was a document and is none any more, deleted or back to a draft, is voided.
+/// Voids a document that was deleted in the legacy system or became a draft again.
 fn take_back(known: &ImportedInvoice, reason: String) -> ImportedInvoice {
     ImportedInvoice {
         status: DocumentStatus::Voided,
@@ -141,10 +141,10 @@ fn take_back(known: &ImportedInvoice, reason: String) -> ImportedInvoice {
     }
 }
 
-/// What is said, over what is known.
+/// Merges a report into the recorded state.
 fn merge(known: Option<&ImportedInvoice>, said: LegacyInvoice) -> Result<ImportedInvoice, Refusal> {
-    // How one that was taken back stands now that it is there again, nobody but the legacy system
-    // can say: what we know is only that it was gone.
+    // A document that was withdrawn needs a new status when it returns: the recorded one only shows
+    // that it was absent.
     let status = known.filter(|known| known.voided_reason.is_none()).map(|known| known.status);
     let number = required("number", said.number, known.map(|known| known.number.clone()))?;
     let flags = listed(said.flags, known.map(|known| &known.flags));

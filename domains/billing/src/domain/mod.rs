@@ -1,8 +1,7 @@
-//! What an invoice is, what can be asked of it, and what happens then. Pure business.
+//! The states, commands and events of invoices and credit notes. Pure.
 //!
-//! Credit notes are documents of the same kind and have streams of the same category; a document
-//! is one or the other for ever. The series that numbers them is in [`series`], how long they say
-//! whom they are addressed to in [`retention`].
+//! Invoices and credit notes are documents with streams of the same category; a document never changes
+//! its kind. [`series`] numbers them, and [`retention`] determines how long they name their customer.
 
 mod account;
 mod collecting;
@@ -36,7 +35,7 @@ pub use settling::{Receipt, Repayment, SettleCreditNote};
 pub use voiding::{IssueCreditNote, VoidInvoice, credit_note_for};
 
 kernel::event_set! {
-    /// What happens to an invoice or a credit note.
+    /// The events of an invoice or credit note.
     pub enum Event {
         Issued(InvoiceIssued),
         Paid(InvoicePaid),
@@ -55,144 +54,144 @@ kernel::event_set! {
     }
 }
 
-/// What a document is at each stage of its life.
+/// The state of a document.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Invoice {
-    /// Nothing yet.
+    /// The document does not exist.
     #[default]
     NotIssued,
-    /// Issued here and waiting for its payment.
+    /// Issued here, with an open amount.
     Issued(Box<Account>),
-    /// What is due is paid.
+    /// The amount due is paid.
     Paid(Box<Account>),
-    /// Credit notes over some of it, together, took back all of it.
+    /// Several partial credit notes took back the whole invoice.
     Credited(Box<Account>),
-    /// Taken back by a credit note over everything that was left.
+    /// A credit note over the whole remaining amount voided the invoice.
     Voided {
-        /// What happened to it.
+        /// Account of the invoice.
         account: Box<Account>,
-        /// Why.
+        /// Reason of the voiding.
         reason: VoidReason,
     },
     /// A credit note issued here.
     CreditNote(Box<IssuedCreditNote>),
-    /// Imported, and decided upon by the legacy system.
+    /// An imported document; the legacy system decides about it.
     OwnedByLegacy(Box<ImportedHere>),
 }
 
-/// An imported document as it was last reported.
+/// The last reported state of an imported document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedHere {
-    /// Where it comes from.
+    /// Origin in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system said last, with our own flags.
+    /// State in the legacy system, with the flags of this module.
     pub state: ImportedInvoice,
 }
 
-/// What can be asked of a document.
+/// The commands on a document.
 #[derive(Debug, Clone)]
 pub enum Command {
-    /// An order was placed: ask for the money.
+    /// Issues the invoice of an order.
     Issue(Box<IssueInvoice>),
-    /// The money came.
+    /// Records a payment.
     Pay(Receipt),
-    /// The order is carried out before it is paid: the invoice stays due.
+    /// Keeps the invoice due although its order is carried out before it is paid.
     Defer,
-    /// The order is carried out though its invoice was voided for want of a payment: ask again.
+    /// Issues a replacement: the order is carried out although a failed payment voided its invoice.
     IssueAnew(Box<IssueAnew>),
-    /// The payment came to nothing.
+    /// Records a failed payment.
     FailCollection(FailedCollection),
-    /// Ask for a further payment.
+    /// Requests a further payment.
     Collect(Collect),
-    /// The invoice no longer stands.
+    /// Voids an invoice.
     Void(VoidInvoice),
-    /// What was delivered came back.
+    /// Credits a return.
     CreditReturn(CreditReturn),
-    /// Somebody wants to be paid back.
+    /// Credits a proposed refund.
     CreditRefund(CreditRefund),
-    /// Issue the credit note that takes back an invoice, or some of it.
+    /// Issues a credit note over an invoice or part of it.
     Credit(Box<IssueCreditNote>),
-    /// Money that was paid went back.
+    /// Records a refund.
     Refund(Repayment),
-    /// The money of a credit note went back.
+    /// Settles a credit note whose money was refunded.
     Settle(SettleCreditNote),
-    /// The legacy system says how it stands there.
+    /// Takes the state from a legacy system.
     Sync(Box<LegacyReport>),
 }
 
-/// Why a document says no.
+/// The reason why a command on a document is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no document of this id.
+    /// The document does not exist.
     #[error("there is no such invoice")]
     NoSuchInvoice,
-    /// The id was used for a document before.
-    #[error("this document was issued before")]
+    /// The id belongs to another document.
+    #[error("the document was already issued")]
     AlreadyIssued,
     /// A credit note can be neither paid nor voided.
     #[error("the document is a credit note")]
     IsCreditNote,
-    /// The currency is none of ISO 4217.
-    #[error("the order's currency is not known")]
+    /// The currency is not in ISO 4217.
+    #[error("the order's currency is unknown")]
     UnknownCurrency,
-    /// The amounts are beyond what can be computed with.
+    /// The amounts exceed the range of exact computation.
     #[error("the invoice's total is too large to be computed exactly")]
     TotalTooLarge,
-    /// The order says something else than its lines add up to.
-    #[error("the order's lines come to {computed}, but the order says {stated}")]
+    /// The order's totals differ from those of its lines.
+    #[error("the order's lines total {computed}, but the order states {stated}")]
     TotalsDisagree {
-        /// What the lines add up to.
+        /// Total of the lines.
         computed: Decimal,
-        /// What the order says.
+        /// Total stated by the order.
         stated: Decimal,
     },
-    /// Only the whole sum settles an invoice.
-    #[error("{expected} is to be paid, not {found}")]
+    /// The amount or currency of a payment or refund differs from the expected one.
+    #[error("expected {expected}, received {found}")]
     AmountDiffers {
-        /// With its currency, what the invoice is over.
+        /// Expected amount with its currency.
         expected: String,
-        /// With its currency, what came.
+        /// Received amount with its currency.
         found: String,
     },
-    /// A second payment came for the same invoice.
+    /// Another payment settled the invoice.
     #[error("the invoice was paid by another payment")]
     PaidByAnother,
-    /// A payment that failed does not void an invoice that is paid.
+    /// A failed payment does not void a paid invoice.
     #[error("the invoice is paid")]
     AlreadyPaid,
     /// A voided invoice takes no second payment.
     #[error("the invoice is voided, and holds the money of another payment")]
     AlreadyVoided,
-    /// Nothing of the invoice is due any more.
-    #[error("nothing is open on the invoice")]
+    /// The invoice has no open amount.
+    #[error("the invoice has no open amount")]
     NothingOpen,
-    /// A payment of the invoice has not come to its end.
+    /// A payment of the invoice is under way.
     #[error("a payment of this invoice is under way; cancel it, or wait for its deadline")]
     CollectionUnderWay,
-    /// The order is not carried out before it is paid.
+    /// The order waits for the payment.
     #[error("the order awaits this payment; cancel the order instead, which voids its invoice")]
     OrderAwaitsPayment,
     /// The invoice has no line of this number.
     #[error("the invoice has no such line")]
     NoSuchLine,
-    /// Money can go back only where it came.
+    /// Only received money can be refunded.
     #[error("nothing was paid on the invoice")]
     NotPaid,
-    /// The legacy system decides about this document.
+    /// The legacy system owns the document.
     #[error("the legacy system owns this document; change it there")]
     OwnedByLegacy,
-    /// bascule decides about this document: the legacy system's word no longer counts.
-    #[error("the document is not the legacy system's")]
+    /// This system owns the document.
+    #[error("the document is owned by bascule; the legacy system cannot change it")]
     OwnedByBascule,
-    /// The legacy system does not say what no document can be without.
+    /// A report lacks a required field.
     #[error("`{field}` is missing")]
     IncompleteReport {
-        /// What is missing.
+        /// Name of the field.
         field: &'static str,
     },
 }
 
-/// Decides about invoices and credit notes.
+/// Decides about invoices and credit notes: stream `invoice-<id>`.
 #[derive(Debug, Clone, Copy)]
 pub struct InvoiceDecider;
 
@@ -263,7 +262,7 @@ impl Decider for InvoiceDecider {
 }
 
 impl Invoice {
-    /// What happened to an invoice issued here.
+    /// Returns the account of an invoice issued here.
     pub fn account(&self) -> Option<&Account> {
         match self {
             Self::Issued(account)
@@ -274,13 +273,13 @@ impl Invoice {
         }
     }
 
-    /// Whether it was voided because a payment failed: of an order that is carried out all the same
-    /// another invoice has to take its place.
+    /// Returns whether a failed payment voided the invoice. If its order is carried out all the same,
+    /// another invoice replaces it.
     pub fn failed_by_its_payment(&self) -> bool {
         matches!(self, Self::Voided { reason, .. } if voiding::is_of_payment(*reason))
     }
 
-    /// The account of an invoice issued here; anything else stays what it is.
+    /// Returns the account of an invoice issued here, or else the unchanged state.
     fn into_account(self) -> Result<Box<Account>, Self> {
         match self {
             Self::Issued(account)
@@ -291,7 +290,7 @@ impl Invoice {
         }
     }
 
-    /// An invoice issued here after something happened to it, at the stage that its sums say.
+    /// Changes the account of an invoice issued here, and derives the state from its amounts.
     fn after(self, happens: impl FnOnce(&mut Account)) -> Self {
         let voided = match &self {
             Self::Voided { reason, .. } => Some(*reason),

@@ -1,27 +1,27 @@
-//! How long the law has the documents of a customer kept, and what they say of the person with them.
+//! The retention period of a customer's documents and of the personal data in them.
 //!
-//! Accounting documents and their vouchers are kept for ten years (Code de commerce, article
-//! L123-22: "Les documents comptables et les pièces justificatives sont conservés pendant dix
-//! ans"), counted from the close of the fiscal year they belong to. The fiscal year is taken to be
-//! the calendar year. An erasure reaches them when that time is over, which is an event in the
-//! stream `retention-<customer>`.
+//! Accounting documents and their vouchers are kept for ten years (Code de commerce, article L123-22:
+//! "Les documents comptables et les pièces justificatives sont conservés pendant dix ans"), counted
+//! from the close of the fiscal year that they belong to. The fiscal year is assumed to be the calendar
+//! year. When the period is over, the erasure of the customer takes effect on them; this is an event in
+//! the stream `retention-<customer>`.
 
 use chrono::{Datelike as _, NaiveDate};
 use customers_contract::CustomerId;
 use kernel::decider::{Context, Decider};
 use serde::{Deserialize, Serialize};
 
-/// The last day on which a customer's documents are to be kept, given the day of the last of them.
+/// Returns the last day of the retention of a customer's documents, given the day of the last document.
 pub fn retained_until(last_document: NaiveDate, years: u16) -> NaiveDate {
     NaiveDate::from_ymd_opt(last_document.year() + i32::from(years), 12, 31)
         .unwrap_or(NaiveDate::MAX)
 }
 
-/// An erased customer's documents no longer need to say whom they are addressed to. Internal to this
-/// module.
+/// The retention of an erased customer's documents ended: they no longer name the customer. Internal to
+/// this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionEnded {
-    /// The customer.
+    /// Erased customer.
     pub customer_id: CustomerId,
 }
 
@@ -30,21 +30,21 @@ event_contract::published! {
 }
 
 kernel::event_set! {
-    /// What happens to the retention of a customer's documents.
+    /// The events of the retention of a customer's documents.
     pub enum RetentionEvent { Ended(RetentionEnded) }
 }
 
-/// Whether an erased customer's documents are still retained.
+/// The state of the retention of an erased customer's documents.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Retention {
-    /// The law has them kept, or nobody has looked yet.
+    /// The documents are retained, or the retention was not examined yet.
     #[default]
     Running,
-    /// Nothing has them kept any more.
+    /// The retention has ended.
     Ended,
 }
 
-/// Ends retentions. That it is time to is for the caller to know: it follows from the documents.
+/// Ends retentions. The caller determines from the documents that a retention is over.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionDecider;
 

@@ -1,14 +1,14 @@
-//! The numbers of documents issued here: one chronological series a year, without a hole.
+//! The numbers of documents issued here: one chronological series per year, without gaps.
 //!
-//! The rule is French tax law, CGI annexe II article 242 nonies A, I-7°: every invoice bears "un
-//! numéro unique basé sur une séquence chronologique et continue". A year may have a series of its
-//! own, and separate series are allowed "lorsque les conditions d'exercice de l'activité […] le
-//! justifient". Nothing here does, so that invoices and credit notes, which are invoices before
-//! the law (CGI article 289, I-5), take their numbers from the same series.
+//! The rule is French tax law, CGI annexe II article 242 nonies A, I-7°: every invoice bears "un numéro
+//! unique basé sur une séquence chronologique et continue". A year may have a series of its own, and
+//! separate series are allowed "lorsque les conditions d'exercice de l'activité […] le justifient". No
+//! such condition applies here, so invoices and credit notes, which are invoices by law (CGI article
+//! 289, I-5), share one series.
 //!
-//! Each number is one event in the stream `series-<year>`, and the number *is* the event's place
-//! there: a hole or a duplicate would be a hole or a duplicate in a stream, which the event store
-//! excludes. The event is appended all or nothing together with the document.
+//! Each number is one event in the stream `series-<year>`, and the number *is* the position of the
+//! event in the stream: a gap or a duplicate would be one in the stream, which the event store
+//! excludes. The event is appended atomically with those of the document.
 
 use std::convert::Infallible;
 
@@ -19,14 +19,14 @@ use kernel::event::Revision;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A number of the series was taken by a document. Internal to this module.
+/// A document took a number of the series. Internal to this module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NumberTaken {
-    /// The number, such as `2026-000001`.
+    /// Number, such as `2026-000001`.
     pub number: String,
-    /// The document that bears it.
+    /// Document that bears the number.
     pub invoice_id: InvoiceId,
-    /// That document's day of issue.
+    /// Day of issue of the document.
     pub issue_date: NaiveDate,
 }
 
@@ -35,45 +35,45 @@ event_contract::published! {
 }
 
 kernel::event_set! {
-    /// What happens to a series.
+    /// The events of a series.
     pub enum SeriesEvent {
         Taken(NumberTaken),
     }
 }
 
-/// How far a series has come. Its last event says it all.
+/// The state of a series, which its last event determines.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Series {
-    /// No number was taken yet.
+    /// No number was taken.
     #[default]
     Unused,
-    /// The last document of the series was issued on this day.
+    /// The day of issue of the last document.
     LastIssuedOn(NaiveDate),
 }
 
-/// A document wants the next number.
+/// A request for the next number.
 #[derive(Debug, Clone)]
 pub struct TakeNumber {
-    /// The year of the series.
+    /// Year of the series.
     pub year: i32,
-    /// The last revision of the series' stream, which is how many numbers were taken, less one.
+    /// Last revision of the series' stream: the count of taken numbers minus one.
     pub last_revision: Option<Revision>,
-    /// The day it is where the firm has its seat.
+    /// Current day at the company's seat.
     pub today: NaiveDate,
-    /// The document.
+    /// Document that takes the number.
     pub invoice_id: InvoiceId,
 }
 
-/// The number and the day that a new document bears.
+/// The number and day of issue of a new document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentNumber {
-    /// Such as `2026-000001`.
+    /// Number, such as `2026-000001`.
     pub text: String,
     /// Day of issue.
     pub issue_date: NaiveDate,
 }
 
-/// Numbers documents.
+/// Numbers documents: stream `series-<year>`.
 #[derive(Debug, Clone, Copy)]
 pub struct SeriesDecider;
 
@@ -83,7 +83,7 @@ impl Decider for SeriesDecider {
     type State = Series;
     type Command = TakeNumber;
     type Event = SeriesEvent;
-    /// A series gives a number to whoever asks.
+    /// A series refuses no request.
     type Refusal = Infallible;
 
     fn decide(
@@ -100,8 +100,8 @@ impl Decider for SeriesDecider {
     }
 }
 
-/// The next number. The day never goes back within a series, even when the clock does: the
-/// sequence is chronological.
+/// Returns the next number. The day of issue never goes back within a series, even if the clock does:
+/// the sequence is chronological.
 pub fn take(series: &Series, request: TakeNumber) -> NumberTaken {
     let TakeNumber { year, last_revision, today, invoice_id } = request;
     let ordinal = last_revision.map_or(1, |revision| revision + 2);
@@ -118,7 +118,8 @@ impl From<&NumberTaken> for DocumentNumber {
     }
 }
 
-/// Whether a text could be taken for a number of ours: four digits, a dash, six digits or more.
+/// Returns whether a text has the form of a number of this series: four digits, a hyphen, at least six
+/// digits.
 pub fn is_like_ours(number: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     number.split_once('-').is_some_and(|(year, ordinal)| {

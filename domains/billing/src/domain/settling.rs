@@ -1,4 +1,4 @@
-//! Money that comes and goes on an invoice.
+//! Payments and refunds of an invoice.
 
 use billing_contract::{CreditNoteSettled, InvoiceId, InvoicePaid, InvoiceRefunded};
 use payments_contract::{PaymentId, RefundId};
@@ -7,56 +7,57 @@ use rust_decimal::Decimal;
 use super::crediting::refund_due;
 use super::{Account, Event, Invoice, Refusal};
 
-/// Money that came.
+/// A received payment.
 #[derive(Debug, Clone)]
 pub struct Receipt {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// What came.
+    /// Received amount.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The refund, should more have come than is due.
+    /// Refund, if the payment exceeds the amount due.
     pub refund_id: RefundId,
-    /// Whether the payment was over when the money came: payments gives it back.
+    /// Whether the provider captured the money after the payment was over; payments refunds it on its
+    /// own.
     pub is_late: bool,
 }
 
-/// Money that went back.
+/// A refund that was paid out.
 #[derive(Debug, Clone)]
 pub struct Repayment {
-    /// The payment it came with.
+    /// Refunded payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// What went back.
+    /// Refunded amount.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
 }
 
-/// The money of a credit note went back.
+/// The settlement of a credit note whose money was refunded.
 #[derive(Debug, Clone)]
 pub struct SettleCreditNote {
-    /// The credit note.
+    /// Credit note.
     pub credit_note_id: InvoiceId,
-    /// The payment that the money went back by.
+    /// Payment through which the money was refunded.
     pub payment_id: PaymentId,
 }
 
-/// The sum that was asked for settles the invoice. What credit notes took off meanwhile is too much
-/// then and has to go back.
+/// Records a payment of exactly the requested amount. If credit notes reduced the amount due in the
+/// meantime, the excess is refunded.
 pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
     if let Invoice::Voided { account, .. } = invoice {
-        return receive_in_vain(account, receipt);
+        return receive_after_voiding(account, receipt);
     }
     let Receipt { payment_id, amount, currency, refund_id, is_late } = receipt;
     if is_late {
-        // It never counts for an invoice that stands: another payment may.
+        // Late money never settles a valid invoice: another payment may.
         return Ok(vec![]);
     }
     let account = match invoice {
-        // Told twice, paid once.
+        // The payment was recorded before.
         Invoice::Issued(account) | Invoice::Paid(account) | Invoice::Credited(account)
             if account.payment_id == Some(payment_id) =>
         {
@@ -81,8 +82,8 @@ pub(super) fn pay(invoice: &Invoice, receipt: Receipt) -> Result<Vec<Event>, Ref
     Ok(events)
 }
 
-/// Money that came though the invoice no longer stands: it is owed until payments has given it back.
-fn receive_in_vain(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
+/// Records money for a voided invoice: it is owed to the customer until payments has refunded it.
+fn receive_after_voiding(account: &Account, receipt: Receipt) -> Result<Vec<Event>, Refusal> {
     let Receipt { payment_id, amount, currency, .. } = receipt;
     if account.payment_id == Some(payment_id) {
         return Ok(vec![]);
@@ -117,12 +118,12 @@ pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Even
         Invoice::OwnedByLegacy(_) => return Err(Refusal::OwnedByLegacy),
     };
     let held = account.held();
-    // The money came too late to be recorded as paid, or has gone back already.
+    // The money was captured too late to be recorded as paid, or was refunded before.
     if held.is_zero() {
         return Ok(vec![]);
     }
     let Repayment { payment_id, refund_id, amount, currency } = repayment;
-    // Another payment's money never was on this invoice: it does not go from it either.
+    // The money of another payment was never on this invoice.
     if account.payment_id != Some(payment_id) {
         return Err(Refusal::PaidByAnother);
     }
@@ -140,7 +141,7 @@ pub(super) fn refund(invoice: &Invoice, repayment: Repayment) -> Result<Vec<Even
     ])
 }
 
-/// Records that a credit note's money went back.
+/// Records that the money of a credit note was refunded.
 pub(super) fn settle(note: &Invoice, request: SettleCreditNote) -> Result<Vec<Event>, Refusal> {
     match note {
         Invoice::CreditNote(note) if note.settled => Ok(vec![]),

@@ -1,6 +1,6 @@
-//! Voiding an invoice. It is never deleted and keeps its number: a credit note over everything that is
-//! left of it takes it back (CGI article 289, I-5: a document that changes an invoice refers to it and
-//! is itself an invoice).
+//! The voiding of an invoice. The invoice is never deleted and keeps its number: a credit note over its
+//! whole remaining amount takes it back (CGI article 289, I-5: a document that changes an invoice
+//! refers to it and is itself an invoice).
 
 use billing_contract::{
     CreditNoteIssued, InvoiceId, InvoiceIssued, InvoiceLine, InvoiceVoided, VatTotal, VoidReason,
@@ -11,31 +11,31 @@ use super::account::Credit;
 use super::crediting::NewCreditNote;
 use super::{DocumentNumber, Event, Invoice, Refusal, collecting};
 
-/// Why an invoice is voided, and by which credit note.
+/// An invoice to be voided.
 #[derive(Debug, Clone)]
 pub struct VoidInvoice {
-    /// Why.
+    /// Reason of the voiding.
     pub reason: VoidReason,
-    /// The credit note that voids it, issued together with this.
+    /// Credit note that voids the invoice, issued in the same unit of work.
     pub note: NewCreditNote,
 }
 
-/// The credit note to be issued.
+/// A credit note to be issued.
 #[derive(Debug, Clone)]
 pub struct IssueCreditNote {
-    /// The credit note.
+    /// Credit note.
     pub credit_note_id: InvoiceId,
-    /// Its number and day.
+    /// Number and day of issue.
     pub number: DocumentNumber,
-    /// The invoice it takes back, or some of, as that was issued.
+    /// Credited invoice, as issued.
     pub of: InvoiceIssued,
-    /// What it takes back.
+    /// Credited part of the invoice.
     pub credit: Credit,
-    /// What of it has to go back to the customer.
+    /// Amount to be refunded to the customer.
     pub to_refund: Decimal,
 }
 
-/// Whether an invoice is voided because its payment failed.
+/// Returns whether the reason is a failed payment.
 pub(super) fn is_of_payment(reason: VoidReason) -> bool {
     match reason {
         VoidReason::PaymentDeclined | VoidReason::PaymentExpired | VoidReason::PaymentCancelled => {
@@ -56,11 +56,11 @@ pub(super) fn void(invoice: &Invoice, request: VoidInvoice) -> Result<Vec<Event>
         (Invoice::Issued(account), _) | (Invoice::Paid(account), VoidReason::OrderCancelled) => {
             account
         }
-        // The money is there: that a payment failed as well changes nothing.
+        // The invoice holds the money of another payment.
         (Invoice::Paid(_), _) => return Err(Refusal::AlreadyPaid),
-        // The first reason stands.
+        // The first reason remains.
         (Invoice::Voided { .. }, _) => return Ok(vec![]),
-        // Nothing is left to be taken back.
+        // Nothing remains to be taken back.
         (Invoice::Credited(_), _) => return Ok(vec![]),
         (Invoice::NotIssued, _) => return Err(Refusal::NoSuchInvoice),
         (Invoice::CreditNote(_), _) => return Err(Refusal::IsCreditNote),
@@ -79,7 +79,7 @@ pub(super) fn void(invoice: &Invoice, request: VoidInvoice) -> Result<Vec<Event>
     ])
 }
 
-/// The credit note that has to be issued together with what was decided on an invoice, if any.
+/// Returns the credit note that has to be issued together with events of an invoice, if there is one.
 pub fn credit_note_for(
     before: &Invoice,
     events: &[Event],
@@ -151,7 +151,7 @@ pub(super) fn credit(document: &Invoice, note: IssueCreditNote) -> Result<Vec<Ev
     ])
 }
 
-/// The lines that are taken back; one per VAT rate when it is a sum.
+/// Returns the credited lines; one per VAT rate if the credit is over an amount.
 fn lines(of: &InvoiceIssued, credit: &Credit) -> Vec<InvoiceLine> {
     if credit.lines.is_empty() {
         return credit.vat.iter().map(|rate| of_sum(of, rate)).collect();
@@ -175,7 +175,7 @@ fn of_sum(of: &InvoiceIssued, rate: &VatTotal) -> InvoiceLine {
     }
 }
 
-/// Zero stays `0.00`: a decimal can carry a sign on zero, which nobody wants to read.
+/// Returns the amount with the opposite sign. A zero stays `0.00`: a decimal can carry a sign on zero.
 fn negative(amount: Decimal) -> Decimal {
     if amount.is_zero() { amount } else { -amount }
 }

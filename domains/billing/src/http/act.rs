@@ -1,4 +1,4 @@
-//! `POST /api/v1/billing/invoices/{id}/…`: what becomes of an invoice that is due and unpaid.
+//! `POST /api/v1/billing/invoices/{id}/collect` and `…/void`
 
 use actix_web::post;
 use actix_web::web::Data;
@@ -14,20 +14,20 @@ use web_api::{
 use super::problem;
 use crate::handlers::Billing;
 
-/// How an invoice is to be paid.
+/// The payment method for an invoice.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CollectInvoice)]
 pub(super) struct CollectInvoiceBody {
-    /// As the payment provider understands it: `<provider>` or
-    /// `<provider>:<what the provider wants>`. An unknown one is declined when it is charged.
+    /// Payment method in the payment provider's terms: `<provider>` or `<provider>:<the provider's own
+    /// text>`. The provider declines an unknown method when it is charged.
     payment_method: PaymentMethod,
 }
 
 /// Collect an open invoice
 ///
-/// Requests a further payment of what is open on an invoice whose last payment failed. Only the
-/// invoice of an order that was confirmed before it was paid comes to that; any other is voided when
+/// Requests a further payment of the open amount of an invoice whose last payment failed. Only an
+/// invoice whose order was confirmed before it was paid stays open; any other invoice is voided when
 /// its payment fails.
 #[utoipa::path(
     operation_id = "collect_invoice",
@@ -56,9 +56,9 @@ pub(super) async fn collect(
 
 /// Void an open invoice
 ///
-/// Gives up the money that is open on an invoice whose order is carried out: a credit note over what
-/// is left of it is issued, and a payment under way is cancelled. Voiding twice changes nothing. An
-/// order that awaits its payment is cancelled instead, which voids its invoice.
+/// Gives up the open amount of an invoice whose order is carried out: billing issues a credit note over
+/// the remaining amount, and a pending payment is cancelled. Voiding twice changes nothing. If the
+/// order still awaits its payment, cancel the order instead; that voids its invoice.
 #[utoipa::path(
     operation_id = "void_invoice",
     tag = "billing",

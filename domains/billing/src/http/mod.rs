@@ -1,5 +1,5 @@
 //! The routes under `/api/v1/billing/invoices`: a file per kind of request. Policies issue and settle
-//! documents; the commands here decide about an invoice whose payment failed (`act`).
+//! documents; the commands here decide about an invoice whose payment failed.
 
 mod act;
 mod read;
@@ -41,7 +41,7 @@ impl CarriesOut for Billing {
     }
 }
 
-/// Returns the problem that a command is answered with when it was not carried out.
+/// Returns the problem for the error of a command.
 fn problem(error: Error) -> Problem {
     Problem::from_execute(error, refused)
 }
@@ -56,7 +56,7 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::NothingOpen => Problem::refused("nothing-open", text),
         Refusal::CollectionUnderWay => Problem::refused("collection-under-way", text),
         Refusal::OrderAwaitsPayment => Problem::refused("order-awaits-payment", text),
-        // Only the policies and the import are refused so.
+        // Only policies and the import get these refusals.
         Refusal::AlreadyIssued
         | Refusal::UnknownCurrency
         | Refusal::TotalTooLarge

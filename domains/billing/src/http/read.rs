@@ -49,8 +49,8 @@ pub(super) async fn get_one(
 pub(super) struct ListInvoices {
     /// Only documents in this status.
     status: Option<Status>,
-    /// Only open invoices whose payment is under way, or has failed: then a person decides to collect it
-    /// again or to void the invoice.
+    /// Only open invoices whose payment is `under_way` or `failed`. An invoice whose payment failed
+    /// waits for a decision: collect it again or void it.
     collection: Option<Collection>,
     /// Only invoices, or only credit notes.
     kind: Option<Kind>,
@@ -60,28 +60,28 @@ pub(super) struct ListInvoices {
     /// Only documents for this order.
     #[param(value_type = Option<Uuid>)]
     order_id: Option<OrderId>,
-    /// Only documents with this number. A legacy system may have used one of ours for a document
-    /// of its own: `owner` tells them apart.
+    /// Only documents with this number. A legacy system may use the same number for a document of its
+    /// own; `owner` distinguishes them.
     #[param(inline, example = "2026-000001")]
     number: Option<Line<600>>,
     /// Only documents that this system (`bascule`) or a legacy system (`legacy`) owns.
     owner: Option<Owner>,
     /// Only documents imported under this key of the legacy system, as `legacy.id` shows it.
     legacy_id: Option<LegacyKey>,
-    /// Only documents issued then or later: a day (its start in UTC) or a moment. Sorts by `-issued_at`
-    /// unless `sort` says otherwise.
+    /// Only documents issued at this time or later: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-issued_at` unless `sort` is given.
     issued_from: Option<DateBound>,
-    /// Only documents issued before then: a day (its start in UTC) or a moment. Sorts by `-issued_at` unless
-    /// `sort` says otherwise.
+    /// Only documents issued before this time: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-issued_at` unless `sort` is given.
     issued_before: Option<DateBound>,
-    /// `issued_at` for the earliest first, `-issued_at` for the latest first; documents issued at the same
-    /// time are in the order of their ids. Without it, and without bounds, the documents that were recorded
-    /// last come first.
+    /// `issued_at`: earliest first; `-issued_at`: latest first. Documents issued at the same time are
+    /// sorted by id. Without `sort` and date bounds, the most recently recorded documents come first.
     #[param(inline)]
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
+    /// Cursor of the next page, from the `Link` header of the previous page. A cursor for another sort
+    /// or filter is answered with 422.
     cursor: Option<ListCursor>,
 }
 
@@ -93,12 +93,12 @@ impl SortDate for IssuedAt {
     const NAME: &'static str = "issued_at";
 }
 
-/// A type with a name of its own, as the OpenAPI description wants it.
+/// An alias, because the OpenAPI document needs a name of its own for the type.
 type DateSort = Sort<IssuedAt>;
 
 /// List invoices and credit notes
 ///
-/// Newest first, unless `sort` says otherwise.
+/// Newest first, unless `sort` is given.
 #[utoipa::path(
     operation_id = "list_invoices",
     tag = "billing",
@@ -132,9 +132,9 @@ pub(super) async fn list(
     Ok(read.listed(&wanted, rows))
 }
 
-/// Get a document's history
+/// Get the history of an invoice or credit note
 ///
-/// Its events, oldest first; personal values that were erased are null.
+/// Its events, oldest first. Erased personal values are null.
 #[utoipa::path(
     operation_id = "get_invoice_history",
     tag = "billing",

@@ -1,4 +1,4 @@
-//! Every invoice and credit note, as the API shows it.
+//! The read model of invoices and credit notes.
 
 use billing_contract::{InvoiceId, RefundDenied, RefundDue};
 use customers_contract::CustomerErased;
@@ -14,8 +14,8 @@ use crate::erasure::ErasureEvent;
 use crate::queries::{invoices, retention};
 use crate::view::{Collection, InvoiceView};
 
-/// Keeps the view of every document. An erased customer's documents stay as they are until the law
-/// no longer has them kept.
+/// Maintains the view of every document. The documents of an erased customer stay unchanged until their
+/// retention ends.
 #[derive(Debug, Clone, Copy)]
 pub struct InvoiceViews;
 
@@ -99,7 +99,7 @@ impl Projection for InvoiceViews {
     }
 }
 
-/// Keeps a customer's documents as they are, or no longer.
+/// Begins or ends the retention of a customer's documents.
 async fn retain(transaction: &mut Transaction, event: &ErasureEvent) -> Result<(), BoxError> {
     match event {
         ErasureEvent::Erased(CustomerErased { customer_id, .. }) => {
@@ -109,7 +109,7 @@ async fn retain(transaction: &mut Transaction, event: &ErasureEvent) -> Result<(
         }
         ErasureEvent::RetentionEnded(RetentionEnded { customer_id }) => {
             for document in retention::documents_of(&mut *transaction, *customer_id).await? {
-                invoices::update(transaction, &document.silenced()).await?;
+                invoices::update(transaction, &document.without_personal_data()).await?;
             }
             Ok(retention::end(transaction, *customer_id).await?)
         }
@@ -122,8 +122,8 @@ async fn insert(
     position: Position,
 ) -> Result<(), BoxError> {
     if retention::prolong(transaction, view).await? {
-        let silenced = view.clone().silenced();
-        return Ok(invoices::insert(transaction, &silenced, position).await?);
+        let without_personal_data = view.clone().without_personal_data();
+        return Ok(invoices::insert(transaction, &without_personal_data, position).await?);
     }
     Ok(invoices::insert(transaction, view, position).await?)
 }
@@ -138,6 +138,6 @@ async fn update(
     let view = view.ok_or(Unknown { what: "document", id: id.as_uuid() })?;
     let view = InvoiceView { revision, ..change(view) };
     let ended = retention::prolong(transaction, &view).await?;
-    let view = if ended { view.silenced() } else { view };
+    let view = if ended { view.without_personal_data() } else { view };
     Ok(invoices::update(transaction, &view).await?)
 }

@@ -1,4 +1,5 @@
-//! Whom documents are addressed to: what this module remembers of the customers module's events.
+//! The read model of customers: the names and addresses for documents, from the events of the customers
+//! module.
 
 use customers_contract::{
     Address, CustomerAddressChanged, CustomerContactChanged, CustomerErased, CustomerId,
@@ -13,7 +14,7 @@ use kernel::store::BoxError;
 use crate::queries::known_customers::{self, KnownCustomer};
 
 kernel::event_set! {
-    /// What changes how a customer is addressed.
+    /// The events that change the name or address of a customer.
     pub enum CustomerEvent {
         Registered(CustomerRegistered),
         ContactChanged(CustomerContactChanged),
@@ -24,7 +25,7 @@ kernel::event_set! {
     }
 }
 
-/// Keeps names and addresses.
+/// Maintains names and addresses.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownCustomers;
 
@@ -98,7 +99,7 @@ fn known(value: Option<&Personal<String>>) -> Option<String> {
     value?.known().cloned()
 }
 
-/// An address as it is written on a letter: what is missing takes no line.
+/// Returns the lines of an address on a letter, without missing parts.
 fn address_lines(address: Option<&Personal<Address>>) -> Option<Vec<String>> {
     let Address { line1, line2, postal_code, city, country } = address?.known()?;
     let town: Vec<&str> = [postal_code, city].into_iter().flatten().map(String::as_str).collect();

@@ -32,8 +32,8 @@ database::statements! {
     const FIND: Statement = Statement::Same("SELECT document FROM invoice_view WHERE id = $1");
 }
 
-/// A list by every filter there is, with one of them first. `… OR $n IS NULL` alone would read the
-/// whole table for what an index finds at once.
+/// A list with all filters, of which one comes first: with `… OR $n IS NULL` alone, the engine would
+/// read the whole table instead of an index.
 macro_rules! invoices_by {
     ($narrowest:literal, $recorded:literal, $dated:literal) => {
         web_api::list_statements!(
@@ -73,29 +73,29 @@ database::statements! {
         invoices_by!("collection = $8", "invoice_view_collection", "invoice_view_collection_issued");
 }
 
-/// Which documents are wanted; what is not said does not matter.
+/// Filter of a list of documents; `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct InvoiceFilter {
-    /// In this status.
+    /// Status.
     pub status: Option<Status>,
-    /// Of this kind.
+    /// Kind.
     pub kind: Option<Kind>,
-    /// Of this customer.
+    /// Customer.
     pub customer_id: Option<CustomerId>,
-    /// For this order.
+    /// Order that the document covers.
     pub order_id: Option<OrderId>,
-    /// With this number, ours or a legacy system's.
+    /// Number, of the own series or of a legacy system.
     pub number: Option<String>,
-    /// Owned by this system.
+    /// Owning system.
     pub owner: Option<Owner>,
-    /// Imported under this id: the key there.
+    /// Key in the legacy system.
     pub legacy_id: Option<String>,
-    /// Open, with a payment that is so.
+    /// State of the collection of an open invoice.
     pub collection: Option<Collection>,
 }
 
 impl InvoiceFilter {
-    /// The statements that begin with the filter that leaves the fewest documents.
+    /// Returns the statements whose first filter leaves the fewest documents.
     fn statements(&self) -> &'static ListStatements {
         if self.legacy_id.is_some() {
             &LIST_BY_LEGACY_ID
@@ -113,7 +113,7 @@ impl InvoiceFilter {
     }
 }
 
-/// Adds a document that began at a position of the log.
+/// Inserts a document whose first event has this position in the log.
 pub async fn insert(
     transaction: &mut Transaction,
     view: &InvoiceView,
@@ -124,7 +124,7 @@ pub async fn insert(
     add_orders(transaction, view).await
 }
 
-/// Replaces the view of a document that is there.
+/// Replaces the view of an existing document.
 pub async fn update(
     transaction: &mut Transaction,
     view: &InvoiceView,
@@ -164,7 +164,7 @@ async fn add_orders(
     Ok(())
 }
 
-/// One document.
+/// Returns a document.
 pub async fn find<'c>(
     of: impl Executor<'c>,
     id: InvoiceId,
@@ -173,7 +173,7 @@ pub async fn find<'c>(
     row.map(|row| row.json("document")).transpose()
 }
 
-/// The wanted part of a list of documents, each with its place.
+/// Returns a page of documents, each with its sort key.
 pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &InvoiceFilter,

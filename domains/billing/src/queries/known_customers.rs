@@ -20,10 +20,10 @@ database::statements! {
     );
 }
 
-/// What is known of a customer. Personal: it has no form for logs.
+/// Name and address of a customer. Personal data, so it does not implement `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KnownCustomer {
-    /// Name of the person or firm.
+    /// Name of the person or company.
     pub name: Option<String>,
     /// Lines of the postal address.
     pub address_lines: Option<Vec<String>>,
@@ -31,7 +31,7 @@ pub struct KnownCustomer {
     pub vat_number: Option<String>,
 }
 
-/// Remembers a new customer.
+/// Inserts a customer.
 pub async fn insert(
     transaction: &mut Transaction,
     id: CustomerId,
@@ -40,7 +40,7 @@ pub async fn insert(
     write(transaction.query(&INSERT), id, customer).await
 }
 
-/// Replaces what is known of a customer.
+/// Replaces the data of a customer.
 pub async fn update(
     transaction: &mut Transaction,
     id: CustomerId,
@@ -64,7 +64,7 @@ async fn write(
     Ok(())
 }
 
-/// What is known of a customer, `None` when there is none of this id.
+/// Returns the data of a customer; `None` if the customer is not known.
 pub async fn find<'c>(
     of: impl Executor<'c>,
     id: CustomerId,

@@ -1,4 +1,4 @@
-//! Erased customers whose documents the law still has kept as they are.
+//! The rows of erased customers whose documents are retained.
 
 use chrono::NaiveDate;
 use customers_contract::CustomerId;
@@ -34,7 +34,7 @@ database::statements! {
     );
 }
 
-/// Every document of a customer.
+/// Returns every document of a customer.
 pub async fn documents_of<'c>(
     of: impl Executor<'c>,
     customer_id: CustomerId,
@@ -43,7 +43,7 @@ pub async fn documents_of<'c>(
     rows.iter().map(|row| row.json("document")).collect()
 }
 
-/// Notes that a customer was erased, and the day of its last document if it has any.
+/// Records that a customer was erased, with the day of its last document, if it has one.
 pub async fn begin(
     transaction: &mut Transaction,
     customer_id: CustomerId,
@@ -54,8 +54,8 @@ pub async fn begin(
     Ok(())
 }
 
-/// Notes a document of a customer, in case the customer was erased before. Whether nothing has the
-/// customer's documents retained any more.
+/// Records a document of a customer, if the customer was erased before. Returns whether the retention
+/// of the customer's documents has ended.
 pub async fn prolong(
     transaction: &mut Transaction,
     document: &InvoiceView,
@@ -66,7 +66,7 @@ pub async fn prolong(
     Ok(ended.scalar_optional().await?.unwrap_or(false))
 }
 
-/// Notes that a customer's documents say nothing of the person any more.
+/// Records that the retention of a customer's documents has ended.
 pub async fn end(
     transaction: &mut Transaction,
     customer_id: CustomerId,
@@ -75,8 +75,8 @@ pub async fn end(
     Ok(())
 }
 
-/// The day of the last document of an erased customer whose documents are retained; the inner
-/// `None` when it has none, the outer when nothing is retained.
+/// Returns the day of the last document of an erased customer. The inner `None` stands for a customer
+/// without documents, the outer for one whose documents are not retained.
 pub async fn last_document<'c>(
     of: impl Executor<'c>,
     customer_id: CustomerId,
@@ -93,8 +93,8 @@ fn day(row: &Row) -> Result<Option<NaiveDate>, DatabaseError> {
     })
 }
 
-/// Erased customers whose documents are retained and who have none, or whose last one is of this day
-/// or before: a page of them, by their ids.
+/// Returns a page of erased customers, sorted by id, whose documents are retained and whose last
+/// document, if any, is of this day or an earlier one.
 pub async fn over<'c>(
     of: impl Executor<'c>,
     last_document: NaiveDate,

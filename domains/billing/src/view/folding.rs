@@ -1,4 +1,4 @@
-//! How events change the view of a document.
+//! The changes that events make to the view of a document.
 
 use billing_contract::{
     BillTo, CreditNoteIssued, ImportedInvoice, InvoiceId, InvoiceIssued, VoidReason,
@@ -14,7 +14,7 @@ use web_api::{Legacy, Owner};
 use super::{BillToView, Collection, InvoiceView, Kind, Status};
 
 impl InvoiceView {
-    /// An invoice just issued here.
+    /// Returns the view of an invoice issued here.
     pub fn issued(invoice: &InvoiceIssued, issued_at: DateTime<Utc>, revision: u64) -> Self {
         Self {
             id: invoice.invoice_id,
@@ -48,7 +48,7 @@ impl InvoiceView {
         }
     }
 
-    /// A credit note just issued here.
+    /// Returns the view of a credit note issued here.
     pub fn credit_note(note: &CreditNoteIssued, issued_at: DateTime<Utc>, revision: u64) -> Self {
         Self {
             id: note.invoice_id,
@@ -82,7 +82,7 @@ impl InvoiceView {
         }
     }
 
-    /// A document as a legacy system has it.
+    /// Returns the view of a document of a legacy system.
     pub fn of_legacy(
         id: InvoiceId,
         legacy: &LegacyReference,
@@ -122,25 +122,25 @@ impl InvoiceView {
         }
     }
 
-    /// The day it counts for: that of its issue, or when it was first seen.
+    /// Returns the day for the retention period: the day of issue, or else of the first event.
     pub fn day(&self) -> NaiveDate {
         self.issue_date.unwrap_or_else(|| self.issued_at.date_naive())
     }
 
-    /// The same, without whom it is addressed to and what people said in it.
-    pub fn silenced(self) -> Self {
+    /// Returns the view without the addressee and without free text.
+    pub fn without_personal_data(self) -> Self {
         let voided_reason = self.voided_reason.filter(|_| self.owner == Owner::Bascule);
         Self { bill_to: None, voided_reason, ..self }
     }
 
-    /// The same, with money that came.
+    /// Returns the view after a payment.
     #[must_use]
     pub fn paid(self, amount: Decimal) -> Self {
         let paid = Some(self.paid.unwrap_or_default() + amount);
         Self { paid, collection: None, ..self }.balanced()
     }
 
-    /// The same, after money went back.
+    /// Returns the view after a refund.
     #[must_use]
     pub fn refunded(self, amount: Decimal) -> Self {
         let paid = Some(self.paid.unwrap_or_default() - amount);
@@ -148,7 +148,7 @@ impl InvoiceView {
         Self { paid, refunded, ..self }.balanced()
     }
 
-    /// The same, some of it taken back by a credit note.
+    /// Returns the view after a credit note over part of the invoice.
     #[must_use]
     pub fn credited(self, amount: Decimal, credit_note: InvoiceId) -> Self {
         let credited = Some(self.credited.unwrap_or_default() + amount);
@@ -156,7 +156,7 @@ impl InvoiceView {
         Self { credited, credited_by, ..self }.balanced()
     }
 
-    /// The same, everything that was left of it taken back by a credit note.
+    /// Returns the view after a credit note over the whole remaining amount.
     #[must_use]
     pub fn voided(self, reason: VoidReason, credit_note: InvoiceId) -> Self {
         let reason = match reason {
@@ -176,26 +176,26 @@ impl InvoiceView {
         }
     }
 
-    /// The same, due whatever becomes of its payment.
+    /// Returns the view of an invoice that stays due even if its payment fails.
     #[must_use]
     pub fn deferred(self) -> Self {
         Self { deferred: true, ..self }
     }
 
-    /// The same, with a payment under way or failed.
+    /// Returns the view with this state of the collection.
     #[must_use]
     pub fn collecting(self, collection: Collection) -> Self {
         Self { collection: Some(collection), ..self }.balanced()
     }
 
-    /// The same credit note, its money gone back.
+    /// Returns the view of a credit note whose money was refunded.
     #[must_use]
     pub fn settled(self) -> Self {
         let refunded = Some(self.to_refund.unwrap_or_default());
         Self { status: Status::Settled, refunded, ..self }
     }
 
-    /// What is open, and where an invoice issued here stands by it.
+    /// Returns the view with the open amount, and the status that follows from it.
     fn balanced(self) -> Self {
         let due = self.total - self.credited.unwrap_or_default();
         let open = due - self.paid.unwrap_or_default();
@@ -219,7 +219,7 @@ fn bill_to(bill_to: Option<&Personal<BillTo>>) -> Option<BillToView> {
     Some(BillToView { name, address_lines, vat_number })
 }
 
-/// Zero, with the decimals of the sum it stands beside.
+/// Returns zero with the decimals of the total.
 fn nothing(total: Decimal) -> Decimal {
     Decimal::new(0, total.scale())
 }

@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use web_api::{Legacy, Owner};
 
-/// Invoice or credit note.
+/// The kind of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = InvoiceKind)]
 pub enum Kind {
-    /// Asks for money.
+    /// A claim for money.
     Invoice,
-    /// Takes an invoice back; its quantities and sums are negative.
+    /// The reversal of an invoice, in whole or in part; its quantities and amounts are negative.
     CreditNote,
 }
 
 impl Kind {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Invoice => "invoice",
@@ -41,36 +41,36 @@ impl From<DocumentKind> for Kind {
     }
 }
 
-/// Where a document stands.
+/// The status of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = InvoiceStatus)]
 pub enum Status {
-    /// Issued: an invoice with money open, a credit note whose money has not gone back yet.
+    /// An invoice with an open amount, or a credit note whose money is not refunded yet.
     Issued,
-    /// An invoice of which all that is due is paid.
+    /// An invoice whose amount due is paid.
     Paid,
-    /// An invoice that credit notes over parts of it took back altogether.
+    /// An invoice that several partial credit notes reversed completely.
     Credited,
-    /// An invoice taken back by a credit note over everything that was left of it.
+    /// An invoice voided by a credit note over its whole remaining amount.
     Voided,
-    /// A credit note whose money went back, or had not to.
+    /// A credit note whose money was refunded, or that required no refund.
     Settled,
 }
 
-/// How it is with the payment of an invoice that is open.
+/// The state of the collection of an open invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = InvoiceCollection)]
 pub enum Collection {
     /// A payment is under way.
     UnderWay,
-    /// The last payment came to nothing: collect it again, or void the invoice.
+    /// The last payment failed: collect the invoice again, or void it.
     Failed,
 }
 
 impl Collection {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnderWay => "under_way",
@@ -80,7 +80,7 @@ impl Collection {
 }
 
 impl Status {
-    /// The name it has in the API and in the read model.
+    /// Returns the name in the API and in the read model.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Issued => "issued",
@@ -106,22 +106,22 @@ impl From<DocumentStatus> for Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InvoiceLine)]
 pub struct LineView {
-    /// The article's code.
+    /// Article code.
     #[schema(example = "CH-1")]
     pub sku: String,
-    /// What it is, for people.
+    /// Description of the article.
     #[schema(example = "Chaise")]
     pub description: String,
-    /// How many, with the decimals it was given with; negative on a credit note.
+    /// Quantity, with the decimals of the order; negative on a credit note.
     #[schema(value_type = String, example = "2")]
     pub quantity: Decimal,
-    /// Price of one before tax, with the decimals it was given with.
+    /// Unit price before tax, in the document's currency, with the decimals of the order.
     #[schema(value_type = String, example = "49.90")]
     pub unit_price: Decimal,
     /// VAT rate in percent.
     #[schema(value_type = String, example = "20")]
     pub vat_rate: Decimal,
-    /// Quantity times price, rounded to the currency's minor unit.
+    /// Quantity times unit price, rounded to the currency's minor unit.
     #[schema(value_type = String, example = "99.80")]
     pub net: Decimal,
 }
@@ -133,18 +133,18 @@ impl From<&InvoiceLine> for LineView {
     }
 }
 
-/// The tax of one rate.
+/// The tax at one VAT rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InvoiceVat)]
 pub struct VatView {
-    /// Rate in percent. An imported document may not say.
+    /// VAT rate in percent. Absent if an imported document does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "20")]
     pub rate: Option<Decimal>,
-    /// What it is computed on.
+    /// Amount that the tax is computed from.
     #[schema(value_type = String, example = "99.80")]
     pub base: Decimal,
-    /// The tax.
+    /// Amount of tax.
     #[schema(value_type = String, example = "19.96")]
     pub amount: Decimal,
 }
@@ -155,11 +155,11 @@ impl From<&VatTotal> for VatView {
     }
 }
 
-/// Whom a document is addressed to, as known when it was issued.
+/// The addressee of a document at the time of issue.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InvoiceBillTo)]
 pub struct BillToView {
-    /// Name of the person or firm.
+    /// Name of the person or company.
     #[schema(example = "Ada Martin")]
     pub name: String,
     /// Lines of the postal address.
@@ -175,103 +175,105 @@ pub struct BillToView {
 #[derive(Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Invoice)]
 pub struct InvoiceView {
-    /// Identifies the document.
+    /// Id of the document.
     #[schema(value_type = Uuid)]
     pub id: InvoiceId,
-    /// Its number: of our series when `owner` is `bascule`, else of the legacy system's own.
+    /// Number of the document: of the series of this system if `owner` is `bascule`, else of the legacy
+    /// system.
     #[schema(example = "2026-000001")]
     pub number: String,
-    /// Invoice or credit note.
+    /// Kind of the document.
     pub kind: Kind,
-    /// Where it stands.
+    /// Status of the document.
     pub status: Status,
-    /// Why it was voided: `order_cancelled`, `payment_declined`, `payment_expired`,
-    /// `payment_cancelled`, `written_off`, or in the words of the import; absent when those were erased.
+    /// Reason of the voiding: `order_cancelled`, `payment_declined`, `payment_expired`,
+    /// `payment_cancelled`, `written_off`, or the text of the import; absent if that text was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub voided_reason: Option<String>,
-    /// The orders it is for.
+    /// Orders that the document covers.
     #[schema(value_type = Vec<Uuid>)]
     pub order_ids: Vec<OrderId>,
-    /// The customer who is to pay. An imported document may not say.
+    /// Customer of the document. Absent if an imported document does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Uuid>)]
     pub customer_id: Option<CustomerId>,
-    /// Whom it is addressed to; absent on imported documents, and when it was erased.
+    /// Name and address of the customer; absent on imported documents and after an erasure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub bill_to: Option<BillToView>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[schema(example = "EUR")]
     pub currency: String,
-    /// Day of issue. An imported document may not say.
+    /// Day of issue. Absent if an imported document does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub issue_date: Option<NaiveDate>,
-    /// What it is for; none on imported documents.
+    /// Lines of the document; empty on imported documents.
     pub lines: Vec<LineView>,
-    /// The tax per rate.
+    /// Tax per VAT rate.
     pub vat: Vec<VatView>,
-    /// Sum before tax. An imported document may not say.
+    /// Total before tax. Absent if an imported document does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "99.80")]
     pub total_net: Option<Decimal>,
-    /// Sum of the taxes. An imported document may not say.
+    /// Total tax. Absent if an imported document does not state it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "19.96")]
     pub total_vat: Option<Decimal>,
-    /// Sum with tax; negative on a credit note.
+    /// Total including tax; negative on a credit note.
     #[schema(value_type = String, example = "119.76")]
     pub total: Decimal,
-    /// The money that came for it and has not gone back. Of an invoice issued here, `total` is
-    /// `credited` and `paid` and `open` together. Absent on a credit note issued here.
+    /// Amount paid and not refunded. On an invoice issued here, `total` is the sum of `credited`,
+    /// `paid` and `open`. Absent on a credit note issued here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "119.76")]
     pub paid: Option<Decimal>,
-    /// What credit notes took back of it, of an invoice issued here.
+    /// Amount of the credit notes over an invoice issued here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
     pub credited: Option<Decimal>,
-    /// What went back of the money that came: of an invoice issued here, or for a credit note.
+    /// Refunded amount of an invoice or credit note issued here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
     pub refunded: Option<Decimal>,
-    /// What had to go back of the money that came, of a credit note issued here.
+    /// Amount to be refunded for a credit note issued here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
     pub to_refund: Option<Decimal>,
-    /// What is still to be paid, of an invoice issued here; below zero while money has to go back.
+    /// Amount still to be paid on an invoice issued here; negative while a refund is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false, example = "0.00")]
     pub open: Option<Decimal>,
-    /// How it is with the payment, of an invoice issued here that is open.
+    /// State of the collection of an open invoice issued here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub collection: Option<Collection>,
-    /// Whether it stays due though its payment fails: its order is carried out all the same.
+    /// Whether the invoice stays due even if its payment fails, because its order is carried out
+    /// unpaid.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deferred: bool,
-    /// The invoices that this credit note takes back, or takes back some of.
+    /// Invoices that this credit note reverses, in whole or in part.
     #[schema(value_type = Vec<Uuid>)]
     pub credits: Vec<InvoiceId>,
-    /// The credit notes that take this invoice back, or some of it.
+    /// Credit notes that reverse this invoice, in whole or in part.
     #[schema(value_type = Vec<Uuid>)]
     pub credited_by: Vec<InvoiceId>,
-    /// Which system owns it.
+    /// Owning system.
     pub owner: Owner,
-    /// Where an imported document comes from. The flag `number_like_ours`: its number has the form
-    /// of our own series, but is the legacy system's.
+    /// Origin of an imported document. The flag `number_like_ours` marks a number of the legacy system
+    /// that has the form of this system's series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub legacy: Option<Legacy>,
-    /// When it was issued. Of an imported document the start of its `issue_date` in UTC, or, where the
-    /// legacy system does not say, when its first change was made that was captured.
+    /// Time of issue. For an imported document: the start of its `issue_date` in UTC or, if the legacy
+    /// system states none, the time of its first captured change.
     pub issued_at: DateTime<Utc>,
-    /// Counts the events of this document from 0. The `ETag` begins with it.
+    /// Number of the document's last event, counted from 0. The `ETag` begins with it.
     pub revision: u64,
 }
 
-/// Shows nothing of its content: it is addressed to a person.
+/// Hides the content, which contains personal data.
 impl std::fmt::Debug for InvoiceView {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = formatter.debug_struct("InvoiceView");

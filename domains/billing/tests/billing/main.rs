@@ -1,4 +1,4 @@
-//! Scenarios of the billing module on a real SQLite database: given events, when a command or
+//! Scenarios of the billing module on both engines: given events, when a command or
 //! another module's event, then eventually the view.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 

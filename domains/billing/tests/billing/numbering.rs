@@ -1,4 +1,4 @@
-//! Numbers: without a hole and without a duplicate, in the order of time, whatever happens.
+//! Numbers have no gaps and no duplicates and are chronological, also under failures.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -91,7 +91,7 @@ async fn series(environment: &Environment, year: i32) -> Vec<(String, InvoiceId,
     taken
 }
 
-/// What stands on the documents: number and day by id. Every number is there once.
+/// Returns number and day of every document by its id, and checks that each document is issued once.
 pub async fn documents(environment: &Environment) -> BTreeMap<InvoiceId, (String, NaiveDate)> {
     let filter =
         EventFilter::families_of(["billing.InvoiceIssued.v1", "billing.CreditNoteIssued.v1"]);

@@ -1,4 +1,4 @@
-//! Reading over HTTP, and what the operations are called.
+//! Reading over HTTP, and the names of the operations.
 
 use std::collections::BTreeSet;
 
@@ -132,7 +132,7 @@ async fn the_invoices_that_wait_for_a_persons_decision_are_found(
     assert_eq!(found("?collection=failed").await, [unpaid.as_uuid()]);
     assert_eq!(found("?collection=under_way").await, [paying.as_uuid()]);
     assert!(found("?collection=failed&status=paid").await.is_empty());
-    // It is decided: nobody has to look after it any more.
+    // The decision is made: the invoice is no longer listed.
     let void = TestRequest::post().uri(&format!("{INVOICES}/{unpaid}/void"));
     client.send(void).await.is(200);
     world.settled(POLICIES).await;

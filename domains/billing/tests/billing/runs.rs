@@ -1,4 +1,4 @@
-//! Runs: what is pending together is numbered together, and nobody pays for another's fault.
+//! Runs: pending documents are numbered together, and a failure of one does not affect the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -103,7 +103,7 @@ impl Desk {
     }
 }
 
-/// Something that is asked of billing.
+/// A command for billing.
 #[derive(Clone)]
 enum Asked {
     Issue(OrderPlaced),
@@ -289,7 +289,7 @@ async fn who_has_the_turn_may_be_dropped_and_takes_nobody_along(
     assert_without_a_hole(&desk.environment, 2026, 11).await;
 }
 
-/// Whatever is asked for, by two processes at once, of which one is dropped and asks again: no hole, no
+/// Any commands of two processes at once, of which one is dropped and repeats its commands: no hole, no
 /// duplicate, and each order has what it should.
 #[rstest]
 fn whatever_is_asked_of_two_processes_leaves_no_hole(
@@ -303,7 +303,7 @@ fn whatever_is_asked_of_two_processes_leaves_no_hole(
     });
 }
 
-/// `all` are the place of an order, what is asked of it, and whether the other process is asked.
+/// Each of `all` has the index of an order, a command, and whether the other process executes it.
 async fn leaves_no_hole(tables: Arc<Tables>, all: &[(usize, u8, bool)], dropped: usize) {
     let desk = Desk::at(tables).await;
     let other = desk.other().await;
@@ -325,7 +325,7 @@ async fn leaves_no_hole(tables: Arc<Tables>, all: &[(usize, u8, bool)], dropped:
         tasks.push((asked, task));
     }
     for (asked, task) in tasks {
-        // Asked again after it was dropped, as after a crash.
+        // Repeated after it was dropped, as after a crash.
         if task.await.is_err() {
             drop(asked.of(other.clone()).await);
         }

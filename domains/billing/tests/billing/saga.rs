@@ -216,7 +216,7 @@ async fn an_order_of_nobody_is_parked_and_takes_no_number(
 ) {
     let world = World::new(engine).await;
     world.order(new_id().into()).await;
-    assert!(world.parked("billing.invoicing").await.contains("customer is not known"));
+    assert!(world.parked("billing.invoicing").await.contains("customer is unknown"));
     assert_eq!(world.count("billing.NumberTaken.v1").await, 0);
 }
 
@@ -255,7 +255,7 @@ async fn a_payment_of_another_sum_or_of_no_invoice_is_parked(
         world
             .parked("billing.settlement")
             .await
-            .contains("119.76 EUR is to be paid, not 119.75 EUR")
+            .contains("expected 119.76 EUR, received 119.75 EUR")
     );
     assert_eq!(world.view(invoice).await.paid.unwrap().to_string(), "0.00");
 

@@ -1,4 +1,4 @@
-//! Event stores that fail now and then, as stores behind a network do.
+//! Event stores that fail at times, like stores behind a network.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use kernel::event::{RecordedEvent, Revision, StreamName};
 use kernel::memory::MemoryStore;
 use kernel::store::{AppendError, AppendRequest, Appended, EventStore, ReadError};
 
-/// A store in memory that misbehaves as it is told to.
+/// A store in memory that fails as a test sets it.
 pub struct Unreliable {
     inner: MemoryStore,
     /// How many appends there were, when some of them are to fail.
@@ -23,15 +23,15 @@ pub struct Unreliable {
 type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Unreliable {
-    /// Every third append fails before anything is written; every fifth is written, but the answer
-    /// is lost; every seventh is written, and then the caller is told that the store was out of
-    /// reach, as if it had been killed before it could learn better.
+    /// Every third append fails before anything is written; every fifth is written, but its answer is
+    /// lost; every seventh is written and reported as unavailable, as to a caller that is killed
+    /// before the answer.
     pub fn failing(inner: MemoryStore) -> Arc<Self> {
         let (appends, misses) = (Some(AtomicUsize::new(0)), AtomicBool::new(false));
         Arc::new(Self { inner, appends, misses, meanwhile: Mutex::default() })
     }
 
-    /// One that does as it should until [`Self::miss_the_last_event`] or [`Self::after_reads`].
+    /// A store that works until [`Self::miss_the_last_event`] or [`Self::after_reads`].
     pub fn racing(inner: MemoryStore) -> Arc<Self> {
         let misses = AtomicBool::new(false);
         Arc::new(Self { inner, appends: None, misses, meanwhile: Mutex::default() })

@@ -35,7 +35,7 @@ use uuid::Uuid;
 use web_api::{List, Paging};
 
 kernel::event_set! {
-    /// What other modules say.
+    /// The events of other modules.
     pub enum Foreign {
         Registered(CustomerRegistered),
         Placed(OrderPlaced),
@@ -135,7 +135,7 @@ impl World {
         self.running.happened(category, id.into(), event.into()).await;
     }
 
-    /// A customer registers.
+    /// Registers a customer.
     pub async fn customer(&self) -> CustomerId {
         let customer_id = CustomerId::from(new_id());
         let registered = CustomerRegistered { customer_id, ..CustomerRegistered::sample() };
@@ -143,7 +143,7 @@ impl World {
         customer_id
     }
 
-    /// A customer orders: the order's id.
+    /// Places an order. Returns its id.
     pub async fn order(&self, customer_id: CustomerId) -> OrderId {
         let placed = order_of(customer_id);
         let order_id = placed.order_id;
@@ -151,7 +151,7 @@ impl World {
         order_id
     }
 
-    /// A new customer orders, and the invoice is there: its id and the order's.
+    /// Places the order of a new customer and waits for its invoice. Returns the ids of both.
     pub async fn invoiced(&self) -> (InvoiceId, OrderId) {
         let order_id = self.order(self.customer().await).await;
         let invoice_id = invoice_of(order_id);
@@ -167,12 +167,12 @@ impl World {
         self.happened("order", order_id, cancelled).await;
     }
 
-    /// The order was confirmed before it was paid.
+    /// Confirms an order before it is paid.
     pub async fn deferred(&self, order_id: OrderId) {
         self.happened("order", order_id, PaymentDeferred { order_id }).await;
     }
 
-    /// Something of the order's first line came back.
+    /// Records a return of the order's first line.
     pub async fn returned(&self, order_id: OrderId, number: u32, quantity: &str, complete: bool) {
         let lines = vec![LineQuantity { line: 1, quantity: quantity.parse().unwrap() }];
         let returned =
@@ -180,7 +180,7 @@ impl World {
         self.happened("order", order_id, returned).await;
     }
 
-    /// Somebody wants money back: the refund's id.
+    /// Proposes a refund. Returns its id.
     pub async fn refund_proposed(&self, invoice_id: InvoiceId, scope: RefundScope) -> RefundId {
         let (payment_id, refund_id) = (payment_of(invoice_id), RefundId::from(new_id()));
         let proposed = RefundProposed {
@@ -194,7 +194,7 @@ impl World {
         refund_id
     }
 
-    /// A refund was paid out.
+    /// Pays out a refund.
     pub async fn paid_out(&self, invoice_id: InvoiceId, refund_id: RefundId, amount: &str) {
         let refunded = PaymentRefunded {
             payment_id: payment_of(invoice_id),
@@ -222,7 +222,7 @@ impl World {
         self.happened("payment", captured.payment_id, captured).await;
     }
 
-    /// Money went back by a refund that payments makes by itself.
+    /// Pays out a refund that payments makes on its own.
     pub async fn refunded(&self, invoice_id: InvoiceId, amount: &str) {
         self.paid_out(invoice_id, new_id().into(), amount).await;
     }
@@ -247,14 +247,14 @@ impl World {
         self.caught_up("billing.invoices").await;
     }
 
-    /// The view of a document once everything that was recorded so far shows.
+    /// Returns the view of a document after all events recorded so far.
     pub async fn view(&self, id: InvoiceId) -> InvoiceView {
         self.views_caught_up().await;
         let view = invoices::find(&self.module.database, id).await.unwrap();
         view.expect("there is no such document")
     }
 
-    /// The ids of the documents that pass a filter, newest first.
+    /// Returns the ids of the documents that match a filter, newest first.
     pub async fn list(&self, filter: InvoiceFilter) -> Vec<InvoiceId> {
         self.views_caught_up().await;
         let database = &self.module.database;
@@ -263,18 +263,18 @@ impl World {
         rows.into_iter().map(|(_, view)| view.id).collect()
     }
 
-    /// Waits until the log holds an event that passes, and gives it.
+    /// Waits for an event that matches, and returns it.
     pub async fn eventually(&self, wanted: impl Fn(&Event) -> bool) -> (Event, Arc<RecordedEvent>) {
         self.first(wanted).await
     }
 
-    /// How many events of a type the log has.
+    /// Returns the number of events of a type.
     pub async fn count(&self, event_type: &'static str) -> usize {
         let filter = EventFilter::families_of([event_type]);
         self.environment.store.read_log(0, &filter, 1000).await.unwrap().events.len()
     }
 
-    /// Gives the module the legacy system's word on a document.
+    /// Sends a report of the legacy system on a document.
     pub async fn sync(&self, id: InvoiceId, state: LegacyState) -> Result<SyncOutcome, SyncError> {
         self.legacy_says("billing.SyncInvoice", id.as_uuid(), "7", state).await
     }

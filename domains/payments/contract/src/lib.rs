@@ -1,7 +1,7 @@
-//! What the payments module publishes: its events and ids, nothing else.
+//! The events and ids that the payments module publishes, and nothing else.
 //!
-//! Reasons in somebody's words are personal data of the customer who is to pay; where an event does not
-//! name the customer, they are sealed for the payment.
+//! Reasons in free text are personal data of the customer. If an event does not name the customer, a
+//! key of the payment encrypts them.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use event_contract::{LegacyReference, Personal};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 event_contract::published! {
-    /// Every version of every event that this module publishes or ever published.
+    /// Every version of every event that this module publishes or has published.
     pub const CATALOGUE;
 
     "payments.PaymentRequested.v1": PaymentRequested;
@@ -39,282 +39,282 @@ event_contract::id! {
     pub RefundId of "refund";
 }
 
-/// A payment was asked for; the provider is to be called.
+/// A payment was requested; the reactor calls the provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentRequested {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice to be settled.
+    /// Invoice to be settled.
     pub invoice_id: Uuid,
-    /// What is to be paid.
+    /// Amount to be collected.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// How, as the provider understands it.
+    /// Payment method, in the provider's terms.
     pub method: String,
-    /// After this moment the payment is given up.
+    /// Moment after which the payment expires.
     pub deadline: DateTime<Utc>,
-    /// Who is to pay.
+    /// Customer who owes the invoice.
     pub customer_id: Uuid,
 }
 
-/// The provider took the money in time.
+/// The provider captured the money in time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentCaptured {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice it settles.
+    /// Invoice that the payment settles.
     pub invoice_id: Uuid,
-    /// What was taken.
+    /// Captured amount.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The provider's own reference.
+    /// The provider's reference of the capture.
     pub provider_reference: String,
 }
 
-/// The provider refused.
+/// The provider declined the payment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentDeclined {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice it was for.
+    /// Invoice that was to be settled.
     pub invoice_id: Uuid,
-    /// Who was to pay.
+    /// Customer who owes the invoice.
     pub customer_id: Uuid,
-    /// What the provider said.
+    /// Reason stated by the provider.
     pub reason: Personal<String>,
 }
 
-/// The deadline passed; the provider confirmed that nothing was taken.
+/// The deadline passed, and the provider confirmed that it captured nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentExpired {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice it was for.
+    /// Invoice that was to be settled.
     pub invoice_id: Uuid,
 }
 
-/// The payment is no longer wanted.
+/// A payment was cancelled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentCancelled {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice it was for.
+    /// Invoice that was to be settled.
     pub invoice_id: Uuid,
 }
 
-/// The provider turned out to have taken the money of a payment that was given up or cancelled. A
+/// The provider captured the money of a payment that had expired, been declined or been cancelled. A
 /// refund follows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentCapturedLate {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The invoice it was for.
+    /// Invoice that was to be settled.
     pub invoice_id: Uuid,
-    /// What was taken.
+    /// Captured amount.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The provider's own reference.
+    /// The provider's reference of the capture.
     pub provider_reference: String,
 }
 
-/// A quantity of one of the invoice's lines.
+/// A quantity of one invoice line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundLine {
-    /// The line's place in the invoice, from 1.
+    /// Number of the invoice line, counted from 1.
     pub line: u32,
-    /// How many of it.
+    /// Quantity.
     pub quantity: Decimal,
 }
 
-/// What somebody wants to be paid back.
+/// What a refund covers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "of")]
 pub enum RefundScope {
-    /// All that is left.
+    /// Everything that remains.
     Rest,
-    /// A sum with tax.
+    /// An amount including tax.
     Amount {
-        /// In the payment's currency.
+        /// Amount in the payment's currency.
         amount: Decimal,
     },
-    /// Some of what was invoiced.
+    /// Quantities of invoice lines.
     Lines {
-        /// Of which lines how many.
+        /// Lines and their quantities.
         lines: Vec<RefundLine>,
     },
 }
 
-/// Somebody wants money of a payment to go back. Its credit note comes first: billing issues it and
-/// says what goes back, or says why not.
+/// A refund was proposed. Billing issues its credit note first and publishes the amount due, or denies
+/// the refund.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundProposed {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// The invoice that was paid.
+    /// Invoice that the payment settled.
     pub invoice_id: Uuid,
-    /// Who paid.
+    /// Customer who paid.
     pub customer_id: Uuid,
-    /// How much.
+    /// Extent of the refund.
     pub scope: RefundScope,
-    /// Why, in somebody's words, which may speak of the customer.
+    /// Reason in free text; it may mention the customer.
     pub reason: Personal<String>,
 }
 
-/// Why money goes back.
+/// The cause of a refund.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", tag = "cause")]
 pub enum RefundReason {
     /// The invoice was voided.
     InvoiceVoided,
-    /// A credit note took back some of the invoice.
+    /// A credit note took back part of the invoice.
     InvoiceCredited,
-    /// The money was taken after the payment had been given up or cancelled.
+    /// The provider captured the money after the payment had expired, been declined or been cancelled.
     CapturedLate,
-    /// Somebody asked for it.
+    /// The refund was requested.
     Requested {
-        /// In their words, which may speak of the customer.
+        /// Reason in free text; it may mention the customer.
         reason: Personal<String>,
     },
 }
 
-/// The money is to go back; the provider is to be called.
+/// A refund is due; the reactor calls the provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundRequested {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// The invoice it was for.
+    /// Invoice of the payment.
     pub invoice_id: Uuid,
-    /// Who paid.
+    /// Customer who paid.
     pub customer_id: Uuid,
-    /// What is to go back.
+    /// Amount to be refunded.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// Why.
+    /// Cause of the refund.
     pub reason: RefundReason,
-    /// The credit note that it pays out, where billing asked for it.
+    /// Credit note that the refund pays out; absent if billing did not ask for the refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credit_note_id: Option<Uuid>,
 }
 
-/// A proposed refund does not come about: no credit note can be issued over it.
+/// A proposed refund was refused, because billing cannot issue a credit note over it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundRefused {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// Why, as a code such as `exceeds_invoice`.
+    /// Code of the reason, such as `exceeds_invoice`.
     pub code: String,
 }
 
-/// The provider will not give the money back. It is still owed: somebody tries again.
+/// The provider refused a refund. The money is still owed until the refund is retried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundFailed {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// Why, as the provider's code.
+    /// The provider's code of the reason.
     pub code: String,
 }
 
-/// A refund that failed is tried again; the provider is to be called.
+/// A failed refund is retried; the reactor calls the provider.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RefundRetried {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// What is to go back.
+    /// Amount to be refunded.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
 }
 
-/// The provider gave the money back.
+/// The provider refunded the money.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentRefunded {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// The refund.
+    /// Refund.
     pub refund_id: RefundId,
-    /// The invoice it was for.
+    /// Invoice of the payment.
     pub invoice_id: Uuid,
-    /// What went back.
+    /// Refunded amount.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The provider's own reference of the refund.
+    /// The provider's reference of the refund.
     pub provider_reference: String,
 }
 
-/// Where an imported payment stands.
+/// The status of an imported payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportedPaymentStatus {
-    /// The money came.
+    /// The money arrived.
     Captured,
-    /// The legacy system took the payment back.
+    /// The legacy system cancelled the payment.
     Cancelled,
 }
 
-/// A payment as a legacy system has it.
+/// A payment in a legacy system.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImportedPayment {
-    /// Where it stands.
+    /// Status of the payment.
     pub status: ImportedPaymentStatus,
-    /// Why it was taken back, in words that may speak of the customer.
+    /// Reason of the cancellation in free text; it may mention the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_reason: Option<Personal<String>>,
-    /// The invoice it is for.
+    /// Invoice that the payment settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invoice_id: Option<Uuid>,
-    /// Who paid.
+    /// Customer who paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<Uuid>,
-    /// When it came.
+    /// Day of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
-    /// What came.
+    /// Amount paid.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// Whether the legacy system has matched it with what it settles.
+    /// Whether the legacy system has matched the payment with what it settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconciled: Option<bool>,
-    /// What is irregular about it, in short words such as `foreign_currency`.
+    /// Codes of irregularities, such as `foreign_currency`.
     #[serde(default)]
     pub flags: Vec<String>,
 }
 
-/// A payment of a legacy system was seen for the first time. For projections only.
+/// A payment of a legacy system was imported. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentImported {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// Where it comes from.
+    /// Origin in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says.
+    /// State in the legacy system.
     pub state: ImportedPayment,
 }
 
 /// An imported payment changed in the legacy system. For projections only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaymentRevised {
-    /// The payment.
+    /// Payment.
     pub payment_id: PaymentId,
-    /// Where it comes from.
+    /// Origin in the legacy system.
     pub legacy: LegacyReference,
-    /// What the legacy system says now, in full.
+    /// Complete state in the legacy system after the change.
     pub state: ImportedPayment,
-    /// Which fields of it changed.
+    /// Names of the fields that changed.
     pub changed: Vec<String>,
 }

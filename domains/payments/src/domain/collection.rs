@@ -1,4 +1,4 @@
-//! From the request to the provider's last word.
+//! The course of a payment from its request to the provider's final answer.
 
 use event_contract::Personal;
 use kernel::decider::Context;
@@ -9,7 +9,7 @@ use payments_contract::{
 
 use super::{Event, Payment, Refusal, Taken};
 
-/// Asks for a payment. Asking twice for the same changes nothing.
+/// Requests a payment. Repeating the same request changes nothing.
 pub(super) fn request(payment: &Payment, request: PaymentRequested) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::NotRequested => Ok(vec![request.into()]),
@@ -28,7 +28,7 @@ pub(super) fn request(payment: &Payment, request: PaymentRequested) -> Result<Ve
     }
 }
 
-/// Gives up a payment that the provider has not decided yet.
+/// Cancels a payment that the provider has not decided yet.
 pub(super) fn cancel(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![cancelled(request)]),
@@ -42,22 +42,22 @@ pub(super) fn cancel(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-/// The invoice is void: whatever stage the payment is at, no money of it may stay here.
+/// Cancels or refunds a payment, because its invoice was voided.
 pub(super) fn withdraw(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![cancelled(request)]),
         Payment::Captured(taken) => {
             Ok(taken.give_back_rest(RefundReason::InvoiceVoided).into_iter().collect())
         }
-        // No money is here.
+        // No money was captured.
         Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
         Payment::Imported { .. } => Err(Refusal::OwnedByLegacy),
     }
 }
 
-/// Nothing is due any more: a payment that is under way is given up. What was captured goes back by
-/// what billing says.
+/// Cancels a pending payment, because nothing is due any more. Captured money is refunded when billing
+/// asks for it.
 pub(super) fn call_off(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Captured(_) => Ok(vec![]),
@@ -65,8 +65,8 @@ pub(super) fn call_off(payment: &Payment) -> Result<Vec<Event>, Refusal> {
     }
 }
 
-/// The provider took the money. What it took before we gave up counts, even after the deadline;
-/// what it took of a payment that was given up goes back.
+/// Records a capture. Money captured before the payment expired counts, even after the deadline; later
+/// it is refunded.
 pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) => Ok(vec![
@@ -85,7 +85,7 @@ pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec
             Ok(std::iter::once(captured_late(&taken)).chain(refund).collect())
         }
         Payment::Captured(taken) => {
-            // The provider's word may be heard twice: its answer, and a later enquiry.
+            // The provider may report the capture twice: in its answer and in a later enquiry.
             if taken.reference == reference { Ok(vec![]) } else { Err(Refusal::AnotherCapture) }
         }
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
@@ -93,7 +93,7 @@ pub(super) fn record_capture(payment: &Payment, reference: String) -> Result<Vec
     }
 }
 
-/// The provider refused.
+/// Records that the provider declined the payment.
 pub(super) fn record_decline(
     payment: &Payment,
     reason: Personal<String>,
@@ -108,7 +108,7 @@ pub(super) fn record_decline(
             }
             .into(),
         ]),
-        // Nothing was taken, as was known already.
+        // Nothing was captured, as recorded before.
         Payment::Declined(_) | Payment::Expired(_) | Payment::Cancelled(_) => Ok(vec![]),
         Payment::Captured(_) => Err(Refusal::AlreadyCaptured),
         Payment::NotRequested => Err(Refusal::NoSuchPayment),
@@ -116,7 +116,7 @@ pub(super) fn record_decline(
     }
 }
 
-/// Gives up a payment whose deadline has passed.
+/// Expires a payment whose deadline has passed.
 pub(super) fn expire(payment: &Payment, context: &Context) -> Result<Vec<Event>, Refusal> {
     match payment {
         Payment::Pending(request) if context.now < request.deadline => {

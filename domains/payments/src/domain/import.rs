@@ -1,4 +1,4 @@
-//! Payments as a legacy system has them: facts, to which the rules for new payments do not apply.
+//! Payments of a legacy system. The rules for new payments do not apply to them.
 
 use chrono::NaiveDate;
 use kernel::money::exact::exactly;
@@ -13,56 +13,58 @@ use uuid::Uuid;
 
 use super::{Event, Payment, Refusal};
 
-/// How a payment stands in the legacy system.
+/// A report of a payment's state in the legacy system.
 pub type LegacyReport = kernel::sync::LegacyReport<LegacyPatch>;
 
-/// The fields a legacy system speaks of. What it must not clear is an `Option`: `None` keeps it.
+/// The state of a payment in the legacy system. Absent fields keep their recorded value. Fields of type
+/// `Option` are required, so null does not clear them.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LegacyPatch {
-    /// Where it stands; captured if nothing is said. What never came is `{absent: "why"}` instead.
+    /// Status of the payment; captured if absent from the first report. For a payment that never
+    /// arrived, send `{absent: "why"}` instead.
     #[serde(deserialize_with = "set")]
     #[schemars(with = "ImportedPaymentStatus", example = &"captured")]
     pub status: Option<ImportedPaymentStatus>,
-    /// The invoice it is for: the `uid` of its root row.
+    /// Invoice that the payment settles: the `uid` of its root row.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub invoice_id: Patch<Uuid>,
-    /// Who paid: the `uid` of the customer's root row. Why a payment was taken back is erased with this
-    /// customer.
+    /// Customer who paid: the `uid` of the customer's root row. The reason of a cancellation is erased
+    /// with this customer.
     #[schemars(example = &"539b2ed1-685c-5d38-a851-43ab9ec5df46")]
     pub customer_id: Patch<Uuid>,
-    /// The day on which it came.
+    /// Day of the payment.
     #[schemars(example = &"2008-07-20")]
     pub date: Patch<NaiveDate>,
-    /// What came.
+    /// Amount paid.
     #[serde(deserialize_with = "set_exactly")]
     #[schemars(with = "Decimal", extend("x-required" = true), example = &"119.60")]
     pub amount: Option<Decimal>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[serde(deserialize_with = "set")]
     #[schemars(with = "String", extend("x-required" = true), example = &"EUR")]
     pub currency: Option<String>,
-    /// Whether it is matched with what it settles.
+    /// Whether the payment is matched with what it settles.
     #[schemars(example = true)]
     pub reconciled: Patch<bool>,
-    /// What is irregular about it, in short words that say nothing of a person.
+    /// Codes of irregularities, without personal data.
     #[schemars(example = ["foreign_currency"])]
     pub flags: Patch<Vec<String>>,
 }
 
-/// A field that a payment cannot be without: null is not understood.
+/// Reads a required field: null is an error.
 fn set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// The same of an amount, which is never rounded.
+/// Reads a required amount, which is never rounded.
 fn set_exactly<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
     exactly(deserializer).map(Some)
 }
 
-/// Records what is new in a legacy system's word.
+/// Records the difference between a report and the recorded state.
 pub(super) fn sync(payment: &Payment, report: LegacyReport) -> Result<Vec<Event>, Refusal> {
     let known = match payment {
         Payment::NotRequested => None,
@@ -106,7 +108,7 @@ fn import(patch: LegacyPatch) -> Result<ImportedPayment, Refusal> {
 }
 
 fn revise(known: ImportedPayment, patch: LegacyPatch) -> ImportedPayment {
-    // One that was taken back because it was absent is reinstated by being present again.
+    // A payment that was cancelled because it was absent is reinstated when it is present again.
     let kept = if known.cancelled_reason.is_some() {
         ImportedPaymentStatus::Captured
     } else {

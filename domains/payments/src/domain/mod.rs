@@ -1,9 +1,9 @@
-//! What a payment is and may become. Pure: no I/O, no clock, no randomness.
+//! The states, commands and events of payments. Pure: no I/O, no clock, no randomness.
 //!
-//! A payment is requested for an invoice, and from then on either the provider's word decides it
-//! (captured, declined) or ours does (cancelled, expired). Our word counts only once the provider
-//! has confirmed that nothing was taken; money that turns out to have been taken all the same is
-//! recorded as captured late and goes back.
+//! A payment is requested for an invoice. Then either the provider decides it (captured, declined) or
+//! this module does (cancelled, expired). The module's decision is final only once the provider has
+//! confirmed that it captured nothing; if it did capture the money, that is recorded as a late capture
+//! and refunded.
 
 mod collection;
 mod import;
@@ -27,7 +27,7 @@ pub use import::{LegacyPatch, LegacyReport};
 pub use refund::{RefundStage, Taken};
 
 kernel::event_set! {
-    /// What happens to a payment.
+    /// The events of a payment.
     pub enum Event {
         Requested(PaymentRequested),
         Captured(PaymentCaptured),
@@ -46,175 +46,175 @@ kernel::event_set! {
     }
 }
 
-/// What a payment is at each stage of its life.
+/// The state of a payment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub enum Payment {
-    /// Nobody asked for it yet.
+    /// The payment was not requested.
     #[default]
     NotRequested,
     /// The provider has not decided yet.
     Pending(PaymentRequested),
-    /// The provider took the money. Some of it, or all, may have gone back since.
+    /// The provider captured the money. Part or all of it may have been refunded since.
     Captured(Taken),
-    /// The provider refused.
+    /// The provider declined the payment.
     Declined(PaymentRequested),
-    /// The deadline passed, nothing was taken.
+    /// The deadline passed, and nothing was captured.
     Expired(PaymentRequested),
-    /// It is no longer wanted.
+    /// The payment was cancelled.
     Cancelled(PaymentRequested),
-    /// A legacy system has it and decides over it.
+    /// An imported payment; the legacy system decides about it.
     Imported {
-        /// Where it comes from.
+        /// Origin in the legacy system.
         legacy: LegacyReference,
-        /// What the legacy system says.
+        /// State in the legacy system.
         state: ImportedPayment,
     },
 }
 
-/// What can be asked of a payment.
+/// The commands on a payment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Collect this.
+    /// Requests the payment.
     Request(PaymentRequested),
-    /// Somebody no longer wants to pay.
+    /// Cancels the payment.
     Cancel,
-    /// Somebody wants all that is left to go back.
+    /// Proposes a refund of everything that remains.
     Refund {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// In their words.
+        /// Reason in free text.
         reason: Personal<String>,
     },
-    /// Somebody wants some of the money to go back.
+    /// Proposes a refund of some of the money.
     ProposeRefund {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// How much.
+        /// Extent of the refund.
         scope: RefundScope,
-        /// In their words.
+        /// Reason in free text.
         reason: Personal<String>,
     },
-    /// Billing says that money is no longer due.
+    /// Refunds money that is no longer due, as billing asks for.
     GiveBack {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// How much.
+        /// Amount to be refunded.
         amount: Decimal,
-        /// The credit note that it pays out.
+        /// Credit note that the refund pays out.
         credit_note_id: Option<InvoiceId>,
     },
-    /// Billing issues no credit note over a proposed refund.
+    /// Refuses a proposed refund, because billing issues no credit note over it.
     RefuseRefund {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// Why, as a code.
+        /// Code of the reason.
         code: String,
     },
-    /// Try a refund again that the provider refused.
+    /// Retries a refund that the provider refused.
     RetryRefund {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
     },
-    /// Nothing of the invoice is due any more: collect nothing.
+    /// Cancels a pending payment, because nothing is due on the invoice any more.
     CallOff,
-    /// The invoice is void: collect nothing, or give back what was collected.
+    /// Cancels a pending payment of a voided invoice, or refunds a captured one.
     Withdraw,
-    /// The provider says that it took the money.
+    /// Records that the provider captured the money.
     RecordCapture {
-        /// The provider's own reference.
+        /// The provider's reference of the capture.
         reference: String,
     },
-    /// The provider says that it refuses.
+    /// Records that the provider declined the payment.
     RecordDecline {
-        /// What it says.
+        /// Reason stated by the provider.
         reason: Personal<String>,
     },
-    /// The deadline passed and the provider has confirmed that nothing was taken.
+    /// Expires the payment: the deadline passed, and the provider confirmed that it captured nothing.
     Expire,
-    /// The provider says that the money went back.
+    /// Records that the provider refunded the money.
     RecordRefund {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// The provider's own reference of the refund.
+        /// The provider's reference of the refund.
         reference: String,
     },
-    /// The provider says that it will not give the money back.
+    /// Records that the provider refused a refund.
     RecordRefundFailure {
-        /// The refund.
+        /// Refund.
         refund_id: RefundId,
-        /// Why, as its code.
+        /// The provider's code of the reason.
         code: String,
     },
-    /// A legacy system says this.
+    /// Takes the state from a legacy system.
     Sync(Box<LegacyReport>),
 }
 
-/// Why a payment refuses.
+/// The reason why a command on a payment is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
-    /// There is none.
+    /// The payment does not exist.
     #[error("there is no such payment")]
     NoSuchPayment,
-    /// The same payment was requested with other particulars.
-    #[error("this payment was already requested, with other particulars")]
+    /// The same payment was requested with other details.
+    #[error("this payment was already requested with other details")]
     AlreadyRequested,
-    /// The provider has the money already.
-    #[error("the payment is captured already; ask for a refund instead")]
+    /// The provider has captured the money.
+    #[error("the payment is already captured; request a refund instead")]
     AlreadyCaptured,
-    /// Nothing is under way any more and nothing was taken.
+    /// The payment is over, and nothing was captured.
     #[error("the payment is already {0}")]
     AlreadyOver(&'static str),
-    /// There is no money that could go back.
-    #[error("nothing was captured, so there is nothing to refund: the payment is {0}")]
+    /// The payment has no captured money.
+    #[error("no money was captured: the payment is {0}")]
     NothingToRefund(&'static str),
-    /// The money is on its way back, or is back.
+    /// The money is refunded, or a refund is under way.
     #[error("the payment is being refunded or was refunded")]
     AlreadyRefunded,
-    /// No such refund was asked for.
-    #[error("no such refund was asked for")]
+    /// The refund does not exist.
+    #[error("no such refund was requested")]
     NoRefundRequested,
-    /// Billing issued no credit note over the refund, so that nothing is owed by it.
+    /// Billing issued no credit note over the refund, so nothing is owed.
     #[error(
-        "no credit note could be issued over this refund, so that there is nothing to try again; ask for another refund"
+        "this refund was refused because no credit note could be issued over it; request another refund"
     )]
     RefundRefused,
-    /// More is to go back than is here.
+    /// The amount exceeds what remains of the payment.
     #[error("at most {left} {currency} of this payment can be refunded")]
     ExceedsPayment {
-        /// What is left.
+        /// Remaining amount.
         left: Decimal,
-        /// ISO 4217 code.
+        /// ISO 4217 currency code.
         currency: String,
     },
-    /// The provider could not pay this out.
+    /// The amount has more decimals than its currency.
     #[error("an amount in {currency} has at most {decimals} decimals")]
     TooPrecise {
-        /// ISO 4217 code.
+        /// ISO 4217 currency code.
         currency: String,
-        /// Decimals of its minor unit.
+        /// Number of decimals of the currency's minor unit.
         decimals: u32,
     },
-    /// The provider now names another capture than before.
-    #[error("the provider names another capture than the one on record")]
+    /// The provider reports another capture than before.
+    #[error("the provider reports another capture than the recorded one")]
     AnotherCapture,
-    /// Too early to give up.
-    #[error("the payment can be given up only after its deadline, {deadline}")]
+    /// The deadline has not passed.
+    #[error("the payment can expire only after its deadline, {deadline}")]
     NotDueYet {
-        /// The deadline.
+        /// Deadline of the payment.
         deadline: DateTime<Utc>,
     },
-    /// The legacy system decides over it.
+    /// The legacy system owns the payment.
     #[error("the payment is owned by the legacy system; change it there")]
     OwnedByLegacy,
-    /// A legacy system speaks of a payment that was made here.
-    #[error("the payment is owned by bascule; the legacy system's word no longer counts")]
+    /// This system owns the payment.
+    #[error("the payment is owned by bascule; the legacy system cannot change it")]
     OwnedByBascule,
-    /// A legacy system's first word on a payment lacks something it cannot do without.
+    /// The first report of a payment lacks a required field.
     #[error("`{0}` is missing")]
     Incomplete(&'static str),
 }
 
-/// The aggregate.
+/// Decides about payments: stream `payment-<id>`.
 #[derive(Debug, Clone, Copy)]
 pub struct PaymentDecider;
 
@@ -234,7 +234,9 @@ impl Decider for PaymentDecider {
         match command {
             Command::Request(request) => collection::request(payment, request),
             Command::Cancel => collection::cancel(payment),
-            Command::Refund { refund_id, reason } => refund::ask_back(payment, refund_id, reason),
+            Command::Refund { refund_id, reason } => {
+                refund::propose_rest(payment, refund_id, reason)
+            }
             Command::ProposeRefund { refund_id, scope, reason } => {
                 refund::propose(payment, refund_id, scope, reason)
             }
@@ -288,7 +290,7 @@ impl Decider for PaymentDecider {
     }
 }
 
-/// The next stage of a payment without money; one that is elsewhere stays as it is.
+/// Returns the next state of a pending payment, or else the unchanged state.
 fn with_request(payment: Payment, next: impl FnOnce(PaymentRequested) -> Payment) -> Payment {
     match payment {
         Payment::Pending(request) => next(request),
@@ -296,7 +298,7 @@ fn with_request(payment: Payment, next: impl FnOnce(PaymentRequested) -> Payment
     }
 }
 
-/// A payment with money after something happened to it; one that has none stays as it is.
+/// Changes the money of a captured payment; other states stay unchanged.
 fn with_money(mut payment: Payment, happens: impl FnOnce(&mut Taken)) -> Payment {
     if let Payment::Captured(taken) = &mut payment {
         happens(taken);

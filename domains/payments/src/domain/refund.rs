@@ -1,8 +1,8 @@
-//! Money that goes back: all of it or some, at once or by and by, until nothing is left.
+//! Refunds of a payment: of all its money or part of it, at once or in several steps.
 //!
-//! What somebody wants to be paid back is proposed first: billing issues the credit note over it and
-//! says what goes back, or says why not. Of a voided invoice, and of a payment that was captured too
-//! late, everything goes back without a proposal.
+//! A requested refund is proposed first: billing issues its credit note and states the amount, or
+//! denies it. The money of a voided invoice, and money captured too late, is refunded without a
+//! proposal.
 
 use billing_contract::InvoiceId;
 use event_contract::Personal;
@@ -16,40 +16,40 @@ use uuid::Uuid;
 
 use super::{Event, Payment, Refusal};
 
-/// Money that the provider took.
+/// The captured money of a payment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Taken {
-    /// What was asked for.
+    /// Request of the payment.
     pub request: PaymentRequested,
-    /// The provider's own reference.
+    /// The provider's reference of the capture.
     pub reference: String,
-    /// What goes back, or went back, or was to.
+    /// All refunds, including refused ones.
     pub refunds: Vec<Refund>,
 }
 
-/// Money that goes back.
+/// A refund.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Refund {
-    /// The refund.
+    /// Id of the refund.
     pub id: RefundId,
-    /// How much; none while billing has not said so.
+    /// Amount; `None` until billing has stated it.
     pub amount: Option<Decimal>,
-    /// How far it is.
+    /// Stage of the refund.
     pub stage: RefundStage,
 }
 
-/// How far a refund is.
+/// The stage of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundStage {
-    /// Billing is to issue its credit note.
+    /// Billing has to issue the credit note.
     Proposed,
-    /// Billing issues none: nothing goes back.
+    /// Billing issues no credit note; nothing is refunded.
     Refused,
-    /// The provider is to pay it out.
+    /// The provider has to refund the money.
     Requested,
-    /// The provider refuses: it is still owed.
+    /// The provider refused; the money is still owed.
     Failed,
-    /// The money is back.
+    /// The money was refunded.
     Done,
 }
 
@@ -58,7 +58,7 @@ impl Taken {
         Self { request, reference, refunds: Vec::new() }
     }
 
-    /// What can still be proposed to go back. While a proposal of the rest is open, nothing.
+    /// Returns the amount that can still be proposed; zero while a proposal of the rest is open.
     pub fn left(&self) -> Decimal {
         let proposed = self.refunds.iter().filter(|one| one.stage == RefundStage::Proposed);
         let proposed: Vec<_> = proposed.map(|refund| refund.amount).collect();
@@ -69,7 +69,7 @@ impl Taken {
         }
     }
 
-    /// What is neither back nor on its way back.
+    /// Returns the amount that no refund covers.
     fn kept(&self) -> Decimal {
         let owed = self.refunds.iter().filter(|refund| match refund.stage {
             RefundStage::Requested | RefundStage::Failed | RefundStage::Done => true,
@@ -87,7 +87,7 @@ impl Taken {
         self.refunds.iter().find(|refund| refund.id == id)
     }
 
-    /// Everything that is still here is to go back, if anything is.
+    /// Returns a refund of everything that remains, if anything does.
     pub(super) fn give_back_rest(&self, reason: RefundReason) -> Option<Event> {
         let amount = self.kept();
         let refund_id = nth_refund_of(self.request.payment_id, self.refunds.len());
@@ -117,13 +117,13 @@ impl Taken {
     }
 }
 
-/// What happens to it.
+/// Changes by events.
 impl Taken {
     pub(super) fn propose(&mut self, proposed: &RefundProposed) {
         let amount = match &proposed.scope {
             RefundScope::Amount { amount } => Some(*amount),
             RefundScope::Rest => None,
-            // What they come to is for billing to say; it takes no more than what is left.
+            // Billing states the amount; until then the proposal reserves nothing.
             RefundScope::Lines { .. } => Some(self.nothing()),
         };
         let id = proposed.refund_id;
@@ -143,14 +143,15 @@ impl Taken {
     }
 }
 
-/// The id of a refund that nobody asked for, after so many others of the payment.
+/// Returns the id of a refund that this module makes on its own, given the number of the payment's
+/// other refunds.
 pub(super) fn nth_refund_of(payment_id: PaymentId, others: usize) -> RefundId {
     let name = format!("refund/{others}");
     Uuid::new_v5(&payment_id.as_uuid(), name.as_bytes()).into()
 }
 
-/// Somebody wants all that is left to go back. Asking twice changes nothing.
-pub(super) fn ask_back(
+/// Proposes a refund of everything that remains. Repeating it changes nothing.
+pub(super) fn propose_rest(
     payment: &Payment,
     refund_id: RefundId,
     reason: Personal<String>,
@@ -162,7 +163,7 @@ pub(super) fn ask_back(
     propose(payment, refund_id, RefundScope::Rest, reason)
 }
 
-/// Somebody wants some of the money, or all that is left, to go back.
+/// Proposes a refund of everything that remains or part of it.
 pub(super) fn propose(
     payment: &Payment,
     refund_id: RefundId,
@@ -190,9 +191,9 @@ pub(super) fn propose(
     ])
 }
 
-/// The amount with the decimals of its currency.
+/// Returns the amount with the decimals of its currency.
 fn in_minor_units(amount: Decimal, currency: &str) -> Result<Decimal, Refusal> {
-    // A payment is in a currency that was known when its order was placed.
+    // The currency was checked when the order was placed.
     let Some(known) = Currency::from_code(currency) else { return Ok(amount) };
     match known.round(amount) {
         Ok(exact) if exact == amount => Ok(exact),
@@ -200,7 +201,7 @@ fn in_minor_units(amount: Decimal, currency: &str) -> Result<Decimal, Refusal> {
     }
 }
 
-/// The money of a captured payment.
+/// Returns the money of a captured payment.
 fn refundable(payment: &Payment) -> Result<&Taken, Refusal> {
     match payment {
         Payment::Captured(taken) => Ok(taken),
@@ -213,7 +214,7 @@ fn refundable(payment: &Payment) -> Result<&Taken, Refusal> {
     }
 }
 
-/// Billing says what is no longer due. No more goes back than is here.
+/// Refunds money that billing no longer considers due, up to what remains.
 pub(super) fn give_back(
     payment: &Payment,
     refund_id: RefundId,
@@ -223,20 +224,20 @@ pub(super) fn give_back(
     let taken = refundable(payment)?;
     let known = taken.refund(refund_id);
     if known.is_some_and(|refund| refund.stage != RefundStage::Proposed) {
-        return Ok(vec![]); // told twice
+        return Ok(vec![]); // repeated
     }
     let amount = amount.min(taken.kept());
     if !amount.is_zero() {
         let reason = RefundReason::InvoiceCredited;
         return Ok(vec![taken.requested(refund_id, amount, reason, credit_note_id)]);
     }
-    // Everything is on its way back by other refunds.
+    // Other refunds cover everything.
     let (payment_id, code) = (taken.request.payment_id, "nothing_left".to_owned());
     let refused = known.map(|_| RefundRefused { payment_id, refund_id, code }.into());
     Ok(refused.into_iter().collect())
 }
 
-/// No credit note is issued over what somebody wanted to be paid back.
+/// Refuses a proposed refund, because billing issues no credit note over it.
 pub(super) fn refuse(
     payment: &Payment,
     refund_id: RefundId,
@@ -255,8 +256,8 @@ pub(super) fn refuse(
     })
 }
 
-/// A refund that the provider refused is tried again. Of one that is under way or done trying again
-/// changes nothing; one without a credit note is never paid out.
+/// Retries a refund that the provider refused. If the refund is under way or done, this changes
+/// nothing; a refund without a credit note is never paid out.
 pub(super) fn retry(payment: &Payment, refund_id: RefundId) -> Result<Vec<Event>, Refusal> {
     let (taken, refund) = the_refund(payment, refund_id)?;
     let amount = match (refund.stage, refund.amount) {
@@ -268,7 +269,7 @@ pub(super) fn retry(payment: &Payment, refund_id: RefundId) -> Result<Vec<Event>
     Ok(vec![RefundRetried { payment_id, refund_id, amount, currency }.into()])
 }
 
-/// The provider gave the money back.
+/// Records that the provider refunded the money.
 pub(super) fn record(
     payment: &Payment,
     refund_id: RefundId,
@@ -294,7 +295,7 @@ pub(super) fn record(
     ])
 }
 
-/// The provider will not give the money back.
+/// Records that the provider refused a refund.
 pub(super) fn record_failure(
     payment: &Payment,
     refund_id: RefundId,

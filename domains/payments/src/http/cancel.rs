@@ -11,8 +11,8 @@ use super::{Api, problem};
 
 /// Cancel a payment
 ///
-/// Gives up a payment that the provider has not decided yet. Money it takes all the same goes
-/// back. Cancelling twice changes nothing.
+/// Cancels a payment that the provider has not decided yet. If the provider captures the money
+/// nevertheless, it is refunded. Cancelling twice changes nothing.
 #[utoipa::path(
     operation_id = "cancel_payment", tag = "payments",
     params(CommandOn<PaymentId>),

@@ -17,14 +17,14 @@ use web_api::{CarriesOut, Problem, Sort, SortDate};
 use crate::domain::{PaymentDecider, Refusal};
 use crate::handlers::{Error, Payments};
 
-/// What the handlers need.
+/// Dependencies of the handlers.
 pub(crate) struct Api {
     pub(crate) payments: Payments,
     pub(crate) database: Database,
     pub(crate) progress: Progress,
 }
 
-/// What the commands of the routes are carried out with.
+/// The database and environment of the commands.
 impl CarriesOut for Api {
     const CATEGORY: &'static str = CATEGORY;
 
@@ -41,7 +41,7 @@ const CATEGORY: &str = PaymentDecider::CATEGORY;
 const NO_SUCH_PAYMENT: &str = "There is no such payment.";
 const NO_SUCH_REFUND: &str = "There is no such refund.";
 
-/// Which refund.
+/// Path parameters of a refund.
 #[derive(Debug, Clone, Copy, Deserialize)]
 struct RefundPath {
     id: PaymentId,
@@ -56,10 +56,11 @@ impl SortDate for RequestedAt {
     const NAME: &'static str = "requested_at";
 }
 
-/// A type with a name of its own, as the OpenAPI description wants it.
+/// An alias, because the OpenAPI document needs a name of its own for the type.
 type DateSort = Sort<RequestedAt>;
 
-/// Adds the routes. They find what they need in the application's data.
+/// Adds the module's routes. They read `Api` from the application's data; the OpenAPI document is
+/// generated without it.
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.service(
         utoipa_actix_web::scope("/api/v1/payments")
@@ -76,7 +77,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     );
 }
 
-/// Says a refusal as a problem.
+/// Returns the problem for the error of a command.
 fn problem(error: Error) -> Problem {
     Problem::from_execute(error, |refusal| {
         let detail = refusal.to_string();
@@ -91,7 +92,7 @@ fn problem(error: Error) -> Problem {
             Refusal::ExceedsPayment { .. } => Problem::refused("refund-exceeds-payment", detail),
             Refusal::TooPrecise { .. } => Problem::invalid_field("amount", "decimals", &detail),
             Refusal::NoRefundRequested => Problem::not_found(NO_SUCH_REFUND),
-            // Only the policies, the reactor and the import are refused so.
+            // Only the policies, the reactor and the import get these refusals.
             Refusal::AlreadyRequested
             | Refusal::AnotherCapture
             | Refusal::NotDueYet { .. }

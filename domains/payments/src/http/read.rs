@@ -17,9 +17,7 @@ use super::{Api, CATEGORY, DateSort, NO_SUCH_PAYMENT};
 use crate::queries::payments::{self, PaymentFilter};
 use crate::view::{PaymentStatus, PaymentView};
 
-/// Show a payment
-///
-/// One payment.
+/// Get a payment
 #[utoipa::path(
     operation_id = "get_payment", tag = "payments",
     params(ReadOf<PaymentId>),
@@ -40,7 +38,7 @@ pub(super) async fn get_one(
     read.found(&api.payments.environment, payment.revision, &PaymentView::from(payment))
 }
 
-/// Which payments are wanted.
+/// Filters of the list.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -54,26 +52,27 @@ pub(super) struct ListPayments {
     owner: Option<Owner>,
     /// Only payments imported under this key of the legacy system, as `legacy.id` shows it.
     legacy_id: Option<LegacyKey>,
-    /// Only payments requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
-    /// unless `sort` says otherwise.
+    /// Only payments requested at this time or later: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-requested_at` unless `sort` is given.
     requested_from: Option<DateBound>,
-    /// Only payments requested before then: a day (its start in UTC) or a moment. Sorts by `-requested_at`
-    /// unless `sort` says otherwise.
+    /// Only payments requested before this time: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-requested_at` unless `sort` is given.
     requested_before: Option<DateBound>,
-    /// `requested_at` for the earliest first, `-requested_at` for the latest first; payments requested at the
-    /// same time are in the order of their ids. Without it, and without bounds, the payments that were recorded
-    /// last come first.
+    /// `requested_at`: earliest first; `-requested_at`: latest first. Payments requested at the same
+    /// time are sorted by id. Without `sort` and date bounds, the most recently recorded payments come
+    /// first.
     #[param(inline)]
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
+    /// Cursor of the next page, from the `Link` header of the previous page. A cursor for another sort
+    /// or filter is answered with 422.
     cursor: Option<ListCursor>,
 }
 
 /// List payments
 ///
-/// Payments, newest first unless `sort` says otherwise.
+/// Newest first, unless `sort` is given.
 #[utoipa::path(
     operation_id = "list_payments", tag = "payments",
     params(ListPayments, ReadHeaders),
@@ -103,9 +102,9 @@ pub(super) async fn list(
     Ok(read.listed(&wanted, rows))
 }
 
-/// Show a payment's history
+/// Get the history of a payment
 ///
-/// Its events, oldest first; personal values that were erased are null.
+/// Its events, oldest first. Erased personal values are null.
 #[utoipa::path(
     operation_id = "get_payment_history", tag = "payments",
     params(IdOf<PaymentId>, HistoryQuery),

@@ -16,9 +16,7 @@ use super::{Api, DateSort, NO_SUCH_PAYMENT, NO_SUCH_REFUND, RefundPath};
 use crate::queries::{payments, refunds};
 use crate::view::{RefundStatus, RefundView};
 
-/// Show a refund
-///
-/// One refund.
+/// Get a refund
 #[utoipa::path(
     operation_id = "get_refund", tag = "payments",
     params(
@@ -44,20 +42,20 @@ pub(super) async fn get_one(
     read.found(&api.payments.environment, refund.revision, &RefundView::from(refund))
 }
 
-/// Which page is wanted.
+/// Page of the list.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListRefunds {
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header.
+    /// Cursor of the next page, from the `Link` header of the previous page.
     cursor: Option<Cursor>,
 }
 
-/// List a payment's refunds
+/// List the refunds of a payment
 ///
-/// Refunds of a payment, newest first.
+/// Newest first.
 #[utoipa::path(
     operation_id = "list_refunds", tag = "payments",
     params(IdOf<PaymentId>, ListRefunds, ReadHeaders),
@@ -84,33 +82,34 @@ pub(super) async fn of_payment(
     Ok(read.page(paging, rows))
 }
 
-/// Which refunds are wanted.
+/// Filters of the list.
 #[derive(Debug, Deserialize, Validate, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListAllRefunds {
-    /// Only refunds in this status; those that `failed` wait for a person to retry them.
+    /// Only refunds in this status. A `failed` refund can be retried.
     status: Option<RefundStatus>,
-    /// Only refunds requested then or later: a day (its start in UTC) or a moment. Sorts by `-requested_at`
-    /// unless `sort` says otherwise.
+    /// Only refunds requested at this time or later: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-requested_at` unless `sort` is given.
     requested_from: Option<DateBound>,
-    /// Only refunds requested before then: a day (its start in UTC) or a moment. Sorts by `-requested_at`
-    /// unless `sort` says otherwise.
+    /// Only refunds requested before this time: a day (its start in UTC) or a timestamp. Sorts by
+    /// `-requested_at` unless `sort` is given.
     requested_before: Option<DateBound>,
-    /// `requested_at` for the earliest first, `-requested_at` for the latest first; refunds requested at the
-    /// same time are in the order of their ids. Without it, and without bounds, the refunds that were recorded
-    /// last come first.
+    /// `requested_at`: earliest first; `-requested_at`: latest first. Refunds requested at the same
+    /// time are sorted by id. Without `sort` and date bounds, the most recently recorded refunds come
+    /// first.
     #[param(inline)]
     sort: Option<DateSort>,
     /// Maximum number of items per page.
     limit: Option<Limit>,
-    /// Where the last page ended: taken from its Link header. 422 when the sort or a filter is another.
+    /// Cursor of the next page, from the `Link` header of the previous page. A cursor for another sort
+    /// or filter is answered with 422.
     cursor: Option<ListCursor>,
 }
 
 /// List refunds
 ///
-/// Refunds of all payments, newest first unless `sort` says otherwise.
+/// The refunds of all payments, newest first unless `sort` is given.
 #[utoipa::path(
     operation_id = "list_all_refunds", tag = "payments",
     params(ListAllRefunds, ReadHeaders),

@@ -13,22 +13,23 @@ use web_api::{
 
 use super::{Api, RefundPath, problem};
 
-/// What seeds the id of a new refund.
+/// Seed of the id of a new refund.
 const REFUND: &str = "refund";
 
-/// Why the money is to go back.
+/// The reason of a refund.
 #[derive(Debug, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"reason": "The chairs arrived broken"}))]
 pub(super) struct RefundPayment {
-    /// Reason in plain words. It is stored encrypted, and erased with the customer.
+    /// Reason in free text. It is stored encrypted, and erased with the customer.
     reason: Line<200>,
 }
 
 /// Refund a payment
 ///
-/// Requests a refund of all that is left of a captured payment. Billing issues the credit note first; where
-/// it cannot, the refund is `refused` a moment later. A second request changes nothing.
+/// Requests a refund of everything that remains of a captured payment. Billing issues the credit note
+/// first; if it cannot, the refund becomes `refused` shortly afterwards. A second request changes
+/// nothing.
 #[utoipa::path(
     operation_id = "refund_payment", tag = "payments",
     params(CommandOn<PaymentId>),
@@ -57,15 +58,15 @@ pub(super) async fn rest(
         .await
 }
 
-/// How much is to go back, and why. Without `amount` and `lines`: all that is left.
+/// The extent and reason of a refund. Without `amount` and `lines`, it covers everything that remains.
 #[derive(Debug, Clone, Serialize, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[validate(schema(function = amount_or_lines))]
 #[schema(as = CreateRefund, example = json!({"reason": "A chair arrived broken", "lines": [{"line": 1, "quantity": "1"}]}))]
 pub(super) struct CreateRefund {
-    /// Reason in plain words. It is stored encrypted, and erased with the customer.
+    /// Reason in free text. It is stored encrypted, and erased with the customer.
     reason: Line<200>,
-    /// A sum with tax, in the payment's currency.
+    /// Amount including tax, in the payment's currency.
     #[serde(
         default,
         deserialize_with = "web_api::not_null",
@@ -73,7 +74,7 @@ pub(super) struct CreateRefund {
     )]
     #[schema(nullable = false)]
     amount: Option<PositiveDecimal>,
-    /// Lines of the invoice; billing says what they come to.
+    /// Lines of the invoice; billing computes the amount.
     #[serde(
         default,
         deserialize_with = "web_api::not_null",
@@ -107,14 +108,15 @@ impl CreateRefund {
     }
 }
 
-/// Refund some of a payment
+/// Refund part of a payment
 ///
-/// Asks for money of a captured payment to go back: all that is left, a sum, or lines of its invoice.
-/// Several refunds are possible until nothing is left. Billing issues the credit note first; where it
-/// cannot, because it is more than what is left of a line, say, the refund is `refused` a moment later.
+/// Requests a refund of a captured payment: of everything that remains, of an amount, or of invoice
+/// lines. Several refunds are possible until nothing remains. Billing issues the credit note first; if
+/// it cannot, for example because a quantity exceeds what remains of a line, the refund becomes
+/// `refused` shortly afterwards.
 ///
-/// A refund is for goods that the customer keeps. Goods that come back are a return of the order
-/// (`return_order`), which refunds what was paid by itself: both together credit the goods twice.
+/// Use a refund for goods that the customer keeps. For returned goods, record a return of the order
+/// (`return_order`), which refunds what was paid; doing both credits the goods twice.
 #[utoipa::path(
     operation_id = "create_refund", tag = "payments",
     params(CommandOn<PaymentId>),
@@ -146,8 +148,8 @@ pub(super) async fn create(
 
 /// Retry a failed refund
 ///
-/// Tries a refund again that failed because the provider refused it. If the refund is pending or done, it
-/// changes nothing; if it was refused for want of a credit note, it answers 409.
+/// Retries a refund that the provider refused. If the refund is pending or done, nothing changes; if it
+/// was refused because it has no credit note, the answer is 409.
 #[utoipa::path(
     operation_id = "retry_refund", tag = "payments",
     params(

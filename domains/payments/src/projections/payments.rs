@@ -19,7 +19,7 @@ use crate::queries::payments::{self, LastRefund, PaymentDetails, PaymentRow};
 use crate::queries::refunds::RefundRow;
 use crate::view::{PaymentStatus, RefundProgress};
 
-/// `payments.payments`.
+/// Maintains the rows of payments and refunds.
 #[derive(Debug, Clone, Copy)]
 pub struct PaymentsProjection;
 
@@ -39,7 +39,7 @@ impl Projection for PaymentsProjection {
         let event = match &envelope.event {
             Either::Left(event) => event,
             Either::Right(ErasureEvent::Erased(customer)) => {
-                return silence(transaction, customer.customer_id).await;
+                return clear_free_text(transaction, customer.customer_id).await;
             }
         };
         if let Some(row) = begun(event, &envelope.recorded) {
@@ -54,7 +54,8 @@ impl Projection for PaymentsProjection {
         if let Some(refund) = refund.as_ref().and_then(|refund| last_refund(refund, event)) {
             row.details.refund = Some(refund);
         }
-        // The keys are destroyed a moment after the erasure: until then something may be read.
+        // The keys are destroyed shortly after the erasure; until then a new event may still be
+        // readable.
         if let (Some(_), Some(customer)) = (&row.details.reason, row.customer_id)
             && payments::is_erased(transaction, customer).await?
         {
@@ -64,8 +65,7 @@ impl Projection for PaymentsProjection {
     }
 }
 
-/// Returns what a payment shows of its last refund after an event; `None` while nothing is to go back by
-/// it.
+/// Returns the refund that a payment shows after an event; `None` if the event requires no refund.
 fn last_refund(refund: &RefundRow, event: &Event) -> Option<LastRefund> {
     let status = match event {
         Event::RefundRequested(_) | Event::RefundRetried(_) => RefundProgress::Requested,
@@ -77,8 +77,11 @@ fn last_refund(refund: &RefundRow, event: &Event) -> Option<LastRefund> {
     Some(LastRefund { status, amount: details.amount?, reference: details.reference.clone() })
 }
 
-/// Takes out of an erased customer's payments what was said of them.
-async fn silence(transaction: &mut Transaction, customer_id: CustomerId) -> Result<(), BoxError> {
+/// Clears the free text of an erased customer's payments.
+async fn clear_free_text(
+    transaction: &mut Transaction,
+    customer_id: CustomerId,
+) -> Result<(), BoxError> {
     payments::erase_customer(transaction, customer_id).await?;
     for mut row in payments::of_customer(&mut *transaction, customer_id).await? {
         row.details.reason = None;
@@ -106,7 +109,7 @@ fn payment_id(event: &Event) -> PaymentId {
     }
 }
 
-/// The row that a payment begins with, for an event that begins one.
+/// Returns the first row of a payment, if the event begins one.
 fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
     let details = |amount: Decimal, currency: &str| PaymentDetails {
         amount,
@@ -162,13 +165,13 @@ fn begun(event: &Event, recorded: &RecordedEvent) -> Option<PaymentRow> {
 
 fn apply(row: &mut PaymentRow, event: &Event) {
     match event {
-        // Begins a row and never comes second.
+        // These events begin a row and do not occur later.
         Event::Requested(_) | Event::Imported(_) => {}
         Event::Captured(captured) => {
             row.status = PaymentStatus::Captured;
             row.details.provider_reference = Some(captured.provider_reference.clone());
         }
-        // Still given up: the money that came goes back, as the event after this one says.
+        // The status stays: the next event refunds the money.
         Event::CapturedLate(captured) => {
             row.details.provider_reference = Some(captured.provider_reference.clone());
         }
@@ -178,7 +181,7 @@ fn apply(row: &mut PaymentRow, event: &Event) {
         }
         Event::Expired(_) => row.status = PaymentStatus::Expired,
         Event::Cancelled(_) => row.status = PaymentStatus::Cancelled,
-        // They change nothing but the refund.
+        // These events change only the refund.
         Event::RefundProposed(_)
         | Event::RefundRefused(_)
         | Event::RefundFailed(_)

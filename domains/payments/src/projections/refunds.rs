@@ -10,7 +10,7 @@ use crate::queries::payments::PaymentRow;
 use crate::queries::refunds::{self, RefundDetails, RefundRow};
 use crate::view::{RefundCause, RefundStatus, RefundedLine};
 
-/// Keeps the row of the refund that an event is about, if it is about one: that row.
+/// Maintains the row of the refund that an event is about. Returns that row, if there is one.
 pub(super) async fn project(
     transaction: &mut Transaction,
     payment: &PaymentRow,
@@ -45,7 +45,7 @@ fn refund_of(event: &Event) -> Option<RefundId> {
     }
 }
 
-/// A new row. What somebody proposed stays so, though it is a credit note that makes it due.
+/// Returns a new row. A proposed refund keeps its cause, although a credit note makes it due.
 fn begun(id: RefundId, payment: &PaymentRow, event: &Event, recorded: &RecordedEvent) -> RefundRow {
     let cause = match event {
         Event::RefundRequested(refund) => (&refund.reason).into(),

@@ -1,7 +1,7 @@
-//! The port to whoever moves the money, and what is put around its calls.
+//! The port to the payment provider, and the limits around its calls.
 //!
-//! A provider recognises a call by its idempotency key: the same key twice never takes or gives
-//! back money twice. A call without an answer is an unknown outcome; the enquiries ([`lookup`],
+//! A provider recognises a call by its idempotency key: it never captures or refunds money twice for
+//! the same key. A call without an answer has an unknown outcome; the enquiries ([`lookup`],
 //! [`lookup_refund`]) and [`cancel`] make it definite.
 //!
 //! [`lookup`]: PaymentProvider::lookup
@@ -22,155 +22,155 @@ use uuid::Uuid;
 pub(crate) use calls::Calls;
 pub use sandbox::{Sandbox, SandboxCharge, SandboxSettings};
 
-/// Money to be taken.
+/// A charge to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChargeRequest {
-    /// Recognises the charge.
+    /// Key by which the provider recognises the charge.
     pub idempotency_key: Uuid,
-    /// The payment it is for.
+    /// Payment that the charge is for.
     pub payment_id: PaymentId,
-    /// How much.
+    /// Amount to be captured.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// From where, in the provider's own terms.
+    /// Payment method, in the provider's terms.
     pub method: String,
 }
 
 /// The provider's answer to a charge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeOutcome {
-    /// It took the money.
+    /// The money was captured.
     Captured {
-        /// Its own reference.
+        /// The provider's reference of the capture.
         reference: String,
     },
-    /// It refuses, for good.
+    /// The provider declined the charge for good.
     Declined {
-        /// Why, in its words.
+        /// Reason stated by the provider.
         reason: String,
     },
-    /// It has not decided yet.
+    /// The provider has not decided yet.
     Pending,
 }
 
-/// What a provider knows of a charge.
+/// The state of a charge at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChargeStatus {
-    /// It took the money.
+    /// The money was captured.
     Captured {
-        /// Its own reference.
+        /// The provider's reference of the capture.
         reference: String,
     },
-    /// It refused.
+    /// The provider declined the charge.
     Declined {
-        /// Why, in its words.
+        /// Reason stated by the provider.
         reason: String,
     },
-    /// It has not decided yet.
+    /// The provider has not decided yet.
     Pending,
-    /// It has never heard of it, so nothing was taken so far.
+    /// The provider does not know the charge; nothing was captured so far.
     NotFound,
-    /// It was cancelled: nothing was taken and nothing will be.
+    /// The charge was cancelled: nothing was or will be captured.
     Cancelled,
 }
 
-/// What came of cancelling a charge. Cancelling one that the provider has never heard of makes
-/// sure that it refuses it should it still arrive.
+/// The provider's answer to a cancellation. If the provider does not know the charge, the cancellation
+/// makes it decline the charge when it arrives later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CancelOutcome {
-    /// Nothing was taken and nothing will be.
+    /// Nothing was or will be captured.
     Cancelled,
-    /// It had refused the charge anyway.
+    /// The provider had declined the charge.
     AlreadyDeclined {
-        /// Why, in its words.
+        /// Reason stated by the provider.
         reason: String,
     },
-    /// It took the money before.
+    /// The money was captured before.
     AlreadyCaptured {
-        /// Its own reference.
+        /// The provider's reference of the capture.
         reference: String,
     },
 }
 
-/// Money to be given back.
+/// A refund to be made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefundRequest {
-    /// Recognises the refund.
+    /// Key by which the provider recognises the refund.
     pub idempotency_key: Uuid,
-    /// The key of the charge whose money goes back.
+    /// Idempotency key of the refunded charge.
     pub charge_key: Uuid,
-    /// How much.
+    /// Amount to be refunded.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
 }
 
 /// The provider's answer to a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundOutcome {
-    /// It gave the money back.
+    /// The money was refunded.
     Refunded {
-        /// Its own reference.
+        /// The provider's reference of the refund.
         reference: String,
     },
-    /// It has not done it yet.
+    /// The provider has not refunded the money yet.
     Pending,
-    /// It will not: somebody must look into it.
+    /// The provider refuses the refund; an operator has to retry it.
     Refused {
-        /// Why, as a code without personal data.
+        /// Code of the reason, without personal data.
         code: String,
     },
 }
 
-/// What a provider knows of a refund.
+/// The state of a refund at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefundStatus {
-    /// It gave the money back.
+    /// The money was refunded.
     Refunded {
-        /// Its own reference.
+        /// The provider's reference of the refund.
         reference: String,
     },
-    /// It has not done it yet.
+    /// The provider has not refunded the money yet.
     Pending,
-    /// It has never heard of it.
+    /// The provider does not know the refund.
     NotFound,
 }
 
-/// Why a provider gave no answer. The outcome of the call is unknown.
+/// The reason why a provider gave no answer. The outcome of the call is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderError {
-    /// It cannot be reached, or answers that it cannot work now.
+    /// The provider cannot be reached, or answers that it is unavailable.
     #[error("the payment provider is unavailable")]
     Unavailable(#[source] BoxError),
-    /// It works, but wants fewer calls.
-    #[error("the payment provider wants fewer calls")]
+    /// The provider works, but limits the rate of calls.
+    #[error("the payment provider limits the rate of calls")]
     RateLimited {
-        /// How long to leave it alone, where it says so.
+        /// Time without calls that the provider asks for, if it states one.
         retry_after: Option<Duration>,
     },
 }
 
-/// Whoever moves the money.
+/// A payment provider.
 #[async_trait]
 pub trait PaymentProvider: Send + Sync + 'static {
-    /// Takes money.
+    /// Captures money.
     async fn charge(&self, request: &ChargeRequest) -> Result<ChargeOutcome, ProviderError>;
 
-    /// What became of a charge.
+    /// Returns the state of a charge.
     async fn lookup(&self, idempotency_key: Uuid) -> Result<ChargeStatus, ProviderError>;
 
-    /// Makes sure that a charge takes nothing, unless it has.
+    /// Cancels a charge unless its money is captured.
     async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, ProviderError>;
 
-    /// Gives money back.
+    /// Refunds money.
     async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, ProviderError>;
 
-    /// What became of a refund.
+    /// Returns the state of a refund.
     async fn lookup_refund(&self, idempotency_key: Uuid) -> Result<RefundStatus, ProviderError>;
 
-    /// Whether charges are under way that this process itself is at work on. A service outside works by
-    /// itself: what waits for it does not wait for its turn here.
+    /// Returns whether this process itself is working on charges. An external service works on its own,
+    /// so a charge that waits for it does not wait for this process.
     fn is_own_work(&self) -> bool {
         false
     }

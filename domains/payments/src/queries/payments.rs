@@ -19,7 +19,7 @@ macro_rules! columns {
     };
 }
 
-/// A list. What narrows it most is stated plainly, so that its index is used.
+/// A list whose first filter is stated plainly, so that the engine uses its index.
 macro_rules! list {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         web_api::list_statements!(
@@ -73,28 +73,28 @@ database::statements! {
         list!("legacy_id = $4 AND", "payment_legacy_id", "payment_legacy_id");
 }
 
-/// A payment as it is shown.
+/// A row of the read model of payments.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaymentRow {
-    /// Its id.
+    /// Id of the payment.
     pub id: PaymentId,
-    /// Where its first event stands in the log.
+    /// Position of the payment's first event in the log.
     pub position: u64,
-    /// The last revision of its stream.
+    /// Last revision of the payment's stream.
     pub revision: u64,
-    /// Where it stands.
+    /// Status of the payment.
     pub status: PaymentStatus,
-    /// The invoice it is for, where known.
+    /// Invoice that the payment settles, if known.
     pub invoice_id: Option<InvoiceId>,
-    /// Who is to pay or paid, where known.
+    /// Customer of the payment, if known.
     pub customer_id: Option<CustomerId>,
-    /// Who decides over it.
+    /// Owning system.
     pub owner: Owner,
-    /// The legacy system it comes from.
+    /// Name of the legacy system.
     pub legacy_source: Option<String>,
-    /// Its key there.
+    /// Key in the legacy system.
     pub legacy_id: Option<String>,
-    /// Everything else about it.
+    /// Fields without a column.
     pub details: PaymentDetails,
 }
 
@@ -115,73 +115,73 @@ impl PaymentRow {
     }
 }
 
-/// What of a payment is neither filtered nor sorted by.
+/// The fields of a payment that no filter or sort uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PaymentDetails {
-    /// How much.
+    /// Amount of the payment.
     pub amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// When it was asked for, or its first captured change was made in a legacy system.
+    /// Time of the request, or of the first captured change in a legacy system.
     pub requested_at: DateTime<Utc>,
-    /// How it is paid.
+    /// Payment method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
-    /// When it is given up.
+    /// Deadline of the payment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<DateTime<Utc>>,
-    /// Why it was declined or, in a legacy system, taken back.
+    /// Reason why the payment was declined or, in a legacy system, cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The provider's own reference of the capture.
+    /// The provider's reference of the capture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_reference: Option<String>,
-    /// Money that goes back: the refund that changed last.
+    /// Refund that changed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund: Option<LastRefund>,
-    /// What is to go back or is back, in all its refunds.
+    /// Total of all refunds, requested or done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed_back: Option<Decimal>,
-    /// What is back.
+    /// Refunded amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refunded: Option<Decimal>,
-    /// When it came, in a legacy system.
+    /// Day of the payment in a legacy system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<NaiveDate>,
-    /// Whether the legacy system has matched it with what it settles.
+    /// Whether the legacy system has matched the payment with what it settles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconciled: Option<bool>,
-    /// What is irregular about it in the legacy system.
+    /// Codes of irregularities in the legacy system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flags: Vec<String>,
 }
 
-/// Money that goes back.
+/// The refund of a payment that changed last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LastRefund {
-    /// Whether it is back.
+    /// Progress of the refund.
     pub status: RefundProgress,
-    /// How much.
+    /// Amount of the refund.
     pub amount: Decimal,
-    /// The provider's own reference of the refund, once it is back.
+    /// The provider's reference of the refund, once it is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
-/// Which payments are wanted; `None` stands for any.
+/// Filter of a list of payments; `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct PaymentFilter {
-    /// Where they stand.
+    /// Status.
     pub status: Option<PaymentStatus>,
-    /// The invoice they are for.
+    /// Invoice.
     pub invoice_id: Option<InvoiceId>,
-    /// Who decides over them.
+    /// Owning system.
     pub owner: Option<Owner>,
-    /// Their key in the legacy system.
+    /// Key in the legacy system.
     pub legacy_id: Option<String>,
 }
 
-/// A payment by its id.
+/// Returns a payment.
 pub async fn find<'c>(
     of: impl Executor<'c>,
     id: PaymentId,
@@ -190,7 +190,7 @@ pub async fn find<'c>(
     row.as_ref().map(PaymentRow::read).transpose()
 }
 
-/// The wanted part of a list of payments, each with its place.
+/// Returns a page of payments, each with its sort key.
 pub async fn list<'c>(
     of: impl Executor<'c>,
     filter: &PaymentFilter,
@@ -213,7 +213,7 @@ pub async fn list<'c>(
     list.rows(of, statements, filtered, PaymentRow::read).await
 }
 
-/// The payments of a customer.
+/// Returns the payments of a customer.
 pub(crate) async fn of_customer<'c>(
     of: impl Executor<'c>,
     customer_id: CustomerId,
@@ -222,7 +222,7 @@ pub(crate) async fn of_customer<'c>(
     rows.iter().map(PaymentRow::read).collect()
 }
 
-/// Remembers that a customer was erased.
+/// Records that a customer was erased.
 pub(crate) async fn erase_customer(
     transaction: &mut Transaction,
     customer_id: CustomerId,
@@ -239,7 +239,7 @@ pub(crate) async fn is_erased(
     Ok(transaction.query(&IS_ERASED).bind(customer_id.as_uuid()).fetch_optional().await?.is_some())
 }
 
-/// Adds a payment.
+/// Inserts a payment.
 pub(crate) async fn insert(
     transaction: &mut Transaction,
     row: &PaymentRow,
@@ -260,7 +260,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Replaces what may change of a payment that is there.
+/// Updates the mutable columns of a payment.
 pub(crate) async fn update(
     transaction: &mut Transaction,
     row: &PaymentRow,

@@ -11,7 +11,8 @@ use web_api::{List, ListStatements, Paging, SortKey};
 
 use crate::view::{RefundCause, RefundStatus, RefundedLine};
 
-/// The refunds of all payments. What narrows it is stated plainly, so that its index is used.
+/// A list of the refunds of all payments, whose filter is stated plainly, so that the engine uses its
+/// index.
 macro_rules! list {
     ($narrowed_by:literal, $recorded:literal, $dated:literal) => {
         web_api::list_statements!(
@@ -56,41 +57,41 @@ database::statements! {
         list!("status = $1 AND", "payment_refund_status", "payment_refund_status_requested");
 }
 
-/// What of a refund is neither filtered nor sorted by.
+/// The fields of a refund that no filter or sort uses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RefundDetails {
-    /// What led to it.
+    /// Cause of the refund.
     pub cause: RefundCause,
-    /// How much; none while the rest or lines are requested and no credit note is issued.
+    /// Amount; absent while a refund of the rest or of lines has no credit note.
     pub amount: Option<Decimal>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     pub currency: String,
-    /// The lines that were asked for.
+    /// Requested lines.
     pub lines: Vec<RefundedLine>,
-    /// The credit note that it pays out.
+    /// Credit note that the refund pays out.
     pub credit_note_id: Option<InvoiceId>,
-    /// The provider's own reference.
+    /// The provider's reference of the refund.
     pub reference: Option<String>,
-    /// Why it failed or was refused.
+    /// Code of the reason why the refund failed or was refused.
     pub code: Option<String>,
-    /// When it was asked for.
+    /// Time of the request.
     pub requested_at: DateTime<Utc>,
 }
 
-/// A refund as it is shown.
+/// A row of the read model of refunds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RefundRow {
-    /// Its id.
+    /// Id of the refund.
     pub id: RefundId,
-    /// The payment.
+    /// Refunded payment.
     pub payment_id: PaymentId,
-    /// Where its first event stands in the log.
+    /// Position of the refund's first event in the log.
     pub position: u64,
-    /// The payment's revision at which it changed last.
+    /// Revision of the payment at which the refund last changed.
     pub revision: u64,
-    /// How far it is.
+    /// Status of the refund.
     pub status: RefundStatus,
-    /// Everything else about it.
+    /// Fields without a column.
     pub details: RefundDetails,
 }
 
@@ -107,7 +108,7 @@ impl RefundRow {
     }
 }
 
-/// A refund of a payment.
+/// Returns a refund of a payment.
 pub(crate) async fn find<'c>(
     of: impl Executor<'c>,
     payment_id: PaymentId,
@@ -118,7 +119,7 @@ pub(crate) async fn find<'c>(
     row.as_ref().map(RefundRow::read).transpose()
 }
 
-/// Refunds of a payment, newest first.
+/// Returns a page of the refunds of a payment, newest first.
 pub(crate) async fn of_payment<'c>(
     of: impl Executor<'c>,
     payment_id: PaymentId,
@@ -129,7 +130,7 @@ pub(crate) async fn of_payment<'c>(
     page.fetch_all().await?.iter().map(RefundRow::read).collect()
 }
 
-/// The wanted part of the list of all payments' refunds, each with its place.
+/// Returns a page of the refunds of all payments, each with its sort key.
 pub(crate) async fn list<'c>(
     of: impl Executor<'c>,
     status: Option<RefundStatus>,
@@ -140,7 +141,7 @@ pub(crate) async fn list<'c>(
     list.rows(of, statements, filtered, RefundRow::read).await
 }
 
-/// Adds a refund, or replaces what may change of one that is there.
+/// Inserts a refund, or updates the mutable columns of an existing one.
 pub(crate) async fn upsert(
     transaction: &mut Transaction,
     row: &RefundRow,

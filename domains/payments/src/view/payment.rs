@@ -11,26 +11,26 @@ use web_api::{Legacy, Owner};
 
 use crate::queries::payments::{LastRefund, PaymentRow};
 
-/// Where a payment stands.
+/// The status of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PaymentStatus {
     /// The provider has not decided yet.
     Pending,
-    /// The money was taken; while it is on its way back, too.
+    /// The money was captured; a refund may be under way.
     Captured,
-    /// The provider refused.
+    /// The provider declined the payment.
     Declined,
-    /// The deadline passed. Should money have been taken late, it is on its way back.
+    /// The deadline passed. Money captured late is being refunded.
     Expired,
-    /// It is no longer wanted. Should money have been taken late, it is on its way back.
+    /// The payment was cancelled. Money captured late is being refunded.
     Cancelled,
-    /// All the money went back.
+    /// All the money was refunded.
     Refunded,
 }
 
 impl PaymentStatus {
-    /// Its name, as in the column and in JSON.
+    /// Returns the name in the API and in the read model.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -43,16 +43,16 @@ impl PaymentStatus {
     }
 }
 
-/// How far a refund has come.
+/// The progress of a payment's last refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = PaymentRefundStatus)]
 pub enum RefundProgress {
-    /// The money is to go back.
+    /// The refund is requested.
     Requested,
-    /// The money is back.
+    /// The money was refunded.
     Refunded,
-    /// The provider refuses. The money is still owed: retry the refund.
+    /// The provider refused. The money is still owed: retry the refund.
     Failed,
 }
 
@@ -72,47 +72,47 @@ pub enum RefundProgress {
     "revision": 1
 }))]
 pub struct PaymentView {
-    /// Its id.
+    /// Id of the payment.
     #[schema(value_type = Uuid)]
     id: PaymentId,
-    /// Where it stands.
+    /// Status of the payment.
     status: PaymentStatus,
-    /// The invoice it is for, where known.
+    /// Invoice that the payment settles, if known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Uuid>)]
     invoice_id: Option<InvoiceId>,
-    /// How much.
+    /// Amount of the payment.
     #[schema(value_type = String, format = "decimal", example = "119.76")]
     amount: Decimal,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[schema(example = "EUR")]
     currency: String,
-    /// How it is paid, as the provider understands it.
+    /// Payment method, in the provider's terms.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, example = "sandbox:ok")]
     method: Option<String>,
-    /// When it is given up if the provider has not decided by then.
+    /// Time when the payment expires if the provider has not decided by then.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     deadline: Option<DateTime<Utc>>,
-    /// Why it was declined or, in a legacy system, taken back; absent when it was erased.
+    /// Reason why the payment was declined or, in a legacy system, cancelled; absent after an erasure.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
-    /// The provider's own reference of the capture.
+    /// The provider's reference of the capture.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     provider_reference: Option<String>,
-    /// What went back of it, of a payment that was made here.
+    /// Refunded amount of a payment that was requested here.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "0.00")]
     refunded: Option<Decimal>,
-    /// The refund that changed last; all of them are under `refunds`. The payment's status is `refunded`
-    /// once everything is back.
+    /// Refund that changed last; `refunds` lists all of them. The payment's status is `refunded` once
+    /// everything is refunded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     refund: Option<LastRefundView>,
-    /// When it came, in a legacy system.
+    /// Day of the payment in a legacy system.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     date: Option<NaiveDate>,
@@ -120,29 +120,29 @@ pub struct PaymentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reconciled: Option<bool>,
-    /// Which system owns it.
+    /// Owning system.
     owner: Owner,
-    /// Where it comes from, if from a legacy system.
+    /// Origin of an imported payment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     legacy: Option<Legacy>,
-    /// When it was requested. Of an imported payment the start of its `date` in UTC, or, where the legacy
-    /// system does not say, when its first change was made that was captured.
+    /// Time of the request. For an imported payment: the start of its `date` in UTC or, if the legacy
+    /// system states none, the time of its first captured change.
     requested_at: DateTime<Utc>,
-    /// Counts the events of this payment from 0. The `ETag` begins with it.
+    /// Number of the payment's last event, counted from 0. The `ETag` begins with it.
     revision: u64,
 }
 
-/// Money that goes back.
+/// The refund of a payment that changed last.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = PaymentRefund)]
 pub struct LastRefundView {
-    /// How far it is.
+    /// Progress of the refund.
     status: RefundProgress,
-    /// How much.
+    /// Amount of the refund.
     #[schema(value_type = String, format = "decimal", example = "119.76")]
     amount: Decimal,
-    /// The provider's own reference of the refund, once it is back.
+    /// The provider's reference of the refund, once it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reference: Option<String>,

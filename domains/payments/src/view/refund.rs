@@ -9,22 +9,22 @@ use utoipa::ToSchema;
 
 use crate::queries::refunds::RefundRow;
 
-/// How far a refund is.
+/// The status of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundStatus {
-    /// Its credit note is to be issued, or the provider is to pay it out.
+    /// Billing has to issue the credit note, or the provider has to refund the money.
     Pending,
-    /// The money is back.
+    /// The money was refunded.
     Done,
-    /// The provider refuses. The money is still owed: retry it.
+    /// The provider refused. The money is still owed: retry the refund.
     Failed,
-    /// No credit note could be issued over it, so that nothing goes back.
+    /// Billing could not issue a credit note, so nothing is refunded.
     Refused,
 }
 
 impl RefundStatus {
-    /// Its name, as in the column and in JSON.
+    /// Returns the name in the API and in the read model.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -35,15 +35,15 @@ impl RefundStatus {
     }
 }
 
-/// What led to a refund.
+/// The cause of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefundCause {
-    /// Somebody asked for it.
+    /// The refund was requested.
     Requested,
     /// The invoice was voided.
     InvoiceVoided,
-    /// Some of the invoice was credited, as of what was returned.
+    /// Part of the invoice was credited, for example after a return.
     InvoiceCredited,
     /// The money was captured after the payment was over.
     CapturedLate,
@@ -60,13 +60,13 @@ impl From<&RefundReason> for RefundCause {
     }
 }
 
-/// A line of the invoice that somebody wants to be paid back.
+/// An invoice line to be refunded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefundedLine {
-    /// The line's place in the invoice, from 1.
+    /// Number of the invoice line, counted from 1.
     #[schema(minimum = 1)]
     pub line: u32,
-    /// How many of it.
+    /// Quantity.
     #[schema(value_type = String, example = "1")]
     pub quantity: Decimal,
 }
@@ -75,41 +75,41 @@ pub struct RefundedLine {
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = Refund)]
 pub struct RefundView {
-    /// Its id.
+    /// Id of the refund.
     #[schema(value_type = Uuid)]
     id: RefundId,
-    /// The payment whose money goes back.
+    /// Refunded payment.
     #[schema(value_type = Uuid)]
     payment_id: PaymentId,
-    /// How far it is.
+    /// Status of the refund.
     status: RefundStatus,
-    /// What led to it.
+    /// Cause of the refund.
     cause: RefundCause,
-    /// How much goes back: the requested sum until the credit note is issued, then what it comes to. Absent
-    /// while the rest or lines are requested and no credit note is issued.
+    /// Amount of the refund: the requested amount until the credit note is issued, then the credited
+    /// one. Absent while a refund of the rest or of lines has no credit note.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = "decimal", example = "59.88")]
     amount: Option<Decimal>,
-    /// ISO 4217 code.
+    /// ISO 4217 currency code.
     #[schema(example = "EUR")]
     currency: String,
-    /// The lines of the invoice that were asked for.
+    /// Requested lines of the invoice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lines: Vec<RefundedLine>,
-    /// The credit note that it pays out, where it was issued for this refund.
+    /// Credit note that the refund pays out, if it was issued for this refund.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Uuid>)]
     credit_note_id: Option<InvoiceId>,
-    /// The provider's own reference, once the money is back.
+    /// The provider's reference of the refund, once it is done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reference: Option<String>,
-    /// Why it failed, as the provider's code, or was refused: `not_paid`, `exceeds_invoice`,
-    /// `no_such_line`, `exceeds_line`, `nothing_to_credit`, `nothing_left`.
+    /// Code of the reason why the refund failed (the provider's code) or was refused: `not_paid`,
+    /// `exceeds_invoice`, `no_such_line`, `exceeds_line`, `nothing_to_credit`, `nothing_left`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     code: Option<String>,
-    /// When it was asked for.
+    /// Time of the request.
     requested_at: DateTime<Utc>,
 }
 

@@ -188,7 +188,7 @@ async fn voiding_what_was_declined_changes_nothing_and_blocks_nothing(
     let declined = world.issue("sandbox:declined").await;
     world.until::<PaymentDeclined>(declined).await;
     world.void(world.invoice_of(declined).await).await;
-    // An invoice of which no payment was ever asked for.
+    // An invoice without a payment.
     world.void(kernel::seams::new_id().into()).await;
     let next = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(next).await;

@@ -190,7 +190,7 @@ async fn why_a_payment_was_taken_back_is_sealed_and_goes_with_its_customer(
     let holder = KeyHolder { subject: ID.as_uuid(), purpose: payments::NAME.to_owned() };
     let is_destroyed = async || world.environment.codec.is_key_destroyed(&holder).await.unwrap();
     world.eventually("the payment's own key is destroyed", is_destroyed).await;
-    // The customer's key is there for a moment yet.
+    // The customer's key still exists.
     taken_back(&running, "paid for Mme Martin, again").await.unwrap();
     assert_eq!(running.view(&world, ID).await.get("reason"), None);
     running.stop().await;

@@ -130,7 +130,7 @@ async fn payments_without_an_answer_keep_no_other_waiting(
     let world = World::new(engine).await;
     let provider = Scripted::new([]);
     provider.always("charge", Does::Hangs);
-    // As it is by default, but nobody gives up waiting for an answer.
+    // The default settings, but with a long time-out.
     let settings = PaymentsSettings { call_timeout_ms: 600_000, ..PaymentsSettings::default() };
     let running = world.start_as(provider.clone(), settings).await;
     for _ in 0..300 {
@@ -178,7 +178,7 @@ async fn a_charge_that_is_decided_later_is_enquired_of(
         let provider = Scripted::new([
             ("charge", Does::Hangs),
             ("lookup", Does::Fails),
-            ("lookup", Does::Works), // never heard of it
+            ("lookup", Does::Works), // does not know the charge
             ("charge", Does::Defers),
             ("lookup", later),
         ]);
@@ -249,7 +249,7 @@ async fn a_refund_that_the_provider_refuses_fails_until_somebody_tries_it_again(
     let failed = json!({"status": "failed", "amount": "119.76"});
     assert_eq!((&view["status"], &view["refund"]), (&json!("captured"), &failed));
     assert!(world.parked().await.is_empty());
-    // The money is still owed, so that it cannot be asked for once more.
+    // The money is still owed, so another refund of it is refused.
     let more = json!({"reason": "x", "amount": "1"});
     let more = running.post(&format!("/{payment}/refunds"), Some(more)).await;
     assert_eq!(more.body["type"], "/problems/refused/refund-exceeds-payment");

@@ -97,7 +97,7 @@ async fn everything_handled_again_from_the_beginning_changes_nothing(
 
     world.forget_read_models().await;
     let second = world.start(settings()).await;
-    // Each in order per payment: once these are done, what came before is done too.
+    // Events are handled in order per payment: after these, all earlier ones are handled too.
     let marker = world.issue("sandbox:ok").await;
     world.until::<PaymentCaptured>(marker).await;
     world

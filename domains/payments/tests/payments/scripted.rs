@@ -1,4 +1,4 @@
-//! A provider that does as a test tells it, and tells the test what it was asked.
+//! A provider that a test controls, and that records its calls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -15,15 +15,15 @@ use uuid::Uuid;
 /// What the next call does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Does {
-    /// What it is asked for.
+    /// Does what the call asks for.
     Works,
-    /// What it is asked for, but never answers.
+    /// Does what the call asks for, but never answers.
     WorksSilently,
-    /// Nothing, and never answers.
+    /// Does nothing, and never answers.
     Hangs,
-    /// Says that it is unavailable.
+    /// Answers that it is unavailable.
     Fails,
-    /// Says that it has not decided yet.
+    /// Answers that it has not decided yet.
     Defers,
     /// Refuses for good.
     Refuses,
@@ -113,7 +113,7 @@ impl Scripted {
             Does::Refuses => refused,
             Does::Hangs | Does::Fails => deferred,
         };
-        // Noted when its effects are in the books.
+        // Recorded after its effects.
         self.note(operation, key);
         match does {
             Does::WorksSilently | Does::Hangs => std::future::pending().await,

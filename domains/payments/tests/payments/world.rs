@@ -31,7 +31,7 @@ use uuid::Uuid;
 use crate::scripted::Scripted;
 
 kernel::event_set! {
-    /// What billing says.
+    /// The events of billing.
     pub(crate) enum Billing {
         Issued(InvoiceIssued),
         CollectionRequested(CollectionRequested),
@@ -42,7 +42,7 @@ kernel::event_set! {
     }
 }
 
-/// The machine's clock, moved forward as told.
+/// The system clock plus an offset that the test sets.
 struct MovedClock(Mutex<chrono::TimeDelta>);
 
 impl Clock for MovedClock {
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// The sandbox's books, as another process would read them.
+    /// Returns the sandbox's ledger, as another process would read it.
     pub(crate) async fn charges(&self) -> Vec<SandboxCharge> {
         let clock = self.environment.clock.clone();
         let url = self.url("sandbox");
@@ -138,7 +138,7 @@ impl World {
         sandbox.charges().await.unwrap()
     }
 
-    /// Billing issues an invoice over 119.76 EUR. Its payment's id.
+    /// Publishes an invoice over 119.76 EUR. Returns the id of its payment.
     pub(crate) async fn issue(&self, method: &str) -> PaymentId {
         let invoice_id = InvoiceId::from(new_id());
         let issued = InvoiceIssued {
@@ -151,19 +151,19 @@ impl World {
         payment_of(invoice_id)
     }
 
-    /// The invoice of a payment.
+    /// Returns the invoice of a payment.
     pub(crate) async fn invoice_of(&self, payment: PaymentId) -> InvoiceId {
         let requested = self.data::<PaymentRequested>(payment).await;
         serde_json::from_value(requested["invoice_id"].clone()).unwrap()
     }
 
-    /// Billing voids an invoice.
+    /// Publishes the voiding of an invoice.
     pub(crate) async fn void(&self, invoice_id: InvoiceId) {
         let voided = InvoiceVoided { invoice_id, ..InvoiceVoided::sample() };
         self.publish(invoice_id, voided.into()).await;
     }
 
-    /// Billing credits what somebody proposed to refund: the refund's id.
+    /// Publishes the credit of the last proposed refund. Returns the refund's id.
     pub(crate) async fn credit(&self, payment: PaymentId, amount: &str) -> RefundId {
         let (invoice_id, refund_id) = self.proposed(payment).await;
         let due = RefundDue {
@@ -177,7 +177,7 @@ impl World {
         refund_id
     }
 
-    /// Billing issues no credit note over what somebody proposed to refund.
+    /// Publishes the denial of the last proposed refund.
     pub(crate) async fn deny(&self, payment: PaymentId, reason: DenialReason) {
         let (invoice_id, refund_id) = self.proposed(payment).await;
         let denied = RefundDenied {
@@ -202,7 +202,7 @@ impl World {
         self.environment.codec.readable_data(event).await.unwrap()
     }
 
-    /// Billing publishes an event of an invoice.
+    /// Publishes an event of an invoice.
     pub(crate) async fn publish(&self, invoice_id: InvoiceId, event: Billing) {
         record(&self.environment, "invoice", invoice_id.as_uuid(), event).await;
     }
@@ -221,7 +221,7 @@ impl World {
         self.events(payment).await.iter().map(name).collect()
     }
 
-    /// The data of the one event of this type of a payment, as people read it.
+    /// Returns the data of the one event of this type of a payment, decrypted.
     pub(crate) async fn data<E: Published>(&self, payment: PaymentId) -> Value {
         let events = self.events(payment).await;
         let event = events.iter().find(|event| event.event_type == E::TYPE).unwrap();

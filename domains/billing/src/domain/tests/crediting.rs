@@ -28,7 +28,7 @@ fn denied(reason: DenialReason) -> Event {
     .into()
 }
 
-/// What a command takes back, what is due then, and what goes back.
+/// Returns the credit of a command and the refund that it makes due.
 #[track_caller]
 fn credited_by(events: &[Event], command: Command) -> (InvoiceCredited, Option<RefundDue>) {
     let events = given::<InvoiceDecider>(events.to_vec())
@@ -101,7 +101,7 @@ fn more_than_what_is_left_is_denied() {
 fn a_return_of_what_is_not_paid_takes_off_what_is_due() {
     let (credited, due) = credited_by(&[issued()], returned(&[(1, "1")], false));
     assert_eq!((credited.due, due), (decimal("61.44"), None));
-    // The payment under way still brings the whole sum: the difference goes back.
+    // The payment under way still brings the whole amount: the difference is refunded.
     let events = given::<InvoiceDecider>([issued(), credited.into()])
         .when(pay(PAYMENT, "121.32", "EUR"))
         .outcome()

@@ -33,7 +33,7 @@ fn said() -> LegacyInvoice {
         credited_by: Patch::Set(vec![]),
         total_net: Patch::Set(decimal("487.90")),
         total_vat: Patch::Set(decimal("57.91")),
-        // A cent more than net and tax: the legacy system's word.
+        // A cent more than net and tax: totals are kept as reported.
         total: Patch::Set(decimal("545.82")),
         vat: Patch::Set(vec![LegacyVat {
             rate: None,
@@ -168,9 +168,9 @@ fn what_is_a_document_no_more_is_voided_with_the_reason() {
     let gone =
         || given::<InvoiceDecider>([imported(state()), revised(taken_back.clone(), &["status"])]);
     gone().when(absent("deleted")).changes_nothing();
-    // It is there again.
+    // The document is present again.
     assert_eq!(revised_by(gone(), present(said())).state, state());
-    // How it stands now must be said: what we know is that it was gone.
+    // Its status must be reported again: the recorded one only shows that it was absent.
     let silent = LegacyInvoice { status: Patch::Keep, ..said() };
     gone().when(present(silent)).refuses(&Refusal::IncompleteReport { field: "status" });
 }

@@ -1,4 +1,4 @@
-//! What documents decide, as given – when – then.
+//! The decisions about documents.
 
 mod collecting;
 mod crediting;
@@ -39,7 +39,7 @@ const CUSTOMER: Uuid = Uuid::from_u128(4);
 const PAYMENT: PaymentId = PaymentId::from_u128(5);
 const OTHER_PAYMENT: PaymentId = PaymentId::from_u128(6);
 const REFUND: RefundId = RefundId::from_u128(7);
-/// A refund that payments makes by itself.
+/// A refund that payments makes on its own.
 const WITHDRAWN: RefundId = RefundId::from_u128(9);
 const REPLACEMENT: InvoiceId = InvoiceId::from_u128(8);
 

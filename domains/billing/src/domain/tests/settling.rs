@@ -1,4 +1,4 @@
-//! Money that comes and goes.
+//! Payments and refunds.
 
 use super::*;
 
@@ -110,7 +110,7 @@ fn a_credit_note_settles_when_its_money_went_back() {
         CreditNoteSettled { invoice_id: CREDIT_NOTE, payment_id: PAYMENT.as_uuid() }.into();
     given::<InvoiceDecider>([note.clone().into()]).when(settle()).then([settled.clone()]);
     given::<InvoiceDecider>([note.into(), settled]).when(settle()).changes_nothing();
-    // Nothing had to go back: it was settled with its issue.
+    // No refund was required: the credit note was settled when it was issued.
     given::<InvoiceDecider>([credited()]).when(settle()).changes_nothing();
     given::<InvoiceDecider>([issued()]).when(settle()).refuses(&Refusal::NoSuchInvoice);
 }

@@ -1,10 +1,10 @@
-//! How the provider is called: so many at once, each for so long, and not at all for a while when
-//! it fails again and again.
+//! The limits on calls to the provider: a number of calls at once, a time-out for each, and a circuit
+//! breaker.
 //!
-//! Whether it fails is not judged by charges: one may stay unanswered or fail because of the bank
-//! or the card behind it, and many such may come at once, while the provider is well. The enquiry
-//! that follows tells: its answer shows that the provider works, its silence or failure counts, as
-//! does that of a cancellation or refund. An answer in between begins the count anew.
+//! Charges do not count as failures of the provider. A charge may stay unanswered or fail because of
+//! the bank or the card behind it, and many such charges may occur at once while the provider works.
+//! The enquiry that follows is what counts: an answer resets the count of failures, silence or an error
+//! increases it, as for a cancellation or refund.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,22 +27,22 @@ mod waiting;
 
 use waiting::Waiting;
 
-/// Why a call brought no answer. Whether it had an effect is unknown unless it was not made.
+/// The reason why a call brought no answer. Its effect is unknown unless it was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// No answer in time.
+    /// The provider did not answer in time.
     #[error("the payment provider did not answer in time")]
     TimedOut,
-    /// The call was not made: too many are under way, or the provider is being left alone.
+    /// The call was not made: too many calls are under way, or the circuit is open.
     #[error("the payment provider was not called")]
     NotCalled,
-    /// The provider could not work.
+    /// The provider returned an error.
     #[error(transparent)]
     Provider(#[from] ProviderError),
 }
 
 impl CallError {
-    /// Whether the call may have had an effect.
+    /// Returns whether the call may have had an effect.
     pub(crate) fn leaves_outcome_unknown(&self) -> bool {
         match self {
             Self::TimedOut | Self::Provider(ProviderError::Unavailable(_)) => true,
@@ -50,7 +50,7 @@ impl CallError {
         }
     }
 
-    /// How long the provider wants to be left alone.
+    /// Returns the time without calls that the provider asks for.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Provider(ProviderError::RateLimited { retry_after }) => *retry_after,
@@ -61,33 +61,33 @@ impl CallError {
     }
 }
 
-/// The provider behind bulkheads, a time-out and a circuit breaker.
+/// The provider behind concurrency limits, a time-out and a circuit breaker.
 pub(crate) struct Calls {
     provider: Arc<dyn PaymentProvider>,
-    /// Of charges, which may hang. Permits are held during a call only, never during a pause
-    /// between two.
+    /// Permits for charges, which may hang. A permit is held during a call, never during a pause
+    /// between two calls.
     charges: Semaphore,
-    /// The charges that wait for one of these permits.
+    /// Charges that wait for a permit.
     waiting: Waiting,
-    /// Of all other calls, which settle what hangs and must not queue behind it.
+    /// Permits for all other calls. They settle charges that hang, so they must not queue behind them.
     enquiries: Semaphore,
     breaker: StateMachine<ConsecutiveFailures<Doubling>, CircuitGauge>,
     call_timeout: Duration,
     clock: SharedClock,
 }
 
-/// What is done at the provider.
+/// An operation of the provider.
 struct Operation {
     name: &'static str,
     failure: Failure,
 }
 
-/// What a call without an answer says of the provider.
+/// What a call without an answer says about the provider.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Failure {
-    /// Nothing: it may be for what is charged. The enquiry that follows tells.
+    /// Nothing: the cause may be the charge. The enquiry that follows decides.
     MayBeOfThisCharge,
-    /// It does not work.
+    /// The provider does not work.
     IsOfTheProvider,
 }
 
@@ -98,7 +98,7 @@ const REFUND: Operation = Operation { name: "refund", failure: Failure::IsOfTheP
 const LOOKUP_REFUND: Operation =
     Operation { name: "lookup_refund", failure: Failure::IsOfTheProvider };
 
-/// No hurry: waits for a permit as long as it takes.
+/// Waits for a permit without a limit.
 pub(crate) const UNTIL_DONE: Option<Instant> = None;
 
 impl Calls {
@@ -120,13 +120,13 @@ impl Calls {
         }
     }
 
-    /// Since when a charge has been waiting for nothing but this process's own work: those that hold the
-    /// permits do not all wait for a service outside.
+    /// Returns since when a charge has been waiting for this process's own work only, and not for an
+    /// external service.
     pub(crate) fn waiting_since(&self) -> Option<DateTime<Utc>> {
         self.waiting.since().filter(|_| self.provider.is_own_work())
     }
 
-    /// Takes money; gives up waiting at `until`.
+    /// Captures money; waits for a permit until `until`.
     pub(crate) async fn charge(
         &self,
         request: &ChargeRequest,
@@ -135,7 +135,7 @@ impl Calls {
         self.call(&CHARGE, until, self.provider.charge(request), charge_label).await
     }
 
-    /// What became of a charge; gives up waiting at `until`.
+    /// Returns the state of a charge; waits for a permit until `until`.
     pub(crate) async fn lookup(
         &self,
         idempotency_key: Uuid,
@@ -144,17 +144,17 @@ impl Calls {
         self.call(&LOOKUP, until, self.provider.lookup(idempotency_key), status_label).await
     }
 
-    /// Makes sure that a charge takes nothing, unless it has.
+    /// Cancels a charge unless its money is captured.
     pub(crate) async fn cancel(&self, idempotency_key: Uuid) -> Result<CancelOutcome, CallError> {
         self.call(&CANCEL, UNTIL_DONE, self.provider.cancel(idempotency_key), cancel_label).await
     }
 
-    /// Gives money back.
+    /// Refunds money.
     pub(crate) async fn refund(&self, request: &RefundRequest) -> Result<RefundOutcome, CallError> {
         self.call(&REFUND, UNTIL_DONE, self.provider.refund(request), refund_label).await
     }
 
-    /// What became of a refund.
+    /// Returns the state of a refund.
     pub(crate) async fn lookup_refund(
         &self,
         idempotency_key: Uuid,
@@ -183,7 +183,8 @@ impl Calls {
             Some(until) => timeout_at(until, permit).await.map_err(|_| CallError::NotCalled)?,
             None => permit.await,
         };
-        // The semaphore is never closed; were it, calls would go on unbounded rather than stop.
+        // The semaphore is never closed. If it were, calls would continue without a limit rather than
+        // stop.
         let _permit = permit.ok();
         if !self.breaker.is_call_permitted() {
             count(name, "not_called");
@@ -198,7 +199,7 @@ impl Calls {
                 count(name, label(&answer));
                 Ok(answer)
             }
-            // It works, so this is no reason to stop calling it for everybody.
+            // The provider works, so other calls may continue.
             Ok(Err(error @ ProviderError::RateLimited { .. })) => {
                 self.breaker.on_success();
                 count(name, "rate_limited");
@@ -212,7 +213,7 @@ impl Calls {
                 Err(error.into())
             }
             Err(_) => {
-                // Cut short by a deadline of ours, it says nothing about the provider.
+                // A call cut short by the deadline of its payment says nothing about the provider.
                 if failure == Failure::IsOfTheProvider && left == self.call_timeout {
                     self.breaker.on_error();
                 }
@@ -272,8 +273,8 @@ fn refund_status_label(status: &RefundStatus) -> &'static str {
     }
 }
 
-/// Pauses of the breaker: each twice the one before, up to a bound. (The crate's own count in
-/// whole seconds.)
+/// The pauses of the circuit breaker: each is twice the one before, up to a limit. (The exponential
+/// policy of the crate counts in whole seconds.)
 #[derive(Debug, Clone)]
 struct Doubling {
     next: Duration,
@@ -299,7 +300,8 @@ impl Iterator for Doubling {
     }
 }
 
-/// Shows the circuit: 0 closed (calls are made), 0.5 half open (trying), 1 open (no calls).
+/// The metric of the circuit: 0 closed (calls are made), 0.5 half open (one call is tried), 1 open (no
+/// calls).
 #[derive(Debug)]
 struct CircuitGauge;
 
@@ -313,7 +315,7 @@ impl Instrument for CircuitGauge {
     fn on_call_rejected(&self) {}
 
     fn on_open(&self) {
-        tracing::warn!("the payment provider fails again and again; it is left alone for a while");
+        tracing::warn!("the payment provider fails repeatedly; calls are suspended");
         Self::set(1.0);
     }
 

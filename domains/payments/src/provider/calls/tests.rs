@@ -6,7 +6,7 @@ use futures::poll;
 
 use super::*;
 
-/// How the provider behaves now.
+/// The behaviour of the provider.
 #[derive(Clone, Copy)]
 enum Mood {
     Working,
@@ -15,7 +15,7 @@ enum Mood {
     Silent,
 }
 
-/// A provider whose charges and enquiries behave as told. Nothing else is called here.
+/// A provider whose charges and enquiries behave as set by the test. Other operations are not called.
 struct Moody {
     mood: Mutex<Mood>,
     calls: AtomicUsize,
@@ -83,7 +83,7 @@ fn calls(provider: Arc<dyn PaymentProvider>, settings: &PaymentsSettings) -> Cal
     Calls::new(provider, settings, Arc::new(kernel::seams::SystemClock))
 }
 
-/// One charge and one enquiry under way at most, and they may take long.
+/// At most one charge and one enquiry at once, with a long time-out.
 fn one_at_a_time() -> PaymentsSettings {
     PaymentsSettings {
         concurrent_charges: 1,
@@ -127,7 +127,7 @@ async fn a_provider_that_fails_again_and_again_is_left_alone_and_tried_again_lat
     tokio::time::timeout(Duration::from_secs(10), recovered).await.unwrap();
     assert_eq!(provider.calls(), 4);
 
-    // Closed again: single failures do not open it.
+    // The circuit is closed again, and single failures do not open it.
     provider.becomes(Mood::Failing);
     for _ in 0..2 {
         assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
@@ -177,7 +177,7 @@ async fn charges_without_an_answer_open_no_circuit_unless_the_enquiry_fails_too(
         assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
     }
     assert_eq!(provider.calls(), 10, "every one was made");
-    // Refused connections: whatever is called fails.
+    // The provider refuses connections, so every call fails.
     for _ in 0..2 {
         assert!(matches!(charge(&calls).await, Err(CallError::Provider(_))));
         assert!(matches!(ask(&calls).await, Err(CallError::Provider(_))));
@@ -209,7 +209,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
     };
     assert!(matches!(second, Err(CallError::NotCalled)), "it gave up waiting for its turn");
     assert_eq!(provider.calls(), 1);
-    // The permit went with the call.
+    // The permit was released with the call.
     provider.becomes(Mood::Working);
     assert!(ask(&calls).await.is_ok());
 }
@@ -239,7 +239,8 @@ async fn charges_and_enquiries_do_not_wait_for_each_other() {
     assert!(answered.is_ok(), "{answered:?}");
 }
 
-/// A provider in this process, which is at work or not, and whose charges end when it is told.
+/// A provider in this process that reports own work or not, and whose charges end when the test says
+/// so.
 struct Inside {
     at_work: AtomicBool,
     done: Semaphore,
@@ -287,7 +288,7 @@ async fn what_waits_behind_own_work_waits_for_its_turn() {
     tokio::pin!(second);
     assert!(poll!(&mut second).is_pending());
     let third = Box::pin(charge(&calls));
-    assert_eq!(calls.waiting_since(), None, "the first one waits for somebody outside");
+    assert_eq!(calls.waiting_since(), None, "the first one waits for an external service");
     provider.at_work.store(true, Ordering::SeqCst);
     let since = calls.waiting_since().unwrap();
     assert!((before..=calls.clock.now()).contains(&since), "{since}");

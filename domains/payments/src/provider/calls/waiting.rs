@@ -1,22 +1,22 @@
-//! Since when the oldest of those that wait has been waiting.
+//! The time since which the oldest waiting call has been waiting.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-/// Those that wait now.
+/// The calls that wait now.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(Mutex<Slots>);
 
 #[derive(Debug, Default)]
 struct Slots {
-    /// Since when, and a number that tells those of one moment apart.
+    /// Start of each wait, with a number that distinguishes simultaneous starts.
     taken: BTreeSet<(DateTime<Utc>, u64)>,
     next: u64,
 }
 
-/// One that waits, until this is dropped.
+/// A waiting call; the wait ends when this is dropped.
 pub(super) struct Slot<'w> {
     waiting: &'w Waiting,
     slot: (DateTime<Utc>, u64),

@@ -1,17 +1,19 @@
-//! A provider without money, for trying things out and for tests. It behaves like a service
-//! outside: it keeps books of its own, which a restart of our process does not touch, and it can
-//! be slow, flaky or silent, as the payment method says:
+//! A provider without money, for trials and tests. It behaves like an external service: its ledger is
+//! separate, so it survives a restart of this process, and it can be slow, flaky or silent, depending
+//! on the payment method:
 //!
-//! | method             | what it does                                                          |
+//! | method             | behaviour                                                             |
 //! |--------------------|-----------------------------------------------------------------------|
 //! | `sandbox:ok`       | captures                                                              |
 //! | `sandbox:declined` | declines                                                              |
 //! | `sandbox:flaky`    | is unavailable twice for each charge, then captures                   |
 //! | `sandbox:slow`     | captures, and answers late                                            |
-//! | `sandbox:never`    | takes the charge in, never answers and never decides; can be cancelled |
-//! | `sandbox:refund-refused` | captures, and refuses the first refund of the charge when it is asked for |
+//! | `sandbox:never`    | accepts the charge, never answers and never decides; can be cancelled |
+//! | `sandbox:refund-refused` | captures, and refuses the first refund of the charge            |
 //!
 //! Every other method is declined.
+
+mod decision;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,12 +30,13 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use self::decision::{Answer, Decision, REFUSES_A_REFUND};
 use super::{
     CancelOutcome, ChargeOutcome, ChargeRequest, ChargeStatus, PaymentProvider, ProviderError,
     RefundOutcome, RefundRequest, RefundStatus,
 };
 
-/// What its books are called: a schema on PostgreSQL. Part of the URL on SQLite.
+/// The ledger's name: a schema on PostgreSQL, part of the URL on SQLite.
 const NAME: &str = "sandbox";
 
 static LEDGER: Migrations = Migrations {
@@ -41,14 +44,8 @@ static LEDGER: Migrations = Migrations {
     postgres: sqlx::migrate!("../../migrations/postgres/payments/sandbox"),
 };
 
-/// What the books say of a captured charge whose next refund is refused.
-const REFUSES_A_REFUND: &str = "refuses the next refund";
-
-/// Most charges that are decided in one statement.
-const MOST: usize = 256;
-
-/// Calls per charge that `sandbox:flaky` fails.
-const FLAKY_FAILURES: i64 = 2;
+/// Maximum number of charges decided in one statement.
+const MAX_RUN: usize = 256;
 
 database::statements! {
     /// Every statement on the ledger.
@@ -58,14 +55,14 @@ database::statements! {
     const CHARGE: Statement = Statement::Same(
         "SELECT status, reason, attempts, amount FROM charge WHERE idempotency_key = $1",
     );
-    /// The charge as it stands, or as one that nobody heard of, held until the transaction ends: of a
-    /// charge and a cancellation that arrive together one comes after the other.
+    /// Inserts a charge unless it is known, and locks it until the transaction ends, so that a charge
+    /// and a cancellation that arrive together are serialised.
     const HOLD_CHARGE: Statement = Statement::Same(
         "INSERT INTO charge (idempotency_key, status, attempts) VALUES ($1, 'received', 0) \
          ON CONFLICT (idempotency_key) DO UPDATE SET attempts = charge.attempts \
          RETURNING status, reason, attempts, amount",
     );
-    /// Of some charges those that nobody heard of: one statement decides them and writes them down.
+    /// Decides and stores those of several charges that are not known, in one statement.
     const FIRST_CHARGES: Statement = Statement::PerEngine {
         sqlite: "INSERT INTO charge (idempotency_key, payment_id, amount, currency, status, reason, \
              attempts, captured_at) \
@@ -94,7 +91,7 @@ database::statements! {
     const REFUNDS: Statement = Statement::Same(
         "SELECT charge_key AS idempotency_key, amount FROM refund",
     );
-    /// From now on the charge's refunds are carried out.
+    /// Later refunds of the charge are carried out.
     const ALLOW_REFUNDS: Statement =
         Statement::Same("UPDATE charge SET reason = NULL WHERE idempotency_key = $1");
     const RECORD_REFUND: Statement = Statement::Same(
@@ -107,14 +104,14 @@ database::statements! {
     );
 }
 
-/// Settings of the sandbox. Times are in milliseconds.
+/// The settings of the sandbox. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SandboxSettings {
-    /// After what time `sandbox:slow` answers. More than the time-out of a call, or it is not slow.
+    /// Delay of the answer of `sandbox:slow`. It must exceed the time-out of a call to have an effect.
     pub slow_answer_after_ms: u64,
-    /// Where its books are; beside the event store unless set. Services that share a store over the
-    /// network must be told, or each had a provider of its own.
+    /// URL of the ledger; beside the event store unless set. Services that share an event store over
+    /// the network must set it, or each has a provider of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<ConnectionUrl>,
 }
@@ -125,26 +122,26 @@ impl Default for SandboxSettings {
     }
 }
 
-/// A charge in the sandbox's books.
+/// A charge in the sandbox's ledger.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SandboxCharge {
-    /// What recognises it.
+    /// Key of the charge.
     pub idempotency_key: Uuid,
-    /// What it is for, where known.
+    /// Payment of the charge, if known.
     pub payment_id: Option<PaymentId>,
-    /// How much, where known.
+    /// Amount of the charge, if known.
     pub amount: Option<Decimal>,
-    /// ISO 4217 code, where known.
+    /// ISO 4217 currency code, if known.
     pub currency: Option<String>,
-    /// Whether the money was taken.
+    /// Whether the money was captured.
     pub captured: bool,
-    /// Whether it was cancelled, so that nothing will be taken.
+    /// Whether the charge was cancelled, so that nothing will be captured.
     pub cancelled: bool,
-    /// How often it was asked for.
+    /// Number of times the charge was requested.
     pub attempts: u64,
-    /// Whether money went back, all of it or some.
+    /// Whether the charge was refunded, in whole or in part.
     pub refunded: bool,
-    /// How much went back.
+    /// Refunded amount.
     pub given_back: Decimal,
 }
 
@@ -175,14 +172,14 @@ pub struct Sandbox {
     ledger: Database,
     clock: SharedClock,
     settings: SandboxSettings,
-    /// Charges that are asked for at the same time are written into the books at once, if nobody has
-    /// heard of them: whether that is so.
+    /// Combines simultaneous charges into one write to the ledger. The result of a charge is whether it
+    /// was unknown before.
     firsts: Arc<Combiner<ChargeRequest, Result<bool, Arc<DatabaseError>>>>,
-    /// How many charges are being decided.
+    /// Number of charges being decided.
     deciding: Arc<AtomicUsize>,
 }
 
-/// A charge that is being decided, until this is dropped.
+/// A charge being decided, until this is dropped.
 struct Deciding<'s>(&'s AtomicUsize);
 
 impl<'s> Deciding<'s> {
@@ -199,18 +196,18 @@ impl Drop for Deciding<'_> {
 }
 
 impl Sandbox {
-    /// Opens the sandbox whose books are in the database at `url`.
+    /// Opens the sandbox with the ledger at `url`.
     pub async fn open(
         url: &str,
         clock: SharedClock,
         settings: SandboxSettings,
     ) -> Result<Self, DatabaseError> {
         let ledger = Database::open(url, NAME, &LEDGER).await?;
-        let (firsts, deciding) = (Arc::new(Combiner::new(MOST)), Arc::default());
+        let (firsts, deciding) = (Arc::new(Combiner::new(MAX_RUN)), Arc::default());
         Ok(Self { ledger, clock, settings, firsts, deciding })
     }
 
-    /// Its books: every charge it has heard of.
+    /// Returns every charge in the ledger.
     pub async fn charges(&self) -> Result<Vec<SandboxCharge>, DatabaseError> {
         let rows = self.ledger.query(&CHARGES).fetch_all().await?;
         let refunds = self.ledger.query(&REFUNDS).fetch_all().await?;
@@ -219,7 +216,7 @@ impl Sandbox {
         rows.iter().map(|row| SandboxCharge::read(row, &refunds)).collect()
     }
 
-    /// Decides a charge and writes the decision into the books.
+    /// Decides a charge and stores the decision.
     async fn decide(&self, request: &ChargeRequest) -> Result<Decision, ProviderError> {
         let _deciding = Deciding::begin(&self.deciding);
         let firsts = self.firsts.ask(request.clone(), |asked| self.decide_firsts(asked));
@@ -230,7 +227,7 @@ impl Sandbox {
         self.decide_again(request).await.map_err(unavailable)
     }
 
-    /// Decides those of some charges that nobody has heard of. Which those are, in the same order.
+    /// Decides those of several charges that are not known. Returns which those are, in the same order.
     async fn decide_firsts(
         &self,
         asked: Vec<ChargeRequest>,
@@ -248,7 +245,7 @@ impl Sandbox {
         match record.scalars::<Uuid>().await {
             Ok(firsts) => {
                 let mut firsts: HashSet<Uuid> = firsts.into_iter().collect();
-                // Of two with the same key the second one has been heard of.
+                // Of two charges with the same key, the second one is known.
                 asked.iter().map(|request| Ok(firsts.remove(&request.idempotency_key))).collect()
             }
             Err(error) => {
@@ -258,21 +255,21 @@ impl Sandbox {
         }
     }
 
-    /// Decides a charge that the books know.
+    /// Decides a known charge.
     async fn decide_again(&self, request: &ChargeRequest) -> Result<Decision, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
-        let known = hold(&mut books, request.idempotency_key).await?;
+        let mut transaction = self.ledger.begin().await?;
+        let known = hold(&mut transaction, request.idempotency_key).await?;
         let decision = match known.status.as_str() {
             "declined" => Decision::declined(known.reason.as_deref().unwrap_or("declined")),
             "captured" => Decision { reason: known.reason, ..Decision::captured() },
             "cancelled" => {
-                // Stays cancelled: nothing is written but that it was asked for.
+                // The charge stays cancelled; only the attempt is stored.
                 let reason = Some("the charge was cancelled".to_owned());
                 Decision { status: "cancelled", reason, answer: Answer::AtOnce }
             }
             _ => Decision::by_method(&request.method, known.attempts + 1),
         };
-        let record = books
+        let record = transaction
             .query(&RECORD_CHARGE)
             .bind(request.idempotency_key)
             .bind(request.payment_id.as_uuid())
@@ -282,23 +279,24 @@ impl Sandbox {
             .bind(&decision.reason)
             .bind((decision.status == "captured").then(|| self.clock.now()));
         record.execute().await?;
-        books.commit().await?;
+        transaction.commit().await?;
         Ok(decision)
     }
 
     async fn settle_refund(&self, request: &RefundRequest) -> Result<RefundOutcome, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
+        let mut transaction = self.ledger.begin().await?;
         let refused = |code: &str| Ok(RefundOutcome::Refused { code: code.to_owned() });
-        let charge = hold(&mut books, request.charge_key).await?;
+        let charge = hold(&mut transaction, request.charge_key).await?;
         if charge.status != "captured" {
             return refused("charge_not_captured");
         }
         if charge.reason.as_deref() == Some(REFUSES_A_REFUND) {
-            books.query(&ALLOW_REFUNDS).bind(request.charge_key).execute().await?;
-            books.commit().await?;
+            transaction.query(&ALLOW_REFUNDS).bind(request.charge_key).execute().await?;
+            transaction.commit().await?;
             return refused("insufficient_balance");
         }
-        let refunds = books.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
+        let refunds =
+            transaction.query(&REFUNDS_OF_CHARGE).bind(request.charge_key).fetch_all().await?;
         let refunds: Vec<RefundEntry> =
             refunds.iter().map(RefundEntry::read).collect::<Result<_, _>>()?;
         if !refunds.iter().any(|refund| refund.key == request.idempotency_key) {
@@ -310,21 +308,21 @@ impl Sandbox {
             if request.amount > left {
                 return refused("exceeds_charge");
             }
-            let record = books
+            let record = transaction
                 .query(&RECORD_REFUND)
                 .bind(request.idempotency_key)
                 .bind(request.charge_key)
                 .bind(request.amount.to_string())
                 .bind(self.clock.now());
             record.execute().await?;
-            books.commit().await?;
+            transaction.commit().await?;
         }
         Ok(RefundOutcome::Refunded { reference: refund_reference(request.idempotency_key) })
     }
 
     async fn settle_cancel(&self, key: Uuid) -> Result<CancelOutcome, DatabaseError> {
-        let mut books = self.ledger.begin().await?;
-        let known = hold(&mut books, key).await?;
+        let mut transaction = self.ledger.begin().await?;
+        let known = hold(&mut transaction, key).await?;
         match known.status.as_str() {
             "captured" => {
                 return Ok(CancelOutcome::AlreadyCaptured { reference: charge_reference(key) });
@@ -335,8 +333,8 @@ impl Sandbox {
             }
             _ => {}
         }
-        books.query(&CANCEL).bind(key).execute().await?;
-        books.commit().await?;
+        transaction.query(&CANCEL).bind(key).execute().await?;
+        transaction.commit().await?;
         Ok(CancelOutcome::Cancelled)
     }
 
@@ -352,7 +350,7 @@ impl Sandbox {
             },
             "pending" => ChargeStatus::Pending,
             "cancelled" => ChargeStatus::Cancelled,
-            // It failed before it took the charge in.
+            // The charge failed before it was accepted.
             _ => ChargeStatus::NotFound,
         })
     }
@@ -366,7 +364,7 @@ impl Sandbox {
     }
 }
 
-/// A charge as it stands in the books.
+/// A row of a charge.
 struct Charge {
     status: String,
     reason: Option<String>,
@@ -383,8 +381,8 @@ impl Charge {
     }
 }
 
-/// An amount as the books have it. One that cannot be read is not taken for nothing: more would be paid
-/// back than was taken.
+/// Reads an amount. A damaged amount is an error: as zero, it would allow a refund of more than was
+/// captured.
 fn decimal(text: &str) -> Result<Decimal, DatabaseError> {
     text.parse().map_err(|_| DatabaseError::Damaged {
         column: "amount".to_owned(),
@@ -392,9 +390,9 @@ fn decimal(text: &str) -> Result<Decimal, DatabaseError> {
     })
 }
 
-/// Money that went back.
+/// A row of a refund.
 struct RefundEntry {
-    /// Recognises the refund, or the charge whose refunds are listed.
+    /// Key of the refund, or of the refunded charge in a list.
     key: Uuid,
     amount: Decimal,
 }
@@ -407,51 +405,9 @@ impl RefundEntry {
     }
 }
 
-/// A charge that stays as it is until the transaction ends, unless that changes it.
-async fn hold(books: &mut Transaction, key: Uuid) -> Result<Charge, DatabaseError> {
-    Charge::read(&books.query(&HOLD_CHARGE).bind(key).fetch_one().await?)
-}
-
-/// What is written into the books, and how it is answered.
-struct Decision {
-    status: &'static str,
-    reason: Option<String>,
-    answer: Answer,
-}
-
-#[derive(Clone, Copy)]
-enum Answer {
-    AtOnce,
-    Late,
-    Never,
-    Unavailable,
-}
-
-impl Decision {
-    fn captured() -> Self {
-        Self { status: "captured", reason: None, answer: Answer::AtOnce }
-    }
-
-    fn declined(reason: &str) -> Self {
-        Self { status: "declined", reason: Some(reason.to_owned()), answer: Answer::AtOnce }
-    }
-
-    fn by_method(method: &str, attempts: i64) -> Self {
-        match method {
-            "sandbox:ok" => Self::captured(),
-            "sandbox:declined" => Self::declined("insufficient funds"),
-            "sandbox:flaky" if attempts <= FLAKY_FAILURES => {
-                Self { status: "received", reason: None, answer: Answer::Unavailable }
-            }
-            "sandbox:flaky" => Self::captured(),
-            "sandbox:refund-refused" => {
-                Self { reason: Some(REFUSES_A_REFUND.to_owned()), ..Self::captured() }
-            }
-            "sandbox:slow" => Self { answer: Answer::Late, ..Self::captured() },
-            "sandbox:never" => Self { status: "pending", reason: None, answer: Answer::Never },
-            _ => Self::declined("unknown payment method"),
-        }
-    }
+/// Locks a charge until the transaction ends, and returns it.
+async fn hold(transaction: &mut Transaction, key: Uuid) -> Result<Charge, DatabaseError> {
+    Charge::read(&transaction.query(&HOLD_CHARGE).bind(key).fetch_one().await?)
 }
 
 fn charge_reference(key: Uuid) -> String {
@@ -462,10 +418,10 @@ fn refund_reference(key: Uuid) -> String {
     format!("sandbox-re-{key}")
 }
 
-/// What `sandbox:flaky` says.
+/// The error of `sandbox:flaky`.
 #[derive(Debug, thiserror::Error)]
-#[error("the sandbox plays unavailable")]
-struct PlaysUnavailable;
+#[error("the sandbox simulates an outage")]
+struct SimulatedOutage;
 
 fn unavailable(error: DatabaseError) -> ProviderError {
     ProviderError::Unavailable(error.into())
@@ -483,7 +439,7 @@ impl PaymentProvider for Sandbox {
             }
             Answer::Never => std::future::pending().await,
             Answer::Unavailable => {
-                return Err(ProviderError::Unavailable(PlaysUnavailable.into()));
+                return Err(ProviderError::Unavailable(SimulatedOutage.into()));
             }
         }
         if decision.status == "captured" {
@@ -509,7 +465,7 @@ impl PaymentProvider for Sandbox {
         self.refund_status(idempotency_key).await.map_err(unavailable)
     }
 
-    /// Its books are kept by this process.
+    /// This process maintains the ledger.
     fn is_own_work(&self) -> bool {
         self.deciding.load(Ordering::Relaxed) > 0
     }

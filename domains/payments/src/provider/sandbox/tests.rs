@@ -93,7 +93,7 @@ async fn never_neither_answers_nor_decides_and_can_be_cancelled(
     let place = TestTables::on(engine).await;
     let sandbox = sandbox(&place).await;
     let request = charge(1, "sandbox:never");
-    // Polled once it has written its books at the latest when the enquiry sees it.
+    // The enquiry sees the charge once it is stored.
     let enquiry = async {
         loop {
             match sandbox.lookup(request.idempotency_key).await.unwrap() {
@@ -127,7 +127,7 @@ async fn a_cancelled_charge_takes_nothing_even_if_it_arrives_afterwards(
     assert!(!sandbox.charges().await.unwrap()[0].captured);
 }
 
-/// Whichever comes first: what is said to be cancelled takes nothing.
+/// In either order: a charge whose cancellation succeeded captures nothing.
 #[rstest]
 #[tokio::test]
 async fn of_a_charge_and_its_cancellation_at_once_one_comes_first(
@@ -147,14 +147,14 @@ async fn of_a_charge_and_its_cancellation_at_once_one_comes_first(
     }
 }
 
-/// A transaction reads what it decides by and holds it until it has decided.
+/// A transaction locks the charge that it decides on until it ends.
 #[tokio::test]
 async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
     let place = TestTables::on(Engine::Postgres).await;
     let (ours, theirs) = (sandbox(&place).await, sandbox(&place).await);
     let request = charge(1, "sandbox:ok");
-    let mut books = ours.ledger.begin().await.unwrap();
-    hold(&mut books, request.idempotency_key).await.unwrap();
+    let mut transaction = ours.ledger.begin().await.unwrap();
+    hold(&mut transaction, request.idempotency_key).await.unwrap();
     let captured = async {
         let waiting = Statement::Same(
             "SELECT count(*) FROM pg_stat_activity \
@@ -162,8 +162,8 @@ async fn a_cancellation_waits_for_the_charge_that_is_being_decided() {
         );
         while ours.ledger.query(&waiting).scalar::<i64>().await.unwrap() == 0 {}
         let capture = Statement::Same("UPDATE charge SET status = 'captured'");
-        books.query(&capture).execute().await.unwrap();
-        books.commit().await.unwrap();
+        transaction.query(&capture).execute().await.unwrap();
+        transaction.commit().await.unwrap();
     };
     let (cancelled, ()) = tokio::join!(theirs.cancel(request.idempotency_key), captured);
     assert!(matches!(cancelled.unwrap(), CancelOutcome::AlreadyCaptured { .. }));
