@@ -110,8 +110,10 @@ impl Commander {
 
     async fn execute(&self, command: Command) -> anyhow::Result<Position> {
         let cause = Cause::request(new_id(), ACTOR);
-        let executed =
-            self.environment.execute::<OrderDecider>(self.order.into(), command, &cause, None).await?;
+        let executed = self
+            .environment
+            .execute::<OrderDecider>(self.order.into(), command, &cause, None)
+            .await?;
         Ok(executed.position)
     }
 }

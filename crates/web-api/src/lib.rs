@@ -6,7 +6,7 @@
 //! # How a module's routes look
 //!
 //! A handler parses (extractors), calls, and returns a response. The whole of
-//! `domains/orders/src/http.rs` could be:
+//! `domains/orders/src/http/place.rs` could be:
 //!
 //! ```ignore
 //! use actix_web::web::Data;

@@ -6,8 +6,8 @@
 mod account;
 mod collecting;
 mod crediting;
+mod imported;
 mod issuing;
-mod legacy;
 pub mod retention;
 pub mod series;
 mod settling;
@@ -27,9 +27,9 @@ use rust_decimal::Decimal;
 pub use account::{Account, Credit, IssuedCreditNote};
 pub use collecting::{Collect, FailedCollection};
 pub use crediting::{CreditRefund, CreditReturn, NewCreditNote};
+pub use imported::{LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS};
 pub use issuing::IssueAnew;
 pub use issuing::IssueInvoice;
-pub use legacy::{LegacyInvoice, LegacyReport, LegacyVat, NUMBER_LIKE_OURS};
 pub use series::DocumentNumber;
 pub use settling::{Receipt, Repayment, SettleCreditNote};
 pub use voiding::{IssueCreditNote, VoidInvoice, credit_note_for};
@@ -217,7 +217,7 @@ impl Decider for InvoiceDecider {
             Command::Credit(note) => voiding::credit(invoice, *note),
             Command::Refund(repayment) => settling::refund(invoice, repayment),
             Command::Settle(request) => settling::settle(invoice, request),
-            Command::Sync(report) => legacy::sync(invoice, *report),
+            Command::Sync(report) => imported::sync(invoice, *report),
         }
     }
 

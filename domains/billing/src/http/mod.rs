@@ -1,7 +1,7 @@
 //! The routes under `/api/v1/billing/invoices`: a file per kind of request. Policies issue and settle
 //! documents; the commands here decide about an invoice whose payment failed.
 
-mod act;
+mod change;
 mod read;
 
 use database::Database;
@@ -22,8 +22,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         utoipa_actix_web::scope("/api/v1/billing/invoices")
             .service(read::list)
             .service(read::history)
-            .service(act::collect)
-            .service(act::void)
+            .service(change::collect)
+            .service(change::void)
             .service(read::get_one),
     );
 }

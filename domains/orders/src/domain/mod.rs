@@ -1,6 +1,6 @@
 //! The decisions on an order. Pure: no I/O, no clock, no randomness.
 
-mod legacy;
+mod imported;
 mod placing;
 mod returning;
 #[cfg(test)]
@@ -17,7 +17,7 @@ use orders_contract::{
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-pub use legacy::{LegacyLine, LegacyOrder, LegacyReport};
+pub use imported::{LegacyLine, LegacyOrder, LegacyReport};
 pub use placing::PlaceOrder;
 pub use returning::{Delivered, ReturnOrder};
 
@@ -172,7 +172,7 @@ impl Decider for OrderDecider {
             Command::Fulfil => fulfil(order),
             Command::Cancel(reason) => cancel(order, reason),
             Command::Return(request) => returning::take_back(order, request),
-            Command::Sync(report) => legacy::sync(order, *report),
+            Command::Sync(report) => imported::sync(order, *report),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The module's routes, and the answers to refusals. Each handler parses, calls and answers.
 
-mod act;
+mod change;
 mod input;
 mod place;
 mod read;
@@ -25,10 +25,10 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
             .service(place::place)
             .service(read::list)
             .service(read::history)
-            .service(act::cancel)
-            .service(act::confirm)
-            .service(act::fulfil)
-            .service(act::take_back)
+            .service(change::cancel)
+            .service(change::confirm)
+            .service(change::fulfil)
+            .service(change::take_back)
             .service(read::get_one),
     );
 }

@@ -6,7 +6,7 @@
 //! and refunded.
 
 mod collection;
-mod import;
+mod imported;
 mod refund;
 #[cfg(test)]
 mod tests;
@@ -23,7 +23,7 @@ use payments_contract::{
 };
 use rust_decimal::Decimal;
 
-pub use import::{LegacyPatch, LegacyReport};
+pub use imported::{LegacyPatch, LegacyReport};
 pub use refund::{RefundStage, Taken};
 
 kernel::event_set! {
@@ -256,7 +256,7 @@ impl Decider for PaymentDecider {
             Command::RecordRefundFailure { refund_id, code } => {
                 refund::record_failure(payment, refund_id, code)
             }
-            Command::Sync(report) => import::sync(payment, *report),
+            Command::Sync(report) => imported::sync(payment, *report),
         }
     }
 

@@ -2,8 +2,8 @@
 
 mod collecting;
 mod crediting;
+mod imported;
 mod issuing;
-mod legacy;
 mod numbers;
 mod settling;
 mod voiding;

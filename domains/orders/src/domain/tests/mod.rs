@@ -1,6 +1,6 @@
 //! Decisions on an order: given its events, when a command is given, then these events follow.
 
-mod legacy;
+mod imported;
 mod placing;
 mod returning;
 
