@@ -99,6 +99,16 @@ impl<D: Decider> When<D> {
         }
     }
 
+    /// Returns the only event, for checks of a part of it.
+    #[track_caller]
+    pub fn event(self) -> D::Event {
+        match self.outcome {
+            Ok(mut events) if events.len() == 1 => events.remove(0),
+            Ok(events) => panic!("it was not one event: {:?}", stored(&events)),
+            Err(refusal) => panic!("it was refused: {refusal}"),
+        }
+    }
+
     /// Returns the events or the refusal, for what the other checks cannot say.
     pub fn outcome(self) -> Result<Vec<D::Event>, D::Refusal> {
         self.outcome

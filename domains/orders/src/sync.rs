@@ -51,7 +51,7 @@ mod tests {
             (json!({ "total": "Ada Martin" }), "total"),
             (
                 json!({ "currency": "eur" }),
-                "`currency` is not understood: expected three capital letters",
+                "`currency` is invalid: expected three capital letters",
             ),
             (json!({ "currency": "Ada Martin" }), "such as EUR"),
             (json!({ "comments": ["fine", { "Ada Martin": 1 }] }), "comments[1]"),

@@ -122,11 +122,11 @@ async fn what_cannot_be_understood_is_said_without_its_values(
     let world = World::new(engine).await;
     for (state, said) in [
         (with(json!({ "numbr": "FA1" })), "unknown field `numbr`"),
-        (with(json!({ "total": "Ada" })), "`total` is not understood"),
+        (with(json!({ "total": "Ada" })), "`total` is invalid"),
         (with(json!({ "status": null })), "`status` is missing"),
         (
             with(json!({ "number": "é".repeat(601) })),
-            "`number` is not understood: expected at most 600",
+            "`number` is invalid: expected at most 600",
         ),
     ] {
         match world.sync(new_id().into(), state).await {

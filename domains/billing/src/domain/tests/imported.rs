@@ -78,9 +78,10 @@ fn revised(state: ImportedInvoice, changed: &[&str]) -> Event {
 /// Returns the one revision that a command records of a document.
 #[track_caller]
 fn revised_by(document: Given<InvoiceDecider>, command: Command) -> InvoiceRevised {
-    let events = document.when(command).outcome().unwrap();
-    let [Event::Revised(revised)] = &events[..] else { panic!("{events:?}") };
-    revised.clone()
+    match document.when(command).event() {
+        Event::Revised(revised) => revised,
+        other => panic!("expected a revision, got {other:?}"),
+    }
 }
 
 #[test]

@@ -101,7 +101,8 @@ fn what_is_no_order_any_more_is_cancelled_and_can_come_back() {
     assert_eq!(taken_back.status, ImportedOrderStatus::Cancelled);
     assert_eq!(taken_back.cancelled_reason, Some("state draft".to_owned().into()));
 
-    let history = [imported(), only_event(&[imported()], absent("state draft"))];
+    let history =
+        [imported(), given::<OrderDecider>([imported()]).when(absent("state draft")).event()];
     given::<OrderDecider>(history.clone()).when(absent("state draft")).changes_nothing();
     let (reinstated, _) = revision(&history, present(legacy_order()));
     assert_eq!(reinstated.status, ImportedOrderStatus::Confirmed);
@@ -117,7 +118,7 @@ fn a_report_shows_no_personal_data() {
 fn a_snapshot_is_sealed_with_the_key_of_the_imported_events() {
     let imported = |customer_id| {
         let order = LegacyOrder { customer_id, ..legacy_order() };
-        let imported = only_event(&[], present(order));
+        let imported = given::<OrderDecider>([]).when(present(order)).event();
         given::<OrderDecider>([imported]).state().clone()
     };
     let rule = OrderDecider::snapshots().unwrap();

@@ -23,15 +23,6 @@ use super::{
 const ORDER: OrderId = OrderId::from_u128(1);
 const CUSTOMER: CustomerId = CustomerId::from_u128(2);
 
-/// Returns the only event of a command.
-#[track_caller]
-fn only_event(history: &[Event], command: Command) -> Event {
-    let outcome = given::<OrderDecider>(history.iter().cloned()).when(command).outcome();
-    let mut events = outcome.expect("the command was refused");
-    assert_eq!(events.len(), 1, "{events:?}");
-    events.remove(0)
-}
-
 fn line(quantity: &str, unit_price: &str, vat_rate: &str) -> OrderLine {
     OrderLine {
         sku: "CH-1".to_owned(),
@@ -117,12 +108,12 @@ fn legacy_order() -> LegacyOrder {
 }
 
 fn imported() -> Event {
-    only_event(&[], present(legacy_order()))
+    given::<OrderDecider>([]).when(present(legacy_order())).event()
 }
 
 #[track_caller]
 fn revision(events: &[Event], command: Command) -> (ImportedOrder, Vec<String>) {
-    match only_event(events, command) {
+    match given::<OrderDecider>(events.iter().cloned()).when(command).event() {
         Event::Revised(mut revised) => {
             revised.changed.sort();
             (revised.state, revised.changed)

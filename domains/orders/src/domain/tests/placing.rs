@@ -11,7 +11,7 @@ fn an_order_is_placed_with_its_totals() {
 
 #[test]
 fn quantities_and_prices_keep_their_decimals() {
-    let event = only_event(&[], place(vec![line("1.500", "10.00", "5.5")]));
+    let event = given::<OrderDecider>([]).when(place(vec![line("1.500", "10.00", "5.5")])).event();
     let data = event.to_json().unwrap();
     assert_eq!(data["lines"][0]["quantity"], "1.500");
     assert_eq!(data["lines"][0]["unit_price"], "10.00");
