@@ -49,10 +49,7 @@ mod tests {
             (json!({ "customer_id": "Ada Martin" }), "customer_id"),
             (json!({ "date": "Ada Martin" }), "date"),
             (json!({ "total": "Ada Martin" }), "total"),
-            (
-                json!({ "currency": "eur" }),
-                "`currency` is invalid: expected three capital letters",
-            ),
+            (json!({ "currency": "eur" }), "`currency` is invalid: expected three capital letters"),
             (json!({ "currency": "Ada Martin" }), "such as EUR"),
             (json!({ "comments": ["fine", { "Ada Martin": 1 }] }), "comments[1]"),
             (json!({ "lines": [{ "sku": "", "description": "Ada Martin" }] }), "quantity"),

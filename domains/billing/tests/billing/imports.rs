@@ -124,10 +124,7 @@ async fn what_cannot_be_understood_is_said_without_its_values(
         (with(json!({ "numbr": "FA1" })), "unknown field `numbr`"),
         (with(json!({ "total": "Ada" })), "`total` is invalid"),
         (with(json!({ "status": null })), "`status` is missing"),
-        (
-            with(json!({ "number": "é".repeat(601) })),
-            "`number` is invalid: expected at most 600",
-        ),
+        (with(json!({ "number": "é".repeat(601) })), "`number` is invalid: expected at most 600"),
     ] {
         match world.sync(new_id().into(), state).await {
             Err(SyncError::NotUnderstood(text)) => {
