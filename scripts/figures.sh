@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 . scripts/lib/server.sh
 
-BIN=${RELEASE_BIN:-target/release/bascule}
+BIN=${RELEASE_BIN:-${CARGO_TARGET_DIR:-target}/release/bascule}
 [ -x "$BIN" ] || fail "$BIN does not exist" "Build it first: cargo build --release"
 say "Figures of $BIN ($(nproc) cores, load $(cut -d' ' -f1 /proc/loadavg))"
 

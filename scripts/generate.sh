@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 openapi=${1:-openapi}
 pages=${2:-docs/modules}
 wire_page=${3:-docs/wire.md}
-bascule=${BIN:-target/debug/bascule}
+bascule=${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}
 
 # Written to a temporary file and renamed: a failing command leaves the old file.
 print_into() {

@@ -52,10 +52,10 @@ beginning=$(git log -1 --format=%H -- openapi/events/BEGINNING.md)
 for main in origin/main main HEAD; do
     base=$(git merge-base HEAD "$main" 2>/dev/null) || continue
     git merge-base --is-ancestor "$beginning" "$base" || continue
-    "${BIN:-target/debug/bascule}" contracts check --against "$base"
+    "${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}" contracts check --against "$base"
     break
 done
-"${BIN:-target/debug/bascule}" contracts check
+"${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}" contracts check
 
 # Uses the Node.js of .venv, if there is one.
 PATH=$PWD/.venv/bin:$PATH

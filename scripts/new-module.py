@@ -14,6 +14,11 @@ import shutil
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 SAMPLE = HERE / 'samples/loyalty'
+#: Keywords of Rust, crates of its distribution, and names that the program has.
+RESERVED = set("""abstract alloc as async await become box break const continue core crate do dyn else enum extern
+false final fn for gen if impl in let loop macro main match mod move mut override priv proc pub ref return self
+static std struct super test trait true try type typeof unsafe unsized use virtual where while yield
+bascule default""".split())
 
 
 def named(text, name):
@@ -39,8 +44,13 @@ def main():
     if not re.fullmatch(r'[a-z][a-z0-9]{1,39}', name):
         raise SystemExit(f'invalid name {name}: expected 2 to 40 lower-case letters and digits, such as wishlist')
     manifest, module = root / 'Cargo.toml', root / 'domains' / name
-    if module.exists() or re.search(rf'^({name}|{name}-contract)\b.*=', manifest.read_text(), re.MULTILINE):
-        raise SystemExit(f'{name} already names a crate of the workspace: choose another name')
+    if not manifest.is_file():
+        raise SystemExit(f'{root} is no checkout of bascule: {manifest} does not exist')
+    if name in RESERVED:
+        raise SystemExit(f'invalid name {name}: Rust or the program reserves it; choose another name')
+    taken = rf'^({name}|{name}-contract)( *=|\.workspace)'
+    if module.exists() or re.search(taken, manifest.read_text(), re.MULTILINE):
+        raise SystemExit(f'{name} already names a crate or a feature of the workspace: choose another name')
 
     for source in sorted(SAMPLE.rglob('*')):
         if source.is_file():
@@ -48,13 +58,16 @@ def main():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(named(source.read_text(), name))
             shutil.copymode(source, target)
-    inserted(manifest, r'^\n# A module as docs/new-module.md|^\n# HTTP and OpenAPI', (
+    inserted(manifest, r'^# A module as docs/new-module.md|^\n# HTTP and OpenAPI', (
         f'{name} = {{ path = "domains/{name}" }}\n'
         f'{name}-contract = {{ path = "domains/{name}/contract" }}\n'))
-    inserted(manifest, r'(?<=^\[dependencies\]\n)', f'{name}.workspace = true\n')
+    head, section, tail = manifest.read_text().partition('\n[dependencies]\n')
+    listed, end, rest = tail.partition('\n\n')
+    listed = '\n'.join(sorted([*listed.splitlines(), f'{name}.workspace = true']))
+    manifest.write_text(head + section + listed + end + rest)
     inserted(root / 'src/main.rs', r'^ *#\[cfg\(feature = "import"\)\]\n +&capture', (
         f'    &{name}::{name.capitalize()}Module,\n'))
-    print(f'domains/{name} is a copy of the sample module. Next: cargo check, then make generate,\n'
+    print(f'domains/{name} is a copy of the sample module. Next: cargo check, make fmt, make generate;\n'
           f'then replace cards and points by your own aggregates (docs/new-module.md).')
 
 

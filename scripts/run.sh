@@ -23,7 +23,7 @@ if [ -z "${BIN:-}" ]; then
         "On Debian or Ubuntu: apt-get install gcc libc6-dev"
     say "Building the release binary (some minutes the first time, seconds afterwards)"
     cargo build --locked --release
-    BIN=target/release/bascule
+    BIN=${CARGO_TARGET_DIR:-target}/release/bascule
 fi
 
 case $STORE in

@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 
 say "Short benchmark of the saga under load"
+bascule=${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}
 export CARGO_TARGET_DIR=$PWD/target/load-driver
 cargo build --quiet --locked --manifest-path benchmarks/Cargo.toml -p http-load
-RELEASE_BIN=${BIN:-target/debug/bascule} HTTP_LOAD=$CARGO_TARGET_DIR/debug/http-load \
+RELEASE_BIN=$bascule HTTP_LOAD=$CARGO_TARGET_DIR/debug/http-load \
     benchmarks/saga.py --seconds "${SECONDS_OF_LOAD:-2}" --sides admission >/dev/null

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 . scripts/lib/say.sh
 
 system=$PWD
-bascule=${BIN:-target/debug/bascule}
+bascule=${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}
 [ -x "$bascule" ] || fail "$bascule does not exist" "Build it first: cargo build"
 # The same place in every run: what did not change is not compiled again.
 service=$system/target/scaffold/payments

@@ -5,7 +5,7 @@
 # `stop_server`, which insists on a clean end. Whatever happens, the server is stopped and the
 # workspace removed when the script ends; after a failure the server's log is shown first.
 
-BIN=${BIN:-target/debug/bascule}
+BIN=${BIN:-${CARGO_TARGET_DIR:-target}/debug/bascule}
 
 new_workspace() {
     workspace=$(mktemp -d)

@@ -113,8 +113,9 @@ async fn modules_are_what_they_are_told_to_be(
     assert_eq!(status, 200);
     let modules = told["items"].as_array().unwrap();
     let module = |name: &str| modules.iter().find(|one| one["name"] == name).unwrap();
-    let names: Vec<&Value> = modules.iter().map(|module| &module["name"]).collect();
-    assert_eq!(names, ["customers", "orders", "billing", "payments", "capture"]);
+    let names = modules.iter().map(|module| module["name"].as_str().unwrap().to_owned());
+    let expected = crate::modules::modules().into_iter().chain(["capture".to_owned()]);
+    assert_eq!(names.collect::<BTreeSet<_>>(), expected.collect());
 
     let billing = module("billing");
     let consumed = billing["consumes"].as_array().unwrap();
@@ -123,8 +124,8 @@ async fn modules_are_what_they_are_told_to_be(
     assert_eq!(texts(&placed["by"]), BTreeSet::from(["billing.invoicing".to_owned()]));
     let published = module("orders")["publishes"].as_array().unwrap();
     let cancelled = published.iter().find(|one| one["event"] == "orders.OrderCancelled").unwrap();
-    assert_eq!(cancelled["written"], "orders.OrderCancelled.v1");
-    assert_eq!(texts(&cancelled["consumers"]), BTreeSet::from(["billing".to_owned()]));
+    assert!(cancelled["written"].as_str().unwrap().starts_with("orders.OrderCancelled.v"));
+    assert!(texts(&cancelled["consumers"]).contains("billing"), "{cancelled}");
     let routes = module("orders")["routes"].as_array().unwrap();
     let place =
         routes.iter().find(|one| one["path"] == "/api/v1/orders" && one["method"] == "POST");

@@ -97,6 +97,14 @@ impl Copy {
     }
 }
 
+/// Returns whether a line tells of a breach, with this consumer before any others, and of what to do.
+fn tells(told: &str, breach: &str) -> bool {
+    told.lines().filter_map(|line| line.strip_prefix(breach)).any(|rest| {
+        let ends = rest.ends_with(". Publish v2 and an upcaster.");
+        ends && (rest.starts_with('.') || rest.starts_with(", "))
+    })
+}
+
 fn read(file: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
@@ -112,9 +120,9 @@ fn a_field_that_is_gone_is_told_and_the_record_is_not_written_over() {
     for told in
         [copy.is_refused_by_check(), copy.complaint(&["export", "--folder", copy.folder_name()])]
     {
-        let expected = "orders.OrderPlaced.v1: field `lines[].colour` was removed; consumers: \
-                        billing. Publish v2 and an upcaster.";
-        assert!(told.lines().any(|line| line == expected), "{told}");
+        let expected =
+            "orders.OrderPlaced.v1: field `lines[].colour` was removed; consumers: billing";
+        assert!(tells(&told, expected), "{told}");
         assert!(told.contains("CONTRIBUTING.md"), "{told}");
     }
     assert_eq!(read(&copy.file("orders/OrderPlaced.v1")), before);
@@ -210,9 +218,8 @@ fn a_break_is_found_against_a_commit_and_against_every_commit_before_it() {
     });
     let with_colour = copy.commit("Say what colour it is");
     let told = copy.complaint(&["check", "--against", "main"]);
-    let broken = "orders.OrderPlaced.v1: field `colour` was removed; consumers: billing. Publish v2 \
-                  and an upcaster.";
-    assert!(told.lines().any(|line| line == broken), "{told}");
+    let broken = "orders.OrderPlaced.v1: field `colour` was removed; consumers: billing";
+    assert!(tells(&told, broken), "{told}");
     // The commit before does not know it.
     assert!(copy.against(&sound).status.success(), "{:?}", copy.against(&sound));
 
@@ -224,10 +231,9 @@ fn a_break_is_found_against_a_commit_and_against_every_commit_before_it() {
     copy.data.run_ok(&["contracts", "check"]);
     let told = copy.complaint(&["check", "--against", "HEAD"]);
     let broken = format!(
-        "orders.OrderPlaced.v1: field `colour` was removed after {with_colour}; consumers: billing. \
-         Publish v2 and an upcaster."
+        "orders.OrderPlaced.v1: field `colour` was removed after {with_colour}; consumers: billing"
     );
-    assert!(told.lines().any(|line| line == broken), "{told}");
+    assert!(tells(&told, &broken), "{told}");
 
     // A shallow clone does not have that history.
     let clone = copy.data.path("clone");

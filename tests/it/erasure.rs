@@ -590,6 +590,8 @@ async fn an_erasure_is_not_complete_while_nobody_can_tell() {
     let server = data.serve_with(&[("BASCULE_RUN", "[customers]")]);
     let (status, answer) = server.admin_do(Method::POST, &path).await;
     assert_eq!((status, &answer["complete"]), (202, &json!(false)), "{answer}");
-    assert_eq!(answer["not_run_here"], json!(["orders", "payments", "billing"]), "{answer}");
+    for module in ["orders", "payments", "billing"] {
+        assert!(answer["not_run_here"].as_array().unwrap().contains(&json!(module)), "{answer}");
+    }
     assert!(answer.get("documents_retained_until").is_none(), "{answer}");
 }

@@ -14,6 +14,7 @@ mod limits;
 mod lock;
 mod logs;
 mod mappings;
+mod modules;
 mod oracle;
 mod parked;
 mod projections;

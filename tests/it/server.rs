@@ -114,7 +114,7 @@ impl Data {
         std::fs::copy(self.path("bascule.key"), copy.path("bascule.key")).unwrap();
         if let Some(database) = &self.database {
             let database = database.copy().await;
-            for module in ["customers", "orders", "billing", "payments"] {
+            for module in crate::modules::modules() {
                 execute(database.url(), &format!("DROP SCHEMA {module} CASCADE")).await;
             }
             copy.database = Some(database);

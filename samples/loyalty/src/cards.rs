@@ -44,10 +44,10 @@ impl DocumentModel for Cards {
         let mut card = card.unwrap_or(CardView { id, points: 0, orders: 0 });
         match &event.event {
             Event::Earned(earned) => {
-                card.points += earned.points;
+                card.points = card.points.saturating_add(earned.points);
                 card.orders += 1;
             }
-            Event::Spent(spent) => card.points -= spent.points,
+            Event::Spent(spent) => card.points = card.points.saturating_sub(spent.points),
         }
         Some(card)
     }

@@ -29,7 +29,7 @@ impl Reaction for Earning {
     async fn react(&self, event: &Envelope<OrderEvent>, cause: Cause) -> Result<(), ReactionError> {
         let OrderEvent::Placed(OrderPlaced { customer_id, order_id, total, .. }) = &event.event;
         let (card_id, order_id) = (CardId::from(*customer_id), order_id.as_uuid());
-        let points = total.trunc().to_u32().unwrap_or_default();
+        let points = total.trunc().to_u32().unwrap_or(u32::MAX);
         let earn = Command::Earn(PointsEarned { card_id, order_id, points });
         let outcome = self.0.execute::<CardDecider>(card_id, earn, &cause, None).await;
         // No refusal is expected: each one parks the event.

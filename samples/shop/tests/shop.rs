@@ -227,6 +227,8 @@ fn a_name_that_is_taken_or_invalid_begins_no_module() {
         ("orders", "already names a crate"),
         ("kernel", "already names a crate"),
         ("wish-list", "invalid name"),
+        ("async", "invalid name"),
+        ("bascule", "invalid name"),
         ("../wishlist", "invalid name"),
     ] {
         let refused = new_module(folder.path(), name);

@@ -6,22 +6,21 @@ use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use uuid::Uuid;
 
+use crate::modules::modules;
 use crate::server::Data;
-
-const MODULES: [&str; 4] = ["customers", "orders", "billing", "payments"];
 
 /// The fencing token of every subscription: another one for every tenure.
 pub(super) async fn tokens(data: &Data) -> BTreeMap<String, Uuid> {
     const TOKENS: &str = "SELECT subscription, token FROM checkpoint WHERE token IS NOT NULL";
     let mut tokens = Vec::new();
-    for module in MODULES {
+    for module in modules() {
         let rows: Vec<(String, Uuid)> = if data.is_in_postgres() {
             let mut connection = testkit::postgres::connect(&data.store()).await;
             let path = sqlx::AssertSqlSafe(format!("SET search_path = {module}"));
             sqlx::raw_sql(path).execute(&mut connection).await.unwrap();
             sqlx::query_as(TOKENS).fetch_all(&mut connection).await.unwrap()
         } else {
-            let file = SqliteConnectOptions::new().filename(file_of(data, module)).read_only(true);
+            let file = SqliteConnectOptions::new().filename(file_of(data, &module)).read_only(true);
             let mut connection = SqliteConnection::connect_with(&file).await.unwrap();
             sqlx::query_as(TOKENS).fetch_all(&mut connection).await.unwrap()
         };
@@ -40,7 +39,7 @@ pub(super) async fn a_file_is_being_written(data: &Data) -> bool {
     if data.is_in_postgres() {
         return false;
     }
-    let modules = MODULES.iter().map(|module| file_of(data, module));
+    let modules = modules().into_iter().map(|module| file_of(data, &module));
     let files = modules.chain([data.path("bascule.db"), data.path("bascule.sandbox.db")]);
     for file in files {
         let options = SqliteConnectOptions::new().filename(file).busy_timeout(Default::default());
