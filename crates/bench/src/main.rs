@@ -45,7 +45,7 @@ enum Workload {
     Read(read::Arguments),
     /// Execute commands on orders: load, decide, append
     Command(command::Arguments),
-    /// StoreArgs orders and wait until they are visible in the read model
+    /// Place orders and wait until they are visible in the read model
     Latency(latency::Arguments),
     /// Fold the log into the orders' read model, which must not be built yet
     CatchUp(catch_up::Arguments),

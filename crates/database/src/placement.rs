@@ -232,7 +232,7 @@ impl Database {
     }
 
     /// Leaves the module's policies and reactors to `elsewhere` until this side takes over, unless the
-    /// charge was set before: for a new database next to an existing one. Refused if they have run
+    /// placement was set before: for a new database next to an existing one. Refused if they have run
     /// here.
     pub async fn await_hand_over(&self, elsewhere: &str) -> Result<(), HandOverError> {
         let mut transaction = self.begin_locked().await?;

@@ -23,7 +23,7 @@ pub struct TestStore {
 }
 
 struct Reopening {
-    place: Kept,
+    place: Backing,
     key: SecretKey,
     options: StoreOptions,
     opened: Opened,
@@ -38,13 +38,13 @@ pub trait Between: Send + Sync {
     async fn reach(&self, opened: &Opened) -> Arc<dyn EventStore>;
 }
 
-/// The place of a durable store, removed with it.
-enum Kept {
+/// The file or database behind a durable store, removed when dropped.
+enum Backing {
     File(TempDir),
     Database(TestDatabase),
 }
 
-impl Kept {
+impl Backing {
     fn url(&self) -> String {
         match self {
             Self::File(folder) => format!("sqlite:{}", folder.path().join("log.db").display()),
@@ -67,13 +67,13 @@ impl TestStore {
 
     /// Creates a store in a SQLite file of its own, with these options.
     pub async fn sqlite_with(options: StoreOptions) -> Self {
-        let place = Kept::File(tempfile::tempdir().unwrap());
+        let place = Backing::File(tempfile::tempdir().unwrap());
         Self::open(place, SecretKey::generate().unwrap(), options, None).await
     }
 
     /// Creates a store in a SQLite file of its own that is used through a proxy.
     pub async fn sqlite_behind(between: Arc<dyn Between>) -> Self {
-        let place = Kept::File(tempfile::tempdir().unwrap());
+        let place = Backing::File(tempfile::tempdir().unwrap());
         let key = SecretKey::generate().unwrap();
         Self::open(place, key, StoreOptions::default(), Some(between)).await
     }
@@ -91,11 +91,11 @@ impl TestStore {
     /// Creates a store in an existing PostgreSQL database.
     pub async fn in_database(database: TestDatabase, options: StoreOptions) -> Self {
         let key = SecretKey::generate().unwrap();
-        Self::open(Kept::Database(database), key, options, None).await
+        Self::open(Backing::Database(database), key, options, None).await
     }
 
     async fn open(
-        place: Kept,
+        place: Backing,
         key: SecretKey,
         options: StoreOptions,
         between: Option<Arc<dyn Between>>,

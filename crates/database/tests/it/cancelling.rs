@@ -326,7 +326,9 @@ async fn a_hand_over_that_is_cut_off_leaves_nothing_open(
         })
         .await;
     world
-        .cut_off("waiting for charge", async || drop(database.await_hand_over("another").await))
+        .cut_off("waiting for a hand-over", async || {
+            drop(database.await_hand_over("another").await)
+        })
         .await;
     let scratch: Scratch = database.beside("scratch").await.unwrap();
     world

@@ -140,7 +140,7 @@ async fn what_is_registered_while_the_module_is_away_is_away_too(
 
 #[rstest]
 #[tokio::test]
-async fn waiting_for_a_charge_changes_nothing_once_it_was_had(
+async fn waiting_for_a_hand_over_changes_nothing_after_it(
     #[values(Engine::Sqlite, Engine::Postgres)] engine: Engine,
 ) {
     let (_place, database) = home(engine, new_id()).await;
