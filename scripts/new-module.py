@@ -14,11 +14,11 @@ import shutil
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
 SAMPLE = HERE / 'samples/loyalty'
-#: Keywords of Rust, crates of its distribution, and names that the program has.
+#: Keywords of Rust, crates of its distribution, and the program's name and keys of the configuration.
 RESERVED = set("""abstract alloc as async await become box break const continue core crate do dyn else enum extern
 false final fn for gen if impl in let loop macro main match mod move mut override priv proc pub ref return self
 static std struct super test trait true try type typeof unsafe unsized use virtual where while yield
-bascule default""".split())
+bascule default store listen run modules log cache admission replica wire sections""".split())
 
 
 def named(text, name):
@@ -26,13 +26,21 @@ def named(text, name):
     return text.replace('loyalty', name).replace('Loyalty', name.capitalize())
 
 
-def inserted(path, before, lines):
-    """Inserts lines before the first match of a pattern in a file."""
-    text = path.read_text()
+def inserted(path, text, before, lines):
+    """Returns the text of a file with lines before the first match of a pattern."""
     at = re.search(before, text, re.MULTILINE)
     if at is None:
         raise SystemExit(f'{path} has no line like {before}: add by hand\n{lines}')
-    path.write_text(text[:at.start()] + lines + text[at.start():])
+    return text[:at.start()] + lines + text[at.start():]
+
+
+def listed(path, text, line):
+    """Returns the text of the root manifest with a line among its sorted dependencies."""
+    head, section, tail = text.partition('\n[dependencies]\n')
+    if not section:
+        raise SystemExit(f'{path} has no section [dependencies]: add by hand\n{line}')
+    lines, end, rest = tail.partition('\n\n')
+    return head + section + '\n'.join(sorted([*lines.splitlines(), line])) + end + rest
 
 
 def main():
@@ -52,21 +60,23 @@ def main():
     if module.exists() or re.search(taken, manifest.read_text(), re.MULTILINE):
         raise SystemExit(f'{name} already names a crate or a feature of the workspace: choose another name')
 
+    # All edits are made in memory before the first file is written.
+    text = inserted(manifest, manifest.read_text(), r'^# A module as docs/new-module.md|^\n# HTTP and OpenAPI', (
+        f'{name} = {{ path = "domains/{name}" }}\n'
+        f'{name}-contract = {{ path = "domains/{name}/contract" }}\n'))
+    text = listed(manifest, text, f'{name}.workspace = true')
+    program = root / 'src/main.rs'
+    modules = inserted(program, program.read_text(), r'^ *#\[cfg\(feature = "import"\)\]\n +&capture', (
+        f'    &{name}::{name.capitalize()}Module,\n'))
+
     for source in sorted(SAMPLE.rglob('*')):
         if source.is_file():
             target = module / named(str(source.relative_to(SAMPLE)), name)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(named(source.read_text(), name))
             shutil.copymode(source, target)
-    inserted(manifest, r'^# A module as docs/new-module.md|^\n# HTTP and OpenAPI', (
-        f'{name} = {{ path = "domains/{name}" }}\n'
-        f'{name}-contract = {{ path = "domains/{name}/contract" }}\n'))
-    head, section, tail = manifest.read_text().partition('\n[dependencies]\n')
-    listed, end, rest = tail.partition('\n\n')
-    listed = '\n'.join(sorted([*listed.splitlines(), f'{name}.workspace = true']))
-    manifest.write_text(head + section + listed + end + rest)
-    inserted(root / 'src/main.rs', r'^ *#\[cfg\(feature = "import"\)\]\n +&capture', (
-        f'    &{name}::{name.capitalize()}Module,\n'))
+    manifest.write_text(text)
+    program.write_text(modules)
     print(f'domains/{name} is a copy of the sample module. Next: cargo check, make fmt, make generate;\n'
           f'then replace cards and points by your own aggregates (docs/new-module.md).')
 

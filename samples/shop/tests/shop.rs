@@ -229,6 +229,7 @@ fn a_name_that_is_taken_or_invalid_begins_no_module() {
         ("wish-list", "invalid name"),
         ("async", "invalid name"),
         ("bascule", "invalid name"),
+        ("replica", "invalid name"),
         ("../wishlist", "invalid name"),
     ] {
         let refused = new_module(folder.path(), name);

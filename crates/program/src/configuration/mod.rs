@@ -192,6 +192,18 @@ impl Default for Configuration {
 
 const UNREADABLE: &str = "the configuration is invalid";
 
+/// Fails if a module is named as a key of the program: the module's section would hide it.
+fn expect_own_sections(own: &Figment, modules: &[&str]) -> anyhow::Result<()> {
+    for module in modules {
+        anyhow::ensure!(
+            !own.contains(module),
+            "the binary was built with a module named {module}, which is a key of the configuration: \
+             give the module another name"
+        );
+    }
+    Ok(())
+}
+
 impl Configuration {
     /// Loads the configuration of a program with these modules. `overrides` are the options of the
     /// command line.
@@ -203,6 +215,7 @@ impl Configuration {
         let names: Vec<&str> = modules.iter().map(|module| module.name()).collect();
         let sources = Sources::of(file)?;
         let own = Figment::from(Serialized::defaults(Self::default()));
+        expect_own_sections(&own, &names)?;
         let own = sources.own_part(own, &names).merge(Serialized::defaults(overrides));
         let mut configuration: Self =
             own.extract().map_err(|error| with_choices(error, &names)).context(UNREADABLE)?;
@@ -279,5 +292,20 @@ impl Configuration {
             }
         }
         toml::to_string_pretty(&dumped).context(unshown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_does_not_hide_a_key_of_the_program() {
+        let own = Figment::from(Serialized::defaults(Configuration::default()));
+        for key in ["log", "replica", "modules", "store"] {
+            let refused = expect_own_sections(&own, &["orders", key]).unwrap_err().to_string();
+            assert!(refused.contains(&format!("a module named {key},")), "{refused}");
+        }
+        expect_own_sections(&own, &["orders", "loyalty"]).unwrap();
     }
 }
