@@ -13,7 +13,7 @@ use uuid::Uuid;
 use web_api::Owner;
 
 use crate::domain::OrderDecider;
-use crate::queries;
+use crate::queries::orders;
 
 /// Name of the subscription.
 pub const NAME: &str = "orders.erasure";
@@ -39,7 +39,7 @@ impl Reaction for Erasure {
     async fn react(&self, event: &Envelope<ErasureEvent>, _: Cause) -> Result<(), ReactionError> {
         let ErasureEvent::Erased(customer) = &event.event;
         shown(&[&self.views], &event.recorded).await?;
-        let orders = queries::orders_of(&self.database, customer.customer_id).await?;
+        let orders = orders::owners_of(&self.database, customer.customer_id).await?;
         // Free text of an imported order that named no customer is encrypted with a key of the order.
         let imported = orders.iter().filter(|(_, owner)| *owner == Owner::Legacy);
         let imported: Vec<Uuid> = imported.map(|(id, _)| id.as_uuid()).collect();

@@ -12,7 +12,7 @@ use kernel::store::ReadError;
 use orders_contract::{CancellationReason, OrderId};
 
 use crate::domain::{Command, OrderDecider, PlaceOrder, Refusal, ReturnOrder};
-use crate::queries;
+use crate::queries::known_customers;
 
 /// Longest wait for the read model of known customers before an order is accepted. A wait usually takes a
 /// millisecond.
@@ -146,7 +146,7 @@ impl Orders {
     }
 
     async fn customer_may_order(&self, customer_id: CustomerId) -> Result<(), PlaceError> {
-        match queries::customer_is_open(&self.database, customer_id).await? {
+        match known_customers::is_open(&self.database, customer_id).await? {
             Some(true) => Ok(()),
             Some(false) => Err(PlaceError::CustomerClosed),
             None => Err(PlaceError::CustomerUnknown),

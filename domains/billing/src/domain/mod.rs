@@ -181,7 +181,7 @@ pub enum Refusal {
     #[error("the legacy system owns this document; change it there")]
     OwnedByLegacy,
     /// This system owns the document.
-    #[error("the document is owned by bascule; the legacy system cannot change it")]
+    #[error("bascule owns this document; the legacy system cannot change it")]
     OwnedByBascule,
     /// A report lacks a required field.
     #[error("`{field}` is missing")]

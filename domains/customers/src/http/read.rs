@@ -14,7 +14,7 @@ use web_api::{
 
 use super::{Api, CATEGORY};
 use crate::lookup::EmailKey;
-use crate::queries::{self, Filter};
+use crate::queries::directory::{self, Filter};
 use crate::view::{CustomerView, Kind, Status};
 
 /// Get a customer
@@ -35,7 +35,7 @@ pub(super) async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&api.environment, &api.progress).await?;
-    let customer = queries::find(&api.database, *id).await?;
+    let customer = directory::find(&api.database, *id).await?;
     let customer = customer.ok_or_else(|| Problem::not_found("There is no such customer."))?;
     read.found(&api.environment, customer.revision, &customer)
 }
@@ -115,7 +115,7 @@ pub(super) async fn list(
         email,
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
-    let rows = queries::list(&api.database, &filter, &wanted).await?;
+    let rows = directory::list(&api.database, &filter, &wanted).await?;
     Ok(read.listed(&wanted, rows))
 }
 

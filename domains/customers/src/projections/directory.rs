@@ -9,7 +9,7 @@ use kernel::store::BoxError;
 
 use crate::domain::Event;
 use crate::lookup::EmailKey;
-use crate::queries;
+use crate::queries::directory;
 
 /// Folds the events of customers into the table `customer`.
 #[derive(Clone)]
@@ -45,33 +45,33 @@ impl Projection for Directory {
         let (id, written) = match &envelope.event {
             Event::Registered(event) => {
                 let key = self.email_key(&event.email);
-                let written = queries::register(transaction, event, key, recorded).await?;
+                let written = directory::register(transaction, event, key, recorded).await?;
                 (event.customer_id, written)
             }
             Event::Imported(event) => {
                 let key = event.state.email.as_ref().and_then(|email| self.email_key(email));
-                let written = queries::import(transaction, event, key, recorded).await?;
+                let written = directory::import(transaction, event, key, recorded).await?;
                 (event.customer_id, written)
             }
             Event::Revised(event) => {
                 let key = event.state.email.as_ref().and_then(|email| self.email_key(email));
-                let written = queries::revise(transaction, event, key, recorded).await?;
+                let written = directory::revise(transaction, event, key, recorded).await?;
                 (event.customer_id, written)
             }
             Event::ContactChanged(event) => {
                 let key = self.email_key(&event.email);
-                let written = queries::change_contact(transaction, event, key, recorded).await?;
+                let written = directory::change_contact(transaction, event, key, recorded).await?;
                 (event.customer_id, written)
             }
             Event::AddressChanged(event) => {
-                let written = queries::change_address(transaction, event, recorded).await?;
+                let written = directory::change_address(transaction, event, recorded).await?;
                 (event.customer_id, written)
             }
             Event::Closed(event) => {
-                (event.customer_id, queries::close(transaction, event, recorded).await?)
+                (event.customer_id, directory::close(transaction, event, recorded).await?)
             }
             Event::Erased(event) => {
-                queries::erase(transaction, event.customer_id).await?;
+                directory::erase(transaction, event.customer_id).await?;
                 return Ok(());
             }
         };

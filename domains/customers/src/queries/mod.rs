@@ -1,8 +1,3 @@
-//! The SQL that reads and writes the module's read models.
+//! The read models' SQL: a file per read model.
 
-mod directory;
-
-pub use directory::{
-    Filter, LISTS, STATEMENTS, change_address, change_contact, close, erase, find, import, list,
-    register, revise,
-};
+pub mod directory;

@@ -1,9 +1,10 @@
 //! The requirements on every module.
 
-use customers::{CustomersModule, queries};
+use customers::CustomersModule;
+use customers::queries::directory;
 
 testkit::module_contract!(
     CustomersModule,
-    statements: [queries::STATEMENTS],
-    lists: queries::LISTS,
+    statements: [directory::STATEMENTS],
+    lists: directory::LISTS,
 );

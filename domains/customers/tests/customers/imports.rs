@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use customers::lookup::EmailKey;
-use customers::queries::{self, Filter};
+use customers::queries::directory::{self, Filter};
 use customers::view::{Kind, Status};
 use database::Engine;
 use kernel::seams::new_id;
@@ -185,7 +185,7 @@ async fn customers_are_found_by_what_they_are(
     let found = async |filter: Filter| {
         let database = &world.module.database;
         let list = List::recorded(Paging::of(None, None));
-        let page = queries::list(database, &filter, &list).await.unwrap();
+        let page = directory::list(database, &filter, &list).await.unwrap();
         page.into_iter().map(|(_, view)| view.id.as_uuid()).collect::<Vec<_>>()
     };
     let all = Filter::default();
@@ -199,5 +199,5 @@ async fn customers_are_found_by_what_they_are(
     assert_eq!(found(Filter { kind, ..all.clone() }).await, [ada_id.as_uuid(), SECOND]);
     let legacy_id = Some("party_party/2".to_owned());
     assert_eq!(found(Filter { legacy_id, ..all }).await, [SECOND]);
-    assert!(queries::find(&world.module.database, new_id().into()).await.unwrap().is_none());
+    assert!(directory::find(&world.module.database, new_id().into()).await.unwrap().is_none());
 }

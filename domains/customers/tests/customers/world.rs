@@ -6,7 +6,7 @@ use std::sync::Arc;
 use customers::CustomersModule;
 use customers::domain::Registration;
 use customers::handlers::Customers;
-use customers::queries;
+use customers::queries::directory;
 use customers::view::CustomerView;
 use customers_contract::{Address, CustomerKind};
 use database::Engine;
@@ -58,7 +58,7 @@ impl World {
     /// Returns the view of a customer, once the directory has caught up with the log.
     pub async fn view(&self, id: Uuid) -> CustomerView {
         self.caught_up(DIRECTORY).await;
-        queries::find(&self.module.database, id.into()).await.unwrap().expect("a customer")
+        directory::find(&self.module.database, id.into()).await.unwrap().expect("a customer")
     }
 
     /// Returns the types of all events of the log, in order, without the module's name.

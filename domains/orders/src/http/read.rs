@@ -15,7 +15,7 @@ use web_api::{
 
 use super::{CATEGORY, no_such_order};
 use crate::handlers::Orders;
-use crate::queries::{self, OrderFilter};
+use crate::queries::orders::{self, OrderFilter};
 use crate::view::{OrderStatus, OrderView};
 
 /// Get an order
@@ -35,7 +35,7 @@ pub(super) async fn get_one(
     read: ReadRequest,
 ) -> Result<HttpResponse, Problem> {
     read.wait_for(&orders.environment, &orders.views).await?;
-    let order = queries::order(&orders.database, *id).await?.ok_or_else(no_such_order)?;
+    let order = orders::find(&orders.database, *id).await?.ok_or_else(no_such_order)?;
     read.found(&orders.environment, order.revision, &order)
 }
 
@@ -112,7 +112,7 @@ pub(super) async fn list(
         currency: query.currency.map(AnyCurrencyCode::into_inner),
         legacy_id: query.legacy_id.map(LegacyKey::into_inner),
     };
-    let rows = queries::orders(&orders.database, &filter, &wanted).await?;
+    let rows = orders::list(&orders.database, &filter, &wanted).await?;
     Ok(read.listed(&wanted, rows))
 }
 

@@ -9,7 +9,7 @@ use kernel::codec::Envelope;
 use kernel::projection::{Projection, Unknown};
 use kernel::store::BoxError;
 
-use crate::queries;
+use crate::queries::known_customers;
 
 kernel::event_set! {
     /// The events that determine whether a customer may order.
@@ -41,11 +41,11 @@ impl Projection for KnownCustomers {
     ) -> Result<(), BoxError> {
         match &event.event {
             CustomerEvent::Registered(customer) => {
-                queries::insert_customer(transaction, customer.customer_id, true).await?;
+                known_customers::insert(transaction, customer.customer_id, true).await?;
             }
             CustomerEvent::Imported(customer) => {
                 let open = customer.state.status == CustomerStatus::Open;
-                queries::insert_customer(transaction, customer.customer_id, open).await?;
+                known_customers::insert(transaction, customer.customer_id, open).await?;
             }
             CustomerEvent::Closed(customer) => {
                 change(transaction, customer.customer_id, false).await?;
@@ -67,7 +67,7 @@ async fn change(
     customer_id: CustomerId,
     open: bool,
 ) -> Result<(), BoxError> {
-    match queries::change_customer(transaction, customer_id, open).await? {
+    match known_customers::update(transaction, customer_id, open).await? {
         true => Ok(()),
         false => Err(Unknown { what: "customer", id: customer_id.as_uuid() }.into()),
     }

@@ -12,7 +12,7 @@ use orders_contract::OrderId;
 
 use crate::domain::Event;
 use crate::erasure::ErasureEvent;
-use crate::queries::{self, ViewRow};
+use crate::queries::orders::{self, ViewRow};
 use crate::view::{OrderStatus, OrderView};
 
 /// Folds the events of orders into the table `order_view`. This projection also removes the free text of
@@ -46,7 +46,7 @@ impl Projection for OrderViews {
             let (before, [erasure, after @ ..]) = events.split_at(at) else { break };
             Batch::fold(transaction, before).await?;
             if let Some(customer) = erased(erasure) {
-                queries::remove_free_text(transaction, customer.customer_id).await?;
+                orders::remove_free_text(transaction, customer.customer_id).await?;
             }
             events = after;
         }
@@ -101,7 +101,7 @@ impl Batch {
         if changed.is_empty() {
             return Ok(Self::default());
         }
-        let known = queries::rows_of(transaction, &changed).await?;
+        let known = orders::rows_of(transaction, &changed).await?;
         let known = known.into_iter().map(|row| (row.view.id, row)).collect();
         Ok(Self { known, ..Self::default() })
     }
@@ -172,8 +172,8 @@ impl Batch {
     }
 
     async fn save(self, transaction: &mut Transaction) -> Result<(), DatabaseError> {
-        queries::insert_orders(transaction, self.new.into_values().collect()).await?;
-        queries::update_orders(transaction, self.known.into_values().collect()).await
+        orders::insert(transaction, self.new.into_values().collect()).await?;
+        orders::update(transaction, self.known.into_values().collect()).await
     }
 }
 

@@ -39,14 +39,14 @@ macro_rules! with_rows {
 
 database::statements! {
     /// Every statement of this file.
-    pub const ORDER_STATEMENTS: [Statement];
+    pub const STATEMENTS: [Statement];
 
-    const INSERT_ORDERS: Statement = with_rows!(
+    const INSERT: Statement = with_rows!(
         "INSERT INTO order_view (id, position, revision, status, customer_id, currency, owner, \
          legacy_source, legacy_id, document) ",
         ""
     );
-    const UPDATE_ORDERS: Statement = with_rows!(
+    const UPDATE: Statement = with_rows!(
         "UPDATE order_view SET revision = new.revision, status = new.status, \
          customer_id = new.customer_id, currency = new.currency, owner = new.owner, \
          legacy_source = new.legacy_source, legacy_id = new.legacy_id, document = new.document FROM (",
@@ -71,7 +71,7 @@ database::statements! {
         postgres: "SELECT customer_id FROM erased_customer WHERE customer_id IN \
                    (SELECT CAST(atom AS uuid) FROM json_each($1))",
     };
-    const ORDER: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
+    const FIND: Statement = Statement::Same("SELECT document FROM order_view WHERE id = $1");
 }
 
 /// Declares a list. The most selective filter is a plain condition, so that the engine uses its index.
@@ -96,10 +96,10 @@ database::statements! {
     /// Every list of this file.
     pub const LISTS: [ListStatements];
 
-    const ORDERS: ListStatements = list!("", "position", "order_view_placed");
-    const ORDERS_OF_CUSTOMER: ListStatements =
+    const LIST: ListStatements = list!("", "position", "order_view_placed");
+    const LIST_OF_CUSTOMER: ListStatements =
         list!("customer_id = $4 AND", "order_view_customer", "order_view_customer_placed");
-    const ORDERS_OF_LEGACY_ID: ListStatements =
+    const LIST_OF_LEGACY_ID: ListStatements =
         list!("legacy_id = $5 AND", "order_view_legacy", "order_view_legacy");
 }
 
@@ -172,19 +172,19 @@ fn row(row: &Row) -> Result<ViewRow, DatabaseError> {
 }
 
 /// Inserts orders.
-pub async fn insert_orders(
+pub async fn insert(
     transaction: &mut Transaction,
     rows: Vec<ViewRow>,
 ) -> Result<(), DatabaseError> {
-    write(transaction, &INSERT_ORDERS, rows).await
+    write(transaction, &INSERT, rows).await
 }
 
 /// Updates orders that exist.
-pub async fn update_orders(
+pub async fn update(
     transaction: &mut Transaction,
     rows: Vec<ViewRow>,
 ) -> Result<(), DatabaseError> {
-    write(transaction, &UPDATE_ORDERS, rows).await
+    write(transaction, &UPDATE, rows).await
 }
 
 async fn write(
@@ -234,11 +234,11 @@ pub async fn remove_free_text(
     let rows = transaction.query(&ROWS_OF_CUSTOMER).bind(customer_id.as_uuid()).fetch_all().await?;
     let rows: Result<Vec<_>, _> = rows.iter().map(row).collect();
     // Writing the rows removes the free text, because the customer is recorded as erased.
-    update_orders(transaction, rows?).await
+    update(transaction, rows?).await
 }
 
 /// Returns the orders of a customer, each with the system that owns it.
-pub async fn orders_of<'c>(
+pub async fn owners_of<'c>(
     executor: impl Executor<'c>,
     customer_id: CustomerId,
 ) -> Result<Vec<(OrderId, Owner)>, DatabaseError> {
@@ -248,24 +248,24 @@ pub async fn orders_of<'c>(
 }
 
 /// Returns an order.
-pub async fn order<'c>(
+pub async fn find<'c>(
     executor: impl Executor<'c>,
     id: OrderId,
 ) -> Result<Option<OrderView>, DatabaseError> {
-    let row = executor.query(&ORDER).bind(id.as_uuid()).fetch_optional().await?;
+    let row = executor.query(&FIND).bind(id.as_uuid()).fetch_optional().await?;
     row.map(|row| row.json("document")).transpose()
 }
 
 /// Returns a page of a list of orders, each with its sort key.
-pub async fn orders<'c>(
+pub async fn list<'c>(
     executor: impl Executor<'c>,
     filter: &OrderFilter,
     list: &List,
 ) -> Result<Vec<(SortKey, OrderView)>, DatabaseError> {
     let statements = match filter {
-        OrderFilter { legacy_id: Some(_), .. } => &ORDERS_OF_LEGACY_ID,
-        OrderFilter { customer_id: Some(_), .. } => &ORDERS_OF_CUSTOMER,
-        _ => &ORDERS,
+        OrderFilter { legacy_id: Some(_), .. } => &LIST_OF_LEGACY_ID,
+        OrderFilter { customer_id: Some(_), .. } => &LIST_OF_CUSTOMER,
+        _ => &LIST,
     };
     let filtered = |query: Query<'c>| {
         query

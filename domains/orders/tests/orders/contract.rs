@@ -4,6 +4,6 @@ use orders::{OrdersModule, queries};
 
 testkit::module_contract!(
     OrdersModule,
-    statements: [queries::KNOWN_CUSTOMER_STATEMENTS, queries::ORDER_STATEMENTS],
-    lists: queries::LISTS,
+    statements: [queries::known_customers::STATEMENTS, queries::orders::STATEMENTS],
+    lists: queries::orders::LISTS,
 );

@@ -12,7 +12,7 @@ use kernel::sync::{LegacyState, SyncError, SyncOutcome};
 use module::NoSettings;
 use orders::OrdersModule;
 use orders::domain::Event;
-use orders::queries;
+use orders::queries::orders as order_rows;
 use orders::view::OrderView;
 use orders_contract::OrderId;
 use testkit::engines::TestTables;
@@ -69,7 +69,7 @@ impl World {
     /// Returns the view of an order, once the read model has caught up with the log.
     pub async fn order(&self, id: impl Into<OrderId>) -> Option<OrderView> {
         self.caught_up("orders.orders").await;
-        queries::order(&self.module.database, id.into()).await.unwrap()
+        order_rows::find(&self.module.database, id.into()).await.unwrap()
     }
 
     /// Waits until the log has an event that passes. Returns the event.

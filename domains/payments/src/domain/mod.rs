@@ -204,10 +204,10 @@ pub enum Refusal {
         deadline: DateTime<Utc>,
     },
     /// The legacy system owns the payment.
-    #[error("the payment is owned by the legacy system; change it there")]
+    #[error("the legacy system owns this payment; change it there")]
     OwnedByLegacy,
     /// This system owns the payment.
-    #[error("the payment is owned by bascule; the legacy system cannot change it")]
+    #[error("bascule owns this payment; the legacy system cannot change it")]
     OwnedByBascule,
     /// The first report of a payment lacks a required field.
     #[error("`{0}` is missing")]
