@@ -12,7 +12,7 @@ use kernel::memory::MemoryStore;
 use kernel::reaction::{Reaction, ReactionError, ReactionKind, ReactionRunner};
 use kernel::seams::{Clock, new_id};
 use kernel::subscription::{Subscription as _, SubscriptionState};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::lamp::{LampLit, light, replica};
 use crate::running::{ENOUGH, Running, run};
@@ -58,11 +58,13 @@ fn environment(clock: &Arc<SetClock>) -> Environment {
 #[derive(Clone)]
 struct Switching {
     gate: Arc<Semaphore>,
+    /// Number of attempts.
+    attempts: Arc<watch::Sender<usize>>,
 }
 
 impl Default for Switching {
     fn default() -> Self {
-        Self { gate: Arc::new(Semaphore::new(0)) }
+        Self { gate: Arc::new(Semaphore::new(0)), attempts: Arc::default() }
     }
 }
 
@@ -81,6 +83,7 @@ impl Reaction for Switching {
 
     async fn react(&self, event: &Envelope<Trigger>, _: Cause) -> Result<(), ReactionError> {
         let Trigger::Lit(lit) = &event.event;
+        self.attempts.send_modify(|attempts| *attempts += 1);
         match lit.by.known().map(String::as_str) {
             Some("slow") => drop(self.gate.acquire().await.unwrap()),
             Some("away") if self.gate.available_permits() == 0 => {
@@ -144,9 +147,9 @@ async fn what_waits_behind_others_that_are_tried_again_does_not_wait_for_its_tur
     running(&mut at_work).await;
     light_many(&environment, WINDOW + 10, "away").await;
     clock.advance(60);
-    // All of them have been tried, and are tried again and again.
-    tokio::time::sleep(ENOUGH / 10).await;
-    assert_eq!(backlog.waiting_since(), None);
+    // Each of those in the window is tried again and again.
+    policy.attempts.subscribe().wait_for(|attempts| *attempts > 4 * WINDOW).await.unwrap();
+    until(&backlog, None).await;
     policy.gate.add_permits(1);
     let head = environment.store.head().await.unwrap();
     database.until(|content| content.position(SWITCHING) == head).await;

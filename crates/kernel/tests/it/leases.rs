@@ -87,8 +87,7 @@ async fn a_release_that_fails_is_tried_again() {
     one.until(runs).await;
     database.set_away(true);
     let stopping = tokio::spawn(one.stop());
-    // Long enough for it to have failed.
-    tokio::time::sleep(TTL / 20).await;
+    database.until_refused().await;
     assert!(!stopping.is_finished() && database.content().owner(NAMES).is_some());
     database.set_away(false);
     stopping.await.unwrap();
@@ -102,8 +101,7 @@ async fn a_replica_that_stops_in_the_midst_of_a_commit_keeps_what_it_did() {
     one.until(runs).await;
     database.set_commits_take(TTL / 4);
     let position = light(&environment, new_id(), "Ada").await;
-    // Long enough for the commit to have begun.
-    tokio::time::sleep(TTL / 20).await;
+    database.until_committing().await;
     assert_eq!(database.content().position(NAMES), 0);
     one.stop().await;
     let content = database.content();

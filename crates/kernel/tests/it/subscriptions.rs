@@ -137,13 +137,17 @@ pub struct MemoryDatabase {
     changes: Arc<watch::Sender<u64>>,
     away: Arc<AtomicBool>,
     commits_take_ms: Arc<AtomicU64>,
+    /// Number of operations that were refused.
+    refused: Arc<watch::Sender<u64>>,
+    /// Number of commits that began.
+    begun: Arc<watch::Sender<u64>>,
 }
 
 impl MemoryDatabase {
     pub fn new() -> Self {
         let changes = Arc::new(watch::channel(0).0);
-        let (content, away, commits_take_ms) = <_>::default();
-        Self { content, changes, away, commits_take_ms }
+        let (content, away, commits_take_ms, refused, begun) = <_>::default();
+        Self { content, changes, away, commits_take_ms, refused, begun }
     }
 
     /// Nothing can be read or written until it is back.
@@ -156,9 +160,22 @@ impl MemoryDatabase {
         self.commits_take_ms.store(time.as_millis().try_into().unwrap(), Ordering::SeqCst);
     }
 
+    /// Waits until a further operation is refused.
+    pub async fn until_refused(&self) {
+        self.refused.subscribe().changed().await.unwrap();
+    }
+
+    /// Waits until a further commit begins.
+    pub async fn until_committing(&self) {
+        self.begun.subscribe().changed().await.unwrap();
+    }
+
     fn available(&self) -> Result<(), CheckpointError> {
         match self.away.load(Ordering::SeqCst) {
-            true => Err(CheckpointError::Unavailable("the database is away".into())),
+            true => {
+                self.refused.send_modify(|refused| *refused += 1);
+                Err(CheckpointError::Unavailable("the database is away".into()))
+            }
             false => Ok(()),
         }
     }
@@ -322,6 +339,7 @@ impl SubscriptionStore for MemoryDatabase {
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), CheckpointError> {
+        self.begun.send_modify(|begun| *begun += 1);
         let takes = self.commits_take_ms.load(Ordering::SeqCst);
         if takes > 0 {
             tokio::time::sleep(Duration::from_millis(takes)).await;
