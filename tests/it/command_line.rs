@@ -43,6 +43,15 @@ fn mistakes_exit_with_1_and_say_what_to_do() {
     let told = complaint(&["serve"]);
     let expected = "unknown key `formt` in [log] in bascule.toml";
     assert!(told.contains(expected) && told.contains("`filter`, `format`"), "{told}");
+    std::fs::write(data.path("bascule.toml"), "[log]\nformat = \"xml\"\n").unwrap();
+    let told = complaint(&["serve"]);
+    let expected = "unknown value `xml` for key \"log.format\" in bascule.toml";
+    assert!(told.contains(expected) && told.contains("`auto`, `pretty`, `json`"), "{told}");
+    std::fs::remove_file(data.path("bascule.toml")).unwrap();
+    let mut serve = data.bascule();
+    let output = serve.arg("serve").env("BASCULE_PAYMENTS_DEADLINE_MS", "5").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("BASCULE_LOG__FORMAT") && told.contains("[payments]"), "{told}");
 }
 
 #[test]

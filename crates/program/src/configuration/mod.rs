@@ -21,7 +21,7 @@ use web_api::HostName;
 use wire::WireSettings;
 
 pub use self::sources::Section;
-use self::sources::{Sources, section, with_choices, without_null};
+use self::sources::{Sources, explained, section, without_null};
 
 /// Returns whether a store belongs to another process and is reached over the network.
 pub fn is_far(store_url: &str) -> bool {
@@ -218,7 +218,7 @@ impl Configuration {
         expect_own_sections(&own, &names)?;
         let own = sources.own_part(own, &names).merge(Serialized::defaults(overrides));
         let mut configuration: Self =
-            own.extract().map_err(|error| with_choices(error, &names)).context(UNREADABLE)?;
+            own.extract().map_err(|error| explained(error, &names)).context(UNREADABLE)?;
         let sections = sources.whole();
         for module in modules {
             let section = section(&sections, *module).context(UNREADABLE)?;

@@ -114,7 +114,8 @@ pub fn section(figment: &Figment, module: &dyn AnyModule) -> anyhow::Result<Sect
         };
         // The source of the setting itself or, if it is missing, of the section.
         let source = figment.find_metadata(&path).or_else(|| figment.find_metadata(name));
-        let problem = format!("{} for key \"{path}\"{}", error.reason, place(source));
+        let reason = error.reason.replacen("unknown field", "unknown key", 1);
+        let problem = format!("{reason} for key \"{path}\"{}", place(source));
         anyhow::anyhow!(problem)
     })?;
     Ok(Section { given, shown })
@@ -128,25 +129,53 @@ fn place(source: Option<&Metadata>) -> String {
     })
 }
 
-/// Returns an error about an unknown key with the choices. Those of the top level include the sections of
+/// Returns the errors with their keys as the sources name them.
+pub fn explained(errors: Error, sections: &[&str]) -> anyhow::Error {
+    let explained = errors.into_iter().map(|error| explain(&error, sections)).collect::<Vec<_>>();
+    anyhow::anyhow!(explained.join("; "))
+}
+
+/// Explains one error. An unknown key comes with the choices; those of the top level include the sections of
 /// the modules, which the configuration's own type does not know.
-pub fn with_choices(error: Error, sections: &[&str]) -> anyhow::Error {
-    let Kind::UnknownField(name, known) = &error.kind else {
-        return error.into();
-    };
-    let path = error.path.strip_suffix(std::slice::from_ref(name)).unwrap_or(&error.path);
-    let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+fn explain(error: &Error, sections: &[&str]) -> String {
     let place = place(error.metadata.as_ref());
-    if !path.is_empty() {
-        let section = path.join(".");
-        return anyhow::anyhow!(
-            "unknown key `{name}` in [{section}]{place}: expected one of {known}"
-        );
+    let key = match &*error.path {
+        [] => String::new(),
+        path => format!(" for key \"{}\"", path.join(".")),
+    };
+    match &error.kind {
+        Kind::UnknownField(name, known) => {
+            let path = error.path.strip_suffix(std::slice::from_ref(name)).unwrap_or(&error.path);
+            let (section, modules) = match path {
+                [] => (
+                    String::new(),
+                    format!(", or the section of a module: {}", listed(sections, '[', ']')),
+                ),
+                path => (format!(" in [{}]", path.join(".")), String::new()),
+            };
+            let hint = if place.contains(ENVIRONMENT) { TWO_UNDERSCORES } else { "" };
+            let known = listed(known, '`', '`');
+            format!("unknown key `{name}`{section}{place}: expected one of {known}{modules}{hint}")
+        }
+        Kind::UnknownVariant(value, known) => {
+            format!(
+                "unknown value `{value}`{key}{place}: expected one of {}",
+                listed(known, '`', '`')
+            )
+        }
+        kind => format!("{kind}{key}{place}"),
     }
-    let sections = sections.iter().map(|name| format!("[{name}]")).collect::<Vec<_>>().join(", ");
-    anyhow::anyhow!(
-        "unknown key `{name}`{place}: expected one of {known}, or the section of a module: {sections}"
-    )
+}
+
+/// How figment names the environment among the sources.
+const ENVIRONMENT: &str = "environment variable";
+const TWO_UNDERSCORES: &str =
+    " (in a variable two underscores follow the name of a section: BASCULE_LOG__FORMAT)";
+
+/// Returns names between marks, separated by commas.
+fn listed(names: &[&str], before: char, after: char) -> String {
+    let names = names.iter().map(|name| format!("{before}{name}{after}"));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// Returns a section without null values, which TOML cannot express.

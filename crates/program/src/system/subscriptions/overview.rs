@@ -90,10 +90,14 @@ pub enum OverviewError {
 impl Catalogue {
     /// Returns the status of every subscription, ordered by module and name.
     pub async fn overviews(&self) -> Result<Vec<Overview>, OverviewError> {
+        let mut read = Vec::new();
+        for module in &self.modules {
+            read.push((module, module.database.statuses().await?));
+        }
+        // The head is read after the checkpoints: a checkpoint beyond it is then of a log that lost its end.
         let head = self.environment.store.head().await?;
         let mut overviews = Vec::new();
-        for module in &self.modules {
-            let mut statuses = module.database.statuses().await?;
+        for (module, mut statuses) in read {
             let versions: Vec<(String, u32)> =
                 module.read_models.iter().map(|one| (one.subscription(), one.version())).collect();
             let names = versions.iter().map(|(name, _)| name).chain(&module.reactions);
